@@ -1,0 +1,19 @@
+//! Tables, staged Parquet files, where they are kept, and the state that remembers them.
+
+mod bucket;
+mod error;
+mod file;
+mod rows;
+mod state;
+mod table;
+mod writer;
+
+pub use bucket::{Bucket, Folder};
+pub use error::{Error, ErrorKind};
+pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
+pub use rows::{Cell, Rows, arrow_schema};
+pub use state::{FolderState, Lease, State};
+pub use table::{
+    Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
+};
+pub use writer::{FileWriter, Finished, Limits};

@@ -1,0 +1,158 @@
+//! What a table is: its collection, primary key and typed columns. Everything downstream of a feed (Parquet schema,
+//! warehouse DDL, merge) is derived from a [`Table`], and a staged file carries the one it was written with.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+/// When HubSpot last changed the record, in its own words; the first half of a row's version. NULL sorts lowest.
+pub const SOURCE_UPDATED_AT: &str = "_source_updated_at";
+/// When the answer that carried the row arrived here; the second half of a row's version. Never NULL.
+pub const READ_AT: &str = "_read_at";
+/// The extract run that staged the row.
+pub const RUN_ID: &str = "_run_id";
+/// JSON object of the values that did not parse as their column's type: column name to the text HubSpot sent.
+pub const UNPARSED: &str = "_unparsed";
+/// Segment's name for the time of the read; equal to [`READ_AT`].
+pub const RECEIVED_AT: &str = "received_at";
+/// True for a tombstone. On every CRM table.
+pub const IS_DELETED: &str = "is_deleted";
+
+/// The types a column can have. Warehouses map each of them, exhaustively.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    Text,
+    BigInt,
+    Double,
+    Boolean,
+    /// A calendar day, no zone.
+    Date,
+    /// An instant, UTC, whole milliseconds.
+    Timestamp,
+    /// JSON text.
+    Json,
+}
+
+impl ColumnType {
+    /// The narrowest type that holds every value of both: integers fit doubles, days fit instants (midnight UTC),
+    /// anything else meets in text. Commutative, associative and idempotent, so the order in which files with
+    /// different schemas arrive does not change the table.
+    pub fn widened(self, other: ColumnType) -> ColumnType {
+        use ColumnType::{BigInt, Date, Double, Text, Timestamp};
+        match (self, other) {
+            (a, b) if a == b => a,
+            (BigInt, Double) | (Double, BigInt) => Double,
+            (Date, Timestamp) | (Timestamp, Date) => Timestamp,
+            _ => Text,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+}
+
+impl Column {
+    pub fn new(name: impl Into<String>, column_type: ColumnType) -> Column {
+        Column { name: name.into(), column_type }
+    }
+}
+
+/// One table: column names are unique even when case is ignored (most warehouses ignore it), and the primary key
+/// names columns that exist. [`Table::new`] refuses anything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    pub collection: String,
+    pub primary_key: Vec<String>,
+    pub columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    #[error("table {collection} has two columns named {column:?} (case is ignored)")]
+    DuplicateColumn { collection: String, column: String },
+    #[error("table {collection} has no column {column:?}, which its primary key names")]
+    NoKeyColumn { collection: String, column: String },
+    #[error("table {collection} has no primary key")]
+    NoKey { collection: String },
+}
+
+impl Table {
+    pub fn new(
+        collection: impl Into<String>,
+        primary_key: &[&str],
+        columns: Vec<Column>,
+    ) -> Result<Table, TableError> {
+        let table = Table {
+            collection: collection.into(),
+            primary_key: primary_key.iter().map(|&name| name.to_owned()).collect(),
+            columns,
+        };
+        table.check()?;
+        Ok(table)
+    }
+
+    /// The rules of [`Table`], for a table that came from a file.
+    pub fn check(&self) -> Result<(), TableError> {
+        let collection = self.collection.clone();
+        let mut seen = HashSet::new();
+        for column in &self.columns {
+            if !seen.insert(column.name.to_lowercase()) {
+                return Err(TableError::DuplicateColumn { collection, column: column.name.clone() });
+            }
+        }
+        if self.primary_key.is_empty() {
+            return Err(TableError::NoKey { collection });
+        }
+        match self.primary_key.iter().find(|name| self.position(name).is_none()) {
+            Some(name) => Err(TableError::NoKeyColumn { collection, column: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the column of exactly this name stands.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ColumnType::*;
+
+    const ALL: [ColumnType; 7] = [Text, BigInt, Double, Boolean, Date, Timestamp, Json];
+
+    #[test]
+    fn widening_does_not_depend_on_order() {
+        for a in ALL {
+            assert_eq!(a.widened(a), a);
+            for b in ALL {
+                assert_eq!(a.widened(b), b.widened(a));
+                for c in ALL {
+                    assert_eq!(a.widened(b).widened(c), a.widened(b.widened(c)), "{a:?} {b:?} {c:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_equal_but_for_case_are_refused() {
+        let columns = vec![Column::new("id", BigInt), Column::new("Id", Text)];
+        let refused = Table::new("contacts", &["id"], columns).unwrap_err();
+        assert_eq!(
+            refused,
+            TableError::DuplicateColumn { collection: "contacts".into(), column: "Id".into() }
+        );
+    }
+
+    #[test]
+    fn a_key_must_name_a_column() {
+        let refused = Table::new("contacts", &["vid"], vec![Column::new("id", BigInt)]).unwrap_err();
+        assert_eq!(refused, TableError::NoKeyColumn { collection: "contacts".into(), column: "vid".into() });
+    }
+}
