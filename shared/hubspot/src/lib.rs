@@ -1,1 +1,20 @@
-//! .
+//! Reads a HubSpot account: the API client with its limits and retries, and the feeds that page through it.
+
+mod account;
+mod budget;
+mod client;
+mod credential;
+mod error;
+pub mod feeds;
+pub mod json;
+mod properties;
+mod refusal;
+mod retry;
+mod value;
+mod version;
+
+pub use account::Account;
+pub use budget::{Bucket, Budget, Usage};
+pub use client::{Call, Client, DEFAULT_BASE_URL};
+pub use credential::Credential;
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,331 @@
+//! One HTTP client for one account: sends a call when its bucket's turn has come, and again for as long as that makes
+//! sense. What it returns is whole JSON; everything else is an [`Error`] whose kind says what can be done.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::budget::{Bucket, Budget, Limits};
+use crate::credential::{Bearer, Credential};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::Scanner;
+use crate::refusal::Refusal;
+use crate::retry::{Decision, Failure, decide};
+use crate::version;
+
+pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
+/// HubSpot itself gives up after 100 s (status 524).
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
+const MAX_BODY_BYTES: usize = 128 << 20;
+/// Characters that a query value may hold as they are.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+pub(crate) fn percent_encoded(value: &str) -> String {
+    utf8_percent_encode(value, QUERY).to_string()
+}
+
+/// One request, as often as it has to be sent.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Path and query, from the first slash.
+    pub path: String,
+    /// JSON to post; without one the call is a GET.
+    pub body: Option<Bytes>,
+    pub bucket: Bucket,
+}
+
+impl Call {
+    pub fn get(path: impl Into<String>) -> Call {
+        Call { path: path.into(), body: None, bucket: Bucket::General }
+    }
+
+    pub fn post(path: impl Into<String>, body: impl Into<Bytes>, bucket: Bucket) -> Call {
+        Call { path: path.into(), body: Some(body.into()), bucket }
+    }
+
+    /// What may be logged: no query, which can hold ids, addresses and hundreds of property names.
+    fn name(&self) -> String {
+        let method = if self.body.is_some() { "POST" } else { "GET" };
+        format!("{method} {}", self.path.split('?').next().unwrap_or_default())
+    }
+}
+
+/// The client of one account. Cheap to clone: clones share connections, limits and the token.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    base_url: String,
+    bearer: Bearer,
+    budget: Budget,
+    deadline: Mutex<Option<Instant>>,
+    is_stopped: AtomicBool,
+    /// HubSpot's clock less ours, in milliseconds.
+    clock_skew_ms: AtomicI64,
+}
+
+impl Client {
+    /// A client for the account of `credential`. `base_url` is [`DEFAULT_BASE_URL`] or a stand-in for it.
+    ///
+    /// # Errors
+    /// When the base URL is none.
+    pub fn new(base_url: &str, credential: Credential, budget: Budget) -> Result<Client> {
+        let base_url = base_url.trim_end_matches('/');
+        let is_url = reqwest::Url::parse(base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !is_url {
+            let message = format!("{base_url:?} is not an http or https URL: give one such as {DEFAULT_BASE_URL}");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        // One provider for all TLS of the process; a second call finds the first one's and leaves it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("hubspot-source/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|source| Error::new(ErrorKind::Config, "no HTTP client can be made").caused_by(source))?;
+        let shared = Shared {
+            http,
+            base_url: base_url.to_owned(),
+            bearer: Bearer::new(credential),
+            budget,
+            deadline: Mutex::new(None),
+            is_stopped: AtomicBool::new(false),
+            clock_skew_ms: AtomicI64::new(0),
+        };
+        Ok(Client { shared: Arc::new(shared) })
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// Nothing is sent that would come after this; calls then fail with [`ErrorKind::Stopped`].
+    pub fn set_deadline(&self, deadline: Instant) {
+        *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+    }
+
+    /// Nothing more is sent from now on; calls fail with [`ErrorKind::Stopped`].
+    pub fn stop(&self) {
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The time by HubSpot's clock, as far as its answers tell: a laptop whose clock is wrong loses nothing.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + chrono::Duration::milliseconds(self.shared.clock_skew_ms.load(Ordering::Relaxed))
+    }
+
+    /// Sends the call until it is answered, and returns the body: whole JSON, of status 200 or 207.
+    pub async fn send(&self, call: &Call) -> Result<Bytes> {
+        let (mut attempt, mut refusals) = (0, 0);
+        let mut refused_token: Option<SecretString> = None;
+        loop {
+            self.wait_for_turn(call.bucket).await?;
+            let failed = match self.token(refused_token.as_ref()).await {
+                Err(error) if !matches!(error.kind(), ErrorKind::Transport | ErrorKind::Server) => return Err(error),
+                Err(_) => Failed::transport(None),
+                Ok(token) => match self.send_once(call, &token).await {
+                    Ok(body) => return Ok(body),
+                    Err(failed) if failed.is_unauthorized() && self.can_renew(refused_token.as_ref()) => {
+                        refused_token = Some(token);
+                        self.budget().retried(call.bucket);
+                        continue;
+                    }
+                    Err(failed) => failed,
+                },
+            };
+            match decide(failed.failure, attempt, refusals, fastrand::f64()) {
+                Decision::Again(wait) => {
+                    attempt += 1;
+                    tracing::warn!(
+                        call.name = call.name(), attempt, wait_ms = wait.as_millis() as u64,
+                        "a call is sent again: {:?}", failed.failure
+                    );
+                    self.sleep(wait).await?;
+                }
+                Decision::Pause(wait) => {
+                    refusals += 1;
+                    self.budget().refused(call.bucket, wait);
+                }
+                Decision::Fail(kind) => return Err(failed.into_error(kind, call)),
+            }
+            self.budget().retried(call.bucket);
+        }
+    }
+
+    async fn wait_for_turn(&self, bucket: Bucket) -> Result<()> {
+        self.check_stopped()?;
+        let deadline = *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        self.budget().turn(bucket, deadline).await?;
+        self.check_stopped()
+    }
+
+    fn check_stopped(&self) -> Result<()> {
+        if self.shared.is_stopped.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Stopped, "the run was asked to stop"));
+        }
+        Ok(())
+    }
+
+    async fn sleep(&self, wait: Duration) -> Result<()> {
+        let deadline = *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        if deadline.is_some_and(|deadline| Instant::now() + wait > deadline) {
+            return Err(Error::new(ErrorKind::Stopped, "the run's time is over"));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// A 401 is worth one new token, where tokens can be renewed at all.
+    fn can_renew(&self, refused: Option<&SecretString>) -> bool {
+        refused.is_none() && self.shared.bearer.can_refresh()
+    }
+
+    async fn token(&self, refused: Option<&SecretString>) -> Result<SecretString> {
+        let token_url = format!("{}/oauth/{}/token", self.shared.base_url, version::OAUTH);
+        self.shared.bearer.token(&self.shared.http, &token_url, refused).await
+    }
+
+    async fn send_once(&self, call: &Call, token: &SecretString) -> std::result::Result<Bytes, Failed> {
+        let url = format!("{}{}", self.shared.base_url, call.path);
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| Failed::transport(None))?;
+        authorization.set_sensitive(true);
+        let request = match &call.body {
+            None => self.shared.http.get(url),
+            Some(body) => {
+                self.shared.http.post(url).header(CONTENT_TYPE, "application/json").body(body.clone())
+            }
+        };
+        let asked = Utc::now();
+        let answer = request
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .map_err(|error| Failed::transport(Some(error)))?;
+        self.learn_clock(answer.headers(), asked);
+        let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
+        let body = read_body(answer).await;
+        if matches!(status, 200 | 207) {
+            let body = body.map_err(|error| Failed::transport(Some(error)))?;
+            let limits = limits(&headers);
+            self.budget().learn(call.bucket, limits);
+            return match Scanner::whole(&body) {
+                Ok(_) => Ok(body),
+                Err(_) => Err(Failed { failure: Failure::Body, refusal: Refusal::default(), source: None }),
+            };
+        }
+        let refusal = Refusal::read(&headers, &body.unwrap_or_default());
+        let failure = Failure::Status { code: status, policy: refusal.policy, retry_after: refusal.retry_after };
+        Err(Failed { failure, refusal, source: None })
+    }
+
+    /// `Date` has whole seconds, so a difference of less than two says nothing.
+    fn learn_clock(&self, headers: &HeaderMap, asked: DateTime<Utc>) {
+        let date = headers.get("date").and_then(|date| date.to_str().ok());
+        if let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            let skew = theirs.timestamp_millis() - asked.timestamp_millis();
+            let skew = if skew.abs() < 2_000 { 0 } else { skew };
+            self.shared.clock_skew_ms.store(skew, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The body as one buffer, allocated once when its length is known.
+async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, reqwest::Error> {
+    let expected = answer.content_length().unwrap_or(0).min(MAX_BODY_BYTES as u64) as usize;
+    let Some(first) = answer.chunk().await? else { return Ok(Bytes::new()) };
+    if first.len() == expected {
+        return Ok(first);
+    }
+    let mut body = BytesMut::with_capacity(expected.max(first.len()));
+    body.extend_from_slice(&first);
+    while let Some(chunk) = answer.chunk().await? {
+        // Past the bound the rest is dropped: what is left is not whole JSON, and is refused as that.
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn limits(headers: &HeaderMap) -> Limits {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    Limits {
+        max: number("x-hubspot-ratelimit-max"),
+        interval: number("x-hubspot-ratelimit-interval-milliseconds")
+            .and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
+        remaining: number("x-hubspot-ratelimit-remaining"),
+        daily: number("x-hubspot-ratelimit-daily"),
+        daily_remaining: number("x-hubspot-ratelimit-daily-remaining"),
+    }
+}
+
+/// One request that failed, with what is known of why.
+struct Failed {
+    failure: Failure,
+    refusal: Refusal,
+    source: Option<reqwest::Error>,
+}
+
+impl Failed {
+    fn transport(source: Option<reqwest::Error>) -> Failed {
+        Failed {
+            failure: Failure::Transport,
+            refusal: Refusal::default(),
+            source: source.map(reqwest::Error::without_url),
+        }
+    }
+
+    fn is_unauthorized(&self) -> bool {
+        matches!(self.failure, Failure::Status { code: 401, .. })
+    }
+
+    fn into_error(self, kind: ErrorKind, call: &Call) -> Error {
+        let name = call.name();
+        let message = match self.failure {
+            Failure::Status { code, .. } => {
+                let advice = advice(kind);
+                format!("HubSpot answered {code} to {name}: {}{advice}", self.refusal.reason())
+            }
+            Failure::Transport => format!("{name} was not answered: check the network and the HubSpot URL"),
+            Failure::Body => format!("the answers to {name} were not whole JSON"),
+        };
+        let error = Error::new(kind, message)
+            .with_retry_after(self.refusal.retry_after)
+            .with_correlation_id(self.refusal.correlation_id);
+        match self.source {
+            Some(source) => error.caused_by(source),
+            None => error,
+        }
+    }
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unauthorized => {
+            "; the credential is not accepted: check HUBSPOT_TOKEN, or make a new key under Development > Keys"
+        }
+        ErrorKind::MissingScope => "; add the scope to the key or app, then run again",
+        ErrorKind::DailyLimit => "; go on after midnight in the account's time zone",
+        _ => "",
+    }
+}

@@ -1,0 +1,105 @@
+//! What can go wrong between us and HubSpot, as kinds that a caller can act on.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The credential is not accepted (401, or Cloudflare's 530): nothing of the run can go on.
+    Unauthorized,
+    /// The credential lacks a scope, or the account the tier (403): this feed can't be read, others can.
+    MissingScope,
+    /// An unknown id, or an endpoint that was switched off (404).
+    NotFound,
+    /// The URL is too long (414): ask for fewer properties at a time.
+    UrlTooLong,
+    /// HubSpot refuses the request itself (other 4xx).
+    BadRequest,
+    /// The account's calls of the day are used up, but for the reserve: go on after midnight in its time zone.
+    DailyLimit,
+    /// The account is being moved between data centres (477): go on when `retry_after` is over.
+    AccountMoving,
+    /// The limit was refused again and again, for as long as the run would wait.
+    RateLimited,
+    /// HubSpot failed (5xx), more often than retries cover. A smaller page may go through.
+    Server,
+    /// The connection failed, more often than retries cover.
+    Transport,
+    /// An answer was not what this API gives.
+    Malformed,
+    /// The run's time is over, or it was asked to stop.
+    Stopped,
+    /// The list endpoint does not take ids as page positions on this account: read it in one sequence.
+    Unordered,
+    /// The base URL or credential can't be used at all.
+    Config,
+}
+
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    retry_after: Option<Duration>,
+    correlation_id: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), retry_after: None, correlation_id: None, source: None }
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Error {
+        self.retry_after = retry_after;
+        self
+    }
+
+    pub(crate) fn with_correlation_id(mut self, correlation_id: Option<String>) -> Error {
+        self.correlation_id = correlation_id;
+        self
+    }
+
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// When HubSpot said to come back.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What HubSpot's support asks for.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.correlation_id {
+            Some(id) => write!(f, " (correlation id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<crate::json::Malformed> for Error {
+    fn from(malformed: crate::json::Malformed) -> Error {
+        Error::new(ErrorKind::Malformed, "an answer does not have the shape of this API").caused_by(malformed)
+    }
+}

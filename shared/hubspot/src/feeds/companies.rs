@@ -1,0 +1,21 @@
+//! Companies. Columns carry the properties' own names.
+
+use staging::ColumnType::{BigInt, Double, Text, Timestamp};
+
+use super::objects::{Fixed, ObjectType};
+
+pub(super) const COMPANIES: ObjectType = ObjectType {
+    name: "companies",
+    modified: "hs_lastmodifieddate",
+    column_prefix: "",
+    column_suffix: "",
+    seed_properties: &[
+        ("country", Text),
+        ("createdate", Timestamp),
+        ("first_contact_createdate", Timestamp),
+        ("name", Text),
+        ("num_associated_contacts", Double),
+    ],
+    fixed: &[("portal_id", BigInt, Fixed::AccountId)],
+    associations: &[],
+};

@@ -1,0 +1,236 @@
+//! The calls of the object endpoints, as requests: what is asked, and what the answer means apart from its rows.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::layout::Layout;
+use super::{ObjectFeed, records};
+use crate::budget::Bucket;
+use crate::client::{Call, percent_encoded};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+use crate::{value, version};
+
+/// Records in a page of the list and in a batch read
+/// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
+pub(super) const PAGE_RECORDS: usize = 100;
+/// Records in a page of the search (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
+const SEARCH_RECORDS: usize = 200;
+/// Characters that the property names may take in a URL. HubSpot answers 414 from somewhere around 8,000 for the
+/// whole of it.
+const MAX_NAMES_CHARS: usize = 6_000;
+/// Pages of a search without a single record that are followed before giving up.
+const MAX_EMPTY_PAGES: usize = 50;
+/// Times that a page of a search is asked for again when its ids are out of order.
+const MAX_UNSORTED_PAGES: usize = 3;
+
+/// Whether all property names fit the URL of a list call.
+pub(super) fn fits_url(layout: &Layout) -> bool {
+    names_parameter(layout).len() <= MAX_NAMES_CHARS
+}
+
+fn names_parameter(layout: &Layout) -> String {
+    let names: Vec<String> = layout.property_names().map(percent_encoded).collect();
+    names.join(",")
+}
+
+pub(super) struct ListPage {
+    pub(super) body: Bytes,
+}
+
+/// The records an answer names, with the instant that tells whether they are known: `archivedAt` of archived
+/// records, `updatedAt` of live ones.
+pub(super) struct Listed {
+    pub(super) records: Vec<(u64, Option<i64>)>,
+    pub(super) after: Option<String>,
+    total: Option<u64>,
+}
+
+pub(super) struct Found {
+    pub(super) records: Vec<(u64, Option<i64>)>,
+    /// The id at which the search goes on.
+    pub(super) next: Option<u64>,
+}
+
+impl ObjectFeed {
+    /// One page of the list endpoint, with all values or with ids alone.
+    pub(super) async fn list(
+        &self,
+        archived: bool,
+        after: Option<&str>,
+        limit: usize,
+        ids_only: bool,
+    ) -> Result<ListPage> {
+        let names = match ids_only {
+            true => "hs_object_id".to_owned(),
+            false => names_parameter(&self.layout),
+        };
+        let mut path = format!(
+            "/crm/objects/{}/{}?limit={limit}&archived={archived}&properties={names}",
+            version::OBJECTS,
+            self.object.name
+        );
+        if !self.object.associations.is_empty() {
+            path.push_str(&format!("&associations={}", self.object.associations.join(",")));
+        }
+        if let Some(after) = after {
+            path.push_str(&format!("&after={}", percent_encoded(after)));
+        }
+        Ok(ListPage { body: self.client.send(&Call::get(path)).await? })
+    }
+
+    /// The values of these records, in answers of at most [`PAGE_RECORDS`]. Ids that are gone are simply not in them.
+    pub(super) async fn batch_read(&self, ids: &[u64], archived: bool) -> Result<Vec<Bytes>> {
+        let path = format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
+        let names: Vec<&str> = self.layout.property_names().collect();
+        let calls = ids.chunks(PAGE_RECORDS).map(|ids| {
+            let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
+            let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
+            Call::post(path.clone(), body.to_string(), Bucket::General)
+        });
+        futures::future::try_join_all(calls.map(|call| async move { self.client.send(&call).await })).await
+    }
+
+    /// Records changed in the window, ids from `from` on, as far as one page goes.
+    ///
+    /// Each page is a search of its own that starts behind the last id, so neither the 10,000 results that one search
+    /// may page through nor a crowd in one millisecond is a limit. A short page is no end; only no next page is.
+    pub(super) async fn search(
+        &self,
+        since_ms: i64,
+        until_ms: i64,
+        from: u64,
+        below: Option<u64>,
+    ) -> Result<Found> {
+        let mut filters = vec![json!({
+            "propertyName": self.object.modified,
+            "operator": "BETWEEN",
+            "value": since_ms.to_string(),
+            "highValue": until_ms.to_string(),
+        })];
+        if from > 0 {
+            filters.push(id_filter("GT", from - 1));
+        }
+        if let Some(below) = below {
+            filters.push(id_filter("LT", below));
+        }
+        let sorted = json!([{ "propertyName": "hs_object_id", "direction": "ASCENDING" }]);
+        let mut search = json!({
+            "filterGroups": [{ "filters": filters }],
+            "sorts": sorted,
+            "properties": ["hs_object_id"],
+            "limit": SEARCH_RECORDS,
+        });
+        let (mut empty_pages, mut unsorted_pages) = (0, 0);
+        loop {
+            let listed = self.send_search(&search).await?;
+            let is_in_order = listed.records.is_sorted_by(|a, b| a.0 < b.0)
+                && listed.records.first().is_none_or(|record| record.0 >= from);
+            if !is_in_order && unsorted_pages < MAX_UNSORTED_PAGES {
+                unsorted_pages += 1;
+                continue;
+            } else if !is_in_order {
+                let message = format!("the search of {} does not sort by id: its pages would leave gaps", self.object.name);
+                return Err(Error::new(ErrorKind::Malformed, message));
+            }
+            let Some(&(last, _)) = listed.records.last() else {
+                match listed.after {
+                    Some(after) if empty_pages < MAX_EMPTY_PAGES => {
+                        empty_pages += 1;
+                        search["after"] = Value::from(after);
+                        continue;
+                    }
+                    Some(_) => {
+                        let message = format!("the search of {} goes on without an end or a record", self.object.name);
+                        return Err(Error::new(ErrorKind::Malformed, message));
+                    }
+                    None => return Ok(Found { records: Vec::new(), next: None }),
+                }
+            };
+            let is_all = listed.after.is_none()
+                && listed.total.is_none_or(|total| total <= listed.records.len() as u64);
+            return Ok(Found { records: listed.records, next: (!is_all).then_some(last + 1) });
+        }
+    }
+
+    /// The highest id of a live record, 0 where there is none.
+    pub(super) async fn top_id(&self) -> Result<u64> {
+        let search = json!({
+            "filterGroups": [],
+            "sorts": [{ "propertyName": "hs_object_id", "direction": "DESCENDING" }],
+            "properties": ["hs_object_id"],
+            "limit": 1,
+        });
+        Ok(self.send_search(&search).await?.records.first().map_or(0, |record| record.0))
+    }
+
+    async fn send_search(&self, search: &Value) -> Result<Listed> {
+        let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
+        let body = self.client.send(&Call::post(path, search.to_string(), Bucket::Search)).await?;
+        records(&body)
+    }
+
+    /// Whether `after` takes any id, and means it: asked for the page at `id`, does the list begin there?
+    pub(super) async fn pages_by_id(&self, id: u64) -> Result<bool> {
+        match self.list(false, Some(&id.to_string()), 1, true).await {
+            Ok(page) => Ok(records(&page.body)?.records.first().is_none_or(|record| record.0 >= id)),
+            Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(false),
+            Err(failed) => Err(failed),
+        }
+    }
+}
+
+fn id_filter(operator: &str, id: u64) -> Value {
+    json!({ "propertyName": "hs_object_id", "operator": operator, "value": id.to_string() })
+}
+
+/// Ids, instants and paging of an answer whose values nobody needs.
+pub(super) fn records(body: &[u8]) -> Result<Listed> {
+    let text = Scanner::whole(body)?;
+    let mut listed = Listed { records: Vec::new(), after: None, total: None };
+    let mut has_results = false;
+    Scanner::new(text).each_field(|key, value| match key.raw() {
+        "results" => {
+            has_results = true;
+            value.each_item(|record| {
+                listed.records.push(record_head(record)?);
+                Ok::<_, Malformed>(())
+            })
+        }
+        "paging" => {
+            listed.after = records::next_after(value)?;
+            Ok(())
+        }
+        "total" => {
+            listed.total = value.scalar()?.and_then(|total| total.raw().parse().ok());
+            Ok(())
+        }
+        _ => value.skip(),
+    })?;
+    if !has_results {
+        return Err(Error::new(ErrorKind::Malformed, "an answer has no results"));
+    }
+    Ok(listed)
+}
+
+fn record_head(record: &mut Scanner<'_>) -> std::result::Result<(u64, Option<i64>), Malformed> {
+    let (mut id, mut updated_ms, mut archived_ms) = (None, None, None);
+    let mut head = record.clone();
+    record.each_field(|key, value| {
+        let instant = |value: &mut Scanner<'_>| {
+            Ok::<_, Malformed>(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
+        };
+        match key.raw() {
+            "id" => id = Some(value.id()?),
+            "updatedAt" => updated_ms = instant(value)?,
+            "archivedAt" => archived_ms = instant(value)?,
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    match id {
+        Some(id) => Ok((id, archived_ms.or(updated_ms))),
+        // Points at the record: it has no id.
+        None => head.id().map(|id| (id, None)),
+    }
+}

@@ -1,0 +1,200 @@
+//! The layout of one object's table for one run: which columns there are, and where each property's value goes. Made
+//! from the account's property definitions, so custom properties come by themselves.
+
+use std::collections::{HashMap, HashSet};
+
+use staging::{
+    Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
+};
+
+use super::{Fixed, ObjectType};
+use crate::properties::Property;
+
+/// Ids that were merged into a record, `;`-joined. `hs_calculated_merged_vids` misses chained merges.
+pub(super) const MERGED_IDS: &str = "hs_merged_object_ids";
+
+/// Where one property's value goes.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) property: Box<str>,
+    pub(super) target: Target,
+    /// A seed column that repeats the property.
+    pub(super) copy: Option<Target>,
+    pub(super) is_merged_ids: bool,
+}
+
+/// A column by its place, with its name ready to stand in a JSON object.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) column: usize,
+    pub(super) column_type: ColumnType,
+    pub(super) json_name: Box<str>,
+}
+
+/// Columns that every row of every object has.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) id: usize,
+    pub(super) is_deleted: usize,
+    pub(super) deleted_at: usize,
+    pub(super) deleted_reason: usize,
+    pub(super) merged_into_id: usize,
+    pub(super) source_updated_at: usize,
+    pub(super) read_at: usize,
+    pub(super) received_at: usize,
+    pub(super) run_id: usize,
+    pub(super) unparsed: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) table: Table,
+    pub(super) slots: Vec<Slot>,
+    by_property: HashMap<Box<str>, usize>,
+    pub(super) common: Common,
+    /// Columns from [`ObjectType::fixed`] that don't repeat a property.
+    pub(super) fixed: Vec<(usize, Fixed)>,
+}
+
+impl Layout {
+    pub(super) fn new(object: &'static ObjectType, properties: &[Property]) -> Result<Layout, TableError> {
+        let mut columns = Columns::default();
+        let id = columns.add("id", ColumnType::BigInt);
+        let fixed: Vec<(usize, ColumnType, Fixed)> = object
+            .fixed
+            .iter()
+            .map(|&(name, column_type, fixed)| (columns.add(name, column_type), column_type, fixed))
+            .collect();
+        let common = Common {
+            id,
+            is_deleted: columns.add(IS_DELETED, ColumnType::Boolean),
+            deleted_at: columns.add("deleted_at", ColumnType::Timestamp),
+            deleted_reason: columns.add("deleted_reason", ColumnType::Text),
+            merged_into_id: columns.add("merged_into_id", ColumnType::BigInt),
+            source_updated_at: columns.add(SOURCE_UPDATED_AT, ColumnType::Timestamp),
+            read_at: columns.add(READ_AT, ColumnType::Timestamp),
+            received_at: columns.add(RECEIVED_AT, ColumnType::Timestamp),
+            run_id: columns.add(RUN_ID, ColumnType::Text),
+            unparsed: columns.add(UNPARSED, ColumnType::Json),
+        };
+        let mut slots = Vec::with_capacity(properties.len());
+        for (property, column_type) in wanted(object, properties) {
+            let column = columns.add(&object.column_name(&property), column_type);
+            let copy = fixed.iter().find(|(_, _, fixed)| fixed.copies(&property));
+            let copy = copy.map(|&(column, column_type, _)| columns.target(column, column_type));
+            slots.push(Slot {
+                target: columns.target(column, column_type),
+                copy,
+                is_merged_ids: property == MERGED_IDS,
+                property: property.into(),
+            });
+        }
+        let by_property = slots.iter().enumerate().map(|(index, slot)| (slot.property.clone(), index)).collect();
+        let fixed = fixed
+            .into_iter()
+            .filter(|(_, _, fixed)| !matches!(fixed, Fixed::CopyOf(_) | Fixed::Unavailable))
+            .map(|(column, _, fixed)| (column, fixed))
+            .collect();
+        let table = Table::new(object.name, &["id"], columns.list)?;
+        Ok(Layout { table, slots, by_property, common, fixed })
+    }
+
+    pub(super) fn slot(&self, property: &str) -> Option<usize> {
+        self.by_property.get(property).copied()
+    }
+
+    /// Names to ask HubSpot for.
+    pub(super) fn property_names(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(|slot| &*slot.property)
+    }
+}
+
+/// The account's properties, those that the seed's columns and the merges need even if the account does not define
+/// them (an unknown name is ignored by HubSpot), by name.
+fn wanted(object: &ObjectType, properties: &[Property]) -> Vec<(String, ColumnType)> {
+    let needed = [(MERGED_IDS, ColumnType::Text), (object.modified, ColumnType::Timestamp)];
+    let copied = object.fixed.iter().filter_map(|&(_, column_type, fixed)| match fixed {
+        Fixed::CopyOf(property) => Some((property, column_type)),
+        _ => None,
+    });
+    let mut wanted: Vec<(String, ColumnType)> =
+        properties.iter().map(|property| (property.name.clone(), property.column_type())).collect();
+    let defined: HashSet<&str> = properties.iter().map(|property| property.name.as_str()).collect();
+    let mut added = HashSet::new();
+    for (name, column_type) in object.seed_properties.iter().copied().chain(needed).chain(copied) {
+        if !defined.contains(name) && added.insert(name) {
+            wanted.push((name.to_owned(), column_type));
+        }
+    }
+    wanted.sort();
+    wanted
+}
+
+/// Columns in the making. A property whose column would be named like another one, even if only case tells them
+/// apart, gets its name with `property_` before it, and `_2`, `_3`... behind it for as long as that is taken too.
+/// Fixed columns come first and properties come sorted, so a name does not change from run to run for as long as the
+/// properties before it stay.
+#[derive(Default)]
+struct Columns {
+    list: Vec<Column>,
+    taken: HashSet<String>,
+}
+
+impl Columns {
+    fn add(&mut self, name: &str, column_type: ColumnType) -> usize {
+        let mut free = name.to_owned();
+        let mut attempt = 1;
+        while !self.taken.insert(free.to_lowercase()) {
+            free = if attempt == 1 { format!("property_{name}") } else { format!("property_{name}_{attempt}") };
+            attempt += 1;
+        }
+        self.list.push(Column::new(free, column_type));
+        self.list.len() - 1
+    }
+
+    fn target(&self, column: usize, column_type: ColumnType) -> Target {
+        let json_name = serde_json::Value::from(self.list[column].name.as_str()).to_string();
+        Target { column, column_type, json_name: json_name.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{companies::COMPANIES, contacts::CONTACTS};
+    use super::*;
+
+    fn property(name: &str, property_type: &str) -> Property {
+        serde_json::from_value(serde_json::json!({ "name": name, "type": property_type })).unwrap()
+    }
+
+    fn names(layout: &Layout) -> Vec<&str> {
+        layout.table.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    #[test]
+    fn seed_columns_exist_whatever_the_account_defines() {
+        let layout = Layout::new(&CONTACTS, &[]).unwrap();
+        let names = names(&layout);
+        for column in ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"] {
+            assert!(names.contains(&column), "{column} in {names:?}");
+        }
+    }
+
+    #[test]
+    fn the_definition_decides_the_type() {
+        let layout = Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")]).unwrap();
+        let size = layout.table.position("size").unwrap();
+        assert_eq!(layout.table.columns[size].column_type, ColumnType::Double);
+        assert_eq!(layout.slot("size"), Some(layout.slots.iter().position(|slot| &*slot.property == "size").unwrap()));
+    }
+
+    #[test]
+    fn a_property_named_like_a_fixed_column_keeps_its_values() {
+        let properties = [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
+        let layout = Layout::new(&COMPANIES, &properties).unwrap();
+        let names = names(&layout);
+        for column in ["property_is_deleted", "property_ID", "Name", "property_name"] {
+            assert!(names.contains(&column), "{column} in {names:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Planning a run: which slices it has, where a slice goes on after a page, and how a slice is cut in two when
+//! somebody has nothing to do.
+
+use super::{Next, ObjectFeed, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::cursor::{Cursor, Mode, Slice, Unfinished};
+use crate::feeds::seen::{ArchivedIds, RecentReads};
+
+/// Ranges a backfill starts with. Uneven ones are cut again while the run goes on.
+const FIRST_RANGES: u64 = 16;
+/// Ids in a range that is not worth cutting: less than two pages.
+const SMALLEST_RANGE: u64 = 200;
+/// A lower bound of 0 makes the search fail with a 500: one second after the epoch does not.
+const FIRST_INSTANT_MS: i64 = 1_000;
+
+impl ObjectFeed {
+    /// Plans a new run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an incremental run that has nothing to start from.
+    pub async fn plan(&mut self, request: Request, cursor: &mut Cursor) -> Result<Unfinished> {
+        let now_ms = self.client.now().timestamp_millis();
+        let is_windowed = request.since_ms.is_some() || request.until_ms.is_some();
+        let mut slices = match request.mode {
+            Mode::Backfill if !is_windowed => self.ranges(cursor).await?,
+            Mode::Backfill => vec![changed(request.since_ms.unwrap_or(0), request.until_ms.unwrap_or(now_ms))],
+            Mode::Incremental => {
+                let watermark_ms = cursor.watermark_ms.map(|ms| ms - request.lookback.overlap_ms);
+                let Some(since_ms) = request.since_ms.or(watermark_ms) else {
+                    let message = format!(
+                        "{} was never read whole, so there is nothing to start from: run without --mode first, or \
+                         give --since",
+                        self.object.name
+                    );
+                    return Err(Error::new(ErrorKind::Config, message));
+                };
+                vec![changed(since_ms, request.until_ms.unwrap_or(now_ms))]
+            }
+        };
+        let moves_watermark = request.until_ms.is_none();
+        if moves_watermark {
+            slices.push(Slice::Listed { archived: true, from: 0, below: None, after: None });
+        }
+        self.resume(cursor, request.mode);
+        Ok(Unfinished {
+            mode: request.mode,
+            started_ms: now_ms,
+            moves_watermark,
+            slices,
+            newest_ms: None,
+            archived: if moves_watermark { ArchivedIds::default() } else { cursor.archived.clone() },
+            recent: RecentReads::default(),
+        })
+    }
+
+    /// The id space cut into ranges, where the list endpoint takes an id as a position; one range where it does not.
+    /// The last range is open: it takes in what is created while the run goes on.
+    async fn ranges(&self, cursor: &mut Cursor) -> Result<Vec<Slice>> {
+        let top = self.top_id().await?;
+        if !cursor.is_sequential && top > SMALLEST_RANGE && !self.pages_by_id(top).await? {
+            tracing::warn!(feed.name = self.object.name, "the list does not page by id: it is read in one sequence");
+            cursor.is_sequential = true;
+        }
+        let ranges = if cursor.is_sequential || top <= SMALLEST_RANGE { 1 } else { FIRST_RANGES };
+        let width = top / ranges + 1;
+        let range = |index| Slice::Listed {
+            archived: false,
+            from: index * width,
+            below: (index + 1 < ranges).then_some((index + 1) * width),
+            after: None,
+        };
+        Ok((0..ranges).map(range).collect())
+    }
+
+    /// The list of live records turned out not to be in the order of ids: one slice for all of it, from the start.
+    pub fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
+        cursor.is_sequential = true;
+        slices.retain(|slice| !matches!(slice, Slice::Listed { archived: false, .. }));
+        slices.push(Slice::Listed { archived: false, from: 0, below: None, after: None });
+    }
+}
+
+fn changed(since_ms: i64, until_ms: i64) -> Slice {
+    Slice::Changed { since_ms: since_ms.max(FIRST_INSTANT_MS), until_ms, from: 0, below: None }
+}
+
+impl Slice {
+    /// Whether the slice is the one that reads this id.
+    pub(super) fn holds(&self, id: u64) -> bool {
+        match self {
+            Slice::Listed { from, below, .. } | Slice::Changed { from, below, .. } => {
+                id >= *from && below.is_none_or(|below| id < below)
+            }
+            Slice::Named { .. } => true,
+        }
+    }
+
+    /// Moves the slice behind its page. `true`: that was its last one.
+    pub(super) fn advance(&mut self, next: Option<Next>) -> Result<bool> {
+        match (self, next) {
+            (Slice::Listed { below, after, archived, .. }, Some(Next::After(next))) => {
+                let Some(token) = next else { return Ok(true) };
+                if after.as_deref() == Some(&token) {
+                    return Err(Error::new(ErrorKind::Malformed, "a page of a list ends where it began"));
+                }
+                // Only a range needs to know that positions are ids; a whole list goes on at whatever it was given.
+                let is_past_the_end = match (*below, token.parse::<u64>()) {
+                    (Some(below), Ok(next_id)) if !*archived => next_id >= below,
+                    (Some(_), _) => return Err(Error::new(ErrorKind::Unordered, "the list's positions are not ids")),
+                    (None, _) => false,
+                };
+                *after = Some(token);
+                Ok(is_past_the_end)
+            }
+            (Slice::Changed { from, below, .. }, Some(Next::From(next))) => {
+                let Some(next) = next else { return Ok(true) };
+                *from = next;
+                Ok(below.is_some_and(|below| next >= below))
+            }
+            (Slice::Named { ids }, Some(Next::Done(done))) => {
+                ids.truncate(ids.len().saturating_sub(done));
+                Ok(ids.is_empty())
+            }
+            _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
+        }
+    }
+
+    /// The slice is one of several, told apart by id: its pages must come in the order of ids.
+    pub(super) fn is_range(&self) -> bool {
+        matches!(self, Slice::Listed { archived: false, from, below, .. } if *from > 0 || below.is_some())
+    }
+
+    /// The first id the slice has not read, as far as it is known.
+    fn position(&self) -> u64 {
+        match self {
+            Slice::Listed { from, after, .. } => {
+                after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
+            }
+            Slice::Changed { from, .. } => *from,
+            Slice::Named { .. } => 0,
+        }
+    }
+
+    /// How many ids a cut could share out; 0 where the slice can't be cut.
+    pub fn width(&self) -> u64 {
+        match self {
+            Slice::Listed { archived: false, below: Some(below), .. } => below.saturating_sub(self.position()),
+            _ => 0,
+        }
+    }
+
+    /// Cuts the upper half off, for another reader. `None` when it is not worth it.
+    pub fn split(&mut self) -> Option<Slice> {
+        if self.width() <= SMALLEST_RANGE {
+            return None;
+        }
+        let middle = self.position() + self.width() / 2;
+        let Slice::Listed { below, .. } = self else { return None };
+        let upper = Slice::Listed { archived: false, from: middle, below: *below, after: None };
+        *below = Some(middle);
+        Some(upper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn range(from: u64, below: Option<u64>) -> Slice {
+        Slice::Listed { archived: false, from, below, after: None }
+    }
+
+    #[test]
+    fn a_range_ends_at_its_end_or_the_lists() {
+        let mut slice = range(0, Some(1_000));
+        assert!(!slice.advance(Some(Next::After(Some("500".into())))).unwrap());
+        assert!(slice.advance(Some(Next::After(Some("1000".into())))).unwrap());
+        assert!(range(0, None).advance(Some(Next::After(None))).unwrap());
+    }
+
+    #[test]
+    fn a_page_that_does_not_move_is_an_error() {
+        let mut slice = range(0, None);
+        slice.advance(Some(Next::After(Some("abc".into())))).unwrap();
+        assert!(slice.advance(Some(Next::After(Some("abc".into())))).is_err());
+    }
+
+    #[test]
+    fn positions_that_are_no_ids_end_the_ranges() {
+        let error = range(0, Some(9_000)).advance(Some(Next::After(Some("x".into())))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unordered);
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_loses_no_id_and_doubles_none(from in 0..1_000_u64, width in 0..10_000_u64, position in 0..5_000_u64) {
+            let mut lower = range(from, Some(from + width));
+            if position > from {
+                let _ = lower.advance(Some(Next::After(Some(position.to_string()))));
+            }
+            let whole = lower.clone();
+            if let Some(upper) = lower.split() {
+                for id in 0..12_000 {
+                    prop_assert_eq!(u8::from(lower.holds(id)) + u8::from(upper.holds(id)), u8::from(whole.holds(id)));
+                }
+                prop_assert!(lower.width() > 0 && upper.width() > 0);
+            }
+        }
+    }
+}

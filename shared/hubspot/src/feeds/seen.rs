@@ -1,0 +1,266 @@
+//! What earlier runs have read already, small enough to keep in a cursor.
+//!
+//! An incremental run looks back over its watermark, because the search index lags, and HubSpot's list of archived
+//! records has no filter by time at all. Both show the same records again and again; these sets tell the new from
+//! the known, so that a run over an unchanged account stages nothing. Forgetting is always safe: a record that is
+//! read twice merges once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Entries a cursor may carry: 2 MB of hashes.
+const MAX_RECENT: usize = 1 << 18;
+/// Archived records a cursor may carry: about 1.5 MB.
+const MAX_ARCHIVED: usize = 200_000;
+
+/// Versions of records read lately: those changed in the last `span` before the newest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecentReads {
+    newest_ms: Option<i64>,
+    entries: Vec<(i64, u64)>,
+    has_overflowed: bool,
+}
+
+impl RecentReads {
+    /// The identity of one version of one record.
+    pub(crate) fn hash(id: u64, updated_ms: i64) -> u64 {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&id.to_le_bytes());
+        bytes[8..].copy_from_slice(&updated_ms.to_le_bytes());
+        xxh3_64(&bytes)
+    }
+
+    pub(crate) fn add(&mut self, id: u64, updated_ms: i64, span_ms: i64) {
+        self.newest_ms = self.newest_ms.max(Some(updated_ms));
+        let oldest_ms = self.newest_ms.unwrap_or(updated_ms).saturating_sub(span_ms);
+        if updated_ms < oldest_ms || self.has_overflowed {
+            return;
+        }
+        self.entries.push((updated_ms, Self::hash(id, updated_ms)));
+        if self.entries.len() >= MAX_RECENT {
+            self.entries.retain(|&(updated_ms, _)| updated_ms >= oldest_ms);
+            if self.entries.len() > MAX_RECENT / 2 {
+                self.entries = Vec::new();
+                self.has_overflowed = true;
+            }
+        }
+    }
+
+    /// The newest change read, by HubSpot's clock.
+    pub(crate) fn newest_ms(&self) -> Option<i64> {
+        self.newest_ms
+    }
+
+    /// There were too many to remember.
+    pub(crate) fn is_overflowed(&self) -> bool {
+        self.has_overflowed
+    }
+
+    /// What to remember for the next run: the hashes within `span_ms` of the newest change.
+    pub(crate) fn hashes(&self, span_ms: i64) -> Hashes {
+        let oldest_ms = self.newest_ms.unwrap_or(0).saturating_sub(span_ms);
+        let recent = self.entries.iter().filter(|&&(updated_ms, _)| updated_ms >= oldest_ms);
+        Hashes(recent.map(|&(_, hash)| hash).collect())
+    }
+}
+
+/// A set of record versions, as a cursor keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hashes(pub(crate) HashSet<u64>);
+
+impl Serialize for Hashes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut hashes: Vec<u64> = self.0.iter().copied().collect();
+        hashes.sort_unstable();
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Hashes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hashes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
+        let (hashes, []) = bytes.as_chunks::<8>() else {
+            return Err(de::Error::custom("the hashes are not whole"));
+        };
+        Ok(Hashes(hashes.iter().map(|&hash| u64::from_le_bytes(hash)).collect()))
+    }
+}
+
+/// Archived records and when they were archived.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArchivedIds {
+    by_id: BTreeMap<u64, i64>,
+    /// What was archived up to then is known even if it is not in the map: there were too many.
+    floor_ms: Option<i64>,
+}
+
+impl ArchivedIds {
+    pub(crate) fn add(&mut self, id: u64, archived_ms: i64) {
+        self.by_id.insert(id, archived_ms);
+        if self.by_id.len() > MAX_ARCHIVED {
+            self.forget_oldest_half();
+        }
+    }
+
+    fn forget_oldest_half(&mut self) {
+        let mut times: Vec<i64> = self.by_id.values().copied().collect();
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        self.by_id.retain(|_, archived_ms| *archived_ms > median);
+        self.floor_ms = self.floor_ms.max(Some(median));
+    }
+
+    pub(crate) fn holds(&self, id: u64, archived_ms: i64) -> bool {
+        self.by_id.get(&id) == Some(&archived_ms) || self.floor_ms.is_some_and(|floor| archived_ms <= floor)
+    }
+
+    /// Ids that were archived when `self` was made and are not in `now`.
+    pub(crate) fn gone_in(&self, now: &ArchivedIds) -> Vec<u64> {
+        let is_gone = |&(id, archived_ms): &(&u64, &i64)| !now.by_id.contains_key(id) && !now.holds(*id, *archived_ms);
+        self.by_id.iter().filter(is_gone).map(|(&id, _)| id).collect()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.by_id.len() * 8 + 10);
+        put_varint(&mut bytes, zigzag(self.floor_ms.unwrap_or(i64::MIN)));
+        let (mut last_id, mut last_ms) = (0_u64, 0_i64);
+        for (&id, &archived_ms) in &self.by_id {
+            put_varint(&mut bytes, id.wrapping_sub(last_id));
+            put_varint(&mut bytes, zigzag(archived_ms.wrapping_sub(last_ms)));
+            (last_id, last_ms) = (id, archived_ms);
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<ArchivedIds> {
+        let mut rest = bytes;
+        let floor_ms = Some(unzigzag(take_varint(&mut rest)?)).filter(|&floor| floor != i64::MIN);
+        let mut archived = ArchivedIds { by_id: BTreeMap::new(), floor_ms };
+        let (mut id, mut archived_ms) = (0_u64, 0_i64);
+        while !rest.is_empty() {
+            id = id.wrapping_add(take_varint(&mut rest)?);
+            archived_ms = archived_ms.wrapping_add(unzigzag(take_varint(&mut rest)?));
+            archived.by_id.insert(id, archived_ms);
+        }
+        Some(archived)
+    }
+}
+
+impl Serialize for ArchivedIds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(self.encode()))
+    }
+}
+
+impl<'de> Deserialize<'de> for ArchivedIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ArchivedIds, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
+        ArchivedIds::decode(&bytes).ok_or_else(|| de::Error::custom("the archived ids are not whole"))
+    }
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+fn unzigzag(number: u64) -> i64 {
+    ((number >> 1) as i64) ^ -((number & 1) as i64)
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, tail) = rest.split_first()?;
+        *rest = tail;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_span_before_the_newest_is_remembered() {
+        let mut recent = RecentReads::default();
+        recent.add(1, 1_000, 100);
+        recent.add(2, 1_950, 100);
+        recent.add(3, 2_000, 100);
+        recent.add(4, 1_000, 100);
+        let hashes = recent.hashes(100);
+        assert_eq!(recent.newest_ms(), Some(2_000));
+        assert_eq!(hashes.0, HashSet::from([RecentReads::hash(2, 1_950), RecentReads::hash(3, 2_000)]));
+    }
+
+    #[test]
+    fn too_many_recent_reads_are_forgotten() {
+        let mut recent = RecentReads::default();
+        for id in 0..2 * MAX_RECENT as u64 {
+            recent.add(id, 5, 100);
+        }
+        assert!(recent.hashes(100).0.is_empty());
+        assert_eq!(recent.newest_ms(), Some(5));
+    }
+
+    #[test]
+    fn too_many_archived_records_are_known_by_their_time() {
+        let mut archived = ArchivedIds::default();
+        for id in 0..=MAX_ARCHIVED as u64 {
+            archived.add(id, id as i64);
+        }
+        assert!(archived.by_id.len() <= MAX_ARCHIVED);
+        assert!((0..=MAX_ARCHIVED as u64).all(|id| archived.holds(id, id as i64)));
+        assert!(!archived.holds(7, MAX_ARCHIVED as i64 + 1));
+    }
+
+    #[test]
+    fn what_left_the_list_is_gone() {
+        let mut before = ArchivedIds::default();
+        let mut now = ArchivedIds::default();
+        for id in 1..=4 {
+            before.add(id, 10);
+        }
+        now.add(2, 10);
+        now.add(3, 99);
+        assert_eq!(before.gone_in(&now), [1, 4]);
+    }
+
+    proptest! {
+        #[test]
+        fn sets_survive_a_cursor(ids in proptest::collection::btree_map(any::<u64>(), any::<i64>(), 0..50)) {
+            let hashes = Hashes(ids.keys().copied().collect());
+            let text = serde_json::to_string(&hashes).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Hashes>(&text).unwrap(), hashes);
+            let archived = ArchivedIds { by_id: ids, floor_ms: None };
+            let text = serde_json::to_string(&archived).unwrap();
+            prop_assert_eq!(serde_json::from_str::<ArchivedIds>(&text).unwrap(), archived);
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in ".*") {
+            let json = serde_json::to_string(&text).unwrap();
+            let _ = serde_json::from_str::<ArchivedIds>(&json);
+            let _ = serde_json::from_str::<Hashes>(&json);
+        }
+    }
+}

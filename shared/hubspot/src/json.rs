@@ -1,0 +1,369 @@
+//! Reads JSON where it lies: a cursor over an answer's bytes that hands out borrowed strings and skips what nobody
+//! asked for. No tree, no allocation; it is the hottest code of a backfill.
+//!
+//! It is lenient where HubSpot gains nothing from strictness (control characters in strings, the shape of numbers)
+//! and strict where a row could be lost: brackets must match, strings must end, the document must be whole.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+/// How deep values may nest. HubSpot's answers stay under 20; list filters, the deepest, under 100.
+const MAX_DEPTH: usize = 256;
+
+/// The bytes are not the JSON that was expected. `at` is a byte offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed JSON at byte {at}: expected {expected}")]
+pub struct Malformed {
+    pub at: usize,
+    pub expected: &'static str,
+}
+
+/// A string between its quotes, escapes not yet undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Str<'a> {
+    raw: &'a str,
+    is_escaped: bool,
+}
+
+impl<'a> Str<'a> {
+    /// The text between the quotes, as it stands in the document.
+    pub fn raw(self) -> &'a str {
+        self.raw
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// The text, escapes undone.
+    pub fn text(self) -> Cow<'a, str> {
+        if !self.is_escaped {
+            return Cow::Borrowed(self.raw);
+        }
+        let mut bytes = Vec::with_capacity(self.raw.len());
+        self.write_to(&mut bytes);
+        Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Appends the text, escapes undone. Half a surrogate pair, or an escape that JSON does not know, becomes U+FFFD.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        let bytes = self.raw.as_bytes();
+        if !self.is_escaped {
+            return out.extend_from_slice(bytes);
+        }
+        let mut at = 0;
+        while let Some(offset) = memchr::memchr(b'\\', &bytes[at..]) {
+            out.extend_from_slice(&bytes[at..at + offset]);
+            at += offset + 1;
+            at += write_escape(&bytes[at..], out);
+        }
+        out.extend_from_slice(&bytes[at..]);
+    }
+}
+
+/// Writes what the escape after a backslash stands for, and says how many bytes it took.
+fn write_escape(rest: &[u8], out: &mut Vec<u8>) -> usize {
+    let plain = match rest.first() {
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 8,
+        Some(b'f') => 12,
+        Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
+        Some(b'u') => {
+            let (character, length) = unicode_escape(rest);
+            let mut buffer = [0; 4];
+            out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
+            return length;
+        }
+        // Not an escape: leave what follows to be copied as text.
+        _ => {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+            return 0;
+        }
+    };
+    out.push(plain);
+    1
+}
+
+/// `uXXXX`, or `uXXXX\uXXXX` where the two are a surrogate pair; and the bytes it took.
+fn unicode_escape(rest: &[u8]) -> (char, usize) {
+    let Some(first) = hex4(rest.get(1..5)) else { return (char::REPLACEMENT_CHARACTER, 1) };
+    if (0xd800..0xdc00).contains(&first)
+        && rest.get(5..7) == Some(br"\u")
+        && let Some(second) = hex4(rest.get(7..11))
+        && (0xdc00..0xe000).contains(&second)
+    {
+        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 11);
+    }
+    (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 5)
+}
+
+fn hex4(digits: Option<&[u8]>) -> Option<u32> {
+    digits?.iter().try_fold(0, |code, &digit| Some(code * 16 + char::from(digit).to_digit(16)?))
+}
+
+/// A cursor over one document. Each method reads one value and leaves the cursor behind it.
+#[derive(Debug, Clone)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub fn new(text: &'a str) -> Scanner<'a> {
+        Scanner { text, at: 0 }
+    }
+
+    /// Checks that `bytes` are one whole JSON value in UTF-8, and gives them as text.
+    pub fn whole(bytes: &[u8]) -> Result<&str, Malformed> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| Malformed { at: error.valid_up_to(), expected: "UTF-8" })?;
+        let mut scanner = Scanner::new(text);
+        scanner.skip()?;
+        match scanner.peek() {
+            None => Ok(text),
+            Some(_) => Err(scanner.malformed("the end of the document")),
+        }
+    }
+
+    fn malformed(&self, expected: &'static str) -> Malformed {
+        Malformed { at: self.at, expected }
+    }
+
+    /// The next byte that is not white space, not consumed.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while let Some(&byte) = bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Malformed> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.malformed(expected))
+    }
+
+    /// Calls `field` with each key of an object; it must read the value.
+    pub fn each_field<E: From<Malformed>>(
+        &mut self,
+        mut field: impl FnMut(Str<'a>, &mut Scanner<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'{', "an object")?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':', "a colon")?;
+            field(key, self)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.malformed("a comma or the end of the object").into()),
+            }
+        }
+    }
+
+    /// Calls `item` at each item of an array; it must read it.
+    pub fn each_item<E: From<Malformed>>(
+        &mut self,
+        mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'[', "an array")?;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.malformed("a comma or the end of the array").into()),
+            }
+        }
+    }
+
+    pub fn string(&mut self) -> Result<Str<'a>, Malformed> {
+        self.expect(b'"', "a string")?;
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut end = start;
+        let mut is_escaped = false;
+        loop {
+            match memchr2(b'"', b'\\', bytes.get(end..).unwrap_or_default()) {
+                Some(offset) if bytes[end + offset] == b'"' => {
+                    end += offset;
+                    self.at = end + 1;
+                    return Ok(Str { raw: &self.text[start..end], is_escaped });
+                }
+                Some(offset) => {
+                    is_escaped = true;
+                    end += offset + 2;
+                }
+                None => return Err(Malformed { at: start, expected: "the end of a string" }),
+            }
+        }
+    }
+
+    /// A string, or `None` for `null`.
+    pub fn string_or_null(&mut self) -> Result<Option<Str<'a>>, Malformed> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Some),
+            Some(b'n') => self.skip().map(|()| None),
+            _ => Err(self.malformed("a string or null")),
+        }
+    }
+
+    /// The text of a string, number or boolean; `None` for `null`. HubSpot sends some ids both ways.
+    pub fn scalar(&mut self) -> Result<Option<Str<'a>>, Malformed> {
+        match self.peek() {
+            Some(b'"' | b'n') => self.string_or_null(),
+            Some(b'{' | b'[') | None => Err(self.malformed("a string, number or boolean")),
+            Some(_) => {
+                let start = self.at;
+                self.skip()?;
+                Ok(Some(Str { raw: &self.text[start..self.at], is_escaped: false }))
+            }
+        }
+    }
+
+    /// An id: a whole number, bare or in quotes.
+    pub fn id(&mut self) -> Result<u64, Malformed> {
+        let text = self.scalar()?;
+        text.and_then(|text| text.raw().parse().ok()).ok_or_else(|| self.malformed("a numeric id before this"))
+    }
+
+    /// `None` for anything but `true` and `false`, which is skipped.
+    pub fn boolean(&mut self) -> Result<Option<bool>, Malformed> {
+        let start = { self.peek(); self.at };
+        self.skip()?;
+        Ok(match &self.text[start..self.at] {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// True before an array or object, so that an answer of another shape can be skipped instead of failing.
+    pub fn is_nested(&mut self) -> bool {
+        matches!(self.peek(), Some(b'{' | b'['))
+    }
+
+    /// The value as it stands in the document.
+    pub fn raw(&mut self) -> Result<&'a str, Malformed> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
+    /// Reads one value of any kind and drops it.
+    pub fn skip(&mut self) -> Result<(), Malformed> {
+        self.skip_nested(0)
+    }
+
+    fn skip_nested(&mut self, depth: usize) -> Result<(), Malformed> {
+        if depth > MAX_DEPTH {
+            return Err(self.malformed("less nesting"));
+        }
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{') => self.each_field(|_, value| value.skip_nested(depth + 1)),
+            Some(b'[') => self.each_item(|value| value.skip_nested(depth + 1)),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            Some(b'-' | b'0'..=b'9') => {
+                let rest = &self.text.as_bytes()[self.at..];
+                let is_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                self.at += rest.iter().take_while(|byte| is_number(byte)).count();
+                Ok(())
+            }
+            _ => Err(self.malformed("a value")),
+        }
+    }
+
+    fn literal(&mut self, word: &'static str) -> Result<(), Malformed> {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(self.malformed(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(json: &str) -> String {
+        Scanner::new(json).string().unwrap().text().into_owned()
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(text(r#""a\"b\\c\/d\n\t""#), "a\"b\\c/d\n\t");
+        assert_eq!(text(r#""\u00e9\ud83d\ude00""#), "é😀");
+        assert_eq!(text(r#""\ud83d x \q""#), "\u{fffd} x \u{fffd}q");
+        assert_eq!(text(r#""\u00""#), "\u{fffd}00");
+    }
+
+    #[test]
+    fn a_document_cut_short_is_not_whole() {
+        let document = r#"{"results":[{"id":"1","properties":{"a":"x\"}y","b":null}}],"n":-1.5e3}"#;
+        assert!(Scanner::whole(document.as_bytes()).is_ok());
+        for end in 0..document.len() {
+            assert!(Scanner::whole(&document.as_bytes()[..end]).is_err(), "cut at {end}");
+        }
+        assert!(Scanner::whole(b"{} x").is_err());
+        assert!(Scanner::whole(b"\xff").is_err());
+        assert!(Scanner::whole("[".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn ids_come_bare_and_in_quotes() {
+        assert_eq!(Scanner::new("\"216677834118\"").id(), Ok(216_677_834_118));
+        assert_eq!(Scanner::new(" 51 ").id(), Ok(51));
+        assert!(Scanner::new("\"x\"").id().is_err());
+        assert!(Scanner::new("null").id().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn strings_round_trip(value in ".*") {
+            let json = serde_json::to_string(&value).unwrap();
+            prop_assert_eq!(text(&json), value);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(value in ".*") {
+            let _ = Scanner::whole(value.as_bytes());
+            let _ = text(&format!("\"{}\"", value.replace('"', "")).replace("\\\"", "\""));
+        }
+
+        #[test]
+        fn what_serde_calls_whole_is_whole(value in proptest::collection::vec(any::<Option<i64>>(), 0..9)) {
+            let json = serde_json::to_vec(&value).unwrap();
+            prop_assert!(Scanner::whole(&json).is_ok());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What HubSpot says when it refuses. Error bodies have no dependable shape: every key is optional, `errors` may hold
+//! objects or plain strings, `message` may hold JSON as text, and unknown paths answer with an HTML page. So a body
+//! is read as untyped JSON, or not at all, and never fails.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::retry::Policy;
+
+/// How much of a message is repeated.
+const MAX_REASON_CHARS: usize = 300;
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) message: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Refusal {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+        let mut scopes = Vec::new();
+        collect_scopes(&body, false, &mut scopes);
+        scopes.sort();
+        scopes.dedup();
+        Refusal {
+            message: text("message"),
+            scopes,
+            policy: text("policyName").and_then(|name| Policy::named(&name)),
+            retry_after: header("retry-after")
+                .and_then(|seconds| seconds.trim().parse::<f64>().ok())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            correlation_id: header("x-hubspot-correlation-id").map(str::to_owned).or_else(|| text("correlationId")),
+        }
+    }
+
+    /// Why, in a few words; never longer than a line.
+    pub(crate) fn reason(&self) -> String {
+        if !self.scopes.is_empty() {
+            return format!("missing scope {}", self.scopes.join(" or "));
+        }
+        match &self.message {
+            Some(message) => message.chars().filter(|c| !c.is_control()).take(MAX_REASON_CHARS).collect(),
+            None => "no reason given".to_owned(),
+        }
+    }
+}
+
+/// Strings under any key that speaks of scopes, wherever they are.
+fn collect_scopes(value: &Value, is_scopes: bool, scopes: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_scopes => {
+            let words = text.split([',', ' ', '[', ']', '"']).filter(|word| !word.is_empty());
+            scopes.extend(words.map(str::to_owned));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_scopes(item, is_scopes, scopes)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                collect_scopes(value, is_scopes || key.to_lowercase().contains("scopes"), scopes);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Refusal {
+        Refusal::read(&HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn scopes_are_found_in_every_known_body() {
+        for body in [
+            r#"{"category":"MISSING_SCOPES","errors":[{"message":"x","context":{"requiredGranularScopes":["crm.lists.read"]}}]}"#,
+            r#"{"category":"MISSING_SCOPES","context":{"requiredScopes":["crm.lists.read"]}}"#,
+            r#"{"errors":[{"context":{"requiredScopes":["[crm.lists.read]"]}}]}"#,
+        ] {
+            assert_eq!(read(body).reason(), "missing scope crm.lists.read", "{body}");
+        }
+    }
+
+    #[test]
+    fn no_body_is_too_odd() {
+        for body in ["", "<html>", "[]", "null", r#"{"errors":["The request body may not be null"]}"#, r#"{"message":7}"#] {
+            assert_eq!(read(body).reason(), "no reason given", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_read() {
+        let body = r#"{"errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING","correlationId":"c"}"#;
+        let refusal = read(body);
+        assert_eq!((refusal.policy, refusal.correlation_id.as_deref()), (Some(Policy::TenSecondly), Some("c")));
+    }
+}

@@ -1,0 +1,188 @@
+//! Whether to send a request again, and when: one pure decision for everything that can go wrong with it. Every call
+//! of this crate reads, so sending twice is harmless.
+
+use std::time::Duration;
+
+use crate::error::ErrorKind;
+
+/// Requests sent for one call, refusals by a limit aside.
+pub(crate) const MAX_ATTEMPTS: u32 = 8;
+/// Refusals by a limit that one call waits out.
+pub(crate) const MAX_REFUSALS: u32 = 60;
+/// A `Retry-After` longer than this is not waited for: the run ends, and goes on later.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Status { code: u16, policy: Option<Policy>, retry_after: Option<Duration> },
+    /// No connection, a reset, a time-out, a body that ended early.
+    Transport,
+    /// A body that is not whole JSON under a good status.
+    Body,
+}
+
+/// The limit that a 429 names in its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Daily,
+    TenSecondly,
+    Secondly,
+}
+
+impl Policy {
+    pub(crate) fn named(name: &str) -> Option<Policy> {
+        match name {
+            name if name.starts_with("DAILY") => Some(Policy::Daily),
+            name if name.starts_with("TEN_SECONDLY") => Some(Policy::TenSecondly),
+            name if name.starts_with("SECONDLY") => Some(Policy::Secondly),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Send again after this long.
+    Again(Duration),
+    /// Nobody sends in this bucket for this long; then again.
+    Pause(Duration),
+    Fail(ErrorKind),
+}
+
+/// `attempt` and `refusals` count what came before, from 0. `jitter` is a number from 0 to 1.
+pub(crate) fn decide(failure: Failure, attempt: u32, refusals: u32, jitter: f64) -> Decision {
+    match failure {
+        Failure::Status { code: 429, policy, retry_after } => refused(policy, retry_after, refusals, jitter),
+        Failure::Status { code, retry_after, .. } => {
+            let Some((kind, first, attempts)) = retried_status(code) else { return Decision::Fail(final_kind(code)) };
+            if retry_after.is_some_and(|wait| wait > LONGEST_WAIT) || attempt + 1 >= attempts {
+                return Decision::Fail(kind);
+            }
+            Decision::Again(retry_after.unwrap_or_default().max(backoff(first, attempt, jitter)))
+        }
+        Failure::Transport | Failure::Body if attempt + 1 < MAX_ATTEMPTS => {
+            Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
+        }
+        Failure::Transport => Decision::Fail(ErrorKind::Transport),
+        Failure::Body => Decision::Fail(ErrorKind::Malformed),
+    }
+}
+
+/// Statuses that pass, with the first wait and the number of attempts
+/// (<https://developers.hubspot.com/docs/api-reference/error-handling>).
+fn retried_status(code: u16) -> Option<(ErrorKind, Duration, u32)> {
+    let seconds = Duration::from_secs;
+    match code {
+        408 => Some((ErrorKind::Server, seconds(1), MAX_ATTEMPTS)),
+        // A lock, which lasts two seconds.
+        423 => Some((ErrorKind::Server, seconds(2), MAX_ATTEMPTS)),
+        // The account moves to another data centre, for up to a day.
+        477 => Some((ErrorKind::AccountMoving, seconds(5), MAX_ATTEMPTS)),
+        500 => Some((ErrorKind::Server, Duration::from_millis(500), MAX_ATTEMPTS)),
+        // HubSpot's own limits on processing time: it asks for a pause of a few seconds.
+        502 | 503 | 504 | 520 | 521 | 523 => Some((ErrorKind::Server, seconds(2), MAX_ATTEMPTS)),
+        // No answer in 100 s; a second try of the same page rarely helps, a smaller page does.
+        522 | 524 => Some((ErrorKind::Server, seconds(2), 3)),
+        _ => None,
+    }
+}
+
+fn final_kind(code: u16) -> ErrorKind {
+    match code {
+        401 | 530 => ErrorKind::Unauthorized,
+        403 => ErrorKind::MissingScope,
+        404 | 410 => ErrorKind::NotFound,
+        414 => ErrorKind::UrlTooLong,
+        500.. => ErrorKind::Server,
+        _ => ErrorKind::BadRequest,
+    }
+}
+
+fn refused(policy: Option<Policy>, retry_after: Option<Duration>, refusals: u32, jitter: f64) -> Decision {
+    if policy == Some(Policy::Daily) {
+        return Decision::Fail(ErrorKind::DailyLimit);
+    }
+    if refusals >= MAX_REFUSALS || retry_after.is_some_and(|wait| wait > LONGEST_WAIT) {
+        return Decision::Fail(ErrorKind::RateLimited);
+    }
+    let wait = retry_after.unwrap_or_else(|| {
+        // A rolling window frees a little at a time; only a window that stays full is worth waiting out.
+        let first = Duration::from_secs(1);
+        backoff(first, refusals, jitter).min(Duration::from_secs(10))
+    });
+    Decision::Pause(wait)
+}
+
+/// Doubles from `first` up to 30 s; half of it is chance, so that clients which failed together don't return
+/// together.
+fn backoff(first: Duration, attempt: u32, jitter: f64) -> Duration {
+    let whole = first.saturating_mul(1 << attempt.min(10)).min(Duration::from_secs(30));
+    whole.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16) -> Failure {
+        Failure::Status { code, policy: None, retry_after: None }
+    }
+
+    fn refusal(policy: Option<Policy>, retry_after: Option<u64>) -> Failure {
+        Failure::Status { code: 429, policy, retry_after: retry_after.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn retry_after_beats_backoff() {
+        let decision = decide(refusal(Some(Policy::TenSecondly), Some(7)), 0, 0, 0.0);
+        assert_eq!(decision, Decision::Pause(Duration::from_secs(7)));
+        let failure = Failure::Status { code: 503, policy: None, retry_after: Some(Duration::from_secs(9)) };
+        assert_eq!(decide(failure, 0, 0, 0.0), Decision::Again(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn a_daily_limit_is_not_waited_for() {
+        assert_eq!(decide(refusal(Some(Policy::Daily), Some(1)), 0, 0, 0.0), Decision::Fail(ErrorKind::DailyLimit));
+    }
+
+    #[test]
+    fn refusals_without_a_hint_are_waited_out_for_minutes() {
+        let waits: Duration = (0..MAX_REFUSALS)
+            .map(|refusals| match decide(refusal(None, None), 0, refusals, 0.5) {
+                Decision::Pause(wait) => wait,
+                other => panic!("{other:?}"),
+            })
+            .sum();
+        assert!(waits > Duration::from_secs(300), "{waits:?}");
+        assert_eq!(decide(refusal(None, None), 0, MAX_REFUSALS, 0.5), Decision::Fail(ErrorKind::RateLimited));
+    }
+
+    #[test]
+    fn a_lock_is_waited_out_for_two_seconds() {
+        assert_eq!(decide(status(423), 0, 0, 0.0), Decision::Again(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_move_between_data_centres_ends_the_run() {
+        let failure = Failure::Status { code: 477, policy: None, retry_after: Some(Duration::from_secs(86_400)) };
+        assert_eq!(decide(failure, 0, 0, 0.0), Decision::Fail(ErrorKind::AccountMoving));
+    }
+
+    #[test]
+    fn attempts_are_bounded() {
+        for failure in [status(500), status(502), status(504), Failure::Transport, Failure::Body] {
+            assert!(matches!(decide(failure, 0, 0, 0.0), Decision::Again(_)));
+            assert!(matches!(decide(failure, MAX_ATTEMPTS - 1, 0, 0.0), Decision::Fail(_)));
+        }
+        assert!(matches!(decide(status(524), 2, 0, 0.0), Decision::Fail(ErrorKind::Server)));
+    }
+
+    #[test]
+    fn what_will_not_change_is_not_repeated() {
+        let kinds = [400, 401, 403, 404, 414, 525, 526, 530].map(|code| decide(status(code), 0, 0, 0.0));
+        use ErrorKind::*;
+        let expected = [BadRequest, Unauthorized, MissingScope, NotFound, UrlTooLong, Server, Server, Unauthorized];
+        assert_eq!(kinds, expected.map(Decision::Fail));
+    }
+}

@@ -1,0 +1,194 @@
+//! One property value, from the text HubSpot sends to a typed cell. HubSpot sends every value as text; most of it is
+//! what the property's type promises, some is not (`N/A` in a number, epoch milliseconds in a date, year 20230), and
+//! none of it may cost more than itself: [`set`] says so, and the caller keeps the text.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use serde::de::IgnoredAny;
+use staging::{Cell, ColumnType};
+
+use crate::json::Str;
+
+/// Milliseconds of the first and last instants that every warehouse can hold: years 1 to 9999.
+const FIRST_INSTANT_MS: i64 = -62_135_596_800_000;
+const LAST_INSTANT_MS: i64 = 253_402_300_799_999;
+const DAY_MS: i64 = 86_400_000;
+
+/// Fills the cell. `false`: the text is no value of this type, and the cell is left NULL. `""` is NULL for every
+/// type: HubSpot sends it for a value that was cleared.
+pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bool {
+    if value.is_empty() {
+        return true;
+    }
+    if column_type == ColumnType::Text {
+        cell.text_with(|bytes| value.write_to(bytes));
+        return true;
+    }
+    let text = value.text();
+    let text = text.trim();
+    match column_type {
+        ColumnType::Text => {}
+        ColumnType::Json => match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => cell.text(text),
+            Err(_) => return false,
+        },
+        ColumnType::BigInt => match text.parse() {
+            Ok(number) => cell.bigint(number),
+            Err(_) => return false,
+        },
+        ColumnType::Double => match number(text) {
+            Some(number) => cell.double(number),
+            None => return false,
+        },
+        ColumnType::Boolean => match boolean(text) {
+            Some(value) => cell.boolean(value),
+            None => return false,
+        },
+        ColumnType::Date => match instant_ms(text) {
+            Some(ms) => cell.date(ms.div_euclid(DAY_MS) as i32),
+            None => return false,
+        },
+        ColumnType::Timestamp => match instant_ms(text) {
+            Some(ms) => cell.timestamp(ms),
+            None => return false,
+        },
+    }
+    true
+}
+
+/// Finite decimal numbers, also with an exponent; not the words that Rust's parser knows.
+fn number(text: &str) -> Option<f64> {
+    if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
+        return None;
+    }
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// An instant in milliseconds: ISO 8601 with a zone, without one (UTC), a day alone (its midnight, UTC), or epoch
+/// milliseconds. Outside the years 1 to 9999 it is no instant.
+pub(crate) fn instant_ms(text: &str) -> Option<i64> {
+    let ms = utc_ms(text.as_bytes()).or_else(|| epoch_ms(text)).or_else(|| any_iso_ms(text))?;
+    (FIRST_INSTANT_MS..=LAST_INSTANT_MS).contains(&ms).then_some(ms)
+}
+
+fn epoch_ms(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    // Fewer digits would be a year or a day of the month rather than an instant; 0 is 1970, as HubSpot means it.
+    let is_epoch = digits == "0" || (digits.len() >= 9 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_epoch { text.parse().ok() } else { None }
+}
+
+/// The two shapes that nearly every value has, without a general parser: `YYYY-MM-DD` and
+/// `YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z`.
+fn utc_ms(text: &[u8]) -> Option<i64> {
+    let days = i64::from(day(text.get(..10)?)?);
+    if text.len() == 10 {
+        return Some(days * DAY_MS);
+    }
+    let (hours, minutes, seconds) =
+        (digits(text.get(11..13)?)?, digits(text.get(14..16)?)?, digits(text.get(17..19)?)?);
+    if text[10] != b'T' || text[13] != b':' || text[16] != b':' || hours > 23 || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let millis = match &text[19..] {
+        b"Z" => 0,
+        [b'.', fraction @ .., b'Z'] if (1..=9).contains(&fraction.len()) => {
+            let kept = &fraction[..fraction.len().min(3)];
+            digits(fraction)?;
+            digits(kept)? * [0, 100, 10, 1][kept.len()]
+        }
+        _ => return None,
+    };
+    Some(days * DAY_MS + i64::from((hours * 3600 + minutes * 60 + seconds) * 1000 + millis))
+}
+
+fn day(text: &[u8]) -> Option<i32> {
+    if text[4] != b'-' || text[7] != b'-' {
+        return None;
+    }
+    let (year, month, day) = (digits(&text[..4])?, digits(&text[5..7])?, digits(&text[8..])?);
+    let date = NaiveDate::from_ymd_opt(year as i32, month, day)?;
+    Some(date.to_epoch_days())
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0_u32, |number, byte| match byte {
+        b'0'..=b'9' => Some(number * 10 + u32::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+fn any_iso_ms(text: &str) -> Option<i64> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.timestamp_millis());
+    }
+    let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
+    naive.ok().map(|instant| instant.and_utc().timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn instants_come_in_many_shapes() {
+        let expected = Some(1_709_296_496_789);
+        for text in [
+            "2024-03-01T12:34:56.789Z",
+            "2024-03-01T12:34:56.789123Z",
+            "2024-03-01T13:34:56.789+01:00",
+            "2024-03-01T12:34:56.789",
+            "2024-03-01 12:34:56.789",
+            "1709296496789",
+        ] {
+            assert_eq!(instant_ms(text), expected, "{text}");
+        }
+        assert_eq!(instant_ms("2024-03-01T12:34:56Z"), Some(1_709_296_496_000));
+        assert_eq!(instant_ms("2024-03-01"), Some(1_709_251_200_000));
+        assert_eq!(instant_ms("1969-12-31"), Some(-86_400_000));
+        assert_eq!(instant_ms("0"), Some(0));
+    }
+
+    #[test]
+    fn what_no_warehouse_can_hold_is_no_instant() {
+        for text in ["20230-01-01", "253402300800000", "2024-02-30", "N/A", "2024", "12:30", "9223372036854775808"] {
+            assert_eq!(instant_ms(text), None, "{text}");
+        }
+        assert_eq!(instant_ms("9999-12-31"), Some(253_402_214_400_000));
+    }
+
+    #[test]
+    fn numbers_are_decimal_and_finite() {
+        assert_eq!(number("1.0E+25"), Some(1.0e25));
+        assert_eq!(number("-12.50"), Some(-12.5));
+        for text in ["N/A", "1234;5678", "inf", "NaN", "1e999", "", "1,5", "0x10"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_equals_the_general_one(ms in FIRST_INSTANT_MS..=LAST_INSTANT_MS) {
+            let instant = DateTime::from_timestamp_millis(ms).unwrap();
+            let text = instant.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+            prop_assert_eq!(instant_ms(&text), Some(ms));
+            prop_assert_eq!(any_iso_ms(&text), Some(ms));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in ".*") {
+            let _ = (instant_ms(&text), number(&text), boolean(&text));
+        }
+    }
+}
