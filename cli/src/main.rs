@@ -1,1 +1,48 @@
-fn main() {}
+//! `hubspot-source`: HubSpot into your warehouse, from a laptop or a server. It runs the two libraries that the
+//! Lambda functions run, `extract` and `load`, one after the other.
+
+mod args;
+mod demo;
+mod progress;
+mod report;
+mod sync;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Args, Command};
+
+/// Complete.
+const COMPLETE: u8 = 0;
+/// Something failed or is incomplete; the report says what.
+const INCOMPLETE: u8 = 1;
+/// Wrong use or configuration; the message says what to do next.
+const MISUSED: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    init_logs(args.verbose);
+    let run = match args.command {
+        Command::Sync(sync) => sync::run(&sync).await,
+        Command::Demo(demo) => demo::run(&demo).await,
+    };
+    match run {
+        Ok(true) => ExitCode::from(COMPLETE),
+        Ok(false) => ExitCode::from(INCOMPLETE),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(MISUSED)
+        }
+    }
+}
+
+/// Logs go to stderr: warnings, or with `-v` the course of the run. `RUST_LOG` overrides both.
+fn init_logs(verbose: bool) {
+    let level = if verbose { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

@@ -1,1 +1,107 @@
-//! .
+//! One run of one feed: HubSpot -> pages -> rows -> staged Parquet, with a cursor that is saved only together with the
+//! files it stands for.
+
+mod read;
+mod report;
+mod stage;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hubspot::feeds::{Cursor, Feed, Lookback, Mode, ObjectFeed, Request};
+use hubspot::{Account, Client};
+use staging::{Bucket, State};
+
+pub use report::{FeedReport, Outcome, Progress};
+pub use stage::Checkpoints;
+
+use stage::Stage;
+
+/// What every run of this process has in common.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Names the run in rows, files and reports; sorts by time.
+    pub id: String,
+    pub client: Client,
+    pub account: Account,
+    pub state: Arc<State>,
+    pub bucket: Bucket,
+}
+
+/// What a run is asked to read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// `None`: an unfinished run goes on; else a backfill the first time and incremental afterwards.
+    pub mode: Option<Mode>,
+    /// Milliseconds since the epoch; see [`Request`].
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
+    pub lookback: Lookback,
+    pub checkpoints: Checkpoints,
+}
+
+/// A name for a new run: a UUID of version 7, so that names sort by time.
+pub fn new_run_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// Reads one feed until it is caught up, or until something stops it; what was read by then is staged and registered,
+/// and the next call goes on from there. Never an error: whatever happens is the report's outcome.
+pub async fn extract(feed: &Feed, run: &Run, options: &Options, progress: &Progress) -> FeedReport {
+    let started = Instant::now();
+    let mut report = FeedReport::new(feed);
+    tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
+    if let Err(error) = read_feed(feed, run, options, progress, &mut report).await {
+        report.outcome = Outcome::of(&error, feed);
+    }
+    tracing::info!(
+        feed.name = feed.name(),
+        run.id = run.id,
+        outcome = report.outcome.name(),
+        rows = report.rows,
+        files = report.files,
+        seconds = started.elapsed().as_secs_f64(),
+        "the run ends"
+    );
+    report
+}
+
+async fn read_feed(
+    feed: &Feed,
+    run: &Run,
+    options: &Options,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
+    let lease = run.state.lease(feed.name()).await?;
+    let mut cursor: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    let mut opened = feed.open(&run.client, &run.account, &run.id, options.lookback).await?;
+    begin(&mut opened, &mut cursor, options).await?;
+    report.mode = cursor.run.as_ref().map(|unfinished| unfinished.mode);
+    let mut stage = Stage::open(run, lease, opened.table().clone(), options.checkpoints)?;
+
+    let read = read::slices(&opened, &mut cursor, &mut stage, progress, report).await;
+    if read.is_ok() {
+        cursor.finish(options.lookback);
+    }
+    let saved = stage.checkpoint(&cursor, report).await;
+    read.and(saved)
+}
+
+/// Takes up the unfinished run, or plans a new one.
+async fn begin(feed: &mut ObjectFeed, cursor: &mut Cursor, options: &Options) -> anyhow::Result<()> {
+    let is_window = options.since_ms.is_some() || options.until_ms.is_some();
+    if let Some(unfinished) = &cursor.run
+        && options.mode.is_none_or(|mode| mode == unfinished.mode)
+        && !is_window
+    {
+        feed.resume(cursor, unfinished.mode);
+        return Ok(());
+    }
+    let is_read_whole = cursor.watermark_ms.is_some();
+    let mode = options.mode.unwrap_or(if is_read_whole { Mode::Incremental } else { Mode::Backfill });
+    let request =
+        Request { mode, since_ms: options.since_ms, until_ms: options.until_ms, lookback: options.lookback };
+    cursor.run = Some(feed.plan(request, cursor).await?);
+    Ok(())
+}

@@ -5,7 +5,7 @@
 //! share in reserve for the customer's other apps, gives way when those use theirs, and stands still after a 429.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -77,6 +77,23 @@ struct Paced {
     calls: AtomicU64,
     retries: AtomicU64,
     rate_limited: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+/// One caller that waits for its turn; it stops waiting when this is dropped, also when its future is.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn count(waiting: &'a AtomicUsize) -> Waiting<'a> {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// When the next call may leave. Pure: the clock comes in as an argument.
@@ -148,6 +165,7 @@ impl Budget {
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             rate_limited: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
         };
         let buckets = [paced(SAFE_LIMIT), paced(SEARCH_LIMIT), paced(SAFE_LIMIT)];
         Budget { reserve, buckets, daily: Mutex::new(None) }
@@ -172,9 +190,11 @@ impl Budget {
         }
         let turn = lock(&self.bucket(bucket).pace).turn(Instant::now());
         if deadline.is_some_and(|deadline| turn > deadline) {
-            return Err(Error::new(ErrorKind::Stopped, "the run's time is over"));
+            return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
         }
+        let waiting = Waiting::count(&self.bucket(bucket).waiting);
         tokio::time::sleep_until(turn.into()).await;
+        drop(waiting);
         self.bucket(bucket).calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -207,6 +227,11 @@ impl Budget {
 
     pub(crate) fn retried(&self, bucket: Bucket) {
         self.bucket(bucket).retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether calls wait for their turn: then the limit is the bottleneck, and more at once would gain nothing.
+    pub fn is_filled(&self, bucket: Bucket) -> bool {
+        self.bucket(bucket).waiting.load(Ordering::Relaxed) > 0
     }
 
     pub fn usage(&self, bucket: Bucket) -> Usage {

@@ -115,12 +115,12 @@ impl Client {
         &self.shared.budget
     }
 
-    /// Nothing is sent that would come after this; calls then fail with [`ErrorKind::Stopped`].
+    /// Nothing is sent that would come after this; calls then fail with [`ErrorKind::Deadline`].
     pub fn set_deadline(&self, deadline: Instant) {
         *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
     }
 
-    /// Nothing more is sent from now on; calls fail with [`ErrorKind::Stopped`].
+    /// Nothing more is sent from now on; calls fail with [`ErrorKind::Interrupted`].
     pub fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -177,7 +177,7 @@ impl Client {
 
     fn check_stopped(&self) -> Result<()> {
         if self.shared.is_stopped.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Stopped, "the run was asked to stop"));
+            return Err(Error::new(ErrorKind::Interrupted, "the run was asked to stop"));
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Client {
     async fn sleep(&self, wait: Duration) -> Result<()> {
         let deadline = *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         if deadline.is_some_and(|deadline| Instant::now() + wait > deadline) {
-            return Err(Error::new(ErrorKind::Stopped, "the run's time is over"));
+            return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
         }
         tokio::time::sleep(wait).await;
         Ok(())

@@ -28,8 +28,10 @@ pub enum ErrorKind {
     Transport,
     /// An answer was not what this API gives.
     Malformed,
-    /// The run's time is over, or it was asked to stop.
-    Stopped,
+    /// The run's time is over.
+    Deadline,
+    /// The run was asked to stop.
+    Interrupted,
     /// The list endpoint does not take ids as page positions on this account: read it in one sequence.
     Unordered,
     /// The base URL or credential can't be used at all.

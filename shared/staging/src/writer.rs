@@ -128,6 +128,13 @@ impl FileWriter {
         Ok(Finished { scratch: self.scratch, description: self.description, bytes })
     }
 
+    /// Takes the file back: nothing was worth staging.
+    pub fn discard(self) -> anyhow::Result<()> {
+        drop(self.parquet);
+        std::fs::remove_file(&self.scratch)
+            .with_context(|| format!("the scratch file {} can't be removed", self.scratch.display()))
+    }
+
     fn write_failed(&self) -> String {
         format!("the staged file {} can't be written (is the disk full?)", self.scratch.display())
     }

@@ -25,6 +25,7 @@ use self::records::{Associated, Context};
 use super::cursor::{Cursor, Lookback, Mode, Slice, Unfinished};
 use super::seen::{ArchivedIds, Hashes, RecentReads};
 use crate::account::Account;
+use crate::budget::Bucket;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::properties;
@@ -158,6 +159,8 @@ pub struct Appended {
     pub deleted: u64,
     pub unparsed_values: u64,
     pub is_last: bool,
+    /// Ids from the page's first to its last: how dense the records lie there.
+    pub span: u64,
 }
 
 impl ObjectFeed {
@@ -191,6 +194,11 @@ impl ObjectFeed {
 
     pub fn table(&self) -> &Table {
         &self.layout.table
+    }
+
+    /// Whether HubSpot's limit is what holds the run up.
+    pub fn is_limit_filled(&self) -> bool {
+        self.client.budget().is_filled(Bucket::General)
     }
 
     /// Takes up what earlier runs know; to be called before the first [`ObjectFeed::fetch`].
@@ -319,6 +327,8 @@ impl ObjectFeed {
             appended.rows += read.rows;
             appended.deleted += read.deleted;
             appended.unparsed_values += read.unparsed_values;
+            let ids = || read.records.iter().map(|record| record.id);
+            appended.span = appended.span.max(ids().max().unwrap_or(0) - ids().min().unwrap_or(0));
             seen.extend(read.records.into_iter().filter(|record| record.is_kept));
             next = next.or(Some(Next::After(read.after)));
         }

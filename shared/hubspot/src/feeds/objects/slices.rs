@@ -6,10 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Mode, Slice, Unfinished};
 use crate::feeds::seen::{ArchivedIds, RecentReads};
 
-/// Ranges a backfill starts with. Uneven ones are cut again while the run goes on.
-const FIRST_RANGES: u64 = 16;
-/// Ids in a range that is not worth cutting: less than two pages.
-const SMALLEST_RANGE: u64 = 200;
+/// Pages that must be left in a range before it is cut: the reader of a cut range reads up to a page for nothing.
+const FEWEST_PAGES: u64 = 4;
 /// A lower bound of 0 makes the search fail with a 500: one second after the epoch does not.
 const FIRST_INSTANT_MS: i64 = 1_000;
 
@@ -37,7 +35,9 @@ impl ObjectFeed {
                 vec![changed(since_ms, request.until_ms.unwrap_or(now_ms))]
             }
         };
-        let moves_watermark = request.until_ms.is_none();
+        // A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
+        let begins_behind = request.since_ms > cursor.watermark_ms && cursor.watermark_ms.is_some();
+        let moves_watermark = request.until_ms.is_none() && !begins_behind;
         if moves_watermark {
             slices.push(Slice::Listed { archived: true, from: 0, below: None, after: None });
         }
@@ -53,23 +53,19 @@ impl ObjectFeed {
         })
     }
 
-    /// The id space cut into ranges, where the list endpoint takes an id as a position; one range where it does not.
-    /// The last range is open: it takes in what is created while the run goes on.
+    /// All live records: where the list endpoint takes an id as a position, a range that ends at the highest id, to be
+    /// cut while it is read, and an open one behind it for what is created meanwhile; else one sequence.
     async fn ranges(&self, cursor: &mut Cursor) -> Result<Vec<Slice>> {
-        let top = self.top_id().await?;
-        if !cursor.is_sequential && top > SMALLEST_RANGE && !self.pages_by_id(top).await? {
+        let end = self.top_id().await? + 1;
+        if !cursor.is_sequential && !self.pages_by_id(end - 1).await? {
             tracing::warn!(feed.name = self.object.name, "the list does not page by id: it is read in one sequence");
             cursor.is_sequential = true;
         }
-        let ranges = if cursor.is_sequential || top <= SMALLEST_RANGE { 1 } else { FIRST_RANGES };
-        let width = top / ranges + 1;
-        let range = |index| Slice::Listed {
-            archived: false,
-            from: index * width,
-            below: (index + 1 < ranges).then_some((index + 1) * width),
-            after: None,
-        };
-        Ok((0..ranges).map(range).collect())
+        let range = |from, below| Slice::Listed { archived: false, from, below, after: None };
+        Ok(match cursor.is_sequential {
+            true => vec![range(0, None)],
+            false => vec![range(0, Some(end)), range(end, None)],
+        })
     }
 
     /// The list of live records turned out not to be in the order of ids: one slice for all of it, from the start.
@@ -141,7 +137,7 @@ impl Slice {
         }
     }
 
-    /// How many ids a cut could share out; 0 where the slice can't be cut.
+    /// Ids that are left to read; 0 where the slice can't be cut.
     pub fn width(&self) -> u64 {
         match self {
             Slice::Listed { archived: false, below: Some(below), .. } => below.saturating_sub(self.position()),
@@ -149,9 +145,10 @@ impl Slice {
         }
     }
 
-    /// Cuts the upper half off, for another reader. `None` when it is not worth it.
-    pub fn split(&mut self) -> Option<Slice> {
-        if self.width() <= SMALLEST_RANGE {
+    /// Cuts the upper half off, for another reader. `None` when too little is left, judging by the ids that the last
+    /// page spanned.
+    pub fn split(&mut self, page_span: u64) -> Option<Slice> {
+        if self.width() < FEWEST_PAGES.saturating_mul(page_span.max(1)) {
             return None;
         }
         let middle = self.position() + self.width() / 2;
@@ -200,7 +197,7 @@ mod tests {
                 let _ = lower.advance(Some(Next::After(Some(position.to_string()))));
             }
             let whole = lower.clone();
-            if let Some(upper) = lower.split() {
+            if let Some(upper) = lower.split(1) {
                 for id in 0..12_000 {
                     prop_assert_eq!(u8::from(lower.holds(id)) + u8::from(upper.holds(id)), u8::from(whole.holds(id)));
                 }

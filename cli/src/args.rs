@@ -1,0 +1,169 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, NaiveDate};
+use clap::{Parser, Subcommand, ValueEnum};
+use hubspot::feeds::{FEEDS, Feed, Mode};
+
+const EXAMPLES: &str = "\
+Examples:
+  hubspot-source demo
+      a fake HubSpot account into ./demo/demo.duckdb, without a HubSpot account
+
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state
+      everything the first time, what changed afterwards; interrupt it at any point, and run it again
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
+      one collection, with a report for machines
+
+Exit codes:
+  0  complete
+  1  something failed or is incomplete; the report says what
+  2  wrong use or configuration; the message says what to do next";
+
+#[derive(Debug, Parser)]
+#[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Say what happens while it happens
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read what is new in HubSpot and merge it into the warehouse
+    Sync(Sync),
+    /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
+    Demo(Demo),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Sync {
+    /// Where the tables are: duckdb:PATH, or none to stage Parquet files only
+    #[arg(long, value_name = "URL", env = "HUBSPOT_SOURCE_WAREHOUSE")]
+    pub(crate) warehouse: String,
+    /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
+    #[arg(long, value_name = "DIR", env = "HUBSPOT_SOURCE_STATE")]
+    pub(crate) state: PathBuf,
+    /// Collections to sync, separated by commas [default: all]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// Schema of the tables in the warehouse
+    #[arg(long, default_value = "hubspot")]
+    pub(crate) schema: String,
+    /// HubSpot's API, or a stand-in for it
+    #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
+    pub(crate) hubspot_url: String,
+    /// What to read: everything, what changed, or what is due
+    #[arg(long, value_enum, default_value_t = ModeArg::Auto)]
+    pub(crate) mode: ModeArg,
+    /// Only what changed since this day or instant, such as 2026-09-01 or 2026-09-01T12:00:00Z
+    #[arg(long, value_name = "DATE")]
+    pub(crate) since: Option<String>,
+    /// Only what changed until this day or instant; later runs are not moved by it
+    #[arg(long, value_name = "DATE")]
+    pub(crate) until: Option<String>,
+    /// Share of HubSpot's limits that is left to the account's other apps, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
+    pub(crate) reserve: u8,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Demo {
+    /// Contacts in the fake account; there is one company and one deal to every five
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub(crate) contacts: u32,
+    /// Folder for the database; what an earlier demo left in it is replaced
+    #[arg(long, value_name = "DIR", default_value = "demo")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// An interrupted run goes on; else everything the first time, what changed afterwards
+    Auto,
+    /// Everything again; rows that are known already merge into themselves
+    Backfill,
+    /// What changed since the last run
+    Incremental,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Text,
+    Json,
+}
+
+impl ModeArg {
+    pub(crate) fn mode(self) -> Option<Mode> {
+        match self {
+            ModeArg::Auto => None,
+            ModeArg::Backfill => Some(Mode::Backfill),
+            ModeArg::Incremental => Some(Mode::Incremental),
+        }
+    }
+}
+
+/// The feeds that fill the named collections, in the order in which they run.
+pub(crate) fn feeds(collections: Option<&[String]>) -> anyhow::Result<Vec<Feed>> {
+    let Some(names) = collections else { return Ok(FEEDS.to_vec()) };
+    let known: Vec<&str> = FEEDS.iter().flat_map(Feed::collections).copied().collect();
+    let unknown: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    if !unknown.is_empty() {
+        bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+    }
+    let is_wanted = |feed: &&Feed| feed.collections().iter().any(|name| names.iter().any(|wanted| wanted == name));
+    Ok(FEEDS.iter().filter(is_wanted).copied().collect())
+}
+
+/// A day (its midnight, UTC) or an instant, in milliseconds.
+pub(crate) fn instant_ms(name: &str, text: &str) -> anyhow::Result<i64> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let instant = DateTime::parse_from_rfc3339(text).with_context(|| {
+        format!("{name} {text:?} is neither a day nor an instant: write 2026-09-01 or 2026-09-01T12:00:00Z")
+    })?;
+    Ok(instant.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_collection_lists_the_known_ones() {
+        let names = ["contacts".to_owned(), "kontakte".to_owned()];
+        let error = feeds(Some(&names)).unwrap_err().to_string();
+        assert!(error.starts_with("unknown collection kontakte: use some of contacts, companies, deals"), "{error}");
+    }
+
+    #[test]
+    fn feeds_run_in_their_own_order_and_once() {
+        let names = ["deals".to_owned(), "contacts".to_owned(), "deals".to_owned()];
+        let feeds: Vec<&str> = feeds(Some(&names)).unwrap().iter().map(Feed::name).collect();
+        assert_eq!(feeds, ["contacts", "deals"]);
+    }
+
+    #[test]
+    fn days_and_instants_are_understood() {
+        assert_eq!(instant_ms("--since", "2026-09-01").unwrap(), 1_788_220_800_000);
+        assert_eq!(instant_ms("--since", "2026-09-01T02:00:00+02:00").unwrap(), 1_788_220_800_000);
+        assert!(instant_ms("--since", "yesterday").unwrap_err().to_string().contains("--since \"yesterday\""));
+    }
+}

@@ -1,0 +1,160 @@
+//! The report of a sync: one JSON object for machines, a table for people.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use extract::{FeedReport, Outcome};
+use hubspot::feeds::Mode;
+use hubspot::{Bucket, Budget};
+use load::Loaded;
+use serde::Serialize;
+
+use crate::usage::Usage;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) run_id: String,
+    pub(crate) collections: BTreeMap<&'static str, CollectionReport>,
+    pub(crate) api: BTreeMap<&'static str, ApiUsage>,
+    pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) peak_memory_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct CollectionReport {
+    /// `null` when the run ended before it knew.
+    pub(crate) mode: Option<&'static str>,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<String>,
+    /// Rows staged, tombstones included.
+    pub(crate) rows: u64,
+    /// Tombstones among them.
+    pub(crate) deleted: u64,
+    /// Rows inserted or updated in the warehouse; also those staged by earlier runs that were not merged yet.
+    pub(crate) merged_rows: u64,
+    pub(crate) unparsed_values: u64,
+    /// Files and bytes staged.
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ApiUsage {
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) rate_limited: u64,
+}
+
+impl CollectionReport {
+    pub(crate) fn new(feed: &FeedReport, loaded: anyhow::Result<Loaded>) -> CollectionReport {
+        let (outcome, merged_rows) = match loaded {
+            Ok(loaded) => (feed.outcome.clone(), loaded.merged_rows),
+            Err(error) => (also_failed(&feed.outcome, &format!("{error:#}")), 0),
+        };
+        CollectionReport {
+            mode: feed.mode.map(Mode::name),
+            outcome: outcome.name(),
+            reason: outcome.reason().map(str::to_owned),
+            rows: feed.rows,
+            deleted: feed.deleted,
+            merged_rows,
+            unparsed_values: feed.unparsed_values,
+            files: feed.files,
+            bytes: feed.bytes,
+        }
+    }
+}
+
+fn also_failed(outcome: &Outcome, reason: &str) -> Outcome {
+    match outcome.reason() {
+        Some(before) => Outcome::Failed(format!("{before}; {reason}")),
+        None => Outcome::Failed(reason.to_owned()),
+    }
+}
+
+impl Report {
+    pub(crate) fn new(
+        run_id: String,
+        collections: BTreeMap<&'static str, CollectionReport>,
+        budget: &Budget,
+        elapsed: Duration,
+    ) -> Report {
+        let api = Bucket::ALL.map(|bucket| {
+            let usage = budget.usage(bucket);
+            let usage =
+                ApiUsage { calls: usage.calls, retries: usage.retries, rate_limited: usage.rate_limited };
+            (bucket.name(), usage)
+        });
+        let usage = Usage::of_process();
+        Report {
+            run_id,
+            collections,
+            api: api.into(),
+            seconds: elapsed.as_secs_f64(),
+            cpu_seconds: usage.cpu_seconds,
+            peak_memory_bytes: usage.peak_memory_bytes,
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.collections.values().all(|collection| collection.outcome == Outcome::Complete.name())
+    }
+
+    pub(crate) fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// A table of the collections, the reasons below it, and a line of cost.
+    pub(crate) fn text(&self) -> String {
+        let mut table = new_table(&["collection", "mode", "outcome", "rows", "deleted", "merged", "unparsed", "files", "MB"]);
+        for (name, collection) in &self.collections {
+            let color = match collection.outcome {
+                "complete" => Color::Green,
+                "failed" => Color::Red,
+                _ => Color::Yellow,
+            };
+            table.add_row(vec![
+                Cell::new(name),
+                Cell::new(collection.mode.unwrap_or("-")),
+                Cell::new(collection.outcome).fg(color),
+                number(collection.rows),
+                number(collection.deleted),
+                number(collection.merged_rows),
+                number(collection.unparsed_values),
+                number(collection.files),
+                Cell::new(format!("{:.1}", collection.bytes as f64 / 1e6)).set_alignment(CellAlignment::Right),
+            ]);
+        }
+        let mut text = format!("{table}\n");
+        for (name, collection) in &self.collections {
+            if let Some(reason) = &collection.reason {
+                text.push_str(&format!("{name}: {} - {reason}\n", collection.outcome));
+            }
+        }
+        let calls: u64 = self.api.values().map(|usage| usage.calls).sum();
+        let refused: u64 = self.api.values().map(|usage| usage.rate_limited).sum();
+        text.push_str(&format!(
+            "{calls} calls ({refused} refused by a limit), {:.1} s, {:.1} CPU s, {} MiB at the most, run {}",
+            self.seconds,
+            self.cpu_seconds,
+            self.peak_memory_bytes >> 20,
+            self.run_id
+        ));
+        text
+    }
+}
+
+/// A table in the house's look.
+pub(crate) fn new_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().copied());
+    table
+}
+
+fn number(number: u64) -> Cell {
+    Cell::new(indicatif::HumanCount(number)).set_alignment(CellAlignment::Right)
+}

@@ -1,0 +1,180 @@
+//! `sync`: extract, then load, one feed after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use extract::{Options, Outcome, Progress, Run};
+use hubspot::feeds::Feed;
+use hubspot::{Account, Budget, Client, Credential};
+use load::{Loaded, load};
+use staging::{Bucket, State};
+use warehouse::Warehouse;
+
+use crate::args::{self, ReportFormat, Sync};
+use crate::progress::Line;
+use crate::report::{CollectionReport, Report};
+
+const TOKEN: &str = "HUBSPOT_TOKEN";
+const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
+
+/// Runs the sync and prints its report. `true`: everything is complete.
+///
+/// # Errors
+/// For wrong use or configuration, before anything is written.
+pub(crate) async fn run(args: &Sync) -> anyhow::Result<bool> {
+    let report = sync(args, credential(|name| std::env::var(name).ok())?).await?;
+    print(&match args.report {
+        ReportFormat::Json => report.json()?,
+        ReportFormat::Text => report.text(),
+    });
+    Ok(report.is_complete())
+}
+
+#[allow(clippy::print_stdout, reason = "the report is what stdout is for")]
+pub(crate) fn print(text: &str) {
+    println!("{text}");
+}
+
+/// The one place that reads the credential: a token, or an OAuth app's three values.
+fn credential(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Credential> {
+    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    if let Some(token) = set(TOKEN) {
+        return Ok(Credential::token(&token)?);
+    }
+    match OAUTH.map(set) {
+        [Some(client_id), Some(client_secret), Some(refresh_token)] => Ok(Credential::OAuth {
+            client_id: client_id.trim().to_owned(),
+            client_secret: client_secret.trim().into(),
+            refresh_token: refresh_token.trim().into(),
+        }),
+        [None, None, None] => bail!(
+            "no HubSpot credential: set {TOKEN} to a service key or private app token (HubSpot: Development > Keys > \
+             Service keys), or {} for an OAuth app",
+            OAUTH.join(", ")
+        ),
+        values => {
+            let missing = OAUTH.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name);
+            bail!("the OAuth credential is not whole: set {} too", missing.collect::<Vec<_>>().join(" and "))
+        }
+    }
+}
+
+pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let feeds = args::feeds(args.collections.as_deref())?;
+    let options = options(args)?;
+    let warehouse = connect(args).await?;
+    let state = State::open_folder(&args.state)?;
+    let client = Client::new(&args.hubspot_url, credential, Budget::new(f64::from(args.reserve) / 100.0))?;
+    let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+    bind(&account, &state, warehouse.as_deref()).await?;
+    let run = Run {
+        id: extract::new_run_id(),
+        client,
+        account,
+        bucket: Bucket::open_folder(&args.state.join("files"), &args.schema)?,
+        state: Arc::new(state),
+    };
+    stop_on_interrupt(run.client.clone());
+
+    let mut collections = BTreeMap::new();
+    for feed in &feeds {
+        collections.extend(sync_feed(feed, &run, &options, warehouse.as_deref()).await);
+    }
+    Ok(Report::new(run.id.clone(), collections, run.client.budget(), started.elapsed()))
+}
+
+fn options(args: &Sync) -> anyhow::Result<Options> {
+    let instant = |name, text: &Option<String>| {
+        text.as_deref().map(|text| args::instant_ms(name, text)).transpose()
+    };
+    let (since_ms, until_ms) = (instant("--since", &args.since)?, instant("--until", &args.until)?);
+    if let (Some(since_ms), Some(until_ms)) = (since_ms, until_ms)
+        && since_ms >= until_ms
+    {
+        bail!("--since is not before --until: nothing would be read");
+    }
+    Ok(Options { mode: args.mode.mode(), since_ms, until_ms, ..Options::default() })
+}
+
+async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
+    if args.warehouse == "none" {
+        return Ok(None);
+    }
+    Ok(Some(warehouse::connect(&args.warehouse, &args.schema).await?))
+}
+
+/// Refuses a credential of another account than the one that the warehouse and the state belong to; then binds the
+/// state, so that no later run can mix two accounts.
+async fn bind(account: &Account, state: &State, warehouse: Option<&dyn Warehouse>) -> anyhow::Result<()> {
+    if let Some(warehouse) = warehouse
+        && let Some(bound) = warehouse.account().await?
+        && bound != account.id
+    {
+        bail!(
+            "the warehouse's schema belongs to HubSpot account {bound}, but the credential is of account {}: use that \
+             account's credential, or another --schema and --state for this one",
+            account.id
+        );
+    }
+    Ok(state.bind_account(account.id).await?)
+}
+
+/// The first Ctrl-C ends the run at its next request, checkpoint included; the second one at once.
+fn stop_on_interrupt(client: Client) {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            client.stop();
+            eprintln!("stopping; the same command goes on from here (Ctrl-C again to stop at once)");
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
+async fn sync_feed(
+    feed: &Feed,
+    run: &Run,
+    options: &Options,
+    warehouse: Option<&dyn Warehouse>,
+) -> Vec<(&'static str, CollectionReport)> {
+    let progress = Arc::new(Progress::default());
+    let line = Line::start(feed.name(), &progress);
+    let extracted = extract::extract(feed, run, options, &progress).await;
+    line.say("merging");
+    let mut reports = Vec::new();
+    for &collection in feed.collections() {
+        let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
+        let loaded = match warehouse {
+            Some(warehouse) if is_free => load(collection, &run.state, &run.bucket, warehouse).await,
+            _ => Ok(Loaded::default()),
+        };
+        reports.push((collection, CollectionReport::new(&extracted, loaded)));
+    }
+    reports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential_of(values: &[(&str, &str)]) -> anyhow::Result<Credential> {
+        credential(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_missing_credential_says_what_to_set() {
+        let error = credential_of(&[("HUBSPOT_TOKEN", " ")]).unwrap_err().to_string();
+        assert!(error.contains("set HUBSPOT_TOKEN") && error.contains("HUBSPOT_REFRESH_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn half_an_oauth_credential_names_the_other_half() {
+        let error = credential_of(&[("HUBSPOT_CLIENT_ID", "a")]).unwrap_err().to_string();
+        assert!(error.contains("set HUBSPOT_CLIENT_SECRET and HUBSPOT_REFRESH_TOKEN too"), "{error}");
+    }
+}

@@ -1,0 +1,38 @@
+//! What the process has cost so far.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// `ru_maxrss` counts kibibytes, on macOS bytes.
+const MAX_RSS_UNIT: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Usage {
+    /// Of all threads, user and system.
+    pub(crate) cpu_seconds: f64,
+    /// The most the process ever held.
+    pub(crate) peak_memory_bytes: u64,
+}
+
+impl Usage {
+    /// All zero where the system does not tell.
+    pub(crate) fn of_process() -> Usage {
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
+        let cpu_micros = (usage.user_time() + usage.system_time()).num_microseconds();
+        Usage {
+            cpu_seconds: cpu_micros as f64 / 1e6,
+            peak_memory_bytes: u64::try_from(usage.max_rss()).unwrap_or(0) * MAX_RSS_UNIT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_process_has_cost_something() {
+        let usage = Usage::of_process();
+        assert!(usage.peak_memory_bytes > 1 << 20, "{usage:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Reads a run's slices, many at a time, until none is left.
+//!
+//! Requests are under way together; their answers become rows one after the other, in this one task, which alone owns
+//! the cursor and the open file. So a slice and its rows can't come apart, and a checkpoint finds them in step.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use hubspot::ErrorKind;
+use hubspot::feeds::{Cursor, ObjectFeed, Page, Slice, Unfinished};
+
+use crate::report::{FeedReport, Progress};
+use crate::stage::Stage;
+
+/// Pages under way at once. At 300 ms an answer, 19 requests a second keep six busy.
+const MAX_PAGES_UNDER_WAY: usize = 16;
+/// Bytes of answers that may wait in memory. Pages grow with the number of properties, so their number shrinks.
+const MAX_BYTES_UNDER_WAY: usize = 12 << 20;
+/// Records in a page, and the least a page is cut to when HubSpot fails on large ones.
+const PAGE_RECORDS: usize = 100;
+const FEWEST_PAGE_RECORDS: usize = 10;
+
+/// The slices of a run, each either waiting or being read.
+struct Slices {
+    waiting: VecDeque<Slice>,
+    reading: BTreeMap<usize, Reading>,
+    next_number: usize,
+}
+
+struct Reading {
+    slice: Slice,
+    /// Ids that its last page spanned; `None` before the first.
+    page_span: Option<u64>,
+}
+
+impl Slices {
+    fn new(slices: Vec<Slice>) -> Slices {
+        Slices { waiting: slices.into(), reading: BTreeMap::new(), next_number: 0 }
+    }
+
+    /// A slice to read: one that waits, or else, where more at once gains anything, a half of the one with the most
+    /// pages left.
+    fn start(&mut self, may_split: bool) -> Option<(usize, Slice)> {
+        let slice = match self.waiting.pop_front() {
+            Some(slice) => slice,
+            None if may_split => self.split_longest()?,
+            None => return None,
+        };
+        let number = self.next_number;
+        self.next_number += 1;
+        self.reading.insert(number, Reading { slice: slice.clone(), page_span: None });
+        Some((number, slice))
+    }
+
+    fn split_longest(&mut self) -> Option<Slice> {
+        let begun = self.reading.values_mut().filter_map(|reading| Some((reading.page_span?, &mut reading.slice)));
+        let (page_span, longest) = begun.max_by_key(|(page_span, slice)| slice.width() / (*page_span).max(1))?;
+        longest.split(page_span)
+    }
+
+    fn unfinished(&self) -> Vec<Slice> {
+        self.reading.values().map(|reading| &reading.slice).chain(&self.waiting).cloned().collect()
+    }
+}
+
+/// Reads until no slice is left. On an error, the cursor holds what is not yet read.
+pub(crate) async fn slices(
+    feed: &ObjectFeed,
+    cursor: &mut Cursor,
+    stage: &mut Stage<'_>,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
+    let Some(mut run) = cursor.run.take() else { return Ok(()) };
+    let mut slices = Slices::new(std::mem::take(&mut run.slices));
+    loop {
+        let read = until_done(feed, cursor, &mut run, &mut slices, stage, progress, report).await;
+        run.slices = slices.unfinished();
+        match read {
+            Err(error) if is_unordered(&error) && !cursor.is_sequential => {
+                tracing::warn!(feed.name = feed.table().collection, "{error:#}: it is read in one sequence");
+                feed.read_in_sequence(cursor, &mut run.slices);
+                slices = Slices::new(std::mem::take(&mut run.slices));
+            }
+            read => {
+                cursor.run = Some(run);
+                return read;
+            }
+        }
+    }
+}
+
+fn is_unordered(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<hubspot::Error>().is_some_and(|error| error.kind() == ErrorKind::Unordered)
+}
+
+async fn until_done(
+    feed: &ObjectFeed,
+    cursor: &mut Cursor,
+    run: &mut Unfinished,
+    slices: &mut Slices,
+    stage: &mut Stage<'_>,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
+    let mut under_way = FuturesUnordered::new();
+    let mut page_bytes = 0;
+    loop {
+        let may_be_under_way = MAX_PAGES_UNDER_WAY.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
+        // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
+        let mut may_split = !feed.is_limit_filled();
+        while under_way.len() < may_be_under_way {
+            let Some((number, slice)) = slices.start(std::mem::take(&mut may_split)) else { break };
+            under_way.push(next_page(feed, number, slice));
+        }
+        let Some((number, page)) = under_way.next().await else { return Ok(()) };
+        let page = page?;
+        // Follows the largest pages at once, and forgets them slowly.
+        page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);
+
+        let Some(reading) = slices.reading.get_mut(&number) else { continue };
+        let appended = feed.append(page, &mut reading.slice, run, stage.rows()?)?;
+        reading.page_span = Some(appended.span);
+        stage.page_done(appended, report)?;
+        progress.add(appended.rows);
+        if !appended.is_last {
+            under_way.push(next_page(feed, number, reading.slice.clone()));
+        } else if let Some(finished) = slices.reading.remove(&number) {
+            slices.waiting.extend(feed.follow_up(&finished.slice, run));
+        }
+        if stage.is_checkpoint_due() {
+            run.slices = slices.unfinished();
+            cursor.run = Some(run.clone());
+            stage.checkpoint(cursor, report).await?;
+        }
+    }
+}
+
+/// A slice's next page; a smaller one when HubSpot fails on it again and again.
+async fn next_page(feed: &ObjectFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
+    let mut limit = PAGE_RECORDS;
+    loop {
+        let page = feed.fetch(&slice, limit).await;
+        match page {
+            Err(error) if error.kind() == ErrorKind::Server && limit > FEWEST_PAGE_RECORDS => {
+                limit = (limit / 2).max(FEWEST_PAGE_RECORDS);
+                tracing::warn!(feed.name = feed.table().collection, page.records = limit, "a smaller page is tried");
+            }
+            page => return (number, page),
+        }
+    }
+}
