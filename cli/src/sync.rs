@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use extract::{Options, Outcome, Progress, Run};
-use hubspot::feeds::Feed;
+use hubspot::feeds::{Feed, Window};
 use hubspot::{Account, Budget, Client, Credential};
 use load::{Loaded, load};
 use staging::{Bucket, State};
@@ -96,7 +96,7 @@ fn options(args: &Sync) -> anyhow::Result<Options> {
     {
         bail!("--since is not before --until: nothing would be read");
     }
-    Ok(Options { mode: args.mode.mode(), since_ms, until_ms, ..Options::default() })
+    Ok(Options { mode: args.mode.mode(), window: Window { since_ms, until_ms }, ..Options::default() })
 }
 
 async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {

@@ -1,1 +1,9 @@
-//! .
+//! Whole pipelines, as users run them: the built `hubspot-source` against the fake account, its tables against the
+//! account's truth.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
+
+mod sandbox;
+mod truth;
+
+pub use sandbox::{Ended, Sandbox};
+pub use truth::{assert_equal, differences};

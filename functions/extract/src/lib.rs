@@ -8,7 +8,7 @@ mod stage;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hubspot::feeds::{Cursor, Feed, Lookback, Mode, ObjectFeed, Request};
+use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Unfinished, Window};
 use hubspot::{Account, Client};
 use staging::{Bucket, State};
 
@@ -33,9 +33,7 @@ pub struct Run {
 pub struct Options {
     /// `None`: an unfinished run goes on; else a backfill the first time and incremental afterwards.
     pub mode: Option<Mode>,
-    /// Milliseconds since the epoch; see [`Request`].
-    pub since_ms: Option<i64>,
-    pub until_ms: Option<i64>,
+    pub window: Window,
     pub lookback: Lookback,
     pub checkpoints: Checkpoints,
 }
@@ -75,9 +73,12 @@ async fn read_feed(
 ) -> anyhow::Result<()> {
     let lease = run.state.lease(feed.name()).await?;
     let mut cursor: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
-    let mut opened = feed.open(&run.client, &run.account, &run.id, options.lookback).await?;
-    begin(&mut opened, &mut cursor, options).await?;
-    report.mode = cursor.run.as_ref().map(|unfinished| unfinished.mode);
+    let mode = due_mode(&cursor, options);
+    report.mode = Some(mode);
+    let opened = feed.open(&run.client, &run.account, &run.id, mode, &mut cursor, options.lookback).await?;
+    if !goes_on(&cursor, options) {
+        cursor.run = Some(opened.plan(options.window, &mut cursor).await?);
+    }
     let mut stage = Stage::open(run, lease, opened.table().clone(), options.checkpoints)?;
 
     let read = read::slices(&opened, &mut cursor, &mut stage, progress, report).await;
@@ -88,20 +89,16 @@ async fn read_feed(
     read.and(saved)
 }
 
-/// Takes up the unfinished run, or plans a new one.
-async fn begin(feed: &mut ObjectFeed, cursor: &mut Cursor, options: &Options) -> anyhow::Result<()> {
-    let is_window = options.since_ms.is_some() || options.until_ms.is_some();
-    if let Some(unfinished) = &cursor.run
-        && options.mode.is_none_or(|mode| mode == unfinished.mode)
-        && !is_window
-    {
-        feed.resume(cursor, unfinished.mode);
-        return Ok(());
-    }
+/// Whether the run that was interrupted is the one that is asked for.
+fn goes_on(cursor: &Cursor, options: &Options) -> bool {
+    let is_window = options.window.since_ms.is_some() || options.window.until_ms.is_some();
+    let fits = |unfinished: &Unfinished| options.mode.is_none_or(|mode| mode == unfinished.mode);
+    !is_window && cursor.run.as_ref().is_some_and(fits)
+}
+
+fn due_mode(cursor: &Cursor, options: &Options) -> Mode {
+    let unfinished = cursor.run.as_ref().filter(|_| goes_on(cursor, options)).map(|run| run.mode);
     let is_read_whole = cursor.watermark_ms.is_some();
-    let mode = options.mode.unwrap_or(if is_read_whole { Mode::Incremental } else { Mode::Backfill });
-    let request =
-        Request { mode, since_ms: options.since_ms, until_ms: options.until_ms, lookback: options.lookback };
-    cursor.run = Some(feed.plan(request, cursor).await?);
-    Ok(())
+    let due = if is_read_whole { Mode::Incremental } else { Mode::Backfill };
+    options.mode.or(unfinished).unwrap_or(due)
 }

@@ -39,19 +39,50 @@ impl Property {
     }
 }
 
-/// All properties of the object type that are in use, hidden ones included, by name: one call, no paging.
-pub(crate) async fn definitions(client: &Client, object_type: &str) -> Result<Vec<Property>> {
-    let path = format!("/crm/properties/{}/{object_type}?archived=false", version::PROPERTIES);
+/// Classes of properties that HubSpot lists apart, each behind a scope of its own
+/// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/sensitive-data>).
+pub(crate) const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
+
+/// All properties of the object type that are in use, hidden ones included, by name: one call, no paging, and one
+/// more for each class of `sensitive` ones.
+pub(crate) async fn definitions(client: &Client, object_type: &str, sensitive: &[String]) -> Result<Vec<Property>> {
+    let mut properties = of_class(client, object_type, "non_sensitive").await?;
+    for class in sensitive {
+        properties.extend(of_class(client, object_type, class).await?);
+    }
+    properties.retain(|property| !property.archived);
+    properties.sort_by(|a, b| a.name.cmp(&b.name));
+    properties.dedup_by(|a, b| a.name == b.name);
+    Ok(properties)
+}
+
+/// The classes of sensitive properties that the credential may see. Most may see none, and are refused: to be asked
+/// for once, not in each run.
+pub(crate) async fn visible_classes(client: &Client, object_type: &str) -> Result<Vec<String>> {
+    let mut visible = Vec::new();
+    for class in SENSITIVE {
+        match of_class(client, object_type, class).await {
+            Ok(_) => visible.push(class.to_owned()),
+            Err(refused) if is_refusal(refused.kind()) => {}
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(visible)
+}
+
+fn is_refusal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::MissingScope | ErrorKind::BadRequest | ErrorKind::NotFound)
+}
+
+async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Property>> {
+    let path =
+        format!("/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}", version::PROPERTIES);
     let body = client.send(&Call::get(path)).await?;
     let definitions: Definitions = serde_json::from_slice(&body).map_err(|source| {
         let message = format!("the property definitions of {object_type} do not parse");
         Error::new(ErrorKind::Malformed, message).caused_by(source)
     })?;
-    let mut properties = definitions.results;
-    properties.retain(|property| !property.archived);
-    properties.sort_by(|a, b| a.name.cmp(&b.name));
-    properties.dedup_by(|a, b| a.name == b.name);
-    Ok(properties)
+    Ok(definitions.results)
 }
 
 #[cfg(test)]

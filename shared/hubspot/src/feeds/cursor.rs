@@ -73,6 +73,10 @@ pub struct Cursor {
     /// The list endpoint does not take ids as positions on this account.
     #[serde(default)]
     pub is_sequential: bool,
+    /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
+    /// again.
+    #[serde(default)]
+    pub sensitive: Option<Vec<String>>,
 }
 
 /// How far an incremental run looks back, and how close to now it trusts the index.

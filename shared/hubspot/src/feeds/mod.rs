@@ -9,11 +9,12 @@ mod objects;
 mod seen;
 
 pub use cursor::{Cursor, Lookback, Mode, Slice, Unfinished};
-pub use objects::{Appended, ObjectFeed, Page, Request};
+pub use objects::{Appended, ObjectFeed, Page, Window};
 
 use crate::account::Account;
 use crate::client::Client;
 use crate::error::Result;
+use crate::properties;
 
 use companies::COMPANIES;
 use contacts::CONTACTS;
@@ -45,14 +46,22 @@ impl Feed {
         std::slice::from_ref(&self.object.name)
     }
 
-    /// Opens the feed for one run: reads what the account defines.
+    /// Opens the feed for one run in this mode: reads what the account defines.
     pub async fn open(
         &self,
         client: &Client,
         account: &Account,
         run_id: &str,
+        mode: Mode,
+        cursor: &mut Cursor,
         lookback: Lookback,
     ) -> Result<ObjectFeed> {
-        ObjectFeed::open(self.object, client, account, run_id, lookback).await
+        let sensitive = match cursor.sensitive.take() {
+            Some(classes) if mode == Mode::Incremental => classes,
+            _ => properties::visible_classes(client, self.object.name).await?,
+        };
+        let properties = properties::definitions(client, self.object.name, &sensitive).await?;
+        cursor.sensitive = Some(sensitive);
+        ObjectFeed::new(self.object, client, account, run_id, &properties, mode, cursor, lookback)
     }
 }

@@ -28,7 +28,7 @@ use crate::account::Account;
 use crate::budget::Bucket;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::properties;
+use crate::properties::Property;
 use bytes::Bytes;
 
 /// What tells one object type from another.
@@ -94,15 +94,13 @@ impl DeletedReason {
     }
 }
 
-/// What a run is asked to read.
-#[derive(Debug, Clone, Copy)]
-pub struct Request {
-    pub mode: Mode,
+/// What a new run is asked to read, besides its mode.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window {
     /// Only records changed since then; without it, an incremental run starts from the watermark.
     pub since_ms: Option<i64>,
     /// Only records changed until then; the watermark does not move.
     pub until_ms: Option<i64>,
-    pub lookback: Lookback,
 }
 
 /// One object feed, opened for one run: its table follows the account's definitions of this moment.
@@ -116,8 +114,8 @@ pub struct ObjectFeed {
     /// The names don't fit a URL: values come by batch read.
     is_wide: bool,
     lookback: Lookback,
-    /// The mode of the run under way; `None` before [`ObjectFeed::plan`] or [`ObjectFeed::resume`].
-    mode: Option<Mode>,
+    mode: Mode,
+    /// What earlier runs have read.
     recent: Hashes,
     archived: ArchivedIds,
 }
@@ -164,20 +162,27 @@ pub struct Appended {
 }
 
 impl ObjectFeed {
-    /// Reads the property definitions.
-    pub(super) async fn open(
+    #[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
+    pub(super) fn new(
         object: &'static ObjectType,
         client: &Client,
         account: &Account,
         run_id: &str,
+        properties: &[Property],
+        mode: Mode,
+        cursor: &Cursor,
         lookback: Lookback,
     ) -> Result<ObjectFeed> {
-        let properties = properties::definitions(client, object.name).await?;
-        let layout = Layout::new(object, &properties).map_err(|source| {
+        let layout = Layout::new(object, properties).map_err(|source| {
             let message = format!("the properties of {} make no table", object.name);
             Error::new(ErrorKind::Malformed, message).caused_by(source)
         })?;
         let is_wide = !calls::fits_url(&layout);
+        // A backfill reads everything, whatever is known.
+        let (recent, archived) = match mode {
+            Mode::Backfill => (Hashes::default(), ArchivedIds::default()),
+            Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
+        };
         Ok(ObjectFeed {
             object,
             client: client.clone(),
@@ -186,9 +191,9 @@ impl ObjectFeed {
             layout,
             is_wide,
             lookback,
-            mode: None,
-            recent: Hashes::default(),
-            archived: ArchivedIds::default(),
+            mode,
+            recent,
+            archived,
         })
     }
 
@@ -201,25 +206,12 @@ impl ObjectFeed {
         self.client.budget().is_filled(Bucket::General)
     }
 
-    /// Takes up what earlier runs know; to be called before the first [`ObjectFeed::fetch`].
-    pub fn resume(&mut self, cursor: &Cursor, mode: Mode) {
-        self.mode = Some(mode);
-        self.archived = match mode {
-            Mode::Backfill => ArchivedIds::default(),
-            Mode::Incremental => cursor.archived.clone(),
-        };
-        self.recent = match mode {
-            Mode::Backfill => Hashes::default(),
-            Mode::Incremental => cursor.recent.clone(),
-        };
-    }
-
     /// Fetches the next page of a slice: requests only, nothing changes. `limit` is a page's number of records, 100
     /// at the most; a smaller one helps when HubSpot fails on large pages.
     pub async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
         match slice {
             Slice::Listed { archived, from, after, .. } => {
-                let ids_first = self.is_wide || (*archived && self.mode == Some(Mode::Incremental));
+                let ids_first = self.is_wide || (*archived && self.mode == Mode::Incremental);
                 let after = after.clone().or_else(|| first_after(*from));
                 let page = self.list(*archived, after.as_deref(), limit, ids_first).await?;
                 self.listed_page(page, slice, *archived, ids_first).await

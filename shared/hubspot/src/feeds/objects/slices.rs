@@ -1,7 +1,7 @@
 //! Planning a run: which slices it has, where a slice goes on after a page, and how a slice is cut in two when
 //! somebody has nothing to do.
 
-use super::{Next, ObjectFeed, Request};
+use super::{Next, ObjectFeed, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Mode, Slice, Unfinished};
 use crate::feeds::seen::{ArchivedIds, RecentReads};
@@ -16,15 +16,15 @@ impl ObjectFeed {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for an incremental run that has nothing to start from.
-    pub async fn plan(&mut self, request: Request, cursor: &mut Cursor) -> Result<Unfinished> {
+    pub async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         let now_ms = self.client.now().timestamp_millis();
-        let is_windowed = request.since_ms.is_some() || request.until_ms.is_some();
-        let mut slices = match request.mode {
+        let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+        let mut slices = match self.mode {
             Mode::Backfill if !is_windowed => self.ranges(cursor).await?,
-            Mode::Backfill => vec![changed(request.since_ms.unwrap_or(0), request.until_ms.unwrap_or(now_ms))],
+            Mode::Backfill => vec![changed(window.since_ms.unwrap_or(0), window.until_ms.unwrap_or(now_ms))],
             Mode::Incremental => {
-                let watermark_ms = cursor.watermark_ms.map(|ms| ms - request.lookback.overlap_ms);
-                let Some(since_ms) = request.since_ms.or(watermark_ms) else {
+                let watermark_ms = cursor.watermark_ms.map(|ms| ms - self.lookback.overlap_ms);
+                let Some(since_ms) = window.since_ms.or(watermark_ms) else {
                     let message = format!(
                         "{} was never read whole, so there is nothing to start from: run without --mode first, or \
                          give --since",
@@ -32,18 +32,17 @@ impl ObjectFeed {
                     );
                     return Err(Error::new(ErrorKind::Config, message));
                 };
-                vec![changed(since_ms, request.until_ms.unwrap_or(now_ms))]
+                vec![changed(since_ms, window.until_ms.unwrap_or(now_ms))]
             }
         };
         // A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
-        let begins_behind = request.since_ms > cursor.watermark_ms && cursor.watermark_ms.is_some();
-        let moves_watermark = request.until_ms.is_none() && !begins_behind;
+        let begins_behind = window.since_ms > cursor.watermark_ms && cursor.watermark_ms.is_some();
+        let moves_watermark = window.until_ms.is_none() && !begins_behind;
         if moves_watermark {
             slices.push(Slice::Listed { archived: true, from: 0, below: None, after: None });
         }
-        self.resume(cursor, request.mode);
         Ok(Unfinished {
-            mode: request.mode,
+            mode: self.mode,
             started_ms: now_ms,
             moves_watermark,
             slices,

@@ -1,0 +1,155 @@
+//! What a sync brings into the tables, and what the next one brings.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use fake_hubspot::{Account, Behaviour, IndexLag, Kind, ObjectType, PerType, Settings};
+use tests::{Sandbox, assert_equal};
+
+/// A deal's associations change when a contact is archived or merged, without a trace in the deal: an edit makes them
+/// be read again.
+fn touch_all_deals(account: &Account) {
+    let deals = account.live_ids(ObjectType::Deals).len();
+    account.touch_many_in_one_ms(ObjectType::Deals, deals);
+}
+
+/// The default account: archived, merged, odd values, bulk edits, deals with hundreds of contacts.
+fn settings() -> Settings {
+    Settings::default()
+}
+
+fn merged_rows(report: &serde_json::Value) -> u64 {
+    report["collections"].as_object().unwrap().values().map(|c| c["merged_rows"].as_u64().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_equals_the_account_and_a_second_one_writes_nothing() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    let first = sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    assert!(merged_rows(&first) > 1_000, "{first:#}");
+    let before = std::fs::metadata(sandbox.path("warehouse.duckdb")).unwrap().modified().unwrap();
+
+    let second = sandbox.sync(&[]).await.complete();
+    for (name, collection) in second["collections"].as_object().unwrap() {
+        assert_eq!(collection["mode"], "incremental", "{name}");
+        assert_eq!((&collection["rows"], &collection["merged_rows"], &collection["files"]), (&0.into(), &0.into(), &0.into()), "{name}");
+    }
+    assert_eq!(std::fs::metadata(sandbox.path("warehouse.duckdb")).unwrap().modified().unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_change_arrives() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    for object in ObjectType::ALL {
+        let live = account.live_ids(object);
+        let archived = account.archived_ids(object);
+        account.archive(object, live[3]).unwrap();
+        account.restore(object, archived[0]).unwrap();
+        let survivor = account.merge(object, live[4], live[5]).unwrap();
+        account.merge(object, survivor, live[6]).unwrap();
+        account.purge(object, live[7]).unwrap();
+        account.create(object, &[]).unwrap();
+    }
+    account.update(ObjectType::Contacts, account.live_ids(ObjectType::Contacts)[0], &[("firstname", None)]).unwrap();
+    let deal = account.live_ids(ObjectType::Deals)[0];
+    account.update(ObjectType::Deals, deal, &[("amount", Some("N/A"))]).unwrap();
+    touch_all_deals(account);
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn properties_come_go_and_change_their_type() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    let account = sandbox.account();
+    let contacts = account.live_ids(ObjectType::Contacts);
+    account.add_property(ObjectType::Contacts, "shoe_size", Kind::Number).unwrap();
+    account.add_property(ObjectType::Contacts, "hobby", Kind::String).unwrap();
+    account.update(ObjectType::Contacts, contacts[0], &[("shoe_size", Some("42")), ("hobby", Some("chess"))]).unwrap();
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+
+    account.change_property_type(ObjectType::Contacts, "shoe_size", Kind::String).unwrap();
+    account.archive_property(ObjectType::Contacts, "hobby").unwrap();
+    account.add_property(ObjectType::Contacts, "birthplace", Kind::String).unwrap();
+    account.update(ObjectType::Contacts, contacts[1], &[("shoe_size", Some("EU 43")), ("birthplace", Some("Ulm"))]).unwrap();
+    sandbox.sync(&[]).await.complete();
+
+    let text = |id: u64, column: &str| -> Option<String> {
+        let query = format!("SELECT CAST({column} AS VARCHAR) FROM hubspot.contacts WHERE id = {id}");
+        sandbox.database().query_row(&query, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(text(contacts[1], "properties_shoe_size_value").as_deref(), Some("EU 43"));
+    assert_eq!(text(contacts[0], "properties_shoe_size_value").unwrap().parse(), Ok(42.0));
+    assert_eq!(text(contacts[0], "properties_hobby_value").as_deref(), Some("chess"));
+    assert_eq!(text(contacts[1], "properties_birthplace_value").as_deref(), Some("Ulm"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_too_wide_for_a_url_is_read_by_batches() {
+    let settings = Settings {
+        records: PerType { contacts: 1_500, companies: 60, deals: 60 },
+        custom_properties: PerType { contacts: 1_500, companies: 400, deals: 400 },
+        ..settings()
+    };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    let account = sandbox.account();
+    account.archive(ObjectType::Contacts, account.live_ids(ObjectType::Contacts)[9]).unwrap();
+    touch_all_deals(account);
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+    assert_eq!(sandbox.server.counters().statuses.get(&414), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_thousand_changes_in_one_millisecond_all_arrive() {
+    let settings = Settings { records: PerType { contacts: 13_000, companies: 20, deals: 20 }, ..settings() };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let touched = sandbox.account().touch_many_in_one_ms(ObjectType::Contacts, 12_000);
+    let report = sandbox.sync(&[]).await.complete();
+    let rows = report["collections"]["contacts"]["rows"].as_u64().unwrap();
+    assert!(touched.len() == 12_000 && rows >= 12_000, "{rows} rows for {} changes", touched.len());
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_takes_no_ids_as_positions_is_read_in_sequence() {
+    let behaviour = Behaviour { after_is_lower_bound: false, ..Behaviour::default() };
+    let sandbox = Sandbox::new(&settings(), behaviour).await;
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_pages_are_no_end() {
+    let behaviour = Behaviour { short_pages: 0.5, ..Behaviour::default() };
+    let sandbox = Sandbox::new(&settings(), behaviour).await;
+    sandbox.sync(&[]).await.complete();
+    sandbox.account().touch_many_in_one_ms(ObjectType::Contacts, 700);
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_index_shows_late_is_not_lost() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    let late = std::time::Duration::from_secs(3);
+    sandbox.server.set_behaviour(Behaviour {
+        index_lag: IndexLag { most: late, ..IndexLag::none() },
+        ..sandbox.server.behaviour()
+    });
+    let contacts = account.live_ids(ObjectType::Contacts);
+    for &id in &contacts[..50] {
+        account.update(ObjectType::Contacts, id, &[("jobtitle", Some("late"))]).unwrap();
+    }
+    sandbox.sync(&[]).await.complete();
+    tokio::time::sleep(late + std::time::Duration::from_millis(500)).await;
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+}
