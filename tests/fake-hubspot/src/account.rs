@@ -1,0 +1,152 @@
+//! The account: all records, what they are linked to, and what became of those that are gone. Everything that a client
+//! can see is read from here, and so is the truth it is compared with.
+
+mod associations;
+mod changes;
+mod generate;
+mod ids;
+mod index;
+mod merges;
+mod properties;
+mod record;
+mod standard;
+mod truth;
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use self::associations::Label;
+pub(crate) use self::associations::Link;
+pub use self::changes::ChangeError;
+pub(crate) use self::properties::{Catalog, Origin, Property};
+pub use self::properties::{Kind, Sensitivity};
+pub(crate) use self::record::{PropertyIndex, Record};
+pub use self::truth::{Truth, TruthAssociations, TruthRecord};
+use crate::behaviour::IndexLag;
+use crate::dice::Dice;
+use crate::{ObjectType, PerType, Settings, time};
+
+/// A HubSpot account in memory. It can be read and changed from any thread while a server shows it to clients.
+#[derive(Debug)]
+pub struct Account {
+    settings: Settings,
+    state: RwLock<State>,
+    clock_offset_ms: AtomicI64,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) objects: PerType<Objects>,
+    associations: associations::Associations,
+    ids: ids::Ids,
+    dice: Dice,
+}
+
+/// All records of one type.
+#[derive(Debug)]
+pub(crate) struct Objects {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) live: BTreeMap<u64, Arc<Record>>,
+    pub(crate) archived: BTreeMap<u64, Arc<Record>>,
+    merged: BTreeMap<u64, Merged>,
+    purged: BTreeSet<u64>,
+    index: index::Index,
+}
+
+#[derive(Debug)]
+struct Merged {
+    record: Arc<Record>,
+    into: u64,
+}
+
+impl Account {
+    pub fn generate(settings: &Settings) -> Self {
+        let state = RwLock::new(generate::state(settings));
+        Self { settings: settings.clone(), state, clock_offset_ms: AtomicI64::new(0) }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The time that new modifications get: the wall clock plus the offset that was set.
+    pub fn now(&self) -> DateTime<Utc> {
+        let offset = TimeDelta::milliseconds(self.clock_offset_ms.load(Ordering::Relaxed));
+        time::millisecond(Utc::now() + offset)
+    }
+
+    /// Lets new modifications happen in the past (negative), where a client that stays clear of "now" sees them at
+    /// once, or in the future.
+    pub fn set_clock_offset(&self, offset: TimeDelta) {
+        self.clock_offset_ms.store(offset.num_milliseconds(), Ordering::Relaxed);
+    }
+
+    /// How far search stays behind from now on.
+    pub fn set_index_lag(&self, lag: IndexLag) {
+        let mut state = self.write();
+        for object in ObjectType::ALL {
+            state.objects[object].index.set_lag(lag);
+        }
+    }
+
+    /// Ascending.
+    pub fn live_ids(&self, object: ObjectType) -> Vec<u64> {
+        self.read().objects[object].live.keys().copied().collect()
+    }
+
+    /// Ascending.
+    pub fn archived_ids(&self, object: ObjectType) -> Vec<u64> {
+        self.read().objects[object].archived.keys().copied().collect()
+    }
+
+    /// Ids of records that a merge took away, with the record that survives today.
+    pub fn merged_away(&self, object: ObjectType) -> BTreeMap<u64, u64> {
+        let state = self.read();
+        let objects = &state.objects[object];
+        objects.merged.keys().map(|id| (*id, objects.survivor(*id))).collect()
+    }
+
+    pub fn purged_ids(&self, object: ObjectType) -> BTreeSet<u64> {
+        self.read().objects[object].purged.clone()
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The links of a record that a client can see: both ends are live.
+    pub(crate) fn links(&self, from: ObjectType, id: u64, to: ObjectType) -> impl Iterator<Item = &Link> {
+        let is_live = self.objects[from].live.contains_key(&id);
+        let links = if is_live { self.associations.of(from, id, to) } else { &[] };
+        links.iter().filter(move |link| self.objects[to].live.contains_key(&link.to))
+    }
+}
+
+impl Objects {
+    /// The id that stands for this one today: its own, unless it was merged away.
+    pub(crate) fn survivor(&self, mut id: u64) -> u64 {
+        while let Some(merged) = self.merged.get(&id) {
+            id = merged.into;
+        }
+        id
+    }
+
+    pub(crate) fn list(&self, archived: bool) -> &BTreeMap<u64, Arc<Record>> {
+        if archived { &self.archived } else { &self.live }
+    }
+
+    /// What search sees, in no particular order.
+    pub(crate) fn searchable(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.index.view(&self.live)
+    }
+}

@@ -1,0 +1,226 @@
+//! Makes an account from its settings. Each record has a stream of chance of its own, so a further property or record
+//! doesn't change the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::associations::{Associations, Label};
+use super::ids::Ids;
+use super::index::Index;
+use super::properties::{Catalog, Origin};
+use super::record::{Packer, Record};
+use super::values::{Surroundings, write_value};
+use super::{Objects, State, standard};
+use crate::dice::Dice;
+use crate::{ObjectType, PerType, Settings, time};
+
+const YEARS: TimeDelta = TimeDelta::days(4 * 365);
+/// Less than the 90 days that HubSpot keeps archived records.
+const RECYCLE_BIN: TimeDelta = TimeDelta::days(80);
+
+pub(super) fn state(settings: &Settings) -> State {
+    let mut last_id = 0;
+    let mut objects = |object| {
+        let (objects, last) = objects(object, settings);
+        last_id = last_id.max(last);
+        objects
+    };
+    let objects = PerType {
+        contacts: objects(ObjectType::Contacts),
+        companies: objects(ObjectType::Companies),
+        deals: objects(ObjectType::Deals),
+    };
+    let dice = Dice::nth(settings.seed, 1);
+    let mut state = State { objects, associations: Associations::default(), ids: Ids::after(last_id), dice };
+    associate(&mut state, settings);
+    for object in ObjectType::ALL {
+        archive_some(&mut state, object, settings);
+        merge_some(&mut state, object, settings);
+    }
+    state
+}
+
+/// The moments an account's history is hung on.
+#[derive(Debug, Clone, Copy)]
+struct History {
+    newest: DateTime<Utc>,
+    bulk_edit: DateTime<Utc>,
+    bulk_import: DateTime<Utc>,
+    last_creation: DateTime<Utc>,
+    oldest: DateTime<Utc>,
+}
+
+impl History {
+    fn new(settings: &Settings) -> Self {
+        let newest = settings.start - settings.newest;
+        Self {
+            newest,
+            bulk_edit: newest - TimeDelta::days(1),
+            bulk_import: newest - TimeDelta::days(2),
+            last_creation: newest - TimeDelta::days(3),
+            oldest: newest - YEARS,
+        }
+    }
+}
+
+fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
+    let seed = settings.seed ^ (object as u64 + 1) << 56;
+    let history = History::new(settings);
+    let mut dice = Dice::nth(seed, 2);
+    let catalog = standard::catalog(object, settings.custom_properties[object], history.oldest, &mut dice);
+    let mut ids = Ids::new(object == ObjectType::Contacts, &mut dice);
+
+    let ordinary = settings.records[object];
+    let bulk = settings.bulk_import[object];
+    let mut live = BTreeMap::new();
+    let mut packer = Packer::default();
+    for number in 0..ordinary + bulk {
+        if number == ordinary {
+            ids.begin_dense(bulk as u64);
+        }
+        let id = ids.next(&mut dice);
+        let mut own = Dice::nth(seed, id);
+        let (created_at, updated_at) = if number < ordinary {
+            dates(&history, number, ordinary, settings.bulk_edited, &mut own)
+        } else {
+            (history.bulk_import, history.bulk_import)
+        };
+        let around = Surroundings {
+            record_id: id,
+            created_at,
+            newest: history.newest,
+            width: settings.value_width,
+            odd_values: settings.odd_values,
+        };
+        fill(&catalog, &around, &mut own, &mut packer);
+        let record = Record { id, created_at, updated_at, archived_at: None, values: packer.finish() };
+        live.insert(id, Arc::new(record));
+    }
+    let objects = Objects {
+        catalog: Arc::new(catalog),
+        live,
+        archived: BTreeMap::new(),
+        merged: BTreeMap::new(),
+        purged: BTreeSet::new(),
+        index: Index::new(seed),
+    };
+    (objects, ids.last())
+}
+
+/// Creation ascends with the number, as ids do. Most modifications are recent: a third within the last month.
+fn dates(
+    history: &History,
+    number: usize,
+    of: usize,
+    bulk_edited: f64,
+    dice: &mut Dice,
+) -> (DateTime<Utc>, DateTime<Utc>) {
+    let span = (history.last_creation - history.oldest).num_milliseconds() / of as i64;
+    let since_oldest = TimeDelta::milliseconds(span * number as i64 + dice.between(0, span));
+    let created_at = history.oldest + since_oldest;
+    if dice.chance(bulk_edited) {
+        return (created_at, history.bulk_edit);
+    }
+    let age = (history.newest - created_at).num_milliseconds() as f64 * dice.fraction().powi(3);
+    (created_at, history.newest - TimeDelta::milliseconds(age as i64))
+}
+
+fn fill(catalog: &Catalog, around: &Surroundings, dice: &mut Dice, packer: &mut Packer) {
+    for (index, property) in catalog.iter().filter(|(_, property)| property.origin == Origin::Stored) {
+        if dice.chance(property.filled) {
+            packer.push(index, |text| write_value(property, around, dice, text));
+        }
+    }
+}
+
+fn associate(state: &mut State, settings: &Settings) {
+    let mut dice = Dice::nth(settings.seed, 3);
+    let ids = |object| -> Vec<u64> { state.objects[object].live.keys().copied().collect() };
+    let (contacts, companies, deals) =
+        (ids(ObjectType::Contacts), ids(ObjectType::Companies), ids(ObjectType::Deals));
+    let mut links =
+        Linker { associations: &mut state.associations, dice: &mut dice, touched: BTreeSet::new() };
+    for contact in &contacts {
+        if links.dice.chance(0.7) {
+            links.link_some((ObjectType::Contacts, *contact), ObjectType::Companies, &companies, 1);
+        }
+    }
+    for (number, deal) in deals.iter().enumerate() {
+        let is_wide = number < settings.wide_deals;
+        let (people, firms) = if is_wide {
+            (settings.wide_deal_contacts, settings.wide_deal_contacts / 4)
+        } else {
+            (links.dice.below(settings.contacts_per_deal + 1) as usize, links.dice.below(4) as usize)
+        };
+        links.link_some((ObjectType::Deals, *deal), ObjectType::Contacts, &contacts, people);
+        links.link_some((ObjectType::Deals, *deal), ObjectType::Companies, &companies, firms);
+    }
+    for record in links.touched {
+        state.recount(record);
+    }
+}
+
+struct Linker<'a> {
+    associations: &'a mut Associations,
+    dice: &'a mut Dice,
+    touched: BTreeSet<(ObjectType, u64)>,
+}
+
+impl Linker<'_> {
+    /// Neighbours in the list of candidates, so that many links take no search for those that are taken already.
+    fn link_some(&mut self, from: (ObjectType, u64), to: ObjectType, candidates: &[u64], count: usize) {
+        let count = count.min(candidates.len());
+        let first = self.dice.below(candidates.len() as u64) as usize;
+        for place in 0..count {
+            let other = (to, candidates[(first + place) % candidates.len()]);
+            let label = match to {
+                ObjectType::Companies if place == 0 && self.dice.chance(0.9) => Label::Primary,
+                ObjectType::Contacts if self.dice.chance(0.1) => Label::DecisionMaker,
+                _ => Label::Unlabeled,
+            };
+            self.associations.link(from, other, label);
+            self.touched.extend([from, other]);
+        }
+    }
+}
+
+fn archive_some(state: &mut State, object: ObjectType, settings: &Settings) {
+    let history = History::new(settings);
+    let mut dice = Dice::nth(settings.seed, 4 + object as u64);
+    let objects = &mut state.objects[object];
+    let chosen: Vec<_> = objects
+        .live
+        .values()
+        .filter(|_| dice.chance(settings.archived))
+        .map(|record| (record.id, record.updated_at))
+        .collect();
+    for (id, updated_at) in chosen {
+        let from = updated_at.max(history.newest - RECYCLE_BIN);
+        let at = from + TimeDelta::milliseconds(dice.between(0, (history.newest - from).num_milliseconds()));
+        // It was live a moment ago.
+        let _ = objects.archive(object, id, at);
+    }
+}
+
+fn merge_some(state: &mut State, object: ObjectType, settings: &Settings) {
+    let history = History::new(settings);
+    let mut dice = Dice::nth(settings.seed, 8 + object as u64);
+    let mut ids: Vec<u64> = state.objects[object].live.keys().copied().collect();
+    let gone_per_merge = if settings.merge_keeps_primary_id { 1.0 } else { 2.0 };
+    let merges = (ids.len() as f64 * settings.merged / gone_per_merge) as usize;
+    let first = history.newest - RECYCLE_BIN;
+    let mut survivors = Vec::new();
+    for number in 0..merges {
+        if ids.len() < 3 {
+            return;
+        }
+        let at = time::millisecond(first + (history.newest - first) * number as i32 / merges as i32);
+        // Every third merge takes in the outcome of an earlier one.
+        let chained = if number % 3 == 1 { survivors.pop() } else { None };
+        let primary = chained.unwrap_or_else(|| ids.swap_remove(dice.below(ids.len() as u64) as usize));
+        let merged = ids.swap_remove(dice.below(ids.len() as u64) as usize);
+        survivors.extend(state.merge(object, primary, merged, at, settings.merge_keeps_primary_id).ok());
+    }
+}

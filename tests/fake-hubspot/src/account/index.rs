@@ -1,0 +1,143 @@
+//! What search sees. HubSpot's index follows the records after a while, and not in order: until then a record is found
+//! with its old values and at its old place, or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::record::Record;
+use crate::behaviour::IndexLag;
+use crate::dice::Dice;
+
+/// Settled entries are thrown away when there are this many.
+const SWEEP_AT: usize = 4_096;
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    lag: IndexLag,
+    dice: Dice,
+    behind: BTreeMap<u64, Behind>,
+}
+
+/// A record whose newest version search may not show yet.
+#[derive(Debug)]
+struct Behind {
+    shown: Option<Arc<Record>>,
+    /// In the order they were made; each is shown from its instant on, unless a later one is shown already.
+    coming: Vec<(Instant, Option<Arc<Record>>)>,
+}
+
+impl Behind {
+    fn at(&self, now: Instant) -> Option<&Arc<Record>> {
+        let due = self.coming.iter().rev().find(|(from, _)| *from <= now);
+        due.map_or(&self.shown, |(_, version)| version).as_ref()
+    }
+
+    /// Drops what is shown no more, or never will be: versions made before the one that is shown now.
+    fn settle(&mut self, now: Instant) {
+        self.shown = self.at(now).cloned();
+        if let Some(place) = self.coming.iter().rposition(|(from, _)| *from <= now) {
+            self.coming.drain(..=place);
+        }
+    }
+
+    fn is_settled(&self, now: Instant) -> bool {
+        self.coming.last().is_none_or(|(from, _)| *from <= now)
+    }
+}
+
+impl Index {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { lag: IndexLag::none(), dice: Dice::new(seed), behind: BTreeMap::new() }
+    }
+
+    pub(crate) fn set_lag(&mut self, lag: IndexLag) {
+        self.lag = lag;
+    }
+
+    /// A record changed. `None` stands for a record that search must not find.
+    pub(crate) fn follow(&mut self, id: u64, before: Option<Arc<Record>>, after: Option<Arc<Record>>) {
+        let delay = self.next_delay();
+        if delay.is_zero() && !self.behind.contains_key(&id) {
+            return;
+        }
+        let now = Instant::now();
+        if self.behind.len() >= SWEEP_AT {
+            self.behind.retain(|_, behind| !behind.is_settled(now));
+        }
+        let behind = self.behind.entry(id).or_insert(Behind { shown: before, coming: Vec::new() });
+        behind.settle(now);
+        behind.coming.push((now + delay, after));
+    }
+
+    /// The records that search shows, in no particular order.
+    pub(crate) fn view<'a>(
+        &'a self,
+        live: &'a BTreeMap<u64, Arc<Record>>,
+    ) -> impl Iterator<Item = &'a Arc<Record>> {
+        let now = Instant::now();
+        let up_to_date =
+            live.iter().filter(|(id, _)| !self.behind.contains_key(*id)).map(|(_, record)| record);
+        up_to_date.chain(self.behind.values().filter_map(move |behind| behind.at(now)))
+    }
+
+    fn next_delay(&mut self) -> Duration {
+        if self.lag.most.is_zero() && self.lag.stragglers == 0.0 {
+            return Duration::ZERO;
+        }
+        if self.dice.chance(self.lag.stragglers) {
+            return self.lag.straggler;
+        }
+        self.lag.least + (self.lag.most.saturating_sub(self.lag.least)).mul_f64(self.dice.fraction())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::account::record::Values;
+
+    fn version(id: u64) -> Option<Arc<Record>> {
+        let now = DateTime::UNIX_EPOCH;
+        Some(Arc::new(Record {
+            id,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+            values: Values::default(),
+        }))
+    }
+
+    /// A record of three versions, told apart by their ids: the second is indexed late, after the third.
+    fn overtaken(start: Instant) -> Behind {
+        let coming =
+            vec![(start + Duration::from_secs(10), version(2)), (start + Duration::from_secs(5), version(3))];
+        Behind { shown: version(1), coming }
+    }
+
+    #[test]
+    fn a_version_is_never_followed_by_an_older_one() {
+        let start = Instant::now();
+        let mut behind = overtaken(start);
+        for (seconds, shown) in [(0, 1), (4, 1), (5, 3), (9, 3), (10, 3), (11, 3)] {
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(behind.at(now).map(|record| record.id), Some(shown), "after {seconds} s");
+            if seconds == 9 {
+                behind.settle(now);
+            }
+        }
+        assert!(behind.coming.is_empty());
+    }
+
+    #[test]
+    fn without_a_lag_changes_show_at_once() {
+        let mut index = Index::new(1);
+        index.follow(1, version(1), version(1));
+        assert!(index.behind.is_empty());
+        index.set_lag(IndexLag::up_to(Duration::from_secs(60)));
+        index.follow(1, version(1), None);
+        assert_eq!(index.view(&BTreeMap::new()).count(), 1, "archived, and still found");
+    }
+}

@@ -1,0 +1,107 @@
+//! Merges. Since 2025 a merge of contacts or companies ends in a new record with a new id, as it did for deals before;
+//! the two old ids are in no list any more, and lead to the survivor only when one asks for them singly.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::properties::Catalog;
+use super::record::{PropertyIndex, Record};
+use super::{Account, ChangeError, Merged, State};
+use crate::ObjectType;
+
+impl Account {
+    /// Returns the id of the survivor: a new one, or the primary's where the account merges the old way.
+    pub fn merge(&self, object: ObjectType, primary: u64, merged: u64) -> Result<u64, ChangeError> {
+        let now = self.now();
+        self.write().merge(object, primary, merged, now, self.settings.merge_keeps_primary_id)
+    }
+}
+
+impl State {
+    pub(super) fn merge(
+        &mut self,
+        object: ObjectType,
+        primary: u64,
+        merged: u64,
+        at: DateTime<Utc>,
+        keeps_primary_id: bool,
+    ) -> Result<u64, ChangeError> {
+        if primary == merged {
+            return Err(ChangeError::SameRecord { id: primary });
+        }
+        let Self { objects, ids, dice, .. } = self;
+        let objects = &mut objects[object];
+        let live = |id| objects.live.get(&id).cloned().ok_or(ChangeError::UnknownRecord { object, id });
+        let (winner, loser) = (live(primary)?, live(merged)?);
+        let survivor = if keeps_primary_id { primary } else { ids.next(dice) };
+        let record = Arc::new(survivor_of(&objects.catalog, object, survivor, [&winner, &loser], at));
+
+        for gone in [winner, loser].into_iter().filter(|record| record.id != survivor) {
+            objects.live.remove(&gone.id);
+            objects.index.follow(gone.id, Some(Arc::clone(&gone)), None);
+            objects.merged.insert(gone.id, Merged { record: gone, into: survivor });
+        }
+        let before = objects.live.insert(survivor, Arc::clone(&record));
+        objects.index.follow(survivor, before, Some(record));
+
+        for old in [primary, merged].into_iter().filter(|old| *old != survivor) {
+            self.associations.hand_over(object, old, survivor);
+        }
+        self.recount((object, survivor));
+        Ok(survivor)
+    }
+}
+
+/// The primary's values, the other's where the primary has none, and the trace of the merge.
+fn survivor_of(
+    catalog: &Catalog,
+    object: ObjectType,
+    id: u64,
+    [primary, merged]: [&Record; 2],
+    at: DateTime<Utc>,
+) -> Record {
+    let updated_at = at.max(primary.updated_at).max(merged.updated_at);
+    let inherited = merged.values.iter().filter(|(property, _)| primary.values.get(*property).is_none());
+    let mut changes: Vec<_> = inherited.map(|(property, value)| (property, Some(value))).collect();
+
+    let trace = trace(catalog, object, id, [primary, merged], updated_at);
+    changes.extend(trace.iter().map(|(property, value)| (*property, Some(value.as_str()))));
+    Record {
+        id,
+        created_at: primary.created_at.min(merged.created_at),
+        updated_at,
+        archived_at: None,
+        values: primary.values.with(&changes),
+    }
+}
+
+fn trace(
+    catalog: &Catalog,
+    object: ObjectType,
+    id: u64,
+    [primary, merged]: [&Record; 2],
+    at: DateTime<Utc>,
+) -> Vec<(PropertyIndex, String)> {
+    let gone: Vec<u64> =
+        [primary.id, merged.id].into_iter().filter(|gone_or_kept| *gone_or_kept != id).collect();
+    let text = |ids: &[u64]| ids.iter().map(u64::to_string).collect::<Vec<_>>().join(";");
+    let mut trace = Vec::new();
+    let Some((merged_ids, _)) = catalog.find("hs_merged_object_ids") else { return trace };
+    let earlier = [primary, merged].into_iter().filter_map(|record| record.values.get(merged_ids));
+    let all_gone = earlier.map(str::to_owned).chain([text(&gone)]).collect::<Vec<_>>().join(";");
+
+    if object == ObjectType::Contacts {
+        // Knows the ids of this merge only, not those of the merges before it.
+        let with_time: Vec<String> =
+            gone.iter().map(|gone| format!("{gone}:{}", at.timestamp_millis())).collect();
+        let of_contacts = [
+            ("hs_calculated_merged_vids", with_time.join(";")),
+            ("hs_all_contact_vids", format!("{id};{all_gone}")),
+        ];
+        trace
+            .extend(of_contacts.into_iter().filter_map(|(name, value)| Some((catalog.find(name)?.0, value))));
+    }
+    trace.push((merged_ids, all_gone));
+    trace
+}

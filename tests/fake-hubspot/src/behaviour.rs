@@ -1,0 +1,249 @@
+//! How the server behaves: limits, delays, quirks, faults. Everything can be changed while it runs; as JSON, durations
+//! are milliseconds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// Of faults, delays and short pages. What happens to a request depends on this and on its number.
+    pub seed: u64,
+    pub limits: Limits,
+    pub faults: Faults,
+    #[serde(with = "milliseconds")]
+    pub latency: Duration,
+    /// Added to or taken from the latency, at most.
+    #[serde(with = "milliseconds")]
+    pub jitter: Duration,
+    pub index_lag: IndexLag,
+    /// Share of the pages of lists and searches with fewer rows than the limit though more are to come.
+    pub short_pages: f64,
+    /// Compress answers for clients that accept it.
+    pub gzip: bool,
+    /// A list accepts an `after` that it never gave out. Otherwise such a one starts from the beginning.
+    pub after_is_lower_bound: bool,
+    /// A search for records modified since 1970 fails.
+    pub search_from_zero_fails: bool,
+    /// Bytes of path and query; longer ones are answered 414.
+    pub longest_target: usize,
+    /// Bytes of a search body; longer ones are answered 400.
+    pub longest_search: usize,
+    /// A token with characters that no token has gets a page of the network in front of HubSpot.
+    pub malformed_token_is_530: bool,
+    /// What `expires_in` of an OAuth token says.
+    #[serde(with = "milliseconds")]
+    pub token_lifetime: Duration,
+    /// When an OAuth token dies; after its lifetime if nothing is said.
+    #[serde(with = "optional_milliseconds")]
+    pub expire_tokens_after: Option<Duration>,
+    /// Links of a record in a list before their list is paged.
+    pub inline_associations: usize,
+    /// Links of a record in an associations call before they are paged.
+    pub associations_page: usize,
+    /// One entry for each label of a link instead of one entry with all labels.
+    pub repeat_associations_per_label: bool,
+}
+
+impl Default for Behaviour {
+    /// Limits of a Professional account; no delay and no fault.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            limits: Limits::default(),
+            faults: Faults::none(),
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            index_lag: IndexLag::none(),
+            short_pages: 0.0,
+            gzip: true,
+            after_is_lower_bound: true,
+            search_from_zero_fails: true,
+            longest_target: 8_000,
+            longest_search: 3_000,
+            malformed_token_is_530: false,
+            token_lifetime: Duration::from_secs(1_800),
+            expire_tokens_after: None,
+            inline_associations: 100,
+            associations_page: 500,
+            repeat_associations_per_label: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    pub enabled: bool,
+    /// Requests in any ten seconds, searches and associations calls apart.
+    pub general: usize,
+    /// Searches in any second, over the whole account.
+    pub search: usize,
+    /// Associations calls in any ten seconds.
+    pub associations: usize,
+    /// All requests between two midnights of the account.
+    pub daily: usize,
+    /// Associations calls between two midnights of the account.
+    pub associations_daily: usize,
+    /// Share of the 429 answers that say when to come back.
+    pub retry_after: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            general: 190,
+            search: 5,
+            associations: 150,
+            daily: 625_000,
+            associations_daily: 500_000,
+            retry_after: 0.3,
+        }
+    }
+}
+
+impl Limits {
+    pub fn off() -> Self {
+        Self { enabled: false, ..Self::default() }
+    }
+}
+
+/// Shares of the requests that go wrong, each in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    /// 500 with HubSpot's JSON.
+    pub internal_error: f64,
+    /// 502 with a page of HTML.
+    pub bad_gateway: f64,
+    pub unavailable: f64,
+    /// 504 with a page of HTML.
+    pub gateway_timeout: f64,
+    /// 521 with a page of HTML.
+    pub origin_down: f64,
+    /// 423: the lock lasts two seconds.
+    pub locked: f64,
+    /// 477: the account moves to another data centre.
+    pub migrating: f64,
+    /// What `Retry-After` of a 477 says.
+    #[serde(with = "milliseconds")]
+    pub migration: Duration,
+    /// The connection is reset in the middle of the body.
+    pub reset: f64,
+    /// The body ends early.
+    pub truncated: f64,
+    /// A 429, and some more for the requests right after, whatever the limits say.
+    pub limit_burst: f64,
+    /// The answer takes its time.
+    pub slow: f64,
+    #[serde(with = "milliseconds")]
+    pub slow_by: Duration,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl Faults {
+    pub fn none() -> Self {
+        Self {
+            internal_error: 0.0,
+            bad_gateway: 0.0,
+            unavailable: 0.0,
+            gateway_timeout: 0.0,
+            origin_down: 0.0,
+            locked: 0.0,
+            migrating: 0.0,
+            migration: Duration::from_secs(1),
+            reset: 0.0,
+            truncated: 0.0,
+            limit_burst: 0.0,
+            slow: 0.0,
+            slow_by: Duration::from_secs(2),
+        }
+    }
+
+    /// A bad day: about one request in ten fails, in every way that a client should survive within a run.
+    pub fn mixed() -> Self {
+        Self {
+            internal_error: 0.02,
+            bad_gateway: 0.02,
+            unavailable: 0.01,
+            gateway_timeout: 0.01,
+            origin_down: 0.005,
+            locked: 0.005,
+            reset: 0.01,
+            truncated: 0.01,
+            limit_burst: 0.002,
+            slow: 0.01,
+            ..Self::none()
+        }
+    }
+}
+
+/// How long search stays behind: each change waits a time between `least` and `most`, a few much longer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IndexLag {
+    #[serde(with = "milliseconds")]
+    pub least: Duration,
+    #[serde(with = "milliseconds")]
+    pub most: Duration,
+    /// Share of the changes that wait for `straggler` instead: later changes are found before them.
+    pub stragglers: f64,
+    #[serde(with = "milliseconds")]
+    pub straggler: Duration,
+}
+
+impl Default for IndexLag {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl IndexLag {
+    pub fn none() -> Self {
+        Self::up_to(Duration::ZERO)
+    }
+
+    pub fn up_to(most: Duration) -> Self {
+        Self { least: Duration::ZERO, most, stragglers: 0.0, straggler: most * 5 }
+    }
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        (duration.as_millis() as u64).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+mod optional_milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.map(|duration| duration.as_millis() as u64).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}

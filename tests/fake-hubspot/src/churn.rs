@@ -1,0 +1,147 @@
+//! An account that doesn't hold still: people edit, create, archive, restore, merge and link records all the time. From
+//! the same account the same seed makes the same changes, at whatever pace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Label, Record};
+use crate::dice::Dice;
+use crate::operation::Operation;
+use crate::{Account, ObjectType};
+
+/// Changes a second, at least: one a day.
+const SLOWEST: f64 = 1.0 / 86_400.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Churn {
+    /// Changes a second, about.
+    pub per_second: f64,
+    pub seed: u64,
+}
+
+/// Goes on until it is stopped or dropped.
+#[derive(Debug)]
+pub struct RunningChurn {
+    stop: Sender<()>,
+    thread: Option<JoinHandle<Vec<Operation>>>,
+}
+
+impl Churn {
+    pub fn start(self, account: Arc<Account>) -> RunningChurn {
+        let (stop, stopped) = channel();
+        let thread = thread::spawn(move || self.run(&account, &stopped));
+        RunningChurn { stop, thread: Some(thread) }
+    }
+
+    /// The first `count` changes at once. Returns those that could be made.
+    pub fn burst(self, account: &Account, count: usize) -> Vec<Operation> {
+        let mut dice = Dice::new(self.seed);
+        (0..count).filter_map(|_| change_once(account, &mut dice)).collect()
+    }
+
+    fn run(self, account: &Account, stopped: &Receiver<()>) -> Vec<Operation> {
+        let mut dice = Dice::new(self.seed);
+        let pause = Duration::from_secs_f64(1.0 / self.per_second.max(SLOWEST));
+        let mut due = Instant::now();
+        let mut done = Vec::new();
+        loop {
+            due += pause;
+            let wait = due.saturating_duration_since(Instant::now());
+            if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                return done;
+            }
+            done.extend(change_once(account, &mut dice));
+        }
+    }
+}
+
+impl RunningChurn {
+    /// Returns what was done, in order.
+    pub fn stop(mut self) -> Vec<Operation> {
+        let _ = self.stop.send(());
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+/// `None` if there was nothing to do it to.
+fn change_once(account: &Account, dice: &mut Dice) -> Option<Operation> {
+    let operation = next_operation(account, dice)?;
+    operation.apply(account).ok().map(|_| operation)
+}
+
+fn next_operation(account: &Account, dice: &mut Dice) -> Option<Operation> {
+    let object = ObjectType::ALL[dice.below(3) as usize];
+    let live = |dice: &mut Dice| any_of(&account.read().objects[object].live, dice);
+    Some(match dice.below(100) {
+        0..55 => {
+            let values = BTreeMap::from([edit(account, object, dice)]);
+            Operation::Update { object, id: live(dice)?, values }
+        }
+        55..67 => {
+            let values = (0..4).map(|_| edit(account, object, dice)).collect();
+            Operation::Create { object, values }
+        }
+        67..75 => Operation::Archive { object, id: live(dice)? },
+        75..80 => {
+            let id = any_of(&account.read().objects[object].archived, dice)?;
+            Operation::Restore { object, id }
+        }
+        80..82 => Operation::Purge { object, id: live(dice)? },
+        82..86 => Operation::Merge { object, primary: live(dice)?, merged: live(dice)? },
+        86..93 => {
+            let (from, to) = deal_and_other(account, dice)?;
+            let label = if to.0 == ObjectType::Companies { Label::Primary } else { Label::Unlabeled };
+            Operation::Associate { from, to, label }
+        }
+        93..97 => {
+            let (from, to) = linked_pair(account, dice)?;
+            Operation::Dissociate { from, to }
+        }
+        _ => {
+            let (name, id) = (calculated(object).to_owned(), live(dice)?);
+            Operation::SetCalculated { object, id, name, value: Some(dice.below(100).to_string()) }
+        }
+    })
+}
+
+fn edit(account: &Account, object: ObjectType, dice: &mut Dice) -> (String, Option<String>) {
+    let (name, value) = account.plausible_value(object, dice);
+    (name, (!dice.chance(0.05)).then_some(value))
+}
+
+fn calculated(object: ObjectType) -> &'static str {
+    match object {
+        ObjectType::Contacts => "hubspotscore",
+        ObjectType::Companies => "num_associated_contacts",
+        ObjectType::Deals => "hs_acv",
+    }
+}
+
+fn deal_and_other(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u64), (ObjectType, u64))> {
+    let state = account.read();
+    let other = if dice.chance(0.5) { ObjectType::Contacts } else { ObjectType::Companies };
+    let deal = any_of(&state.objects[ObjectType::Deals].live, dice)?;
+    Some(((ObjectType::Deals, deal), (other, any_of(&state.objects[other].live, dice)?)))
+}
+
+fn linked_pair(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u64), (ObjectType, u64))> {
+    let state = account.read();
+    let deal = any_of(&state.objects[ObjectType::Deals].live, dice)?;
+    let link = state.links(ObjectType::Deals, deal, ObjectType::Contacts).next()?;
+    Some(((ObjectType::Deals, deal), (ObjectType::Contacts, link.to)))
+}
+
+/// Not evenly: a record after a hole in the ids is chosen more often. Records are edited unevenly, too.
+fn any_of(records: &BTreeMap<u64, Arc<Record>>, dice: &mut Dice) -> Option<u64> {
+    let (first, _) = records.first_key_value()?;
+    let (last, _) = records.last_key_value()?;
+    let from = first + dice.below(last - first + 1);
+    let further = dice.below(64) as usize;
+    records.range(from..).chain(records).nth(further % records.len()).map(|(id, _)| *id)
+}

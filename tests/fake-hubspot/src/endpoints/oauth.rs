@@ -1,0 +1,46 @@
+//! The token endpoint of OAuth apps.
+
+use hyper::Method;
+use serde_json::json;
+
+use super::{Answer, Call, Reply, Route};
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+
+pub(super) fn route(request: &Request) -> Option<Route> {
+    let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+    match (&request.method, segments.as_slice()) {
+        (&Method::POST, ["oauth", "v3" | "2026-03" | "2026-09", "token"]) => Some(Route {
+            endpoint: "oauth.token",
+            bucket: None,
+            scopes: Vec::new(),
+            is_open: true,
+            answer: Box::new(token),
+        }),
+        _ => None,
+    }
+}
+
+fn token(call: &Call<'_>) -> Answer {
+    let form = call.request.form()?;
+    let given = |name: &str| form.get(name).map_or("", String::as_str);
+    let settings = call.account().settings();
+    let app = &settings.oauth;
+    if given("grant_type") != "refresh_token" {
+        return Err(Problem::validation("grant_type must be refresh_token"));
+    }
+    if given("client_id") != app.client_id || given("client_secret") != app.client_secret {
+        return Err(Problem::bad_client());
+    }
+    if given("refresh_token") != app.refresh_token {
+        return Err(Problem::bad_refresh_token());
+    }
+    Ok(Reply::json(&json!({
+        "token_type": "bearer",
+        "access_token": call.site.mint_token(),
+        "refresh_token": app.refresh_token,
+        "expires_in": call.behaviour.token_lifetime.as_secs(),
+        "hub_id": settings.account_id,
+        "scopes": settings.scopes,
+    })))
+}

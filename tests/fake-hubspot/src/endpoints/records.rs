@@ -1,0 +1,147 @@
+//! Records as JSON: which of their properties a call gets to see, and how they are written.
+
+use std::collections::BTreeSet;
+
+use super::Call;
+use crate::account::{Catalog, Origin, PropertyIndex, Record, Sensitivity};
+use crate::json::{write_number, write_string};
+use crate::{ObjectType, time};
+
+/// The properties of an answer, made once for all of its records.
+pub(crate) struct Selection {
+    object: ObjectType,
+    account_id: u32,
+    columns: Vec<Column>,
+    history: Vec<Column>,
+}
+
+struct Column {
+    /// `"name":`
+    key: Vec<u8>,
+    index: PropertyIndex,
+    origin: Origin,
+}
+
+/// Records whose text comes in ASCII, with `\u` escapes: one in this many.
+const ASCII_ONLY: u64 = 7;
+
+impl Selection {
+    /// `named` as asked for, HubSpot's choice if that is empty. Names that don't exist are ignored.
+    pub(crate) fn new(
+        call: &Call<'_>,
+        object: ObjectType,
+        catalog: &Catalog,
+        named: &[String],
+        with_history: &[String],
+    ) -> Self {
+        let sees_sensitive = call.may(&format!("crm.objects.{}.sensitive.read.v2", object.plural()));
+        let column = |name: &str| {
+            let (index, property) = catalog.find(name)?;
+            let is_shown = property.sensitivity == Sensitivity::NonSensitive || sees_sensitive;
+            let mut key = Vec::new();
+            write_string(&mut key, name, false);
+            key.push(b':');
+            is_shown.then_some(Column { key, index, origin: property.origin })
+        };
+        let by_default = if named.is_empty() { object.shown_by_default() } else { &[] };
+        let named = named.iter().map(String::as_str);
+        let names: BTreeSet<&str> =
+            named.chain(by_default.iter().copied()).chain(object.always_shown()).collect();
+        let with_history: BTreeSet<&str> = with_history.iter().map(String::as_str).collect();
+        Self {
+            object,
+            account_id: call.account().settings().account_id,
+            columns: names.into_iter().filter_map(column).collect(),
+            history: with_history.into_iter().filter_map(column).collect(),
+        }
+    }
+
+    /// Writes the record, and what `associations` writes, a whole member with its comma.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, record: &Record, associations: impl FnOnce(&mut Vec<u8>)) {
+        let dates =
+            Dates { created_at: time::text(record.created_at), updated_at: time::text(record.updated_at) };
+        out.extend_from_slice(b"{\"id\":\"");
+        write_number(out, record.id);
+        out.extend_from_slice(b"\",\"properties\":{");
+        for (place, column) in self.columns.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&column.key);
+            column.write_value(out, record, &dates);
+        }
+        out.push(b'}');
+        self.write_history(out, record, &dates);
+        for (name, text) in [("createdAt", &dates.created_at), ("updatedAt", &dates.updated_at)] {
+            write_member(out, name, text);
+        }
+        if let Some(archived_at) = record.archived_at {
+            out.extend_from_slice(b",\"archived\":true");
+            write_member(out, "archivedAt", &time::text(archived_at));
+        } else {
+            out.extend_from_slice(b",\"archived\":false");
+        }
+        associations(out);
+        let (account, object, id) = (self.account_id, self.object.id(), record.id);
+        write_member(out, "url", &format!("https://app.hubspot.com/contacts/{account}/record/{object}/{id}"));
+        out.push(b'}');
+    }
+
+    /// Only the newest value of each; the account keeps no others.
+    fn write_history(&self, out: &mut Vec<u8>, record: &Record, dates: &Dates) {
+        if self.history.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"propertiesWithHistory\":{");
+        for (place, column) in self.history.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&column.key);
+            out.extend_from_slice(b"[{\"value\":");
+            let start = out.len();
+            column.write_value(out, record, dates);
+            if &out[start..] == b"null" {
+                out.truncate(start - b"{\"value\":".len());
+            } else {
+                write_member(out, "timestamp", &dates.updated_at);
+                write_member(out, "sourceType", "CRM_UI");
+                out.extend_from_slice(b",\"updatedByUserId\":41000007}");
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
+}
+
+/// A record's dates as text; every one of them is sent twice.
+struct Dates {
+    created_at: String,
+    updated_at: String,
+}
+
+impl Column {
+    fn write_value(&self, out: &mut Vec<u8>, record: &Record, dates: &Dates) {
+        match self.origin {
+            Origin::Stored => match record.values.get(self.index) {
+                Some(value) => write_string(out, value, record.id.is_multiple_of(ASCII_ONLY)),
+                None => out.extend_from_slice(b"null"),
+            },
+            Origin::Id => {
+                out.push(b'"');
+                write_number(out, record.id);
+                out.push(b'"');
+            }
+            Origin::CreatedAt => write_string(out, &dates.created_at, false),
+            Origin::UpdatedAt => write_string(out, &dates.updated_at, false),
+        }
+    }
+}
+
+/// `,"name":"text"`
+fn write_member(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.push(b',');
+    write_string(out, name, false);
+    out.push(b':');
+    write_string(out, text, false);
+}

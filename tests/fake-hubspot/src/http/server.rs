@@ -1,0 +1,210 @@
+//! The server: it listens on the loopback interface, and everything about it can be read and changed while it runs.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::auth::Tokens;
+use super::connection::{Connection, EndsWithReset};
+use super::counters::{Counters, LoggedRequest, Recorder};
+use super::limits::Limiter;
+use super::pipeline;
+use crate::churn::RunningChurn;
+use crate::{Account, Behaviour, ObjectType};
+
+/// How long answers that are under way may take when the server stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// An account on the network. Dropping it stops it too, only less gracefully.
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    site: Arc<Site>,
+    stop: Option<oneshot::Sender<()>>,
+    accepting: JoinHandle<()>,
+}
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) account: Arc<Account>,
+    behaviour: RwLock<Arc<Behaviour>>,
+    limiter: Mutex<Limiter>,
+    tokens: Mutex<Tokens>,
+    recorder: Mutex<Recorder>,
+    cursors: Mutex<HashSet<(ObjectType, bool, u64)>>,
+    churn: Mutex<Option<RunningChurn>>,
+}
+
+impl Server {
+    /// Listens on a free port.
+    pub async fn start(account: Arc<Account>, behaviour: Behaviour) -> io::Result<Self> {
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), account, behaviour).await
+    }
+
+    pub async fn start_on(
+        address: SocketAddr,
+        account: Arc<Account>,
+        behaviour: Behaviour,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        account.set_index_lag(behaviour.index_lag);
+        let site = Arc::new(Site {
+            account,
+            behaviour: RwLock::new(Arc::new(behaviour)),
+            limiter: Mutex::new(Limiter::new()),
+            tokens: Mutex::default(),
+            recorder: Mutex::default(),
+            cursors: Mutex::default(),
+            churn: Mutex::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&site), stopped));
+        Ok(Self { url, site, stop: Some(stop), accepting })
+    }
+
+    /// `http://127.0.0.1:port`, to be used in place of HubSpot's base URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn account(&self) -> &Arc<Account> {
+        &self.site.account
+    }
+
+    pub fn behaviour(&self) -> Behaviour {
+        Behaviour::clone(&self.site.behaviour())
+    }
+
+    /// From the next request on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        self.site.set_behaviour(behaviour);
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.site.recorder().counters()
+    }
+
+    /// The latest requests, oldest first.
+    pub fn log(&self) -> Vec<LoggedRequest> {
+        self.site.recorder().log()
+    }
+
+    /// Empties counters and log; the numbers of requests go on.
+    pub fn reset_counters(&self) {
+        self.site.recorder().reset();
+    }
+
+    /// A new OAuth token, as the token endpoint would give out.
+    pub fn mint_token(&self) -> String {
+        self.site.mint_token()
+    }
+
+    /// Returns when no connection is open any more, or after a second.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = (&mut self.accepting).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Receiver<()>) {
+    let open = GracefulShutdown::new();
+    // Their tasks end with this one.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, Arc::clone(&site), &open));
+                }
+                // Out of file handles, perhaps: some will come free.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(FAREWELL, open.shutdown()).await;
+}
+
+fn serve(
+    stream: TcpStream,
+    site: Arc<Site>,
+    open: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    let _ = stream.set_nodelay(true);
+    let ends_with_reset = EndsWithReset::default();
+    let connection = Connection::new(stream, ends_with_reset.clone());
+    let service = service_fn(move |request| {
+        let (site, ends_with_reset) = (Arc::clone(&site), ends_with_reset.clone());
+        async move { Ok::<_, Infallible>(pipeline::answer(site, request, ends_with_reset).await) }
+    });
+    let serving = http1::Builder::new().serve_connection(TokioIo::new(connection), service);
+    let serving = open.watch(serving);
+    async move {
+        // Fails when a client goes away, or when an answer breaks off on purpose.
+        let _ = serving.await;
+    }
+}
+
+impl Site {
+    pub(crate) fn behaviour(&self) -> Arc<Behaviour> {
+        Arc::clone(&self.behaviour.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
+        self.account.set_index_lag(behaviour.index_lag);
+        *self.behaviour.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(behaviour);
+    }
+
+    pub(crate) fn mint_token(&self) -> String {
+        let behaviour = self.behaviour();
+        self.tokens().mint(behaviour.expire_tokens_after.unwrap_or(behaviour.token_lifetime))
+    }
+
+    pub(crate) fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        lock(&self.limiter)
+    }
+
+    pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        lock(&self.tokens)
+    }
+
+    pub(crate) fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        lock(&self.recorder)
+    }
+
+    /// The `after` values that lists gave out.
+    pub(crate) fn cursors(&self) -> MutexGuard<'_, HashSet<(ObjectType, bool, u64)>> {
+        lock(&self.cursors)
+    }
+
+    pub(crate) fn churn(&self) -> MutexGuard<'_, Option<RunningChurn>> {
+        lock(&self.churn)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! `fake-hubspot`: the fake account as a program, for tests in other languages and for a look by hand.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Parser, ValueEnum};
+use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, PerType, Server, Settings};
+
+const EXAMPLES: &str = r#"Examples:
+  A small account on a free port; the first line says where:
+    fake-hubspot
+
+  Read it, and read the truth about it:
+    fake-hubspot --port 8080 &
+    url=http://127.0.0.1:8080
+    curl -H 'Authorization: Bearer pat-na1-fake' $url/crm/objects/2026-09/contacts?limit=2
+    curl $url/_fake/truth/contacts
+
+  A large account at 100 ms, as a benchmark meets it:
+    fake-hubspot --contacts 200000 --deals 50000 --latency-ms 100 --jitter-ms 20
+
+  A bad day, with people at work in the account:
+    fake-hubspot --faults mixed --index-lag-ms 3000 --short-pages 0.05 --churn 20
+
+  Change a record, change the weather, see what was asked:
+    curl $url/_fake/mutate -d '{"do":"archive","object":"contacts","id":51}'
+    curl $url/_fake/behaviour -d '{"faults":{"internal_error":0.2},"latency":250}'
+    curl $url/_fake/requests"#;
+
+/// A HubSpot account in memory that behaves like the real one, and knows the truth.
+#[derive(Debug, Parser)]
+#[command(name = "fake-hubspot", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Interface to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    #[arg(long, default_value_t = 1_200)]
+    contacts: usize,
+    #[arg(long, default_value_t = 300)]
+    companies: usize,
+    #[arg(long, default_value_t = 400)]
+    deals: usize,
+    /// Properties of its own that each type has besides HubSpot's
+    #[arg(long, default_value_t = 8)]
+    custom_properties: usize,
+    /// Further contacts, all created and modified in one millisecond
+    #[arg(long, default_value_t = 0)]
+    bulk_import: usize,
+    /// Of the account, the faults and the churn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The moment that generated dates are counted back from (RFC 3339); the last midnight (UTC) by default
+    #[arg(long)]
+    start: Option<DateTime<Utc>>,
+    /// Accepted token
+    #[arg(long, default_value = "pat-na1-fake")]
+    token: String,
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    limits: Switch,
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Added to or taken from the latency, at most
+    #[arg(long, default_value_t = 0)]
+    jitter_ms: u64,
+    /// How far search stays behind, at most
+    #[arg(long, default_value_t = 0)]
+    index_lag_ms: u64,
+    /// Share of the pages that are shorter than they could be, 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    short_pages: f64,
+    #[arg(long, value_enum, default_value_t = Weather::None)]
+    faults: Weather,
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    gzip: Switch,
+    /// Changes a second by people at work in the account
+    #[arg(long, default_value_t = 0.0)]
+    churn: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Weather {
+    None,
+    Mixed,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let account = Arc::new(Account::generate(&settings(&arguments)));
+    let address = SocketAddr::new(arguments.bind, arguments.port);
+    let server = Server::start_on(address, Arc::clone(&account), behaviour(&arguments))
+        .await
+        .with_context(|| format!("can't listen on {address}"))?;
+    writeln!(std::io::stdout(), "listening on {}", server.url())?;
+
+    let churn = (arguments.churn > 0.0)
+        .then(|| Churn { per_second: arguments.churn, seed: arguments.seed }.start(account));
+    tokio::signal::ctrl_c().await.context("can't wait for an interrupt")?;
+    drop(churn);
+    server.stop().await;
+    Ok(())
+}
+
+fn settings(arguments: &Arguments) -> Settings {
+    let custom = arguments.custom_properties;
+    let defaults = Settings::default();
+    Settings {
+        seed: arguments.seed,
+        records: PerType {
+            contacts: arguments.contacts,
+            companies: arguments.companies,
+            deals: arguments.deals,
+        },
+        custom_properties: PerType { contacts: custom, companies: custom, deals: custom },
+        bulk_import: PerType { contacts: arguments.bulk_import, ..PerType::default() },
+        tokens: vec![arguments.token.clone()],
+        start: arguments.start.unwrap_or(defaults.start),
+        ..defaults
+    }
+}
+
+fn behaviour(arguments: &Arguments) -> Behaviour {
+    Behaviour {
+        seed: arguments.seed,
+        limits: Limits { enabled: arguments.limits == Switch::On, ..Limits::default() },
+        faults: if arguments.faults == Weather::Mixed { Faults::mixed() } else { Faults::none() },
+        latency: Duration::from_millis(arguments.latency_ms),
+        jitter: Duration::from_millis(arguments.jitter_ms),
+        index_lag: IndexLag::up_to(Duration::from_millis(arguments.index_lag_ms)),
+        short_pages: arguments.short_pages,
+        gzip: arguments.gzip == Switch::On,
+        ..Behaviour::default()
+    }
+}

@@ -1,0 +1,121 @@
+//! Changes as data: for tests in other languages, and for churn.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::{ChangeError, Kind, Label};
+use crate::{Account, ObjectType};
+
+/// As JSON: `{"do": "update", "object": "contacts", "id": 51, "values": {"firstname": "Ada"}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Operation {
+    Create {
+        object: ObjectType,
+        values: BTreeMap<String, Option<String>>,
+    },
+    Update {
+        object: ObjectType,
+        id: u64,
+        values: BTreeMap<String, Option<String>>,
+    },
+    SetCalculated {
+        object: ObjectType,
+        id: u64,
+        name: String,
+        value: Option<String>,
+    },
+    Archive {
+        object: ObjectType,
+        id: u64,
+    },
+    Restore {
+        object: ObjectType,
+        id: u64,
+    },
+    Purge {
+        object: ObjectType,
+        id: u64,
+    },
+    Merge {
+        object: ObjectType,
+        primary: u64,
+        merged: u64,
+    },
+    Associate {
+        from: (ObjectType, u64),
+        to: (ObjectType, u64),
+        label: Label,
+    },
+    Dissociate {
+        from: (ObjectType, u64),
+        to: (ObjectType, u64),
+    },
+    TouchManyInOneMs {
+        object: ObjectType,
+        count: usize,
+    },
+    AddProperty {
+        object: ObjectType,
+        name: String,
+        kind: Kind,
+    },
+    ArchiveProperty {
+        object: ObjectType,
+        name: String,
+    },
+    ChangePropertyType {
+        object: ObjectType,
+        name: String,
+        kind: Kind,
+    },
+    /// New modifications happen this many milliseconds after now; negative: before.
+    SetClockOffset {
+        milliseconds: i64,
+    },
+}
+
+/// The records that came into being or were touched, where the caller can't know them.
+pub type Touched = Vec<u64>;
+
+impl Operation {
+    pub fn apply(&self, account: &Account) -> Result<Touched, ChangeError> {
+        match self {
+            Self::Create { object, values } => account.create(*object, &pairs(values)).map(|id| vec![id]),
+            Self::Update { object, id, values } => account.update(*object, *id, &pairs(values)).map(none),
+            Self::SetCalculated { object, id, name, value } => {
+                account.set_calculated(*object, *id, name, value.as_deref()).map(none)
+            }
+            Self::Archive { object, id } => account.archive(*object, *id).map(none),
+            Self::Restore { object, id } => account.restore(*object, *id).map(none),
+            Self::Purge { object, id } => account.purge(*object, *id).map(none),
+            Self::Merge { object, primary, merged } => {
+                account.merge(*object, *primary, *merged).map(|id| vec![id])
+            }
+            Self::Associate { from, to, label } => account.associate(*from, *to, *label).map(none),
+            Self::Dissociate { from, to } => {
+                account.dissociate(*from, *to);
+                Ok(Vec::new())
+            }
+            Self::TouchManyInOneMs { object, count } => Ok(account.touch_many_in_one_ms(*object, *count)),
+            Self::AddProperty { object, name, kind } => account.add_property(*object, name, *kind).map(none),
+            Self::ArchiveProperty { object, name } => account.archive_property(*object, name).map(none),
+            Self::ChangePropertyType { object, name, kind } => {
+                account.change_property_type(*object, name, *kind).map(none)
+            }
+            Self::SetClockOffset { milliseconds } => {
+                account.set_clock_offset(chrono::TimeDelta::milliseconds(*milliseconds));
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+fn none((): ()) -> Touched {
+    Vec::new()
+}
+
+fn pairs(values: &BTreeMap<String, Option<String>>) -> Vec<(&str, Option<&str>)> {
+    values.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+}

@@ -1,0 +1,113 @@
+//! What an account is made of. Equal settings make equal accounts, down to the byte.
+
+use std::time::Duration;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::PerType;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub seed: u64,
+    /// HubSpot's `portalId`.
+    pub account_id: u32,
+    /// Daily limits start anew at midnight here.
+    pub time_zone: Tz,
+    /// How many of each are made before some are archived or merged.
+    pub records: PerType<usize>,
+    /// Further records of one bulk import: dense ids, and all created and modified in one single millisecond.
+    pub bulk_import: PerType<usize>,
+    /// Properties on top of HubSpot's own; they take every `type` in turn.
+    pub custom_properties: PerType<usize>,
+    /// Share of the records that are archived, 0 to 1.
+    pub archived: f64,
+    /// Share of the contacts, companies and deals that were merged away, 0 to 1.
+    pub merged: f64,
+    /// Share of the records that one bulk edit modified in the same millisecond, 0 to 1.
+    pub bulk_edited: f64,
+    /// Share of the values that no parser expects: `"N/A"` in a number, epoch milliseconds in a date, ..., 0 to 1.
+    pub odd_values: f64,
+    /// Characters in a free text value, about.
+    pub value_width: usize,
+    /// Contacts of an ordinary deal are drawn from `0..=contacts_per_deal`.
+    pub contacts_per_deal: u64,
+    /// Deals with very many contacts (and companies, a quarter as many).
+    pub wide_deals: usize,
+    /// Contacts of such a deal, as far as the account has that many.
+    pub wide_deal_contacts: usize,
+    /// A merge leaves the primary record its id, as it was before 2025, and takes no new one.
+    pub merge_keeps_primary_id: bool,
+    /// What the credentials may do; [`Settings::all_scopes`] by default.
+    pub scopes: Vec<String>,
+    /// Static tokens that are accepted: a service key, or a private app's token.
+    pub tokens: Vec<String>,
+    /// The OAuth app that may fetch tokens with its refresh token.
+    pub oauth: OauthApp,
+    /// Generated dates are counted back from here.
+    pub start: DateTime<Utc>,
+    /// How far before `start` the newest generated modification lies, at least.
+    pub newest: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OauthApp {
+    pub client_id: String,
+    pub client_secret: String,
+    pub refresh_token: String,
+}
+
+impl Default for Settings {
+    /// A small account. It starts at the midnight (UTC) before now, so it is the same all day; set `start` to have it
+    /// the same for ever.
+    fn default() -> Self {
+        let now = Utc::now();
+        Self {
+            seed: 1,
+            account_id: 62_515,
+            time_zone: chrono_tz::America::New_York,
+            records: PerType { contacts: 1_200, companies: 300, deals: 400 },
+            bulk_import: PerType::default(),
+            custom_properties: PerType { contacts: 8, companies: 8, deals: 8 },
+            archived: 0.03,
+            merged: 0.02,
+            bulk_edited: 0.1,
+            odd_values: 0.005,
+            value_width: 16,
+            contacts_per_deal: 4,
+            wide_deals: 2,
+            wide_deal_contacts: 800,
+            merge_keeps_primary_id: false,
+            scopes: Self::all_scopes(),
+            tokens: vec!["pat-na1-fake".to_owned()],
+            oauth: OauthApp {
+                client_id: "fake-client".to_owned(),
+                client_secret: "fake-secret".to_owned(),
+                refresh_token: "fake-refresh".to_owned(),
+            },
+            start: now.duration_trunc(TimeDelta::days(1)).unwrap_or(now),
+            newest: Duration::from_secs(3 * 3600),
+        }
+    }
+}
+
+impl Settings {
+    /// Every scope that one of the endpoints asks for.
+    pub fn all_scopes() -> Vec<String> {
+        let of_objects = ["contacts", "companies", "deals"].into_iter().flat_map(|object| {
+            [
+                format!("crm.objects.{object}.read"),
+                format!("crm.schemas.{object}.read"),
+                format!("crm.objects.{object}.sensitive.read.v2"),
+            ]
+        });
+        of_objects.chain(["oauth".to_owned()]).collect()
+    }
+
+    /// The same account without the scopes that start with `prefix`.
+    #[must_use]
+    pub fn without_scope(mut self, prefix: &str) -> Self {
+        self.scopes.retain(|scope| !scope.starts_with(prefix));
+        self
+    }
+}
