@@ -22,7 +22,7 @@ const INCOMPLETE: u8 = 1;
 /// Wrong use or configuration; the message says what to do next.
 const MISUSED: u8 = 2;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = Args::parse();
     init_logs(args.verbose);

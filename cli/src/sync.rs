@@ -150,7 +150,7 @@ async fn sync_feed(
     for &collection in feed.collections() {
         let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
         let loaded = match warehouse {
-            Some(warehouse) if is_free => load(collection, &run.state, &run.bucket, warehouse).await,
+            Some(warehouse) if is_free => load(feed.name(), collection, &run.state, &run.bucket, warehouse).await,
             _ => Ok(Loaded::default()),
         };
         reports.push((collection, CollectionReport::new(&extracted, loaded)));

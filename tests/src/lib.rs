@@ -6,4 +6,4 @@ mod sandbox;
 mod truth;
 
 pub use sandbox::{Ended, Sandbox};
-pub use truth::{assert_equal, differences};
+pub use truth::{assert_equal, assert_equal_but_for};

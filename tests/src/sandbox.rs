@@ -89,6 +89,7 @@ impl Sandbox {
         ended(self.command(more)).await
     }
 
+    /// Starts a sync and leaves it running.
     pub fn start(&self, more: &[&str]) -> Child {
         self.command(more).spawn().unwrap()
     }

@@ -26,13 +26,17 @@ pub struct Loaded {
 ///
 /// A warehouse that does not hold what it was given before (a new file under the same state, a table that was
 /// dropped) gets everything again from the staged files, without a call to HubSpot.
+///
+/// `feed` is the one whose runs stage the collection's files.
 pub async fn load(
+    feed: &str,
     collection: &str,
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
 ) -> anyhow::Result<Loaded> {
-    let registered = state.files_of(collection).await?;
+    let mut registered = state.files(feed).await?;
+    registered.retain(|file| file.collection == collection);
     let reported: HashSet<String> = state.merged(collection).await?.into_iter().collect();
     let is_up_to_date = registered.iter().all(|file| reported.contains(&file.key));
     if registered.is_empty() {

@@ -72,6 +72,8 @@ struct Shared {
     budget: Budget,
     deadline: Mutex<Option<Instant>>,
     is_stopped: AtomicBool,
+    /// Something at the base URL has answered, whatever it said.
+    has_answered: AtomicBool,
     /// HubSpot's clock less ours, in milliseconds.
     clock_skew_ms: AtomicI64,
 }
@@ -106,6 +108,7 @@ impl Client {
             budget,
             deadline: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
         };
         Ok(Client { shared: Arc::new(shared) })
@@ -218,7 +221,8 @@ impl Client {
             .header(ACCEPT, "application/json")
             .send()
             .await
-            .map_err(|error| Failed::transport(Some(error)))?;
+            .map_err(|error| self.unanswered(error))?;
+        self.shared.has_answered.store(true, Ordering::Relaxed);
         self.learn_clock(answer.headers(), asked);
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
@@ -235,6 +239,12 @@ impl Client {
         let refusal = Refusal::read(&headers, &body.unwrap_or_default());
         let failure = Failure::Status { code: status, policy: refusal.policy, retry_after: refusal.retry_after };
         Err(Failed { failure, refusal, source: None })
+    }
+
+    fn unanswered(&self, error: reqwest::Error) -> Failed {
+        let is_first = !self.shared.has_answered.load(Ordering::Relaxed);
+        let failure = if error.is_connect() && is_first { Failure::Unreachable } else { Failure::Transport };
+        Failed { failure, ..Failed::transport(Some(error)) }
     }
 
     /// `Date` has whole seconds, so a difference of less than two says nothing.
@@ -306,7 +316,7 @@ impl Failed {
                 let advice = advice(kind);
                 format!("HubSpot answered {code} to {name}: {}{advice}", self.refusal.reason())
             }
-            Failure::Transport => format!("{name} was not answered: check the network and the HubSpot URL"),
+            Failure::Transport | Failure::Unreachable => format!("{name} was not answered: check the network and the HubSpot URL"),
             Failure::Body => format!("the answers to {name} were not whole JSON"),
         };
         let error = Error::new(kind, message)

@@ -7,6 +7,8 @@ use crate::error::ErrorKind;
 
 /// Requests sent for one call, refusals by a limit aside.
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
+/// Requests sent before an address that never answered is given up.
+const UNREACHABLE_ATTEMPTS: u32 = 4;
 /// Refusals by a limit that one call waits out.
 pub(crate) const MAX_REFUSALS: u32 = 60;
 /// A `Retry-After` longer than this is not waited for: the run ends, and goes on later.
@@ -16,6 +18,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Status { code: u16, policy: Option<Policy>, retry_after: Option<Duration> },
+    /// No connection, and there never was one: more likely a wrong URL than a bad moment.
+    Unreachable,
     /// No connection, a reset, a time-out, a body that ended early.
     Transport,
     /// A body that is not whole JSON under a good status.
@@ -61,10 +65,13 @@ pub(crate) fn decide(failure: Failure, attempt: u32, refusals: u32, jitter: f64)
             }
             Decision::Again(retry_after.unwrap_or_default().max(backoff(first, attempt, jitter)))
         }
+        Failure::Unreachable if attempt + 1 < UNREACHABLE_ATTEMPTS => {
+            Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
+        }
         Failure::Transport | Failure::Body if attempt + 1 < MAX_ATTEMPTS => {
             Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
         }
-        Failure::Transport => Decision::Fail(ErrorKind::Transport),
+        Failure::Unreachable | Failure::Transport => Decision::Fail(ErrorKind::Transport),
         Failure::Body => Decision::Fail(ErrorKind::Malformed),
     }
 }

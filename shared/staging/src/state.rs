@@ -157,17 +157,6 @@ impl State {
         Ok(document.map(|document| document.files).unwrap_or_default())
     }
 
-    /// Every registered file of the collection, whatever feed filled it, oldest first.
-    pub async fn files_of(&self, collection: &str) -> Result<Vec<StagedFile>, Error> {
-        let State::Folder(folder) = self;
-        let mut files = Vec::new();
-        for feed in folder.feeds()? {
-            files.extend(self.files(&feed).await?.into_iter().filter(|file| file.collection == collection));
-        }
-        files.sort_by(|a, b| (a.staged_at, &a.key).cmp(&(b.staged_at, &b.key)));
-        Ok(files)
-    }
-
     /// Keys of the collection's files that `load` has reported as merged. The warehouse's own ledger is the truth;
     /// this copy lets a load with nothing to do leave the warehouse alone.
     pub async fn merged(&self, collection: &str) -> Result<Vec<String>, Error> {
@@ -216,17 +205,6 @@ impl FolderState {
             File::open(path.parent().unwrap_or(&self.root))?.sync_all()
         };
         write().map_err(|source| unwritable(&path, source))
-    }
-
-    fn feeds(&self) -> Result<Vec<String>, Error> {
-        let folder = self.root.join("feeds");
-        let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
-        let mut feeds: Vec<String> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
-            .collect();
-        feeds.sort();
-        Ok(feeds)
     }
 }
 
@@ -288,7 +266,6 @@ mod tests {
         assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(8));
         let keys: Vec<_> = state.files("contacts").await.unwrap().into_iter().map(|file| file.key).collect();
         assert_eq!(keys, ["a", "b"]);
-        assert_eq!(state.files_of("contacts").await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { batch_bytes: 2 << 20, row_group_bytes: 12 << 20 }
+        Limits { batch_bytes: 512 << 10, row_group_bytes: 4096 << 10 }
     }
 }
 
@@ -145,11 +145,12 @@ impl FileWriter {
 fn properties() -> anyhow::Result<WriterProperties> {
     Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_dictionary_page_size_limit(128 << 10)
-        .set_data_page_size_limit(256 << 10)
+        .set_dictionary_page_size_limit(8 << 10)
+        .set_data_page_size_limit(32 << 10)
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_statistics_truncate_length(Some(16))
+        .set_offset_index_disabled(true)
         .set_created_by(format!("hubspot-source {}", env!("CARGO_PKG_VERSION")))
         .build())
 }

@@ -1,0 +1,34 @@
+# What can be done here; `make` alone lists it. Everything a target needs besides Rust and Node.js it fetches itself,
+# into .cache, and says so.
+
+CARGO := cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Fetch the prebuilt DuckDB library
+	@scripts/setup
+
+.PHONY: build
+build: setup ## Build the hubspot-source command
+	$(CARGO) build --release -p hubspot-source
+
+.PHONY: demo
+demo: build ## Sync a fake HubSpot account into ./demo/demo.duckdb, change it, sync again
+	@$(TARGET)/release/hubspot-source demo
+
+.PHONY: lint
+lint: setup ## Check format, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
+
+.PHONY: test
+test: lint ## Run everything that proves it right: lints, tests, pipelines, HubSpot's own client
+	@scripts/setup --tests
+	$(CARGO) build --release --workspace --bins
+	$(CARGO) test --release --workspace
+	tests/official-client/run

@@ -1,0 +1,96 @@
+//! What every warehouse must do, as cases that know only the [`Warehouse`] trait. A warehouse's tests run all
+//! of [`CASES`], each on a [`Bench`] of its own.
+
+mod batches;
+mod columns;
+mod files;
+mod refusals;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+
+pub(crate) use self::files::{Cell, File, contact, contacts};
+pub(crate) use self::versions::assert_table_is_newest;
+use crate::{LocatedFile, Merged, Warehouse};
+
+/// An empty schema of a real warehouse, and a way to look into it that does not go through [`Warehouse`].
+#[async_trait]
+pub(crate) trait Bench: Send + Sync {
+    /// Another handle to the same schema.
+    async fn warehouse(&self) -> Box<dyn Warehouse>;
+    /// All rows of a table, in no order. Panics if there is no such table.
+    async fn rows(&self, table: &str) -> Vec<Row>;
+    async fn has_table(&self, table: &str) -> bool;
+    /// What a user might do by hand.
+    async fn execute(&self, sql: &str);
+    /// A table's name as SQL needs it.
+    fn quoted(&self, table: &str) -> String;
+    /// Where staged files go.
+    fn folder(&self) -> &Path;
+}
+
+/// Values by column name.
+pub(crate) type Row = BTreeMap<String, Cell>;
+
+type Outcome<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Case = for<'a> fn(&'a dyn Bench) -> Outcome<'a>;
+
+pub(crate) const CASES: &[(&str, Case)] = &[
+    ("merging twice is merging once", |bench| Box::pin(versions::merging_twice_is_merging_once(bench))),
+    ("the same rows in another file change nothing", |bench| {
+        Box::pin(versions::same_rows_change_nothing(bench))
+    }),
+    ("newest version wins in every order", |bench| Box::pin(versions::newest_wins_in_every_order(bench))),
+    ("ties do not depend on order", |bench| Box::pin(versions::ties_do_not_depend_on_order(bench))),
+    ("a deleted row can be restored", |bench| Box::pin(versions::deleted_row_can_be_restored(bench))),
+    ("NULL clears a value", |bench| Box::pin(versions::null_clears_a_value(bench))),
+    ("composite primary key", |bench| Box::pin(versions::composite_primary_key(bench))),
+    ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
+    ("new column", |bench| Box::pin(columns::new_column(bench))),
+    ("removed column stays", |bench| Box::pin(columns::removed_column_stays(bench))),
+    ("a user's columns stay", |bench| Box::pin(columns::user_columns_stay(bench))),
+    ("widened types", |bench| Box::pin(columns::widened_types(bench))),
+    ("widened primary key", |bench| Box::pin(columns::widened_primary_key(bench))),
+    ("text does not depend on the way there", |bench| Box::pin(columns::text_is_the_same_either_way(bench))),
+    ("hostile names", |bench| Box::pin(columns::hostile_names(bench))),
+    ("names equal but for case", |bench| Box::pin(columns::names_equal_but_for_case(bench))),
+    ("1,500 columns", |bench| Box::pin(columns::fifteen_hundred_columns(bench))),
+    ("no files", |bench| Box::pin(batches::no_files(bench))),
+    ("empty file", |bench| Box::pin(batches::empty_file(bench))),
+    ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),
+    ("counts and ledger", |bench| Box::pin(batches::counts_and_ledger(bench))),
+    ("a dropped table is loaded again", |bench| Box::pin(batches::dropped_table_is_loaded_again(bench))),
+    ("two merges of the same files at once", |bench| Box::pin(batches::same_files_at_once(bench))),
+    ("two merges of different files at once", |bench| Box::pin(batches::different_files_at_once(bench))),
+    ("wrong row count", |bench| Box::pin(refusals::wrong_row_count(bench))),
+    ("another account", |bench| Box::pin(refusals::another_account(bench))),
+    ("another collection", |bench| Box::pin(refusals::another_collection(bench))),
+    ("two primary keys", |bench| Box::pin(refusals::two_primary_keys(bench))),
+    ("no primary key value", |bench| Box::pin(refusals::no_primary_key_value(bench))),
+    ("a description that is not the file's", |bench| Box::pin(refusals::wrong_description(bench))),
+    ("files that are no staged files", |bench| Box::pin(refusals::no_staged_file(bench))),
+    ("names of bookkeeping tables", |bench| Box::pin(refusals::bookkeeping_names(bench))),
+    ("rows that share a primary key", |bench| Box::pin(refusals::rows_that_share_a_key(bench))),
+    ("a failure half way leaves nothing", |bench| Box::pin(refusals::failure_half_way_leaves_nothing(bench))),
+];
+
+/// Stages and merges files through a handle of their own; they must be accepted.
+pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
+    bench.warehouse().await.merge(&stage(bench, files)).await.expect("merge")
+}
+
+pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
+    files.iter().map(|file| file.stage(bench.folder())).collect()
+}
+
+/// The named columns of a table, sorted.
+pub(crate) async fn read(bench: &dyn Bench, table: &str, columns: &[&str]) -> Vec<Vec<Cell>> {
+    let pick = |row: &Row| columns.iter().map(|&name| row[name].clone()).collect();
+    let mut rows: Vec<Vec<Cell>> = bench.rows(table).await.iter().map(pick).collect();
+    rows.sort_by(|a, b| a.partial_cmp(b).expect("comparable cells"));
+    rows
+}

@@ -1,0 +1,113 @@
+//! Batches, the ledger, and two at once.
+
+use staging::ColumnType;
+
+use super::{Bench, Cell, File, assert_table_is_newest, contact, contacts, merge, read, stage};
+use crate::Merged;
+
+const NAME: &[(&str, ColumnType)] = &[("name", ColumnType::Text)];
+
+fn named(id: i64, updated: i64, name: &str) -> Vec<Cell> {
+    contact(id, updated, updated + 1, &[Cell::text(name)])
+}
+
+pub(super) async fn no_files(bench: &dyn Bench) {
+    assert_eq!(merge(bench, &[]).await, Merged::default());
+    assert_eq!(bench.warehouse().await.account().await.expect("account"), None);
+}
+
+pub(super) async fn empty_file(bench: &dyn Bench) {
+    let merged = merge(bench, &[contacts("empty", NAME, vec![])]).await;
+    assert_eq!((merged.files, merged.staged_rows, merged.merged_rows), (1, 0, 0));
+    assert!(bench.rows("contacts").await.is_empty());
+    let loaded = bench.warehouse().await.loaded("contacts").await.expect("loaded");
+    assert_eq!(loaded.into_iter().collect::<Vec<_>>(), ["empty"]);
+    let merged =
+        merge(bench, &[contacts("a", NAME, vec![named(1, 1, "Ada")]), contacts("none", NAME, vec![])]).await;
+    assert_eq!((merged.files, merged.merged_rows), (2, 1));
+}
+
+pub(super) async fn looking_changes_nothing(bench: &dyn Bench) {
+    let warehouse = bench.warehouse().await;
+    assert_eq!(warehouse.account().await.expect("account"), None);
+    assert!(warehouse.loaded("contacts").await.expect("loaded").is_empty());
+    drop(warehouse);
+    for table in ["_account", "_loaded_files", "contacts"] {
+        assert!(!bench.has_table(table).await, "{table}");
+    }
+    merge(bench, &[contacts("a", NAME, vec![])]).await;
+    let warehouse = bench.warehouse().await;
+    assert_eq!(warehouse.account().await.expect("account"), Some(42));
+    assert!(warehouse.loaded("companies").await.expect("loaded").is_empty());
+    assert!(!bench.has_table("companies").await);
+}
+
+pub(super) async fn counts_and_ledger(bench: &dyn Bench) {
+    let files = [
+        contacts("a", NAME, vec![named(1, 10, "Ada"), named(2, 10, "Bo"), named(3, 10, "Cy")]),
+        contacts("b", NAME, vec![named(1, 12, "Ada L."), named(2, 9, "old")]).of_run("run-2"),
+    ];
+    let merged = merge(bench, &files).await;
+    assert_eq!((merged.inserted, merged.updated, merged.merged_rows, merged.staged_rows), (3, 0, 3, 5));
+    let merged = merge(bench, &[contacts("c", NAME, vec![named(3, 13, "Cyd"), named(4, 13, "Di")])]).await;
+    assert_eq!((merged.inserted, merged.updated, merged.merged_rows, merged.staged_rows), (1, 1, 2, 2));
+    assert!(merged.statements_that_write > 0);
+
+    let row = |key: &str, run: &str, rows, merged| {
+        vec![
+            Cell::text("contacts"),
+            Cell::text(key),
+            Cell::text(run),
+            Cell::BigInt(rows),
+            Cell::BigInt(merged),
+        ]
+    };
+    assert_eq!(
+        read(bench, "_loaded_files", &["collection", "file_key", "run_id", "rows", "merged_rows"]).await,
+        [row("a", "run-1", 3, 2), row("b", "run-2", 2, 1), row("c", "run-1", 2, 2)]
+    );
+    assert!(
+        bench.rows("_loaded_files").await.iter().all(|row| matches!(row["loaded_at"], Cell::Timestamp(_)))
+    );
+}
+
+/// The ledger does not outlive the rows it stands for.
+pub(super) async fn dropped_table_is_loaded_again(bench: &dyn Bench) {
+    let files =
+        [contacts("a", NAME, vec![named(1, 10, "Ada")]), contacts("b", NAME, vec![named(2, 10, "Bo")])];
+    merge(bench, &files).await;
+    bench.execute(&format!("DROP TABLE {}", bench.quoted("contacts"))).await;
+    assert!(bench.warehouse().await.loaded("contacts").await.expect("loaded").is_empty());
+    assert_eq!(merge(bench, &files[..1]).await.inserted, 1);
+    assert_eq!(merge(bench, &files).await.inserted, 1);
+    assert_eq!(bench.rows("_loaded_files").await.len(), 2);
+}
+
+pub(super) async fn same_files_at_once(bench: &dyn Bench) {
+    let files: Vec<File> =
+        (0..4).map(|n| contacts(&format!("f{n}"), NAME, vec![named(1, n, "x"), named(n, 9, "y")])).collect();
+    let staged = stage(bench, &files);
+    let (one, two) = (bench.warehouse().await, bench.warehouse().await);
+    let (first, second) = tokio::join!(one.merge(&staged), two.merge(&staged));
+    let merged = [first, second].map(|outcome| outcome.expect("merges take turns"));
+    assert_eq!(merged.iter().map(|merged| merged.files).sum::<u64>(), 4);
+    assert_table_is_newest(bench, &files).await;
+}
+
+pub(super) async fn different_files_at_once(bench: &dyn Bench) {
+    let file = |n: i64| {
+        let rows = (0..50).map(|id| named(id, (id * 7 + n * 13) % 17, &format!("{id} of {n}")));
+        contacts(&format!("f{n}"), NAME, rows.collect())
+    };
+    let files: Vec<File> = (0..8).map(file).collect();
+    let (odd, even): (Vec<_>, Vec<_>) =
+        stage(bench, &files).into_iter().enumerate().partition(|(n, _)| n % 2 == 1);
+    let merge_all = |files: Vec<(usize, crate::LocatedFile)>| async move {
+        let warehouse = bench.warehouse().await;
+        for (_, file) in files {
+            warehouse.merge(&[file]).await.expect("merges take turns");
+        }
+    };
+    tokio::join!(merge_all(odd), merge_all(even));
+    assert_table_is_newest(bench, &files).await;
+}

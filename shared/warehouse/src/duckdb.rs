@@ -1,0 +1,85 @@
+//! DuckDB: a file on this machine, or one on a disk that this machine has mounted. The engine reads staged files
+//! itself, so their rows never pass through this program.
+//!
+//! DuckDB's calls block; each runs on tokio's blocking threads, one at a time per file.
+
+mod budget;
+mod merge;
+mod open;
+mod schema;
+mod session;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ::duckdb::Connection;
+use async_trait::async_trait;
+
+use self::open::Handle;
+use self::schema::Schema;
+use crate::error::{Error, Kind, Result};
+use crate::plan::check_batch;
+use crate::{LocatedFile, Merged, Warehouse};
+
+#[derive(Debug, Clone)]
+pub(crate) struct DuckDb {
+    handle: Arc<Handle>,
+    schema: String,
+}
+
+impl DuckDb {
+    pub(crate) async fn connect(path: &str, schema: &str) -> Result<DuckDb> {
+        let (path, schema) = (path.to_owned(), schema.to_owned());
+        on_blocking_thread(move || Ok(DuckDb { handle: Arc::new(Handle::open(&path)?), schema })).await
+    }
+
+    async fn read<T: Default + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Schema) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        let read =
+            move || this.handle.read(|connection| work(connection, &Schema::of(connection, &this.schema)?));
+        Ok(on_blocking_thread(read).await?.unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Warehouse for DuckDb {
+    async fn account(&self) -> Result<Option<u64>> {
+        self.read(|connection, schema| schema.account(connection)).await
+    }
+
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        let collection = collection.to_owned();
+        self.read(move |connection, schema| schema.loaded(connection, &collection)).await
+    }
+
+    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
+        check_batch(files)?;
+        if files.is_empty() {
+            return Ok(Merged::default());
+        }
+        let (this, files) = (self.clone(), files.to_vec());
+        on_blocking_thread(move || {
+            this.handle.write(|connection| {
+                let schema = Schema::of(connection, &this.schema)?;
+                merge::merge(connection, &schema, &files)
+            })
+        })
+        .await
+    }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(Error::new(Kind::Engine, "duckdb stopped in the middle").because(stopped)),
+    }
+}

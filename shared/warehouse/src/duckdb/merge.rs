@@ -1,0 +1,315 @@
+//! A merge, in one transaction. Keys and versions decide in narrow scratch tables which rows change; only those are
+//! then read whole. Replaced rows are deleted and inserted anew: DuckDB's own MERGE keeps whole rows in its hash join
+//! and in its undo log, and needs several times the memory.
+
+use duckdb::types::Value;
+use duckdb::{Connection, params, params_from_iter};
+
+use super::budget::Budget;
+use super::schema::Schema;
+use super::session::{Session, failed, is_out_of_memory};
+use super::sql::{self, GroupMerge, NEWEST, STAGED};
+use crate::dialect::{ACCOUNT, DUCKDB, LEDGER};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Group, Plan, TableChange, plan};
+use crate::{LocatedFile, Merged};
+
+/// `files` has passed [`crate::plan::check_batch`].
+pub(super) fn merge(connection: &mut Connection, schema: &Schema, files: &[LocatedFile]) -> Result<Merged> {
+    let columns = files.iter().map(|file| file.description.table.columns.len()).max().unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    merge_within(Budget::for_columns(columns, cores), connection, schema, files)
+}
+
+/// Takes more memory when the budget turns out too small.
+pub(super) fn merge_within(
+    mut budget: Budget,
+    connection: &mut Connection,
+    schema: &Schema,
+    files: &[LocatedFile],
+) -> Result<Merged> {
+    loop {
+        let Budget { memory_mib, threads } = budget;
+        let settings = format!("SET memory_limit = '{memory_mib}MiB'; SET threads = {threads}");
+        connection.execute_batch(&settings).map_err(failed(&settings))?;
+        match merge_once(connection, schema, files) {
+            Err(error) if is_out_of_memory(&error) => match budget.larger() {
+                Some(larger) => budget = larger,
+                None => return Err(error),
+            },
+            outcome => return outcome,
+        }
+        tracing::info!(
+            memory.mib = budget.memory_mib,
+            "merge did not fit into memory, trying again with more"
+        );
+    }
+}
+
+fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile]) -> Result<Merged> {
+    let Some(first) = files.first() else { return Ok(Merged::default()) };
+    let collection = &first.description.table.collection;
+    let mut session = Session::begin(connection)?;
+
+    let bound = check_account(&session, schema, first)?;
+    let loaded = schema.loaded(session.connection(), collection)?;
+    let new: Vec<&LocatedFile> = files.iter().filter(|file| !loaded.contains(&file.key)).collect();
+    if new.is_empty() {
+        return Ok(Merged::default());
+    }
+
+    let present = schema.columns(session.connection(), collection)?;
+    let plan = plan(&DUCKDB, present.as_deref(), new)?;
+    if !bound {
+        bind_account(&mut session, schema, first.description.account_id)?;
+    }
+    change_table(&mut session, schema, collection, &plan.change)?;
+    let mut merged = Merged::default();
+    for group in &plan.groups {
+        let counts = merge_group(&mut session, &schema.table(collection), &plan, group)?;
+        write_ledger(&mut session, schema, group, &counts)?;
+        for count in counts {
+            merged.files += 1;
+            merged.staged_rows += count.staged;
+            merged.inserted += count.changed - count.replaced;
+            merged.updated += count.replaced;
+        }
+    }
+    merged.merged_rows = merged.inserted + merged.updated;
+    merged.statements_that_write = session.commit()?;
+    Ok(merged)
+}
+
+/// What became of one file's rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    staged: u64,
+    changed: u64,
+    /// Of the changed ones.
+    replaced: u64,
+}
+
+fn check_account(session: &Session<'_>, schema: &Schema, file: &LocatedFile) -> Result<bool> {
+    let account = file.description.account_id;
+    match schema.account(session.connection())? {
+        Some(bound) if bound != account => Err(Error::new(
+            Kind::OtherAccount,
+            format!(
+                "staged file {} is of account {account}, but schema {} is bound to account {bound}: use another schema",
+                file.key,
+                schema.quoted()
+            ),
+        )),
+        bound => Ok(bound.is_some()),
+    }
+}
+
+fn bind_account(session: &mut Session<'_>, schema: &Schema, account: u64) -> Result<()> {
+    session.write(&format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted()), [])?;
+    for statement in DUCKDB.create_bookkeeping(&schema.table(ACCOUNT), &schema.table(LEDGER)) {
+        session.write(&statement, [])?;
+    }
+    session.write(&format!("INSERT INTO {} VALUES (?, now())", schema.table(ACCOUNT)), params![account])?;
+    Ok(())
+}
+
+fn change_table(
+    session: &mut Session<'_>,
+    schema: &Schema,
+    collection: &str,
+    change: &TableChange,
+) -> Result<()> {
+    let table = schema.table(collection);
+    match change {
+        TableChange::Create(columns) => {
+            session.write(&DUCKDB.create_table(&table, columns), [])?;
+            // What a dropped table held is not loaded any more.
+            let forget = format!("DELETE FROM {} WHERE collection = ?", schema.table(LEDGER));
+            session.write(&forget, params![collection])?;
+        }
+        TableChange::Alter { add, widen } => {
+            for column in add {
+                session.write(&DUCKDB.add_column(&table, column), [])?;
+            }
+            for widening in widen {
+                session.write(&sql::widen(&table, widening), [])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The counts are in the order of the group's files.
+fn merge_group(
+    session: &mut Session<'_>,
+    table: &str,
+    plan: &Plan<'_>,
+    group: &Group<'_>,
+) -> Result<Vec<Count>> {
+    let paths = paths(group)?;
+    let columns_read = columns_read(session, group, &paths)?;
+    let merge =
+        GroupMerge::new(table, &plan.primary_key, group, &paths, &columns_read).map_err(|column| {
+            bad_file(group, &format!("lacks the column {column:?} that its description names"))
+        })?;
+
+    session.scratch(&merge.stage()).map_err(|error| unreadable(group, error))?;
+    let mut counts = count_staged(session, group, &merge)?;
+    let staged = counts.iter().map(|count| count.staged).sum();
+    let keys = session.count(&merge.count_keys())?;
+    let newest = keep_newest(session, &merge, staged, keys)?;
+    find_changed(session, &merge, newest, &mut counts)?;
+    let written = write_changed(session, &merge, &counts)?;
+    let arrived = session.count(&merge.count_arrived(newest))?;
+    session.scratch(&sql::drop_scratch())?;
+
+    let changed: u64 = counts.iter().map(|count| count.changed).sum();
+    if written != changed || arrived != keys {
+        let message = format!(
+            "table {table} did not take all rows: {changed} were to be written and {written} were, {keys} primary \
+             keys were staged and {arrived} rows hold them: remove rows that share a primary key from the table"
+        );
+        return Err(Error::new(Kind::RowCount, message));
+    }
+    Ok(counts)
+}
+
+fn paths(group: &Group<'_>) -> Result<Vec<String>> {
+    let utf8 = |file: &&LocatedFile| file.path.to_str().map(str::to_owned);
+    let paths: Option<Vec<String>> = group.files.iter().map(utf8).collect();
+    paths.ok_or_else(|| bad_file(group, "is at a path that is not UTF-8: use another folder"))
+}
+
+/// The columns in the order in which DuckDB reads them; their types must be those of the description.
+fn columns_read(session: &Session<'_>, group: &Group<'_>, paths: &[String]) -> Result<Vec<String>> {
+    let read: Vec<(String, String)> = session
+        .rows(&sql::describe(paths), |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|error| unreadable(group, error))?;
+    for field in &group.fields {
+        let expected = (DUCKDB.type_name)(field.from);
+        let mut same_name = read.iter().filter(|(name, _)| *name == field.source);
+        if let Some((name, other)) = same_name.find(|(_, type_name)| type_name != expected) {
+            let what = format!("has the column {name:?} as {other}, but its description says {expected}");
+            return Err(bad_file(group, &what));
+        }
+    }
+    Ok(read.into_iter().map(|(name, _)| name).collect())
+}
+
+/// Reads keys and versions, and refuses files whose rows are not those that the description promises.
+fn count_staged(session: &Session<'_>, group: &Group<'_>, merge: &GroupMerge) -> Result<Vec<Count>> {
+    let mut counts = vec![Count::default(); group.files.len()];
+    let mut incomplete = vec![0; group.files.len()];
+    for [file, staged, without_key] in session.counts(&merge.count_staged())? {
+        let file = file as usize;
+        if let (Some(count), Some(rows)) = (counts.get_mut(file), incomplete.get_mut(file)) {
+            (count.staged, *rows) = (staged, without_key);
+        }
+    }
+    for ((file, count), incomplete) in group.files.iter().zip(&counts).zip(incomplete) {
+        let (key, promised) = (&file.key, file.description.rows);
+        if count.staged != promised {
+            let message = format!(
+                "staged file {key} holds {} rows, but its description says {promised}: stage it again",
+                count.staged
+            );
+            return Err(Error::new(Kind::RowCount, message));
+        }
+        if incomplete > 0 {
+            let message =
+                format!("staged file {key} holds {incomplete} rows whose primary key or _read_at is NULL");
+            return Err(Error::new(Kind::BadFile, message));
+        }
+    }
+    Ok(counts)
+}
+
+/// The scratch table that holds one row per key.
+fn keep_newest(session: &Session<'_>, merge: &GroupMerge, staged: u64, keys: u64) -> Result<&'static str> {
+    if staged == keys {
+        return Ok(STAGED);
+    }
+    session.scratch(&merge.keep_newest())?;
+    if session.count(&sql::count_newest())? > keys {
+        session.scratch(&merge.break_ties_in_files())?;
+    }
+    Ok(NEWEST)
+}
+
+fn find_changed(session: &Session<'_>, merge: &GroupMerge, newest: &str, counts: &mut [Count]) -> Result<()> {
+    session.scratch(&merge.find_changed(newest))?;
+    if session.count(&sql::count_ties())? > 0 {
+        session.scratch(&merge.break_ties_with_table())?;
+    }
+    for [file, changed, replaced] in session.counts(&sql::count_changed())? {
+        if let Some(count) = counts.get_mut(file as usize) {
+            (count.changed, count.replaced) = (changed, replaced);
+        }
+    }
+    Ok(())
+}
+
+/// How many rows were inserted. Replaced rows go first, so that a unique index on the table holds throughout.
+fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[Count]) -> Result<u64> {
+    let staged: u64 = counts.iter().map(|count| count.staged).sum();
+    let changed: u64 = counts.iter().map(|count| count.changed).sum();
+    let replaced: u64 = counts.iter().map(|count| count.replaced).sum();
+    if changed == 0 {
+        return Ok(0);
+    }
+    let keeps_values = merge.keeps_values() && replaced > 0;
+    if keeps_values {
+        session.scratch(&merge.keep_values())?;
+    }
+    if replaced > 0 {
+        session.write(&merge.delete_replaced(), [])?;
+    }
+    if keeps_values {
+        let new = if changed > replaced { session.write(&merge.insert_new(), [])? } else { 0 };
+        Ok(new + session.write(&merge.insert_replacing(), [])?)
+    } else if changed == staged {
+        session.write(&merge.insert_all(), [])
+    } else {
+        session.write(&merge.insert_changed(), [])
+    }
+}
+
+fn write_ledger(
+    session: &mut Session<'_>,
+    schema: &Schema,
+    group: &Group<'_>,
+    counts: &[Count],
+) -> Result<()> {
+    let values = vec!["(?, ?, ?, ?, ?, now())"; group.files.len()].join(", ");
+    let row = |(file, count): (&&LocatedFile, &Count)| {
+        let description = &file.description;
+        [
+            Value::Text(description.table.collection.clone()),
+            Value::Text(file.key.clone()),
+            Value::Text(description.run_id.clone()),
+            Value::UBigInt(count.staged),
+            Value::UBigInt(count.changed),
+        ]
+    };
+    let row_values = group.files.iter().zip(counts).flat_map(row);
+    let sql = format!("INSERT INTO {} VALUES {values}", schema.table(LEDGER));
+    session.write(&sql, params_from_iter(row_values)).map(drop)
+}
+
+/// DuckDB reads a group at once and does not always say which file it means.
+fn bad_file(group: &Group<'_>, what: &str) -> Error {
+    let key = group.files.first().map_or("", |file| file.key.as_str());
+    let others = match group.files.len() {
+        0 | 1 => String::new(),
+        files => format!(", or one of the {} merged with it,", files - 1),
+    };
+    Error::new(Kind::BadFile, format!("staged file {key}{others} {what}"))
+}
+
+fn unreadable(group: &Group<'_>, error: Error) -> Error {
+    if is_out_of_memory(&error) {
+        error
+    } else {
+        bad_file(group, "can't be read: stage it again").because(error)
+    }
+}

@@ -1,0 +1,142 @@
+//! Opening a DuckDB file. DuckDB keeps other processes out by a lock on the file, but that lock does not keep a second
+//! instance in this process out, and two instances corrupt the file. So a process has one instance per file, which
+//! all handles share, one at a time; it closes with the last handle.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use duckdb::{Config, Connection};
+use rustix::fs::{Access, access};
+
+use crate::error::{Error, Kind, Result};
+
+/// A share in the instance of one file. Clone the [`Arc`] for work that outlives a call.
+#[derive(Debug)]
+pub(super) struct Handle {
+    path: PathBuf,
+    instance: Arc<Mutex<Instance>>,
+}
+
+#[derive(Debug, Default)]
+struct Instance {
+    handles: usize,
+    /// `None` until the file exists.
+    connection: Option<Connection>,
+}
+
+static INSTANCES: LazyLock<Mutex<HashMap<PathBuf, Arc<Mutex<Instance>>>>> = LazyLock::new(Mutex::default);
+
+impl Handle {
+    /// Opens the file if it exists; creates nothing.
+    pub(super) fn open(path: &str) -> Result<Handle> {
+        let path = located(path)?;
+        let instance = lock(&INSTANCES).entry(path.clone()).or_default().clone();
+        lock(&instance).handles += 1;
+        let handle = Handle { path, instance };
+        handle.read(|_| Ok(()))?;
+        Ok(handle)
+    }
+
+    /// `None` if there is no file yet.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<Option<T>> {
+        let mut instance = lock(&self.instance);
+        if instance.connection.is_none() && self.path.exists() {
+            instance.connection = Some(connection(&self.path)?);
+        }
+        instance.connection.as_ref().map(work).transpose()
+    }
+
+    /// Creates the file if there is none yet. Waits for its turn.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let mut instance = lock(&self.instance);
+        let connection = match instance.connection.take() {
+            Some(connection) => connection,
+            None => connection(&self.path)?,
+        };
+        work(instance.connection.insert(connection))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut instance = lock(&self.instance);
+        instance.handles -= 1;
+        if instance.handles == 0 {
+            instance.connection = None;
+        }
+    }
+}
+
+/// A panic while the lock was held rolled its transaction back, so the instance is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one spelling of a file's path, whether the file exists or not.
+fn located(path: &str) -> Result<PathBuf> {
+    let unreachable = |why: String| Error::new(Kind::Unreachable, format!("duckdb file {path:?} {why}"));
+    if path.is_empty() || path.starts_with(':') || path.contains('\0') {
+        return Err(unreachable("is no path: name a file, for example duckdb:hubspot.duckdb".to_owned()));
+    }
+    let path_given = Path::new(path);
+    if path_given.is_dir() {
+        return Err(unreachable(format!(
+            "is a folder: name a file in it, for example duckdb:{path}/hubspot.duckdb"
+        )));
+    }
+    if let Ok(existing) = path_given.canonicalize() {
+        return Ok(existing);
+    }
+    let parent = match path_given.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let folder = parent.canonicalize().map_err(|source| {
+        unreachable(format!(
+            "is in the folder {parent:?}, which can't be opened: create it or correct the path"
+        ))
+        .because(source)
+    })?;
+    access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|source| {
+        unreachable(format!("can't be created in {parent:?}: make the folder writable or name another one"))
+            .because(source)
+    })?;
+    match path_given.file_name() {
+        Some(name) => Ok(folder.join(name)),
+        None => Err(unreachable("names no file".to_owned())),
+    }
+}
+
+fn connection(path: &Path) -> Result<Connection> {
+    let open = || {
+        let config = Config::default()
+            // Everything a merge needs is linked in; nothing is fetched at run time.
+            .with("autoinstall_known_extensions", "false")?
+            .with("autoload_known_extensions", "false")?
+            // Lets a large insert flush as it goes instead of keeping its rows until the end.
+            .with("preserve_insertion_order", "false")?
+            // Its memory is better used elsewhere, and it misses a file that was replaced within one second.
+            .with("enable_external_file_cache", "false")?;
+        let connection = Connection::open_with_flags(path, config)?;
+        connection.execute_batch("SET TimeZone = 'UTC'")?;
+        Ok(connection)
+    };
+    open().map_err(|source: duckdb::Error| {
+        let (kind, why) = diagnosis(&source.to_string());
+        Error::new(kind, format!("duckdb file {path:?} {why}")).because(source)
+    })
+}
+
+/// DuckDB has no error codes; this is what its messages mean.
+fn diagnosis(message: &str) -> (Kind, &'static str) {
+    if message.contains("Could not set lock") {
+        (Kind::Locked, "is open in another process: close it there, or try again when it has ended")
+    } else if message.contains("not a valid DuckDB database") {
+        (Kind::Unreachable, "is not a DuckDB database: name another file, or remove this one")
+    } else if message.contains("Permission denied") || message.contains("Read-only file system") {
+        (Kind::Unreachable, "can't be written: make the file and its folder writable, or name another one")
+    } else {
+        (Kind::Unreachable, "can't be opened")
+    }
+}

@@ -1,0 +1,221 @@
+//! The conformance suite on DuckDB, and what only a file can suffer.
+
+mod processes;
+mod property;
+
+use std::path::{Path, PathBuf};
+
+use ::duckdb::types::ValueRef;
+use async_trait::async_trait;
+use staging::ColumnType;
+use tempfile::TempDir;
+
+use super::budget::Budget;
+use super::merge::merge_within;
+use super::open::Handle;
+use super::schema::Schema;
+use super::session::rows;
+use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts};
+use crate::{Error, Kind, Warehouse, connect};
+
+/// A file that is called like its schema, and staged files in a folder whose name means something to globs.
+struct DuckDbBench {
+    path: PathBuf,
+    staged: PathBuf,
+    /// Keeps the file open, as opening and closing it takes most of a case's time.
+    handle: Handle,
+    _temporary: Option<TempDir>,
+}
+
+const SCHEMA: &str = "hubspot";
+
+impl DuckDbBench {
+    fn new() -> DuckDbBench {
+        let temporary = TempDir::new().unwrap();
+        let bench = DuckDbBench::at(temporary.path());
+        DuckDbBench { _temporary: Some(temporary), ..bench }
+    }
+
+    fn at(folder: &Path) -> DuckDbBench {
+        let (path, staged) = (folder.join("hubspot.duckdb"), folder.join("run=[1]*'s ?"));
+        std::fs::create_dir_all(&staged).unwrap();
+        let handle = Handle::open(path.to_str().unwrap()).unwrap();
+        DuckDbBench { path, staged, handle, _temporary: None }
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&::duckdb::Connection, &Schema) -> T) -> Option<T> {
+        let look = |connection: &::duckdb::Connection| Ok(look(connection, &Schema::of(connection, SCHEMA)?));
+        self.handle.read(look).unwrap()
+    }
+}
+
+#[async_trait]
+impl Bench for DuckDbBench {
+    async fn warehouse(&self) -> Box<dyn Warehouse> {
+        connect(&format!("duckdb:{}", self.path.display()), SCHEMA).await.unwrap()
+    }
+
+    async fn rows(&self, table: &str) -> Vec<Row> {
+        let read = |connection: &::duckdb::Connection, schema: &Schema| {
+            let columns = schema.columns(connection, table).unwrap().expect("table");
+            let sql = format!("SELECT * FROM {} ORDER BY ALL", schema.table(table));
+            let row = |row: &::duckdb::Row<'_>| {
+                let cell = |(n, column): (usize, &crate::plan::TableColumn)| {
+                    Ok((column.name.clone(), cell(row.get_ref(n)?)))
+                };
+                columns.iter().enumerate().map(cell).collect()
+            };
+            rows(connection, &sql, [], row).unwrap()
+        };
+        self.look(read).unwrap()
+    }
+
+    async fn has_table(&self, table: &str) -> bool {
+        self.look(|connection, schema| schema.columns(connection, table).unwrap().is_some()).unwrap_or(false)
+    }
+
+    async fn execute(&self, sql: &str) {
+        self.look(|connection, _| connection.execute_batch(sql).unwrap()).unwrap();
+    }
+
+    fn quoted(&self, table: &str) -> String {
+        self.look(|_, schema| schema.table(table)).unwrap()
+    }
+
+    fn folder(&self) -> &Path {
+        &self.staged
+    }
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Boolean(is_it) => Cell::Boolean(is_it),
+        ValueRef::Int(number) => Cell::BigInt(number.into()),
+        ValueRef::BigInt(number) => Cell::BigInt(number),
+        ValueRef::Double(number) => Cell::Double(number),
+        ValueRef::Date32(days) => Cell::Date(days),
+        ValueRef::Timestamp(_, us) => Cell::Timestamp(us.div_euclid(1000)),
+        ValueRef::Text(text) => Cell::text(std::str::from_utf8(text).unwrap()),
+        other => panic!("no cell for {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    for (name, case) in CASES {
+        eprintln!("case: {name}");
+        case(&DuckDbBench::new()).await;
+    }
+}
+
+async fn refusal(path: &Path) -> Error {
+    let url = format!("duckdb:{}", path.display());
+    connect(&url, SCHEMA).await.err().unwrap_or_else(|| panic!("{url} opened"))
+}
+
+fn assert_says(error: &Error, kind: Kind, words: &str) {
+    assert_eq!(error.kind(), kind, "{error:?}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_says_so() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    assert_says(&refusal(path).await, Kind::Unreachable, "is a folder: name a file in it");
+    assert_says(
+        &refusal(&path.join("none/x.duckdb")).await,
+        Kind::Unreachable,
+        "create it or correct the path",
+    );
+    for content in ["", "hello", &"x".repeat(100_000)] {
+        let file = path.join("junk.duckdb");
+        std::fs::write(&file, content).unwrap();
+        assert_says(&refusal(&file).await, Kind::Unreachable, "is not a DuckDB database");
+    }
+    for no_path in ["", ":memory:"] {
+        assert_says(&refusal(Path::new(no_path)).await, Kind::Unreachable, "name a file");
+    }
+}
+
+/// Not a folder without the write bit: root, who runs many a CI, may write there all the same.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_where_nothing_can_be_created_says_so() {
+    let staged = TempDir::new().unwrap();
+    let error = match connect("duckdb:/sys/x.duckdb", SCHEMA).await {
+        Ok(warehouse) => {
+            warehouse.merge(&[contacts("a", &[], vec![]).stage(staged.path())]).await.unwrap_err()
+        }
+        Err(error) => error,
+    };
+    assert_says(&error, Kind::Unreachable, "writable");
+}
+
+#[tokio::test]
+async fn an_unknown_scheme_lists_the_known_ones_and_no_password() {
+    for url in ["postgres://user:secret@host/db", "hubspot.duckdb", ""] {
+        let error = connect(url, SCHEMA).await.err().unwrap();
+        assert_says(&error, Kind::Unsupported, "duckdb:PATH");
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_schema_can_have_any_name_but_none() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("duckdb:{}", folder.path().join("x.duckdb").display());
+    for schema in ["main", "select", "a\"b.c", "größe", &"s".repeat(200)] {
+        let warehouse = connect(&url, schema).await.unwrap();
+        let file = contacts("a", &[], vec![contact(1, 10, 11, &[])]).stage(folder.path());
+        assert_eq!(warehouse.merge(&[file]).await.unwrap().inserted, 1, "{schema}");
+        assert_eq!(warehouse.account().await.unwrap(), Some(42));
+    }
+    for schema in ["", "a\0b"] {
+        assert_says(&connect(&url, schema).await.err().unwrap(), Kind::Unsupported, "schema name");
+    }
+}
+
+#[tokio::test]
+async fn looking_creates_no_file() {
+    let bench = DuckDbBench::new();
+    let warehouse = bench.warehouse().await;
+    assert_eq!(warehouse.account().await.unwrap(), None);
+    assert!(warehouse.loaded("contacts").await.unwrap().is_empty());
+    assert!(!bench.path.exists());
+}
+
+#[tokio::test]
+async fn a_file_reopens_as_it_was_left() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("duckdb:{}", folder.path().join("x.duckdb").display());
+    for n in 0..3 {
+        let warehouse = connect(&url, SCHEMA).await.unwrap();
+        assert_eq!(warehouse.loaded("contacts").await.unwrap().len(), n);
+        let file = contacts(&format!("f{n}"), &[], vec![contact(n as i64, 10, 11, &[])]);
+        warehouse.merge(&[file.stage(folder.path())]).await.unwrap();
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("wal")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_merge_that_does_not_fit_into_memory_gets_more() {
+    let bench = DuckDbBench::new();
+    let names: Vec<String> = (0..50).map(|n| format!("property_{n}")).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let row = |id: i64| contact(id, 10, 11, &vec![Cell::text(format!("{id:0>200}")); names.len()]);
+    let file = contacts("a", &columns, (0..1000).map(row).collect()).stage(bench.folder());
+    let too_little = Budget { memory_mib: 8, threads: 1 };
+    let merge = |connection: &mut ::duckdb::Connection| {
+        merge_within(too_little, connection, &Schema::of(connection, SCHEMA)?, &[file])
+    };
+    assert_eq!(bench.handle.write(merge).unwrap().inserted, 1000);
+    let limit = bench.look(|connection, _| {
+        rows(connection, "SELECT current_setting('memory_limit')", [], |row| row.get::<_, String>(0)).unwrap()
+    });
+    assert_ne!(limit.unwrap(), ["8.0 MiB"]);
+}

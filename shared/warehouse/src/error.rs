@@ -1,0 +1,48 @@
+//! One error for every warehouse: a kind that a caller can act on, what happened and the next step in words, and the
+//! engine's own error as the source.
+
+use std::error::Error as StdError;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The configuration or the table's shape is one that no retry makes work.
+    Unsupported,
+    /// The warehouse can't be opened: wrong path, no permission, not a database.
+    Unreachable,
+    /// Another process holds the warehouse; trying later is enough.
+    Locked,
+    /// The schema is bound to another HubSpot account.
+    OtherAccount,
+    /// Rows were lost or doubled between the files and the table. Nothing was changed.
+    RowCount,
+    /// A staged file is not what it says it is, or breaks a rule of staged files. Nothing was changed.
+    BadFile,
+    /// The engine failed in the middle. Nothing was changed.
+    Engine,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        Error { source: Some(source.into()), ..self }
+    }
+}

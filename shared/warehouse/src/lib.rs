@@ -1,0 +1,91 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(test)]
+mod conformance;
+mod dialect;
+mod duckdb;
+mod error;
+mod plan;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use staging::Description;
+
+pub use crate::dialect::quote_identifier;
+pub use crate::error::{Error, Kind, Result};
+
+/// A staged file on this machine, as [`staging::describe`] read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocatedFile {
+    /// The key under which the file is registered; the ledger remembers it.
+    pub key: String,
+    pub path: PathBuf,
+    pub description: Description,
+}
+
+/// What one merge did. Files that the ledger held already count nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Merged {
+    pub files: u64,
+    /// Rows in those files, older versions included.
+    pub staged_rows: u64,
+    /// Rows the merge changed: `inserted + updated`. Rows that were in the table in this or a newer version are not
+    /// among them.
+    pub merged_rows: u64,
+    pub inserted: u64,
+    pub updated: u64,
+    /// Statements that changed the warehouse, ledger included; zero when there was nothing new.
+    pub statements_that_write: u64,
+}
+
+/// A place that tables are merged into: one schema, bound to one HubSpot account by the first merge.
+///
+/// **Twice.** Every method may be called any number of times. A file's rows and its ledger row are committed
+/// together, so a file that is merged again is skipped, and rows that come again in another file change nothing.
+///
+/// **Order.** The newest version of a row wins, by `(_source_updated_at, _read_at)`, NULL lowest, in whatever order
+/// files arrive. Of two rows of one version the one with the greater `_run_id` wins, then the one whose values have
+/// the greater MD5: never the one that came last.
+///
+/// **Crash.** A merge is one transaction. Whatever interrupts it, the table, its columns and the ledger are as before.
+///
+/// **Two at once.** Merges into one table take turns, or the second fails with [`Kind::Locked`] and changes nothing.
+///
+/// **Errors** leave the warehouse as it was. [`Error::kind`] says what a caller can do.
+///
+/// **Dropped futures** do not cancel: a merge that has begun ends, either way.
+#[async_trait]
+pub trait Warehouse: Send + Sync + fmt::Debug {
+    /// The HubSpot account this schema is bound to; `None` before the first merge. Changes nothing.
+    async fn account(&self) -> Result<Option<u64>>;
+
+    /// Keys of the staged files that the collection's table holds. Empty when the table is missing, even if the
+    /// ledger remembers files: who drops a table wants it loaded again. Changes nothing.
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>>;
+
+    /// Merges staged files of one collection and one account. Creates what is missing, adds columns, widens types,
+    /// and checks that every row arrived before it commits. No files: no statement.
+    ///
+    /// Files with different columns are merged one after the other in the order of run id and key; a column that
+    /// a file lacks keeps its value in rows that exist, and is NULL in new ones.
+    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged>;
+}
+
+/// Opens the warehouse that `url` names. Nothing is created before the first merge.
+pub async fn connect(url: &str, schema: &str) -> Result<Box<dyn Warehouse>> {
+    dialect::check_identifier("schema", schema)?;
+    match url.split_once(':') {
+        Some(("duckdb", path)) => Ok(Box::new(duckdb::DuckDb::connect(path, schema).await?)),
+        // Not the whole url: those of other warehouses hold passwords.
+        other => Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb",
+                other.map_or("", |(scheme, _)| scheme)
+            ),
+        )),
+    }
+}

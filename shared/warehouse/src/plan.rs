@@ -1,0 +1,311 @@
+//! What a batch of staged files asks of a table: columns to add, types to widen, and which files can be read
+//! together. Pure: the table's present columns go in, a [`Plan`] comes out, and no warehouse decides any of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use staging::{Column, ColumnType, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
+
+use crate::LocatedFile;
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, check_identifier};
+use crate::error::{Error, Kind, Result};
+
+/// A column as the warehouse reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    pub(crate) type_name: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) change: TableChange,
+    /// The primary key, in the table's spelling.
+    pub(crate) primary_key: Vec<String>,
+    /// To be merged in this order.
+    pub(crate) groups: Vec<Group<'a>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TableChange {
+    Create(Vec<Column>),
+    Alter { add: Vec<Column>, widen: Vec<Widening> },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Widening {
+    pub(crate) column: String,
+    pub(crate) from: ColumnType,
+    pub(crate) to: ColumnType,
+}
+
+/// Files with the same columns, which one statement can read.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) files: Vec<&'a LocatedFile>,
+    /// In the order of the table's names, whatever the order in the files.
+    pub(crate) fields: Vec<Field>,
+    /// Columns of the table that these files lack.
+    pub(crate) kept: Vec<String>,
+}
+
+/// A column's way from the file into the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) from: ColumnType,
+    pub(crate) to: ColumnType,
+}
+
+/// Refuses a batch that is not one table of one account, before anything is opened. The batch must not be empty.
+pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
+    let Some(first) = files.first() else { return Ok(()) };
+    let (collection, account) = (&first.description.table.collection, first.description.account_id);
+    check_identifier("collection", collection)?;
+    if [LEDGER, ACCOUNT].iter().any(|reserved| reserved.eq_ignore_ascii_case(collection)) {
+        let message = format!("collection {collection} has the name of a bookkeeping table: rename it");
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let mut keys = HashMap::new();
+    for file in files {
+        let refuse = |why: String| Err(Error::new(Kind::BadFile, format!("staged file {}{why}", file.key)));
+        let table = &file.description.table;
+        if table.collection != *collection {
+            return refuse(format!(
+                " is of {}, but {} in the same merge is of {collection}: merge one collection at a time",
+                table.collection, first.key
+            ));
+        }
+        if file.description.account_id != account {
+            return refuse(format!(
+                " is of account {}, but {} in the same merge is of account {account}",
+                file.description.account_id, first.key
+            ));
+        }
+        if !same_names(&table.primary_key, &first.description.table.primary_key) {
+            return refuse(format!(
+                " has the primary key ({}), but {} in the same merge has ({})",
+                table.primary_key.join(", "),
+                first.key,
+                first.description.table.primary_key.join(", ")
+            ));
+        }
+        if keys.insert(&file.key, ()).is_some() {
+            return refuse(" is in the merge twice".to_owned());
+        }
+        if let Err(source) = table.check() {
+            let message = format!("staged file {} describes an impossible table", file.key);
+            return Err(Error::new(Kind::BadFile, message).because(source));
+        }
+        for column in &table.columns {
+            check_identifier("column", &column.name)?;
+        }
+        for (name, column_type) in [
+            (SOURCE_UPDATED_AT, ColumnType::Timestamp),
+            (READ_AT, ColumnType::Timestamp),
+            (RUN_ID, ColumnType::Text),
+        ] {
+            if !table.columns.contains(&Column::new(name, column_type)) {
+                return refuse(format!(" has no {column_type:?} column {name}, which a merge decides by"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
+pub(crate) fn plan<'a>(
+    dialect: &Dialect,
+    present: Option<&[TableColumn]>,
+    mut files: Vec<&'a LocatedFile>,
+) -> Result<Plan<'a>> {
+    // Oldest first, so that a column that newer files lack keeps the value that older ones brought.
+    files.sort_by_key(|file| (&file.description.run_id, &file.key));
+    let columns = columns_after(dialect, present.unwrap_or_default(), &files);
+    check_version_columns(&columns)?;
+    let change = change(dialect, present, &columns);
+    let named = |name: &String| columns.iter().find(|column| folded(&column.name) == folded(name));
+    let primary_key = files
+        .first()
+        .map(|file| file.description.table.primary_key.iter().filter_map(named))
+        .into_iter()
+        .flatten()
+        .map(|column| column.name.clone())
+        .collect();
+    let groups =
+        files.chunk_by(|a, b| shape(a) == shape(b)).map(|chunk| group(chunk.to_vec(), &columns)).collect();
+    Ok(Plan { change, primary_key, groups })
+}
+
+/// A column of the table as it will be, and the name of its type now, if it exists.
+struct Target {
+    name: String,
+    column_type: ColumnType,
+    type_name: Option<String>,
+    is_in_files: bool,
+}
+
+/// The union over the table and all files: present columns first, in the table's order and spelling.
+fn columns_after(dialect: &Dialect, present: &[TableColumn], files: &[&LocatedFile]) -> Vec<Target> {
+    let mut targets: Vec<Target> = present
+        .iter()
+        .map(|column| Target {
+            name: column.name.clone(),
+            column_type: (dialect.column_type)(&column.type_name),
+            type_name: Some(column.type_name.clone()),
+            is_in_files: false,
+        })
+        .collect();
+    let mut positions: HashMap<String, usize> =
+        targets.iter().enumerate().map(|(position, target)| (folded(&target.name), position)).collect();
+    for column in files.iter().flat_map(|file| &file.description.table.columns) {
+        let position = *positions.entry(folded(&column.name)).or_insert(targets.len());
+        match targets.get_mut(position) {
+            Some(target) => {
+                target.column_type = target.column_type.widened(column.column_type);
+                target.is_in_files = true;
+            }
+            None => targets.push(Target {
+                name: column.name.clone(),
+                column_type: column.column_type,
+                type_name: None,
+                is_in_files: true,
+            }),
+        }
+    }
+    targets
+}
+
+fn check_version_columns(columns: &[Target]) -> Result<()> {
+    for name in [SOURCE_UPDATED_AT, READ_AT] {
+        if let Some(wrong) = columns
+            .iter()
+            .find(|target| folded(&target.name) == name && target.column_type != ColumnType::Timestamp)
+        {
+            let now = wrong.type_name.as_deref().unwrap_or_default();
+            let message = format!(
+                "column {name} of the table is {now}, but a merge decides by it: change it back to a timestamp \
+                 with time zone"
+            );
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+    }
+    Ok(())
+}
+
+fn change(dialect: &Dialect, present: Option<&[TableColumn]>, columns: &[Target]) -> TableChange {
+    let column = |target: &Target| Column::new(target.name.clone(), target.column_type);
+    if present.is_none() {
+        return TableChange::Create(columns.iter().map(column).collect());
+    }
+    let add = columns.iter().filter(|target| target.type_name.is_none()).map(column).collect();
+    let widen = columns
+        .iter()
+        .filter(|target| target.is_in_files)
+        .filter_map(|target| {
+            let now = target.type_name.as_deref()?;
+            (now != (dialect.type_name)(target.column_type)).then(|| Widening {
+                column: target.name.clone(),
+                from: (dialect.column_type)(now),
+                to: target.column_type,
+            })
+        })
+        .collect();
+    TableChange::Alter { add, widen }
+}
+
+/// What two files must share to be read together.
+fn shape(file: &LocatedFile) -> BTreeMap<&str, ColumnType> {
+    file.description.table.columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect()
+}
+
+fn group<'a>(files: Vec<&'a LocatedFile>, columns: &[Target]) -> Group<'a> {
+    let sources: BTreeMap<String, &Column> = files
+        .first()
+        .into_iter()
+        .flat_map(|file| &file.description.table.columns)
+        .map(|column| (folded(&column.name), column))
+        .collect();
+    let (mut fields, mut kept) = (Vec::new(), Vec::new());
+    for target in columns {
+        match sources.get(&folded(&target.name)) {
+            Some(source) => fields.push(Field {
+                source: source.name.clone(),
+                target: target.name.clone(),
+                from: source.column_type,
+                to: target.column_type,
+            }),
+            None => kept.push(target.name.clone()),
+        }
+    }
+    fields.sort_by_key(|field| folded(&field.target));
+    Group { files, fields, kept }
+}
+
+/// Names that differ in nothing else are one column, as in [`staging::Table`].
+fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn same_names(a: &[String], b: &[String]) -> bool {
+    a.iter().map(|name| folded(name)).eq(b.iter().map(|name| folded(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::contacts;
+    use crate::dialect::DUCKDB;
+
+    use ColumnType::{BigInt, Double, Text};
+
+    fn file(key: &str, run: &str, columns: &[(&str, ColumnType)]) -> LocatedFile {
+        let folder = tempfile::TempDir::new().unwrap();
+        contacts(key, columns, vec![]).of_run(run).stage(folder.path())
+    }
+
+    #[test]
+    fn columns_that_no_file_has_are_left_alone() {
+        let files = [file("a", "run-1", &[("amount", Double), ("city", Text)])];
+        let present = [
+            ("id", "INTEGER"),
+            ("amount", "BIGINT"),
+            ("mine", "HUGEINT"),
+            ("_read_at", "TIMESTAMP WITH TIME ZONE"),
+        ];
+        let present =
+            present.map(|(name, type_name)| TableColumn { name: name.into(), type_name: type_name.into() });
+        let plan = plan(&DUCKDB, Some(&present), files.iter().collect()).unwrap();
+
+        let TableChange::Alter { add, widen } = plan.change else { panic!("the table exists") };
+        assert_eq!(
+            add.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(),
+            [SOURCE_UPDATED_AT, RUN_ID, "city"]
+        );
+        let widened: Vec<_> = widen.iter().map(|widening| (widening.column.as_str(), widening.to)).collect();
+        assert_eq!(widened, [("id", BigInt), ("amount", Double)]);
+        assert_eq!(plan.groups[0].kept, ["mine"]);
+    }
+
+    #[test]
+    fn files_are_grouped_in_the_order_of_their_runs() {
+        let files = [
+            file("d", "run-3", &[]),
+            file("b", "run-1", &[]),
+            file("c", "run-2", &[("city", Text)]),
+            file("a", "run-1", &[]),
+        ];
+        let plan = plan(&DUCKDB, None, files.iter().collect()).unwrap();
+        let keys = |group: &Group<'_>| group.files.iter().map(|file| file.key.clone()).collect::<Vec<_>>();
+        let groups: Vec<_> = plan.groups.iter().map(keys).collect();
+        assert_eq!(groups, [vec!["a", "b"], vec!["c"], vec!["d"]]);
+    }
+
+    #[test]
+    fn a_version_column_of_another_type_is_refused() {
+        let files = [file("a", "run-1", &[])];
+        let present = [TableColumn { name: READ_AT.into(), type_name: "VARCHAR".into() }];
+        let refused = plan(&DUCKDB, Some(&present), files.iter().collect()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unsupported);
+    }
+}

@@ -1,0 +1,182 @@
+//! Syncs that something goes wrong in: HubSpot fails, the process is killed, the account changes under it, two run at
+//! once. Whatever happens, the tables equal the account in the end.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duckdb::Connection;
+use fake_hubspot::{Behaviour, Churn, Faults, Limits, ObjectType, PerType, Settings};
+use serde_json::Value;
+use tests::{Sandbox, assert_equal, assert_equal_but_for};
+
+fn account_of(contacts: usize, others: usize) -> Settings {
+    let records = PerType { contacts, companies: others, deals: others };
+    Settings { records, ..Settings::default() }
+}
+
+fn rows(database: &Connection, table: &str) -> (u64, u64) {
+    let query = format!("SELECT count(*), count(DISTINCT id) FROM hubspot.{table}");
+    database.query_row(&query, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_cost_time_and_nothing_else() {
+    let faults = Faults {
+        internal_error: 0.01,
+        bad_gateway: 0.01,
+        gateway_timeout: 0.01,
+        reset: 0.01,
+        truncated: 0.01,
+        limit_burst: 0.01,
+        ..Faults::none()
+    };
+    let sandbox = Sandbox::new(&account_of(15_000, 1_000), Behaviour { faults, ..Behaviour::default() }).await;
+    let report = sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    let injected: u64 = sandbox.server.counters().faults.values().sum();
+    assert!(injected > 3 && report["api"]["general"]["retries"].as_u64().unwrap() > 3, "{injected} faults");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_kept_and_refusals_waited_out() {
+    // Less than what the smallest account may do, which no header says: it has to be found out.
+    let limits = Limits { general: 60, search: 2, associations: 40, retry_after: 0.3, ..Limits::default() };
+    let behaviour = Behaviour { limits, ..Behaviour::default() };
+    let sandbox = Sandbox::with_limits(&account_of(8_000, 300), behaviour).await;
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_sync_goes_on_and_doubles_nothing() {
+    let behaviour = Behaviour { latency: Duration::from_millis(15), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(6_000, 1_000), behaviour).await;
+    let mut killed = 0;
+    for moment in 0..20_u64 {
+        let mut run = sandbox.start(&[]);
+        // Moments spread over the whole run, from before the first request to the merge.
+        tokio::time::sleep(Duration::from_millis(moment * moment * 7 % 1_200 + 30)).await;
+        if run.try_wait().unwrap().is_none() {
+            run.kill().unwrap();
+            killed += 1;
+        }
+        run.wait().unwrap();
+    }
+    assert!(killed >= 10, "only {killed} of 20 runs were still alive");
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    for table in ["contacts", "companies", "deals"] {
+        let (rows, ids) = rows(&sandbox.database(), table);
+        assert_eq!(rows, ids, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_sync_says_so_and_goes_on() {
+    let behaviour = Behaviour { latency: Duration::from_millis(100), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(20_000, 100), behaviour).await;
+    let run = sandbox.start(&[]);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let interrupt = std::process::Command::new("/bin/kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let ended = run.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{report:#}");
+    assert_eq!(report["collections"]["contacts"]["outcome"], "stopped");
+    let first = report["collections"]["contacts"]["rows"].as_u64().unwrap();
+    assert!(first > 0, "{report:#}");
+
+    sandbox.server.set_behaviour(Behaviour { latency: Duration::ZERO, ..sandbox.server.behaviour() });
+    let report = sandbox.sync(&[]).await.complete();
+    let second = report["collections"]["contacts"]["rows"].as_u64().unwrap();
+    assert_eq!(report["collections"]["contacts"]["mode"], "backfill");
+    let truth = sandbox.account().truth(ObjectType::Contacts).count() as u64;
+    assert!(second < truth && first + second < truth + 2_000, "{first} + {second} rows for {truth} contacts");
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+/// Change without a trace in the record: only a pass over all records could see it.
+const CALCULATED: [&str; 4] = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_changes_meanwhile_is_caught_up_with() {
+    let behaviour = Behaviour { latency: Duration::from_millis(30), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(20_000, 2_000), behaviour).await;
+    let churn = Churn { per_second: 50.0, seed: 7 }.start(Arc::clone(sandbox.server.account()));
+    sandbox.sync(&[]).await.complete();
+    sandbox.sync(&[]).await.complete();
+    let operations = churn.stop();
+    assert!(operations.len() > 50, "only {} changes", operations.len());
+    // Associations, too, change without a trace in the deal: an edit makes them be read again.
+    let account = sandbox.account();
+    account.touch_many_in_one_ms(ObjectType::Deals, account.live_ids(ObjectType::Deals).len());
+    sandbox.sync(&[]).await.complete();
+    assert_equal_but_for(&CALCULATED, &sandbox.database(), account);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_of_two_syncs_is_told() {
+    let behaviour = Behaviour { latency: Duration::from_millis(50), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(8_000, 100), behaviour).await;
+    let first = sandbox.start(&["--collections", "contacts"]);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let second = sandbox.sync(&["--collections", "contacts", "--warehouse", "none"]).await;
+    let report = second.report();
+    assert_eq!(second.code, Some(1), "{report:#}");
+    let reason = report["collections"]["contacts"]["reason"].as_str().unwrap();
+    assert!(reason.contains("another run holds the lease of contacts"), "{reason}");
+    assert!(first.wait_with_output().unwrap().status.success());
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_oauth_token_that_dies_early_is_renewed() {
+    let behaviour = Behaviour {
+        latency: Duration::from_millis(20),
+        expire_tokens_after: Some(Duration::from_millis(700)),
+        ..Behaviour::default()
+    };
+    let settings = account_of(6_000, 300);
+    let sandbox = Sandbox::new(&settings, behaviour).await;
+    let mut command = sandbox.command(&[]);
+    command.env_remove("HUBSPOT_TOKEN");
+    command.env("HUBSPOT_CLIENT_ID", settings.oauth.client_id);
+    command.env("HUBSPOT_CLIENT_SECRET", settings.oauth.client_secret);
+    command.env("HUBSPOT_REFRESH_TOKEN", settings.oauth.refresh_token);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_equal(&sandbox.database(), sandbox.account());
+    assert!(sandbox.server.counters().statuses.contains_key(&401));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_warehouse_is_filled_again_without_hubspot() {
+    let sandbox = Sandbox::new(&account_of(1_000, 200), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    sandbox.account().update(ObjectType::Contacts, sandbox.account().live_ids(ObjectType::Contacts)[0], &[("city", Some("Bonn"))]).unwrap();
+    sandbox.sync(&[]).await.complete();
+    std::fs::remove_file(sandbox.path("warehouse.duckdb")).unwrap();
+    sandbox.server.reset_counters();
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    assert_eq!(sandbox.server.counters().endpoints.get("objects.batch_read"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_staged_file_is_no_green_run() {
+    let sandbox = Sandbox::new(&account_of(1_000, 200), Behaviour::default()).await;
+    sandbox.sync(&["--warehouse", "none"]).await.complete();
+    let folder = sandbox.path("state").join("files/hubspot/contacts");
+    let day = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(day).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(&file).unwrap();
+    let ended = sandbox.sync(&[]).await;
+    let report = ended.report();
+    assert_eq!(ended.code, Some(1), "{report:#}");
+    assert_eq!(report["collections"]["contacts"]["outcome"], "failed");
+    assert_eq!(report["collections"]["deals"]["outcome"], "complete");
+    let reason = report["collections"]["contacts"]["reason"].as_str().unwrap();
+    assert!(reason.contains("is gone") && reason.contains("--mode backfill"), "{reason}");
+}
