@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use chrono::Utc;
 use hubspot::feeds::{Appended, Cursor};
-use staging::{FileWriter, Lease, Limits, Rows, StagedFile, Table};
+use staging::{FileWriter, Lease, Rows, StagedFile, Table};
 
 use crate::Run;
 use crate::report::FeedReport;
@@ -70,7 +70,7 @@ impl<'a> Stage<'a> {
             None => {
                 self.files += 1;
                 let path = self.scratch.join(format!("{}.parquet", self.files));
-                FileWriter::create(&path, self.run.account.id, &self.run.id, &self.table, Limits::default())?
+                FileWriter::create(&path, self.run.account.id, &self.run.id, &self.table)?
             }
         };
         Ok(self.open.insert(file).rows())
@@ -86,7 +86,8 @@ impl<'a> Stage<'a> {
 
     pub(crate) fn is_checkpoint_due(&self) -> bool {
         let Some(file) = self.open.as_ref().filter(|file| !file.is_empty()) else { return false };
-        file.size_bytes() >= self.checkpoints.bytes || self.last_checkpoint.elapsed() >= self.checkpoints.interval
+        let is_large = file.is_full() || file.size_bytes() >= self.checkpoints.bytes;
+        is_large || self.last_checkpoint.elapsed() >= self.checkpoints.interval
     }
 
     /// Makes the open file durable, then registers it and saves the cursor in one step.

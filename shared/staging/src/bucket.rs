@@ -124,12 +124,11 @@ impl Folder {
 mod tests {
     use super::*;
     use crate::table::{Column, ColumnType, Table};
-    use crate::writer::{FileWriter, Limits};
+    use crate::writer::FileWriter;
 
     fn finished(scratch: &Path, name: &str) -> Finished {
         let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
-        let mut writer =
-            FileWriter::create(&scratch.join(name), 1, "run-1", &table, Limits::default()).unwrap();
+        let mut writer = FileWriter::create(&scratch.join(name), 1, "run-1", &table).unwrap();
         writer.rows().cell(0).unwrap().bigint(7);
         writer.rows().finish_row();
         writer.finish().unwrap()

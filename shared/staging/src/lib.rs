@@ -16,4 +16,4 @@ pub use state::{FolderState, Lease, State};
 pub use table::{
     Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
 };
-pub use writer::{FileWriter, Finished, Limits};
+pub use writer::{FileWriter, Finished};

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMillisecondArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -77,19 +76,20 @@ impl Rows {
         self.finished = self.finished.min(rows);
     }
 
-    /// The finished rows as one Arrow batch; the builders start again, empty. The open row must have no cell set.
+    /// Hands the finished rows out, one column after the other, and starts again, empty. Only the column that is being
+    /// handled exists twice. The open row must have no cell set.
     ///
     /// # Errors
-    /// Only if a column does not match the schema, which would be a bug in this module.
-    pub fn take(&mut self) -> Result<RecordBatch, ArrowError> {
-        let rows = self.finished;
-        self.finished = 0;
-        let arrays = self.columns.iter_mut().map(|builder| builder.take(rows)).collect::<Result<_, _>>()?;
-        RecordBatch::try_new_with_options(
-            Arc::clone(&self.schema),
-            arrays,
-            &arrow_array::RecordBatchOptions::new().with_row_count(Some(rows)),
-        )
+    /// What `each` returns; the rows are then gone in part, so the caller can only give the file up.
+    pub fn drain<E: From<ArrowError>>(
+        &mut self,
+        mut each: impl FnMut(usize, ArrayRef) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let rows = std::mem::take(&mut self.finished);
+        for (column, builder) in self.columns.iter_mut().enumerate() {
+            each(column, builder.take(rows)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -261,7 +261,7 @@ impl ColumnBuilder {
     }
 
     /// The first `rows` cells as an array. The buffers go into the array and are replaced by empty ones of the same
-    /// capacity, so that a batch costs one allocation per column.
+    /// capacity: the next rows cost one allocation per column.
     fn take(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.fill_nulls(rows);
         let nulls = Some(NullBuffer::new(self.validity.finish())).filter(|nulls| nulls.null_count() > 0);
@@ -303,6 +303,13 @@ mod tests {
     use arrow_array::Array;
     use arrow_array::cast::AsArray;
 
+    /// The drained columns.
+    fn drained(rows: &mut Rows) -> Vec<ArrayRef> {
+        let mut columns = Vec::new();
+        rows.drain(|_, array| Ok::<_, ArrowError>(columns.push(array))).unwrap();
+        columns
+    }
+
     fn rows() -> Rows {
         let columns = vec![
             Column::new("id", ColumnType::BigInt),
@@ -322,11 +329,11 @@ mod tests {
             }
             rows.finish_row();
         }
-        let batch = rows.take().unwrap();
-        let names = batch.column(1).as_string::<i32>();
-        assert_eq!(batch.num_rows(), 3);
+        let columns = drained(&mut rows);
+        let names = columns[1].as_string::<i32>();
+        assert_eq!(columns[0].len(), 3);
         assert_eq!(names.iter().collect::<Vec<_>>(), [None, Some("Anna"), None]);
-        assert_eq!(batch.column(2).null_count(), 3);
+        assert_eq!(columns[2].null_count(), 3);
     }
 
     #[test]
@@ -341,10 +348,10 @@ mod tests {
         rows.discard_row();
         rows.cell(0).unwrap().bigint(3);
         rows.finish_row();
-        let batch = rows.take().unwrap();
-        assert_eq!(batch.column(0).as_primitive::<arrow_array::types::Int64Type>().values(), &[1, 3]);
-        assert_eq!(batch.column(1).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("kept"), None]);
-        assert_eq!(batch.column(2).null_count(), 2);
+        let columns = drained(&mut rows);
+        assert_eq!(columns[0].as_primitive::<arrow_array::types::Int64Type>().values(), &[1, 3]);
+        assert_eq!(columns[1].as_string::<i32>().iter().collect::<Vec<_>>(), [Some("kept"), None]);
+        assert_eq!(columns[2].null_count(), 2);
     }
 
     #[test]
@@ -353,8 +360,8 @@ mod tests {
         rows.cell(1).unwrap().text("first");
         assert!(rows.cell(1).is_none());
         rows.finish_row();
-        let batch = rows.take().unwrap();
-        assert_eq!(batch.column(1).as_string::<i32>().value(0), "first");
+        let columns = drained(&mut rows);
+        assert_eq!(columns[1].as_string::<i32>().value(0), "first");
     }
 
     #[test]
@@ -362,7 +369,7 @@ mod tests {
         let mut rows = rows();
         rows.cell(1).unwrap().text_with(|bytes| bytes.push(0xff));
         rows.finish_row();
-        assert!(rows.take().unwrap().column(1).is_null(0));
+        assert!(drained(&mut rows)[1].is_null(0));
     }
 
     #[test]
@@ -371,9 +378,9 @@ mod tests {
         for _ in 0..2 {
             rows.cell(1).unwrap().text("again");
             rows.finish_row();
-            let batch = rows.take().unwrap();
-            assert_eq!((batch.num_rows(), rows.len()), (1, 0));
-            assert_eq!(batch.column(1).as_string::<i32>().value(0), "again");
+            let columns = drained(&mut rows);
+            assert_eq!((columns[0].len(), rows.len()), (1, 0));
+            assert_eq!(columns[1].as_string::<i32>().value(0), "again");
         }
     }
 }

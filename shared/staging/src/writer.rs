@@ -1,36 +1,36 @@
-//! Writes one staged file: rows in, Parquet out, memory bounded by [`Limits`] whatever the account's size.
+//! Writes one staged file: rows in, Parquet out, memory bounded whatever the account's size and width.
 //!
 //! The file grows on local disk (a laptop's folder, a Lambda's `/tmp`) and goes to the bucket only when it is whole,
 //! so a crash leaves a scratch file that nothing knows of.
 
+use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use arrow_schema::{FieldRef, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, TypePtr};
 
 use crate::file::{Description, FORMAT, METADATA_KEY};
-use crate::rows::Rows;
-use crate::table::Table;
+use crate::rows::{Rows, arrow_schema};
+use crate::table::{READ_AT, SOURCE_UPDATED_AT, Table};
 
-/// What bounds the writer's memory: rows waiting in builders, and encoded pages of the open row group.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Builders are encoded once they hold this much. A page of 100 records at 2 KB is 200 KB.
-    pub batch_bytes: usize,
-    /// A row group is closed once its encoders hold this much. Larger groups compress better and load faster.
-    pub row_group_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { batch_bytes: 512 << 10, row_group_bytes: 4096 << 10 }
-    }
-}
+/// Rows are kept in their builders until they make a row group; then it is written, one column after the other. A
+/// column's encoder and compressor take a quarter of a megabyte, which 1,500 columns at once could not afford.
+const ROW_GROUP_BYTES: usize = 3 << 20;
+/// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress.
+const COLUMN_BYTES: usize = 8 << 10;
+/// The footer keeps about half a kilobyte for each column of each row group in memory until the file is finished.
+const MAX_COLUMN_CHUNKS: usize = 2_000;
 
 /// A scratch file that is complete and synced to disk, ready for [`crate::Bucket::put`].
 #[derive(Debug)]
@@ -41,30 +41,36 @@ pub struct Finished {
 }
 
 /// One staged file in the making. Dropped without [`FileWriter::finish`], it leaves an orphan in the scratch folder,
-/// which [`crate::Bucket::open_folder`] clears.
-#[derive(Debug)]
+/// which the next run of the feed clears.
 pub struct FileWriter {
     rows: Rows,
-    parquet: ArrowWriter<File>,
+    parquet: SerializedFileWriter<File>,
+    /// Makes the encoders of one column, for one row group at a time.
+    columns: Vec<(FieldRef, ArrowRowGroupWriterFactory)>,
     scratch: PathBuf,
     description: Description,
-    limits: Limits,
+}
+
+impl fmt::Debug for FileWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FileWriter { scratch, description, .. } = self;
+        f.debug_struct("FileWriter").field("scratch", scratch).field("description", description).finish_non_exhaustive()
+    }
 }
 
 impl FileWriter {
     /// Starts a file at `scratch`, which must not exist.
-    pub fn create(
-        scratch: &Path,
-        account_id: u64,
-        run_id: &str,
-        table: &Table,
-        limits: Limits,
-    ) -> anyhow::Result<FileWriter> {
-        let rows = Rows::new(table);
+    pub fn create(scratch: &Path, account_id: u64, run_id: &str, table: &Table) -> anyhow::Result<FileWriter> {
+        let schema = arrow_schema(table);
+        let properties = Arc::new(properties(table)?);
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| Ok((Arc::clone(field), column_factory(field, &properties)?)))
+            .collect::<anyhow::Result<_>>()?;
         let file = File::create_new(scratch)
             .with_context(|| format!("the scratch file {} can't be created", scratch.display()))?;
-        let options = ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
-        let parquet = ArrowWriter::try_new_with_options(file, rows.schema(), options)
+        let parquet = SerializedFileWriter::new(file, parquet_schema(&schema)?, properties)
             .context("a Parquet writer can't be made for this table")?;
         let description = Description {
             format: FORMAT,
@@ -73,7 +79,7 @@ impl FileWriter {
             table: table.clone(),
             rows: 0,
         };
-        Ok(FileWriter { rows, parquet, scratch: scratch.to_owned(), description, limits })
+        Ok(FileWriter { rows: Rows::new(table), parquet, columns, scratch: scratch.to_owned(), description })
     }
 
     /// Where the next page's rows go.
@@ -90,35 +96,52 @@ impl FileWriter {
         self.len() == 0
     }
 
-    /// Bytes that the finished file would have at least, as far as they are known.
+    /// Bytes written so far; rows that wait are not among them.
     pub fn size_bytes(&self) -> u64 {
-        (self.parquet.bytes_written() + self.parquet.in_progress_size()) as u64
+        self.parquet.bytes_written() as u64
     }
 
-    /// To be called between pages: encodes what waits once it is enough.
+    /// The file should be finished: its footer has grown to what memory allows.
+    pub fn is_full(&self) -> bool {
+        self.parquet.flushed_row_groups().len() * self.columns.len() >= MAX_COLUMN_CHUNKS
+    }
+
+    /// To be called between pages: writes what waits once it makes a row group.
     pub fn page_done(&mut self) -> anyhow::Result<()> {
-        if self.rows.size_bytes() >= self.limits.batch_bytes {
-            self.encode()?;
+        if self.rows.size_bytes() >= ROW_GROUP_BYTES.max(COLUMN_BYTES * self.columns.len()) {
+            self.write_row_group()?;
         }
         Ok(())
     }
 
-    fn encode(&mut self) -> anyhow::Result<()> {
-        if self.rows.is_empty() {
+    fn write_row_group(&mut self) -> anyhow::Result<()> {
+        let rows = self.rows.len() as u64;
+        if rows == 0 {
             return Ok(());
         }
-        let batch = self.rows.take().context("rows don't fit their table")?;
-        self.description.rows += batch.num_rows() as u64;
-        self.parquet.write(&batch).with_context(|| self.write_failed())?;
-        if self.parquet.memory_size() >= self.limits.row_group_bytes {
-            self.parquet.flush().with_context(|| self.write_failed())?;
-        }
+        let failed = self.write_failed();
+        let columns = &self.columns;
+        let mut row_group = self.parquet.next_row_group().context(failed.clone())?;
+        self.rows
+            .drain(|column, array| {
+                let (field, factory) = &columns[column];
+                for mut writer in factory.create_column_writers(0)? {
+                    for leaf in compute_leaves(field, &array)? {
+                        writer.write(&leaf)?;
+                    }
+                    writer.close()?.append_to_row_group(&mut row_group)?;
+                }
+                Ok::<_, ParquetError>(())
+            })
+            .context(failed.clone())?;
+        row_group.close().context(failed)?;
+        self.description.rows += rows;
         Ok(())
     }
 
     /// Writes the footer and syncs the file to disk.
     pub fn finish(mut self) -> anyhow::Result<Finished> {
-        self.encode()?;
+        self.write_row_group()?;
         let description = serde_json::to_string(&self.description)?;
         self.parquet.append_key_value_metadata(KeyValue::new(METADATA_KEY.to_owned(), description));
         let failed = self.write_failed();
@@ -140,19 +163,38 @@ impl FileWriter {
     }
 }
 
-/// zstd level 1 and small dictionaries: enumerations shrink to indexes, and a column that turns out to be unique
-/// gives up its dictionary before it costs memory. Statistics by row group let a reader skip by `id`.
-fn properties() -> anyhow::Result<WriterProperties> {
-    Ok(WriterProperties::builder()
+/// A factory for one column's encoders; made from a file of that column alone, which goes nowhere.
+fn column_factory(
+    field: &FieldRef,
+    properties: &Arc<WriterProperties>,
+) -> anyhow::Result<ArrowRowGroupWriterFactory> {
+    let schema = Arc::new(Schema::new(vec![Arc::clone(field)]));
+    let nowhere = SerializedFileWriter::new(io::sink(), parquet_schema(&schema)?, Arc::clone(properties))?;
+    Ok(ArrowRowGroupWriterFactory::new(&nowhere, schema))
+}
+
+fn parquet_schema(schema: &Schema) -> anyhow::Result<TypePtr> {
+    Ok(ArrowSchemaConverter::new().convert(schema)?.root_schema_ptr())
+}
+
+/// zstd level 1, and dictionaries so small that a column of unique values gives its own up soon. Statistics only where
+/// a reader can use them to skip: the key and the version.
+fn properties(table: &Table) -> anyhow::Result<WriterProperties> {
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_dictionary_page_size_limit(8 << 10)
-        .set_data_page_size_limit(32 << 10)
+        .set_dictionary_page_size_limit(16 << 10)
+        .set_data_page_size_limit(256 << 10)
         .set_max_row_group_row_count(None)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_statistics_truncate_length(Some(16))
         .set_offset_index_disabled(true)
-        .set_created_by(format!("hubspot-source {}", env!("CARGO_PKG_VERSION")))
-        .build())
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_statistics_truncate_length(Some(64))
+        .set_created_by(format!("hubspot-source {}", env!("CARGO_PKG_VERSION")));
+    let version = [SOURCE_UPDATED_AT, READ_AT];
+    for column in table.primary_key.iter().map(String::as_str).chain(version) {
+        let path = ColumnPath::from(vec![column.to_owned()]);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Chunk);
+    }
+    Ok(properties.build())
 }
 
 #[cfg(test)]
@@ -170,19 +212,19 @@ mod tests {
     fn a_finished_file_describes_itself() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("a.parquet");
-        let limits = Limits { batch_bytes: 64, row_group_bytes: 256 };
-        let mut writer = FileWriter::create(&scratch, 42, "run-1", &table(), limits).unwrap();
-        for id in 0..100 {
+        let mut writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
+        for id in 0..200_000 {
             writer.rows().cell(0).unwrap().bigint(id);
-            writer.rows().cell(1).unwrap().text("name");
+            writer.rows().cell(1).unwrap().text("a name that makes more than one row group, as it stands in every row");
             writer.rows().finish_row();
             writer.page_done().unwrap();
         }
-        assert_eq!(writer.len(), 100);
+        assert_eq!(writer.len(), 200_000);
+        assert!(writer.parquet.flushed_row_groups().len() > 1);
         let finished = writer.finish().unwrap();
         let described = describe(&scratch).unwrap();
         assert_eq!(described, finished.description);
-        assert_eq!((described.rows, described.account_id), (100, 42));
+        assert_eq!((described.rows, described.account_id), (200_000, 42));
         assert_eq!(described.table, table());
     }
 
@@ -190,7 +232,7 @@ mod tests {
     fn a_file_without_rows_is_still_a_staged_file() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("a.parquet");
-        let writer = FileWriter::create(&scratch, 42, "run-1", &table(), Limits::default()).unwrap();
+        let writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
         writer.finish().unwrap();
         assert_eq!(describe(&scratch).unwrap().rows, 0);
     }
