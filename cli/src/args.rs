@@ -116,12 +116,12 @@ impl ModeArg {
 pub(crate) fn feeds(collections: Option<&[String]>) -> anyhow::Result<Vec<Feed>> {
     let Some(names) = collections else { return Ok(FEEDS.to_vec()) };
     let known: Vec<&str> = FEEDS.iter().flat_map(Feed::collections).copied().collect();
-    let unknown: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
     if !unknown.is_empty() {
         bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
     }
-    let is_wanted = |feed: &&Feed| feed.collections().iter().any(|name| names.iter().any(|wanted| wanted == name));
+    let is_wanted =
+        |feed: &&Feed| feed.collections().iter().any(|name| names.iter().any(|wanted| wanted == name));
     Ok(FEEDS.iter().filter(is_wanted).copied().collect())
 }
 
@@ -150,7 +150,10 @@ mod tests {
     fn an_unknown_collection_lists_the_known_ones() {
         let names = ["contacts".to_owned(), "kontakte".to_owned()];
         let error = feeds(Some(&names)).unwrap_err().to_string();
-        assert!(error.starts_with("unknown collection kontakte: use some of contacts, companies, deals"), "{error}");
+        assert!(
+            error.starts_with("unknown collection kontakte: use some of contacts, companies, deals"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -164,6 +167,8 @@ mod tests {
     fn days_and_instants_are_understood() {
         assert_eq!(instant_ms("--since", "2026-09-01").unwrap(), 1_788_220_800_000);
         assert_eq!(instant_ms("--since", "2026-09-01T02:00:00+02:00").unwrap(), 1_788_220_800_000);
-        assert!(instant_ms("--since", "yesterday").unwrap_err().to_string().contains("--since \"yesterday\""));
+        assert!(
+            instant_ms("--since", "yesterday").unwrap_err().to_string().contains("--since \"yesterday\"")
+        );
     }
 }

@@ -38,7 +38,10 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
     };
     let token = || Credential::token(&server.mint_token());
 
-    print(&format!("A fake HubSpot account with {contacts} contacts answers at {}.\n\nFirst sync:", server.url()));
+    print(&format!(
+        "A fake HubSpot account with {contacts} contacts answers at {}.\n\nFirst sync:",
+        server.url()
+    ));
     let first = sync(&sync_args, token()?).await?;
     print(&first.text());
     print(&format!("\n{}\n\nSecond sync:", change(&account)?));
@@ -68,7 +71,9 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
 /// What happens in an account between two syncs, and what a pipeline has to see of it.
 fn change(account: &Account) -> anyhow::Result<String> {
     let contacts = account.live_ids(ObjectType::Contacts);
-    let [first, second, third, fourth, ..] = contacts[..] else { bail!("the fake account has too few contacts") };
+    let [first, second, third, fourth, ..] = contacts[..] else {
+        bail!("the fake account has too few contacts")
+    };
     account.update(ObjectType::Contacts, first, &[("firstname", Some("Renamed"))])?;
     account.archive(ObjectType::Contacts, second)?;
     let survivor = account.merge(ObjectType::Contacts, third, fourth)?;

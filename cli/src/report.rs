@@ -108,7 +108,17 @@ impl Report {
 
     /// A table of the collections, the reasons below it, and a line of cost.
     pub(crate) fn text(&self) -> String {
-        let mut table = new_table(&["collection", "mode", "outcome", "rows", "deleted", "merged", "unparsed", "files", "MB"]);
+        let mut table = new_table(&[
+            "collection",
+            "mode",
+            "outcome",
+            "rows",
+            "deleted",
+            "merged",
+            "unparsed",
+            "files",
+            "MB",
+        ]);
         for (name, collection) in &self.collections {
             let color = match collection.outcome {
                 "complete" => Color::Green,
@@ -124,7 +134,8 @@ impl Report {
                 number(collection.merged_rows),
                 number(collection.unparsed_values),
                 number(collection.files),
-                Cell::new(format!("{:.1}", collection.bytes as f64 / 1e6)).set_alignment(CellAlignment::Right),
+                Cell::new(format!("{:.1}", collection.bytes as f64 / 1e6))
+                    .set_alignment(CellAlignment::Right),
             ]);
         }
         let mut text = format!("{table}\n");

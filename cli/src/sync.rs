@@ -55,7 +55,8 @@ fn credential(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Crede
             OAUTH.join(", ")
         ),
         values => {
-            let missing = OAUTH.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name);
+            let missing =
+                OAUTH.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name);
             bail!("the OAuth credential is not whole: set {} too", missing.collect::<Vec<_>>().join(" and "))
         }
     }
@@ -87,9 +88,8 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 }
 
 fn options(args: &Sync) -> anyhow::Result<Options> {
-    let instant = |name, text: &Option<String>| {
-        text.as_deref().map(|text| args::instant_ms(name, text)).transpose()
-    };
+    let instant =
+        |name, text: &Option<String>| text.as_deref().map(|text| args::instant_ms(name, text)).transpose();
     let (since_ms, until_ms) = (instant("--since", &args.since)?, instant("--until", &args.until)?);
     if let (Some(since_ms), Some(until_ms)) = (since_ms, until_ms)
         && since_ms >= until_ms
@@ -150,7 +150,9 @@ async fn sync_feed(
     for &collection in feed.collections() {
         let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
         let loaded = match warehouse {
-            Some(warehouse) if is_free => load(feed.name(), collection, &run.state, &run.bucket, warehouse).await,
+            Some(warehouse) if is_free => {
+                load(feed.name(), collection, &run.state, &run.bucket, warehouse).await
+            }
             _ => Ok(Loaded::default()),
         };
         reports.push((collection, CollectionReport::new(&extracted, loaded)));

@@ -27,7 +27,12 @@ pub fn assert_equal_but_for(calculated: &[&str], database: &Connection, account:
 }
 
 /// What the warehouse's table has otherwise than the account; empty when they are equal.
-fn differences(calculated: &[&str], database: &Connection, account: &Account, object: ObjectType) -> Vec<String> {
+fn differences(
+    calculated: &[&str],
+    database: &Connection,
+    account: &Account,
+    object: ObjectType,
+) -> Vec<String> {
     let without_calculated = |mut record: TruthRecord| {
         record.properties.retain(|name, _| !calculated.contains(&name.as_str()));
         (record.id, record)
@@ -47,7 +52,10 @@ fn differences(calculated: &[&str], database: &Connection, account: &Account, ob
     });
     let missing = expected.values().filter(|record| !is_dead_before_any_read(record));
     differences.extend(missing.take(MOST_DIFFERENCES).map(|record| {
-        format!("{}: missing (archived: {}, merged into {:?})", record.id, record.archived, record.merged_into)
+        format!(
+            "{}: missing (archived: {}, merged into {:?})",
+            record.id, record.archived, record.merged_into
+        )
     }));
     differences
 }
@@ -135,7 +143,11 @@ fn row_differences(row: Row<'_>, record: &TruthRecord, object: ObjectType) -> Ve
     let mut expect = |column: &str, expected: Cell| {
         let found = row.get(column);
         if *found != expected {
-            differences.push(format!("{id}: {column} is {}, in the account {}", shown(found), shown(&expected)));
+            differences.push(format!(
+                "{id}: {column} is {}, in the account {}",
+                shown(found),
+                shown(&expected)
+            ));
         }
     };
     let is_gone = record.archived || record.merged_into.is_some();
@@ -151,7 +163,10 @@ fn row_differences(row: Row<'_>, record: &TruthRecord, object: ObjectType) -> Ve
     if object == ObjectType::Deals && !record.archived {
         let contacts = json_list(record.associations.contacts.iter().copied());
         expect("associated_vids", Cell::Text(contacts));
-        expect("associated_company_ids", Cell::Text(json_list(primary_first(&record.associations.companies))));
+        expect(
+            "associated_company_ids",
+            Cell::Text(json_list(primary_first(&record.associations.companies))),
+        );
     }
     differences.extend(property_differences(&row, record, object));
     differences
@@ -182,7 +197,12 @@ fn property_differences(row: &Row<'_>, record: &TruthRecord, object: ObjectType)
         };
         if !is_right {
             let text = Cell::Text(text.to_owned());
-            differences.push(format!("{}: {column} is {}, in the account {}", record.id, shown(found), shown(&text)));
+            differences.push(format!(
+                "{}: {column} is {}, in the account {}",
+                record.id,
+                shown(found),
+                shown(&text)
+            ));
         }
     }
     differences
@@ -220,7 +240,9 @@ fn instant_ms(text: &str) -> Option<i64> {
 }
 
 fn primary_first(companies: &[(u64, bool)]) -> Vec<u64> {
-    let ids = |wanted: bool| companies.iter().filter(move |(_, is_primary)| *is_primary == wanted).map(|(id, _)| *id);
+    let ids = |wanted: bool| {
+        companies.iter().filter(move |(_, is_primary)| *is_primary == wanted).map(|(id, _)| *id)
+    };
     let mut primary: Vec<u64> = ids(true).collect();
     let mut others: Vec<u64> = ids(false).collect();
     primary.sort_unstable();

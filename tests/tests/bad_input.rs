@@ -82,7 +82,11 @@ async fn a_missing_scope_skips_its_collection_alone() {
 async fn wrong_warehouses_are_refused() {
     let sandbox = small().await;
     let folder = sandbox.path("");
-    std::fs::write(sandbox.path("notes.txt"), "not a database, but long enough to be read as one".repeat(200)).unwrap();
+    std::fs::write(
+        sandbox.path("notes.txt"),
+        "not a database, but long enough to be read as one".repeat(200),
+    )
+    .unwrap();
     let directory = format!("duckdb:{}", folder.display());
     let no_parent = format!("duckdb:{}", sandbox.path("missing/warehouse.duckdb").display());
     let no_database = format!("duckdb:{}", sandbox.path("notes.txt").display());
@@ -151,7 +155,8 @@ async fn another_account_is_refused_before_anything_is_written() {
     let ended = sandbox.sync(&["--hubspot-url", other.server.url()]).await;
     assert_refused(&ended, &["62515", "4711"]);
     let fresh_state = sandbox.path("fresh");
-    let ended = sandbox.sync(&["--hubspot-url", other.server.url(), "--state", fresh_state.to_str().unwrap()]).await;
+    let ended =
+        sandbox.sync(&["--hubspot-url", other.server.url(), "--state", fresh_state.to_str().unwrap()]).await;
     assert_refused(&ended, &["62515", "4711", "schema"]);
     assert!(!fresh_state.join("account.json").exists());
     assert_eq!(std::fs::read(sandbox.path("state").join("feeds/contacts.json")).unwrap(), before);

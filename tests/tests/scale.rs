@@ -41,7 +41,8 @@ async fn every_table_equals_the_account() {
 fn touch_restored(account: &Account, operations: &[Operation]) {
     for operation in operations {
         let Operation::Restore { object, id } = operation else { continue };
-        let is_archive = |other: &Operation| matches!(other, Operation::Archive { id: archived, .. } if archived == id);
+        let is_archive =
+            |other: &Operation| matches!(other, Operation::Archive { id: archived, .. } if archived == id);
         if operations.iter().any(is_archive) {
             // It may be gone by now.
             let _ = account.update(*object, *id, &[("hubspot_owner_id", Some("1"))]);

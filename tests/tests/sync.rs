@@ -31,7 +31,11 @@ async fn a_first_sync_equals_the_account_and_a_second_one_writes_nothing() {
     let second = sandbox.sync(&[]).await.complete();
     for (name, collection) in second["collections"].as_object().unwrap() {
         assert_eq!(collection["mode"], "incremental", "{name}");
-        assert_eq!((&collection["rows"], &collection["merged_rows"], &collection["files"]), (&0.into(), &0.into(), &0.into()), "{name}");
+        assert_eq!(
+            (&collection["rows"], &collection["merged_rows"], &collection["files"]),
+            (&0.into(), &0.into(), &0.into()),
+            "{name}"
+        );
     }
     assert_eq!(std::fs::metadata(sandbox.path("warehouse.duckdb")).unwrap().modified().unwrap(), before);
 }
@@ -51,7 +55,9 @@ async fn every_kind_of_change_arrives() {
         account.purge(object, live[7]).unwrap();
         account.create(object, &[]).unwrap();
     }
-    account.update(ObjectType::Contacts, account.live_ids(ObjectType::Contacts)[0], &[("firstname", None)]).unwrap();
+    account
+        .update(ObjectType::Contacts, account.live_ids(ObjectType::Contacts)[0], &[("firstname", None)])
+        .unwrap();
     let deal = account.live_ids(ObjectType::Deals)[0];
     account.update(ObjectType::Deals, deal, &[("amount", Some("N/A"))]).unwrap();
     touch_all_deals(account);
@@ -66,14 +72,22 @@ async fn properties_come_go_and_change_their_type() {
     let contacts = account.live_ids(ObjectType::Contacts);
     account.add_property(ObjectType::Contacts, "shoe_size", Kind::Number).unwrap();
     account.add_property(ObjectType::Contacts, "hobby", Kind::String).unwrap();
-    account.update(ObjectType::Contacts, contacts[0], &[("shoe_size", Some("42")), ("hobby", Some("chess"))]).unwrap();
+    account
+        .update(ObjectType::Contacts, contacts[0], &[("shoe_size", Some("42")), ("hobby", Some("chess"))])
+        .unwrap();
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox.database(), account);
 
     account.change_property_type(ObjectType::Contacts, "shoe_size", Kind::String).unwrap();
     account.archive_property(ObjectType::Contacts, "hobby").unwrap();
     account.add_property(ObjectType::Contacts, "birthplace", Kind::String).unwrap();
-    account.update(ObjectType::Contacts, contacts[1], &[("shoe_size", Some("EU 43")), ("birthplace", Some("Ulm"))]).unwrap();
+    account
+        .update(
+            ObjectType::Contacts,
+            contacts[1],
+            &[("shoe_size", Some("EU 43")), ("birthplace", Some("Ulm"))],
+        )
+        .unwrap();
     sandbox.sync(&[]).await.complete();
 
     let text = |id: u64, column: &str| -> Option<String> {

@@ -31,7 +31,8 @@ async fn faults_cost_time_and_nothing_else() {
         limit_burst: 0.01,
         ..Faults::none()
     };
-    let sandbox = Sandbox::new(&account_of(15_000, 1_000), Behaviour { faults, ..Behaviour::default() }).await;
+    let sandbox =
+        Sandbox::new(&account_of(15_000, 1_000), Behaviour { faults, ..Behaviour::default() }).await;
     let report = sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox.database(), sandbox.account());
     let injected: u64 = sandbox.server.counters().faults.values().sum();
@@ -155,7 +156,14 @@ async fn an_oauth_token_that_dies_early_is_renewed() {
 async fn a_lost_warehouse_is_filled_again_without_hubspot() {
     let sandbox = Sandbox::new(&account_of(1_000, 200), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
-    sandbox.account().update(ObjectType::Contacts, sandbox.account().live_ids(ObjectType::Contacts)[0], &[("city", Some("Bonn"))]).unwrap();
+    sandbox
+        .account()
+        .update(
+            ObjectType::Contacts,
+            sandbox.account().live_ids(ObjectType::Contacts)[0],
+            &[("city", Some("Bonn"))],
+        )
+        .unwrap();
     sandbox.sync(&[]).await.complete();
     std::fs::remove_file(sandbox.path("warehouse.duckdb")).unwrap();
     sandbox.server.reset_counters();

@@ -53,8 +53,10 @@ impl Slices {
     }
 
     fn split_longest(&mut self) -> Option<Slice> {
-        let begun = self.reading.values_mut().filter_map(|reading| Some((reading.page_span?, &mut reading.slice)));
-        let (page_span, longest) = begun.max_by_key(|(page_span, slice)| slice.width() / (*page_span).max(1))?;
+        let begun =
+            self.reading.values_mut().filter_map(|reading| Some((reading.page_span?, &mut reading.slice)));
+        let (page_span, longest) =
+            begun.max_by_key(|(page_span, slice)| slice.width() / (*page_span).max(1))?;
         longest.split(page_span)
     }
 
@@ -144,7 +146,11 @@ async fn next_page(feed: &ObjectFeed, number: usize, slice: Slice) -> (usize, hu
         match page {
             Err(error) if error.kind() == ErrorKind::Server && limit > FEWEST_PAGE_RECORDS => {
                 limit = (limit / 2).max(FEWEST_PAGE_RECORDS);
-                tracing::warn!(feed.name = feed.table().collection, page.records = limit, "a smaller page is tried");
+                tracing::warn!(
+                    feed.name = feed.table().collection,
+                    page.records = limit,
+                    "a smaller page is tried"
+                );
             }
             page => return (number, page),
         }

@@ -91,7 +91,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Makes the open file durable, then registers it and saves the cursor in one step.
-    pub(crate) async fn checkpoint(&mut self, cursor: &Cursor, report: &mut FeedReport) -> anyhow::Result<()> {
+    pub(crate) async fn checkpoint(
+        &mut self,
+        cursor: &Cursor,
+        report: &mut FeedReport,
+    ) -> anyhow::Result<()> {
         let file = self.seal()?;
         self.run
             .state
@@ -124,7 +128,10 @@ impl<'a> Stage<'a> {
         let finished = writer.finish()?;
         if finished.description.rows != rows_appended {
             let staged = finished.description.rows;
-            bail!("{rows_appended} rows were read, but the staged file of {} holds {staged}", self.table.collection);
+            bail!(
+                "{rows_appended} rows were read, but the staged file of {} holds {staged}",
+                self.table.collection
+            );
         }
         let name = format!("{}-{:04}", self.run.id, self.files);
         self.run.bucket.put(finished, &name, Utc::now()).map(Some)

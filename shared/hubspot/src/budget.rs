@@ -265,7 +265,8 @@ mod tests {
     }
 
     fn most_in_a_window(turns: &[Duration]) -> usize {
-        let in_window = |first: Duration| turns.iter().filter(|&&turn| turn >= first && turn < first + WINDOW).count();
+        let in_window =
+            |first: Duration| turns.iter().filter(|&&turn| turn >= first && turn < first + WINDOW).count();
         turns.iter().map(|&first| in_window(first)).max().unwrap_or(0)
     }
 

@@ -87,7 +87,8 @@ impl Client {
         let base_url = base_url.trim_end_matches('/');
         let is_url = reqwest::Url::parse(base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !is_url {
-            let message = format!("{base_url:?} is not an http or https URL: give one such as {DEFAULT_BASE_URL}");
+            let message =
+                format!("{base_url:?} is not an http or https URL: give one such as {DEFAULT_BASE_URL}");
             return Err(Error::new(ErrorKind::Config, message));
         }
         // One provider for all TLS of the process; a second call finds the first one's and leaves it.
@@ -100,7 +101,9 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .build()
-            .map_err(|source| Error::new(ErrorKind::Config, "no HTTP client can be made").caused_by(source))?;
+            .map_err(|source| {
+                Error::new(ErrorKind::Config, "no HTTP client can be made").caused_by(source)
+            })?;
         let shared = Shared {
             http,
             base_url: base_url.to_owned(),
@@ -140,7 +143,9 @@ impl Client {
         loop {
             self.wait_for_turn(call.bucket).await?;
             let failed = match self.token(refused_token.as_ref()).await {
-                Err(error) if !matches!(error.kind(), ErrorKind::Transport | ErrorKind::Server) => return Err(error),
+                Err(error) if !matches!(error.kind(), ErrorKind::Transport | ErrorKind::Server) => {
+                    return Err(error);
+                }
                 Err(_) => Failed::transport(None),
                 Ok(token) => match self.send_once(call, &token).await {
                     Ok(body) => return Ok(body),
@@ -156,8 +161,11 @@ impl Client {
                 Decision::Again(wait) => {
                     attempt += 1;
                     tracing::warn!(
-                        call.name = call.name(), attempt, wait_ms = wait.as_millis() as u64,
-                        "a call is sent again: {:?}", failed.failure
+                        call.name = call.name(),
+                        attempt,
+                        wait_ms = wait.as_millis() as u64,
+                        "a call is sent again: {:?}",
+                        failed.failure
                     );
                     self.sleep(wait).await?;
                 }
@@ -237,7 +245,8 @@ impl Client {
             };
         }
         let refusal = Refusal::read(&headers, &body.unwrap_or_default());
-        let failure = Failure::Status { code: status, policy: refusal.policy, retry_after: refusal.retry_after };
+        let failure =
+            Failure::Status { code: status, policy: refusal.policy, retry_after: refusal.retry_after };
         Err(Failed { failure, refusal, source: None })
     }
 
@@ -316,7 +325,9 @@ impl Failed {
                 let advice = advice(kind);
                 format!("HubSpot answered {code} to {name}: {}{advice}", self.refusal.reason())
             }
-            Failure::Transport | Failure::Unreachable => format!("{name} was not answered: check the network and the HubSpot URL"),
+            Failure::Transport | Failure::Unreachable => {
+                format!("{name} was not answered: check the network and the HubSpot URL")
+            }
             Failure::Body => format!("the answers to {name} were not whole JSON"),
         };
         let error = Error::new(kind, message)

@@ -36,7 +36,8 @@ impl Credential {
             return Err(Error::new(ErrorKind::Config, "the HubSpot token is empty"));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let message = "the HubSpot token holds characters that no token has: copy it again, without quotes";
+            let message =
+                "the HubSpot token holds characters that no token has: copy it again, without quotes";
             return Err(Error::new(ErrorKind::Config, message));
         }
         Ok(Credential::Token(text.to_owned().into()))
@@ -84,11 +85,14 @@ impl Bearer {
     ) -> Result<SecretString> {
         let (client_id, client_secret, refresh_token) = match &self.credential {
             Credential::Token(token) => return Ok(token.clone()),
-            Credential::OAuth { client_id, client_secret, refresh_token } => (client_id, client_secret, refresh_token),
+            Credential::OAuth { client_id, client_secret, refresh_token } => {
+                (client_id, client_secret, refresh_token)
+            }
         };
         let mut access = self.access.lock().await;
         if let Some(current) = &*access {
-            let is_refused = refused.is_some_and(|token| token.expose_secret() == current.token.expose_secret());
+            let is_refused =
+                refused.is_some_and(|token| token.expose_secret() == current.token.expose_secret());
             if !is_refused && current.refresh_at > Instant::now() {
                 return Ok(current.token.clone());
             }
@@ -119,7 +123,9 @@ async fn refresh(
         .body(form_encoded(&form))
         .send()
         .await
-        .map_err(|source| Error::new(ErrorKind::Transport, "the token can't be refreshed").caused_by(source.without_url()))?;
+        .map_err(|source| {
+            Error::new(ErrorKind::Transport, "the token can't be refreshed").caused_by(source.without_url())
+        })?;
     let status = answer.status().as_u16();
     if status != 200 {
         let kind = if status >= 500 || status == 429 { ErrorKind::Server } else { ErrorKind::Unauthorized };
@@ -129,12 +135,12 @@ async fn refresh(
         );
         return Err(Error::new(kind, message));
     }
-    let body = answer
-        .bytes()
-        .await
-        .map_err(|source| Error::new(ErrorKind::Transport, "the token can't be refreshed").caused_by(source.without_url()))?;
-    let refreshed: Refreshed = serde_json::from_slice(&body)
-        .map_err(|source| Error::new(ErrorKind::Malformed, "the answer to a token refresh does not parse").caused_by(source))?;
+    let body = answer.bytes().await.map_err(|source| {
+        Error::new(ErrorKind::Transport, "the token can't be refreshed").caused_by(source.without_url())
+    })?;
+    let refreshed: Refreshed = serde_json::from_slice(&body).map_err(|source| {
+        Error::new(ErrorKind::Malformed, "the answer to a token refresh does not parse").caused_by(source)
+    })?;
     let life = Duration::from_secs(refreshed.expires_in);
     Ok(Access {
         token: refreshed.access_token.into(),

@@ -248,12 +248,16 @@ impl<'a> Scanner<'a> {
     /// An id: a whole number, bare or in quotes.
     pub fn id(&mut self) -> Result<u64, Malformed> {
         let text = self.scalar()?;
-        text.and_then(|text| text.raw().parse().ok()).ok_or_else(|| self.malformed("a numeric id before this"))
+        text.and_then(|text| text.raw().parse().ok())
+            .ok_or_else(|| self.malformed("a numeric id before this"))
     }
 
     /// `None` for anything but `true` and `false`, which is skipped.
     pub fn boolean(&mut self) -> Result<Option<bool>, Malformed> {
-        let start = { self.peek(); self.at };
+        let start = {
+            self.peek();
+            self.at
+        };
         self.skip()?;
         Ok(match &self.text[start..self.at] {
             "true" => Some(true),

@@ -45,7 +45,11 @@ pub(crate) const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
 /// All properties of the object type that are in use, hidden ones included, by name: one call, no paging, and one
 /// more for each class of `sensitive` ones.
-pub(crate) async fn definitions(client: &Client, object_type: &str, sensitive: &[String]) -> Result<Vec<Property>> {
+pub(crate) async fn definitions(
+    client: &Client,
+    object_type: &str,
+    sensitive: &[String],
+) -> Result<Vec<Property>> {
     let mut properties = of_class(client, object_type, "non_sensitive").await?;
     for class in sensitive {
         properties.extend(of_class(client, object_type, class).await?);
@@ -75,8 +79,10 @@ fn is_refusal(kind: ErrorKind) -> bool {
 }
 
 async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Property>> {
-    let path =
-        format!("/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}", version::PROPERTIES);
+    let path = format!(
+        "/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}",
+        version::PROPERTIES
+    );
     let body = client.send(&Call::get(path)).await?;
     let definitions: Definitions = serde_json::from_slice(&body).map_err(|source| {
         let message = format!("the property definitions of {object_type} do not parse");
@@ -90,8 +96,7 @@ mod tests {
     use super::*;
 
     fn column_type(name: &str, property_type: &str) -> ColumnType {
-        let property =
-            Property { name: name.into(), property_type: property_type.into(), archived: false };
+        let property = Property { name: name.into(), property_type: property_type.into(), archived: false };
         property.column_type()
     }
 

@@ -37,7 +37,9 @@ impl Refusal {
             retry_after: header("retry-after")
                 .and_then(|seconds| seconds.trim().parse::<f64>().ok())
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            correlation_id: header("x-hubspot-correlation-id").map(str::to_owned).or_else(|| text("correlationId")),
+            correlation_id: header("x-hubspot-correlation-id")
+                .map(str::to_owned)
+                .or_else(|| text("correlationId")),
         }
     }
 
@@ -91,7 +93,14 @@ mod tests {
 
     #[test]
     fn no_body_is_too_odd() {
-        for body in ["", "<html>", "[]", "null", r#"{"errors":["The request body may not be null"]}"#, r#"{"message":7}"#] {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            "null",
+            r#"{"errors":["The request body may not be null"]}"#,
+            r#"{"message":7}"#,
+        ] {
             assert_eq!(read(body).reason(), "no reason given", "{body}");
         }
     }
@@ -100,6 +109,9 @@ mod tests {
     fn a_policy_is_read() {
         let body = r#"{"errorType":"RATE_LIMIT","policyName":"TEN_SECONDLY_ROLLING","correlationId":"c"}"#;
         let refusal = read(body);
-        assert_eq!((refusal.policy, refusal.correlation_id.as_deref()), (Some(Policy::TenSecondly), Some("c")));
+        assert_eq!(
+            (refusal.policy, refusal.correlation_id.as_deref()),
+            (Some(Policy::TenSecondly), Some("c"))
+        );
     }
 }

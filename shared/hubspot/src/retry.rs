@@ -17,7 +17,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    Status { code: u16, policy: Option<Policy>, retry_after: Option<Duration> },
+    Status {
+        code: u16,
+        policy: Option<Policy>,
+        retry_after: Option<Duration>,
+    },
     /// No connection, and there never was one: more likely a wrong URL than a bad moment.
     Unreachable,
     /// No connection, a reset, a time-out, a body that ended early.
@@ -59,7 +63,9 @@ pub(crate) fn decide(failure: Failure, attempt: u32, refusals: u32, jitter: f64)
     match failure {
         Failure::Status { code: 429, policy, retry_after } => refused(policy, retry_after, refusals, jitter),
         Failure::Status { code, retry_after, .. } => {
-            let Some((kind, first, attempts)) = retried_status(code) else { return Decision::Fail(final_kind(code)) };
+            let Some((kind, first, attempts)) = retried_status(code) else {
+                return Decision::Fail(final_kind(code));
+            };
             if retry_after.is_some_and(|wait| wait > LONGEST_WAIT) || attempt + 1 >= attempts {
                 return Decision::Fail(kind);
             }
@@ -150,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_daily_limit_is_not_waited_for() {
-        assert_eq!(decide(refusal(Some(Policy::Daily), Some(1)), 0, 0, 0.0), Decision::Fail(ErrorKind::DailyLimit));
+        assert_eq!(
+            decide(refusal(Some(Policy::Daily), Some(1)), 0, 0, 0.0),
+            Decision::Fail(ErrorKind::DailyLimit)
+        );
     }
 
     #[test]
@@ -172,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_move_between_data_centres_ends_the_run() {
-        let failure = Failure::Status { code: 477, policy: None, retry_after: Some(Duration::from_secs(86_400)) };
+        let failure =
+            Failure::Status { code: 477, policy: None, retry_after: Some(Duration::from_secs(86_400)) };
         assert_eq!(decide(failure, 0, 0, 0.0), Decision::Fail(ErrorKind::AccountMoving));
     }
 
@@ -189,7 +199,8 @@ mod tests {
     fn what_will_not_change_is_not_repeated() {
         let kinds = [400, 401, 403, 404, 414, 525, 526, 530].map(|code| decide(status(code), 0, 0, 0.0));
         use ErrorKind::*;
-        let expected = [BadRequest, Unauthorized, MissingScope, NotFound, UrlTooLong, Server, Server, Unauthorized];
+        let expected =
+            [BadRequest, Unauthorized, MissingScope, NotFound, UrlTooLong, Server, Server, Unauthorized];
         assert_eq!(kinds, expected.map(Decision::Fail));
     }
 }

@@ -96,7 +96,8 @@ fn utc_ms(text: &[u8]) -> Option<i64> {
     }
     let (hours, minutes, seconds) =
         (digits(text.get(11..13)?)?, digits(text.get(14..16)?)?, digits(text.get(17..19)?)?);
-    if text[10] != b'T' || text[13] != b':' || text[16] != b':' || hours > 23 || minutes > 59 || seconds > 59 {
+    if text[10] != b'T' || text[13] != b':' || text[16] != b':' || hours > 23 || minutes > 59 || seconds > 59
+    {
         return None;
     }
     let millis = match &text[19..] {
@@ -162,7 +163,9 @@ mod tests {
 
     #[test]
     fn what_no_warehouse_can_hold_is_no_instant() {
-        for text in ["20230-01-01", "253402300800000", "2024-02-30", "N/A", "2024", "12:30", "9223372036854775808"] {
+        for text in
+            ["20230-01-01", "253402300800000", "2024-02-30", "N/A", "2024", "12:30", "9223372036854775808"]
+        {
             assert_eq!(instant_ms(text), None, "{text}");
         }
         assert_eq!(instant_ms("9999-12-31"), Some(253_402_214_400_000));

@@ -29,7 +29,8 @@ impl Bucket {
     pub fn open_folder(root: &Path, schema: &str) -> anyhow::Result<Bucket> {
         let folder = Folder { root: root.to_owned(), schema: schema.to_owned() };
         let scratch = folder.scratch_folder();
-        fs::create_dir_all(&scratch).with_context(|| format!("the folder {} can't be made", scratch.display()))?;
+        fs::create_dir_all(&scratch)
+            .with_context(|| format!("the folder {} can't be made", scratch.display()))?;
         Ok(Bucket::Folder(folder))
     }
 
@@ -37,7 +38,8 @@ impl Bucket {
     pub fn scratch(&self, run_id: &str) -> anyhow::Result<PathBuf> {
         let Bucket::Folder(folder) = self;
         let scratch = folder.scratch_folder().join(run_id);
-        fs::create_dir_all(&scratch).with_context(|| format!("the folder {} can't be made", scratch.display()))?;
+        fs::create_dir_all(&scratch)
+            .with_context(|| format!("the folder {} can't be made", scratch.display()))?;
         Ok(scratch)
     }
 
@@ -62,8 +64,11 @@ impl Bucket {
     pub fn put(&self, finished: Finished, name: &str, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
         let Bucket::Folder(folder) = self;
         let Description { run_id, table, rows, .. } = finished.description;
-        let key = format!("{}/{}/dt={}/{name}.parquet", folder.schema, table.collection, now.format("%Y-%m-%d"));
-        folder.adopt(&finished.scratch, &key).with_context(|| format!("the staged file {key} can't be kept"))?;
+        let key =
+            format!("{}/{}/dt={}/{name}.parquet", folder.schema, table.collection, now.format("%Y-%m-%d"));
+        folder
+            .adopt(&finished.scratch, &key)
+            .with_context(|| format!("the staged file {key} can't be kept"))?;
         Ok(StagedFile {
             key,
             collection: table.collection,

@@ -54,8 +54,8 @@ pub fn describe(path: &Path) -> anyhow::Result<Description> {
         .and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY))
         .and_then(|pair| pair.value.as_deref())
         .with_context(|| format!("{name} is not a staged file: its footer has no {METADATA_KEY}"))?;
-    let description: Description =
-        serde_json::from_str(text).with_context(|| format!("{name} has a description that does not parse"))?;
+    let description: Description = serde_json::from_str(text)
+        .with_context(|| format!("{name} has a description that does not parse"))?;
     if description.format > FORMAT {
         bail!(
             "{name} was written in format {}, this program reads up to {FORMAT}: update it",

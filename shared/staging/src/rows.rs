@@ -95,8 +95,11 @@ impl Rows {
 
 /// A table's Arrow schema; every column may be NULL.
 pub fn arrow_schema(table: &Table) -> Schema {
-    let fields: Vec<Field> =
-        table.columns.iter().map(|column| Field::new(&column.name, data_type(column.column_type), true)).collect();
+    let fields: Vec<Field> = table
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, data_type(column.column_type), true))
+        .collect();
     Schema::new(fields)
 }
 

@@ -110,8 +110,9 @@ impl State {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message =
-                    format!("another run holds the lease of {name}: wait for it to end, or stop it, then run again");
+                let message = format!(
+                    "another run holds the lease of {name}: wait for it to end, or stop it, then run again"
+                );
                 return Err(Error::new(ErrorKind::Busy, message));
             }
             Err(TryLockError::Error(source)) => return Err(unwritable(&path, source)),
@@ -147,7 +148,8 @@ impl State {
                 registered.push(file.clone());
             }
         }
-        folder.replace(&path, &FeedDocument { version: lease.version, cursor: Some(cursor), files: registered })
+        folder
+            .replace(&path, &FeedDocument { version: lease.version, cursor: Some(cursor), files: registered })
     }
 
     /// Every registered file of the feed, oldest first.
@@ -165,7 +167,12 @@ impl State {
     }
 
     /// Replaces the list of merged files by what the warehouse's ledger holds.
-    pub async fn set_merged(&self, lease: &Lease, collection: &str, merged: Vec<String>) -> Result<(), Error> {
+    pub async fn set_merged(
+        &self,
+        lease: &Lease,
+        collection: &str,
+        merged: Vec<String>,
+    ) -> Result<(), Error> {
         let State::Folder(folder) = self;
         let path = table_path(collection);
         if let Some(document) = folder.read::<TableDocument>(&path)? {
@@ -219,14 +226,16 @@ fn table_path(collection: &str) -> String {
 /// A document written under a newer lease must not be replaced under an older one.
 fn fenced(document_version: u64, lease: &Lease) -> Result<(), Error> {
     if document_version > lease.version {
-        let message = format!("the lease of {} was taken over by another run: nothing more is written", lease.name);
+        let message =
+            format!("the lease of {} was taken over by another run: nothing more is written", lease.name);
         return Err(Error::new(ErrorKind::Fenced, message));
     }
     Ok(())
 }
 
 fn unwritable(path: &Path, source: io::Error) -> Error {
-    let message = format!("the state file {} can't be written: check its permissions and the disk", path.display());
+    let message =
+        format!("the state file {} can't be written: check its permissions and the disk", path.display());
     Error::new(ErrorKind::Io, message).caused_by(source)
 }
 

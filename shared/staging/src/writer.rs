@@ -54,13 +54,21 @@ pub struct FileWriter {
 impl fmt::Debug for FileWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FileWriter { scratch, description, .. } = self;
-        f.debug_struct("FileWriter").field("scratch", scratch).field("description", description).finish_non_exhaustive()
+        f.debug_struct("FileWriter")
+            .field("scratch", scratch)
+            .field("description", description)
+            .finish_non_exhaustive()
     }
 }
 
 impl FileWriter {
     /// Starts a file at `scratch`, which must not exist.
-    pub fn create(scratch: &Path, account_id: u64, run_id: &str, table: &Table) -> anyhow::Result<FileWriter> {
+    pub fn create(
+        scratch: &Path,
+        account_id: u64,
+        run_id: &str,
+        table: &Table,
+    ) -> anyhow::Result<FileWriter> {
         let schema = arrow_schema(table);
         let properties = Arc::new(properties(table)?);
         let columns = schema
@@ -215,7 +223,11 @@ mod tests {
         let mut writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
         for id in 0..200_000 {
             writer.rows().cell(0).unwrap().bigint(id);
-            writer.rows().cell(1).unwrap().text("a name that makes more than one row group, as it stands in every row");
+            writer
+                .rows()
+                .cell(1)
+                .unwrap()
+                .text("a name that makes more than one row group, as it stands in every row");
             writer.rows().finish_row();
             writer.page_done().unwrap();
         }

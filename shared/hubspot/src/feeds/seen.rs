@@ -122,7 +122,8 @@ impl ArchivedIds {
 
     /// Ids that were archived when `self` was made and are not in `now`.
     pub(crate) fn gone_in(&self, now: &ArchivedIds) -> Vec<u64> {
-        let is_gone = |&(id, archived_ms): &(&u64, &i64)| !now.by_id.contains_key(id) && !now.holds(*id, *archived_ms);
+        let is_gone =
+            |&(id, archived_ms): &(&u64, &i64)| !now.by_id.contains_key(id) && !now.holds(*id, *archived_ms);
         self.by_id.iter().filter(is_gone).map(|(&id, _)| id).collect()
     }
 

@@ -69,7 +69,8 @@ impl ObjectFeed {
         for &other in self.object.associations {
             let mut collected = by_object.remove(other).unwrap_or_default();
             // A position within the list call's answer means nothing to the associations endpoint.
-            let again: Vec<u64> = std::mem::take(&mut collected.unfinished).into_iter().map(|(id, _)| id).collect();
+            let again: Vec<u64> =
+                std::mem::take(&mut collected.unfinished).into_iter().map(|(id, _)| id).collect();
             for id in &again {
                 collected.by_record.remove(id);
             }
@@ -90,7 +91,12 @@ impl ObjectFeed {
         Ok(associated)
     }
 
-    async fn read_associations(&self, other: &'static str, ids: &[u64], collected: &mut Collected) -> Result<()> {
+    async fn read_associations(
+        &self,
+        other: &'static str,
+        ids: &[u64],
+        collected: &mut Collected,
+    ) -> Result<()> {
         let mut inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
         let mut pages_left = 10_000;
         while !inputs.is_empty() {
@@ -100,7 +106,11 @@ impl ObjectFeed {
                 return Err(Error::new(ErrorKind::Malformed, message));
             }
             let rest = inputs.split_off(inputs.len().min(MAX_INPUTS));
-            let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, self.object.name);
+            let path = format!(
+                "/crm/associations/{}/{}/{other}/batch/read",
+                version::ASSOCIATIONS,
+                self.object.name
+            );
             let body = json!({ "inputs": inputs }).to_string();
             let answer = self.client.send(&Call::post(path, body, Bucket::Associations)).await?;
             collect(&answer, collected)?;
@@ -146,7 +156,9 @@ fn inline_record(
         _ => value.skip(),
     })?;
     record.each_field(|key, value| {
-        let (Some(id), "associations", true) = (id, key.raw(), value.is_nested()) else { return value.skip() };
+        let (Some(id), "associations", true) = (id, key.raw(), value.is_nested()) else {
+            return value.skip();
+        };
         value.each_field(|other, value| {
             let collected = by_object.entry(other.text().into_owned()).or_default();
             value.each_field(|key, value| match key.raw() {
@@ -174,7 +186,8 @@ fn inline_end(end: &mut Scanner<'_>) -> std::result::Result<(u64, bool), Malform
             "id" => id = Some(value.id()?),
             "type" => {
                 let label = value.string_or_null()?;
-                is_primary = label.is_some_and(|label| matches!(label.raw(), "deal_to_company" | "contact_to_company"));
+                is_primary = label
+                    .is_some_and(|label| matches!(label.raw(), "deal_to_company" | "contact_to_company"));
             }
             _ => value.skip()?,
         }
@@ -245,7 +258,8 @@ fn is_primary_type(kind: &mut Scanner<'_>) -> std::result::Result<bool, Malforme
         match key.raw() {
             "typeId" => type_id = value.scalar()?.and_then(|id| id.raw().parse::<u64>().ok()),
             "category" => {
-                is_hubspots = value.string_or_null()?.is_none_or(|category| category.raw() == "HUBSPOT_DEFINED");
+                is_hubspots =
+                    value.string_or_null()?.is_none_or(|category| category.raw() == "HUBSPOT_DEFINED");
             }
             _ => value.skip()?,
         }

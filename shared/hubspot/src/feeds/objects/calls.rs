@@ -81,7 +81,8 @@ impl ObjectFeed {
 
     /// The values of these records, in answers of at most [`PAGE_RECORDS`]. Ids that are gone are simply not in them.
     pub(super) async fn batch_read(&self, ids: &[u64], archived: bool) -> Result<Vec<Bytes>> {
-        let path = format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
+        let path =
+            format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
         let names: Vec<&str> = self.layout.property_names().collect();
         let calls = ids.chunks(PAGE_RECORDS).map(|ids| {
             let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
@@ -130,7 +131,10 @@ impl ObjectFeed {
                 unsorted_pages += 1;
                 continue;
             } else if !is_in_order {
-                let message = format!("the search of {} does not sort by id: its pages would leave gaps", self.object.name);
+                let message = format!(
+                    "the search of {} does not sort by id: its pages would leave gaps",
+                    self.object.name
+                );
                 return Err(Error::new(ErrorKind::Malformed, message));
             }
             let Some(&(last, _)) = listed.records.last() else {
@@ -141,7 +145,8 @@ impl ObjectFeed {
                         continue;
                     }
                     Some(_) => {
-                        let message = format!("the search of {} goes on without an end or a record", self.object.name);
+                        let message =
+                            format!("the search of {} goes on without an end or a record", self.object.name);
                         return Err(Error::new(ErrorKind::Malformed, message));
                     }
                     None => return Ok(Found { records: Vec::new(), next: None }),

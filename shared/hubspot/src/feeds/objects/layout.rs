@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use staging::{
-    Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
+    Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError,
+    UNPARSED,
 };
 
 use super::{Fixed, ObjectType};
@@ -89,7 +90,8 @@ impl Layout {
                 property: property.into(),
             });
         }
-        let by_property = slots.iter().enumerate().map(|(index, slot)| (slot.property.clone(), index)).collect();
+        let by_property =
+            slots.iter().enumerate().map(|(index, slot)| (slot.property.clone(), index)).collect();
         let fixed = fixed
             .into_iter()
             .filter(|(_, _, fixed)| !matches!(fixed, Fixed::CopyOf(_) | Fixed::Unavailable))
@@ -145,7 +147,8 @@ impl Columns {
         let mut free = name.to_owned();
         let mut attempt = 1;
         while !self.taken.insert(free.to_lowercase()) {
-            free = if attempt == 1 { format!("property_{name}") } else { format!("property_{name}_{attempt}") };
+            free =
+                if attempt == 1 { format!("property_{name}") } else { format!("property_{name}_{attempt}") };
             attempt += 1;
         }
         self.list.push(Column::new(free, column_type));
@@ -175,22 +178,30 @@ mod tests {
     fn seed_columns_exist_whatever_the_account_defines() {
         let layout = Layout::new(&CONTACTS, &[]).unwrap();
         let names = names(&layout);
-        for column in ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"] {
+        for column in
+            ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"]
+        {
             assert!(names.contains(&column), "{column} in {names:?}");
         }
     }
 
     #[test]
     fn the_definition_decides_the_type() {
-        let layout = Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")]).unwrap();
+        let layout =
+            Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")])
+                .unwrap();
         let size = layout.table.position("size").unwrap();
         assert_eq!(layout.table.columns[size].column_type, ColumnType::Double);
-        assert_eq!(layout.slot("size"), Some(layout.slots.iter().position(|slot| &*slot.property == "size").unwrap()));
+        assert_eq!(
+            layout.slot("size"),
+            Some(layout.slots.iter().position(|slot| &*slot.property == "size").unwrap())
+        );
     }
 
     #[test]
     fn a_property_named_like_a_fixed_column_keeps_its_values() {
-        let properties = [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
+        let properties =
+            [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
         let layout = Layout::new(&COMPANIES, &properties).unwrap();
         let names = names(&layout);
         for column in ["property_is_deleted", "property_ID", "Name", "property_name"] {

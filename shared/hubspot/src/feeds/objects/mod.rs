@@ -228,7 +228,13 @@ impl ObjectFeed {
         }
     }
 
-    async fn listed_page(&self, page: ListPage, slice: &Slice, is_archived: bool, ids_first: bool) -> Result<Page> {
+    async fn listed_page(
+        &self,
+        page: ListPage,
+        slice: &Slice,
+        is_archived: bool,
+        ids_first: bool,
+    ) -> Result<Page> {
         let associated = self.inline_associated(&page.body).await?;
         if !ids_first {
             return Ok(self.page(vec![page.body], associated, None, Vec::new(), is_archived));
@@ -249,12 +255,19 @@ impl ObjectFeed {
         Ok(self.page(bodies, associated, Some(Next::After(listed.after)), known, is_archived))
     }
 
-    async fn changed_page(&self, since_ms: i64, until_ms: i64, from: u64, below: Option<u64>) -> Result<Page> {
+    async fn changed_page(
+        &self,
+        since_ms: i64,
+        until_ms: i64,
+        from: u64,
+        below: Option<u64>,
+    ) -> Result<Page> {
         let found = self.search(since_ms, until_ms, from, below).await?;
         let is_known = |&&(id, updated_ms): &&(u64, Option<i64>)| {
             updated_ms.is_some_and(|ms| self.recent.0.contains(&RecentReads::hash(id, ms)))
         };
-        let (known, new): (Vec<&(u64, Option<i64>)>, Vec<&(u64, Option<i64>)>) = found.records.iter().partition(is_known);
+        let (known, new): (Vec<&(u64, Option<i64>)>, Vec<&(u64, Option<i64>)>) =
+            found.records.iter().partition(is_known);
         let ids: Vec<u64> = new.iter().map(|record| record.0).collect();
         let bodies = self.batch_read(&ids, false).await?;
         let associated = self.associated(&ids).await?;

@@ -56,7 +56,8 @@ pub(super) fn append(
     context: &Context<'_>,
     rows: &mut Rows,
 ) -> Result<Read> {
-    let mut appender = Appender { layout, context, rows, order: Vec::new(), unparsed: String::new(), read: Read::default() };
+    let mut appender =
+        Appender { layout, context, rows, order: Vec::new(), unparsed: String::new(), read: Read::default() };
     let mut has_results = false;
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" => {

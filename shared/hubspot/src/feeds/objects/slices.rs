@@ -57,7 +57,10 @@ impl ObjectFeed {
     async fn ranges(&self, cursor: &mut Cursor) -> Result<Vec<Slice>> {
         let end = self.top_id().await? + 1;
         if !cursor.is_sequential && !self.pages_by_id(end - 1).await? {
-            tracing::warn!(feed.name = self.object.name, "the list does not page by id: it is read in one sequence");
+            tracing::warn!(
+                feed.name = self.object.name,
+                "the list does not page by id: it is read in one sequence"
+            );
             cursor.is_sequential = true;
         }
         let range = |from, below| Slice::Listed { archived: false, from, below, after: None };
@@ -101,7 +104,9 @@ impl Slice {
                 // Only a range needs to know that positions are ids; a whole list goes on at whatever it was given.
                 let is_past_the_end = match (*below, token.parse::<u64>()) {
                     (Some(below), Ok(next_id)) if !*archived => next_id >= below,
-                    (Some(_), _) => return Err(Error::new(ErrorKind::Unordered, "the list's positions are not ids")),
+                    (Some(_), _) => {
+                        return Err(Error::new(ErrorKind::Unordered, "the list's positions are not ids"));
+                    }
                     (None, _) => false,
                 };
                 *after = Some(token);
@@ -139,7 +144,9 @@ impl Slice {
     /// Ids that are left to read; 0 where the slice can't be cut.
     pub fn width(&self) -> u64 {
         match self {
-            Slice::Listed { archived: false, below: Some(below), .. } => below.saturating_sub(self.position()),
+            Slice::Listed { archived: false, below: Some(below), .. } => {
+                below.saturating_sub(self.position())
+            }
             _ => 0,
         }
     }
