@@ -36,8 +36,9 @@ async fn every_table_equals_the_account() {
     }
 }
 
-/// A record that is archived before the list comes to it, and restored before the list of archived ones does, shows
-/// in neither, and its modified date is the old one: only a comparison of all ids finds it, or its next edit.
+/// A record that is archived after the list of archived ones has passed it, and restored after the list of live ones
+/// has, shows in neither, and its modified date is the old one: only a comparison of all ids finds it, or its next
+/// edit.
 fn touch_restored(account: &Account, operations: &[Operation]) {
     for operation in operations {
         let Operation::Restore { object, id } = operation else { continue };

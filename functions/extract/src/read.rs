@@ -115,7 +115,13 @@ async fn until_done(
             let Some((number, slice)) = slices.start(std::mem::take(&mut may_split)) else { break };
             under_way.push(next_page(feed, number, slice));
         }
-        let Some((number, page)) = under_way.next().await else { return Ok(()) };
+        let Some((number, page)) = under_way.next().await else {
+            if run.then.is_empty() {
+                return Ok(());
+            }
+            slices.waiting.extend(run.then.drain(..));
+            continue;
+        };
         let page = page?;
         // Follows the largest pages at once, and forgets them slowly.
         page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);

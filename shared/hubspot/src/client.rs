@@ -256,14 +256,26 @@ impl Client {
         Failed { failure, ..Failed::transport(Some(error)) }
     }
 
-    /// `Date` has whole seconds, so a difference of less than two says nothing.
+    /// HubSpot's `Date`, which has whole seconds, against the time between our question and its answer: a clock that
+    /// is right, or a slow answer, makes no difference.
     fn learn_clock(&self, headers: &HeaderMap, asked: DateTime<Utc>) {
         let date = headers.get("date").and_then(|date| date.to_str().ok());
         if let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
-            let skew = theirs.timestamp_millis() - asked.timestamp_millis();
-            let skew = if skew.abs() < 2_000 { 0 } else { skew };
-            self.shared.clock_skew_ms.store(skew, Ordering::Relaxed);
+            let skew_ms =
+                skew_ms(theirs.timestamp_millis(), asked.timestamp_millis(), Utc::now().timestamp_millis());
+            self.shared.clock_skew_ms.store(skew_ms, Ordering::Relaxed);
         }
+    }
+}
+
+fn skew_ms(theirs_ms: i64, asked_ms: i64, answered_ms: i64) -> i64 {
+    let rounding_ms = 1_000;
+    if theirs_ms > answered_ms {
+        theirs_ms - answered_ms
+    } else if theirs_ms + rounding_ms < asked_ms {
+        theirs_ms + rounding_ms - asked_ms
+    } else {
+        0
     }
 }
 
@@ -348,5 +360,22 @@ fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::MissingScope => "; add the scope to the key or app, then run again",
         ErrorKind::DailyLimit => "; go on after midnight in the account's time zone",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_wrong_clock() {
+        assert_eq!(skew_ms(10_000, 10_400, 10_900), 0);
+        assert_eq!(skew_ms(12_000, 10_400, 13_900), 0);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_known_by_how_far_it_is_off_at_least() {
+        assert_eq!(skew_ms(20_000, 10_400, 10_900), 9_100);
+        assert_eq!(skew_ms(2_000, 10_400, 10_900), -7_400);
     }
 }

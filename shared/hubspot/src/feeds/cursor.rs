@@ -48,6 +48,9 @@ pub struct Unfinished {
     /// False for a run over a window in the past: what comes after the window is not read.
     pub moves_watermark: bool,
     pub slices: Vec<Slice>,
+    /// Slices that must not begin before those are done.
+    #[serde(default)]
+    pub then: Vec<Slice>,
     /// The newest change read so far.
     #[serde(default)]
     pub newest_ms: Option<i64>,
@@ -133,6 +136,7 @@ mod tests {
             started_ms: 1_000_000,
             moves_watermark: true,
             slices: Vec::new(),
+            then: Vec::new(),
             newest_ms: None,
             archived: ArchivedIds::default(),
             recent: RecentReads::default(),
@@ -181,6 +185,7 @@ mod tests {
             started_ms: 3,
             moves_watermark: true,
             slices,
+            then: vec![Slice::Named { ids: vec![8] }],
             newest_ms: Some(2),
             archived: ArchivedIds::default(),
             recent: RecentReads::default(),

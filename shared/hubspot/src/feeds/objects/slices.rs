@@ -19,37 +19,47 @@ impl ObjectFeed {
     pub async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         let now_ms = self.client.now().timestamp_millis();
         let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
-        let mut slices = match self.mode {
-            Mode::Backfill if !is_windowed => self.ranges(cursor).await?,
-            Mode::Backfill => vec![changed(window.since_ms.unwrap_or(0), window.until_ms.unwrap_or(now_ms))],
-            Mode::Incremental => {
-                let watermark_ms = cursor.watermark_ms.map(|ms| ms - self.lookback.overlap_ms);
-                let Some(since_ms) = window.since_ms.or(watermark_ms) else {
-                    let message = format!(
-                        "{} was never read whole, so there is nothing to start from: run without --mode first, or \
-                         give --since",
-                        self.object.name
-                    );
-                    return Err(Error::new(ErrorKind::Config, message));
-                };
-                vec![changed(since_ms, window.until_ms.unwrap_or(now_ms))]
-            }
-        };
+        let archived = Slice::Listed { archived: true, from: 0, below: None, after: None };
         // A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
         let begins_behind = window.since_ms > cursor.watermark_ms && cursor.watermark_ms.is_some();
         let moves_watermark = window.until_ms.is_none() && !begins_behind;
-        if moves_watermark {
-            slices.push(Slice::Listed { archived: true, from: 0, below: None, after: None });
-        }
-        Ok(Unfinished {
+        let mut run = Unfinished {
             mode: self.mode,
             started_ms: now_ms,
             moves_watermark,
-            slices,
+            slices: Vec::new(),
+            then: Vec::new(),
             newest_ms: None,
-            archived: if moves_watermark { ArchivedIds::default() } else { cursor.archived.clone() },
+            archived: ArchivedIds::default(),
             recent: RecentReads::default(),
-        })
+        };
+        if self.mode == Mode::Backfill && !is_windowed {
+            // Archived records first: one that is restored meanwhile is then known, and found by the next run if the
+            // live list was past it. The other way round it would show in neither list.
+            run.slices = vec![archived];
+            run.then = self.ranges(cursor).await?;
+            return Ok(run);
+        }
+        let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
+            (Some(since_ms), _, _) => since_ms,
+            (None, Mode::Backfill, _) => FIRST_INSTANT_MS,
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - self.lookback.overlap_ms,
+            (None, Mode::Incremental, None) => {
+                let message = format!(
+                    "{} was never read whole, so there is nothing to start from: run without --mode first, or give \
+                     --since",
+                    self.object.name
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        };
+        run.slices.push(changed(since_ms, window.until_ms.unwrap_or(now_ms)));
+        if moves_watermark {
+            run.slices.push(archived);
+        } else {
+            run.archived = cursor.archived.clone();
+        }
+        Ok(run)
     }
 
     /// All live records: where the list endpoint takes an id as a position, a range that ends at the highest id, to be
