@@ -309,7 +309,11 @@ mod tests {
     /// The drained columns.
     fn drained(rows: &mut Rows) -> Vec<ArrayRef> {
         let mut columns = Vec::new();
-        rows.drain(|_, array| Ok::<_, ArrowError>(columns.push(array))).unwrap();
+        rows.drain(|_, array| {
+            columns.push(array);
+            Ok::<_, ArrowError>(())
+        })
+        .unwrap();
         columns
     }
 

@@ -38,16 +38,19 @@ pub(super) struct ListPage {
     pub(super) body: Bytes,
 }
 
-/// The records an answer names, with the instant that tells whether they are known: `archivedAt` of archived
-/// records, `updatedAt` of live ones.
+/// A record's id, and the instant that tells whether it is known: `archivedAt` of an archived record, `updatedAt` of a
+/// live one.
+pub(super) type Head = (u64, Option<i64>);
+
+/// The records an answer names.
 pub(super) struct Listed {
-    pub(super) records: Vec<(u64, Option<i64>)>,
+    pub(super) records: Vec<Head>,
     pub(super) after: Option<String>,
     total: Option<u64>,
 }
 
 pub(super) struct Found {
-    pub(super) records: Vec<(u64, Option<i64>)>,
+    pub(super) records: Vec<Head>,
     /// The id at which the search goes on.
     pub(super) next: Option<u64>,
 }

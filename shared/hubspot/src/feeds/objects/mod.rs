@@ -19,7 +19,7 @@ mod slices;
 use chrono::Utc;
 use staging::{ColumnType, Rows, Table};
 
-use self::calls::ListPage;
+use self::calls::{Head, ListPage};
 use self::layout::Layout;
 use self::records::{Associated, Context};
 use super::cursor::{Cursor, Lookback, Mode, Slice, Unfinished};
@@ -244,10 +244,10 @@ impl ObjectFeed {
             let message = format!("the list of {} is not in the order of ids", self.object.name);
             return Err(Error::new(ErrorKind::Unordered, message));
         }
-        let is_known = |&&(id, archived_ms): &&(u64, Option<i64>)| {
+        let is_known = |&&(id, archived_ms): &&Head| {
             is_archived && archived_ms.is_some_and(|ms| self.archived.holds(id, ms))
         };
-        let (known, new): (Vec<&(u64, Option<i64>)>, Vec<&(u64, Option<i64>)>) =
+        let (known, new): (Vec<&Head>, Vec<&Head>) =
             listed.records.iter().filter(|record| slice.holds(record.0)).partition(is_known);
         let ids: Vec<u64> = new.iter().map(|record| record.0).collect();
         let bodies = self.batch_read(&ids, is_archived).await?;
@@ -263,11 +263,10 @@ impl ObjectFeed {
         below: Option<u64>,
     ) -> Result<Page> {
         let found = self.search(since_ms, until_ms, from, below).await?;
-        let is_known = |&&(id, updated_ms): &&(u64, Option<i64>)| {
+        let is_known = |&&(id, updated_ms): &&Head| {
             updated_ms.is_some_and(|ms| self.recent.0.contains(&RecentReads::hash(id, ms)))
         };
-        let (known, new): (Vec<&(u64, Option<i64>)>, Vec<&(u64, Option<i64>)>) =
-            found.records.iter().partition(is_known);
+        let (known, new): (Vec<&Head>, Vec<&Head>) = found.records.iter().partition(is_known);
         let ids: Vec<u64> = new.iter().map(|record| record.0).collect();
         let bodies = self.batch_read(&ids, false).await?;
         let associated = self.associated(&ids).await?;
