@@ -3,13 +3,20 @@
 
 mod associations;
 mod changes;
+mod emails;
+mod forms;
 mod generate;
+mod guid;
+mod identities;
 mod ids;
 mod index;
+mod journal;
+mod lists;
 mod merges;
 mod properties;
 mod record;
 mod standard;
+mod subscriptions;
 mod truth;
 mod values;
 
@@ -22,9 +29,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use self::associations::Label;
 pub(crate) use self::associations::Link;
 pub use self::changes::ChangeError;
+pub(crate) use self::emails::{Body, Campaign, EmailEvent, EventId};
+pub use self::emails::{EmailEventId, EventType, TruthCampaign, TruthEmailEvent};
+pub(crate) use self::forms::{Form, Submission};
+pub use self::forms::{FormType, TruthForm, TruthSubmission};
+pub(crate) use self::guid::Guid;
+pub use self::identities::{TruthIdentity, TruthProfile, TruthV1Contact};
+pub(crate) use self::journal::Place;
+pub(crate) use self::lists::List;
+pub use self::lists::{Membership, Processing, TruthList, TruthMembership};
 pub(crate) use self::properties::{Catalog, Origin, Property};
 pub use self::properties::{Kind, Sensitivity};
 pub(crate) use self::record::{PropertyIndex, Record};
+pub(crate) use self::subscriptions::{Definition, Standing, TimelineItem};
+pub use self::subscriptions::{SubscriptionChange, TruthSubscription, TruthSubscriptionChange};
 pub use self::truth::{Truth, TruthAssociations, TruthRecord};
 use crate::behaviour::IndexLag;
 use crate::dice::Dice;
@@ -41,6 +59,11 @@ pub struct Account {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) objects: PerType<Objects>,
+    pub(crate) identities: identities::Identities,
+    pub(crate) forms: forms::Forms,
+    pub(crate) lists: lists::Lists,
+    pub(crate) emails: emails::Emails,
+    pub(crate) subscriptions: subscriptions::Subscriptions,
     associations: associations::Associations,
     ids: ids::Ids,
     dice: Dice,

@@ -1,6 +1,7 @@
 //! How the server behaves: limits, delays, quirks, faults. Everything can be changed while it runs; as JSON, durations
 //! are milliseconds.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,27 @@ pub struct Behaviour {
     pub associations_page: usize,
     /// One entry for each label of a link instead of one entry with all labels.
     pub repeat_associations_per_label: bool,
+    pub v1_contacts: V1Contacts,
+    /// Families that answer 403 as if the account's products didn't include them, whatever its scopes: the part of an
+    /// endpoint's name before the dot, for example `email_events`.
+    pub not_in_product: BTreeSet<String>,
+    /// How long the `offset` of e-mail events, campaigns and the subscription timeline is good for.
+    #[serde(with = "milliseconds")]
+    pub offset_lifetime: Duration,
+    /// The subscription status of an address tells `unsubscribeFromPortal`. HubSpot's examples differ.
+    pub shows_unsubscribe_from_portal: bool,
+}
+
+/// What became of the contact reads of v1. HubSpot's notices of their end can be read either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum V1Contacts {
+    #[default]
+    Alive,
+    /// 404 with a page of HTML.
+    Gone,
+    /// 403.
+    Forbidden,
 }
 
 impl Default for Behaviour {
@@ -68,6 +90,10 @@ impl Default for Behaviour {
             inline_associations: 100,
             associations_page: 500,
             repeat_associations_per_label: false,
+            v1_contacts: V1Contacts::Alive,
+            not_in_product: BTreeSet::new(),
+            offset_lifetime: Duration::from_secs(3_600),
+            shows_unsubscribe_from_portal: true,
         }
     }
 }

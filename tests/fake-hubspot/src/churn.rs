@@ -1,6 +1,8 @@
 //! An account that doesn't hold still: people edit, create, archive, restore, merge and link records all the time. From
 //! the same account the same seed makes the same changes, at whatever pace.
 
+mod marketing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -25,6 +27,15 @@ pub struct Churn {
     pub seed: u64,
 }
 
+/// People at work on forms, lists, e-mails and subscriptions; apart from [`Churn`], which works on records.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarketingChurn {
+    /// Changes a second, about.
+    pub per_second: f64,
+    pub seed: u64,
+}
+
 /// Goes on until it is stopped or dropped.
 #[derive(Debug)]
 pub struct RunningChurn {
@@ -34,30 +45,52 @@ pub struct RunningChurn {
 
 impl Churn {
     pub fn start(self, account: Arc<Account>) -> RunningChurn {
-        let (stop, stopped) = channel();
-        let thread = thread::spawn(move || self.run(&account, &stopped));
-        RunningChurn { stop, thread: Some(thread) }
+        start(self.per_second, self.seed, account, next_operation)
     }
 
     /// The first `count` changes at once. Returns those that could be made.
     pub fn burst(self, account: &Account, count: usize) -> Vec<Operation> {
-        let mut dice = Dice::new(self.seed);
-        (0..count).filter_map(|_| change_once(account, &mut dice)).collect()
+        burst(self.seed, account, count, next_operation)
+    }
+}
+
+impl MarketingChurn {
+    pub fn start(self, account: Arc<Account>) -> RunningChurn {
+        start(self.per_second, self.seed, account, marketing::next_operation)
     }
 
-    fn run(self, account: &Account, stopped: &Receiver<()>) -> Vec<Operation> {
-        let mut dice = Dice::new(self.seed);
-        let pause = Duration::from_secs_f64(1.0 / self.per_second.max(SLOWEST));
-        let mut due = Instant::now();
-        let mut done = Vec::new();
-        loop {
-            due += pause;
-            let wait = due.saturating_duration_since(Instant::now());
-            if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                return done;
-            }
-            done.extend(change_once(account, &mut dice));
+    /// The first `count` changes at once. Returns those that could be made.
+    pub fn burst(self, account: &Account, count: usize) -> Vec<Operation> {
+        burst(self.seed, account, count, marketing::next_operation)
+    }
+}
+
+/// `None` if there is nothing to do it to.
+type Next = fn(&Account, &mut Dice) -> Option<Operation>;
+
+fn start(per_second: f64, seed: u64, account: Arc<Account>, next: Next) -> RunningChurn {
+    let (stop, stopped) = channel();
+    let pause = Duration::from_secs_f64(1.0 / per_second.max(SLOWEST));
+    let thread = thread::spawn(move || run(pause, seed, &account, next, &stopped));
+    RunningChurn { stop, thread: Some(thread) }
+}
+
+fn burst(seed: u64, account: &Account, count: usize, next: Next) -> Vec<Operation> {
+    let mut dice = Dice::new(seed);
+    (0..count).filter_map(|_| change_once(account, next, &mut dice)).collect()
+}
+
+fn run(pause: Duration, seed: u64, account: &Account, next: Next, stopped: &Receiver<()>) -> Vec<Operation> {
+    let mut dice = Dice::new(seed);
+    let mut due = Instant::now();
+    let mut done = Vec::new();
+    loop {
+        due += pause;
+        let wait = due.saturating_duration_since(Instant::now());
+        if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            return done;
         }
+        done.extend(change_once(account, next, &mut dice));
     }
 }
 
@@ -69,9 +102,8 @@ impl RunningChurn {
     }
 }
 
-/// `None` if there was nothing to do it to.
-fn change_once(account: &Account, dice: &mut Dice) -> Option<Operation> {
-    let operation = next_operation(account, dice)?;
+fn change_once(account: &Account, next: Next, dice: &mut Dice) -> Option<Operation> {
+    let operation = next(account, dice)?;
     operation.apply(account).ok().map(|_| operation)
 }
 

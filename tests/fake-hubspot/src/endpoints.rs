@@ -5,12 +5,20 @@ pub(crate) mod account_info;
 pub(crate) mod admin;
 pub(crate) mod associations;
 pub(crate) mod batch_read;
+pub(crate) mod campaigns;
+pub(crate) mod contacts_v1;
+pub(crate) mod email_events;
 pub(crate) mod filters;
+pub(crate) mod forms;
+pub(crate) mod lists;
 pub(crate) mod oauth;
 pub(crate) mod objects;
+pub(crate) mod offsets;
+pub(crate) mod preferences;
 pub(crate) mod properties;
 pub(crate) mod records;
 pub(crate) mod search;
+pub(crate) mod subscriptions;
 
 use hyper::StatusCode;
 use serde::Serialize;
@@ -22,7 +30,7 @@ use crate::http::request::Request;
 use crate::http::server::Site;
 use crate::{Account, Behaviour, ObjectType};
 
-const FAMILIES: [fn(&Request) -> Option<Route>; 7] = [
+const FAMILIES: [fn(&Request) -> Option<Route>; 14] = [
     objects::route,
     batch_read::route,
     search::route,
@@ -30,6 +38,13 @@ const FAMILIES: [fn(&Request) -> Option<Route>; 7] = [
     properties::route,
     account_info::route,
     oauth::route,
+    contacts_v1::route,
+    forms::route,
+    lists::route,
+    email_events::route,
+    campaigns::route,
+    subscriptions::route,
+    preferences::route,
 ];
 
 pub(crate) fn find(request: &Request) -> Option<Route> {
@@ -44,8 +59,10 @@ pub(crate) struct Route {
     pub(crate) endpoint: &'static str,
     /// The limit that the call draws on.
     pub(crate) bucket: Option<Bucket>,
-    /// All of them are needed.
-    pub(crate) scopes: Vec<String>,
+    /// One of each row is needed.
+    pub(crate) scopes: Vec<Vec<String>>,
+    /// Marketing Hub Enterprise is needed.
+    pub(crate) is_enterprise: bool,
     /// No token needed.
     pub(crate) is_open: bool,
     pub(crate) answer: Box<dyn FnOnce(&Call<'_>) -> Answer + Send>,
@@ -57,12 +74,33 @@ impl Route {
         bucket: Bucket,
         answer: impl FnOnce(&Call<'_>) -> Answer + Send + 'static,
     ) -> Self {
-        Self { endpoint, bucket: Some(bucket), scopes: Vec::new(), is_open: false, answer: Box::new(answer) }
+        Self {
+            endpoint,
+            bucket: Some(bucket),
+            scopes: Vec::new(),
+            is_enterprise: false,
+            is_open: false,
+            answer: Box::new(answer),
+        }
     }
 
     fn requires(mut self, scope: impl Into<String>) -> Self {
-        self.scopes.push(scope.into());
+        self.scopes.push(vec![scope.into()]);
         self
+    }
+
+    fn requires_one_of(mut self, scopes: &[&str]) -> Self {
+        self.scopes.push(scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        self
+    }
+
+    fn requires_enterprise(self) -> Self {
+        Self { is_enterprise: true, ..self }
+    }
+
+    /// `lists` of `lists.search`.
+    pub(crate) fn family(&self) -> &'static str {
+        self.endpoint.split('.').next().unwrap_or(self.endpoint)
     }
 
     fn reads(self, object: ObjectType) -> Self {
@@ -94,6 +132,15 @@ impl Call<'_> {
         } else {
             rows
         }
+    }
+
+    /// A page of at most `limit` of the rows, and whether more are to come.
+    fn page<T>(&self, rows: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, bool) {
+        let mut rows: Vec<T> = rows.take(limit + 1).collect();
+        let shown = self.shown(rows.len().min(limit));
+        let has_more = rows.len() > shown;
+        rows.truncate(shown);
+        (rows, has_more)
     }
 }
 

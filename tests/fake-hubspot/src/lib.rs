@@ -13,12 +13,15 @@ mod settings;
 mod time;
 
 pub use self::account::{
-    Account, ChangeError, Kind, Label, Sensitivity, Truth, TruthAssociations, TruthRecord,
+    Account, ChangeError, EmailEventId, EventType, FormType, Kind, Label, Membership, Processing,
+    Sensitivity, SubscriptionChange, Truth, TruthAssociations, TruthCampaign, TruthEmailEvent, TruthForm,
+    TruthIdentity, TruthList, TruthMembership, TruthProfile, TruthRecord, TruthSubmission, TruthSubscription,
+    TruthSubscriptionChange, TruthV1Contact,
 };
-pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits};
-pub use self::churn::{Churn, RunningChurn};
+pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
+pub use self::churn::{Churn, MarketingChurn, RunningChurn};
 pub use self::http::counters::{BucketCounters, Counters, LoggedRequest};
 pub use self::http::server::Server;
 pub use self::object_type::{ObjectType, PerType, UnknownObjectType};
 pub use self::operation::{Operation, Touched};
-pub use self::settings::{OauthApp, Settings};
+pub use self::settings::{Marketing, OauthApp, Settings};

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Parser, ValueEnum};
-use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, PerType, Server, Settings};
+use fake_hubspot::{
+    Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn, PerType, Server, Settings,
+};
 
 const EXAMPLES: &str = r#"Examples:
   A small account on a free port; the first line says where:
@@ -53,6 +55,11 @@ struct Arguments {
     /// Further contacts, all created and modified in one millisecond
     #[arg(long, default_value_t = 0)]
     bulk_import: usize,
+    #[arg(long, default_value_t = 1_500)]
+    email_events: usize,
+    /// Further e-mail events, all created in one millisecond
+    #[arg(long, default_value_t = 0)]
+    email_burst: usize,
     /// Of the account, the faults and the churn
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -82,6 +89,9 @@ struct Arguments {
     /// Changes a second by people at work in the account
     #[arg(long, default_value_t = 0.0)]
     churn: f64,
+    /// Changes a second to lists, forms, e-mails and subscriptions
+    #[arg(long, default_value_t = 0.0)]
+    marketing_churn: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,10 +116,12 @@ async fn main() -> anyhow::Result<()> {
         .with_context(|| format!("can't listen on {address}"))?;
     writeln!(std::io::stdout(), "listening on {}", server.url())?;
 
-    let churn = (arguments.churn > 0.0)
-        .then(|| Churn { per_second: arguments.churn, seed: arguments.seed }.start(account));
+    let (seed, marketing) = (arguments.seed, arguments.marketing_churn);
+    let marketing_churn =
+        (marketing > 0.0).then(|| MarketingChurn { per_second: marketing, seed }.start(Arc::clone(&account)));
+    let churn = (arguments.churn > 0.0).then(|| Churn { per_second: arguments.churn, seed }.start(account));
     tokio::signal::ctrl_c().await.context("can't wait for an interrupt")?;
-    drop(churn);
+    drop((churn, marketing_churn));
     server.stop().await;
     Ok(())
 }
@@ -126,6 +138,11 @@ fn settings(arguments: &Arguments) -> Settings {
         },
         custom_properties: PerType { contacts: custom, companies: custom, deals: custom },
         bulk_import: PerType { contacts: arguments.bulk_import, ..PerType::default() },
+        marketing: Marketing {
+            email_events: arguments.email_events,
+            burst_in_one_ms: arguments.email_burst,
+            ..Marketing::default()
+        },
         tokens: vec![arguments.token.clone()],
         start: arguments.start.unwrap_or(defaults.start),
         ..defaults

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::account::{ChangeError, Kind, Label};
+use crate::account::{ChangeError, EventType, Kind, Label, Processing, SubscriptionChange};
 use crate::{Account, ObjectType};
 
 /// As JSON: `{"do": "update", "object": "contacts", "id": 51, "values": {"firstname": "Ada"}}`.
@@ -70,13 +71,63 @@ pub enum Operation {
         name: String,
         kind: Kind,
     },
+    CreateList {
+        object: ObjectType,
+        name: String,
+        processing: Processing,
+    },
+    RenameList {
+        list: u64,
+        name: String,
+    },
+    DeleteList {
+        list: u64,
+    },
+    RestoreList {
+        list: u64,
+    },
+    AddToList {
+        list: u64,
+        record: u64,
+    },
+    RemoveFromList {
+        list: u64,
+        record: u64,
+    },
+    SubmitForm {
+        contact: u64,
+        form: String,
+    },
+    DeleteSubmission {
+        conversion_id: String,
+    },
+    RenameForm {
+        form: String,
+        name: String,
+    },
+    ArchiveForm {
+        form: String,
+    },
+    /// Events that all were created in one millisecond, so many before now.
+    RecordEmailEvents {
+        event: EventType,
+        recipients: Vec<String>,
+        campaign: u64,
+        milliseconds_ago: u64,
+    },
+    /// One item of the timeline, so many milliseconds before now.
+    ChangeSubscriptions {
+        recipient: String,
+        changes: Vec<SubscriptionChange>,
+        milliseconds_ago: u64,
+    },
     /// New modifications happen this many milliseconds after now; negative: before.
     SetClockOffset {
         milliseconds: i64,
     },
 }
 
-/// The records that came into being or were touched, where the caller can't know them.
+/// The records (or the list) that came into being or were touched, where the caller can't know them.
 pub type Touched = Vec<u64>;
 
 impl Operation {
@@ -105,11 +156,38 @@ impl Operation {
                 account.change_property_type(*object, name, *kind).map(none)
             }
             Self::SetClockOffset { milliseconds } => {
-                account.set_clock_offset(chrono::TimeDelta::milliseconds(*milliseconds));
+                account.set_clock_offset(TimeDelta::milliseconds(*milliseconds));
                 Ok(Vec::new())
+            }
+            Self::CreateList { object, name, processing } => {
+                Ok(vec![account.create_list(*object, name, *processing)])
+            }
+            Self::RenameList { list, name } => account.rename_list(*list, name).map(none),
+            Self::DeleteList { list } => account.delete_list(*list).map(none),
+            Self::RestoreList { list } => account.restore_list(*list).map(none),
+            Self::AddToList { list, record } => account.add_to_list(*list, *record).map(none),
+            Self::RemoveFromList { list, record } => {
+                account.remove_from_list(*list, *record).map(|_| Vec::new())
+            }
+            Self::SubmitForm { contact, form } => account.submit_form(*contact, form).map(|_| Vec::new()),
+            Self::DeleteSubmission { conversion_id } => account.delete_submission(conversion_id).map(none),
+            Self::RenameForm { form, name } => account.rename_form(form, name).map(none),
+            Self::ArchiveForm { form } => account.archive_form(form).map(none),
+            Self::RecordEmailEvents { event, recipients, campaign, milliseconds_ago } => {
+                let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+                let at = ago(account, *milliseconds_ago);
+                account.record_email_events(*event, &recipients, *campaign, at).map(|_| Vec::new())
+            }
+            Self::ChangeSubscriptions { recipient, changes, milliseconds_ago } => {
+                let at = ago(account, *milliseconds_ago);
+                account.change_subscriptions(recipient, changes, None, at).map(none)
             }
         }
     }
+}
+
+fn ago(account: &Account, milliseconds: u64) -> DateTime<Utc> {
+    account.now() - TimeDelta::milliseconds(i64::try_from(milliseconds).unwrap_or(0))
 }
 
 fn none((): ()) -> Touched {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub wide_deal_contacts: usize,
     /// A merge leaves the primary record its id, as it was before 2025, and takes no new one.
     pub merge_keeps_primary_id: bool,
+    /// Forms, lists, e-mails and subscriptions.
+    pub marketing: Marketing,
     /// What the credentials may do; [`Settings::all_scopes`] by default.
     pub scopes: Vec<String>,
     /// Static tokens that are accepted: a service key, or a private app's token.
@@ -48,6 +50,44 @@ pub struct Settings {
     pub start: DateTime<Utc>,
     /// How far before `start` the newest generated modification lies, at least.
     pub newest: Duration,
+}
+
+/// What lies around the records. What happened lies within [`Marketing::days`] before the newest moment of the account,
+/// but for form submissions, which lie anywhere between a contact's creation and its last modification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Marketing {
+    pub forms: usize,
+    /// Form submissions of a contact are drawn from `0..=submissions_per_contact`.
+    pub submissions_per_contact: u64,
+    pub lists: usize,
+    pub campaigns: usize,
+    /// E-mail events, apart from those that cause a subscription change.
+    pub email_events: usize,
+    /// Further e-mail events that were all created in one single millisecond.
+    pub burst_in_one_ms: usize,
+    pub subscription_types: usize,
+    /// Items of the subscription timeline; many of them hold several changes.
+    pub subscription_changes: usize,
+    pub days: u32,
+    /// Whether the account has Marketing Hub Enterprise, which a few calls need besides their scope.
+    pub is_enterprise: bool,
+}
+
+impl Default for Marketing {
+    fn default() -> Self {
+        Self {
+            forms: 8,
+            submissions_per_contact: 2,
+            lists: 15,
+            campaigns: 12,
+            email_events: 1_500,
+            burst_in_one_ms: 0,
+            subscription_types: 4,
+            subscription_changes: 150,
+            days: 60,
+            is_enterprise: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +118,7 @@ impl Default for Settings {
             wide_deals: 2,
             wide_deal_contacts: 800,
             merge_keeps_primary_id: false,
+            marketing: Marketing::default(),
             scopes: Self::all_scopes(),
             tokens: vec!["pat-na1-fake".to_owned()],
             oauth: OauthApp {
@@ -101,7 +142,15 @@ impl Settings {
                 format!("crm.objects.{object}.sensitive.read.v2"),
             ]
         });
-        of_objects.chain(["oauth".to_owned()]).collect()
+        let others = [
+            "oauth",
+            "crm.lists.read",
+            "forms",
+            "content",
+            "communication_preferences.read",
+            "communication_preferences.statuses.batch.read",
+        ];
+        of_objects.chain(others.map(str::to_owned)).collect()
     }
 
     /// The same account without the scopes that start with `prefix`.

@@ -9,7 +9,7 @@ use super::properties::{Kind, Origin};
 use super::record::{PropertyIndex, Record, Values};
 use super::standard::{new_property, usual_maker};
 use super::values::{Surroundings, write_value};
-use super::{Account, Label, Objects, State};
+use super::{Account, EmailEventId, Label, Objects, State};
 use crate::ObjectType;
 use crate::dice::Dice;
 
@@ -25,6 +25,16 @@ pub enum ChangeError {
     ReadOnlyProperty { name: String },
     #[error("a record can't be merged with itself: {id}")]
     SameRecord { id: u64 },
+    #[error("no such list, or it is deleted: {id}")]
+    UnknownList { id: u64 },
+    #[error("no such form: {id}")]
+    UnknownForm { id: String },
+    #[error("no such form submission: {id}")]
+    UnknownSubmission { id: String },
+    #[error("no such e-mail campaign: {id}")]
+    UnknownCampaign { id: u64 },
+    #[error("no such e-mail event: {} of {}", .event.id, .event.created)]
+    UnknownEvent { event: EmailEventId },
 }
 
 impl Account {
@@ -50,10 +60,17 @@ impl Account {
     ) -> Result<(), ChangeError> {
         let now = self.now();
         let mut state = self.write();
-        let objects = &mut state.objects[object];
+        let State { objects, identities, .. } = &mut *state;
+        let objects = &mut objects[object];
         let changes = objects.resolve(object, values)?;
+        let email = objects.catalog.find("email").map(|(email, _)| email);
         objects.replace(object, id, |record| {
-            record.values = record.values.with(&changes);
+            let values = record.values.with(&changes);
+            let has_new_email = email.is_some_and(|email| values.get(email) != record.values.get(email));
+            if object == ObjectType::Contacts && has_new_email {
+                identities.note_email(id, now);
+            }
+            record.values = values;
             record.updated_at = now.max(record.updated_at);
         })
     }

@@ -7,10 +7,15 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::associations::{Associations, Label};
+use super::emails::{self, Emails};
+use super::forms::{self, Forms};
+use super::identities::Identities;
 use super::ids::Ids;
 use super::index::Index;
+use super::lists::{self, Lists};
 use super::properties::{Catalog, Origin};
 use super::record::{Packer, Record};
+use super::subscriptions::{self, Subscriptions};
 use super::values::{Surroundings, write_value};
 use super::{Objects, State, standard};
 use crate::dice::Dice;
@@ -33,13 +38,53 @@ pub(super) fn state(settings: &Settings) -> State {
         deals: objects(ObjectType::Deals),
     };
     let dice = Dice::nth(settings.seed, 1);
-    let mut state = State { objects, associations: Associations::default(), ids: Ids::after(last_id), dice };
+    let mut state = State {
+        objects,
+        identities: Identities::default(),
+        forms: Forms::default(),
+        lists: Lists::default(),
+        emails: Emails::default(),
+        subscriptions: Subscriptions::default(),
+        associations: Associations::default(),
+        ids: Ids::after(last_id),
+        dice,
+    };
     associate(&mut state, settings);
     for object in ObjectType::ALL {
         archive_some(&mut state, object, settings);
         merge_some(&mut state, object, settings);
     }
+    add_marketing(&mut state, settings);
     state
+}
+
+/// What lies around the records comes last, and from chance of its own: the records are the same with and without it.
+fn add_marketing(state: &mut State, settings: &Settings) {
+    let newest = History::new(settings).newest;
+    let contacts = &state.objects[ObjectType::Contacts];
+    let email = contacts.catalog.find("email").map(|(email, _)| email);
+    let address = |record: &Record| -> Option<Arc<str>> { Some(Arc::from(record.values.get(email?)?)) };
+    let recipients: Vec<Arc<str>> = contacts
+        .live
+        .values()
+        .filter_map(|record| address(record))
+        .filter(|address| !address.is_empty())
+        .collect();
+    let people = contacts.live.values().chain(contacts.archived.values());
+    let people = people.chain(contacts.merged.values().map(|merged| &merged.record));
+    let people = people.map(|record| {
+        let email = email.and_then(|email| record.values.get(email));
+        (&**record, email.unwrap_or_default())
+    });
+
+    state.forms = forms::generate(settings, newest, people);
+    state.lists = lists::generate(settings, newest, &state.objects);
+    state.emails = emails::generate(settings, newest, &recipients);
+    state.subscriptions = subscriptions::generate(settings, newest, &recipients, &mut state.emails);
+    let contacts: Vec<u64> = state.objects[ObjectType::Contacts].live.keys().copied().collect();
+    for contact in contacts {
+        state.recount_submissions(contact);
+    }
 }
 
 /// The moments an account's history is hung on.

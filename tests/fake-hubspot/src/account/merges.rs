@@ -30,13 +30,21 @@ impl State {
         if primary == merged {
             return Err(ChangeError::SameRecord { id: primary });
         }
-        let Self { objects, ids, dice, .. } = self;
+        let Self { objects, ids, dice, identities, .. } = self;
         let objects = &mut objects[object];
         let live = |id| objects.live.get(&id).cloned().ok_or(ChangeError::UnknownRecord { object, id });
         let (winner, loser) = (live(primary)?, live(merged)?);
         let survivor = if keeps_primary_id { primary } else { ids.next(dice) };
         let record = Arc::new(survivor_of(&objects.catalog, object, survivor, [&winner, &loser], at));
 
+        if object == ObjectType::Contacts {
+            let has_email = |record: &Record| {
+                objects.catalog.find("email").is_some_and(|(email, _)| record.values.get(email).is_some())
+            };
+            let heir = if has_email(&winner) || !has_email(&loser) { &winner } else { &loser };
+            let gone: Vec<u64> = [primary, merged].into_iter().filter(|old| *old != survivor).collect();
+            identities.note_merge(survivor, &gone, heir, at);
+        }
         for gone in [winner, loser].into_iter().filter(|record| record.id != survivor) {
             objects.live.remove(&gone.id);
             objects.index.follow(gone.id, Some(Arc::clone(&gone)), None);
@@ -49,6 +57,10 @@ impl State {
             self.associations.hand_over(object, old, survivor);
         }
         self.recount((object, survivor));
+        if object == ObjectType::Contacts {
+            self.recount_submissions(survivor);
+            self.lists.hand_over([primary, merged], survivor);
+        }
         Ok(survivor)
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::churn::{Churn, RunningChurn};
+use crate::churn::{Churn, MarketingChurn, RunningChurn};
 use crate::http::payload::Payload;
 use crate::http::request::Request;
 use crate::http::server::Site;
@@ -37,7 +37,9 @@ pub(crate) fn answer(site: &Arc<Site>, request: &Request) -> Response<Payload> {
         (&Method::GET, ["behaviour"]) => Ok(json_payload(&*site.behaviour())),
         (&Method::POST, ["behaviour"]) => change_behaviour(site, request),
         (&Method::POST, ["churn"]) => start_churn(site, request),
-        (&Method::DELETE, ["churn"]) => Ok(stop_churn(site)),
+        (&Method::DELETE, ["churn"]) => Ok(stop_churn(&mut site.churn())),
+        (&Method::POST, ["churn", "marketing"]) => start_marketing_churn(site, request),
+        (&Method::DELETE, ["churn", "marketing"]) => Ok(stop_churn(&mut site.marketing_churn())),
         _ => Err(format!("no such path: {} {}", request.method, request.target)),
     };
     let (status, payload) = match outcome {
@@ -54,26 +56,45 @@ fn json_payload(body: &impl serde::Serialize) -> Payload {
     Payload::whole(serde_json::to_vec(body).unwrap_or_default())
 }
 
-/// One line for each record; see [`Account::truth`] for their order.
-fn truth(site: &Arc<Site>, object: &str) -> Outcome {
-    let object: ObjectType = object.parse().map_err(text)?;
+/// One line for each; see the functions of [`Account`] for their order.
+fn truth(site: &Arc<Site>, family: &str) -> Outcome {
+    let write: fn(&Account, &Lines) = match family {
+        "v1_contacts" => |account, lines| lines.send(account.truth_v1_contacts()),
+        "forms" => |account, lines| lines.send(account.truth_forms()),
+        "form_submissions" => |account, lines| lines.send(account.truth_form_submissions()),
+        "lists" => |account, lines| lines.send(account.truth_lists()),
+        "memberships" => |account, lines| lines.send(account.truth_memberships()),
+        "campaigns" => |account, lines| lines.send(account.truth_campaigns()),
+        "email_events" => |account, lines| lines.send(account.truth_email_events()),
+        "subscriptions" => |account, lines| lines.send(account.truth_subscriptions()),
+        "subscription_changes" => |account, lines| lines.send(account.truth_subscription_changes()),
+        object => match object.parse().map_err(text)? {
+            ObjectType::Contacts => |account, lines| lines.send(account.truth(ObjectType::Contacts)),
+            ObjectType::Companies => |account, lines| lines.send(account.truth(ObjectType::Companies)),
+            ObjectType::Deals => |account, lines| lines.send(account.truth(ObjectType::Deals)),
+        },
+    };
     let (sender, chunks) = mpsc::channel(4);
     let account = Arc::clone(&site.account);
-    tokio::task::spawn_blocking(move || send_truth(&account, object, &sender));
+    tokio::task::spawn_blocking(move || write(&account, &Lines(sender)));
     Ok(Payload::Stream(chunks))
 }
 
-fn send_truth(account: &Account, object: ObjectType, sender: &mpsc::Sender<Bytes>) {
-    let mut chunk = Vec::with_capacity(CHUNK * 2);
-    for record in account.truth(object) {
-        chunk.extend(serde_json::to_vec(&record).unwrap_or_default());
-        chunk.push(b'\n');
-        if chunk.len() >= CHUNK && sender.blocking_send(std::mem::take(&mut chunk).into()).is_err() {
-            return;
+struct Lines(mpsc::Sender<Bytes>);
+
+impl Lines {
+    fn send(&self, rows: impl IntoIterator<Item = impl Serialize>) {
+        let mut chunk = Vec::with_capacity(CHUNK * 2);
+        for row in rows {
+            chunk.extend(serde_json::to_vec(&row).unwrap_or_default());
+            chunk.push(b'\n');
+            if chunk.len() >= CHUNK && self.0.blocking_send(std::mem::take(&mut chunk).into()).is_err() {
+                return;
+            }
         }
+        // Nobody listens any more if this fails.
+        let _ = self.0.blocking_send(chunk.into());
     }
-    // Nobody listens any more if this fails.
-    let _ = sender.blocking_send(chunk.into());
 }
 
 fn gone(site: &Site, object: &str) -> Outcome {
@@ -133,15 +154,21 @@ fn merge(into: &mut Value, change: Value) {
 /// Starts anew, and tells what was done before.
 fn start_churn(site: &Site, request: &Request) -> Outcome {
     let churn: Churn = serde_json::from_slice(&request.body).map_err(text)?;
-    let done = stop_churn(site);
+    let done = stop_churn(&mut site.churn());
     *site.churn() = Some(churn.start(Arc::clone(&site.account)));
     Ok(done)
 }
 
+fn start_marketing_churn(site: &Site, request: &Request) -> Outcome {
+    let churn: MarketingChurn = serde_json::from_slice(&request.body).map_err(text)?;
+    let done = stop_churn(&mut site.marketing_churn());
+    *site.marketing_churn() = Some(churn.start(Arc::clone(&site.account)));
+    Ok(done)
+}
+
 /// Tells what was done, in order.
-fn stop_churn(site: &Site) -> Payload {
-    let running = site.churn().take();
-    json_payload(&json!({"done": running.map(RunningChurn::stop)}))
+fn stop_churn(running: &mut Option<RunningChurn>) -> Payload {
+    json_payload(&json!({"done": running.take().map(RunningChurn::stop)}))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

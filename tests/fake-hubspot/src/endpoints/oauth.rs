@@ -14,6 +14,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
             endpoint: "oauth.token",
             bucket: None,
             scopes: Vec::new(),
+            is_enterprise: false,
             is_open: true,
             answer: Box::new(token),
         }),

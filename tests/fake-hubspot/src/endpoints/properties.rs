@@ -38,7 +38,7 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
         Some("sensitive") => {
             let scope = format!("crm.objects.{}.sensitive.read.v2", object.plural());
             if !call.may(&scope) {
-                return Err(Problem::missing_scope(&scope));
+                return Err(Problem::missing_scope(&[scope]));
             }
             Sensitivity::Sensitive
         }

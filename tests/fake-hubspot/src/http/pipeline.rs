@@ -76,8 +76,13 @@ fn respond(visit: &mut Visit, behaviour: &Behaviour, request: &Request) -> Answe
     if let Some(problem) = visit.fault.and_then(|fault| fault.problem(&behaviour.faults)) {
         return Err(problem);
     }
-    if let Some(missing) = route.scopes.iter().find(|scope| !settings.scopes.contains(scope)) {
+    let is_granted = |scopes: &Vec<String>| scopes.iter().any(|scope| settings.scopes.contains(scope));
+    if let Some(missing) = route.scopes.iter().find(|scopes| !is_granted(scopes)) {
         return Err(Problem::missing_scope(missing));
+    }
+    let lacks_enterprise = route.is_enterprise && !settings.marketing.is_enterprise;
+    if lacks_enterprise || behaviour.not_in_product.contains(route.family()) {
+        return Err(Problem::not_in_product());
     }
     let call = Call { site: &site, behaviour, request, number: visit.number };
     (route.answer)(&call)

@@ -127,29 +127,81 @@ impl Problem {
         )
     }
 
-    /// One of the shapes that were seen; which one depends on the scope only.
-    pub(crate) fn missing_scope(scope: &str) -> Self {
+    pub(crate) fn list_not_found(id: &str) -> Self {
+        Self::json(
+            StatusCode::NOT_FOUND,
+            json!({
+                "status": "error",
+                "message": format!("List does not exist with ID {id}."),
+                "context": {"listId": [id]},
+                "category": "OBJECT_NOT_FOUND",
+                "subCategory": "ListError.LIST_ID_DOES_NOT_EXIST",
+            }),
+        )
+    }
+
+    /// The errors are plain strings here.
+    pub(crate) fn null_body() -> Self {
+        Self::json(
+            StatusCode::BAD_REQUEST,
+            json!({
+                "status": "error",
+                "message": "Invalid input",
+                "errors": ["The request body may not be null"],
+            }),
+        )
+    }
+
+    /// As v1 says it: no category.
+    pub(crate) fn not_found(message: &str) -> Self {
+        Self::json(StatusCode::NOT_FOUND, json!({"status": "error", "message": message}))
+    }
+
+    pub(crate) fn form_type_not_allowed(form_type: &str) -> Self {
+        let message = format!("Submissions of forms of the type {form_type} can't be read");
+        Self::json(
+            StatusCode::BAD_REQUEST,
+            json!({
+                "status": "error",
+                "message": message,
+                "errors": [{"message": message, "errorType": "FORM_TYPE_NOT_ALLOWED"}],
+            }),
+        )
+    }
+
+    /// The product, not the token, is to blame. HubSpot documents no shape.
+    pub(crate) fn not_in_product() -> Self {
+        let message = "This hub doesn't have access to this feature with its current subscription.";
+        Self::json(
+            StatusCode::FORBIDDEN,
+            json!({"status": "error", "message": message, "category": "FORBIDDEN"}),
+        )
+    }
+
+    /// One of the shapes that were seen; which one depends on the scopes only. Any of the scopes would do.
+    pub(crate) fn missing_scope(scopes: &[String]) -> Self {
+        let joined = scopes.join(", ");
         let message = "This app hasn't been granted all required scopes to make this call. \
                        Read more about required scopes here: https://developers.hubspot.com/scopes.";
         let detail = "One or more of the following scopes are required.";
-        let body = match scope.len() % 4 {
+        let body = match joined.len() % 4 {
             0 => json!({
                 "status": "error", "message": message, "category": "MISSING_SCOPES",
-                "errors": [{"message": detail, "context": {"requiredScopes": [scope]}}],
+                "errors": [{"message": detail, "context": {"requiredScopes": scopes}}],
                 "links": {"scopes": "https://developers.hubspot.com/scopes"},
             }),
             1 => json!({
                 "status": "error", "message": message, "category": "MISSING_SCOPES",
-                "errors": [{"message": detail, "context": {"requiredGranularScopes": [scope]}}],
+                "errors": [{"message": detail, "context": {"requiredGranularScopes": scopes}}],
                 "links": {"scopes": "https://developers.hubspot.com/scopes"},
             }),
             2 => json!({
                 "status": "error", "message": message, "category": "MISSING_SCOPES",
-                "context": {"missingScopes": [scope]},
+                "context": {"missingScopes": scopes},
             }),
             _ => json!({
                 "status": "error",
-                "message": format!("This access_token does not have proper permissions! (requires any of [{scope}])"),
+                "message": format!("This access_token does not have proper permissions! (requires any of [{joined}])"),
             }),
         };
         Self::json(StatusCode::FORBIDDEN, body)

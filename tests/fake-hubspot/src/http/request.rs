@@ -70,6 +70,11 @@ impl Request {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters in their order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The values of a parameter that may be repeated, or hold a list with commas, or both.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let values = self.query.iter().filter(|(key, _)| key == name);

@@ -45,6 +45,7 @@ pub(crate) struct Site {
     recorder: Mutex<Recorder>,
     cursors: Mutex<HashSet<(ObjectType, bool, u64)>>,
     churn: Mutex<Option<RunningChurn>>,
+    marketing_churn: Mutex<Option<RunningChurn>>,
 }
 
 impl Server {
@@ -69,6 +70,7 @@ impl Server {
             recorder: Mutex::default(),
             cursors: Mutex::default(),
             churn: Mutex::default(),
+            marketing_churn: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&site), stopped));
@@ -202,6 +204,10 @@ impl Site {
 
     pub(crate) fn churn(&self) -> MutexGuard<'_, Option<RunningChurn>> {
         lock(&self.churn)
+    }
+
+    pub(crate) fn marketing_churn(&self) -> MutexGuard<'_, Option<RunningChurn>> {
+        lock(&self.marketing_churn)
     }
 }
 

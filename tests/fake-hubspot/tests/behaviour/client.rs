@@ -77,6 +77,20 @@ impl Fake {
         self.post(&format!("/crm/objects/2026-09/{object}/search"), body).await
     }
 
+    /// The rows under `key` of all pages of a call with an `offset`.
+    pub(crate) async fn read_all(&self, path: &str, key: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut offset = String::new();
+        loop {
+            let page = self.get(&format!("{path}&offset={offset}")).await.json();
+            all.extend(page[key].as_array().unwrap_or_else(|| panic!("no {key}: {page}")).iter().cloned());
+            if page["hasMore"] == false {
+                return all;
+            }
+            page["offset"].as_str().unwrap().clone_into(&mut offset);
+        }
+    }
+
     /// Ids of all pages in the order they came.
     pub(crate) async fn list_all(&self, object: &str, query: &str) -> Vec<u64> {
         let mut all = Vec::new();

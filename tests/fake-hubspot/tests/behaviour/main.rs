@@ -4,11 +4,18 @@
 
 mod associations;
 mod auth;
+mod campaigns;
 mod changes;
 mod client;
+mod contact_lists;
+mod contacts_v1;
+mod email_events;
 mod faults;
+mod forms;
 mod generation;
 mod limits;
 mod lists;
+mod marketing;
 mod properties;
 mod search;
+mod subscriptions;

@@ -1,0 +1,138 @@
+//! E-mail campaigns: their ids in no order, those with recent activity first, and one with its counters. Besides them the
+//! marketing e-mails, which are something else: one e-mail may own several campaigns.
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Reply, Route, limit, offsets};
+use crate::account::{Campaign, Place};
+use crate::dice::mix;
+use crate::http::limits::Bucket;
+use crate::http::problem::Problem;
+use crate::http::request::{Request, Version};
+use crate::time;
+
+/// HubSpot documents no numbers; connectors ask for up to 1,000.
+const MOST: usize = 1_000;
+const BY_DEFAULT: usize = 10;
+const MOST_EMAILS: usize = 300;
+const EMAILS_BY_DEFAULT: usize = 100;
+
+pub(super) fn route(request: &Request) -> Option<Route> {
+    let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+    let general = |endpoint, answer: fn(&Call<'_>) -> Answer| Route::new(endpoint, Bucket::General, answer);
+    let route = match (&request.method, segments.as_slice()) {
+        (&Method::GET, ["email", "public", "v1", "campaigns"]) => general("campaigns.recent", recent),
+        (&Method::GET, ["email", "public", "v1", "campaigns", "by-id"]) => general("campaigns.by_id", by_id),
+        (&Method::GET, ["email", "public", "v1", "campaigns", id]) => {
+            let id = (*id).to_owned();
+            Route::new("campaigns.get", Bucket::General, move |call| get(call, &id))
+        }
+        (&Method::GET, _) => {
+            let (Version::V3 | Version::Dated, rest) = request.resource("marketing", "emails")? else {
+                return None;
+            };
+            rest.is_empty().then(|| general("marketing_emails.list", marketing_emails))?
+        }
+        _ => return None,
+    };
+    Some(route.requires("content"))
+}
+
+fn recent(call: &Call<'_>) -> Answer {
+    page(call, |campaign| (-campaign.last_updated, campaign.id), true)
+}
+
+fn by_id(call: &Call<'_>) -> Answer {
+    page(call, |campaign| ((mix(campaign.id) >> 1) as i64, campaign.id), false)
+}
+
+fn page(call: &Call<'_>, key: impl Fn(&Campaign) -> Place, tells_update: bool) -> Answer {
+    let limit = limit(call.request.parameter("limit"), BY_DEFAULT, MOST)?;
+    let after = offsets::take(call)?;
+    let state = call.account().read();
+    let mut campaigns: Vec<_> =
+        state.emails.campaigns.iter().map(|campaign| (key(campaign), campaign)).collect();
+    campaigns.sort_unstable_by_key(|(key, _)| *key);
+    let rest = campaigns.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+    let (rows, has_more) = call.page(rest, limit);
+    let last = rows.last().map(|(key, _)| *key).or(after).unwrap_or((i64::MIN, 0));
+    let shown: Vec<Value> = rows.iter().map(|(_, campaign)| short(campaign, tells_update)).collect();
+    Ok(Reply::json(&json!({"hasMore": has_more, "offset": offsets::give(call, last), "campaigns": shown})))
+}
+
+fn short(campaign: &Campaign, tells_update: bool) -> Value {
+    let mut shown = json!({"id": campaign.id, "appId": campaign.app_id, "appName": campaign.app_name});
+    if let Some(group) = campaign.group_id {
+        shown["groupId"] = group.into();
+    }
+    if tells_update {
+        shown["lastUpdatedTime"] = campaign.last_updated.into();
+    }
+    shown
+}
+
+/// With another app's id there is no such campaign.
+fn get(call: &Call<'_>, id: &str) -> Answer {
+    let app = call.request.parameter("appId");
+    let state = call.account().read();
+    let campaign = state.emails.campaigns.iter().find(|campaign| {
+        campaign.id.to_string() == id && app.is_none_or(|app| campaign.app_id.to_string() == app)
+    });
+    let campaign = campaign.ok_or_else(|| Problem::not_found("campaign does not exist"))?;
+    Ok(Reply::json(&campaign.detail()))
+}
+
+fn marketing_emails(call: &Call<'_>) -> Answer {
+    let request = call.request;
+    let limit = limit(request.parameter("limit"), EMAILS_BY_DEFAULT, MOST_EMAILS)?;
+    let after = request.parameter("after").map_or(Ok(0), str::parse);
+    let after: u64 = after.map_err(|_| Problem::validation("Invalid paging cursor"))?;
+    let state = call.account().read();
+    let emails = state.emails.marketing_emails();
+    // The account keeps no archived ones.
+    let total = if request.flag("archived") { 0 } else { emails.len() };
+    let (rows, has_more) = call.page(emails.range(after + 1..).take(total), limit);
+    let results: Vec<Value> =
+        rows.iter().map(|(_, campaigns)| email_body(campaigns, request.flag("includeStats"))).collect();
+    let mut answer = json!({"total": total, "results": results});
+    if let Some((last, _)) = rows.last().filter(|_| has_more) {
+        answer["paging"] = json!({"next": {"after": last.to_string()}});
+    }
+    Ok(Reply::json(&answer))
+}
+
+/// Of the e-mail that owns these campaigns.
+fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
+    let Some(primary) = campaigns.first() else { return Value::Null };
+    let last_updated = campaigns.iter().map(|campaign| campaign.last_updated).max().unwrap_or_default();
+    let updated_at = chrono::DateTime::from_timestamp_millis(last_updated).map(time::text);
+    let ids: Vec<String> = campaigns.iter().map(|campaign| campaign.id.to_string()).collect();
+    let mut body = json!({
+        "id": primary.content_id.to_string(),
+        "name": primary.name,
+        "subject": primary.subject,
+        "type": primary.kind,
+        "subcategory": "batch",
+        "state": "PUBLISHED",
+        "isPublished": true,
+        "archived": false,
+        "primaryEmailCampaignId": ids[0],
+        "allEmailCampaignIds": ids,
+        "createdAt": updated_at,
+        "updatedAt": updated_at,
+        "publishDate": updated_at,
+    });
+    if let Some(group) = primary.group_id {
+        body["emailCampaignGroupId"] = group.to_string().into();
+    }
+    if with_stats {
+        let mut counters: std::collections::BTreeMap<&str, u64> = Default::default();
+        for (name, count) in campaigns.iter().flat_map(|campaign| campaign.counters()) {
+            *counters.entry(name).or_default() += count;
+        }
+        body["stats"] =
+            json!({"counters": counters, "ratios": {}, "deviceBreakdown": {}, "qualifierStats": {}});
+    }
+    body
+}
