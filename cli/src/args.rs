@@ -45,10 +45,10 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Sync {
     /// Where the tables are: duckdb:PATH, or none to stage Parquet files only
-    #[arg(long, value_name = "URL", env = "HUBSPOT_SOURCE_WAREHOUSE")]
+    #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
-    #[arg(long, value_name = "DIR", env = "HUBSPOT_SOURCE_STATE")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
     /// Collections to sync, separated by commas [default: all]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]

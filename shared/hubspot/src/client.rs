@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -25,13 +24,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
 const MAX_BODY_BYTES: usize = 128 << 20;
-/// Characters that a query value may hold as they are.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-pub(crate) fn percent_encoded(value: &str) -> String {
-    utf8_percent_encode(value, QUERY).to_string()
-}
-
 /// One request, as often as it has to be sent.
 #[derive(Debug, Clone)]
 pub struct Call {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-use crate::client::percent_encoded;
+use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Refreshed when less than this is left: longer than any one request takes. Of a token that lives shorter than

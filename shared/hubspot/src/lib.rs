@@ -1,9 +1,10 @@
-//! Reads a HubSpot account: the API client with its limits and retries, and the feeds that page through it.
+#![doc = include_str!("../README.md")]
 
 mod account;
 mod budget;
 mod client;
 mod credential;
+mod encoding;
 mod error;
 pub mod feeds;
 pub mod json;

@@ -24,8 +24,7 @@ pub struct Folder {
 }
 
 impl Bucket {
-    /// A bucket in a local folder, created where it is missing. Scratch files that a killed run left behind are
-    /// removed: call it once, by the only extract process of this folder.
+    /// A bucket in a local folder, created where it is missing.
     pub fn open_folder(root: &Path, schema: &str) -> anyhow::Result<Bucket> {
         let folder = Folder { root: root.to_owned(), schema: schema.to_owned() };
         let scratch = folder.scratch_folder();
@@ -34,17 +33,18 @@ impl Bucket {
         Ok(Bucket::Folder(folder))
     }
 
-    /// Where a run writes its files before they are put. Scratch files of runs that are gone are removed first.
-    pub fn scratch(&self, run_id: &str) -> anyhow::Result<PathBuf> {
+    /// Where a run writes its files before they are put. `name` begins with the feed's, so that the feed's next run
+    /// can clear what this one may leave.
+    pub fn scratch(&self, name: &str) -> anyhow::Result<PathBuf> {
         let Bucket::Folder(folder) = self;
-        let scratch = folder.scratch_folder().join(run_id);
+        let scratch = folder.scratch_folder().join(name);
         fs::create_dir_all(&scratch)
             .with_context(|| format!("the folder {} can't be made", scratch.display()))?;
         Ok(scratch)
     }
 
-    /// Removes what killed runs left half written. Only the one run that holds a feed's lease may say of another
-    /// run of that feed that it is dead, so the names of scratch folders begin with the feed's.
+    /// Removes what killed runs left half written. Only the holder of a feed's lease may say of another run of that
+    /// feed that it is dead.
     pub fn clear_scratch(&self, prefix: &str) -> anyhow::Result<()> {
         let Bucket::Folder(folder) = self;
         let scratch = folder.scratch_folder();

@@ -1,4 +1,4 @@
-//! Tables, staged Parquet files, where they are kept, and the state that remembers them.
+#![doc = include_str!("../README.md")]
 
 mod bucket;
 mod error;

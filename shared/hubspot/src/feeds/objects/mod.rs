@@ -244,14 +244,9 @@ impl ObjectFeed {
             let message = format!("the list of {} is not in the order of ids", self.object.name);
             return Err(Error::new(ErrorKind::Unordered, message));
         }
-        let is_known = |&&(id, archived_ms): &&Head| {
-            is_archived && archived_ms.is_some_and(|ms| self.archived.holds(id, ms))
-        };
-        let (known, new): (Vec<&Head>, Vec<&Head>) =
-            listed.records.iter().filter(|record| slice.holds(record.0)).partition(is_known);
-        let ids: Vec<u64> = new.iter().map(|record| record.0).collect();
+        let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
+        let (known, ids) = parted(in_slice, |id, ms| is_archived && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
-        let known = known.into_iter().filter_map(|&(id, archived_ms)| Some((id, archived_ms?))).collect();
         Ok(self.page(bodies, associated, Some(Next::After(listed.after)), known, is_archived))
     }
 
@@ -263,14 +258,10 @@ impl ObjectFeed {
         below: Option<u64>,
     ) -> Result<Page> {
         let found = self.search(since_ms, until_ms, from, below).await?;
-        let is_known = |&&(id, updated_ms): &&Head| {
-            updated_ms.is_some_and(|ms| self.recent.0.contains(&RecentReads::hash(id, ms)))
-        };
-        let (known, new): (Vec<&Head>, Vec<&Head>) = found.records.iter().partition(is_known);
-        let ids: Vec<u64> = new.iter().map(|record| record.0).collect();
+        let is_known = |id, ms| self.recent.0.contains(&RecentReads::hash(id, ms));
+        let (known, ids) = parted(found.records.into_iter(), is_known);
         let bodies = self.batch_read(&ids, false).await?;
         let associated = self.associated(&ids).await?;
-        let known = known.into_iter().filter_map(|&(id, updated_ms)| Some((id, updated_ms?))).collect();
         Ok(self.page(bodies, associated, Some(Next::From(found.next)), known, false))
     }
 
@@ -362,6 +353,21 @@ impl ObjectFeed {
         let ids = self.archived.gone_in(&run.archived);
         (!ids.is_empty()).then_some(Slice::Named { ids })
     }
+}
+
+/// Parts records into those that are known already, with the instant that says so, and the ids of the others.
+fn parted(
+    records: impl Iterator<Item = Head>,
+    is_known: impl Fn(u64, i64) -> bool,
+) -> (Vec<(u64, i64)>, Vec<u64>) {
+    let (mut known, mut new) = (Vec::new(), Vec::new());
+    for (id, instant_ms) in records {
+        match instant_ms {
+            Some(ms) if is_known(id, ms) => known.push((id, ms)),
+            _ => new.push(id),
+        }
+    }
+    (known, new)
 }
 
 /// Where a range begins that HubSpot has not named: one before its first id, so that it does not matter whether
