@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::file::{Description, StagedFile, describe};
 use crate::writer::Finished;
+
+/// What stands for itself in a key. A schema may be named like a path (`../x`); its files stay in the bucket.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// A closed set: a local folder today; S3 is the other one that the functions need.
 #[derive(Debug, Clone)]
@@ -64,8 +68,8 @@ impl Bucket {
     pub fn put(&self, finished: Finished, name: &str, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
         let Bucket::Folder(folder) = self;
         let Description { run_id, table, rows, .. } = finished.description;
-        let key =
-            format!("{}/{}/dt={}/{name}.parquet", folder.schema, table.collection, now.format("%Y-%m-%d"));
+        let schema = utf8_percent_encode(&folder.schema, ENCODED);
+        let key = format!("{schema}/{}/dt={}/{name}.parquet", table.collection, now.format("%Y-%m-%d"));
         folder
             .adopt(&finished.scratch, &key)
             .with_context(|| format!("the staged file {key} can't be kept"))?;
@@ -149,6 +153,17 @@ mod tests {
         assert_eq!(file.key, "hubspot/deals/dt=2026-09-21/run-1-1.parquet");
         assert_eq!(bucket.describe(&file).unwrap().rows, 1);
         assert!(bucket.put(finished(&scratch, "b"), "run-1-1", now).is_err());
+    }
+
+    #[test]
+    fn a_schema_named_like_a_path_stays_in_the_bucket() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = Bucket::open_folder(&root.path().join("files"), "../evil").unwrap();
+        let scratch = bucket.scratch("deals-run-1").unwrap();
+        let file = bucket.put(finished(&scratch, "a"), "run-1-1", DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(file.key, "%2E%2E%2Fevil/deals/dt=1970-01-01/run-1-1.parquet");
+        assert_eq!(bucket.describe(&file).unwrap().rows, 1);
+        assert!(!root.path().join("evil").exists());
     }
 
     #[test]
