@@ -1,5 +1,6 @@
 //! What can be asked for on the command line.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -50,9 +51,12 @@ pub(crate) struct Sync {
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
-    /// Collections to sync, separated by commas [default: all]
+    /// Collections to sync, separated by commas [default: all eleven]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
+    /// Collections to leave out, separated by commas
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) without: Option<Vec<String>>,
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
@@ -112,17 +116,40 @@ impl ModeArg {
     }
 }
 
-/// The feeds that fill the named collections, in the order in which they run.
-pub(crate) fn feeds(collections: Option<&[String]>) -> anyhow::Result<Vec<Feed>> {
-    let Some(names) = collections else { return Ok(FEEDS.to_vec()) };
-    let known: Vec<&str> = FEEDS.iter().flat_map(Feed::collections).copied().collect();
-    let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
-    if !unknown.is_empty() {
-        bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+/// What is to be synced.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    /// In the order in which they run.
+    pub(crate) feeds: Vec<&'static dyn Feed>,
+    /// Collections that the same pages fill as a selected one are read with it, but not merged.
+    pub(crate) collections: BTreeSet<&'static str>,
+}
+
+/// The named collections, or all, but for those to leave out.
+pub(crate) fn selection(
+    collections: Option<&[String]>,
+    without: Option<&[String]>,
+) -> anyhow::Result<Selection> {
+    let known: Vec<&'static str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+    let named = |names: &[String]| -> anyhow::Result<BTreeSet<&'static str>> {
+        let find = |name: &String| known.iter().copied().find(|known| known == name);
+        let unknown: Vec<String> =
+            names.iter().filter(|name| find(name).is_none()).map(|name| format!("{name:?}")).collect();
+        if !unknown.is_empty() {
+            bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+        }
+        Ok(names.iter().filter_map(find).collect())
+    };
+    let mut collections = collections.map_or_else(|| Ok(known.iter().copied().collect()), named)?;
+    for left_out in without.map_or_else(|| Ok(BTreeSet::new()), named)? {
+        collections.remove(left_out);
+    }
+    if collections.is_empty() {
+        bail!("no collection is left to sync: --without leaves all of them out");
     }
     let is_wanted =
-        |feed: &&Feed| feed.collections().iter().any(|name| names.iter().any(|wanted| wanted == name));
-    Ok(FEEDS.iter().filter(is_wanted).copied().collect())
+        |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
+    Ok(Selection { feeds: FEEDS.iter().copied().filter(is_wanted).collect(), collections })
 }
 
 /// A day (its midnight, UTC) or an instant, in milliseconds.
@@ -146,21 +173,38 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
     #[test]
     fn an_unknown_collection_lists_the_known_ones() {
-        let names = ["contacts".to_owned(), "kontakte".to_owned()];
-        let error = feeds(Some(&names)).unwrap_err().to_string();
+        let error = selection(Some(&names(&["contacts", "kontakte"])), None).unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown collection kontakte: use some of contacts, companies, deals"),
+            error.starts_with("unknown collection \"kontakte\": use some of contacts, contact_"),
             "{error}"
         );
+        let error = selection(None, Some(&names(&[""]))).unwrap_err().to_string();
+        assert!(error.starts_with("unknown collection \"\""), "{error}");
     }
 
     #[test]
     fn feeds_run_in_their_own_order_and_once() {
-        let names = ["deals".to_owned(), "contacts".to_owned(), "deals".to_owned()];
-        let feeds: Vec<&str> = feeds(Some(&names)).unwrap().iter().map(Feed::name).collect();
+        let selected = selection(Some(&names(&["deals", "contact_identities", "contacts", "deals"])), None);
+        let selected = selected.unwrap();
+        let feeds: Vec<&str> = selected.feeds.iter().map(|feed| feed.name()).collect();
         assert_eq!(feeds, ["contacts", "deals"]);
+        assert_eq!(selected.collections, BTreeSet::from(["contact_identities", "contacts", "deals"]));
+    }
+
+    #[test]
+    fn all_eleven_are_synced_but_for_those_left_out() {
+        assert_eq!(selection(None, None).unwrap().collections.len(), 11);
+        let selected = selection(None, Some(&names(&["email_events", "contact_identities"]))).unwrap();
+        assert_eq!(selected.collections.len(), 9);
+        assert!(selected.feeds.iter().all(|feed| feed.name() != "email_events"));
+        let all = FEEDS.iter().flat_map(|feed| feed.collections()).map(|name| (*name).to_owned());
+        assert!(selection(None, Some(&all.collect::<Vec<_>>())).is_err());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         warehouse: format!("duckdb:{}", database.display()),
         state: args.folder.join("state"),
         collections: None,
+        without: None,
         schema: "hubspot".to_owned(),
         hubspot_url: server.url().to_owned(),
         mode: ModeArg::Auto,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use extract::{FeedReport, Outcome};
+use extract::Outcome;
 use hubspot::feeds::Mode;
 use hubspot::{Bucket, Budget};
 use load::Loaded;
@@ -28,6 +28,8 @@ pub(crate) struct CollectionReport {
     pub(crate) mode: Option<&'static str>,
     pub(crate) outcome: &'static str,
     pub(crate) reason: Option<String>,
+    /// What the table lacks, or has from elsewhere, and why; a collection may be complete and degraded.
+    pub(crate) degraded: Vec<String>,
     /// Rows staged, tombstones included.
     pub(crate) rows: u64,
     /// Tombstones among them.
@@ -48,21 +50,26 @@ pub(crate) struct ApiUsage {
 }
 
 impl CollectionReport {
-    pub(crate) fn new(feed: &FeedReport, loaded: anyhow::Result<Loaded>) -> CollectionReport {
+    pub(crate) fn new(
+        mode: Option<Mode>,
+        staged: &extract::CollectionReport,
+        loaded: anyhow::Result<Loaded>,
+    ) -> CollectionReport {
         let (outcome, merged_rows) = match loaded {
-            Ok(loaded) => (feed.outcome.clone(), loaded.merged_rows),
-            Err(error) => (also_failed(&feed.outcome, &format!("{error:#}")), 0),
+            Ok(loaded) => (staged.outcome.clone(), loaded.merged_rows),
+            Err(error) => (also_failed(&staged.outcome, &format!("{error:#}")), 0),
         };
         CollectionReport {
-            mode: feed.mode.map(Mode::name),
+            mode: mode.map(Mode::name),
             outcome: outcome.name(),
             reason: outcome.reason().map(str::to_owned),
-            rows: feed.rows,
-            deleted: feed.deleted,
+            degraded: staged.degraded.clone(),
+            rows: staged.rows,
+            deleted: staged.deleted,
             merged_rows,
-            unparsed_values: feed.unparsed_values,
-            files: feed.files,
-            bytes: feed.bytes,
+            unparsed_values: staged.unparsed_values,
+            files: staged.files,
+            bytes: staged.bytes,
         }
     }
 }
@@ -120,15 +127,17 @@ impl Report {
             "MB",
         ]);
         for (name, collection) in &self.collections {
-            let color = match collection.outcome {
-                "complete" => Color::Green,
-                "failed" => Color::Red,
-                _ => Color::Yellow,
+            let is_degraded = !collection.degraded.is_empty();
+            let (color, outcome) = match collection.outcome {
+                "complete" if is_degraded => (Color::Yellow, "complete, degraded"),
+                "complete" => (Color::Green, "complete"),
+                "failed" => (Color::Red, "failed"),
+                other => (Color::Yellow, other),
             };
             table.add_row(vec![
                 Cell::new(name),
                 Cell::new(collection.mode.unwrap_or("-")),
-                Cell::new(collection.outcome).fg(color),
+                Cell::new(outcome).fg(color),
                 number(collection.rows),
                 number(collection.deleted),
                 number(collection.merged_rows),
@@ -142,6 +151,9 @@ impl Report {
         for (name, collection) in &self.collections {
             if let Some(reason) = &collection.reason {
                 text.push_str(&format!("{name}: {} - {reason}\n", collection.outcome));
+            }
+            for reason in &collection.degraded {
+                text.push_str(&format!("{name}: degraded - {reason}\n"));
             }
         }
         let calls: u64 = self.api.values().map(|usage| usage.calls).sum();

@@ -12,7 +12,7 @@ use load::{Loaded, load};
 use staging::{Bucket, State};
 use warehouse::Warehouse;
 
-use crate::args::{self, ReportFormat, Sync};
+use crate::args::{self, ReportFormat, Selection, Sync};
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
 
@@ -64,7 +64,7 @@ fn credential(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Crede
 
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let feeds = args::feeds(args.collections.as_deref())?;
+    let selection = args::selection(args.collections.as_deref(), args.without.as_deref())?;
     let options = options(args)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
@@ -81,8 +81,10 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     stop_on_interrupt(run.client.clone());
 
     let mut collections = BTreeMap::new();
-    for feed in &feeds {
-        collections.extend(sync_feed(feed, &run, &options, warehouse.as_deref()).await);
+    for &feed in &selection.feeds {
+        let mut reports = sync_feed(feed, &run, &options, &selection, warehouse.as_deref()).await;
+        reports.retain(|(name, _)| selection.collections.contains(name));
+        collections.extend(reports);
     }
     Ok(Report::new(run.id.clone(), collections, run.client.budget(), started.elapsed()))
 }
@@ -137,25 +139,28 @@ fn stop_on_interrupt(client: Client) {
 
 /// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
 async fn sync_feed(
-    feed: &Feed,
+    feed: &'static dyn Feed,
     run: &Run,
     options: &Options,
+    selection: &Selection,
     warehouse: Option<&dyn Warehouse>,
 ) -> Vec<(&'static str, CollectionReport)> {
     let progress = Arc::new(Progress::default());
     let line = Line::start(feed.name(), &progress);
     let extracted = extract::extract(feed, run, options, &progress).await;
     line.say("merging");
+    // A feed that failed before it knew its mode holds no lease, or its state can't be read.
+    let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
     let mut reports = Vec::new();
-    for &collection in feed.collections() {
-        let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
+    for collection in &extracted.collections {
+        let is_wanted = selection.collections.contains(collection.name);
         let loaded = match warehouse {
-            Some(warehouse) if is_free => {
-                load(feed.name(), collection, &run.state, &run.bucket, warehouse).await
+            Some(warehouse) if is_free && is_wanted => {
+                load(feed.name(), collection.name, &run.state, &run.bucket, warehouse).await
             }
             _ => Ok(Loaded::default()),
         };
-        reports.push((collection, CollectionReport::new(&extracted, loaded)));
+        reports.push((collection.name, CollectionReport::new(extracted.mode, collection, loaded)));
     }
     reports
 }

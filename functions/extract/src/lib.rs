@@ -8,11 +8,11 @@ mod stage;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Unfinished, Window};
+use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
 use hubspot::{Account, Client};
-use staging::{Bucket, State};
+use staging::{Bucket, Lease, State};
 
-pub use report::{FeedReport, Outcome, Progress};
+pub use report::{CollectionReport, FeedReport, Outcome, Progress};
 pub use stage::Checkpoints;
 
 use stage::Stage;
@@ -45,19 +45,24 @@ pub fn new_run_id() -> String {
 
 /// Reads one feed until it is caught up, or until something stops it; what was read by then is staged and registered,
 /// and the next call goes on from there. Never an error: whatever happens is the report's outcome.
-pub async fn extract(feed: &Feed, run: &Run, options: &Options, progress: &Progress) -> FeedReport {
+pub async fn extract(
+    feed: &'static dyn Feed,
+    run: &Run,
+    options: &Options,
+    progress: &Progress,
+) -> FeedReport {
     let started = Instant::now();
     let mut report = FeedReport::new(feed);
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = read_feed(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error, feed);
     }
+    report.settle();
     tracing::info!(
         feed.name = feed.name(),
         run.id = run.id,
         outcome = report.outcome.name(),
-        rows = report.rows,
-        files = report.files,
+        rows = report.rows(),
         seconds = started.elapsed().as_secs_f64(),
         "the run ends"
     );
@@ -65,7 +70,7 @@ pub async fn extract(feed: &Feed, run: &Run, options: &Options, progress: &Progr
 }
 
 async fn read_feed(
-    feed: &Feed,
+    feed: &'static dyn Feed,
     run: &Run,
     options: &Options,
     progress: &Progress,
@@ -73,32 +78,74 @@ async fn read_feed(
 ) -> anyhow::Result<()> {
     let lease = run.state.lease(feed.name()).await?;
     let mut cursor: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    feed.ask_again(&run.client, &mut cursor).await?;
     let mode = due_mode(&cursor, options);
     report.mode = Some(mode);
-    let opened = feed.open(&run.client, &run.account, &run.id, mode, &mut cursor, options.lookback).await?;
     if !goes_on(&cursor, options) {
-        cursor.run = Some(opened.plan(options.window, &mut cursor).await?);
+        cursor.run = None;
     }
-    let mut stage = Stage::open(run, lease, opened.table().clone(), options.checkpoints)?;
+    loop {
+        let read = read_opened(feed, run, &lease, mode, options, &mut cursor, progress, report).await;
+        let Err(error) = read else { return Ok(()) };
+        let lost = error.downcast_ref::<hubspot::Error>().and_then(hubspot::Error::lost_source);
+        match lost {
+            // Known to be lost, and lost again: something else is wrong.
+            Some(source) if !cursor.absent.contains_key(source) => {
+                let reason = format!("{error:#}");
+                tracing::warn!(feed.name = feed.name(), "the feed goes on without {source}: {reason}");
+                cursor.lose(source, reason);
+            }
+            _ => return Err(error),
+        }
+    }
+}
 
-    let read = read::slices(&opened, &mut cursor, &mut stage, progress, report).await;
+/// Plans the run, unless one is under way, and reads it.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
+async fn read_opened(
+    feed: &'static dyn Feed,
+    run: &Run,
+    lease: &Lease,
+    mode: Mode,
+    options: &Options,
+    cursor: &mut Cursor,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
+    let session = Session {
+        client: run.client.clone(),
+        account_id: run.account.id,
+        run_id: run.id.clone(),
+        lookback: options.lookback,
+    };
+    let opened = feed.open(&session, mode, cursor).await?;
+    match &mut cursor.run {
+        Some(unfinished) => opened.resume(unfinished).await?,
+        None => cursor.run = Some(opened.plan(options.window, cursor).await?),
+    }
+    let mut stage = Stage::open(run, lease, opened.tables(), options.checkpoints, report)?;
+    let read = read::slices(&*opened, cursor, &mut stage, progress, report).await;
     if read.is_ok() {
         cursor.finish(options.lookback);
+        report.note(opened.notes());
     }
-    let saved = stage.checkpoint(&cursor, report).await;
+    let saved = stage.checkpoint(cursor, report).await;
     read.and(saved)
 }
 
 /// Whether the run that was interrupted is the one that is asked for.
 fn goes_on(cursor: &Cursor, options: &Options) -> bool {
     let is_window = options.window.since_ms.is_some() || options.window.until_ms.is_some();
-    let fits = |unfinished: &Unfinished| options.mode.is_none_or(|mode| mode == unfinished.mode);
+    let fits = |unfinished: &Unfinished| {
+        let is_too_little = cursor.is_due_whole && !unfinished.is_whole;
+        options.mode.map_or(!is_too_little, |mode| mode == unfinished.mode)
+    };
     !is_window && cursor.run.as_ref().is_some_and(fits)
 }
 
 fn due_mode(cursor: &Cursor, options: &Options) -> Mode {
     let unfinished = cursor.run.as_ref().filter(|_| goes_on(cursor, options)).map(|run| run.mode);
-    let is_read_whole = cursor.watermark_ms.is_some();
+    let is_read_whole = cursor.watermark_ms.is_some() && !cursor.is_due_whole;
     let due = if is_read_whole { Mode::Incremental } else { Mode::Backfill };
     options.mode.or(unfinished).unwrap_or(due)
 }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use hubspot::ErrorKind;
-use hubspot::feeds::{Cursor, ObjectFeed, Page, Slice, Unfinished};
+use hubspot::feeds::{self, Cursor, OpenFeed, Page, Slice, Unfinished};
+use hubspot::{Bucket, ErrorKind};
 
 use crate::report::{FeedReport, Progress};
 use crate::stage::Stage;
@@ -29,7 +29,7 @@ struct Slices {
 
 struct Reading {
     slice: Slice,
-    /// Ids that its last page spanned; `None` before the first.
+    /// Ids, or milliseconds, that its last page spanned; `None` before the first.
     page_span: Option<u64>,
 }
 
@@ -67,7 +67,7 @@ impl Slices {
 
 /// Reads until no slice is left. On an error, the cursor holds what is not yet read.
 pub(crate) async fn slices(
-    feed: &ObjectFeed,
+    feed: &dyn OpenFeed,
     cursor: &mut Cursor,
     stage: &mut Stage<'_>,
     progress: &Progress,
@@ -80,7 +80,7 @@ pub(crate) async fn slices(
         run.slices = slices.unfinished();
         match read {
             Err(error) if is_unordered(&error) && !cursor.is_sequential => {
-                tracing::warn!(feed.name = feed.table().collection, "{error:#}: it is read in one sequence");
+                tracing::warn!(feed.name = report.feed, "{error:#}: it is read in one sequence");
                 feed.read_in_sequence(cursor, &mut run.slices);
                 slices = Slices::new(std::mem::take(&mut run.slices));
             }
@@ -97,7 +97,7 @@ fn is_unordered(error: &anyhow::Error) -> bool {
 }
 
 async fn until_done(
-    feed: &ObjectFeed,
+    feed: &dyn OpenFeed,
     cursor: &mut Cursor,
     run: &mut Unfinished,
     slices: &mut Slices,
@@ -110,7 +110,7 @@ async fn until_done(
     loop {
         let may_be_under_way = MAX_PAGES_UNDER_WAY.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
         // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
-        let mut may_split = !feed.is_limit_filled();
+        let mut may_split = !stage.run.client.budget().is_filled(Bucket::General);
         while under_way.len() < may_be_under_way {
             let Some((number, slice)) = slices.start(std::mem::take(&mut may_split)) else { break };
             under_way.push(next_page(feed, number, slice));
@@ -127,10 +127,10 @@ async fn until_done(
         page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);
 
         let Some(reading) = slices.reading.get_mut(&number) else { continue };
-        let appended = feed.append(page, &mut reading.slice, run, stage.rows()?)?;
+        let appended = feeds::append(feed, page, &mut reading.slice, run, &mut stage.rows()?)?;
         reading.page_span = Some(appended.span);
-        stage.page_done(appended, report)?;
-        progress.add(appended.rows);
+        stage.page_done(&appended, report)?;
+        progress.add(appended.written.iter().map(|written| written.rows).sum());
         if !appended.is_last {
             under_way.push(next_page(feed, number, reading.slice.clone()));
         } else if let Some(finished) = slices.reading.remove(&number) {
@@ -145,18 +145,15 @@ async fn until_done(
 }
 
 /// A slice's next page; a smaller one when HubSpot fails on it again and again.
-async fn next_page(feed: &ObjectFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
+async fn next_page(feed: &dyn OpenFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
     let mut limit = PAGE_RECORDS;
     loop {
         let page = feed.fetch(&slice, limit).await;
         match page {
             Err(error) if error.kind() == ErrorKind::Server && limit > FEWEST_PAGE_RECORDS => {
                 limit = (limit / 2).max(FEWEST_PAGE_RECORDS);
-                tracing::warn!(
-                    feed.name = feed.table().collection,
-                    page.records = limit,
-                    "a smaller page is tried"
-                );
+                let collection = feed.tables().first().map(|table| table.collection.as_str());
+                tracing::warn!(collection.name = collection, page.records = limit, "a smaller page is tried");
             }
             page => return (number, page),
         }

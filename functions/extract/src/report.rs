@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hubspot::ErrorKind;
-use hubspot::feeds::{Feed, Mode};
+use hubspot::feeds::{Feed, Gap, Mode, Note};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn of(error: &anyhow::Error, feed: &Feed) -> Outcome {
+    pub(crate) fn of(error: &anyhow::Error, feed: &dyn Feed) -> Outcome {
         let reason = format!("{error:#}");
         let kind = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
         match kind {
@@ -43,19 +43,35 @@ impl Outcome {
             Some(ErrorKind::Interrupted) => Outcome::Stopped(format!("interrupted: {reason}")),
             Some(ErrorKind::DailyLimit) => Outcome::Stopped(format!("daily_limit: {reason}")),
             Some(ErrorKind::AccountMoving) => Outcome::Stopped(format!("account_moving: {reason}")),
-            Some(ErrorKind::MissingScope) if reason.contains(feed.scope) => Outcome::Skipped(reason),
-            Some(ErrorKind::MissingScope) => Outcome::Skipped(format!("{reason} (it needs {})", feed.scope)),
+            Some(ErrorKind::MissingScope) if reason.contains("scope") => Outcome::Skipped(reason),
+            Some(ErrorKind::MissingScope) => {
+                Outcome::Skipped(format!("{reason} (it needs the scope {})", feed.scope()))
+            }
+            // An endpoint that was switched off: nothing of it can be read any more.
+            Some(ErrorKind::NotFound) => Outcome::Skipped(reason),
             _ => Outcome::Failed(reason),
         }
     }
 }
 
-/// What one run of one feed staged.
+/// What one run of one feed did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedReport {
     pub feed: &'static str,
     pub mode: Option<Mode>,
     pub outcome: Outcome,
+    /// One for each of its collections.
+    pub collections: Vec<CollectionReport>,
+}
+
+/// What was staged for one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionReport {
+    pub name: &'static str,
+    /// The feed's, unless this collection alone could not be filled.
+    pub outcome: Outcome,
+    /// What the table lacks, or has from elsewhere, and why.
+    pub degraded: Vec<String>,
     /// Rows in registered files, tombstones included.
     pub rows: u64,
     /// Tombstones among them.
@@ -66,16 +82,48 @@ pub struct FeedReport {
 }
 
 impl FeedReport {
-    pub fn new(feed: &Feed) -> FeedReport {
-        FeedReport {
-            feed: feed.name(),
-            mode: None,
+    pub fn new(feed: &'static dyn Feed) -> FeedReport {
+        let collection = |&name: &&'static str| CollectionReport {
+            name,
             outcome: Outcome::Complete,
+            degraded: Vec::new(),
             rows: 0,
             deleted: 0,
             unparsed_values: 0,
             files: 0,
             bytes: 0,
+        };
+        FeedReport {
+            feed: feed.name(),
+            mode: None,
+            outcome: Outcome::Complete,
+            collections: feed.collections().iter().map(collection).collect(),
+        }
+    }
+
+    /// Of all collections.
+    pub fn rows(&self) -> u64 {
+        self.collections.iter().map(|collection| collection.rows).sum()
+    }
+
+    pub(crate) fn note(&mut self, notes: Vec<Note>) {
+        for Note { collection, gap, text } in notes {
+            let Some(report) = self.collections.iter_mut().find(|report| report.name == collection) else {
+                continue;
+            };
+            match gap {
+                Gap::Degraded => report.degraded.push(text),
+                Gap::Skipped => report.outcome = Outcome::Skipped(text),
+            }
+        }
+    }
+
+    /// The feed's outcome becomes that of each collection which has none of its own.
+    pub(crate) fn settle(&mut self) {
+        for report in &mut self.collections {
+            if report.outcome == Outcome::Complete {
+                report.outcome = self.outcome.clone();
+            }
         }
     }
 }

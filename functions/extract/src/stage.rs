@@ -1,15 +1,15 @@
-//! From rows to registered files: the open Parquet file, and the checkpoint that makes it count.
+//! From rows to registered files: an open Parquet file for each table, and the checkpoint that makes them count.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use hubspot::feeds::{Appended, Cursor};
 use staging::{FileWriter, Lease, Rows, StagedFile, Table};
 
 use crate::Run;
-use crate::report::FeedReport;
+use crate::report::{CollectionReport, FeedReport};
 
 /// When a checkpoint is due: whichever comes first.
 #[derive(Debug, Clone, Copy)]
@@ -28,81 +28,97 @@ impl Default for Checkpoints {
 
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
-    run: &'a Run,
-    lease: Lease,
-    table: Table,
+    pub(crate) run: &'a Run,
+    lease: &'a Lease,
+    tables: Vec<StagedTable>,
     checkpoints: Checkpoints,
     scratch: PathBuf,
+    last_checkpoint: Instant,
+}
+
+#[derive(Debug)]
+struct StagedTable {
+    table: Table,
     open: Option<FileWriter>,
     files: usize,
     /// Rows appended since the last checkpoint, counted page by page: the file must hold as many.
     rows_appended: u64,
-    last_checkpoint: Instant,
 }
 
 impl<'a> Stage<'a> {
     /// Clears what dead runs of this feed left half written: the lease says that they are dead.
     pub(crate) fn open(
         run: &'a Run,
-        lease: Lease,
-        table: Table,
+        lease: &'a Lease,
+        tables: &[Table],
         checkpoints: Checkpoints,
+        report: &mut FeedReport,
     ) -> anyhow::Result<Stage<'a>> {
-        run.bucket.clear_scratch(&format!("{}-", table.collection))?;
-        let scratch = run.bucket.scratch(&format!("{}-{}", table.collection, run.id))?;
-        Ok(Stage {
-            run,
-            lease,
-            table,
-            checkpoints,
-            scratch,
-            open: None,
-            files: 0,
-            rows_appended: 0,
-            last_checkpoint: Instant::now(),
-        })
+        run.bucket.clear_scratch(&format!("{}-", report.feed))?;
+        let scratch = run.bucket.scratch(&format!("{}-{}", report.feed, run.id))?;
+        let mut staged = Vec::with_capacity(tables.len());
+        for table in tables {
+            // A feed that is opened twice in a run goes on counting: no name is used twice.
+            let files = of_collection(report, table)?.files as usize;
+            staged.push(StagedTable { table: table.clone(), open: None, files, rows_appended: 0 });
+        }
+        let tables = staged;
+        Ok(Stage { run, lease, tables, checkpoints, scratch, last_checkpoint: Instant::now() })
     }
 
-    /// Where the next page's rows go.
-    pub(crate) fn rows(&mut self) -> anyhow::Result<&mut Rows> {
-        let file = match self.open.take() {
-            Some(file) => file,
-            None => {
-                self.files += 1;
-                let path = self.scratch.join(format!("{}.parquet", self.files));
-                FileWriter::create(&path, self.run.account.id, &self.run.id, &self.table)?
-            }
-        };
-        Ok(self.open.insert(file).rows())
+    /// Where the next page's rows go, one for each table.
+    pub(crate) fn rows(&mut self) -> anyhow::Result<Vec<&mut Rows>> {
+        let (run, scratch) = (self.run, &self.scratch);
+        self.tables.iter_mut().map(|table| table.rows(run, scratch)).collect()
     }
 
     /// To be called after each page: counts it, and encodes what waits once it is enough.
-    pub(crate) fn page_done(&mut self, appended: Appended, report: &mut FeedReport) -> anyhow::Result<()> {
-        self.rows_appended += appended.rows;
-        report.unparsed_values += appended.unparsed_values;
-        report.deleted += appended.deleted;
-        self.open.as_mut().map_or(Ok(()), FileWriter::page_done)
+    pub(crate) fn page_done(&mut self, appended: &Appended, report: &mut FeedReport) -> anyhow::Result<()> {
+        ensure!(
+            appended.written.len() == self.tables.len(),
+            "a page does not say what it wrote to each table"
+        );
+        for (table, written) in self.tables.iter_mut().zip(&appended.written) {
+            table.rows_appended += written.rows;
+            let report = of_collection(report, &table.table)?;
+            report.unparsed_values += written.unparsed_values;
+            report.deleted += written.deleted;
+            table.open.as_mut().map_or(Ok(()), FileWriter::page_done)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn is_checkpoint_due(&self) -> bool {
-        let Some(file) = self.open.as_ref().filter(|file| !file.is_empty()) else { return false };
-        let is_large = file.is_full() || file.size_bytes() >= self.checkpoints.bytes;
-        is_large || self.last_checkpoint.elapsed() >= self.checkpoints.interval
+        let open = self.tables.iter().filter_map(|table| table.open.as_ref().filter(|file| !file.is_empty()));
+        let (mut bytes, mut is_full, mut is_any) = (0, false, false);
+        for file in open {
+            is_any = true;
+            is_full |= file.is_full();
+            bytes += file.size_bytes();
+        }
+        let is_large = is_full || bytes >= self.checkpoints.bytes;
+        is_any && (is_large || self.last_checkpoint.elapsed() >= self.checkpoints.interval)
     }
 
-    /// Makes the open file durable, then registers it and saves the cursor in one step.
+    /// Makes the open files durable, then registers them and saves the cursor in one step.
     pub(crate) async fn checkpoint(
         &mut self,
         cursor: &Cursor,
         report: &mut FeedReport,
     ) -> anyhow::Result<()> {
-        let file = self.seal()?;
+        let mut files = Vec::new();
+        for table in &mut self.tables {
+            files.extend(table.seal(self.run)?);
+        }
         self.run
             .state
-            .checkpoint(&self.lease, cursor, file.as_slice())
+            .checkpoint(self.lease, cursor, &files)
             .await
             .context("the checkpoint is not saved; the next run goes on from the one before")?;
-        if let Some(file) = file {
+        for (table, file) in files.iter().filter_map(|file| {
+            let table = self.tables.iter().find(|table| table.table.collection == file.collection)?;
+            Some((table, file))
+        }) {
             tracing::info!(
                 collection.name = file.collection,
                 file.key = file.key,
@@ -110,6 +126,7 @@ impl<'a> Stage<'a> {
                 file.bytes = file.bytes,
                 "a file is staged"
             );
+            let report = of_collection(report, &table.table)?;
             report.rows += file.rows;
             report.bytes += file.bytes;
             report.files += 1;
@@ -117,8 +134,22 @@ impl<'a> Stage<'a> {
         self.last_checkpoint = Instant::now();
         Ok(())
     }
+}
 
-    fn seal(&mut self) -> anyhow::Result<Option<StagedFile>> {
+impl StagedTable {
+    fn rows(&mut self, run: &Run, scratch: &Path) -> anyhow::Result<&mut Rows> {
+        let file = match self.open.take() {
+            Some(file) => file,
+            None => {
+                self.files += 1;
+                let path = scratch.join(format!("{}-{}.parquet", self.table.collection, self.files));
+                FileWriter::create(&path, run.account.id, &run.id, &self.table)?
+            }
+        };
+        Ok(self.open.insert(file).rows())
+    }
+
+    fn seal(&mut self, run: &Run) -> anyhow::Result<Option<StagedFile>> {
         let rows_appended = std::mem::take(&mut self.rows_appended);
         let Some(writer) = self.open.take() else { return Ok(None) };
         if writer.is_empty() && rows_appended == 0 {
@@ -133,9 +164,17 @@ impl<'a> Stage<'a> {
                 self.table.collection
             );
         }
-        let name = format!("{}-{:04}", self.run.id, self.files);
-        self.run.bucket.put(finished, &name, Utc::now()).map(Some)
+        let name = format!("{}-{:04}", run.id, self.files);
+        run.bucket.put(finished, &name, Utc::now()).map(Some)
     }
+}
+
+fn of_collection<'r>(report: &'r mut FeedReport, table: &Table) -> anyhow::Result<&'r mut CollectionReport> {
+    let collections = &mut report.collections;
+    collections
+        .iter_mut()
+        .find(|report| report.name == table.collection)
+        .with_context(|| format!("the feed does not say that it fills {}", table.collection))
 }
 
 impl Drop for Stage<'_> {

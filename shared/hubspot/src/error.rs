@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Interrupted,
     /// The list endpoint does not take ids as page positions on this account: read it in one sequence.
     Unordered,
+    /// One of several sources of a feed does not answer any more: the feed goes on without it.
+    SourceLost,
     /// The base URL or credential can't be used at all.
     Config,
 }
@@ -44,14 +46,22 @@ pub struct Error {
     message: String,
     retry_after: Option<Duration>,
     correlation_id: Option<String>,
+    lost: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), retry_after: None, correlation_id: None, source: None }
+        Error {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            correlation_id: None,
+            lost: None,
+            source: None,
+        }
     }
 
     pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -67,6 +77,29 @@ impl Error {
     pub(crate) fn with_correlation_id(mut self, correlation_id: Option<String>) -> Error {
         self.correlation_id = correlation_id;
         self
+    }
+
+    /// An incremental run of a feed that was never read.
+    pub(crate) fn nothing_to_start_from(feed: &str) -> Error {
+        let message = format!(
+            "{feed} was never read whole, so there is nothing to start from: run without --mode first, or give --since"
+        );
+        Error::new(ErrorKind::Config, message)
+    }
+
+    /// The source of a feed that the error is of is lost to it if it is refused or switched off.
+    pub(crate) fn lost_if_refused(self, source: &str) -> Error {
+        match self.kind {
+            ErrorKind::MissingScope | ErrorKind::NotFound => {
+                Error { kind: ErrorKind::SourceLost, lost: Some(source.to_owned()), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The source that is lost, for [`ErrorKind::SourceLost`].
+    pub fn lost_source(&self) -> Option<&str> {
+        self.lost.as_deref()
     }
 
     pub fn kind(&self) -> ErrorKind {

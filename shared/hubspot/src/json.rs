@@ -271,6 +271,11 @@ impl<'a> Scanner<'a> {
         matches!(self.peek(), Some(b'{' | b'['))
     }
 
+    /// True before an object.
+    pub fn is_object(&mut self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
     /// The value as it stands in the document.
     pub fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.peek();

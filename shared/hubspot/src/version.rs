@@ -7,3 +7,6 @@ pub(crate) const PROPERTIES: &str = "2026-09";
 pub(crate) const ASSOCIATIONS: &str = "2026-09";
 pub(crate) const ACCOUNT: &str = "2026-09";
 pub(crate) const OAUTH: &str = "2026-09";
+pub(crate) const LISTS: &str = "2026-09";
+/// No dated version has left beta.
+pub(crate) const FORMS: &str = "v3";

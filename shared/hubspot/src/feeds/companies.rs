@@ -2,10 +2,13 @@
 
 use staging::ColumnType::{BigInt, Double, Text, Timestamp};
 
-use super::objects::{Fixed, ObjectType};
+use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 
-pub(super) const COMPANIES: ObjectType = ObjectType {
+pub(super) static COMPANIES: ObjectType = ObjectType {
     name: "companies",
+    about: "A company of the CRM.",
+    scope: "crm.objects.companies.read",
+    calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",
     column_prefix: "",
     column_suffix: "",

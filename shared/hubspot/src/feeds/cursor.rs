@@ -4,9 +4,12 @@
 //! registered staged file. A slice moves in the same step that puts its page's rows into a file, and the file is
 //! registered in the same step that saves the cursor; so a page may be read twice, and none is skipped.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::seen::{ArchivedIds, Hashes, RecentReads};
+use super::seen::{ArchivedIds, Hashes, RecentReads, Stamps};
+use super::slice::Slice;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,19 +29,6 @@ impl Mode {
     }
 }
 
-/// A part of a run that can be paged and resumed on its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Slice {
-    /// Ids from `from` up to and without `below`, by the list endpoint. `after` is HubSpot's own word for where the
-    /// next page begins; without one the slice begins at `from`.
-    Listed { archived: bool, from: u64, below: Option<u64>, after: Option<String> },
-    /// Records changed in a window of time (both ends included), ids from `from` up to and without `below`, by search.
-    Changed { since_ms: i64, until_ms: i64, from: u64, below: Option<u64> },
-    /// Records that left the list of archived ones, and may live again: read by their ids, the last ones first.
-    Named { ids: Vec<u64> },
-}
-
 /// A run under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
@@ -47,6 +37,12 @@ pub struct Unfinished {
     pub started_ms: i64,
     /// False for a run over a window in the past: what comes after the window is not read.
     pub moves_watermark: bool,
+    /// Everything is read, from the start.
+    #[serde(default)]
+    pub is_whole: bool,
+    /// How far the next run looks back over what this one has read.
+    #[serde(default)]
+    pub overlap_ms: i64,
     pub slices: Vec<Slice>,
     /// Slices that must not begin before those are done.
     #[serde(default)]
@@ -57,6 +53,15 @@ pub struct Unfinished {
     /// What the list of archived records has shown so far.
     #[serde(default)]
     pub archived: ArchivedIds,
+    /// What a scan has shown: see [`Cursor::stamps`].
+    #[serde(default)]
+    pub stamps: Stamps,
+    /// The newest submission read of each form.
+    #[serde(default)]
+    pub forms: BTreeMap<String, i64>,
+    /// Records that one of several sources did not show: to be read again when the slice is done.
+    #[serde(default)]
+    pub again: Vec<u64>,
     /// Not saved while the run is under way: a resumed run reads a few records again.
     #[serde(skip)]
     pub recent: RecentReads,
@@ -76,13 +81,26 @@ pub struct Cursor {
     /// The list endpoint does not take ids as positions on this account.
     #[serde(default)]
     pub is_sequential: bool,
+    /// What the last scan of a collection that is read whole has shown: a stamp of each object, by id, that is another
+    /// one when the object is.
+    #[serde(default)]
+    pub stamps: Stamps,
+    /// The newest submission read of each form, where submissions come from the forms.
+    #[serde(default)]
+    pub forms: BTreeMap<String, i64>,
+    /// Sources that did not answer, and why: the feed goes on without them, and asks again in each run.
+    #[serde(default)]
+    pub absent: BTreeMap<String, String>,
+    /// A source answers that did not before: what it knows of older records is not read yet.
+    #[serde(default)]
+    pub is_due_whole: bool,
     /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
     /// again.
     #[serde(default)]
     pub sensitive: Option<Vec<String>>,
 }
 
-/// How far an incremental run looks back, and how close to now it trusts the index.
+/// How far back runs look, and how close to now they trust the index.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookback {
     /// The search index lags, officially by moments, at times by more; peers that look back less than an hour lose
@@ -90,11 +108,48 @@ pub struct Lookback {
     pub overlap_ms: i64,
     /// Newer changes than this are read, but the watermark does not pass them.
     pub lag_ms: i64,
+    /// The same as `overlap_ms` for what happened: events are told late, and one may be marked obsolete afterwards.
+    pub history_overlap_ms: i64,
+    /// How far back the first run over what happened goes, if nothing else is said: a month, as Segment's did.
+    pub history_ms: i64,
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 impl Default for Lookback {
     fn default() -> Lookback {
-        Lookback { overlap_ms: 3_600_000, lag_ms: 60_000 }
+        Lookback {
+            overlap_ms: HOUR_MS,
+            lag_ms: 60_000,
+            history_overlap_ms: 24 * HOUR_MS,
+            history_ms: 31 * 24 * HOUR_MS,
+        }
+    }
+}
+
+impl Unfinished {
+    pub(super) fn new(mode: Mode, started_ms: i64, overlap_ms: i64) -> Unfinished {
+        Unfinished {
+            mode,
+            started_ms,
+            moves_watermark: true,
+            is_whole: false,
+            overlap_ms,
+            slices: Vec::new(),
+            then: Vec::new(),
+            newest_ms: None,
+            archived: ArchivedIds::default(),
+            stamps: Stamps::default(),
+            forms: BTreeMap::new(),
+            again: Vec::new(),
+            recent: RecentReads::default(),
+        }
+    }
+
+    /// Remembers that this version was read.
+    pub(super) fn note(&mut self, version: u64, updated_ms: i64) {
+        self.recent.add(version, updated_ms, self.overlap_ms);
+        self.newest_ms = self.newest_ms.max(self.recent.newest_ms());
     }
 }
 
@@ -102,6 +157,24 @@ impl Default for Lookback {
 const MAX_REREAD: usize = 2_000;
 
 impl Cursor {
+    /// Files of this feed were staged in an earlier run, and merged before those of this one: their columns are there.
+    pub(super) fn has_tables(&self) -> bool {
+        self.watermark_ms.is_some()
+    }
+
+    /// A source of the feed answers that did not before. A run that was interrupted has read without it.
+    pub(super) fn answers_again(&mut self, source: &str) {
+        if self.absent.remove(source).is_some() {
+            self.is_due_whole = true;
+            self.run = None;
+        }
+    }
+
+    /// A source of the feed does not answer any more, for this reason.
+    pub fn lose(&mut self, source: &str, reason: String) {
+        self.absent.insert(source.to_owned(), reason);
+    }
+
     /// The run's slices are all done: what it read becomes the watermark.
     ///
     /// The watermark is the newest change that was seen, not the time of the run: an index that stands still for
@@ -110,12 +183,15 @@ impl Cursor {
     pub fn finish(&mut self, lookback: Lookback) {
         let Some(run) = self.run.take() else { return };
         self.archived = run.archived;
+        self.stamps = run.stamps;
+        self.forms.extend(run.forms);
+        self.is_due_whole &= !run.is_whole;
         if !run.moves_watermark {
             return;
         }
         let safe_ms = run.started_ms - lookback.lag_ms;
         let newest_ms = run.newest_ms.max(self.watermark_ms);
-        self.recent = run.recent.hashes(lookback.overlap_ms + lookback.lag_ms);
+        self.recent = run.recent.hashes(run.overlap_ms);
         let is_crowded = self.recent.0.len() > MAX_REREAD || run.recent.is_overflowed();
         self.watermark_ms = Some(match newest_ms {
             Some(newest_ms) if !is_crowded => newest_ms.min(safe_ms),
@@ -128,22 +204,13 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    const LOOKBACK: Lookback = Lookback { overlap_ms: 1_000, lag_ms: 10 };
+    const LOOKBACK: Lookback =
+        Lookback { overlap_ms: 1_000, lag_ms: 10, history_overlap_ms: 1_000, history_ms: 1_000 };
 
     fn finished(watermark_ms: Option<i64>, changes: impl Iterator<Item = i64>) -> Cursor {
-        let mut run = Unfinished {
-            mode: Mode::Incremental,
-            started_ms: 1_000_000,
-            moves_watermark: true,
-            slices: Vec::new(),
-            then: Vec::new(),
-            newest_ms: None,
-            archived: ArchivedIds::default(),
-            recent: RecentReads::default(),
-        };
+        let mut run = Unfinished::new(Mode::Incremental, 1_000_000, LOOKBACK.overlap_ms + LOOKBACK.lag_ms);
         for (id, updated_ms) in changes.enumerate() {
-            run.recent.add(id as u64, updated_ms, LOOKBACK.overlap_ms + LOOKBACK.lag_ms);
-            run.newest_ms = run.newest_ms.max(Some(updated_ms));
+            run.note(id as u64, updated_ms);
         }
         let mut cursor = Cursor { run: Some(run), watermark_ms, ..Cursor::default() };
         cursor.finish(LOOKBACK);
@@ -179,17 +246,11 @@ mod tests {
             Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()) },
             Slice::Changed { since_ms: 1, until_ms: 2, from: 0, below: None },
             Slice::Named { ids: vec![7] },
+            Slice::Happened { since_ms: 1, until_ms: 2, asked: None },
+            Slice::All,
         ];
-        let run = Unfinished {
-            mode: Mode::Backfill,
-            started_ms: 3,
-            moves_watermark: true,
-            slices,
-            then: vec![Slice::Named { ids: vec![8] }],
-            newest_ms: Some(2),
-            archived: ArchivedIds::default(),
-            recent: RecentReads::default(),
-        };
+        let then = vec![Slice::Named { ids: vec![8] }];
+        let run = Unfinished { slices, then, newest_ms: Some(2), ..Unfinished::new(Mode::Backfill, 3, 7) };
         let cursor = Cursor { run: Some(run), watermark_ms: Some(1), ..Cursor::default() };
         let text = serde_json::to_string(&cursor).unwrap();
         assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);

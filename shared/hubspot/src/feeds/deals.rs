@@ -2,10 +2,13 @@
 
 use staging::ColumnType::{BigInt, Double, Json, Text};
 
-use super::objects::{Fixed, ObjectType};
+use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 
-pub(super) const DEALS: ObjectType = ObjectType {
+pub(super) static DEALS: ObjectType = ObjectType {
     name: "deals",
+    about: "A deal, with the ids of its contacts and companies.",
+    scope: "crm.objects.deals.read",
+    calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",
     column_prefix: "",
     column_suffix: "",
@@ -14,8 +17,11 @@ pub(super) const DEALS: ObjectType = ObjectType {
         ("associated_company_ids", Json, Fixed::Associated("companies")),
         ("associated_vids", Json, Fixed::Associated("contacts")),
         ("portal_id", BigInt, Fixed::AccountId),
-        // Segment's own documentation is the only place that names it; no HubSpot answer ever held one.
-        ("vid", BigInt, Fixed::Unavailable),
+        (
+            "vid",
+            BigInt,
+            Fixed::Unavailable("Segment's documentation alone names it; no answer of HubSpot ever held one"),
+        ),
     ],
     associations: &["companies", "contacts"],
 };

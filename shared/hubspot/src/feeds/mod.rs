@@ -1,67 +1,235 @@
-//! The feeds: what one extract run pages through, one file each. To add one: its file, its `mod` line, its entry in
-//! [`FEEDS`].
+//! The feeds: what one extract run pages through, one file or folder each. To add one: its file, its `mod` line, its
+//! entry in [`FEEDS`].
+//!
+//! | file | pages through | fills |
+//! |---|---|---|
+//! | `contacts` | contacts, and for each page what contacts v1 and the lists know of them | `contacts`, `contact_identity_profiles`, `contact_identities`, `form_submissions` |
+//! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
+//! | `contact_lists` | all lists | `contact_lists` |
+//! | `email_campaigns` | the campaigns that were active | `email_campaigns` |
+//! | `email_events` | windows of time (`history`) | `email_events` |
+//! | `subscription_timeline` | windows of time (`history`) | `email_subscription_event_changes`, `email_subscriptions` |
 
+mod collection;
 mod companies;
+mod contact_lists;
 mod contacts;
 mod cursor;
 mod deals;
+mod document;
+mod email_campaigns;
+mod email_events;
+mod history;
+mod lineage;
 mod objects;
 mod seen;
+mod slice;
+mod subscription_timeline;
 
-pub use cursor::{Cursor, Lookback, Mode, Slice, Unfinished};
-pub use objects::{Appended, ObjectFeed, Page, Window};
+use std::fmt;
 
-use crate::account::Account;
+use async_trait::async_trait;
+use chrono::Utc;
+use staging::{Rows, Table};
+
 use crate::client::Client;
 use crate::error::Result;
-use crate::properties;
 
-use companies::COMPANIES;
-use contacts::CONTACTS;
-use deals::DEALS;
-use objects::ObjectType;
-
-/// One feed, not yet opened.
-#[derive(Debug, Clone, Copy)]
-pub struct Feed {
-    object: &'static ObjectType,
-    /// The scope without which it can't be read.
-    pub scope: &'static str,
-}
+pub use collection::{CollectionEntry, ColumnEntry};
+pub use cursor::{Cursor, Lookback, Mode, Unfinished};
+pub use document::Written;
+pub use slice::Slice;
 
 /// All feeds, in the order in which they run.
-pub const FEEDS: &[Feed] = &[
-    Feed { object: &CONTACTS, scope: "crm.objects.contacts.read" },
-    Feed { object: &COMPANIES, scope: "crm.objects.companies.read" },
-    Feed { object: &DEALS, scope: "crm.objects.deals.read" },
+pub const FEEDS: &[&dyn Feed] = &[
+    &contacts::CONTACTS,
+    &companies::COMPANIES,
+    &deals::DEALS,
+    &contact_lists::ContactLists,
+    &email_campaigns::EmailCampaigns,
+    &email_events::EMAIL_EVENTS,
+    &subscription_timeline::SUBSCRIPTION_TIMELINE,
 ];
 
-impl Feed {
-    pub fn name(&self) -> &'static str {
-        self.object.name
-    }
+/// One feed, not yet opened.
+#[async_trait]
+pub trait Feed: fmt::Debug + Send + Sync {
+    fn name(&self) -> &'static str;
 
     /// The collections it fills.
-    pub fn collections(&self) -> &'static [&'static str] {
-        std::slice::from_ref(&self.object.name)
+    fn collections(&'static self) -> &'static [&'static str];
+
+    /// The scope without which it can't be read.
+    fn scope(&self) -> &'static str;
+
+    /// Its collections and their columns, for people who query them.
+    fn dictionary(&self) -> Vec<CollectionEntry>;
+
+    /// Asks whether a source that did not answer in an earlier run does so now. Then the feed is due to be read from
+    /// the start: what the source knows of older records was never read.
+    async fn ask_again(&self, _client: &Client, _cursor: &mut Cursor) -> Result<()> {
+        Ok(())
     }
 
-    /// Opens the feed for one run in this mode: reads what the account defines.
-    pub async fn open(
-        &self,
-        client: &Client,
-        account: &Account,
-        run_id: &str,
+    /// Opens the feed for one run: reads what the account defines.
+    async fn open(
+        &'static self,
+        session: &Session,
         mode: Mode,
         cursor: &mut Cursor,
-        lookback: Lookback,
-    ) -> Result<ObjectFeed> {
-        let sensitive = match cursor.sensitive.take() {
-            Some(classes) if mode == Mode::Incremental => classes,
-            _ => properties::visible_classes(client, self.object.name).await?,
-        };
-        let properties = properties::definitions(client, self.object.name, &sensitive).await?;
-        cursor.sensitive = Some(sensitive);
-        ObjectFeed::new(self.object, client, account, run_id, &properties, mode, cursor, lookback)
+    ) -> Result<Box<dyn OpenFeed>>;
+}
+
+/// What a feed needs to know of the run.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub client: Client,
+    pub account_id: u64,
+    pub run_id: String,
+    pub lookback: Lookback,
+}
+
+impl Session {
+    fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
+        lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms }
     }
+}
+
+/// A feed opened for one run: its tables follow the account's definitions of this moment.
+#[async_trait]
+pub trait OpenFeed: fmt::Debug + Send + Sync {
+    /// The tables it fills; rows are given and counted in this order.
+    fn tables(&self) -> &[Table];
+
+    /// Plans a new run.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Config`] for an incremental run that has nothing to start from.
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished>;
+
+    /// Called before a run that was interrupted goes on.
+    async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
+        Ok(())
+    }
+
+    /// Fetches the next page of a slice: requests only, nothing changes. `limit` is a page's number of records, 100
+    /// at the most; a smaller one helps when HubSpot fails on large pages.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::SourceLost`] when one of several sources does not answer any more: the feed is to be opened
+    /// again with a cursor that knows of it.
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page>;
+
+    /// Turns a page into rows, one [`Rows`] per table, and moves its slice past it. The slice may have been cut
+    /// shorter since the page was fetched; what is past its end is left to the slice that has it now. On an error the
+    /// rows may hold a part of the page: [`append`] takes it back.
+    fn append_page(
+        &self,
+        page: Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended>;
+
+    /// Called when a slice is finished: the slice that follows from it, if any.
+    fn follow_up(&self, _finished: &Slice, _run: &mut Unfinished) -> Option<Slice> {
+        None
+    }
+
+    /// The positions of the list turned out not to be ids: one slice for all of it, from the start.
+    fn read_in_sequence(&self, _cursor: &mut Cursor, _slices: &mut Vec<Slice>) {}
+
+    /// What the tables lack, or have from elsewhere, because a source does not answer.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
+}
+
+/// Turns a page into rows and moves its slice past it, in one step that can't half happen: on an error the rows are as
+/// before.
+pub fn append(
+    feed: &dyn OpenFeed,
+    page: Page,
+    slice: &mut Slice,
+    run: &mut Unfinished,
+    rows: &mut [&mut Rows],
+) -> Result<Appended> {
+    let before: Vec<usize> = rows.iter().map(|rows| rows.len()).collect();
+    feed.append_page(page, slice, run, rows).inspect_err(|_| {
+        for (rows, before) in rows.iter_mut().zip(before) {
+            rows.truncate(before);
+        }
+    })
+}
+
+/// What a new run is asked to read, besides its mode.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Window {
+    /// Only what changed or happened since then; without it, an incremental run starts from the watermark.
+    pub since_ms: Option<i64>,
+    /// Only what changed or happened until then; the watermark does not move.
+    pub until_ms: Option<i64>,
+}
+
+impl Window {
+    /// A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
+    fn moves_watermark(self, cursor: &Cursor) -> bool {
+        let begins_behind = cursor.watermark_ms.is_some() && self.since_ms > cursor.watermark_ms;
+        self.until_ms.is_none() && !begins_behind
+    }
+}
+
+/// Answers that are fetched, not yet rows.
+#[derive(Debug)]
+pub struct Page {
+    content: Content,
+    read_ms: i64,
+    size_bytes: usize,
+}
+
+/// Each feed's own.
+#[derive(Debug)]
+enum Content {
+    Objects(objects::Page),
+    Contacts(contacts::Page),
+    History(history::Page),
+    Lists(contact_lists::Page),
+    Campaigns(email_campaigns::Page),
+}
+
+impl Page {
+    fn new(content: Content, size_bytes: usize) -> Page {
+        Page { content, read_ms: Utc::now().timestamp_millis(), size_bytes }
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+}
+
+/// What one page added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// One for each table.
+    pub written: Vec<Written>,
+    pub is_last: bool,
+    /// Ids, or milliseconds, from the page's first to its last: how dense the records lie there.
+    pub span: u64,
+}
+
+/// What people should know of a collection that is not filled as it could be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    pub collection: &'static str,
+    pub gap: Gap,
+    /// What is lacking or from elsewhere, and why.
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// The table is filled, from another source or but for some columns.
+    Degraded,
+    /// The table can't be filled.
+    Skipped,
 }

@@ -34,13 +34,14 @@ impl RecentReads {
         xxh3_64(&bytes)
     }
 
-    pub(crate) fn add(&mut self, id: u64, updated_ms: i64, span_ms: i64) {
+    /// `version` is a hash that tells this version from every other.
+    pub(crate) fn add(&mut self, version: u64, updated_ms: i64, span_ms: i64) {
         self.newest_ms = self.newest_ms.max(Some(updated_ms));
         let oldest_ms = self.newest_ms.unwrap_or(updated_ms).saturating_sub(span_ms);
         if updated_ms < oldest_ms || self.has_overflowed {
             return;
         }
-        self.entries.push((updated_ms, Self::hash(id, updated_ms)));
+        self.entries.push((updated_ms, version));
         if self.entries.len() >= MAX_RECENT {
             self.entries.retain(|&(updated_ms, _)| updated_ms >= oldest_ms);
             if self.entries.len() > MAX_RECENT / 2 {
@@ -130,27 +131,36 @@ impl ArchivedIds {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.by_id.len() * 8 + 10);
         put_varint(&mut bytes, zigzag(self.floor_ms.unwrap_or(i64::MIN)));
-        let (mut last_id, mut last_ms) = (0_u64, 0_i64);
-        for (&id, &archived_ms) in &self.by_id {
-            put_varint(&mut bytes, id.wrapping_sub(last_id));
-            put_varint(&mut bytes, zigzag(archived_ms.wrapping_sub(last_ms)));
-            (last_id, last_ms) = (id, archived_ms);
-        }
+        put_pairs(&mut bytes, &self.by_id);
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<ArchivedIds> {
         let mut rest = bytes;
         let floor_ms = Some(unzigzag(take_varint(&mut rest)?)).filter(|&floor| floor != i64::MIN);
-        let mut archived = ArchivedIds { by_id: BTreeMap::new(), floor_ms };
-        let (mut id, mut archived_ms) = (0_u64, 0_i64);
-        while !rest.is_empty() {
-            id = id.wrapping_add(take_varint(&mut rest)?);
-            archived_ms = archived_ms.wrapping_add(unzigzag(take_varint(&mut rest)?));
-            archived.by_id.insert(id, archived_ms);
-        }
-        Some(archived)
+        Some(ArchivedIds { by_id: take_pairs(rest)?, floor_ms })
     }
+}
+
+/// A number for each id.
+fn put_pairs(bytes: &mut Vec<u8>, pairs: &BTreeMap<u64, i64>) {
+    let (mut last_id, mut last) = (0_u64, 0_i64);
+    for (&id, &number) in pairs {
+        put_varint(bytes, id.wrapping_sub(last_id));
+        put_varint(bytes, zigzag(number.wrapping_sub(last)));
+        (last_id, last) = (id, number);
+    }
+}
+
+fn take_pairs(mut rest: &[u8]) -> Option<BTreeMap<u64, i64>> {
+    let mut pairs = BTreeMap::new();
+    let (mut id, mut number) = (0_u64, 0_i64);
+    while !rest.is_empty() {
+        id = id.wrapping_add(take_varint(&mut rest)?);
+        number = number.wrapping_add(unzigzag(take_varint(&mut rest)?));
+        pairs.insert(id, number);
+    }
+    Some(pairs)
 }
 
 impl Serialize for ArchivedIds {
@@ -164,6 +174,26 @@ impl<'de> Deserialize<'de> for ArchivedIds {
         let text = String::deserialize(deserializer)?;
         let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
         ArchivedIds::decode(&bytes).ok_or_else(|| de::Error::custom("the archived ids are not whole"))
+    }
+}
+
+/// A stamp of each object of a collection that is scanned whole: it is another one when the object is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamps(pub(crate) BTreeMap<u64, i64>);
+
+impl Serialize for Stamps {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(self.0.len() * 12);
+        put_pairs(&mut bytes, &self.0);
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Stamps, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
+        take_pairs(&bytes).map(Stamps).ok_or_else(|| de::Error::custom("the stamps are not whole"))
     }
 }
 
@@ -204,13 +234,12 @@ mod tests {
     #[test]
     fn only_the_span_before_the_newest_is_remembered() {
         let mut recent = RecentReads::default();
-        recent.add(1, 1_000, 100);
-        recent.add(2, 1_950, 100);
-        recent.add(3, 2_000, 100);
-        recent.add(4, 1_000, 100);
+        for (version, updated_ms) in [(1, 1_000), (2, 1_950), (3, 2_000), (4, 1_000)] {
+            recent.add(version, updated_ms, 100);
+        }
         let hashes = recent.hashes(100);
         assert_eq!(recent.newest_ms(), Some(2_000));
-        assert_eq!(hashes.0, HashSet::from([RecentReads::hash(2, 1_950), RecentReads::hash(3, 2_000)]));
+        assert_eq!(hashes.0, HashSet::from([2, 3]));
     }
 
     #[test]
@@ -252,6 +281,9 @@ mod tests {
             let hashes = Hashes(ids.keys().copied().collect());
             let text = serde_json::to_string(&hashes).unwrap();
             prop_assert_eq!(serde_json::from_str::<Hashes>(&text).unwrap(), hashes);
+            let stamps = Stamps(ids.clone());
+            let text = serde_json::to_string(&stamps).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Stamps>(&text).unwrap(), stamps);
             let archived = ArchivedIds { by_id: ids, floor_ms: None };
             let text = serde_json::to_string(&archived).unwrap();
             prop_assert_eq!(serde_json::from_str::<ArchivedIds>(&text).unwrap(), archived);
@@ -262,6 +294,7 @@ mod tests {
             let json = serde_json::to_string(&text).unwrap();
             let _ = serde_json::from_str::<ArchivedIds>(&json);
             let _ = serde_json::from_str::<Hashes>(&json);
+            let _ = serde_json::from_str::<Stamps>(&json);
         }
     }
 }

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::ObjectFeed;
 use super::records::{Associated, next_after};
+use super::{ObjectFeed, ObjectType};
 use crate::budget::Bucket;
-use crate::client::Call;
+use crate::client::{Call, Client};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::version;
@@ -21,6 +21,24 @@ use crate::version;
 const MAX_INPUTS: usize = 1_000;
 /// HubSpot's type ids of a primary company, from a deal and from a contact.
 const PRIMARY_TYPES: [u64; 2] = [5, 1];
+
+/// What the cursor calls the associations with this object, when they are refused.
+pub(super) fn source(other: &str) -> String {
+    format!("associations with {other}")
+}
+
+/// Whether the associations with `other` may be read.
+pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
+    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
+    let body = json!({ "inputs": [{ "id": "1" }] }).to_string();
+    match client.send(&Call::post(path, body, Bucket::Associations)).await {
+        Ok(_) => Ok(true),
+        Err(refused) if refused.kind() == ErrorKind::MissingScope => Ok(false),
+        // Answers, whatever it says of this one record.
+        Err(refused) if matches!(refused.kind(), ErrorKind::BadRequest | ErrorKind::NotFound) => Ok(true),
+        Err(failed) => Err(failed),
+    }
+}
 
 /// One record's associated ids of one object, in the making.
 #[derive(Debug, Default)]
@@ -62,11 +80,11 @@ impl ObjectFeed {
     /// What the answer of a list call says, completed.
     pub(super) async fn inline_associated(&self, body: &Bytes) -> Result<Associated> {
         let mut associated = Associated::new();
-        if self.object.associations.is_empty() {
+        if self.associations.is_empty() {
             return Ok(associated);
         }
         let mut by_object = inline(body)?;
-        for &other in self.object.associations {
+        for &other in &self.associations {
             let mut collected = by_object.remove(other).unwrap_or_default();
             // A position within the list call's answer means nothing to the associations endpoint.
             let again: Vec<u64> =
@@ -83,7 +101,7 @@ impl ObjectFeed {
     /// The associations of these records, from the associations endpoint.
     pub(super) async fn associated(&self, ids: &[u64]) -> Result<Associated> {
         let mut associated = Associated::new();
-        for &other in self.object.associations {
+        for &other in &self.associations {
             let mut collected = Collected::default();
             self.read_associations(other, ids, &mut collected).await?;
             put(&mut associated, other, collected);
@@ -112,7 +130,8 @@ impl ObjectFeed {
                 self.object.name
             );
             let body = json!({ "inputs": inputs }).to_string();
-            let answer = self.client.send(&Call::post(path, body, Bucket::Associations)).await?;
+            let answer = self.client.send(&Call::post(path, body, Bucket::Associations)).await;
+            let answer = answer.map_err(|error| error.lost_if_refused(&source(other)))?;
             collect(&answer, collected)?;
             inputs = std::mem::take(&mut collected.unfinished)
                 .into_iter()
@@ -144,7 +163,7 @@ fn inline(body: &[u8]) -> Result<HashMap<String, Collected>> {
 fn inline_record(
     record: &mut Scanner<'_>,
     by_object: &mut HashMap<String, Collected>,
-) -> std::result::Result<(), Malformed> {
+) -> Result<(), Malformed> {
     // The id may stand behind the associations.
     let mut whole = record.clone();
     let mut id = None;
@@ -178,7 +197,7 @@ fn inline_record(
 }
 
 /// `{id, type}`; the primary company's type is `deal_to_company`, any other's ends in `_unlabeled` or a label.
-fn inline_end(end: &mut Scanner<'_>) -> std::result::Result<(u64, bool), Malformed> {
+fn inline_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
     let mut missing = end.clone();
     let (mut id, mut is_primary) = (None, false);
     end.each_field(|key, value| {
@@ -206,7 +225,7 @@ fn collect(body: &[u8], collected: &mut Collected) -> Result<()> {
     Ok(())
 }
 
-fn collect_record(result: &mut Scanner<'_>, collected: &mut Collected) -> std::result::Result<(), Malformed> {
+fn collect_record(result: &mut Scanner<'_>, collected: &mut Collected) -> Result<(), Malformed> {
     let mut missing = result.clone();
     let (mut from, mut ends, mut after) = (None, Vec::new(), None);
     result.each_field(|key, value| {
@@ -235,7 +254,7 @@ fn collect_record(result: &mut Scanner<'_>, collected: &mut Collected) -> std::r
 }
 
 /// `{toObjectId, associationTypes: [{category, typeId, label}]}`; the id comes as text and as a number.
-fn associated_end(end: &mut Scanner<'_>) -> std::result::Result<(u64, bool), Malformed> {
+fn associated_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
     let mut missing = end.clone();
     let (mut id, mut is_primary) = (None, false);
     end.each_field(|key, value| {
@@ -252,7 +271,7 @@ fn associated_end(end: &mut Scanner<'_>) -> std::result::Result<(u64, bool), Mal
     id.map_or_else(|| missing.id(), Ok).map(|id| (id, is_primary))
 }
 
-fn is_primary_type(kind: &mut Scanner<'_>) -> std::result::Result<bool, Malformed> {
+fn is_primary_type(kind: &mut Scanner<'_>) -> Result<bool, Malformed> {
     let (mut type_id, mut is_hubspots) = (None, true);
     kind.each_field(|key, value| {
         match key.raw() {

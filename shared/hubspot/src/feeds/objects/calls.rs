@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::layout::Layout;
-use super::{ObjectFeed, records};
+use super::{ObjectFeed, associations, records};
 use crate::budget::Bucket;
 use crate::client::Call;
 use crate::encoding::percent_encoded;
@@ -74,13 +74,29 @@ impl ObjectFeed {
             version::OBJECTS,
             self.object.name
         );
-        if !self.object.associations.is_empty() {
-            path.push_str(&format!("&associations={}", self.object.associations.join(",")));
+        if !self.associations.is_empty() {
+            path.push_str(&format!("&associations={}", self.associations.join(",")));
         }
         if let Some(after) = after {
             path.push_str(&format!("&after={}", percent_encoded(after)));
         }
-        Ok(ListPage { body: self.client.send(&Call::get(path)).await? })
+        match self.client.send(&Call::get(path)).await {
+            Ok(body) => Ok(ListPage { body }),
+            Err(refused) if refused.kind() == ErrorKind::MissingScope => {
+                Err(self.refused_part(refused).await)
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// A list is refused as a whole when only the associations it was asked for are.
+    async fn refused_part(&self, refused: Error) -> Error {
+        for &other in &self.associations {
+            if let Ok(false) = associations::answers(self.object, &self.client, other).await {
+                return refused.lost_if_refused(&associations::source(other));
+            }
+        }
+        refused
     }
 
     /// The values of these records, in answers of at most [`PAGE_RECORDS`]. Ids that are gone are simply not in them.
@@ -222,7 +238,7 @@ pub(super) fn records(body: &[u8]) -> Result<Listed> {
     Ok(listed)
 }
 
-fn record_head(record: &mut Scanner<'_>) -> std::result::Result<(u64, Option<i64>), Malformed> {
+fn record_head(record: &mut Scanner<'_>) -> Result<(u64, Option<i64>), Malformed> {
     let (mut id, mut updated_ms, mut archived_ms) = (None, None, None);
     let mut head = record.clone();
     record.each_field(|key, value| {

@@ -3,16 +3,35 @@
 
 use std::collections::{HashMap, HashSet};
 
-use staging::{
-    Column, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT, Table, TableError,
-    UNPARSED,
-};
+use staging::{Column, ColumnType, Table, TableError};
 
 use super::{Fixed, ObjectType};
+use crate::feeds::lineage::{Deletes, Lineage};
 use crate::properties::Property;
 
-/// Ids that were merged into a record, `;`-joined. `hs_calculated_merged_vids` misses chained merges.
-pub(super) const MERGED_IDS: &str = "hs_merged_object_ids";
+/// Properties whose texts are needed apart from their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::feeds) enum Held {
+    /// Ids that were merged into a record, `;`-joined. `hs_calculated_merged_vids` misses chained merges.
+    MergedIds,
+    Created,
+    Email,
+    AdditionalEmails,
+}
+
+impl Held {
+    pub(super) const COUNT: usize = 4;
+    const NAMES: [(&str, Held); Held::COUNT] = [
+        ("hs_merged_object_ids", Held::MergedIds),
+        ("createdate", Held::Created),
+        ("email", Held::Email),
+        ("hs_additional_emails", Held::AdditionalEmails),
+    ];
+
+    fn named(property: &str) -> Option<Held> {
+        Held::NAMES.iter().find(|(name, _)| *name == property).map(|&(_, held)| held)
+    }
+}
 
 /// Where one property's value goes.
 #[derive(Debug)]
@@ -21,7 +40,7 @@ pub(super) struct Slot {
     pub(super) target: Target,
     /// A seed column that repeats the property.
     pub(super) copy: Option<Target>,
-    pub(super) is_merged_ids: bool,
+    pub(super) held: Option<Held>,
 }
 
 /// A column by its place, with its name ready to stand in a JSON object.
@@ -32,52 +51,38 @@ pub(super) struct Target {
     pub(super) json_name: Box<str>,
 }
 
-/// Columns that every row of every object has.
-#[derive(Debug)]
-pub(super) struct Common {
-    pub(super) id: usize,
-    pub(super) is_deleted: usize,
-    pub(super) deleted_at: usize,
-    pub(super) deleted_reason: usize,
-    pub(super) merged_into_id: usize,
-    pub(super) source_updated_at: usize,
-    pub(super) read_at: usize,
-    pub(super) received_at: usize,
-    pub(super) run_id: usize,
-    pub(super) unparsed: usize,
-}
-
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: Table,
     pub(super) slots: Vec<Slot>,
     by_property: HashMap<Box<str>, usize>,
-    pub(super) common: Common,
+    pub(super) id: usize,
+    pub(super) merged_into_id: usize,
+    pub(super) deletes: Deletes,
+    pub(super) lineage: Lineage,
     /// Columns from [`ObjectType::fixed`] that don't repeat a property.
     pub(super) fixed: Vec<(usize, Fixed)>,
 }
 
 impl Layout {
-    pub(super) fn new(object: &'static ObjectType, properties: &[Property]) -> Result<Layout, TableError> {
+    /// `without` names fixed columns that this run can't fill: a file that lacks a column leaves the table's values
+    /// alone, where NULL would clear them.
+    pub(super) fn new(
+        object: &'static ObjectType,
+        properties: &[Property],
+        without: &[&str],
+    ) -> Result<Layout, TableError> {
         let mut columns = Columns::default();
         let id = columns.add("id", ColumnType::BigInt);
         let fixed: Vec<(usize, ColumnType, Fixed)> = object
             .fixed
             .iter()
+            .filter(|(name, _, _)| !without.contains(name))
             .map(|&(name, column_type, fixed)| (columns.add(name, column_type), column_type, fixed))
             .collect();
-        let common = Common {
-            id,
-            is_deleted: columns.add(IS_DELETED, ColumnType::Boolean),
-            deleted_at: columns.add("deleted_at", ColumnType::Timestamp),
-            deleted_reason: columns.add("deleted_reason", ColumnType::Text),
-            merged_into_id: columns.add("merged_into_id", ColumnType::BigInt),
-            source_updated_at: columns.add(SOURCE_UPDATED_AT, ColumnType::Timestamp),
-            read_at: columns.add(READ_AT, ColumnType::Timestamp),
-            received_at: columns.add(RECEIVED_AT, ColumnType::Timestamp),
-            run_id: columns.add(RUN_ID, ColumnType::Text),
-            unparsed: columns.add(UNPARSED, ColumnType::Json),
-        };
+        let deletes = Deletes::new(|name, column_type| columns.add(name, column_type));
+        let merged_into_id = columns.add("merged_into_id", ColumnType::BigInt);
+        let lineage = Lineage::new(|name, column_type| columns.add(name, column_type));
         let mut slots = Vec::with_capacity(properties.len());
         for (property, column_type) in wanted(object, properties) {
             let column = columns.add(&object.column_name(&property), column_type);
@@ -86,7 +91,7 @@ impl Layout {
             slots.push(Slot {
                 target: columns.target(column, column_type),
                 copy,
-                is_merged_ids: property == MERGED_IDS,
+                held: Held::named(&property),
                 property: property.into(),
             });
         }
@@ -94,11 +99,11 @@ impl Layout {
             slots.iter().enumerate().map(|(index, slot)| (slot.property.clone(), index)).collect();
         let fixed = fixed
             .into_iter()
-            .filter(|(_, _, fixed)| !matches!(fixed, Fixed::CopyOf(_) | Fixed::Unavailable))
+            .filter(|(_, _, fixed)| !matches!(fixed, Fixed::CopyOf(_) | Fixed::Unavailable(_)))
             .map(|(column, _, fixed)| (column, fixed))
             .collect();
         let table = Table::new(object.name, &["id"], columns.list)?;
-        Ok(Layout { table, slots, by_property, common, fixed })
+        Ok(Layout { table, slots, by_property, id, merged_into_id, deletes, lineage, fixed })
     }
 
     pub(super) fn slot(&self, property: &str) -> Option<usize> {
@@ -114,7 +119,7 @@ impl Layout {
 /// The account's properties, those that the seed's columns and the merges need even if the account does not define
 /// them (an unknown name is ignored by HubSpot), by name.
 fn wanted(object: &ObjectType, properties: &[Property]) -> Vec<(String, ColumnType)> {
-    let needed = [(MERGED_IDS, ColumnType::Text), (object.modified, ColumnType::Timestamp)];
+    let needed = [("hs_merged_object_ids", ColumnType::Text), (object.modified, ColumnType::Timestamp)];
     let copied = object.fixed.iter().filter_map(|&(_, column_type, fixed)| match fixed {
         Fixed::CopyOf(property) => Some((property, column_type)),
         _ => None,
@@ -163,7 +168,7 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{companies::COMPANIES, contacts::CONTACTS};
+    use super::super::super::{companies::COMPANIES, contacts::CONTACT_OBJECTS};
     use super::*;
 
     fn property(name: &str, property_type: &str) -> Property {
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn seed_columns_exist_whatever_the_account_defines() {
-        let layout = Layout::new(&CONTACTS, &[]).unwrap();
+        let layout = Layout::new(&CONTACT_OBJECTS, &[], &[]).unwrap();
         let names = names(&layout);
         for column in
             ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"]
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn the_definition_decides_the_type() {
         let layout =
-            Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")])
+            Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")], &[])
                 .unwrap();
         let size = layout.table.position("size").unwrap();
         assert_eq!(layout.table.columns[size].column_type, ColumnType::Double);
@@ -202,7 +207,7 @@ mod tests {
     fn a_property_named_like_a_fixed_column_keeps_its_values() {
         let properties =
             [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
-        let layout = Layout::new(&COMPANIES, &properties).unwrap();
+        let layout = Layout::new(&COMPANIES, &properties, &[]).unwrap();
         let names = names(&layout);
         for column in ["property_is_deleted", "property_ID", "Name", "property_name"] {
             assert!(names.contains(&column), "{column} in {names:?}");

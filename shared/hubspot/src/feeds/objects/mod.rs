@@ -16,26 +16,40 @@ mod layout;
 mod records;
 mod slices;
 
-use chrono::Utc;
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
 use staging::{ColumnType, Rows, Table};
 
 use self::calls::{Head, ListPage};
 use self::layout::Layout;
-use self::records::{Associated, Context};
-use super::cursor::{Cursor, Lookback, Mode, Slice, Unfinished};
+use self::records::Associated;
+use super::collection::{CollectionEntry, ColumnEntry, Origin};
+use super::cursor::{Cursor, Mode, Unfinished};
 use super::seen::{ArchivedIds, Hashes, RecentReads};
-use crate::account::Account;
-use crate::budget::Bucket;
+use super::slice::Slice;
+use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window, Written, lineage, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::properties::Property;
-use bytes::Bytes;
+use crate::json::Scanner;
+use crate::properties;
+
+pub(super) use self::records::{Context, Extras, Record, next_after};
+
+/// What a run costs that finds nothing new, for the dictionary.
+pub(super) const RECORD_CALLS: &str =
+    "1 for the properties, 1 search, 1 for each 100 archived records (at least 1)";
 
 /// What tells one object type from another.
 #[derive(Debug)]
 pub(super) struct ObjectType {
     /// The collection, and HubSpot's name in paths.
     pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) scope: &'static str,
+    /// Calls that a run costs in which nothing has changed.
+    pub(super) calls: &'static str,
     /// The property that says when a record last changed.
     pub(super) modified: &'static str,
     /// A property's column is its name between these two.
@@ -53,6 +67,43 @@ impl ObjectType {
     fn column_name(&self, property: &str) -> String {
         format!("{}{property}{}", self.column_prefix, self.column_suffix)
     }
+
+    pub(super) fn entry(&self) -> CollectionEntry {
+        let id = ColumnEntry::new("id", ColumnType::BigInt, Origin::Field("id"));
+        let fixed = self.fixed.iter().map(|&(name, column_type, fixed)| ColumnEntry {
+            name: name.to_owned(),
+            column_type,
+            origin: fixed.origin(),
+        });
+        let seed = self.seed_properties.iter().map(|&(property, column_type)| ColumnEntry {
+            name: self.column_name(property),
+            column_type,
+            origin: format!("property `{property}`"),
+        });
+        let survivor = ColumnEntry::new(
+            "merged_into_id",
+            ColumnType::BigInt,
+            Origin::Made("the record that it was merged into, named by that record's `hs_merged_object_ids`"),
+        );
+        CollectionEntry {
+            name: self.name,
+            about: self.about,
+            primary_key: &["id"],
+            key_reason: "HubSpot's record id. A merge ends in a record with a new id; the old ones stay as tombstones that name it",
+            calls: self.calls,
+            properties: Some(match self.column_prefix {
+                "" => "`<name>`",
+                _ => "`properties_<name>_value`",
+            }),
+            columns: [id]
+                .into_iter()
+                .chain(fixed)
+                .chain(seed)
+                .chain([survivor])
+                .chain(lineage::entries(true, false))
+                .collect(),
+        }
+    }
 }
 
 /// Where a column beside the properties gets its value.
@@ -66,54 +117,88 @@ pub(super) enum Fixed {
     MergedIds,
     /// A JSON list of associated ids of this object; `[]` where there are none.
     Associated(&'static str),
-    /// NULL: no call gives it.
-    Unavailable,
+    /// What another call tells of the record, by its place, and what call that is.
+    Extra(usize, &'static str),
+    /// The same for an instant; the record's creation where the call does not tell.
+    ExtraOrCreated(usize, &'static str),
+    /// NULL: no call gives it, for this reason.
+    Unavailable(&'static str),
 }
 
 impl Fixed {
     fn copies(self, property: &str) -> bool {
         matches!(self, Fixed::CopyOf(copied) if copied == property)
     }
-}
 
-/// Why a row is a tombstone.
-#[derive(Debug, Clone, Copy)]
-enum DeletedReason {
-    /// In HubSpot's recycle bin; can be restored for 90 days.
-    Archived,
-    /// Merged into another record, which `merged_into_id` names.
-    Merged,
-}
-
-impl DeletedReason {
-    fn name(self) -> &'static str {
+    /// For the dictionary.
+    fn origin(self) -> String {
         match self {
-            DeletedReason::Archived => "archived",
-            DeletedReason::Merged => "merged",
+            Fixed::RecordId => "`id`".to_owned(),
+            Fixed::AccountId => "`portalId` of the account's details".to_owned(),
+            Fixed::CopyOf(property) => format!("property `{property}`"),
+            Fixed::MergedIds => {
+                "property `hs_merged_object_ids` as a JSON list; NULL where nothing was merged".to_owned()
+            }
+            Fixed::Associated(other) => {
+                format!("ids of associated {other}, a JSON list, the primary one first, then ascending")
+            }
+            Fixed::Extra(_, call) => call.to_owned(),
+            Fixed::ExtraOrCreated(_, call) => format!("{call}; else property `createdate`"),
+            Fixed::Unavailable(why) => format!("NULL: {why}"),
         }
     }
 }
 
-/// What a new run is asked to read, besides its mode.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Window {
-    /// Only records changed since then; without it, an incremental run starts from the watermark.
-    pub since_ms: Option<i64>,
-    /// Only records changed until then; the watermark does not move.
-    pub until_ms: Option<i64>,
+#[async_trait]
+impl Feed for ObjectType {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        std::slice::from_ref(&self.name)
+    }
+
+    fn scope(&self) -> &'static str {
+        self.scope
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        vec![self.entry()]
+    }
+
+    async fn ask_again(&self, client: &Client, cursor: &mut Cursor) -> Result<()> {
+        for &other in self.associations {
+            let source = associations::source(other);
+            if cursor.absent.contains_key(&source) && associations::answers(self, client, other).await? {
+                cursor.answers_again(&source);
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        Ok(Box::new(ObjectFeed::open(self, session, mode, cursor, &[]).await?))
+    }
 }
 
 /// One object feed, opened for one run: its table follows the account's definitions of this moment.
 #[derive(Debug)]
-pub struct ObjectFeed {
+pub(super) struct ObjectFeed {
     object: &'static ObjectType,
+    session: Session,
     client: Client,
-    account_id: u64,
-    run_id: String,
     layout: Layout,
+    /// Objects whose associated ids are read: all but those that are refused.
+    associations: Vec<&'static str>,
+    absent: BTreeMap<String, String>,
     /// The names don't fit a URL: values come by batch read.
     is_wide: bool,
-    lookback: Lookback,
     mode: Mode,
     /// What earlier runs have read.
     recent: Hashes,
@@ -122,21 +207,19 @@ pub struct ObjectFeed {
 
 /// Answers that are fetched, not yet rows.
 #[derive(Debug)]
-pub struct Page {
-    bodies: Vec<Bytes>,
+pub(super) struct Page {
+    pub(super) bodies: Vec<Bytes>,
     associated: Associated,
     /// Where the slice goes on, when the bodies don't say.
     next: Option<Next>,
     /// Records the page showed that are known already, as (id, changed at or archived at).
     known: Vec<(u64, i64)>,
-    is_archived: bool,
-    read_ms: i64,
-    size_bytes: usize,
+    pub(super) is_archived: bool,
 }
 
 impl Page {
-    pub fn size_bytes(&self) -> usize {
-        self.size_bytes
+    pub(super) fn size_bytes(&self) -> usize {
+        self.bodies.iter().map(Bytes::len).sum()
     }
 }
 
@@ -150,30 +233,32 @@ enum Next {
     Done(usize),
 }
 
-/// What one page added.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Appended {
-    pub rows: u64,
-    pub deleted: u64,
-    pub unparsed_values: u64,
-    pub is_last: bool,
-    /// Ids from the page's first to its last: how dense the records lie there.
-    pub span: u64,
-}
-
 impl ObjectFeed {
-    #[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
-    pub(super) fn new(
+    /// `without` names columns beside the properties that this run can't fill.
+    pub(super) async fn open(
         object: &'static ObjectType,
-        client: &Client,
-        account: &Account,
-        run_id: &str,
-        properties: &[Property],
+        session: &Session,
         mode: Mode,
-        cursor: &Cursor,
-        lookback: Lookback,
+        cursor: &mut Cursor,
+        without: &[&str],
     ) -> Result<ObjectFeed> {
-        let layout = Layout::new(object, properties).map_err(|source| {
+        let client = session.client.clone();
+        let sensitive = match cursor.sensitive.take() {
+            Some(classes) if mode == Mode::Incremental => classes,
+            _ => properties::visible_classes(&client, object.name).await?,
+        };
+        let properties = properties::definitions(&client, object.name, &sensitive).await?;
+        cursor.sensitive = Some(sensitive);
+
+        let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
+        let (refused, associations): (Vec<_>, Vec<_>) =
+            object.associations.iter().copied().partition(is_absent);
+        let of_refused = object.fixed.iter().filter(|(_, _, fixed)| {
+            matches!(fixed, Fixed::Associated(other) if refused.contains(other)) && cursor.has_tables()
+        });
+        let without: Vec<&str> =
+            of_refused.map(|(name, _, _)| *name).chain(without.iter().copied()).collect();
+        let layout = Layout::new(object, &properties, &without).map_err(|source| {
             let message = format!("the properties of {} make no table", object.name);
             Error::new(ErrorKind::Malformed, message).caused_by(source)
         })?;
@@ -185,30 +270,23 @@ impl ObjectFeed {
         };
         Ok(ObjectFeed {
             object,
-            client: client.clone(),
-            account_id: account.id,
-            run_id: run_id.to_owned(),
+            session: session.clone(),
+            client,
             layout,
+            associations,
+            absent: cursor.absent.clone(),
             is_wide,
-            lookback,
             mode,
             recent,
             archived,
         })
     }
 
-    pub fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &Table {
         &self.layout.table
     }
 
-    /// Whether HubSpot's limit is what holds the run up.
-    pub fn is_limit_filled(&self) -> bool {
-        self.client.budget().is_filled(Bucket::General)
-    }
-
-    /// Fetches the next page of a slice: requests only, nothing changes. `limit` is a page's number of records, 100
-    /// at the most; a smaller one helps when HubSpot fails on large pages.
-    pub async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
+    pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         match slice {
             Slice::Listed { archived, from, after, .. } => {
                 let ids_first = self.is_wide || (*archived && self.mode == Mode::Incremental);
@@ -223,8 +301,10 @@ impl ObjectFeed {
                 let done = ids.len().min(limit);
                 let bodies = self.batch_read(&ids[ids.len() - done..], false).await?;
                 let associated = self.associated(&ids[ids.len() - done..]).await?;
-                Ok(self.page(bodies, associated, Some(Next::Done(done)), Vec::new(), false))
+                let next = Some(Next::Done(done));
+                Ok(Page { bodies, associated, next, known: Vec::new(), is_archived: false })
             }
+            other => Err(slice::foreign(other)),
         }
     }
 
@@ -237,7 +317,8 @@ impl ObjectFeed {
     ) -> Result<Page> {
         let associated = self.inline_associated(&page.body).await?;
         if !ids_first {
-            return Ok(self.page(vec![page.body], associated, None, Vec::new(), is_archived));
+            let bodies = vec![page.body];
+            return Ok(Page { bodies, associated, next: None, known: Vec::new(), is_archived });
         }
         let listed = calls::records(&page.body)?;
         if slice.is_range() && !listed.records.is_sorted_by_key(|record| record.0) {
@@ -247,7 +328,7 @@ impl ObjectFeed {
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
         let (known, ids) = parted(in_slice, |id, ms| is_archived && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
-        Ok(self.page(bodies, associated, Some(Next::After(listed.after)), known, is_archived))
+        Ok(Page { bodies, associated, next: Some(Next::After(listed.after)), known, is_archived })
     }
 
     async fn changed_page(
@@ -262,97 +343,112 @@ impl ObjectFeed {
         let (known, ids) = parted(found.records.into_iter(), is_known);
         let bodies = self.batch_read(&ids, false).await?;
         let associated = self.associated(&ids).await?;
-        Ok(self.page(bodies, associated, Some(Next::From(found.next)), known, false))
+        Ok(Page { bodies, associated, next: Some(Next::From(found.next)), known, is_archived: false })
     }
 
-    fn page(
-        &self,
-        bodies: Vec<Bytes>,
-        associated: Associated,
-        next: Option<Next>,
-        known: Vec<(u64, i64)>,
-        is_archived: bool,
-    ) -> Page {
-        let size_bytes = bodies.iter().map(Bytes::len).sum();
-        // Ours, not HubSpot's: it only orders reads of the same version, and all reads are ours.
-        let read_ms = Utc::now().timestamp_millis();
-        Page { bodies, associated, next, known, is_archived, read_ms, size_bytes }
-    }
-
-    /// Turns a page into rows and moves its slice past it, in one step that can't half happen: on an error the rows
-    /// are as before. The slice may have been cut shorter since the page was fetched; what is past its end is left to
-    /// the slice that has it now.
-    pub fn append(
+    /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
+    pub(super) fn append(
         &self,
         page: Page,
         slice: &mut Slice,
         run: &mut Unfinished,
         rows: &mut Rows,
-    ) -> Result<Appended> {
-        let before = rows.len();
-        self.append_page(page, slice, run, rows).inspect_err(|_| rows.truncate(before))
-    }
-
-    fn append_page(
-        &self,
-        page: Page,
-        slice: &mut Slice,
-        run: &mut Unfinished,
-        rows: &mut Rows,
-    ) -> Result<Appended> {
-        let context = Context {
-            account_id: self.account_id,
-            run_id: &self.run_id,
-            read_ms: page.read_ms,
-            associated: &page.associated,
-        };
-        let mut appended = Appended::default();
+        context: &Context<'_>,
+    ) -> Result<(Appended, Vec<Record>)> {
+        let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         let mut seen = Vec::new();
         let mut next = page.next;
         for body in &page.bodies {
             // The client has checked that the body is UTF-8.
-            let text = std::str::from_utf8(body).map_err(|source| {
-                Error::new(ErrorKind::Malformed, "an answer is not UTF-8").caused_by(source)
-            })?;
-            let read = records::append(&self.layout, text, |id| slice.holds(id), &context, rows)?;
+            let text = Scanner::whole(body)?;
+            let keep = |id| slice.holds(id);
+            let read = records::append(&self.layout, text, keep, context, &page.associated, rows)?;
             if slice.is_range() && next.is_none() && !read.records.is_sorted_by_key(|record| record.id) {
                 let message = format!("the list of {} is not in the order of ids", self.object.name);
                 return Err(Error::new(ErrorKind::Unordered, message));
             }
-            appended.rows += read.rows;
-            appended.deleted += read.deleted;
-            appended.unparsed_values += read.unparsed_values;
+            appended.written[0] += read.written;
             let ids = || read.records.iter().map(|record| record.id);
             appended.span = appended.span.max(ids().max().unwrap_or(0) - ids().min().unwrap_or(0));
             seen.extend(read.records.into_iter().filter(|record| record.is_kept));
             next = next.or(Some(Next::After(read.after)));
         }
         appended.is_last = slice.advance(next)?;
-        let span_ms = self.lookback.overlap_ms + self.lookback.lag_ms;
-        for record in seen {
+        for record in &seen {
             if let Some(archived_ms) = record.archived_ms {
                 run.archived.add(record.id, archived_ms);
             } else if let Some(updated_ms) = record.updated_ms {
-                run.recent.add(record.id, updated_ms, span_ms);
+                run.note(RecentReads::hash(record.id, updated_ms), updated_ms);
             }
         }
         for (id, ms) in page.known {
             if page.is_archived {
                 run.archived.add(id, ms);
             } else {
-                run.recent.add(id, ms, span_ms);
+                run.note(RecentReads::hash(id, ms), ms);
             }
         }
-        run.newest_ms = run.newest_ms.max(run.recent.newest_ms());
-        Ok(appended)
+        Ok((appended, seen))
+    }
+}
+
+#[async_trait]
+impl OpenFeed for ObjectFeed {
+    fn tables(&self) -> &[Table] {
+        std::slice::from_ref(&self.layout.table)
     }
 
-    /// Called when a slice is finished: the slice that follows from it, if any.
-    pub fn follow_up(&self, finished: &Slice, run: &Unfinished) -> Option<Slice> {
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        self.plan_run(window, cursor).await
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+        let page = self.page(slice, limit).await?;
+        let size_bytes = page.size_bytes();
+        Ok(super::Page::new(Content::Objects(page), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let super::Page { content: Content::Objects(content), read_ms, .. } = page else {
+            return Err(slice::foreign(slice));
+        };
+        let [rows] = rows else { return Err(slice::foreign(slice)) };
+        let context = Context::plain(self.session.reading(read_ms));
+        Ok(self.append(content, slice, run, rows, &context)?.0)
+    }
+
+    /// What left the list of archived records may live again.
+    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
         let Slice::Listed { archived: true, .. } = finished else { return None };
         let ids = self.archived.gone_in(&run.archived);
         (!ids.is_empty()).then_some(Slice::Named { ids })
     }
+
+    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
+        cursor.is_sequential = true;
+        slices.retain(|slice| !matches!(slice, Slice::Listed { archived: false, .. }));
+        slices.push(Slice::Listed { archived: false, from: 0, below: None, after: None });
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let refused = self.object.associations.iter().filter_map(|other| {
+            let reason = self.absent.get(&associations::source(other))?;
+            let text = format!("ids of associated {other} are not read: {reason}");
+            Some(Note { collection: self.object.name, gap: Gap::Degraded, text })
+        });
+        refused.collect()
+    }
+}
+
+/// The ids that an answer shows.
+pub(super) fn record_ids(body: &[u8]) -> Result<Vec<u64>> {
+    Ok(calls::records(body)?.records.into_iter().map(|(id, _)| id).collect())
 }
 
 /// Parts records into those that are known already, with the instant that says so, and the ids of the others.

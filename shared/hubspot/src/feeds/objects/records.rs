@@ -1,47 +1,63 @@
 //! From the bytes of an answer to rows: one pass over the records, each value straight into its column's builder.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use staging::{Cell, Rows};
+use staging::Rows;
 
-use super::layout::{Layout, Target};
-use super::{DeletedReason, Fixed};
+use super::Fixed;
+use super::layout::{Held, Layout, Target};
 use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::document::Written;
+use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
 use crate::json::{Malformed, Scanner, Str};
 use crate::value;
 
 /// Ids associated with a record, by the object at the other end; the primary one first, the rest ascending.
 pub(super) type Associated = HashMap<u64, HashMap<&'static str, Vec<u64>>>;
 
+/// Columns that [`Fixed::Extra`] fills, at the most.
+pub(in crate::feeds) const EXTRAS: usize = 6;
+
+/// What is known of each record from elsewhere, for the columns that are [`Fixed::Extra`], by their places.
+pub(in crate::feeds) type Extras<'a> = HashMap<u64, [Option<Cow<'a, str>>; EXTRAS]>;
+
 /// What the rows of one page have in common.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
-    pub(super) account_id: u64,
-    pub(super) run_id: &'a str,
-    /// When the page was read, by our clock.
-    pub(super) read_ms: i64,
-    pub(super) associated: &'a Associated,
+pub(in crate::feeds) struct Context<'a> {
+    pub(in crate::feeds) reading: Reading<'a>,
+    pub(in crate::feeds) extras: Extras<'a>,
+    /// Records are to tell their e-mail addresses.
+    pub(in crate::feeds) wants_emails: bool,
+}
+
+impl<'a> Context<'a> {
+    /// Nothing is known from elsewhere.
+    pub(super) fn plain(reading: Reading<'a>) -> Context<'a> {
+        Context { reading, extras: Extras::new(), wants_emails: false }
+    }
 }
 
 /// What a page brought.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
-    /// Rows that say that a record is gone, archived ones included.
-    pub(super) deleted: u64,
-    pub(super) rows: u64,
-    pub(super) unparsed_values: u64,
+    pub(super) written: Written,
     /// Where the next page begins, in HubSpot's words.
     pub(super) after: Option<String>,
 }
 
 /// What is remembered of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) id: u64,
-    pub(super) updated_ms: Option<i64>,
-    pub(super) archived_ms: Option<i64>,
-    pub(super) is_kept: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::feeds) struct Record {
+    pub(in crate::feeds) id: u64,
+    pub(in crate::feeds) updated_ms: Option<i64>,
+    pub(in crate::feeds) archived_ms: Option<i64>,
+    pub(in crate::feeds) is_kept: bool,
+    /// Ids of records that were merged into it.
+    pub(in crate::feeds) merged: Vec<u64>,
+    /// Its e-mail addresses, the primary one first; empty unless they were asked for.
+    pub(in crate::feeds) emails: Vec<String>,
 }
 
 /// Appends the records of one answer that `keep` wants (ids outside its slice belong to another one).
@@ -54,10 +70,18 @@ pub(super) fn append(
     answer: &str,
     keep: impl Fn(u64) -> bool,
     context: &Context<'_>,
+    associated: &Associated,
     rows: &mut Rows,
 ) -> Result<Read> {
-    let mut appender =
-        Appender { layout, context, rows, order: Vec::new(), unparsed: String::new(), read: Read::default() };
+    let mut appender = Appender {
+        layout,
+        context,
+        associated,
+        rows,
+        order: Vec::new(),
+        unparsed: JsonFields::default(),
+        read: Read::default(),
+    };
     let mut has_results = false;
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" => {
@@ -77,7 +101,7 @@ pub(super) fn append(
 }
 
 /// `paging.next.after`, text or number.
-pub(super) fn next_after(paging: &mut Scanner<'_>) -> std::result::Result<Option<String>, Malformed> {
+pub(in crate::feeds) fn next_after(paging: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
     let mut after = None;
     if !paging.is_nested() {
         return paging.skip().map(|()| None);
@@ -100,29 +124,47 @@ pub(super) fn next_after(paging: &mut Scanner<'_>) -> std::result::Result<Option
 struct Appender<'a> {
     layout: &'a Layout,
     context: &'a Context<'a>,
+    associated: &'a Associated,
     rows: &'a mut Rows,
     /// The slot of each key of the record before, in order: records of a page have the same keys, so the next key is
     /// compared with one name instead of looked up.
     order: Vec<Option<usize>>,
-    /// The open row's `_unparsed`, without its closing brace.
-    unparsed: String,
+    /// The open row's.
+    unparsed: JsonFields,
     read: Read,
 }
 
-/// The parts of a record outside its properties, and the property that names its merges.
+/// The parts of a record outside its properties, and the properties that are needed apart from their columns.
 #[derive(Default)]
 struct Head<'a> {
     id: Option<u64>,
     updated_ms: Option<i64>,
     archived_ms: Option<i64>,
     is_archived: bool,
-    merged_ids: Option<Str<'a>>,
+    held: [Option<Str<'a>>; Held::COUNT],
+}
+
+impl Head<'_> {
+    /// The values of a property that joins them with `;`.
+    fn parts(&self, held: Held) -> Vec<String> {
+        let text = self.held[held as usize].map(Str::text).unwrap_or_default();
+        let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    }
+
+    fn merged_ids(&self) -> Vec<u64> {
+        self.parts(Held::MergedIds).iter().filter_map(|id| id.parse().ok()).collect()
+    }
+
+    fn created_ms(&self) -> Option<i64> {
+        value::instant_ms(&self.held[Held::Created as usize]?.text())
+    }
 }
 
 impl Appender<'_> {
     fn record(&mut self, record: &mut Scanner<'_>, keep: &impl Fn(u64) -> bool) -> Result<()> {
         let mut head = Head::default();
-        let unparsed_before = self.read.unparsed_values;
+        let unparsed_before = self.read.written.unparsed_values;
         record.each_field(|key, value| -> Result<()> {
             match key.raw() {
                 "id" => head.id = Some(value.id()?),
@@ -137,21 +179,33 @@ impl Appender<'_> {
         let Some(id) = head.id else { return Err(Error::new(ErrorKind::Malformed, "a record has no id")) };
         let is_kept = keep(id);
         let archived_ms = if head.is_archived { head.archived_ms.or(head.updated_ms) } else { None };
-        self.read.records.push(Record { id, updated_ms: head.updated_ms, archived_ms, is_kept });
+        let merged = head.merged_ids();
         if !is_kept {
             self.rows.discard_row();
-            self.read.unparsed_values = unparsed_before;
+            self.read.written.unparsed_values = unparsed_before;
             self.unparsed.clear();
-            return Ok(());
-        }
-        self.fixed(id, &head);
-        if head.is_archived {
-            self.deleted(DeletedReason::Archived, archived_ms, None);
         } else {
-            set(self.rows.cell(self.layout.common.is_deleted), |cell| cell.boolean(false));
+            self.fixed(id, &head, &merged);
+            if head.is_archived {
+                self.deleted(DeletedReason::Archived, archived_ms, None);
+            } else {
+                self.layout.deletes.is_live(self.rows);
+            }
+            self.finish(id, head.updated_ms);
+            self.merged_away(id, &merged, head.updated_ms);
         }
-        self.common(id, head.updated_ms);
-        self.merged_away(id, &head);
+        let emails = match self.context.wants_emails {
+            true => [head.parts(Held::Email), head.parts(Held::AdditionalEmails)].concat(),
+            false => Vec::new(),
+        };
+        self.read.records.push(Record {
+            id,
+            updated_ms: head.updated_ms,
+            archived_ms,
+            is_kept,
+            merged,
+            emails,
+        });
         Ok(())
     }
 
@@ -163,13 +217,12 @@ impl Appender<'_> {
             let Some(slot) = slot.map(|slot| &self.layout.slots[slot]) else { return Ok(value.skip()?) };
             if value.is_nested() {
                 // Not what a value is; kept as the text it came as, so that nothing is lost.
-                note_unparsed(&mut self.unparsed, &slot.target, value.raw()?);
-                self.read.unparsed_values += 1;
+                self.not_parsed(&slot.target, value.raw()?);
                 return Ok(());
             }
             let Some(text) = value.scalar()? else { return Ok(()) };
-            if slot.is_merged_ids {
-                head.merged_ids = Some(text);
+            if let Some(held) = slot.held {
+                head.held[held as usize] = Some(text);
             }
             self.value(&slot.target, text);
             if let Some(copy) = &slot.copy {
@@ -197,101 +250,80 @@ impl Appender<'_> {
     fn value(&mut self, target: &Target, text: Str<'_>) {
         let Some(cell) = self.rows.cell(target.column) else { return };
         if !value::set(cell, target.column_type, text) {
-            note_unparsed(&mut self.unparsed, target, &text.text());
-            self.read.unparsed_values += 1;
+            self.not_parsed(target, &text.text());
         }
     }
 
-    fn fixed(&mut self, id: u64, head: &Head<'_>) {
+    /// Kept as the text it came as.
+    fn not_parsed(&mut self, target: &Target, text: &str) {
+        self.unparsed.add_text(&target.json_name, text);
+        self.read.written.unparsed_values += 1;
+    }
+
+    fn fixed(&mut self, id: u64, head: &Head<'_>, merged: &[u64]) {
+        let extra = self.context.extras.get(&id).map_or(&[][..], |extra| &extra[..]);
         for &(column, fixed) in &self.layout.fixed {
             let Some(cell) = self.rows.cell(column) else { continue };
             match fixed {
                 Fixed::RecordId => cell.bigint(id as i64),
-                Fixed::AccountId => cell.bigint(self.context.account_id as i64),
+                Fixed::AccountId => cell.bigint(self.context.reading.account_id as i64),
                 Fixed::MergedIds => {
-                    let ids: Vec<u64> = merged_ids(head).collect();
-                    if !ids.is_empty() {
-                        cell.text(&json_list(&ids));
+                    if !merged.is_empty() {
+                        cell.text(&json_list(merged));
+                    }
+                }
+                Fixed::Extra(place, _) => {
+                    if let Some(Some(text)) = extra.get(place) {
+                        cell.text(text);
+                    }
+                }
+                Fixed::ExtraOrCreated(place, _) => {
+                    let told = extra.get(place).and_then(|text| value::instant_ms(text.as_deref()?));
+                    if let Some(added_ms) = told.or_else(|| head.created_ms()) {
+                        cell.timestamp(added_ms);
                     }
                 }
                 Fixed::Associated(other) => {
-                    let ids = self.context.associated.get(&id).and_then(|by_object| by_object.get(other));
+                    let ids = self.associated.get(&id).and_then(|by_object| by_object.get(other));
                     cell.text(&json_list(ids.map_or(&[][..], Vec::as_slice)));
                 }
-                Fixed::CopyOf(_) | Fixed::Unavailable => {}
+                Fixed::CopyOf(_) | Fixed::Unavailable(_) => {}
             }
         }
     }
 
     fn deleted(&mut self, reason: DeletedReason, at_ms: Option<i64>, survivor: Option<u64>) {
-        let common = &self.layout.common;
-        set(self.rows.cell(common.is_deleted), |cell| cell.boolean(true));
-        set(self.rows.cell(common.deleted_reason), |cell| cell.text(reason.name()));
-        if let Some(at_ms) = at_ms {
-            set(self.rows.cell(common.deleted_at), |cell| cell.timestamp(at_ms));
-        }
+        self.layout.deletes.is_gone(self.rows, reason, at_ms);
         if let Some(survivor) = survivor {
-            set(self.rows.cell(common.merged_into_id), |cell| cell.bigint(survivor as i64));
+            set(self.rows.cell(self.layout.merged_into_id), |cell| cell.bigint(survivor as i64));
         }
-        self.read.deleted += 1;
+        self.read.written.deleted += 1;
     }
 
-    /// The columns of every row; ends the row.
-    fn common(&mut self, id: u64, updated_ms: Option<i64>) {
-        let common = &self.layout.common;
-        let read_ms = self.context.read_ms;
-        set(self.rows.cell(common.id), |cell| cell.bigint(id as i64));
-        if let Some(updated_ms) = updated_ms {
-            set(self.rows.cell(common.source_updated_at), |cell| cell.timestamp(updated_ms));
-        }
-        set(self.rows.cell(common.read_at), |cell| cell.timestamp(read_ms));
-        set(self.rows.cell(common.received_at), |cell| cell.timestamp(read_ms));
-        set(self.rows.cell(common.run_id), |cell| cell.text(self.context.run_id));
-        if !self.unparsed.is_empty() {
-            self.unparsed.push('}');
-            set(self.rows.cell(common.unparsed), |cell| cell.text(&self.unparsed));
-            self.unparsed.clear();
-        }
-        self.rows.finish_row();
-        self.read.rows += 1;
+    fn finish(&mut self, id: u64, updated_ms: Option<i64>) {
+        set(self.rows.cell(self.layout.id), |cell| cell.bigint(id as i64));
+        self.layout.lineage.finish(self.rows, &self.context.reading, updated_ms, &mut self.unparsed);
+        self.read.written.rows += 1;
     }
 
     /// Records that were merged into this one are gone from both of HubSpot's lists: this is the only trace of them.
     /// Their tombstones carry the survivor's version, which is newer than anything they had.
-    fn merged_away(&mut self, survivor: u64, head: &Head<'_>) {
-        for id in merged_ids(head).filter(|&id| id != survivor) {
+    fn merged_away(&mut self, survivor: u64, merged: &[u64], updated_ms: Option<i64>) {
+        for &id in merged.iter().filter(|&&id| id != survivor) {
             self.deleted(DeletedReason::Merged, None, Some(survivor));
-            self.common(id, head.updated_ms);
+            self.finish(id, updated_ms);
         }
     }
 }
 
-fn set(cell: Option<Cell<'_>>, value: impl FnOnce(Cell<'_>)) {
-    if let Some(cell) = cell {
-        value(cell);
-    }
-}
-
-fn merged_ids(head: &Head<'_>) -> impl Iterator<Item = u64> {
-    let text = head.merged_ids.map(Str::raw).unwrap_or_default();
-    text.split(';').filter_map(|id| id.trim().parse().ok())
-}
-
-fn note_unparsed(unparsed: &mut String, target: &Target, text: &str) {
-    unparsed.push(if unparsed.is_empty() { '{' } else { ',' });
-    unparsed.push_str(&target.json_name);
-    unparsed.push(':');
-    unparsed.push_str(&serde_json::Value::from(text).to_string());
-}
-
-fn instant(value: &mut Scanner<'_>) -> std::result::Result<Option<i64>, Malformed> {
+fn instant(value: &mut Scanner<'_>) -> Result<Option<i64>, Malformed> {
     if value.is_nested() {
         return value.skip().map(|()| None);
     }
     Ok(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
 }
 
-fn json_list(ids: &[u64]) -> String {
+pub(in crate::feeds) fn json_list(ids: &[u64]) -> String {
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     format!("[{}]", ids.join(","))
 }

@@ -1,41 +1,27 @@
-//! Planning a run: which slices it has, where a slice goes on after a page, and how a slice is cut in two when
-//! somebody has nothing to do.
+//! Planning a run: which slices it has, and where a slice goes on after a page.
 
 use super::{Next, ObjectFeed, Window};
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::{Cursor, Mode, Slice, Unfinished};
-use crate::feeds::seen::{ArchivedIds, RecentReads};
+use crate::feeds::cursor::{Cursor, Mode, Unfinished};
+use crate::feeds::slice::Slice;
 
-/// Pages that must be left in a range before it is cut: the reader of a cut range reads up to a page for nothing.
-const FEWEST_PAGES: u64 = 4;
 /// A lower bound of 0 makes the search fail with a 500: one second after the epoch does not.
 const FIRST_INSTANT_MS: i64 = 1_000;
 
 impl ObjectFeed {
-    /// Plans a new run.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for an incremental run that has nothing to start from.
-    pub async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+    pub(super) async fn plan_run(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         let now_ms = self.client.now().timestamp_millis();
-        let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+        let lookback = self.session.lookback;
         let archived = Slice::Listed { archived: true, from: 0, below: None, after: None };
-        // A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
-        let begins_behind = window.since_ms > cursor.watermark_ms && cursor.watermark_ms.is_some();
-        let moves_watermark = window.until_ms.is_none() && !begins_behind;
-        let mut run = Unfinished {
-            mode: self.mode,
-            started_ms: now_ms,
-            moves_watermark,
-            slices: Vec::new(),
-            then: Vec::new(),
-            newest_ms: None,
-            archived: ArchivedIds::default(),
-            recent: RecentReads::default(),
-        };
+        let mut run = Unfinished::new(self.mode, now_ms, lookback.overlap_ms + lookback.lag_ms);
+        let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+        // A window read first leaves everything older: the next run without one reads it all.
+        run.moves_watermark =
+            window.moves_watermark(cursor) && (cursor.watermark_ms.is_some() || !is_windowed);
         if self.mode == Mode::Backfill && !is_windowed {
             // Archived records first: one that is restored meanwhile is then known, and found by the next run if the
             // live list was past it. The other way round it would show in neither list.
+            run.is_whole = true;
             run.slices = vec![archived];
             run.then = self.ranges(cursor).await?;
             return Ok(run);
@@ -43,18 +29,11 @@ impl ObjectFeed {
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
             (None, Mode::Backfill, _) => FIRST_INSTANT_MS,
-            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - self.lookback.overlap_ms,
-            (None, Mode::Incremental, None) => {
-                let message = format!(
-                    "{} was never read whole, so there is nothing to start from: run without --mode first, or give \
-                     --since",
-                    self.object.name
-                );
-                return Err(Error::new(ErrorKind::Config, message));
-            }
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - lookback.overlap_ms,
+            (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.object.name)),
         };
         run.slices.push(changed(since_ms, window.until_ms.unwrap_or(now_ms)));
-        if moves_watermark {
+        if run.moves_watermark {
             run.slices.push(archived);
         } else {
             run.archived = cursor.archived.clone();
@@ -79,13 +58,6 @@ impl ObjectFeed {
             false => vec![range(0, Some(end)), range(end, None)],
         })
     }
-
-    /// The list of live records turned out not to be in the order of ids: one slice for all of it, from the start.
-    pub fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
-        cursor.is_sequential = true;
-        slices.retain(|slice| !matches!(slice, Slice::Listed { archived: false, .. }));
-        slices.push(Slice::Listed { archived: false, from: 0, below: None, after: None });
-    }
 }
 
 fn changed(since_ms: i64, until_ms: i64) -> Slice {
@@ -94,12 +66,12 @@ fn changed(since_ms: i64, until_ms: i64) -> Slice {
 
 impl Slice {
     /// Whether the slice is the one that reads this id.
-    pub(super) fn holds(&self, id: u64) -> bool {
+    pub(in crate::feeds) fn holds(&self, id: u64) -> bool {
         match self {
             Slice::Listed { from, below, .. } | Slice::Changed { from, below, .. } => {
                 id >= *from && below.is_none_or(|below| id < below)
             }
-            Slice::Named { .. } => true,
+            _ => true,
         }
     }
 
@@ -138,40 +110,6 @@ impl Slice {
     /// The slice is one of several, told apart by id: its pages must come in the order of ids.
     pub(super) fn is_range(&self) -> bool {
         matches!(self, Slice::Listed { archived: false, from, below, .. } if *from > 0 || below.is_some())
-    }
-
-    /// The first id the slice has not read, as far as it is known.
-    fn position(&self) -> u64 {
-        match self {
-            Slice::Listed { from, after, .. } => {
-                after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
-            }
-            Slice::Changed { from, .. } => *from,
-            Slice::Named { .. } => 0,
-        }
-    }
-
-    /// Ids that are left to read; 0 where the slice can't be cut.
-    pub fn width(&self) -> u64 {
-        match self {
-            Slice::Listed { archived: false, below: Some(below), .. } => {
-                below.saturating_sub(self.position())
-            }
-            _ => 0,
-        }
-    }
-
-    /// Cuts the upper half off, for another reader. `None` when too little is left, judging by the ids that the last
-    /// page spanned.
-    pub fn split(&mut self, page_span: u64) -> Option<Slice> {
-        if self.width() < FEWEST_PAGES.saturating_mul(page_span.max(1)) {
-            return None;
-        }
-        let middle = self.position() + self.width() / 2;
-        let Slice::Listed { below, .. } = self else { return None };
-        let upper = Slice::Listed { archived: false, from: middle, below: *below, after: None };
-        *below = Some(middle);
-        Some(upper)
     }
 }
 

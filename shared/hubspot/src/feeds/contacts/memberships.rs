@@ -1,0 +1,61 @@
+//! The lists that the contacts of a page are in: one batch read. Joining or leaving a list changes neither the list nor
+//! the contact, so what is read here is as of the contact's last change.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::MEMBERSHIPS;
+use crate::budget::Bucket;
+use crate::client::{Call, Client};
+use crate::error::{ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+use crate::version;
+
+/// Contacts in one call; HubSpot documents no number, this is what its other batches take.
+const MAX_CONTACTS: usize = 100;
+
+/// Whether memberships may be read, asked for a contact that need not exist.
+pub(super) async fn answers(client: &Client) -> Result<bool> {
+    match read(client, &[1]).await {
+        Ok(_) => Ok(true),
+        Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
+        // It answers, whatever it says of this one contact.
+        Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(true),
+        Err(failed) => Err(failed),
+    }
+}
+
+pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
+    let path = format!("/crm/lists/{}/records/memberships/batch/read", version::LISTS);
+    let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
+        let input = |id: &u64| json!({ "objectTypeId": "0-1", "recordId": id.to_string() });
+        let inputs: Vec<Value> = ids.iter().map(input).collect();
+        Call::post(path.clone(), json!({ "inputs": inputs }).to_string(), Bucket::General)
+    });
+    let answers = calls.map(|call| async move { client.send(&call).await });
+    futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(MEMBERSHIPS))
+}
+
+/// Each contact's lists, as HubSpot sends them.
+pub(super) fn of_contacts(answers: &[Bytes]) -> Result<Vec<(u64, &str)>> {
+    let mut contacts = Vec::new();
+    for answer in answers {
+        Scanner::new(Scanner::whole(answer)?).each_field(|key, value| match key.raw() {
+            "results" if value.is_nested() => value.each_item(|result| {
+                let (mut id, mut lists) = (None, "[]");
+                result.each_field(|key, value| {
+                    match key.raw() {
+                        "recordId" => id = Some(value.id()?),
+                        "recordListMemberships" if value.is_nested() => lists = value.raw()?,
+                        _ => value.skip()?,
+                    }
+                    Ok::<_, Malformed>(())
+                })?;
+                contacts.extend(id.map(|id| (id, lists)));
+                Ok::<_, Malformed>(())
+            }),
+            _ => value.skip(),
+        })?;
+    }
+    Ok(contacts)
+}

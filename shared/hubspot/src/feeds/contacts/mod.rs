@@ -1,0 +1,397 @@
+//! Contacts: people, and what other calls know of the people on a page. Property columns carry Segment's flattened
+//! names, `properties_<name>_value`.
+//!
+//! | source | gives | without it |
+//! |---|---|---|
+//! | contacts (2026-09) | records, properties | the feed is skipped |
+//! | contacts v1 | profiles, identities, submissions, `lead_guid` | identities from the e-mail properties, submissions from the forms, no profiles |
+//! | memberships | `list_membership` | the column is left as it was |
+//! | forms | submissions, in place of contacts v1 | no submissions |
+//!
+//! Contacts v1 has no date-based successor and may be switched off: a run in which it stops answering goes on without
+//! it, and once it answers again everything is read again.
+
+mod forms;
+mod identities;
+mod memberships;
+mod submissions;
+mod v1;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
+use staging::{Rows, Table};
+
+use self::identities::{IDENTITIES, PROFILES, People};
+use self::submissions::SUBMISSIONS;
+use super::collection::CollectionEntry;
+use super::cursor::{Cursor, Mode, Unfinished};
+use super::document::Document;
+use super::objects::{self, Context, Extras, Fixed, ObjectFeed, ObjectType, Record};
+use super::slice::{self, Slice};
+use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use crate::client::Client;
+use crate::error::Result;
+use crate::json::Scanner;
+
+/// The sources beside the records, as the cursor calls them.
+const V1: &str = "contacts v1";
+const MEMBERSHIPS: &str = "list memberships";
+const FORMS: &str = "forms";
+
+const COLLECTIONS: [&str; 4] =
+    ["contacts", "contact_identity_profiles", "contact_identities", "form_submissions"];
+
+/// Columns of `contacts` that contacts v1 fills, in the order of their places; behind them come memberships, and when the contact was added.
+const OF_V1: [&str; 4] = ["lead_guid", "form_submissions", "profile_token", "profile_url"];
+
+pub(super) static CONTACT_OBJECTS: ObjectType = ObjectType {
+    name: "contacts",
+    about: "A person.",
+    scope: "crm.objects.contacts.read",
+    calls: objects::RECORD_CALLS,
+    // The other objects' `hs_lastmodifieddate` is not dependable on contacts.
+    modified: "lastmodifieddate",
+    column_prefix: "properties_",
+    column_suffix: "_value",
+    seed_properties: &[
+        ("company", Text),
+        ("firstname", Text),
+        ("lastmodifieddate", Timestamp),
+        ("lastname", Text),
+        // Not Segment's, but the only trace of a second address once contacts v1 is gone.
+        ("hs_additional_emails", Text),
+    ],
+    fixed: &[
+        ("added_at", Timestamp, Fixed::ExtraOrCreated(5, "`addedAt` of contacts v1, where it tells")),
+        ("canonical_vid", BigInt, Fixed::RecordId),
+        ("email", Text, Fixed::CopyOf("email")),
+        ("form_submissions", Json, Fixed::Extra(1, "`form-submissions` of contacts v1, a JSON list")),
+        ("is_contact", Boolean, Fixed::CopyOf("hs_is_contact")),
+        ("lead_guid", Text, Fixed::Extra(0, "the first identity of the type `LEAD_GUID` in contacts v1")),
+        (
+            "list_membership",
+            Json,
+            Fixed::Extra(
+                4,
+                "the lists it is in, a JSON list, as of the contact's last change: memberships batch read",
+            ),
+        ),
+        ("merged_vids", Json, Fixed::MergedIds),
+        ("portal_id", BigInt, Fixed::AccountId),
+        (
+            "profile_token",
+            Text,
+            Fixed::Extra(2, "`profile-token` of contacts v1; HubSpot has sent none since 2022 at the latest"),
+        ),
+        (
+            "profile_url",
+            Text,
+            Fixed::Extra(3, "`profile-url` of contacts v1; HubSpot has sent none since 2022 at the latest"),
+        ),
+    ],
+    associations: &[],
+};
+
+pub(super) static CONTACTS: Contacts = Contacts;
+
+#[derive(Debug)]
+pub(super) struct Contacts;
+
+#[async_trait]
+impl Feed for Contacts {
+    fn name(&self) -> &'static str {
+        CONTACT_OBJECTS.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        &COLLECTIONS
+    }
+
+    fn scope(&self) -> &'static str {
+        CONTACT_OBJECTS.scope
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        vec![CONTACT_OBJECTS.entry(), PROFILES.entry(), IDENTITIES.entry(), SUBMISSIONS.entry()]
+    }
+
+    async fn ask_again(&self, client: &Client, cursor: &mut Cursor) -> Result<()> {
+        if cursor.absent.contains_key(V1) && v1::answers(client).await? {
+            cursor.answers_again(V1);
+            cursor.absent.remove(FORMS);
+        }
+        if cursor.absent.contains_key(MEMBERSHIPS) && memberships::answers(client).await? {
+            cursor.answers_again(MEMBERSHIPS);
+        }
+        // Nothing is older for the forms than what the forms themselves show: they are read from the start anyway.
+        if cursor.absent.contains_key(FORMS) && forms::answers(client).await? {
+            cursor.absent.remove(FORMS);
+        }
+        Ok(())
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        Ok(Box::new(OpenContacts::open(session, mode, cursor).await?))
+    }
+}
+
+#[derive(Debug)]
+struct OpenContacts {
+    session: Session,
+    objects: ObjectFeed,
+    profiles: Document,
+    identities: Document,
+    submissions: Document,
+    tables: [Table; 4],
+    absent: BTreeMap<String, String>,
+    /// Submissions that earlier runs have read, by form.
+    forms: BTreeMap<String, i64>,
+    /// Contacts that contacts v1 did not show although they are there.
+    unseen: AtomicU64,
+}
+
+/// Answers about the people on one page, or the submissions of one form.
+#[derive(Debug)]
+pub(super) enum Page {
+    People { records: objects::Page, v1: Vec<Bytes>, memberships: Vec<Bytes> },
+    Submissions(Bytes),
+}
+
+impl OpenContacts {
+    async fn open(session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<OpenContacts> {
+        let has = |source: &str| !cursor.absent.contains_key(source);
+        let (has_v1, has_memberships) = (has(V1), has(MEMBERSHIPS));
+        let mut without = Vec::new();
+        let (mut without_identity, mut without_submission) = (Vec::new(), Vec::new());
+        if cursor.has_tables() {
+            without.extend(OF_V1.iter().filter(|_| !has_v1));
+            without.extend(["list_membership"].iter().filter(|_| !has_memberships));
+            without_identity.extend(identities::OF_V1.iter().filter(|_| !has_v1));
+            without_submission.extend(submissions::OF_V1.iter().filter(|_| !has_v1));
+        }
+        without_submission.extend(submissions::OF_FORMS.iter().filter(|_| has_v1));
+        let absent = cursor.absent.clone();
+        let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, &without).await?;
+        let profiles = Document::new(&PROFILES, &[])?;
+        let identities = Document::new(&IDENTITIES, &without_identity)?;
+        let submissions = Document::new(&SUBMISSIONS, &without_submission)?;
+        let tables =
+            [objects.table(), &profiles.table, &identities.table, &submissions.table].map(Table::clone);
+        Ok(OpenContacts {
+            session: session.clone(),
+            objects,
+            profiles,
+            identities,
+            submissions,
+            tables,
+            absent,
+            forms: cursor.forms.clone(),
+            unseen: AtomicU64::new(0),
+        })
+    }
+
+    fn has(&self, source: &str) -> bool {
+        !self.absent.contains_key(source)
+    }
+
+    async fn people(&self, slice: &Slice, limit: usize) -> Result<Page> {
+        let records = self.objects.page(slice, limit).await?;
+        let mut ids = Vec::new();
+        if !records.is_archived {
+            for body in &records.bodies {
+                let shown = objects::record_ids(body)?;
+                ids.extend(shown.into_iter().filter(|id| slice.holds(*id)));
+            }
+        }
+        let (client, none) = (&self.session.client, &[][..]);
+        let (v1, memberships) = futures::future::try_join(
+            v1::read(client, if self.has(V1) { &ids } else { none }),
+            memberships::read(client, if self.has(MEMBERSHIPS) { &ids } else { none }),
+        )
+        .await?;
+        Ok(Page::People { records, v1, memberships })
+    }
+
+    fn append_people(
+        &self,
+        (records, v1, memberships): (objects::Page, &[Bytes], &[Bytes]),
+        read_ms: i64,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows; 4],
+    ) -> Result<Appended> {
+        let known = v1::contacts(v1)?;
+        let mut extras = Extras::new();
+        for (id, contact) in &known {
+            let [v1 @ .., _, added_at] = extras.entry(*id).or_default();
+            v1.clone_from_slice(&contact.of_contact);
+            added_at.clone_from(&contact.added_at);
+        }
+        for (id, lists) in memberships::of_contacts(memberships)? {
+            extras.entry(id).or_default()[OF_V1.len()] = Some(Cow::Borrowed(lists));
+        }
+        let reading = self.session.reading(read_ms);
+        let context = Context { reading, extras, wants_emails: !self.has(V1) };
+        let was_named = matches!(slice, Slice::Named { .. });
+        let [contacts, profiles, identities, submissions] = rows;
+        let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
+
+        let mut people = People::new(&self.profiles, profiles, &self.identities, identities, reading);
+        let mut submissions = self.submissions.writer(submissions, reading);
+        for record in &records {
+            match (known.get(&record.id), record.archived_ms) {
+                (_, Some(_)) => people.archived(record, self.has(V1)),
+                (Some(contact), None) => {
+                    people.live(record, contact)?;
+                    submissions::of_contact(&mut submissions, record.id, contact)?;
+                }
+                (None, None) if self.has(V1) => self.note_unseen(record, was_named, run),
+                (None, None) => people.by_properties(record),
+            }
+        }
+        appended.written.extend([people.profiles.written, people.identities.written, submissions.written]);
+        Ok(appended)
+    }
+
+    /// A contact that contacts v1 does not show is gone by now, or new to it: it is read once more when the slice is
+    /// done.
+    fn note_unseen(&self, record: &Record, is_second_time: bool, run: &mut Unfinished) {
+        if is_second_time {
+            self.unseen.fetch_add(1, Ordering::Relaxed);
+        } else {
+            run.again.push(record.id);
+        }
+    }
+}
+
+#[async_trait]
+impl OpenFeed for OpenContacts {
+    fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        let mut run = self.objects.plan(window, cursor).await?;
+        run.then.extend(self.form_slices(run.mode, window).await?);
+        Ok(run)
+    }
+
+    /// The forms come in when contacts v1 has gone in the middle of a run.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        let is_by_form = |slice: &Slice| matches!(slice, Slice::Submitted { .. });
+        if run.forms.is_empty() && !run.slices.iter().chain(&run.then).any(is_by_form) {
+            run.then.extend(self.form_slices(run.mode, Window::default()).await?);
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+        let page = match slice {
+            Slice::Submitted { form, after, .. } => {
+                Page::Submissions(forms::submissions(&self.session.client, form, after.as_deref()).await?)
+            }
+            slice => self.people(slice, limit).await?,
+        };
+        let bytes = |bodies: &[Bytes]| bodies.iter().map(Bytes::len).sum::<usize>();
+        let size_bytes = match &page {
+            Page::People { records, v1, memberships } => {
+                records.size_bytes() + bytes(v1) + bytes(memberships)
+            }
+            Page::Submissions(body) => body.len(),
+        };
+        Ok(super::Page::new(Content::Contacts(page), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let (Content::Contacts(content), Ok(rows)) = (page.content, rows.try_into()) else {
+            return Err(slice::foreign(slice));
+        };
+        let rows: &mut [&mut Rows; 4] = rows;
+        match content {
+            Page::People { records, v1, memberships } => {
+                self.append_people((records, &v1, &memberships), page.read_ms, slice, run, rows)
+            }
+            Page::Submissions(body) => {
+                let reading = self.session.reading(page.read_ms);
+                let mut writer = self.submissions.writer(rows[3], reading);
+                let is_last = forms::append(Scanner::whole(&body)?, slice, run, &mut writer)?;
+                let mut written = vec![Default::default(); 3];
+                written.push(writer.written);
+                Ok(Appended { written, is_last, span: 0 })
+            }
+        }
+    }
+
+    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+        let restored = match self.objects.follow_up(finished, run) {
+            Some(Slice::Named { ids }) => ids,
+            _ => Vec::new(),
+        };
+        let ids = [restored, std::mem::take(&mut run.again)].concat();
+        (!ids.is_empty()).then_some(Slice::Named { ids })
+    }
+
+    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
+        self.objects.read_in_sequence(cursor, slices);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut note = |collection, gap, text| notes.push(Note { collection, gap, text });
+        if let Some(why) = self.absent.get(V1) {
+            note("contacts", Gap::Degraded, format!("{} are not read: {why}", OF_V1[..2].join(", ")));
+            note("contact_identity_profiles", Gap::Skipped, format!("{why}; no other call has profiles"));
+            let from = "from the properties email and hs_additional_emails: no LEAD_GUID, no timestamps";
+            note("contact_identities", Gap::Degraded, format!("{from}, because {why}"));
+            match self.absent.get(FORMS) {
+                Some(forms) => note("form_submissions", Gap::Skipped, format!("{why}; {forms}")),
+                None => {
+                    let from = "from the forms: no contact, no page title, none of blog comments";
+                    note("form_submissions", Gap::Degraded, format!("{from}, because {why}"));
+                }
+            }
+        }
+        if let Some(why) = self.absent.get(MEMBERSHIPS) {
+            note("contacts", Gap::Degraded, format!("list_membership is not read: {why}"));
+        }
+        let unseen = self.unseen.load(Ordering::Relaxed);
+        if unseen > 0 {
+            let text = format!("contacts v1 does not show {unseen} contacts that are there");
+            note("contact_identities", Gap::Degraded, text);
+        }
+        notes
+    }
+}
+
+impl OpenContacts {
+    /// A slice for each form, where submissions come from the forms.
+    async fn form_slices(&self, mode: Mode, window: Window) -> Result<Vec<Slice>> {
+        if self.has(V1) || !self.has(FORMS) {
+            return Ok(Vec::new());
+        }
+        let forms = forms::list(&self.session.client).await?;
+        let overlap_ms = self.session.lookback.overlap_ms;
+        let slices = forms.into_iter().map(|form| {
+            let known_ms = self.forms.get(&form.id).filter(|_| mode == Mode::Incremental);
+            let since_ms = window.since_ms.or(known_ms.map(|known_ms| known_ms - overlap_ms)).unwrap_or(0);
+            Slice::Submitted { form, since_ms, after: None }
+        });
+        Ok(slices.collect())
+    }
+}

@@ -1,0 +1,113 @@
+//! Contacts v1, as far as it is alive: one batch read for the contacts of a page. An answer is an object by contact id;
+//! contacts that are gone by now are simply not in it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{OF_V1, V1};
+use crate::client::{Call, Client};
+use crate::error::{ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+
+/// Contacts in one call
+/// (<https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/get-contacts-v1-contactvids-batch>).
+const MAX_CONTACTS: usize = 100;
+
+/// What contacts v1 alone knows of a contact.
+#[derive(Debug, Default)]
+pub(super) struct V1Contact<'a> {
+    /// The values of [`OF_V1`].
+    pub(super) of_contact: [Option<Cow<'a, str>>; OF_V1.len()],
+    pub(super) added_at: Option<Cow<'a, str>>,
+    /// JSON lists, as they came.
+    pub(super) profiles: Option<&'a str>,
+    pub(super) submissions: Option<&'a str>,
+}
+
+/// Whether contacts v1 answers, asked for a contact that need not exist.
+pub(super) async fn answers(client: &Client) -> Result<bool> {
+    match read(client, &[1]).await {
+        Ok(_) => Ok(true),
+        Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
+        Err(failed) => Err(failed),
+    }
+}
+
+pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
+    let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
+        let vids: String = ids.iter().map(|id| format!("vid={id}&")).collect();
+        // Without a property it would send all of them, which the records have already.
+        Call::get(format!(
+            "/contacts/v1/contact/vids/batch?{vids}property=email&propertyMode=value_only\
+             &formSubmissionMode=all&showListMemberships=false"
+        ))
+    });
+    let answers = calls.map(|call| async move { client.send(&call).await });
+    futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(V1))
+}
+
+pub(super) fn contacts(answers: &[Bytes]) -> Result<HashMap<u64, V1Contact<'_>>> {
+    let mut contacts = HashMap::new();
+    for answer in answers {
+        Scanner::new(Scanner::whole(answer)?).each_field(|vid, value| {
+            let Ok(id) = vid.raw().parse() else { return value.skip() };
+            contacts.insert(id, contact(value)?);
+            Ok::<_, Malformed>(())
+        })?;
+    }
+    Ok(contacts)
+}
+
+fn contact<'a>(value: &mut Scanner<'a>) -> Result<V1Contact<'a>, Malformed> {
+    let mut contact = V1Contact::default();
+    value.each_field(|key, value| {
+        match key.raw() {
+            "identity-profiles" if value.is_nested() => contact.profiles = Some(value.raw()?),
+            "form-submissions" if value.is_nested() => contact.submissions = Some(value.raw()?),
+            "addedAt" if !value.is_nested() => contact.added_at = text(value)?,
+            "profile-token" if !value.is_nested() => contact.of_contact[2] = text(value)?,
+            "profile-url" if !value.is_nested() => contact.of_contact[3] = text(value)?,
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    contact.of_contact[0] = contact.profiles.map(lead_guid).transpose()?.flatten();
+    contact.of_contact[1] = contact.submissions.map(Cow::Borrowed);
+    Ok(contact)
+}
+
+fn text<'a>(value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Malformed> {
+    Ok(value.scalar()?.map(|text| text.text()).filter(|text| !text.is_empty()))
+}
+
+/// The first identity of that type.
+fn lead_guid(profiles: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
+    let mut guid = None;
+    Scanner::new(profiles).each_item(|profile| {
+        profile.each_field(|key, value| {
+            if key.raw() != "identities" || !value.is_nested() {
+                return value.skip();
+            }
+            value.each_item(|identity| {
+                let (mut is_guid, mut its_value) = (false, None);
+                identity.each_field(|key, value| {
+                    match key.raw() {
+                        "type" if !value.is_nested() => {
+                            is_guid = value.scalar()?.is_some_and(|kind| kind.raw() == "LEAD_GUID");
+                        }
+                        "value" if !value.is_nested() => its_value = text(value)?,
+                        _ => value.skip()?,
+                    }
+                    Ok::<_, Malformed>(())
+                })?;
+                if is_guid && guid.is_none() {
+                    guid = its_value;
+                }
+                Ok::<_, Malformed>(())
+            })
+        })
+    })?;
+    Ok(guid)
+}

@@ -1,0 +1,206 @@
+//! From a JSON object to a row of a collection whose columns are known beforehand: each field straight into its
+//! column's builder, nested objects by their path. What no column is for is kept in `_extra`, so nothing HubSpot
+//! sends is lost, and a key that appears one day breaks nothing.
+
+use std::collections::HashMap;
+
+use staging::{Cell, ColumnType, Rows, Table};
+
+use super::collection::{Collection, Origin};
+use super::lineage::{DeletedReason, Deletes, EXTRA, JsonFields, Lineage, Reading, set};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+use crate::value;
+
+/// The table of one collection, for one run.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) table: Table,
+    fields: Node,
+    extra: usize,
+    deletes: Option<Deletes>,
+    lineage: Lineage,
+}
+
+/// What is known of the fields at one level of nesting.
+#[derive(Debug, Default)]
+struct Node {
+    column: Option<Target>,
+    below: HashMap<Box<str>, Node>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    column: usize,
+    column_type: ColumnType,
+    /// The column's name, quoted for a JSON object.
+    json_name: Box<str>,
+}
+
+impl Document {
+    /// `without` names columns that this run can't fill: a file that lacks a column leaves the table's values alone,
+    /// where NULL would clear them.
+    pub(super) fn new(collection: &'static Collection, without: &[&str]) -> Result<Document> {
+        let mut columns: Vec<staging::Column> = Vec::new();
+        let mut add = |name: &'static str, column_type: ColumnType| {
+            columns.push(staging::Column::new(name, column_type));
+            columns.len() - 1
+        };
+        let mut fields = Node::default();
+        for column in collection.columns.iter().filter(|column| !without.contains(&column.name)) {
+            let place = add(column.name, column.column_type);
+            if let Origin::Field(path) = column.origin {
+                let json_name = serde_json::Value::from(column.name).to_string().into();
+                fields.at(path).column =
+                    Some(Target { column: place, column_type: column.column_type, json_name });
+            }
+        }
+        let deletes = collection.is_deletable.then(|| Deletes::new(&mut add));
+        let extra = add(EXTRA, ColumnType::Json);
+        let lineage = Lineage::new(&mut add);
+        let table = Table::new(collection.name, collection.primary_key, columns).map_err(|source| {
+            let message = format!("the columns of {} make no table", collection.name);
+            Error::new(ErrorKind::Malformed, message).caused_by(source)
+        })?;
+        Ok(Document { table, fields, extra, deletes, lineage })
+    }
+
+    /// A writer of rows of this table, all from one page.
+    pub(super) fn writer<'a>(&'a self, rows: &'a mut Rows, reading: Reading<'a>) -> Writer<'a> {
+        Writer {
+            document: self,
+            rows,
+            reading,
+            unknown: JsonFields::default(),
+            unparsed: JsonFields::default(),
+            unparsed_in_row: 0,
+            written: Written::default(),
+        }
+    }
+}
+
+/// What was written of one page into one table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    /// Tombstones among them.
+    pub deleted: u64,
+    pub unparsed_values: u64,
+}
+
+impl std::ops::AddAssign for Written {
+    fn add_assign(&mut self, other: Written) {
+        self.rows += other.rows;
+        self.deleted += other.deleted;
+        self.unparsed_values += other.unparsed_values;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    document: &'a Document,
+    rows: &'a mut Rows,
+    reading: Reading<'a>,
+    unknown: JsonFields,
+    unparsed: JsonFields,
+    unparsed_in_row: u64,
+    pub(super) written: Written,
+}
+
+impl Writer<'_> {
+    /// Fills the open row from an object.
+    pub(super) fn fill(&mut self, object: &mut Scanner<'_>) -> Result<(), Malformed> {
+        self.fields(&self.document.fields, "", object)
+    }
+
+    pub(super) fn account_id(&self) -> u64 {
+        self.reading.account_id
+    }
+
+    /// Keeps a field that no column is for; `null` says nothing, wherever it stands.
+    pub(super) fn keep(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let json = value.raw()?;
+        if json != "null" {
+            self.unknown.add_raw(&serde_json::Value::from(name).to_string(), json);
+        }
+        Ok(())
+    }
+
+    /// Sets a column by name, unless it has a value or this run leaves it out.
+    pub(super) fn set(&mut self, column: &str, value: impl FnOnce(Cell<'_>)) {
+        if let Some(column) = self.document.table.position(column) {
+            set(self.rows.cell(column), value);
+        }
+    }
+
+    /// Ends the open row, of something that is there.
+    pub(super) fn finish(&mut self, updated_ms: Option<i64>) {
+        if let Some(deletes) = &self.document.deletes {
+            deletes.is_live(self.rows);
+        }
+        self.end(updated_ms);
+    }
+
+    /// Ends the open row as a tombstone.
+    pub(super) fn finish_gone(&mut self, updated_ms: Option<i64>, reason: DeletedReason, at_ms: Option<i64>) {
+        if let Some(deletes) = &self.document.deletes {
+            deletes.is_gone(self.rows, reason, at_ms);
+        }
+        self.written.deleted += 1;
+        self.end(updated_ms);
+    }
+
+    fn end(&mut self, updated_ms: Option<i64>) {
+        self.unknown.put(self.rows, self.document.extra);
+        self.document.lineage.finish(self.rows, &self.reading, updated_ms, &mut self.unparsed);
+        self.written.rows += 1;
+        self.written.unparsed_values += std::mem::take(&mut self.unparsed_in_row);
+    }
+
+    /// `path` leads to the object, with a dot behind it.
+    fn fields(&mut self, node: &Node, path: &str, object: &mut Scanner<'_>) -> Result<(), Malformed> {
+        object.each_field(|key, value| {
+            let name = key.text();
+            let known = node.below.get(&*name);
+            match known.map(|known| (known, &known.column)) {
+                Some((_, Some(target))) => self.value(target, value),
+                Some((known, None)) if value.is_object() => {
+                    self.fields(known, &format!("{path}{name}."), value)
+                }
+                _ => self.keep(&format!("{path}{name}"), value),
+            }
+        })
+    }
+
+    fn value(&mut self, target: &Target, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        if target.column_type == ColumnType::Json {
+            let json = value.raw()?;
+            if json != "null" {
+                set(self.rows.cell(target.column), |cell| cell.text(json));
+            }
+            return Ok(());
+        }
+        if value.is_nested() {
+            self.not_parsed(target, value.raw()?);
+            return Ok(());
+        }
+        let Some(text) = value.scalar()? else { return Ok(()) };
+        if let Some(cell) = self.rows.cell(target.column)
+            && !value::set(cell, target.column_type, text)
+        {
+            self.not_parsed(target, &text.text());
+        }
+        Ok(())
+    }
+
+    fn not_parsed(&mut self, target: &Target, text: &str) {
+        self.unparsed.add_text(&target.json_name, text);
+        self.unparsed_in_row += 1;
+    }
+}
+
+impl Node {
+    fn at(&mut self, path: &str) -> &mut Node {
+        path.split('.').fold(self, |node, key| node.below.entry(key.into()).or_default())
+    }
+}

@@ -1,0 +1,349 @@
+//! A feed of what happened: e-mail events, changes of subscriptions. HubSpot shows a window of time, newest first, and
+//! says where its next page begins by a word that is good for a while, and for exactly that window.
+//!
+//! A slice is a window; it is cut by time while it is read, and its upper end comes down with each page, so a word that
+//! has died costs a page that is read again. What happened is told late: each run reads the last hours again, and
+//! hashes in the cursor tell what is new in them, or was changed.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use staging::{Rows, Table};
+use tokio::sync::RwLock;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::collection::{Collection, CollectionEntry};
+use super::cursor::{Cursor, Mode, Unfinished};
+use super::document::{Document, Writer};
+use super::seen::Hashes;
+use super::slice::{self, Asked, Slice};
+use super::{Appended, Content, Feed, OpenFeed, Session, Window};
+use crate::client::Call;
+use crate::encoding::percent_encoded;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+use crate::value;
+
+/// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
+/// (<https://developers.hubspot.com/docs/api-reference/legacy/reporting/email-analytics/events/get-email-public-v1-events>).
+const ENTRIES_PER_RECORD: usize = 10;
+/// Pages of one crowded millisecond that are fetched in one go.
+const MAX_CROWD_PAGES: usize = 64;
+/// Words that may die one after the other without a step forward.
+const MAX_EXPIRED: u32 = 50;
+
+/// What tells one history from another.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) name: &'static str,
+    pub(super) scope: &'static str,
+    pub(super) collections: &'static [&'static str],
+    pub(super) tables: &'static [&'static Collection],
+    pub(super) path: &'static str,
+    /// More of the query, each parameter with an ampersand before it.
+    pub(super) query: &'static str,
+    /// The answer's list of entries, and an entry's time.
+    pub(super) list: &'static str,
+    pub(super) instant: &'static str,
+    /// Turns an entry into rows, one writer per table.
+    pub(super) append: fn(&Entry<'_>, &mut [Writer<'_>]) -> Result<(), Malformed>,
+}
+
+/// One entry of an answer.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) json: &'a str,
+    pub(super) at_ms: i64,
+    /// For a table with one row for each of something: an entry of the same moment, and newer, was read already that
+    /// has what this text says.
+    pub(super) seen: &'a Seen,
+}
+
+/// What the newest entries of a millisecond were about. Their order is in the answers alone: their versions are equal.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<HashSet<u64>>);
+
+/// Entries of one millisecond stand close together in the answers: older ones may be forgotten.
+const MAX_SEEN: usize = 100_000;
+
+impl Seen {
+    /// `false` for what was seen before at this moment.
+    pub(super) fn is_first(&self, at_ms: i64, what: &str) -> bool {
+        let hash = xxh3_64(what.as_bytes()) ^ (at_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= MAX_SEEN {
+            seen.clear();
+        }
+        seen.insert(hash)
+    }
+}
+
+#[async_trait]
+impl Feed for History {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        self.collections
+    }
+
+    fn scope(&self) -> &'static str {
+        self.scope
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        self.tables.iter().map(|table| table.entry()).collect()
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        let documents: Vec<Document> =
+            self.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
+        let recent = match mode {
+            Mode::Backfill => Hashes::default(),
+            Mode::Incremental => cursor.recent.clone(),
+        };
+        Ok(Box::new(OpenHistory {
+            history: self,
+            session: session.clone(),
+            tables: documents.iter().map(|document| document.table.clone()).collect(),
+            documents,
+            mode,
+            recent,
+            seen: Seen::default(),
+            turns: RwLock::default(),
+            expired: AtomicU32::new(0),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct OpenHistory {
+    history: &'static History,
+    session: Session,
+    documents: Vec<Document>,
+    tables: Vec<Table>,
+    mode: Mode,
+    /// What earlier runs have read.
+    recent: Hashes,
+    seen: Seen,
+    /// Held alone by whoever reads a crowded millisecond, whose words have died before: nobody delays it.
+    turns: RwLock<()>,
+    /// Words that died since the last step forward.
+    expired: AtomicU32,
+}
+
+/// Answers that follow each other, and the window they were asked for.
+#[derive(Debug)]
+pub(super) struct Page {
+    bodies: Vec<Bytes>,
+    since_ms: i64,
+    until_ms: i64,
+}
+
+/// Where an answer goes on.
+#[derive(Debug, Default)]
+struct Paging {
+    has_more: bool,
+    offset: Option<String>,
+    newest_ms: Option<i64>,
+    oldest_ms: Option<i64>,
+}
+
+impl OpenHistory {
+    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Bytes> {
+        let offset = match asked.offset.as_str() {
+            "" => String::new(),
+            offset => format!("&offset={}", percent_encoded(offset)),
+        };
+        let path = format!(
+            "{}?startTimestamp={}&endTimestamp={}&limit={}{}{offset}",
+            self.history.path,
+            asked.since_ms,
+            asked.until_ms,
+            limit * ENTRIES_PER_RECORD,
+            self.history.query,
+        );
+        self.session.client.send(&Call::get(path)).await
+    }
+
+    /// The pages of the window's newest millisecond, if it fills the first one.
+    async fn crowd(&self, mut asked: Asked, limit: usize) -> Result<Vec<Bytes>> {
+        let _alone = self.turns.write().await;
+        let mut bodies = Vec::new();
+        loop {
+            let body = self.ask(&asked, limit).await?;
+            let paging = self.each_entry(&body, |_, _| Ok(()))?;
+            bodies.push(body);
+            let is_crowd = paging.oldest_ms == Some(asked.until_ms) && paging.has_more;
+            match paging.offset {
+                Some(offset) if is_crowd && bodies.len() < MAX_CROWD_PAGES => asked.offset = offset,
+                _ => return Ok(bodies),
+            }
+        }
+    }
+
+    /// Calls `each` with every entry of an answer and its time.
+    fn each_entry<'a>(
+        &self,
+        answer: &'a [u8],
+        mut each: impl FnMut(&'a str, i64) -> Result<(), Malformed>,
+    ) -> Result<Paging> {
+        let mut paging = Paging::default();
+        let mut has_list = false;
+        Scanner::new(Scanner::whole(answer)?).each_field(|key, value| {
+            match key.raw() {
+                name if name == self.history.list => {
+                    has_list = true;
+                    value.each_item(|entry| {
+                        let json = entry.raw()?;
+                        let at_ms = instant_of(json, self.history.instant)?;
+                        paging.newest_ms = paging.newest_ms.max(Some(at_ms));
+                        paging.oldest_ms =
+                            Some(paging.oldest_ms.map_or(at_ms, |oldest_ms| oldest_ms.min(at_ms)));
+                        each(json, at_ms)
+                    })?;
+                }
+                "hasMore" => paging.has_more = value.boolean()?.unwrap_or(false),
+                "offset" if !value.is_nested() => {
+                    paging.offset = value.scalar()?.map(|offset| offset.text().into_owned());
+                }
+                _ => value.skip()?,
+            }
+            Ok::<_, Malformed>(())
+        })?;
+        if !has_list {
+            let message = format!("an answer has no {}", self.history.list);
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        Ok(paging)
+    }
+
+    fn count_expired(&self, expired: Error) -> Result<()> {
+        if self.expired.fetch_add(1, Ordering::Relaxed) < MAX_EXPIRED {
+            tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
+            return Ok(());
+        }
+        let message = format!("the offsets of {} die faster than pages can be read", self.history.name);
+        Err(Error::new(ErrorKind::Malformed, message).caused_by(expired))
+    }
+}
+
+#[async_trait]
+impl OpenFeed for OpenHistory {
+    fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        let now_ms = self.session.client.now().timestamp_millis();
+        let lookback = self.session.lookback;
+        let overlap_ms = lookback.history_overlap_ms;
+        let mut run = Unfinished::new(self.mode, now_ms, overlap_ms + lookback.lag_ms);
+        run.moves_watermark = window.moves_watermark(cursor);
+        let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
+            (Some(since_ms), _, _) => since_ms,
+            (None, Mode::Backfill, _) => now_ms - lookback.history_ms,
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - overlap_ms,
+            (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.history.name)),
+        };
+        let until_ms = window.until_ms.unwrap_or(now_ms);
+        run.slices.push(Slice::Happened { since_ms, until_ms: until_ms.max(since_ms), asked: None });
+        Ok(run)
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+        let Slice::Happened { since_ms, until_ms, asked } = slice else { return Err(slice::foreign(slice)) };
+        let from_the_top = Asked { since_ms: *since_ms, until_ms: *until_ms, offset: String::new() };
+        let asked = asked.as_ref().unwrap_or(&from_the_top);
+        let first = {
+            let _turn = self.turns.read().await;
+            self.ask(asked, limit).await
+        };
+        let (bodies, asked) = match first {
+            Ok(body) => (vec![body], asked),
+            Err(expired) if expired.kind() == ErrorKind::BadRequest && !asked.offset.is_empty() => {
+                self.count_expired(expired)?;
+                (self.crowd(from_the_top.clone(), limit).await?, &from_the_top)
+            }
+            Err(failed) => return Err(failed),
+        };
+        let size_bytes = bodies.iter().map(Bytes::len).sum();
+        let page = Page { bodies, since_ms: asked.since_ms, until_ms: asked.until_ms };
+        Ok(super::Page::new(Content::History(page), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let (Content::History(content), Slice::Happened { since_ms, until_ms, asked }) =
+            (page.content, &mut *slice)
+        else {
+            return Err(slice::foreign(slice));
+        };
+        let reading = self.session.reading(page.read_ms);
+        let mut writers: Vec<Writer<'_>> =
+            self.documents.iter().zip(rows).map(|(document, rows)| document.writer(rows, reading)).collect();
+        let mut whole = Paging::default();
+        for body in &content.bodies {
+            let paging = self.each_entry(body, |json, at_ms| {
+                // What is outside is another slice's: this one was cut since, or is read from the top again.
+                if !(*since_ms..=*until_ms).contains(&at_ms) {
+                    return Ok(());
+                }
+                let hash = xxh3_64(json.as_bytes());
+                if !self.recent.0.contains(&hash) {
+                    (self.history.append)(&Entry { json, at_ms, seen: &self.seen }, &mut writers)?;
+                }
+                run.note(hash, at_ms);
+                Ok(())
+            })?;
+            whole.newest_ms = whole.newest_ms.max(paging.newest_ms);
+            whole.oldest_ms = [whole.oldest_ms, paging.oldest_ms].into_iter().flatten().min();
+            (whole.has_more, whole.offset) = (paging.has_more, paging.offset);
+        }
+        let is_past_the_end = whole.oldest_ms.is_some_and(|oldest_ms| oldest_ms < *since_ms);
+        if let Some(oldest_ms) = whole.oldest_ms.filter(|oldest_ms| oldest_ms < until_ms) {
+            *until_ms = oldest_ms.max(*since_ms);
+            self.expired.store(0, Ordering::Relaxed);
+        }
+        let next = whole.offset.filter(|offset| whole.has_more && !offset.is_empty());
+        let is_stuck = next.is_some()
+            && whole.oldest_ms.is_none()
+            && asked.as_ref().is_some_and(|asked| Some(&asked.offset) == next.as_ref());
+        if is_stuck || (whole.has_more && next.is_none()) {
+            let message = format!("a page of {} does not say where the next one begins", self.history.name);
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        let is_last = next.is_none() || is_past_the_end;
+        let (asked_since_ms, asked_until_ms) = (content.since_ms, content.until_ms);
+        *asked = next.map(|offset| Asked { since_ms: asked_since_ms, until_ms: asked_until_ms, offset });
+        let span = whole.newest_ms.zip(whole.oldest_ms).map_or(0, |(newest, oldest)| newest.abs_diff(oldest));
+        Ok(Appended { written: writers.iter().map(|writer| writer.written).collect(), is_last, span })
+    }
+}
+
+fn instant_of(entry: &str, key_of_instant: &str) -> Result<i64, Malformed> {
+    let mut at_ms = None;
+    let mut scanner = Scanner::new(entry);
+    scanner.each_field(|key, value| {
+        if key.raw() == key_of_instant && !value.is_nested() {
+            at_ms = value.scalar()?.and_then(|text| value::instant_ms(&text.text()));
+            return Ok(());
+        }
+        value.skip()
+    })?;
+    at_ms.ok_or(Malformed { at: 0, expected: "an entry with its time" })
+}

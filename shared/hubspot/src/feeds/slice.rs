@@ -1,0 +1,122 @@
+//! A part of a run that can be paged and resumed on its own, and how one is cut in two when somebody has nothing to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+
+/// Pages that must be left in a slice before it is cut: the reader of a cut slice reads up to a page for nothing.
+const FEWEST_PAGES: u64 = 4;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Slice {
+    /// Ids from `from` up to and without `below`, by the list endpoint. `after` is HubSpot's own word for where the
+    /// next page begins; without one the slice begins at `from`.
+    Listed { archived: bool, from: u64, below: Option<u64>, after: Option<String> },
+    /// Records changed in a window of time (both ends included), ids from `from` up to and without `below`, by search.
+    Changed { since_ms: i64, until_ms: i64, from: u64, below: Option<u64> },
+    /// These records by their ids, the last ones first.
+    Named { ids: Vec<u64> },
+    /// What happened in a window of time (both ends included), newest first: `until_ms` comes down with each page.
+    Happened { since_ms: i64, until_ms: i64, asked: Option<Asked> },
+    /// What was submitted with one form, newest first, down to `since_ms`.
+    Submitted { form: Form, since_ms: i64, after: Option<String> },
+    /// Everything there is, in one go.
+    All,
+}
+
+/// A window as HubSpot was asked for it, and its word for where the next page begins: good for a while, and for exactly
+/// this window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub(crate) since_ms: i64,
+    pub(crate) until_ms: i64,
+    pub(crate) offset: String,
+}
+
+/// What a submission says nothing of, and its form does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) form_type: String,
+}
+
+impl Slice {
+    /// Ids, or milliseconds, that are left to read; 0 where the slice can't be cut.
+    pub fn width(&self) -> u64 {
+        match self {
+            Slice::Listed { archived: false, below: Some(below), .. } => {
+                below.saturating_sub(self.position())
+            }
+            Slice::Happened { since_ms, until_ms, .. } => {
+                u64::try_from(until_ms.saturating_sub(*since_ms)).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The first id the slice has not read, as far as it is known.
+    fn position(&self) -> u64 {
+        match self {
+            Slice::Listed { from, after, .. } => {
+                after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Cuts the half off that is read last, for another reader. `None` when too little is left, judging by the ids or
+    /// milliseconds that the last page spanned.
+    pub fn split(&mut self, page_span: u64) -> Option<Slice> {
+        let (position, width) = (self.position(), self.width());
+        if width < FEWEST_PAGES.saturating_mul(page_span.max(1)) {
+            return None;
+        }
+        match self {
+            Slice::Listed { below, .. } => {
+                let middle = position + width / 2;
+                let upper = Slice::Listed { archived: false, from: middle, below: *below, after: None };
+                *below = Some(middle);
+                Some(upper)
+            }
+            Slice::Happened { since_ms, .. } => {
+                let middle = *since_ms + (width / 2) as i64;
+                let older = Slice::Happened { since_ms: *since_ms, until_ms: middle, asked: None };
+                *since_ms = middle + 1;
+                Some(older)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A cursor that was written by another feed, or by another program.
+pub(super) fn foreign(slice: &Slice) -> Error {
+    Error::new(ErrorKind::Malformed, format!("the cursor holds a slice that is not this feed's: {slice:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn holds(slice: &Slice, instant_ms: i64) -> bool {
+        let Slice::Happened { since_ms, until_ms, .. } = slice else { return false };
+        (*since_ms..=*until_ms).contains(&instant_ms)
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_window_loses_no_instant_and_doubles_none(since_ms in 0..1_000_i64, width in 0..5_000_i64) {
+            let mut newer = Slice::Happened { since_ms, until_ms: since_ms + width, asked: None };
+            let whole = newer.clone();
+            if let Some(older) = newer.split(1) {
+                for at in 0..7_000 {
+                    let held = u8::from(holds(&newer, at)) + u8::from(holds(&older, at));
+                    prop_assert_eq!(held, u8::from(holds(&whole, at)));
+                }
+            }
+        }
+    }
+}

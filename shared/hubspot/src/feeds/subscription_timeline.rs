@@ -1,0 +1,182 @@
+//! The subscription timeline: each change of an address's subscriptions, and with it a snapshot of how the address
+//! stands then. The latest snapshot of each address is its row in `email_subscriptions`: no call lists all addresses.
+
+use std::collections::HashMap;
+
+use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::collection::{Collection, field, made};
+use super::document::Writer;
+use super::history::{Entry, History};
+use crate::json::{Malformed, Scanner};
+
+pub(super) static SUBSCRIPTION_TIMELINE: History = History {
+    name: "subscription_timeline",
+    scope: "content",
+    collections: &["email_subscription_event_changes", "email_subscriptions"],
+    tables: &[&CHANGES, &SUBSCRIPTIONS],
+    path: "/email/public/v1/subscriptions/timeline",
+    query: "&includeSnapshots=true",
+    list: "timeline",
+    instant: "timestamp",
+    append,
+};
+
+static CHANGES: Collection = Collection {
+    name: "email_subscription_event_changes",
+    about: "One change of what one address is subscribed to.",
+    primary_key: &["id"],
+    key_reason: "changes have no id of their own: a hash of the recipient, the time of the timeline's item, what changed \
+                 and what caused it, and its number among equal changes of the item, which is the same in every read",
+    set_key: &[],
+    is_deletable: false,
+    calls: "1, and 1 more for each 1,000 items of the last day, which are read again because changes are told late",
+    columns: &[
+        made("id", Text, "a hash of the change"),
+        made("recipient", Text, "`recipient` of the item"),
+        field("caused_by_event_created", Timestamp, "causedByEvent.created"),
+        field("caused_by_event_id", Text, "causedByEvent.id"),
+        field("change", Text, "change"),
+        field("change_type", Text, "changeType"),
+        field("email_subscription_event_id", BigInt, "subscriptionId"),
+        field("portal_id", BigInt, "portalId"),
+        field("source", Text, "source"),
+        field("timestamp", Timestamp, "timestamp"),
+    ],
+};
+
+static SUBSCRIPTIONS: Collection = Collection {
+    name: "email_subscriptions",
+    about: "How an address stands, as of its last change in the timeline.",
+    primary_key: &["email"],
+    key_reason: "the address in lower case: subscriptions hang on it, not on a contact, and outlive contacts",
+    set_key: &[],
+    is_deletable: false,
+    calls: "none of its own: read with `email_subscription_event_changes`",
+    columns: &[
+        field("email", Text, "email"),
+        field("bounced", Boolean, "bounced"),
+        field("marked_as_spam", Boolean, "markedAsSpam"),
+        field("portal_id", BigInt, "portalId"),
+        field("status", Text, "status"),
+        field("subscribed", Boolean, "subscribed"),
+        field("unsubscribe_from_portal", Boolean, "unsubscribeFromPortal"),
+        field("subscription_statuses", Json, "subscriptionStatuses"),
+    ],
+};
+
+/// The parts of an item of the timeline.
+#[derive(Default)]
+struct Item<'a> {
+    recipient: String,
+    changes: Option<&'a str>,
+    snapshot: Option<&'a str>,
+}
+
+fn append(entry: &Entry<'_>, writers: &mut [Writer<'_>]) -> Result<(), Malformed> {
+    let [changes, subscriptions] = writers else { return Ok(()) };
+    let item = Item::read(entry.json)?;
+    let mut equal: HashMap<String, u32> = HashMap::new();
+    Scanner::new(item.changes.unwrap_or("[]")).each_item(|change| {
+        let json = change.raw()?;
+        let identity = identity(json)?;
+        let number = equal.entry(identity.clone()).and_modify(|number| *number += 1).or_default();
+        let id = format!("{}\u{1f}{}\u{1f}{identity}\u{1f}{number}", item.recipient, entry.at_ms);
+        changes.set("id", |cell| cell.text(&format!("{:032x}", xxh3_128(id.as_bytes()))));
+        changes.set("recipient", |cell| cell.text(&item.recipient));
+        changes.fill(&mut Scanner::new(json))?;
+        // HubSpot gives the change a time of its own only where no event caused it.
+        changes.set("timestamp", |cell| cell.timestamp(entry.at_ms));
+        changes.finish(Some(entry.at_ms));
+        Ok::<_, Malformed>(())
+    })?;
+    match item.snapshot {
+        Some(snapshot) => self::snapshot(snapshot, &item.recipient, entry, subscriptions),
+        None => Ok(()),
+    }
+}
+
+impl<'a> Item<'a> {
+    fn read(json: &'a str) -> Result<Item<'a>, Malformed> {
+        let mut item = Item::default();
+        Scanner::new(json).each_field(|key, value| {
+            match key.raw() {
+                "recipient" if !value.is_nested() => {
+                    item.recipient = value.scalar()?.map(|text| text.text().into_owned()).unwrap_or_default();
+                }
+                "changes" if value.is_nested() => item.changes = Some(value.raw()?),
+                "snapshot" if value.is_object() => item.snapshot = Some(value.raw()?),
+                _ => value.skip()?,
+            }
+            Ok::<_, Malformed>(())
+        })?;
+        Ok(item)
+    }
+}
+
+/// What tells a change from the others of its item: `changeType`, `change`, `subscriptionId`, the event's id and time.
+fn identity(change: &str) -> Result<String, Malformed> {
+    let mut parts: [String; 5] = Default::default();
+    Scanner::new(change).each_field(|key, value| {
+        let place = match key.raw() {
+            "changeType" => 0,
+            "change" => 1,
+            "subscriptionId" => 2,
+            "causedByEvent" if value.is_object() => {
+                return value.each_field(|key, value| {
+                    let place = match key.raw() {
+                        "id" => 3,
+                        "created" => 4,
+                        _ => return value.skip(),
+                    };
+                    parts[place] = text(value)?;
+                    Ok(())
+                });
+            }
+            _ => return value.skip(),
+        };
+        parts[place] = text(value)?;
+        Ok(())
+    })?;
+    Ok(parts.join("\u{1f}"))
+}
+
+fn text(value: &mut Scanner<'_>) -> Result<String, Malformed> {
+    if value.is_nested() {
+        return value.raw().map(str::to_owned);
+    }
+    Ok(value.scalar()?.map(|text| text.text().into_owned()).unwrap_or_default())
+}
+
+fn snapshot(
+    json: &str,
+    recipient: &str,
+    entry: &Entry<'_>,
+    subscriptions: &mut Writer<'_>,
+) -> Result<(), Malformed> {
+    let (mut email, mut is_subscribed) = (recipient.to_lowercase(), None);
+    Scanner::new(json).each_field(|key, value| {
+        match key.raw() {
+            "email" if !value.is_nested() => {
+                let told = text(value)?.to_lowercase();
+                if !told.is_empty() {
+                    email = told;
+                }
+            }
+            "subscribed" => is_subscribed = value.boolean()?,
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    if email.is_empty() || !entry.seen.is_first(entry.at_ms, &email) {
+        return Ok(());
+    }
+    subscriptions.set("email", |cell| cell.text(&email));
+    subscriptions.fill(&mut Scanner::new(json))?;
+    if let Some(is_subscribed) = is_subscribed {
+        subscriptions.set("unsubscribe_from_portal", |cell| cell.boolean(!is_subscribed));
+    }
+    subscriptions.finish(Some(entry.at_ms));
+    Ok(())
+}
