@@ -13,21 +13,34 @@ use crate::table::Table;
 
 /// The footer key that holds the [`Description`].
 pub const METADATA_KEY: &str = "hubspot_source";
-/// Raised when a staged file changes in a way that an older `load` would misread.
-pub const FORMAT: u32 = 1;
+/// The newest format this program reads. Raised when a staged file changes in a way that an older `load` would misread:
+/// 2 has a set key.
+pub const FORMAT: u32 = 2;
 
 /// What a staged file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// [`FORMAT`] of the program that wrote it.
+    /// The oldest format that tells all that this file says, up to [`FORMAT`].
     pub format: u32,
     /// HubSpot's account (portal) id.
     pub account_id: u64,
     pub run_id: String,
-    /// Collection, primary key and columns, in the order of the Parquet columns.
+    /// Collection, keys and columns, in the order of the Parquet columns.
     pub table: Table,
     /// Rows the writer put in; the Parquet footer must say the same.
     pub rows: u64,
+}
+
+impl Description {
+    pub fn new(account_id: u64, run_id: &str, table: &Table, rows: u64) -> Description {
+        Description {
+            format: if table.set_key.is_empty() { 1 } else { 2 },
+            account_id,
+            run_id: run_id.to_owned(),
+            table: table.clone(),
+            rows,
+        }
+    }
 }
 
 /// A staged file as the state registers it.

@@ -17,6 +17,12 @@ pub const UNPARSED: &str = "_unparsed";
 pub const RECEIVED_AT: &str = "received_at";
 /// True for a tombstone. On every CRM table.
 pub const IS_DELETED: &str = "is_deleted";
+/// When HubSpot says that the record was deleted; NULL where it does not say.
+pub const DELETED_AT: &str = "deleted_at";
+/// Why the row is a tombstone.
+pub const DELETED_REASON: &str = "deleted_reason";
+/// The [`DELETED_REASON`] of what HubSpot no longer shows.
+pub const REMOVED: &str = "removed";
 
 /// The types a column can have. Warehouses map each of them, exhaustively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +74,11 @@ impl Column {
 pub struct Table {
     pub collection: String,
     pub primary_key: Vec<String>,
+    /// Empty, or a part of the primary key. Rows with equal values in it are a set, which HubSpot shows whole in one
+    /// answer: what a newer read of the set does not show is gone, and a merge deletes it. A set that is read and
+    /// found empty is staged as one tombstone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_key: Vec<String>,
     pub columns: Vec<Column>,
 }
 
@@ -79,6 +90,10 @@ pub enum TableError {
     NoKeyColumn { collection: String, column: String },
     #[error("table {collection} has no primary key")]
     NoKey { collection: String },
+    #[error("table {collection} has no {column:?} in its primary key, which its set key names")]
+    NotOfPrimaryKey { collection: String, column: String },
+    #[error("table {collection} has no {column_type:?} column {column:?}, which its set key needs to delete rows")]
+    NoDeletionColumn { collection: String, column: String, column_type: ColumnType },
 }
 
 impl Table {
@@ -90,10 +105,18 @@ impl Table {
         let table = Table {
             collection: collection.into(),
             primary_key: primary_key.iter().map(|&name| name.to_owned()).collect(),
+            set_key: Vec::new(),
             columns,
         };
         table.check()?;
         Ok(table)
+    }
+
+    /// Refuses names that are not in the primary key, and a table whose rows can't be marked as deleted.
+    pub fn with_set_key(mut self, set_key: &[&str]) -> Result<Table, TableError> {
+        self.set_key = set_key.iter().map(|&name| name.to_owned()).collect();
+        self.check()?;
+        Ok(self)
     }
 
     /// The rules of [`Table`], for a table that came from a file.
@@ -110,6 +133,24 @@ impl Table {
         }
         match self.primary_key.iter().find(|name| self.position(name).is_none()) {
             Some(name) => Err(TableError::NoKeyColumn { collection, column: name.clone() }),
+            None => self.check_set_key(),
+        }
+    }
+
+    fn check_set_key(&self) -> Result<(), TableError> {
+        let collection = self.collection.clone();
+        if self.set_key.is_empty() {
+            return Ok(());
+        }
+        if let Some(name) = self.set_key.iter().find(|name| !self.primary_key.contains(name)) {
+            return Err(TableError::NotOfPrimaryKey { collection, column: name.clone() });
+        }
+        let needed =
+            [Column::new(IS_DELETED, ColumnType::Boolean), Column::new(DELETED_REASON, ColumnType::Text)];
+        match needed.into_iter().find(|column| !self.columns.contains(column)) {
+            Some(Column { name: column, column_type }) => {
+                Err(TableError::NoDeletionColumn { collection, column, column_type })
+            }
             None => Ok(()),
         }
     }
@@ -154,5 +195,40 @@ mod tests {
     fn a_key_must_name_a_column() {
         let refused = Table::new("contacts", &["vid"], vec![Column::new("id", BigInt)]).unwrap_err();
         assert_eq!(refused, TableError::NoKeyColumn { collection: "contacts".into(), column: "vid".into() });
+    }
+
+    fn identities(deletion: &[(&str, ColumnType)]) -> Table {
+        let mut columns = vec![Column::new("contact_id", BigInt), Column::new("value", Text)];
+        columns.extend(deletion.iter().map(|&(name, column_type)| Column::new(name, column_type)));
+        Table::new("contact_identities", &["contact_id", "value"], columns).unwrap()
+    }
+
+    #[test]
+    fn a_set_key_is_a_part_of_the_primary_key() {
+        let table = identities(&[(IS_DELETED, Boolean), (DELETED_REASON, Text)]);
+        assert_eq!(table.clone().with_set_key(&["contact_id"]).unwrap().set_key, ["contact_id"]);
+        for name in ["Contact_ID", "is_deleted", "none"] {
+            let refused = table.clone().with_set_key(&["contact_id", name]).unwrap_err();
+            let collection = "contact_identities".to_owned();
+            assert_eq!(refused, TableError::NotOfPrimaryKey { collection, column: name.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_set_key_needs_columns_to_delete_by() {
+        let refusal = |deletion: &[(&str, ColumnType)]| {
+            identities(deletion).with_set_key(&["contact_id"]).unwrap_err().to_string()
+        };
+        assert!(refusal(&[(DELETED_REASON, Text)]).contains("no Boolean column \"is_deleted\""));
+        assert!(refusal(&[(IS_DELETED, Text), (DELETED_REASON, Text)]).contains("no Boolean column"));
+        assert!(refusal(&[(IS_DELETED, Boolean)]).contains("no Text column \"deleted_reason\""));
+    }
+
+    #[test]
+    fn a_table_without_a_set_key_is_written_as_it_always_was() {
+        let table = identities(&[(IS_DELETED, Boolean), (DELETED_REASON, Text)]);
+        let json = serde_json::to_string(&table).unwrap();
+        assert!(!json.contains("set_key"), "{json}");
+        assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
     }
 }

@@ -20,7 +20,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
-use crate::file::{Description, FORMAT, METADATA_KEY};
+use crate::file::{Description, METADATA_KEY};
 use crate::rows::{Rows, arrow_schema};
 use crate::table::{READ_AT, SOURCE_UPDATED_AT, Table};
 
@@ -80,13 +80,7 @@ impl FileWriter {
             .with_context(|| format!("the scratch file {} can't be created", scratch.display()))?;
         let parquet = SerializedFileWriter::new(file, parquet_schema(&schema)?, properties)
             .context("a Parquet writer can't be made for this table")?;
-        let description = Description {
-            format: FORMAT,
-            account_id,
-            run_id: run_id.to_owned(),
-            table: table.clone(),
-            rows: 0,
-        };
+        let description = Description::new(account_id, run_id, table, 0);
         Ok(FileWriter { rows: Rows::new(table), parquet, columns, scratch: scratch.to_owned(), description })
     }
 
@@ -247,6 +241,25 @@ mod tests {
         let writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
         writer.finish().unwrap();
         assert_eq!(describe(&scratch).unwrap().rows, 0);
+    }
+
+    #[test]
+    fn only_a_set_key_takes_the_format_that_older_programs_refuse() {
+        let columns = vec![
+            Column::new("id", ColumnType::BigInt),
+            Column::new("type", ColumnType::Text),
+            Column::new("is_deleted", ColumnType::Boolean),
+            Column::new("deleted_reason", ColumnType::Text),
+        ];
+        let plain = Table::new("contact_identities", &["id", "type"], columns).unwrap();
+        let with_sets = plain.clone().with_set_key(&["id"]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (format, table) in [(1, plain), (2, with_sets)] {
+            let scratch = folder.path().join(format!("{format}.parquet"));
+            FileWriter::create(&scratch, 42, "run-1", &table).unwrap().finish().unwrap();
+            let described = describe(&scratch).unwrap();
+            assert_eq!((described.format, described.table), (format, table));
+        }
     }
 
     #[test]
