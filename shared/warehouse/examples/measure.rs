@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use duckdb::Connection;
-use staging::{Column, ColumnType, Description, FORMAT, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
+use staging::{Column, ColumnType, Description, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
 use warehouse::{LocatedFile, connect};
 
 const ROWS_PER_FILE: u64 = 100_000;
@@ -79,13 +79,7 @@ fn stage(
             select.join(", "),
             path.display()
         ))?;
-        let description = Description {
-            format: FORMAT,
-            account_id: 1,
-            run_id: format!("run-{version}"),
-            table: table.clone(),
-            rows: end - start,
-        };
+        let description = Description::new(1, &format!("run-{version}"), &table, end - start);
         files.push(LocatedFile { key, path, description });
     }
     Ok(files)

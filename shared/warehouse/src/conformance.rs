@@ -5,6 +5,7 @@ mod batches;
 mod columns;
 mod files;
 mod refusals;
+mod sets;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 
 pub(crate) use self::files::{Cell, File, contact, contacts};
+pub(crate) use self::sets::{SET_COLUMNS, identities, live};
 pub(crate) use self::versions::assert_table_is_newest;
 use crate::{LocatedFile, Merged, Warehouse};
 
@@ -49,6 +51,21 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a deleted row can be restored", |bench| Box::pin(versions::deleted_row_can_be_restored(bench))),
     ("NULL clears a value", |bench| Box::pin(versions::null_clears_a_value(bench))),
     ("composite primary key", |bench| Box::pin(versions::composite_primary_key(bench))),
+    ("what a newer read of a set lacks is deleted", |bench| {
+        Box::pin(sets::what_a_newer_read_lacks_is_deleted(bench))
+    }),
+    ("an empty set deletes all", |bench| Box::pin(sets::an_empty_set_deletes_all(bench))),
+    ("a member can come back to its set", |bench| Box::pin(sets::a_member_can_come_back(bench))),
+    ("an older read of a set revives nothing", |bench| Box::pin(sets::an_older_read_revives_nothing(bench))),
+    ("sets do not depend on order", |bench| Box::pin(sets::sets_do_not_depend_on_order(bench))),
+    ("ties in sets do not depend on order", |bench| {
+        Box::pin(sets::ties_in_sets_do_not_depend_on_order(bench))
+    }),
+    ("sets twice are sets once", |bench| Box::pin(sets::sets_twice_are_sets_once(bench))),
+    ("sets are of one collection", |bench| Box::pin(sets::sets_are_of_one_collection(bench))),
+    ("sets in a table that changes", |bench| Box::pin(sets::sets_in_a_table_that_changes(bench))),
+    ("files without a set key", |bench| Box::pin(sets::files_without_a_set_key(bench))),
+    ("two set keys", |bench| Box::pin(sets::two_set_keys(bench))),
     ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
     ("new column", |bench| Box::pin(columns::new_column(bench))),
     ("removed column stays", |bench| Box::pin(columns::removed_column_stays(bench))),

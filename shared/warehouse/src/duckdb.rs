@@ -4,10 +4,12 @@
 //! DuckDB's calls block; each runs on tokio's blocking threads, one at a time per file.
 
 mod budget;
+mod content;
 mod merge;
 mod open;
 mod schema;
 mod session;
+mod sets;
 mod sql;
 #[cfg(test)]
 mod tests;

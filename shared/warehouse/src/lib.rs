@@ -36,6 +36,8 @@ pub struct Merged {
     /// among them.
     pub merged_rows: u64,
     pub inserted: u64,
+    /// Rows that became deleted for their sets included, also those that the same merge inserted or updated before. The
+    /// ledger's counts, per file, are without them.
     pub updated: u64,
     /// Statements that changed the warehouse, ledger included; zero when there was nothing new.
     pub statements_that_write: u64,
@@ -49,6 +51,9 @@ pub struct Merged {
 /// **Order.** The newest version of a row wins, by `(_source_updated_at, _read_at)`, NULL lowest, in whatever order
 /// files arrive. Of two rows of one version the one with the greater `_run_id` wins, then the one whose values have
 /// the greater MD5: never the one that came last.
+///
+/// **Sets.** In a table with a set key ([`staging::Table::set_key`]), rows whose version is older than the newest of
+/// their set become deleted (`removed`), in the merge that brings a row of the set: in whatever order files arrive.
 ///
 /// **Crash.** A merge is one transaction. Whatever interrupts it, the table, its columns and the ledger are as before.
 ///

@@ -1,10 +1,14 @@
 //! What a batch of staged files asks of a table: columns to add, types to widen, and which files can be read
 //! together. Pure: the table's present columns go in, a [`Plan`] comes out, and no warehouse decides any of it.
 
+mod sets;
+
 use std::collections::{BTreeMap, HashMap};
 
 use staging::{Column, ColumnType, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
 
+pub(crate) use self::sets::Sets;
+use self::sets::{check_set_keys, has_sets, sets};
 use crate::LocatedFile;
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, check_identifier};
 use crate::error::{Error, Kind, Result};
@@ -21,6 +25,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) change: TableChange,
     /// The primary key, in the table's spelling.
     pub(crate) primary_key: Vec<String>,
+    /// `None` if no file has a set key.
+    pub(crate) sets: Option<Sets>,
     /// To be merged in this order.
     pub(crate) groups: Vec<Group<'a>>,
 }
@@ -38,10 +44,11 @@ pub(crate) struct Widening {
     pub(crate) to: ColumnType,
 }
 
-/// Files with the same columns, which one statement can read.
+/// Files with the same columns, which one statement can read. All of them have a set key, or none has.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) files: Vec<&'a LocatedFile>,
+    pub(crate) has_sets: bool,
     /// In the order of the table's names, whatever the order in the files.
     pub(crate) fields: Vec<Field>,
     /// Columns of the table that these files lack.
@@ -110,7 +117,7 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
             }
         }
     }
-    Ok(())
+    check_set_keys(files)
 }
 
 /// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
@@ -123,6 +130,7 @@ pub(crate) fn plan<'a>(
     files.sort_by_key(|file| (&file.description.run_id, &file.key));
     let columns = columns_after(dialect, present.unwrap_or_default(), &files);
     check_version_columns(&columns)?;
+    let sets = sets(&columns, &files)?;
     let change = change(dialect, present, &columns);
     let named = |name: &String| columns.iter().find(|column| folded(&column.name) == folded(name));
     let primary_key = files
@@ -134,7 +142,7 @@ pub(crate) fn plan<'a>(
         .collect();
     let groups =
         files.chunk_by(|a, b| shape(a) == shape(b)).map(|chunk| group(chunk.to_vec(), &columns)).collect();
-    Ok(Plan { change, primary_key, groups })
+    Ok(Plan { change, primary_key, sets, groups })
 }
 
 /// A column of the table as it will be, and the name of its type now, if it exists.
@@ -214,9 +222,10 @@ fn change(dialect: &Dialect, present: Option<&[TableColumn]>, columns: &[Target]
     TableChange::Alter { add, widen }
 }
 
-/// What two files must share to be read together.
-fn shape(file: &LocatedFile) -> BTreeMap<&str, ColumnType> {
-    file.description.table.columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect()
+/// What two files must share to be merged together.
+fn shape(file: &LocatedFile) -> (bool, BTreeMap<&str, ColumnType>) {
+    let columns = &file.description.table.columns;
+    (has_sets(file), columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect())
 }
 
 fn group<'a>(files: Vec<&'a LocatedFile>, columns: &[Target]) -> Group<'a> {
@@ -239,7 +248,8 @@ fn group<'a>(files: Vec<&'a LocatedFile>, columns: &[Target]) -> Group<'a> {
         }
     }
     fields.sort_by_key(|field| folded(&field.target));
-    Group { files, fields, kept }
+    let has_sets = files.iter().any(|file| has_sets(file));
+    Group { files, has_sets, fields, kept }
 }
 
 /// Names that differ in nothing else are one column, as in [`staging::Table`].

@@ -10,9 +10,7 @@ use arrow_array::{
 use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
-use staging::{
-    Column, ColumnType, Description, FORMAT, METADATA_KEY, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table,
-};
+use staging::{Column, ColumnType, Description, METADATA_KEY, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
 
 use crate::LocatedFile;
 
@@ -116,13 +114,8 @@ impl File {
     }
 
     pub(crate) fn stage(&self, folder: &Path) -> LocatedFile {
-        let description = Description {
-            format: FORMAT,
-            account_id: self.account_id,
-            run_id: self.run_id.clone(),
-            table: self.table.clone(),
-            rows: self.rows.len() as u64,
-        };
+        let rows = self.rows.len() as u64;
+        let description = Description::new(self.account_id, &self.run_id, &self.table, rows);
         let path = folder.join(format!("{}.parquet", self.key));
         let columns: Vec<(Field, ArrayRef)> =
             self.table.columns.iter().enumerate().map(|(n, c)| self.column(n, c)).collect();

@@ -156,7 +156,7 @@ fn ways(rows: &[Vec<Cell>]) -> [Vec<Vec<File>>; 3] {
     [each.iter().map(|file| vec![file.clone()]).collect(), vec![each], vec![vec![one_file]]]
 }
 
-fn permutations(length: usize) -> Vec<Vec<usize>> {
+pub(super) fn permutations(length: usize) -> Vec<Vec<usize>> {
     let Some(last) = length.checked_sub(1) else { return vec![Vec::new()] };
     let mut all = Vec::new();
     for shorter in permutations(last) {

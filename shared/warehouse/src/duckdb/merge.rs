@@ -8,6 +8,7 @@ use duckdb::{Connection, params, params_from_iter};
 use super::budget::Budget;
 use super::schema::Schema;
 use super::session::{Session, failed, is_out_of_memory};
+use super::sets::Sweep;
 use super::sql::{self, GroupMerge, NEWEST, STAGED};
 use crate::dialect::{ACCOUNT, DUCKDB, LEDGER};
 use crate::error::{Error, Kind, Result};
@@ -64,9 +65,15 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
         bind_account(&mut session, schema, first.description.account_id)?;
     }
     change_table(&mut session, schema, collection, &plan.change)?;
+    let table = schema.table(collection);
+    let sweep = Sweep::new(&table, &plan);
+    if let Some(sweep) = &sweep {
+        sweep.begin(&session)?;
+    }
     let mut merged = Merged::default();
     for group in &plan.groups {
-        let counts = merge_group(&mut session, &schema.table(collection), &plan, group)?;
+        let sweep = sweep.as_ref().filter(|_| group.has_sets);
+        let counts = merge_group(&mut session, &table, &plan, group, sweep)?;
         write_ledger(&mut session, schema, group, &counts)?;
         for count in counts {
             merged.files += 1;
@@ -74,6 +81,9 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
             merged.inserted += count.changed - count.replaced;
             merged.updated += count.replaced;
         }
+    }
+    if let Some(sweep) = &sweep {
+        merged.updated += sweep.end(&mut session)?;
     }
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = session.commit()?;
@@ -145,13 +155,13 @@ fn merge_group(
     table: &str,
     plan: &Plan<'_>,
     group: &Group<'_>,
+    sweep: Option<&Sweep<'_>>,
 ) -> Result<Vec<Count>> {
     let paths = paths(group)?;
     let columns_read = columns_read(session, group, &paths)?;
-    let merge =
-        GroupMerge::new(table, &plan.primary_key, group, &paths, &columns_read).map_err(|column| {
-            bad_file(group, &format!("lacks the column {column:?} that its description names"))
-        })?;
+    let merge = GroupMerge::new(table, plan, group, &paths, &columns_read).map_err(|column| {
+        bad_file(group, &format!("lacks the column {column:?} that its description names"))
+    })?;
 
     session.scratch(&merge.stage()).map_err(|error| unreadable(group, error))?;
     let mut counts = count_staged(session, group, &merge)?;
@@ -159,6 +169,9 @@ fn merge_group(
     let keys = session.count(&merge.count_keys())?;
     let newest = keep_newest(session, &merge, staged, keys)?;
     find_changed(session, &merge, newest, &mut counts)?;
+    if let Some(sweep) = sweep {
+        sweep.touch(session)?;
+    }
     let written = write_changed(session, &merge, &counts)?;
     let arrived = session.count(&merge.count_arrived(newest))?;
     session.scratch(&sql::drop_scratch())?;

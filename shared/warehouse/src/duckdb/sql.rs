@@ -3,11 +3,12 @@
 //! Columns of staged files are called `c0`, `c1`, ... after their position in the Parquet file, because a column
 //! named like one of the reader's own (`file_index`, `file_row_number`) would hide it.
 
-use staging::{ColumnType, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
+use staging::{READ_AT, RUN_ID, SOURCE_UPDATED_AT};
 
-use super::value::{converted, text_of};
+use super::content::{ColumnSql, DeletionSql, content, content_but_for_sweeps};
+use super::value::converted;
 use crate::dialect::{DUCKDB, quote_identifier, quote_literal};
-use crate::plan::{Field, Group, Widening};
+use crate::plan::{Field, Group, Plan, Sets, Widening};
 
 /// Every staged row's key and version: narrow, whatever the table's width.
 pub(super) const STAGED: &str = "temp.main.staged_rows";
@@ -70,23 +71,9 @@ pub(super) struct GroupMerge {
     updated_at: ColumnSql,
     read_at: ColumnSql,
     run_id: ColumnSql,
+    /// What a sweep changes; `None` if the files have no set key.
+    deletion: Option<DeletionSql>,
     kept: Vec<String>,
-}
-
-/// A column's two sides.
-#[derive(Debug, Clone)]
-struct ColumnSql {
-    /// Its quoted name in the table.
-    name: String,
-    /// The expression that reads it from the files, in the table's type.
-    staged: String,
-    column_type: ColumnType,
-}
-
-impl ColumnSql {
-    fn in_table(&self) -> String {
-        format!("t.{}", self.name)
-    }
 }
 
 impl GroupMerge {
@@ -94,7 +81,7 @@ impl GroupMerge {
     /// that is not among them is the error.
     pub(super) fn new(
         table: &str,
-        primary_key: &[String],
+        plan: &Plan<'_>,
         group: &Group<'_>,
         paths: &[String],
         columns_read: &[String],
@@ -113,18 +100,24 @@ impl GroupMerge {
             None => Err(name.to_owned()),
         };
         let of_source = |name: &str| named(&|field| field.source == name, name);
+        let of_target = |name: &str| named(&|field| field.target == name, name);
+        let deletion = |sets: &Sets| {
+            Ok::<_, String>(DeletionSql {
+                is_deleted: of_target(&sets.is_deleted)?,
+                deleted_reason: of_target(&sets.deleted_reason)?,
+                deleted_at: sets.deleted_at.as_deref().and_then(|name| of_target(name).ok()),
+            })
+        };
         let aliases: Vec<String> = (0..columns_read.len()).map(|n| format!("c{n}")).collect();
         Ok(GroupMerge {
             table: table.to_owned(),
             source: format!("{} AS staged({})", read_parquet(paths), aliases.join(", ")),
             columns: group.fields.iter().map(column).collect::<Result<_, _>>()?,
-            keys: primary_key
-                .iter()
-                .map(|key| named(&|field| field.target == *key, key))
-                .collect::<Result<_, _>>()?,
+            keys: plan.primary_key.iter().map(|key| of_target(key)).collect::<Result<_, _>>()?,
             updated_at: of_source(SOURCE_UPDATED_AT)?,
             read_at: of_source(READ_AT)?,
             run_id: of_source(RUN_ID)?,
+            deletion: plan.sets.as_ref().filter(|_| group.has_sets).map(deletion).transpose()?,
             kept: group.kept.iter().map(|name| quote_identifier(name)).collect(),
         })
     }
@@ -288,14 +281,17 @@ impl GroupMerge {
         (0..self.keys.len()).map(|n| format!("k{n}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// All values of a row on one side, in the order of their names, as one comparable text.
+    /// What two rows of one version and one run are told apart by.
     fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
-        let texts = self.columns.iter().map(|column| text_of(&side(column), column.column_type));
-        format!("md5(CAST(to_json([{}]) AS VARCHAR))", texts.collect::<Vec<_>>().join(", "))
+        match &self.deletion {
+            Some(deletion) => content_but_for_sweeps(&self.columns, deletion, side),
+            None => content(&self.columns, side),
+        }
     }
 }
 
-fn or_lowest(time: &str) -> String {
+/// NULL as the lowest of times.
+pub(super) fn or_lowest(time: &str) -> String {
     format!("coalesce({time}, TIMESTAMPTZ '-infinity')")
 }
 
@@ -307,7 +303,7 @@ fn run_id(text: &str) -> String {
 mod tests {
     use std::path::PathBuf;
 
-    use staging::{Column, Description, FORMAT, Table};
+    use staging::{Column, ColumnType, Description, Table};
 
     use super::*;
     use crate::LocatedFile;
@@ -333,8 +329,7 @@ mod tests {
         ];
         let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
         let table = Table::new("con\"tacts", &["vid", "a\"key\""], columns).unwrap();
-        let run_id = "run-1".to_owned();
-        let description = Description { format: FORMAT, account_id: 42, run_id, table, rows: 3 };
+        let description = Description::new(42, "run-1", &table, 3);
         LocatedFile { key: "key".to_owned(), path: PathBuf::from("/it's/a=b/[1].parquet"), description }
     }
 
@@ -363,7 +358,7 @@ mod tests {
         let paths = [file.path.to_str().unwrap().to_owned()];
         let read: Vec<String> =
             file.description.table.columns.iter().map(|column| column.name.clone()).collect();
-        let merge = GroupMerge::new(table, &plan.primary_key, &plan.groups[0], &paths, &read).unwrap();
+        let merge = GroupMerge::new(table, &plan, &plan.groups[0], &paths, &read).unwrap();
         statements.extend([
             describe(&paths),
             merge.stage(),

@@ -2,6 +2,7 @@
 
 mod processes;
 mod property;
+mod sets;
 
 use std::path::{Path, PathBuf};
 

@@ -28,7 +28,7 @@ fn files(versions: &[Version], places: &[prop::sample::Index]) -> Vec<File> {
 }
 
 /// Merges the files in batches: each number says which file comes next, and every third one ends a batch.
-async fn arrive(bench: &dyn Bench, files: &[File], order: &[prop::sample::Index]) {
+pub(super) async fn arrive(bench: &dyn Bench, files: &[File], order: &[prop::sample::Index]) {
     let mut rest: Vec<&File> = files.iter().collect();
     let mut batch: Vec<File> = Vec::new();
     for (n, next) in order.iter().enumerate() {
@@ -45,7 +45,7 @@ async fn arrive(bench: &dyn Bench, files: &[File], order: &[prop::sample::Index]
     merge(bench, &batch).await;
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 

@@ -1,0 +1,110 @@
+//! Random rows of random sets, cut and arriving as in [`super::property`].
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::DuckDbBench;
+use super::property::{arrive, block_on};
+use crate::conformance::{Cell, File, SET_COLUMNS, identities, live, read};
+
+/// Set, value, source time, time of the read, and which of the [`row`]s of this version it is.
+type Member = (i64, u8, Option<i64>, i64, u8);
+
+const LIVE: u8 = 0;
+
+fn members() -> impl Strategy<Value = Vec<Member>> {
+    let member = (0..3_i64, 0..3_u8, prop::option::of(0..3_i64), 0..3_i64, 0..5_u8);
+    prop::collection::vec(member, 1..40)
+}
+
+fn row(&(set, value, updated, read, variant): &Member) -> Vec<Cell> {
+    let mut row = live(set, "EMAIL", &format!("value {value}"), updated, read);
+    let (note, is_deleted, deleted_at, reason) = (6, 7, 8, 9);
+    match variant {
+        LIVE => {}
+        1 => row[note] = Cell::text("other note"),
+        2 => row[is_deleted] = Cell::Null,
+        3 => (row[is_deleted], row[reason]) = (Cell::Boolean(true), Cell::text("removed")),
+        _ => {
+            row[is_deleted] = Cell::Boolean(true);
+            (row[deleted_at], row[reason]) = (Cell::Timestamp(7), Cell::text("archived"));
+        }
+    }
+    row
+}
+
+fn files(members: &[Member], places: &[Index]) -> Vec<File> {
+    let mut rows = vec![Vec::new(); 5];
+    for (member, place) in members.iter().zip(places) {
+        rows[place.index(5)].push(row(member));
+    }
+    rows.into_iter().enumerate().map(|(n, rows)| identities(&format!("file-{n}"), rows)).collect()
+}
+
+/// Per set and value `_source_updated_at`, `_read_at` and `deleted_reason`. No two versions of a row may be equal.
+fn expected(members: &[Member]) -> Vec<Vec<Cell>> {
+    let mut newest: BTreeMap<(i64, u8), &Member> = BTreeMap::new();
+    let version = |&(_, _, updated, read, _): &Member| (updated, read);
+    for member in members {
+        let kept = newest.entry((member.0, member.1)).or_insert(member);
+        if version(member) > version(kept) {
+            *kept = member;
+        }
+    }
+    let of_set =
+        |set: i64| newest.values().filter(move |member| member.0 == set).map(|member| version(member)).max();
+    let row_of = |member: &&Member| {
+        let &&(set, value, updated, read, variant) = member;
+        let reason = match variant {
+            4.. => Cell::text("archived"),
+            3 => Cell::text("removed"),
+            _ if Some(version(member)) < of_set(set) => Cell::text("removed"),
+            _ => Cell::Null,
+        };
+        let updated = updated.map_or(Cell::Null, Cell::Timestamp);
+        vec![Cell::BigInt(set), Cell::text(format!("value {value}")), updated, Cell::Timestamp(read), reason]
+    };
+    newest.values().map(row_of).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_its_set_no_longer_has_is_deleted(
+        mut members in members(),
+        places in prop::collection::vec(any::<Index>(), 40),
+        order in prop::collection::vec(any::<Index>(), 12),
+    ) {
+        for (set, value, updated, read, variant) in &mut members {
+            *variant = ((*set + updated.unwrap_or(7) * 3 + *read * 5) as u8 + *value) % 5;
+        }
+        let table = block_on(async {
+            let bench = DuckDbBench::new();
+            arrive(&bench, &files(&members, &places), &order).await;
+            let columns = ["id", "value", "_source_updated_at", "_read_at", "deleted_reason"];
+            read(&bench, "identities", &columns).await
+        });
+        prop_assert_eq!(table, expected(&members));
+    }
+
+    #[test]
+    fn sets_do_not_depend_on_files_or_order(
+        members in members(),
+        places in prop::collection::vec(any::<Index>(), 80),
+        order in prop::collection::vec(any::<Index>(), 20),
+    ) {
+        let tables = block_on(async {
+            let mut tables = Vec::new();
+            for (places, order) in [(&places[..40], &order[..10]), (&places[40..], &order[10..])] {
+                let bench = DuckDbBench::new();
+                arrive(&bench, &files(&members, places), order).await;
+                tables.push(read(&bench, "identities", &SET_COLUMNS).await);
+            }
+            tables
+        });
+        prop_assert_eq!(&tables[0], &tables[1]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Sets of rows that HubSpot shows whole: what the newest read of a set does not show is gone. Here is which columns
+//! say so; which rows are gone, each warehouse finds in its table.
+
+use staging::{ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT};
+
+use super::{Target, folded, same_names};
+use crate::LocatedFile;
+use crate::error::{Error, Kind, Result};
+
+/// Columns of the table, in its spelling.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sets {
+    /// All of them are in the primary key.
+    pub(crate) key: Vec<String>,
+    pub(crate) source_updated_at: String,
+    pub(crate) read_at: String,
+    pub(crate) is_deleted: String,
+    pub(crate) deleted_reason: String,
+    /// Not every table has it.
+    pub(crate) deleted_at: Option<String>,
+}
+
+/// Refuses files with different set keys. One without stands beside them: an older program wrote it.
+pub(super) fn check_set_keys(files: &[LocatedFile]) -> Result<()> {
+    let mut with_sets = files.iter().filter(|file| has_sets(file));
+    let Some(first) = with_sets.next() else { return Ok(()) };
+    let set_key = &first.description.table.set_key;
+    match with_sets.find(|file| !same_names(&file.description.table.set_key, set_key)) {
+        Some(other) => Err(Error::new(
+            Kind::BadFile,
+            format!(
+                "staged file {} has the set key ({}), but {} in the same merge has ({})",
+                other.key,
+                other.description.table.set_key.join(", "),
+                first.key,
+                set_key.join(", ")
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn has_sets(file: &LocatedFile) -> bool {
+    !file.description.table.set_key.is_empty()
+}
+
+/// `None` if no file has a set key. The files have passed [`check_set_keys`]; `columns` are those after the merge.
+pub(super) fn sets(columns: &[Target], files: &[&LocatedFile]) -> Result<Option<Sets>> {
+    let Some(file) = files.iter().find(|file| has_sets(file)) else { return Ok(None) };
+    let named = |name: &str| columns.iter().find(|target| folded(&target.name) == folded(name));
+    if named(IS_DELETED).is_some_and(|target| target.column_type != ColumnType::Boolean) {
+        let message = format!(
+            "column {IS_DELETED} is not a boolean in the table and in all staged files, but rows that are gone from \
+             their set are deleted by it: change it back to a boolean"
+        );
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let spelled = |name: &str| named(name).map_or_else(|| name.to_owned(), |target| target.name.clone());
+    Ok(Some(Sets {
+        key: file.description.table.set_key.iter().map(|name| spelled(name)).collect(),
+        source_updated_at: spelled(SOURCE_UPDATED_AT),
+        read_at: spelled(READ_AT),
+        is_deleted: spelled(IS_DELETED),
+        deleted_reason: spelled(DELETED_REASON),
+        deleted_at: named(DELETED_AT).map(|target| target.name.clone()),
+    }))
+}
