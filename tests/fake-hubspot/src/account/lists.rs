@@ -65,6 +65,9 @@ pub struct TruthList {
     pub deleted_at: Option<DateTime<Utc>>,
     pub created_by: u64,
     pub updated_by: u64,
+    pub folder: Option<&'static str>,
+    /// Where the list is used.
+    pub reference_count: u64,
     /// Live members.
     pub size: usize,
     pub last_added_at: Option<DateTime<Utc>>,
@@ -223,6 +226,10 @@ impl List {
         if self.is_processing { "PROCESSING" } else { "COMPLETE" }
     }
 
+    pub(crate) fn reference_count(&self) -> u64 {
+        self.id % 4
+    }
+
     /// Manual lists have none.
     pub(crate) fn filter_branch(&self) -> Option<serde_json::Value> {
         (self.processing != Processing::Manual).then(|| {
@@ -260,6 +267,8 @@ impl List {
             deleted_at: self.deleted_at,
             created_by: self.created_by,
             updated_by: self.updated_by,
+            folder: self.folder,
+            reference_count: self.reference_count(),
             size: self.members(state).count(),
             last_added_at: self.last_added_at,
             last_removed_at: self.last_removed_at,

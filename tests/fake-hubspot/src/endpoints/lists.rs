@@ -140,7 +140,7 @@ fn additional_properties(list: &List, state: &State, names: &BTreeSet<&str>) -> 
         "hs_last_record_added_at" => list.last_added_at.map(date),
         "hs_last_record_removed_at" => list.last_removed_at.map(date),
         "hs_lastmodifieddate" => Some(date(list.updated_at)),
-        "hs_list_reference_count" => Some((list.id % 4).to_string()),
+        "hs_list_reference_count" => Some(list.reference_count().to_string()),
         "hs_folder_name" => list.folder.map(str::to_owned),
         _ => None,
     };

@@ -41,6 +41,12 @@ pub struct TruthCampaign {
     pub num_included: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_queued: Option<u64>,
+    /// Told by the lists of campaigns only, as is the time of the last activity by one of them.
+    #[serde(skip)]
+    pub group_id: Option<u64>,
+    /// Milliseconds since 1970.
+    #[serde(skip)]
+    pub last_updated: i64,
 }
 
 impl Campaign {
@@ -109,6 +115,8 @@ impl Campaign {
             counters: self.counters.clone(),
             num_included: sent,
             num_queued: sent.map(|_| 0),
+            group_id: self.group_id,
+            last_updated: self.last_updated,
         }
     }
 }
