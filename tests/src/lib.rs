@@ -6,4 +6,6 @@ mod sandbox;
 mod truth;
 
 pub use sandbox::{Ended, Sandbox};
-pub use truth::{assert_equal, assert_equal_but_for};
+pub use truth::{
+    COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
+};
