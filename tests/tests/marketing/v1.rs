@@ -1,0 +1,90 @@
+//! The contact reads of v1 end, each in its own way, and may come back.
+
+use fake_hubspot::{Behaviour, Settings, V1Contacts};
+use serde_json::Value;
+use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
+
+use super::{CONTACTS, assert_equal, assert_writes_nothing, degraded, value};
+
+const PROFILES: &str = "contact_identity_profiles";
+/// Filled from elsewhere, though not as well.
+const DEGRADED: [&str; 2] = ["contact_identities", "form_submissions"];
+
+fn set_v1(sandbox: &Sandbox, v1_contacts: V1Contacts) {
+    sandbox.server.set_behaviour(Behaviour { v1_contacts, ..sandbox.server.behaviour() });
+}
+
+/// Everything but the profiles is complete, and what is not as good as it was says so.
+#[track_caller]
+pub(super) fn assert_degraded(report: &Value) {
+    for name in COLLECTIONS.into_iter().filter(|name| !report["collections"][name].is_null()) {
+        let expected = if name == PROFILES { "skipped" } else { "complete" };
+        assert_eq!(report["collections"][name]["outcome"], expected, "{name}: {report:#}");
+    }
+    for name in DEGRADED {
+        assert!(degraded(report, name).iter().any(|text| !text.is_empty()), "{name}: {report:#}");
+    }
+}
+
+async fn without_v1(v1_contacts: V1Contacts) {
+    let sandbox = Sandbox::new(&Settings::default(), Behaviour { v1_contacts, ..Behaviour::default() }).await;
+    let ended = sandbox.sync(&[]).await;
+    let report = ended.report();
+    assert_eq!(ended.code, Some(1), "{report:#}");
+    assert_degraded(&report);
+    let reason = report["collections"][PROFILES]["reason"].as_str().unwrap_or_default();
+    assert!(!reason.is_empty(), "{report:#}");
+    let expectations = Expectations { has_v1: false, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+
+    // What can't be had need not be asked for: then nothing is missing.
+    let report = sandbox.sync(&["--without", PROFILES]).await.complete();
+    assert!(report["collections"][PROFILES].is_null(), "{report:#}");
+    assert_degraded(&report);
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+
+    set_v1(&sandbox, V1Contacts::Alive);
+    let report = sandbox.sync(&[]).await.complete();
+    for name in DEGRADED {
+        assert!(degraded(&report, name).is_empty(), "{name}: {report:#}");
+    }
+    assert_equal(&sandbox);
+    assert_writes_nothing(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_v1_all_but_the_profiles_are_complete_until_it_is_back() {
+    without_v1(V1Contacts::Gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_by_v1_is_an_end_like_any_other() {
+    without_v1(V1Contacts::Forbidden).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_v1_told_before_it_ended_stays() {
+    let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let count = |query: &str| -> u64 { value(&sandbox, query).unwrap().parse().unwrap() };
+    let live = "SELECT count(*) FROM hubspot.contact_identity_profiles WHERE NOT is_deleted";
+    let leads = "SELECT count(*) FROM hubspot.contact_identities WHERE NOT is_deleted AND type = 'LEAD_GUID'";
+    let before = (count(live), count(leads));
+
+    set_v1(&sandbox, V1Contacts::Gone);
+    let account = sandbox.account();
+    let ids = account.live_ids(CONTACTS);
+    account.update(CONTACTS, ids[0], &[("email", Some("without.v1@vendor.example"))]).unwrap();
+    account.submit_form(ids[1], &account.form_ids()[0]).unwrap();
+    let ended = sandbox.sync(&[]).await;
+    assert_eq!(ended.code, Some(1), "{:#}", ended.report());
+    assert_degraded(&ended.report());
+    assert_eq!((count(live), count(leads)), before);
+    let address =
+        "SELECT is_primary FROM hubspot.contact_identities WHERE value = 'without.v1@vendor.example'";
+    assert_eq!(value(&sandbox, address).as_deref(), Some("true"));
+
+    set_v1(&sandbox, V1Contacts::Alive);
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox);
+}
