@@ -59,7 +59,7 @@ fn compare(check: &mut Check<'_>, list: &TruthList, account_id: u32) {
     check.is_json("filter_branch", list.filter_branch.as_ref().unwrap_or_default());
     check.is("folder_name", list.folder);
     check.is("reference_count", list.reference_count);
-    check.is("_source_updated_at", list.updated_at);
+    check.is("_source_updated_at", Cell::Null);
     check.is("deleted_at", Cell::Null);
     check.are_null(&[
         "deleteable",

@@ -96,7 +96,7 @@ pub(super) fn profile_differences(
     let mut findings = Findings::default();
     if !expectations.has_v1 {
         // Nobody made the table, or nobody filled it.
-        let tables = "SELECT 1 FROM information_schema.tables \
+        let tables = "SELECT 1::BIGINT FROM information_schema.tables \
                       WHERE table_schema = 'hubspot' AND table_name = 'contact_identity_profiles'";
         let mut is_there = false;
         each_row(database, tables, |_| is_there = true);

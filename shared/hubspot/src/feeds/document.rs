@@ -58,10 +58,12 @@ impl Document {
         let deletes = collection.is_deletable.then(|| Deletes::new(&mut add));
         let extra = add(EXTRA, ColumnType::Json);
         let lineage = Lineage::new(&mut add);
-        let table = Table::new(collection.name, collection.primary_key, columns).map_err(|source| {
-            let message = format!("the columns of {} make no table", collection.name);
-            Error::new(ErrorKind::Malformed, message).caused_by(source)
-        })?;
+        let table = Table::new(collection.name, collection.primary_key, columns)
+            .and_then(|table| table.with_set_key(collection.set_key))
+            .map_err(|source| {
+                let message = format!("the columns of {} make no table", collection.name);
+                Error::new(ErrorKind::Malformed, message).caused_by(source)
+            })?;
         Ok(Document { table, fields, extra, deletes, lineage })
     }
 

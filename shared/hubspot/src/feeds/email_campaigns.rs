@@ -3,6 +3,7 @@
 //! since the last run, and for no other.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -48,7 +49,7 @@ static CAMPAIGNS: Collection = Collection {
         field("app_id", BigInt, "appId"),
         field("app_name", Text, "appName"),
         field("content_id", BigInt, "contentId"),
-        field("group_id", BigInt, "groupId"),
+        made("group_id", BigInt, "`groupId` of the list of campaigns"),
         field("name", Text, "name"),
         field("subject", Text, "subject"),
         field("type", Text, "type"),
@@ -100,7 +101,8 @@ impl Feed for EmailCampaigns {
         cursor: &mut Cursor,
     ) -> Result<Box<dyn OpenFeed>> {
         let document = Document::new(&CAMPAIGNS, &[])?;
-        Ok(Box::new(OpenCampaigns { session: session.clone(), document, mode, known: cursor.stamps.clone() }))
+        let (session, known) = (session.clone(), cursor.stamps.clone());
+        Ok(Box::new(OpenCampaigns { session, document, mode, known, groups: Mutex::default() }))
     }
 }
 
@@ -111,6 +113,8 @@ struct OpenCampaigns {
     mode: Mode,
     /// The last activity of each campaign, as of the last run.
     known: Stamps,
+    /// The group of each campaign, which the lists alone tell.
+    groups: Mutex<BTreeMap<u64, i64>>,
 }
 
 /// What some campaigns are; `None` for one that is gone.
@@ -135,6 +139,8 @@ struct ListedCampaign {
     id: u64,
     #[serde(default)]
     last_updated_time: Option<i64>,
+    #[serde(default)]
+    group_id: Option<i64>,
 }
 
 impl OpenCampaigns {
@@ -167,14 +173,17 @@ impl OpenCampaigns {
     /// Every campaign, and its last activity where that is after what is known.
     async fn scan(&self) -> Result<BTreeMap<u64, i64>> {
         let mut stamps = BTreeMap::new();
+        let mut groups = BTreeMap::new();
         let mut all = |listed: Listed| {
             for campaign in listed.campaigns {
+                groups.extend(campaign.group_id.map(|group| (campaign.id, group)));
                 let known = self.known.0.get(&campaign.id).copied().unwrap_or(NEVER_ACTIVE);
                 stamps.insert(campaign.id, known.max(campaign.last_updated_time.unwrap_or(NEVER_ACTIVE)));
             }
             true
         };
         self.each_page("/email/public/v1/campaigns/by-id", &mut all).await?;
+        *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = groups;
         // A day of overlap: activity is told late.
         let newest_ms = self.known.0.values().copied().max().filter(|_| self.mode == Mode::Incremental);
         let enough_ms = newest_ms.map_or(i64::MIN, |ms| ms - self.session.lookback.history_overlap_ms);
@@ -225,6 +234,10 @@ impl OpenFeed for OpenCampaigns {
         Ok(run)
     }
 
+    async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
+        self.scan().await.map(drop)
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let Slice::Named { ids } = slice else { return Err(slice::foreign(slice)) };
         let ids = ids[ids.len() - ids.len().min(limit.min(DETAILS))..].to_vec();
@@ -247,6 +260,7 @@ impl OpenFeed for OpenCampaigns {
         };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
         let done = content.details.len();
+        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, detail) in content.details {
             writer.set("id", |cell| cell.bigint(id as i64));
             let Some(detail) = detail else {
@@ -257,6 +271,9 @@ impl OpenFeed for OpenCampaigns {
             let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
             if active_ms != NEVER_ACTIVE {
                 writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
+            }
+            if let Some(&group) = groups.get(&id) {
+                writer.set("group_id", |cell| cell.bigint(group));
             }
             writer.fill(&mut Scanner::new(Scanner::whole(&detail)?))?;
             // HubSpot does not say when a campaign was changed: the newest read is the newest version.
