@@ -268,7 +268,6 @@ const DEALS: &[Standard] = &[
     Standard::new("hs_deal_stage_probability", Kind::Number, Maker::Amount, 0.9).calculated(),
     number("hs_time_in_appointmentscheduled", 90_000_000, 0.4).calculated().hidden(),
     choice("deal_currency_code", 0.6, &["USD", "EUR", "BRL"]),
-    choice("hubspot_team_id", 0.6, &["1200417", "1200418"]),
 ];
 
 const CUSTOM_KINDS: [(Kind, Maker); 8] = [
