@@ -234,6 +234,16 @@ impl Budget {
         self.bucket(bucket).waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Calls that the bucket may take in ten seconds, reserve included, as far as answers have told.
+    pub fn limit(&self, bucket: Bucket) -> u64 {
+        lock(&self.bucket(bucket).pace).limit as u64
+    }
+
+    /// The account's calls of the day and how many of them are left, once an answer has told; for OAuth apps none does.
+    pub fn daily(&self) -> Option<(u64, u64)> {
+        lock(&self.daily).map(|(limit, remaining)| (limit as u64, remaining as u64))
+    }
+
     pub fn usage(&self, bucket: Bucket) -> Usage {
         let paced = self.bucket(bucket);
         Usage {

@@ -326,8 +326,12 @@ impl Failed {
         let name = call.name();
         let message = match self.failure {
             Failure::Status { code, .. } => {
-                let advice = advice(kind);
-                format!("HubSpot answered {code} to {name}: {}{advice}", self.refusal.reason())
+                let reason = self.refusal.reason();
+                let advice = match kind {
+                    ErrorKind::MissingScope => self.refusal.scope_advice(&call.path),
+                    _ => advice(kind).to_owned(),
+                };
+                format!("HubSpot answered {code} to {name}: {reason}{advice}")
             }
             Failure::Transport | Failure::Unreachable => {
                 format!("{name} was not answered: check the network and the HubSpot URL")
@@ -349,7 +353,6 @@ fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthorized => {
             "; the credential is not accepted: check HUBSPOT_TOKEN, or make a new key under Development > Keys"
         }
-        ErrorKind::MissingScope => "; add the scope to the key or app, then run again",
         ErrorKind::DailyLimit => "; go on after midnight in the account's time zone",
         _ => "",
     }

@@ -6,6 +6,7 @@ mod client;
 mod credential;
 mod encoding;
 mod error;
+pub mod families;
 pub mod feeds;
 pub mod json;
 mod properties;
@@ -14,7 +15,7 @@ mod retry;
 mod value;
 mod version;
 
-pub use account::Account;
+pub use account::{Account, DailyUsage};
 pub use budget::{Bucket, Budget, Usage};
 pub use client::{Call, Client, DEFAULT_BASE_URL};
 pub use credential::Credential;

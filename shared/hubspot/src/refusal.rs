@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::families::Family;
 use crate::retry::Policy;
 
 /// How much of a message is repeated.
@@ -53,6 +54,20 @@ impl Refusal {
             None => "no reason given".to_owned(),
         }
     }
+
+    /// What to do about a 403 to this path. A body that names no scope may mean the account's product as well as the
+    /// credential; HubSpot documents no shape for either.
+    pub(crate) fn scope_advice(&self, path: &str) -> String {
+        let is_named = |family: &&Family| !self.scopes.is_empty() || family.has_scope_in(&self.reason());
+        match Family::of_path(path).filter(|family| !is_named(family)) {
+            Some(family) if !family.scopes.is_empty() => format!(
+                "; it needs scope {}: add it to the key or app, then run again; if it is there, the account's product \
+                 may lack this API",
+                family.scopes_text()
+            ),
+            _ => "; add the scope to the key or app, then run again".to_owned(),
+        }
+    }
 }
 
 /// Strings under any key that speaks of scopes, wherever they are.
@@ -88,6 +103,26 @@ mod tests {
             r#"{"errors":[{"context":{"requiredScopes":["[crm.lists.read]"]}}]}"#,
         ] {
             assert_eq!(read(body).reason(), "missing scope crm.lists.read", "{body}");
+        }
+    }
+
+    #[test]
+    fn every_403_names_a_scope() {
+        let path = "/email/public/v1/events?limit=1";
+        for body in
+            ["<html>", r#"{"message":"This hub doesn't have access to this feature","category":"FORBIDDEN"}"#]
+        {
+            let advice = read(body).scope_advice(path);
+            assert!(
+                advice.contains("it needs scope content:") && advice.contains("product may lack"),
+                "{advice}"
+            );
+        }
+        for body in
+            [r#"{"context":{"missingScopes":["content"]}}"#, r#"{"message":"requires any of [content]"}"#]
+        {
+            let advice = read(body).scope_advice(path);
+            assert_eq!(advice, "; add the scope to the key or app, then run again", "{body}");
         }
     }
 

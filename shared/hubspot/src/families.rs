@@ -1,0 +1,190 @@
+//! The families of HubSpot's API that we call: the version of each, the scopes it takes, and what is filled from it. A
+//! refusal names its scope from here, since not every body of a 403 does.
+
+mod list;
+mod probe;
+mod readiness;
+
+use chrono::NaiveDate;
+
+use crate::client::Call;
+use crate::version;
+
+pub use list::FAMILIES;
+pub use probe::{Outcome, Probed, probe};
+pub use readiness::{Readiness, State, readiness};
+
+/// Calls that share a version, a scope and a fate.
+#[derive(Debug)]
+pub struct Family {
+    pub name: &'static str,
+    /// What it gives, in a few words.
+    pub about: &'static str,
+    /// As it stands in the path.
+    pub version: &'static str,
+    /// One scope of each row is needed.
+    pub scopes: &'static [&'static [&'static str]],
+    pub fills: &'static [Fill],
+    /// How its paths begin; `*` is any one segment, such as the version.
+    paths: &'static [&'static str],
+    probe: Probe,
+}
+
+/// What a family is to a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    pub collection: &'static str,
+    pub role: Role,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Without it the collection can't be filled.
+    Needed,
+    /// Without it the collection is poorer: what is lost, or what is read in its place.
+    Adds(&'static str),
+    /// Read in the place of a family that adds, when that one does not answer.
+    StandsIn,
+}
+
+/// The cheapest call that shows whether a family answers.
+#[derive(Debug, Clone, Copy)]
+enum Probe {
+    Call(fn() -> Call),
+    /// Asks about the first record that the probe of another family shows.
+    OfFirst(&'static str, fn(&str) -> Call),
+    /// It shows by itself, or it costs something.
+    Never,
+}
+
+impl Family {
+    /// The family that a call belongs to, whatever the version in its path; the longest beginning decides.
+    pub fn of_path(path: &str) -> Option<&'static Family> {
+        let all =
+            FAMILIES.iter().flat_map(|family| family.paths.iter().map(move |beginning| (family, beginning)));
+        all.filter(|(_, beginning)| begins_with(path, beginning))
+            .max_by_key(|(_, beginning)| beginning.split('/').count())
+            .map(|(family, _)| family)
+    }
+
+    /// The first day on which HubSpot does not support its version any more.
+    pub fn supported_until(&self) -> Option<NaiveDate> {
+        version::supported_until(self.version)
+    }
+
+    /// The scopes in words: `a`, `a or b`, `a or b, and c`.
+    pub fn scopes_text(&self) -> String {
+        let rows: Vec<String> = self.scopes.iter().map(|row| row.join(" or ")).collect();
+        let has_choice = self.scopes.iter().any(|row| row.len() > 1);
+        rows.join(if has_choice { ", and " } else { " and " })
+    }
+
+    /// Whether the text names a scope of this family.
+    pub(crate) fn has_scope_in(&self, text: &str) -> bool {
+        self.scopes.iter().flat_map(|row| row.iter()).any(|scope| text.contains(scope))
+    }
+}
+
+fn begins_with(path: &str, beginning: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    let mut segments = path.split('/');
+    beginning.split('/').all(|expected| {
+        segments.next().is_some_and(|segment| segment == expected || (expected == "*" && !segment.is_empty()))
+    })
+}
+
+/// All collections that a family fills, each once.
+pub fn collections() -> Vec<&'static str> {
+    let mut collections = Vec::new();
+    for fill in FAMILIES.iter().flat_map(|family| family.fills) {
+        if !collections.contains(&fill.collection) {
+            collections.push(fill.collection);
+        }
+    }
+    collections
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::feeds::{FEEDS, Feed};
+
+    fn probe_path(family: &Family) -> Option<String> {
+        match family.probe {
+            Probe::Call(call) => Some(call().path),
+            Probe::OfFirst(_, call) => Some(call("7").path),
+            Probe::Never => None,
+        }
+    }
+
+    #[test]
+    fn a_path_finds_its_family_in_any_version() {
+        let family = |path| Family::of_path(path).map(|family| family.name);
+        assert_eq!(family("/crm/objects/2026-09/contacts/search"), Some("contacts"));
+        assert_eq!(family("/crm/objects/2027-03/deals?limit=100&associations=contacts"), Some("deals"));
+        assert_eq!(
+            family("/crm/associations/2026-09/deals/companies/batch/read"),
+            Some("deals with companies")
+        );
+        assert_eq!(family("/crm/lists/2026-09/search"), Some("lists"));
+        assert_eq!(family("/crm/lists/2026-09/records/memberships/batch/read"), Some("list memberships"));
+        assert_eq!(family("/email/public/v1/subscriptions/timeline?limit=1"), Some("subscription timeline"));
+        assert_eq!(family("/email/public/v1/subscriptions/a%40b.de"), Some("subscription status"));
+        assert_eq!(family("/email/public/v1/campaigns/17?appId=1"), Some("email campaigns"));
+        for unknown in ["", "/", "/crm/objects/2026-09", "/crm/objects//contacts", "/email/public/v1/eventsx"]
+        {
+            assert_eq!(family(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_probe_asks_its_own_family_in_its_version() {
+        let mut paths = BTreeSet::new();
+        for family in FAMILIES {
+            let Some(path) = probe_path(family) else { continue };
+            assert_eq!(Family::of_path(&path).map(|family| family.name), Some(family.name), "{path}");
+            assert!(path.contains(&format!("/{}/", family.version)), "{path} is not of {}", family.version);
+            assert!(paths.insert(path.clone()), "{path} is asked twice");
+        }
+    }
+
+    #[test]
+    fn the_list_is_whole() {
+        let names: BTreeSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), FAMILIES.len());
+        for family in FAMILIES {
+            assert!(family.supported_until().is_some(), "the end of {} {}", family.name, family.version);
+            assert!(!family.about.is_empty() && !family.paths.is_empty(), "{}", family.name);
+            if let Probe::OfFirst(other, _) = family.probe {
+                let other = FAMILIES.iter().find(|family| family.name == other).unwrap();
+                assert!(matches!(other.probe, Probe::Call(_)), "{} asks {}", family.name, other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_collection_of_a_feed_has_a_family_it_needs() {
+        let is_needed = |name: &&str| {
+            let mut fills = FAMILIES.iter().flat_map(|family| family.fills);
+            fills.any(|fill| fill.collection == *name && fill.role == Role::Needed)
+        };
+        for name in FEEDS.iter().flat_map(Feed::collections).copied().chain(collections()) {
+            assert!(is_needed(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn scopes_read_as_words() {
+        let scopes = |name: &str| FAMILIES.iter().find(|family| family.name == name).unwrap().scopes_text();
+        assert_eq!(scopes("email events"), "content");
+        assert_eq!(scopes("contacts v1"), "crm.objects.contacts.read or content");
+        assert_eq!(scopes("deals with contacts"), "crm.objects.deals.read and crm.objects.contacts.read");
+        assert_eq!(
+            scopes("communication preferences"),
+            "communication_preferences.read or communication_preferences.read_write, and \
+             communication_preferences.statuses.batch.read"
+        );
+    }
+}
