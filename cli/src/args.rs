@@ -14,6 +14,9 @@ Examples:
       a fake HubSpot account into ./demo/demo.duckdb, without a HubSpot account
 
   export HUBSPOT_TOKEN=pat-...
+  hubspot-source doctor
+      what this credential may read, and which scopes are missing; writes nothing
+
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state
       everything the first time, what changed afterwards; interrupt it at any point, and run it again
 
@@ -23,6 +26,20 @@ Examples:
 Exit codes:
   0  complete
   1  something failed or is incomplete; the report says what
+  2  wrong use or configuration; the message says what to do next";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source doctor
+      some twenty calls that read next to nothing
+
+  hubspot-source doctor --report json
+      the same for machines
+
+Exit codes:
+  0  every collection can be filled, if not in full; the report says what is missing
+  1  a collection can't be filled; the report says which, and the scope to add
   2  wrong use or configuration; the message says what to do next";
 
 #[derive(Debug, Parser)]
@@ -39,6 +56,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Read what is new in HubSpot and merge it into the warehouse
     Sync(Sync),
+    /// Ask HubSpot what the credential may read: missing scopes, limits, versions that end; writes nothing
+    Doctor(Doctor),
     /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
     Demo(Demo),
 }
@@ -74,6 +93,20 @@ pub(crate) struct Sync {
     pub(crate) until: Option<String>,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
+    pub(crate) reserve: u8,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct Doctor {
+    /// HubSpot's API, or a stand-in for it
+    #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
+    pub(crate) hubspot_url: String,
+    /// Share of HubSpot's limits that is left to the account's other apps, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
     /// How the report on stdout is written
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]

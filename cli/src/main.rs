@@ -2,7 +2,9 @@
 //! Lambda functions run, `extract` and `load`, one after the other.
 
 mod args;
+mod credential;
 mod demo;
+mod doctor;
 mod progress;
 mod report;
 mod sync;
@@ -28,6 +30,7 @@ async fn main() -> ExitCode {
     init_logs(args.verbose);
     let run = match args.command {
         Command::Sync(sync) => sync::run(&sync).await,
+        Command::Doctor(doctor) => doctor::run(&doctor).await,
         Command::Demo(demo) => demo::run(&demo).await,
     };
     match run {

@@ -13,18 +13,16 @@ use staging::{Bucket, State};
 use warehouse::Warehouse;
 
 use crate::args::{self, ReportFormat, Selection, Sync};
+use crate::credential::credential;
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
-
-const TOKEN: &str = "HUBSPOT_TOKEN";
-const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
 
 /// Runs the sync and prints its report. `true`: everything is complete.
 ///
 /// # Errors
 /// For wrong use or configuration, before anything is written.
 pub(crate) async fn run(args: &Sync) -> anyhow::Result<bool> {
-    let report = sync(args, credential(|name| std::env::var(name).ok())?).await?;
+    let report = sync(args, credential()?).await?;
     print(&match args.report {
         ReportFormat::Json => report.json()?,
         ReportFormat::Text => report.text(),
@@ -35,31 +33,6 @@ pub(crate) async fn run(args: &Sync) -> anyhow::Result<bool> {
 #[allow(clippy::print_stdout, reason = "the report is what stdout is for")]
 pub(crate) fn print(text: &str) {
     println!("{text}");
-}
-
-/// The one place that reads the credential: a token, or an OAuth app's three values.
-fn credential(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Credential> {
-    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-    if let Some(token) = set(TOKEN) {
-        return Ok(Credential::token(&token)?);
-    }
-    match OAUTH.map(set) {
-        [Some(client_id), Some(client_secret), Some(refresh_token)] => Ok(Credential::OAuth {
-            client_id: client_id.trim().to_owned(),
-            client_secret: client_secret.trim().into(),
-            refresh_token: refresh_token.trim().into(),
-        }),
-        [None, None, None] => bail!(
-            "no HubSpot credential: set {TOKEN} to a service key or private app token (HubSpot: Development > Keys > \
-             Service keys), or {} for an OAuth app",
-            OAUTH.join(", ")
-        ),
-        values => {
-            let missing =
-                OAUTH.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name);
-            bail!("the OAuth credential is not whole: set {} too", missing.collect::<Vec<_>>().join(" and "))
-        }
-    }
 }
 
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
@@ -163,25 +136,4 @@ async fn sync_feed(
         reports.push((collection.name, CollectionReport::new(extracted.mode, collection, loaded)));
     }
     reports
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn credential_of(values: &[(&str, &str)]) -> anyhow::Result<Credential> {
-        credential(|name| values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
-    }
-
-    #[test]
-    fn a_missing_credential_says_what_to_set() {
-        let error = credential_of(&[("HUBSPOT_TOKEN", " ")]).unwrap_err().to_string();
-        assert!(error.contains("set HUBSPOT_TOKEN") && error.contains("HUBSPOT_REFRESH_TOKEN"), "{error}");
-    }
-
-    #[test]
-    fn half_an_oauth_credential_names_the_other_half() {
-        let error = credential_of(&[("HUBSPOT_CLIENT_ID", "a")]).unwrap_err().to_string();
-        assert!(error.contains("set HUBSPOT_CLIENT_SECRET and HUBSPOT_REFRESH_TOKEN too"), "{error}");
-    }
 }

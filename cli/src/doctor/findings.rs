@@ -1,0 +1,179 @@
+//! What the doctor found, as one object: JSON for machines, and what the text is made of.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono_tz::Tz;
+use hubspot::families::{Family, Probed, Readiness, Role, State};
+use hubspot::{Account, Bucket, Client, DailyUsage};
+use serde::Serialize;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Findings {
+    pub(super) account: AccountFindings,
+    pub(super) limits: Limits,
+    pub(super) families: Vec<FamilyFindings>,
+    pub(super) collections: BTreeMap<&'static str, CollectionFindings>,
+    /// If not in full.
+    pub(super) can_fill_all: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AccountFindings {
+    pub(super) id: u64,
+    #[serde(rename = "type")]
+    pub(super) account_type: Option<String>,
+    pub(super) currency: Option<String>,
+    pub(super) data_hosting_location: Option<String>,
+    pub(super) time_zone: Option<String>,
+    /// UTC where the account's zone is not known.
+    pub(super) local_time: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Limits {
+    pub(super) general_per_10_s: u64,
+    pub(super) search_per_s: u64,
+    pub(super) associations_per_10_s: u64,
+    /// `null` when nobody told.
+    pub(super) daily: Option<Daily>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Daily {
+    pub(super) limit: u64,
+    pub(super) used: u64,
+    /// In the account's time zone.
+    pub(super) resets_at: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FamilyFindings {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) version: &'static str,
+    pub(super) supported_until: Option<NaiveDate>,
+    /// Less than none: it is past.
+    pub(super) days_left: Option<i64>,
+    pub(super) answers: &'static str,
+    pub(super) reason: Option<String>,
+    /// One scope of each row is needed.
+    pub(super) scopes: &'static [&'static [&'static str]],
+    pub(super) needed_for: Vec<&'static str>,
+    /// What is lost when it does not answer, by collection.
+    pub(super) without_it: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CollectionFindings {
+    pub(super) state: &'static str,
+    pub(super) reasons: Vec<String>,
+}
+
+impl Findings {
+    pub(super) fn new(
+        account: &Account,
+        daily: Option<DailyUsage>,
+        client: &Client,
+        probed: &[Probed],
+        readiness: &[Readiness],
+    ) -> Findings {
+        let now = client.now();
+        let zone = zone(account);
+        let budget = client.budget();
+        let collection = |readiness: &Readiness| {
+            let findings =
+                CollectionFindings { state: readiness.state.name(), reasons: readiness.reasons.clone() };
+            (readiness.collection, findings)
+        };
+        Findings {
+            account: AccountFindings {
+                id: account.id,
+                account_type: account.account_type.clone(),
+                currency: account.company_currency.clone(),
+                data_hosting_location: account.data_hosting_location.clone(),
+                time_zone: account.time_zone.clone(),
+                local_time: local(now, zone),
+            },
+            limits: Limits {
+                general_per_10_s: budget.limit(Bucket::General),
+                search_per_s: budget.limit(Bucket::Search) / 10,
+                associations_per_10_s: budget.limit(Bucket::Associations),
+                daily: daily.map(|daily| Daily {
+                    limit: daily.limit,
+                    used: daily.used,
+                    resets_at: local(daily.resets_at.unwrap_or_else(|| next_midnight(now, zone)), zone),
+                }),
+            },
+            families: probed.iter().map(|probed| FamilyFindings::new(probed, now)).collect(),
+            collections: readiness.iter().map(collection).collect(),
+            can_fill_all: readiness.iter().all(|readiness| readiness.state != State::Skipped),
+        }
+    }
+
+    pub(super) fn json(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+}
+
+impl FamilyFindings {
+    fn new(probed: &Probed, now: DateTime<Utc>) -> FamilyFindings {
+        let family = probed.family;
+        let supported_until = family.supported_until();
+        FamilyFindings {
+            name: family.name,
+            about: family.about,
+            version: family.version,
+            supported_until,
+            days_left: supported_until.map(|until| (until - now.date_naive()).num_days()),
+            answers: probed.outcome.name(),
+            reason: probed.outcome.reason().map(str::to_owned),
+            scopes: family.scopes,
+            needed_for: family.fills.iter().map(|fill| fill.collection).collect(),
+            without_it: without(family),
+        }
+    }
+}
+
+fn without(family: &Family) -> Vec<String> {
+    let effect = |fill: &hubspot::families::Fill| match fill.role {
+        Role::Needed => format!("no {}", fill.collection),
+        Role::Adds(lost) => format!("{}: {lost}", fill.collection),
+        Role::StandsIn => format!("{}: nothing to fall back on", fill.collection),
+    };
+    family.fills.iter().map(effect).collect()
+}
+
+fn zone(account: &Account) -> Tz {
+    account.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
+}
+
+fn local(at: DateTime<Utc>, zone: Tz) -> String {
+    let at: DateTime<FixedOffset> = at.with_timezone(&zone).fixed_offset();
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// HubSpot counts anew then. A zone that skips its midnight begins its day an hour later.
+fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    let tomorrow = now.with_timezone(&zone).date_naive() + Days::new(1);
+    let midnight = tomorrow.and_time(NaiveTime::MIN);
+    let begins = |hours| zone.from_local_datetime(&(midnight + chrono::Duration::hours(hours))).earliest();
+    begins(0).or_else(|| begins(1)).map_or_else(|| midnight.and_utc(), |begins| begins.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_day_ends_at_the_midnight_of_the_account() {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        let new_york: Tz = "America/New_York".parse().unwrap();
+        let midnight = next_midnight(at("2026-11-24T03:00:00Z"), new_york);
+        assert_eq!(local(midnight, new_york), "2026-11-24T00:00:00-05:00");
+        // Clocks go from 23:59:59 to 01:00:00 that night.
+        let beirut: Tz = "Asia/Beirut".parse().unwrap();
+        let midnight = next_midnight(at("2026-03-28T12:00:00Z"), beirut);
+        assert_eq!(local(midnight, beirut), "2026-03-29T01:00:00+03:00");
+    }
+}

@@ -1,0 +1,151 @@
+//! The findings for people: two tables, and below each what to do about what is wrong. Colours are the table's affair,
+//! which has them on a terminal only; no colour says anything that words don't.
+
+use comfy_table::{Cell, Color};
+use indicatif::HumanCount;
+
+use super::findings::{FamilyFindings, Findings};
+use crate::report::new_table;
+
+/// A version that ends sooner is pointed out.
+const SOON_DAYS: i64 = 180;
+
+impl Findings {
+    pub(super) fn text(&self) -> String {
+        [
+            self.account_text(),
+            self.limits_text(),
+            self.families_text(),
+            self.collections_text(),
+            self.verdict(),
+        ]
+        .join("\n")
+    }
+
+    fn account_text(&self) -> String {
+        let account = &self.account;
+        let mut text = format!("HubSpot account {}", account.id);
+        let details = [
+            ("type", &account.account_type),
+            ("currency", &account.currency),
+            ("data in", &account.data_hosting_location),
+            ("time zone", &account.time_zone),
+        ];
+        for (name, value) in details {
+            if let Some(value) = value {
+                text.push_str(&format!(", {name} {value}"));
+            }
+        }
+        text.push_str(&format!(", local time {}", account.local_time));
+        text
+    }
+
+    fn limits_text(&self) -> String {
+        let limits = &self.limits;
+        let daily = match &limits.daily {
+            Some(daily) => format!(
+                "{} of {} calls of the day used, counted anew at {}",
+                HumanCount(daily.used),
+                HumanCount(daily.limit),
+                daily.resets_at
+            ),
+            None => "calls of the day unknown".to_owned(),
+        };
+        format!(
+            "limits: {} calls in 10 s, {} searches in 1 s, {} associations calls in 10 s; {daily}",
+            limits.general_per_10_s, limits.search_per_s, limits.associations_per_10_s
+        )
+    }
+
+    fn families_text(&self) -> String {
+        let mut table = new_table(&["API family", "version", "supported until", "answers", "needed for"]);
+        for family in &self.families {
+            table.add_row(vec![
+                Cell::new(family.name),
+                Cell::new(family.version),
+                until(family),
+                Cell::new(family.answers).fg(answer_color(family)),
+                Cell::new(match family.needed_for.is_empty() {
+                    true => "-".to_owned(),
+                    false => family.needed_for.join(", "),
+                }),
+            ]);
+        }
+        let mut text = format!("\n{table}\n");
+        for family in self.families.iter().filter(|family| family.is_missing()) {
+            let reason = family.reason.as_deref().unwrap_or_default();
+            let lost = match family.without_it.is_empty() {
+                true => "nothing is lost, no collection reads it".to_owned(),
+                false => family.without_it.join("; "),
+            };
+            text.push_str(&format!("{}: {reason}\n  without it: {lost}\n", family.name));
+        }
+        text
+    }
+
+    fn collections_text(&self) -> String {
+        let mut table = new_table(&["collection", "state", "why"]);
+        for (name, collection) in &self.collections {
+            let color = match collection.state {
+                "ok" => Color::Green,
+                "degraded" => Color::Yellow,
+                _ => Color::Red,
+            };
+            table.add_row(vec![
+                Cell::new(name),
+                Cell::new(collection.state).fg(color),
+                Cell::new(collection.reasons.join("\n")),
+            ]);
+        }
+        format!("{table}\n")
+    }
+
+    fn verdict(&self) -> String {
+        let named = |state: &str| -> Vec<&str> {
+            let of_state = self.collections.iter().filter(|(_, collection)| collection.state == state);
+            of_state.map(|(name, _)| *name).collect()
+        };
+        let (degraded, skipped) = (named("degraded"), named("skipped"));
+        match (degraded.is_empty(), skipped.is_empty()) {
+            (true, true) => format!("all {} collections can be filled", self.collections.len()),
+            (false, true) => format!(
+                "all {} collections can be filled, but not in full: {}",
+                self.collections.len(),
+                degraded.join(", ")
+            ),
+            _ => format!(
+                "{} of {} collections can't be filled: {}",
+                skipped.len(),
+                self.collections.len(),
+                skipped.join(", ")
+            ),
+        }
+    }
+}
+
+impl FamilyFindings {
+    fn is_missing(&self) -> bool {
+        !matches!(self.answers, "yes" | "not asked")
+    }
+}
+
+fn until(family: &FamilyFindings) -> Cell {
+    let Some((until, days_left)) = family.supported_until.zip(family.days_left) else {
+        return Cell::new("unknown");
+    };
+    match days_left {
+        ..=0 => Cell::new(format!("{until}, past")).fg(Color::Red),
+        1..SOON_DAYS => Cell::new(format!("{until}, in {days_left} days")).fg(Color::Yellow),
+        _ => Cell::new(until.to_string()),
+    }
+}
+
+fn answer_color(family: &FamilyFindings) -> Color {
+    match family.answers {
+        "yes" => Color::Green,
+        "not asked" => Color::Reset,
+        // What nobody reads is not missed.
+        _ if family.needed_for.is_empty() => Color::Yellow,
+        _ => Color::Red,
+    }
+}
