@@ -5,7 +5,7 @@
 mod sandbox;
 mod truth;
 
-pub use sandbox::{Ended, Sandbox};
+pub use sandbox::{Ended, Sandbox, ended};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
 };

@@ -89,6 +89,15 @@ impl Sandbox {
         ended(self.command(more)).await
     }
 
+    /// Another command of `hubspot-source`, with this account's URL and token and nothing else of the environment.
+    pub fn subcommand(&self, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(binary("hubspot-source"));
+        command.arg(name).env_clear().env("HUBSPOT_TOKEN", "pat-na1-fake").env("PATH", "");
+        command.arg("--hubspot-url").arg(self.server.url()).args(more);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Starts a sync and leaves it running.
     pub fn start(&self, more: &[&str]) -> Child {
         self.command(more).spawn().unwrap()
@@ -96,7 +105,7 @@ impl Sandbox {
 }
 
 /// Runs a command to its end while the fake account, which shares the runtime, goes on answering.
-pub(crate) async fn ended(mut command: Command) -> Ended {
+pub async fn ended(mut command: Command) -> Ended {
     let run = std::thread::spawn(move || command.output().unwrap());
     while !run.is_finished() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

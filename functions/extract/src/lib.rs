@@ -55,7 +55,7 @@ pub async fn extract(
     let mut report = FeedReport::new(feed);
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = read_feed(feed, run, options, progress, &mut report).await {
-        report.outcome = Outcome::of(&error, feed);
+        report.outcome = Outcome::of(&error);
     }
     report.settle();
     tracing::info!(

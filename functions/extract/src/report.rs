@@ -35,7 +35,7 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn of(error: &anyhow::Error, feed: &dyn Feed) -> Outcome {
+    pub(crate) fn of(error: &anyhow::Error) -> Outcome {
         let reason = format!("{error:#}");
         let kind = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
         match kind {
@@ -43,10 +43,7 @@ impl Outcome {
             Some(ErrorKind::Interrupted) => Outcome::Stopped(format!("interrupted: {reason}")),
             Some(ErrorKind::DailyLimit) => Outcome::Stopped(format!("daily_limit: {reason}")),
             Some(ErrorKind::AccountMoving) => Outcome::Stopped(format!("account_moving: {reason}")),
-            Some(ErrorKind::MissingScope) if reason.contains("scope") => Outcome::Skipped(reason),
-            Some(ErrorKind::MissingScope) => {
-                Outcome::Skipped(format!("{reason} (it needs the scope {})", feed.scope()))
-            }
+            Some(ErrorKind::MissingScope) => Outcome::Skipped(reason),
             // An endpoint that was switched off: nothing of it can be read any more.
             Some(ErrorKind::NotFound) => Outcome::Skipped(reason),
             _ => Outcome::Failed(reason),

@@ -109,7 +109,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::feeds::{FEEDS, Feed};
+    use crate::feeds::FEEDS;
 
     fn probe_path(family: &Family) -> Option<String> {
         match family.probe {
