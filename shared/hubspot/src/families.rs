@@ -170,7 +170,7 @@ mod tests {
             let mut fills = FAMILIES.iter().flat_map(|family| family.fills);
             fills.any(|fill| fill.collection == *name && fill.role == Role::Needed)
         };
-        for name in FEEDS.iter().flat_map(Feed::collections).copied().chain(collections()) {
+        for name in FEEDS.iter().flat_map(|feed| feed.collections()).copied().chain(collections()) {
             assert!(is_needed(&name), "{name}");
         }
     }

@@ -7,7 +7,6 @@ use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) static COMPANIES: ObjectType = ObjectType {
     name: "companies",
     about: "A company of the CRM.",
-    scope: "crm.objects.companies.read",
     calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",
     column_prefix: "",

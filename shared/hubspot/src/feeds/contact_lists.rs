@@ -103,10 +103,6 @@ impl Feed for ContactLists {
         &["contact_lists"]
     }
 
-    fn scope(&self) -> &'static str {
-        "crm.lists.read"
-    }
-
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![LISTS.entry()]
     }

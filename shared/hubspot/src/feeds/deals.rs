@@ -7,7 +7,6 @@ use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) static DEALS: ObjectType = ObjectType {
     name: "deals",
     about: "A deal, with the ids of its contacts and companies.",
-    scope: "crm.objects.deals.read",
     calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",
     column_prefix: "",

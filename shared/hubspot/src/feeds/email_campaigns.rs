@@ -86,10 +86,6 @@ impl Feed for EmailCampaigns {
         &["email_campaigns"]
     }
 
-    fn scope(&self) -> &'static str {
-        "content"
-    }
-
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![CAMPAIGNS.entry()]
     }

@@ -11,7 +11,6 @@ use crate::json::{Malformed, Scanner};
 
 pub(super) static EMAIL_EVENTS: History = History {
     name: "email_events",
-    scope: "content",
     collections: &["email_events"],
     tables: &[&EVENTS],
     path: "/email/public/v1/events",

@@ -39,7 +39,6 @@ const MAX_EXPIRED: u32 = 50;
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) name: &'static str,
-    pub(super) scope: &'static str,
     pub(super) collections: &'static [&'static str],
     pub(super) tables: &'static [&'static Collection],
     pub(super) path: &'static str,
@@ -89,10 +88,6 @@ impl Feed for History {
 
     fn collections(&'static self) -> &'static [&'static str] {
         self.collections
-    }
-
-    fn scope(&self) -> &'static str {
-        self.scope
     }
 
     fn dictionary(&self) -> Vec<CollectionEntry> {

@@ -59,9 +59,6 @@ pub trait Feed: fmt::Debug + Send + Sync {
     /// The collections it fills.
     fn collections(&'static self) -> &'static [&'static str];
 
-    /// The scope without which it can't be read.
-    fn scope(&self) -> &'static str;
-
     /// Its collections and their columns, for people who query them.
     fn dictionary(&self) -> Vec<CollectionEntry>;
 

@@ -13,7 +13,6 @@ use crate::json::{Malformed, Scanner};
 
 pub(super) static SUBSCRIPTION_TIMELINE: History = History {
     name: "subscription_timeline",
-    scope: "content",
     collections: &["email_subscription_event_changes", "email_subscriptions"],
     tables: &[&CHANGES, &SUBSCRIPTIONS],
     path: "/email/public/v1/subscriptions/timeline",

@@ -52,7 +52,6 @@ const OF_V1: [&str; 4] = ["lead_guid", "form_submissions", "profile_token", "pro
 pub(super) static CONTACT_OBJECTS: ObjectType = ObjectType {
     name: "contacts",
     about: "A person.",
-    scope: "crm.objects.contacts.read",
     calls: objects::RECORD_CALLS,
     // The other objects' `hs_lastmodifieddate` is not dependable on contacts.
     modified: "lastmodifieddate",
@@ -110,10 +109,6 @@ impl Feed for Contacts {
 
     fn collections(&'static self) -> &'static [&'static str] {
         &COLLECTIONS
-    }
-
-    fn scope(&self) -> &'static str {
-        CONTACT_OBJECTS.scope
     }
 
     fn dictionary(&self) -> Vec<CollectionEntry> {

@@ -47,7 +47,6 @@ pub(super) struct ObjectType {
     /// The collection, and HubSpot's name in paths.
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) scope: &'static str,
     /// Calls that a run costs in which nothing has changed.
     pub(super) calls: &'static str,
     /// The property that says when a record last changed.
@@ -157,10 +156,6 @@ impl Feed for ObjectType {
 
     fn collections(&'static self) -> &'static [&'static str] {
         std::slice::from_ref(&self.name)
-    }
-
-    fn scope(&self) -> &'static str {
-        self.scope
     }
 
     fn dictionary(&self) -> Vec<CollectionEntry> {
