@@ -20,6 +20,10 @@ build: setup ## Build the hubspot-source command
 demo: build ## Sync a fake HubSpot account into ./demo/demo.duckdb, change it, sync again
 	@$(TARGET)/release/hubspot-source demo
 
+.PHONY: dictionary
+dictionary: build ## Write docs/dictionary.md anew from the code
+	@$(TARGET)/release/hubspot-source dictionary > docs/dictionary.md
+
 .PHONY: lint
 lint: setup ## Check format, lints and documentation
 	$(CARGO) fmt --all --check

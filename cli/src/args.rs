@@ -23,6 +23,12 @@ Examples:
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
       one collection, with a report for machines
 
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections email_events --since 2026-01-01
+      e-mail events from further back than the month that a first run reads
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
+      all but one: what can't be had with this credential need not make the run incomplete
+
 Exit codes:
   0  complete
   1  something failed or is incomplete; the report says what
@@ -60,6 +66,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
     Demo(Demo),
+    /// Print every collection and column: type, and where its value comes from, or why it is NULL (Markdown)
+    Dictionary,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -91,6 +99,10 @@ pub(crate) struct Sync {
     /// Only what changed until this day or instant; later runs are not moved by it
     #[arg(long, value_name = "DATE")]
     pub(crate) until: Option<String>,
+    /// Calls to spend on the subscriptions of contacts' addresses that the timeline does not know: one for each address;
+    /// the next run goes on behind the last one
+    #[arg(long, value_name = "CALLS", default_value_t = 0)]
+    pub(crate) address_calls: u64,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,

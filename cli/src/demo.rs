@@ -34,6 +34,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         mode: ModeArg::Auto,
         since: None,
         until: None,
+        address_calls: 0,
         reserve: 10,
         report: ReportFormat::Text,
     };

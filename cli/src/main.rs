@@ -4,6 +4,7 @@
 mod args;
 mod credential;
 mod demo;
+mod dictionary;
 mod doctor;
 mod progress;
 mod report;
@@ -32,6 +33,10 @@ async fn main() -> ExitCode {
         Command::Sync(sync) => sync::run(&sync).await,
         Command::Doctor(doctor) => doctor::run(&doctor).await,
         Command::Demo(demo) => demo::run(&demo).await,
+        Command::Dictionary => {
+            sync::print(dictionary::text().trim_end());
+            Ok(true)
+        }
     };
     match run {
         Ok(true) => ExitCode::from(COMPLETE),

@@ -71,7 +71,12 @@ fn options(args: &Sync) -> anyhow::Result<Options> {
     {
         bail!("--since is not before --until: nothing would be read");
     }
-    Ok(Options { mode: args.mode.mode(), window: Window { since_ms, until_ms }, ..Options::default() })
+    Ok(Options {
+        mode: args.mode.mode(),
+        window: Window { since_ms, until_ms },
+        address_calls: args.address_calls,
+        ..Options::default()
+    })
 }
 
 async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {

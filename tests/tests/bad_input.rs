@@ -33,7 +33,7 @@ fn is_empty(folder: &Path) -> bool {
 async fn an_unknown_collection_lists_the_known_ones() {
     let sandbox = small().await;
     let ended = sandbox.sync(&["--collections", "contacts,leads"]).await;
-    assert_refused(&ended, &["unknown collection leads", "contacts, companies, deals"]);
+    assert_refused(&ended, &["unknown collection \"leads\"", "companies, deals, contact_lists"]);
     assert!(!sandbox.path("state").exists());
 }
 

@@ -1,7 +1,7 @@
 //! The findings for people: two tables, and below each what to do about what is wrong. Colours are the table's affair,
 //! which has them on a terminal only; no colour says anything that words don't.
 
-use comfy_table::{Cell, Color};
+use comfy_table::{Cell, Color, LineStyle, Table, presets};
 use indicatif::HumanCount;
 
 use super::findings::{FamilyFindings, Findings};
@@ -58,7 +58,7 @@ impl Findings {
     }
 
     fn families_text(&self) -> String {
-        let mut table = new_table(&["API family", "version", "supported until", "answers", "needed for"]);
+        let mut table = dense(&["API family", "version", "supported until", "answers", "needed for"]);
         for family in &self.families {
             table.add_row(vec![
                 Cell::new(family.name),
@@ -84,7 +84,7 @@ impl Findings {
     }
 
     fn collections_text(&self) -> String {
-        let mut table = new_table(&["collection", "state", "why"]);
+        let mut table = dense(&["collection", "state", "why"]);
         for (name, collection) in &self.collections {
             let color = match collection.state {
                 "ok" => Color::Green,
@@ -127,6 +127,13 @@ impl FamilyFindings {
     fn is_missing(&self) -> bool {
         !matches!(self.answers, "yes" | "not asked")
     }
+}
+
+/// Without a line below each row: all of it should fit a screen.
+fn dense(header: &[&str]) -> Table {
+    let mut table = new_table(header);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
+    table
 }
 
 fn until(family: &FamilyFindings) -> Cell {

@@ -35,6 +35,8 @@ pub struct Options {
     pub mode: Option<Mode>,
     pub window: Window,
     pub lookback: Lookback,
+    /// Calls that may be spent on subscriptions of addresses outside the timeline.
+    pub address_calls: u64,
     pub checkpoints: Checkpoints,
 }
 
@@ -117,6 +119,7 @@ async fn read_opened(
         account_id: run.account.id,
         run_id: run.id.clone(),
         lookback: options.lookback,
+        address_calls: options.address_calls,
     };
     let opened = feed.open(&session, mode, cursor).await?;
     match &mut cursor.run {

@@ -331,7 +331,7 @@ impl Failed {
                     ErrorKind::MissingScope => self.refusal.scope_advice(&call.path),
                     _ => advice(kind).to_owned(),
                 };
-                format!("HubSpot answered {code} to {name}: {reason}{advice}")
+                format!("HubSpot answered {code} to {name}: {}{advice}", reason.trim_end_matches('.'))
             }
             Failure::Transport | Failure::Unreachable => {
                 format!("{name} was not answered: check the network and the HubSpot URL")

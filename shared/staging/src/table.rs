@@ -92,9 +92,7 @@ pub enum TableError {
     NoKey { collection: String },
     #[error("table {collection} has no {column:?} in its primary key, which its set key names")]
     NotOfPrimaryKey { collection: String, column: String },
-    #[error(
-        "table {collection} has no {column_type:?} column {column:?}, which its set key needs to delete rows"
-    )]
+    #[error("table {collection} has no {column_type:?} column {column:?}, which its set key needs")]
     NoDeletionColumn { collection: String, column: String, column_type: ColumnType },
 }
 

@@ -58,17 +58,18 @@ pub(super) fn differences(
 }
 
 fn check_of_contact(check: &mut Check<'_>, submission: &TruthSubmission) {
+    check.is("title", submission.title.as_str());
+    let Some(contact) = submission.contact else {
+        // No contact shows it any more: it is as the forms, or the contact of that time, told of it.
+        return;
+    };
     let form_type = submission.form_type.name().to_uppercase();
+    check.is("contact_id", contact);
     check.is("form_type", submission.tells_form_type.then_some(form_type));
     check.is("page_id", submission.page_id.as_deref());
     check.is("page_title", submission.page_title.as_deref());
-    check.is("title", submission.title.as_str());
     check.is_json("contact_associated_by", &json!(["EMAIL"]));
     check.is_json("meta_data", &json!([]));
-    // The contact that showed it may be gone since.
-    if let Some(contact) = submission.contact {
-        check.is("contact_id", contact);
-    }
 }
 
 /// The form has its name of today.

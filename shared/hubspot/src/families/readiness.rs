@@ -65,7 +65,9 @@ fn of_collection(collection: &'static str, probed: &[Probed]) -> Readiness {
 fn because(probed: &Probed) -> String {
     let name = probed.family.name;
     match &probed.outcome {
-        Outcome::MissingScope(_) => format!("{name} needs scope {}", probed.family.scopes_text()),
+        Outcome::MissingScope(_) => {
+            format!("{name} is refused, it needs scope {}", probed.family.scopes_text())
+        }
         Outcome::Gone(_) => format!("{name} is gone"),
         Outcome::Answers | Outcome::Failed(_) | Outcome::NotAsked(_) => format!("{name} failed"),
     }
@@ -118,6 +120,6 @@ mod tests {
         let both = without(&[("forms", scope()), ("contacts v1", gone())]);
         let submissions = both.iter().find(|readiness| readiness.collection == "form_submissions").unwrap();
         assert_eq!(submissions.state, State::Skipped);
-        assert_eq!(submissions.reasons, ["forms needs scope forms"]);
+        assert_eq!(submissions.reasons, ["forms is refused, it needs scope forms"]);
     }
 }

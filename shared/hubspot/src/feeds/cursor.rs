@@ -59,6 +59,9 @@ pub struct Unfinished {
     /// The newest submission read of each form.
     #[serde(default)]
     pub forms: BTreeMap<String, i64>,
+    /// Where the pass over addresses is.
+    #[serde(default)]
+    pub address_position: Option<String>,
     /// Records that one of several sources did not show: to be read again when the slice is done.
     #[serde(default)]
     pub again: Vec<u64>,
@@ -88,6 +91,9 @@ pub struct Cursor {
     /// The newest submission read of each form, where submissions come from the forms.
     #[serde(default)]
     pub forms: BTreeMap<String, i64>,
+    /// Where the next run goes on asking about addresses; `None`: from the first one.
+    #[serde(default)]
+    pub address_position: Option<String>,
     /// Sources that did not answer, and why: the feed goes on without them, and asks again in each run.
     #[serde(default)]
     pub absent: BTreeMap<String, String>,
@@ -141,6 +147,7 @@ impl Unfinished {
             archived: ArchivedIds::default(),
             stamps: Stamps::default(),
             forms: BTreeMap::new(),
+            address_position: None,
             again: Vec::new(),
             recent: RecentReads::default(),
         }
@@ -185,6 +192,7 @@ impl Cursor {
         self.archived = run.archived;
         self.stamps = run.stamps;
         self.forms.extend(run.forms);
+        self.address_position = run.address_position;
         self.is_due_whole &= !run.is_whole;
         if !run.moves_watermark {
             return;

@@ -100,28 +100,12 @@ impl Feed for History {
         mode: Mode,
         cursor: &mut Cursor,
     ) -> Result<Box<dyn OpenFeed>> {
-        let documents: Vec<Document> =
-            self.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
-        let recent = match mode {
-            Mode::Backfill => Hashes::default(),
-            Mode::Incremental => cursor.recent.clone(),
-        };
-        Ok(Box::new(OpenHistory {
-            history: self,
-            session: session.clone(),
-            tables: documents.iter().map(|document| document.table.clone()).collect(),
-            documents,
-            mode,
-            recent,
-            seen: Seen::default(),
-            turns: RwLock::default(),
-            expired: AtomicU32::new(0),
-        }))
+        Ok(Box::new(OpenHistory::open(self, session, mode, cursor)?))
     }
 }
 
 #[derive(Debug)]
-struct OpenHistory {
+pub(super) struct OpenHistory {
     history: &'static History,
     session: Session,
     documents: Vec<Document>,
@@ -154,6 +138,36 @@ struct Paging {
 }
 
 impl OpenHistory {
+    pub(super) fn open(
+        history: &'static History,
+        session: &Session,
+        mode: Mode,
+        cursor: &Cursor,
+    ) -> Result<OpenHistory> {
+        let documents: Vec<Document> =
+            history.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
+        let recent = match mode {
+            Mode::Backfill => Hashes::default(),
+            Mode::Incremental => cursor.recent.clone(),
+        };
+        Ok(OpenHistory {
+            history,
+            session: session.clone(),
+            tables: documents.iter().map(|document| document.table.clone()).collect(),
+            documents,
+            mode,
+            recent,
+            seen: Seen::default(),
+            turns: RwLock::default(),
+            expired: AtomicU32::new(0),
+        })
+    }
+
+    /// By its place among the tables.
+    pub(super) fn document(&self, place: usize) -> &Document {
+        &self.documents[place]
+    }
+
     async fn ask(&self, asked: &Asked, limit: usize) -> Result<Bytes> {
         let offset = match asked.offset.as_str() {
             "" => String::new(),

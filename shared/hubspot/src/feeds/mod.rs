@@ -48,7 +48,7 @@ pub const FEEDS: &[&dyn Feed] = &[
     &contact_lists::ContactLists,
     &email_campaigns::EmailCampaigns,
     &email_events::EMAIL_EVENTS,
-    &subscription_timeline::SUBSCRIPTION_TIMELINE,
+    &subscription_timeline::SubscriptionTimeline,
 ];
 
 /// One feed, not yet opened.
@@ -84,6 +84,8 @@ pub struct Session {
     pub account_id: u64,
     pub run_id: String,
     pub lookback: Lookback,
+    /// Calls that may be spent on subscriptions of addresses outside the timeline.
+    pub address_calls: u64,
 }
 
 impl Session {
@@ -192,6 +194,7 @@ enum Content {
     History(history::Page),
     Lists(contact_lists::Page),
     Campaigns(email_campaigns::Page),
+    Addresses(subscription_timeline::Statuses),
 }
 
 impl Page {

@@ -21,6 +21,8 @@ pub enum Slice {
     Happened { since_ms: i64, until_ms: i64, asked: Option<Asked> },
     /// What was submitted with one form, newest first, down to `since_ms`.
     Submitted { form: Form, since_ms: i64, after: Option<String> },
+    /// How the addresses of the contacts stand, from this position of HubSpot's list on.
+    Addresses { after: Option<String> },
     /// Everything there is, in one go.
     All,
 }

@@ -118,15 +118,16 @@ impl<'a> People<'a> {
         Ok(())
     }
 
-    /// A contact without contacts v1: the addresses that its properties hold, the primary one first.
+    /// A contact without contacts v1: the addresses that its properties hold.
     pub(super) fn by_properties(&mut self, record: &Record) {
         let mut seen = HashSet::new();
-        for (place, email) in record.emails.iter().enumerate() {
+        let primary = record.emails.primary.iter().map(|email| (email, "is_primary"));
+        let additional = record.emails.additional.iter().map(|email| (email, "is_secondary"));
+        for (email, column) in primary.chain(additional) {
             if !seen.insert(email) {
                 continue;
             }
             self.identity_head(record.id, record.id, EMAIL, email);
-            let column = if place == 0 { "is_primary" } else { "is_secondary" };
             self.identities.set(column, |cell| cell.boolean(true));
             self.identities.finish(record.updated_ms);
         }

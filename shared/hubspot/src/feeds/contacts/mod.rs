@@ -149,6 +149,7 @@ struct OpenContacts {
     submissions: Document,
     tables: [Table; 4],
     absent: BTreeMap<String, String>,
+    mode: Mode,
     /// Submissions that earlier runs have read, by form.
     forms: BTreeMap<String, i64>,
     /// Contacts that contacts v1 did not show although they are there.
@@ -190,6 +191,7 @@ impl OpenContacts {
             submissions,
             tables,
             absent,
+            mode,
             forms: cursor.forms.clone(),
             unseen: AtomicU64::new(0),
         })
@@ -276,6 +278,12 @@ impl OpenFeed for OpenContacts {
     }
 
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        if self.mode == Mode::Backfill {
+            // A probe of each source, so that the run is of one piece.
+            let client = &self.session.client;
+            v1::read(client, if self.has(V1) { &[1] } else { &[] }).await?;
+            memberships::read(client, if self.has(MEMBERSHIPS) { &[1] } else { &[] }).await?;
+        }
         let mut run = self.objects.plan(window, cursor).await?;
         run.then.extend(self.form_slices(run.mode, window).await?);
         Ok(run)

@@ -31,6 +31,14 @@ pub(in crate::feeds) struct Context<'a> {
     pub(in crate::feeds) wants_emails: bool,
 }
 
+/// E-mail addresses as a record's properties hold them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::feeds) struct Emails {
+    /// One at the most.
+    pub(in crate::feeds) primary: Vec<String>,
+    pub(in crate::feeds) additional: Vec<String>,
+}
+
 impl<'a> Context<'a> {
     /// Nothing is known from elsewhere.
     pub(super) fn plain(reading: Reading<'a>) -> Context<'a> {
@@ -56,8 +64,8 @@ pub(in crate::feeds) struct Record {
     pub(in crate::feeds) is_kept: bool,
     /// Ids of records that were merged into it.
     pub(in crate::feeds) merged: Vec<u64>,
-    /// Its e-mail addresses, the primary one first; empty unless they were asked for.
-    pub(in crate::feeds) emails: Vec<String>,
+    /// Its e-mail addresses, where they were asked for.
+    pub(in crate::feeds) emails: Emails,
 }
 
 /// Appends the records of one answer that `keep` wants (ids outside its slice belong to another one).
@@ -195,8 +203,10 @@ impl Appender<'_> {
             self.merged_away(id, &merged, head.updated_ms);
         }
         let emails = match self.context.wants_emails {
-            true => [head.parts(Held::Email), head.parts(Held::AdditionalEmails)].concat(),
-            false => Vec::new(),
+            true => {
+                Emails { primary: head.parts(Held::Email), additional: head.parts(Held::AdditionalEmails) }
+            }
+            false => Emails::default(),
         };
         self.read.records.push(Record {
             id,

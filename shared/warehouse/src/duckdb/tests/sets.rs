@@ -15,7 +15,7 @@ type Member = (i64, u8, Option<i64>, i64, u8);
 const LIVE: u8 = 0;
 
 fn members() -> impl Strategy<Value = Vec<Member>> {
-    let member = (0..3_i64, 0..3_u8, prop::option::of(0..3_i64), 0..3_i64, 0..5_u8);
+    let member = (0..2_i64, 0..3_u8, prop::option::of(0..2_i64), 0..2_i64, 0..5_u8);
     prop::collection::vec(member, 1..40)
 }
 

@@ -1,17 +1,17 @@
-//! The subscription timeline: each change of an address's subscriptions, and with it a snapshot of how the address
-//! stands then. The latest snapshot of each address is its row in `email_subscriptions`: no call lists all addresses.
+//! The timeline: each change of an address's subscriptions, and with it a snapshot of how the address stands then. The
+//! latest snapshot of each address is its row in `email_subscriptions`.
 
 use std::collections::HashMap;
 
 use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::collection::{Collection, field, made};
-use super::document::Writer;
-use super::history::{Entry, History};
+use crate::feeds::collection::{Collection, field, made};
+use crate::feeds::document::Writer;
+use crate::feeds::history::{Entry, History};
 use crate::json::{Malformed, Scanner};
 
-pub(super) static SUBSCRIPTION_TIMELINE: History = History {
+pub(super) static TIMELINE: History = History {
     name: "subscription_timeline",
     collections: &["email_subscription_event_changes", "email_subscriptions"],
     tables: &[&CHANGES, &SUBSCRIPTIONS],
@@ -21,6 +21,9 @@ pub(super) static SUBSCRIPTION_TIMELINE: History = History {
     instant: "timestamp",
     append,
 };
+
+/// The place of `email_subscriptions` among the tables.
+pub(super) const SUBSCRIPTIONS_TABLE: usize = 1;
 
 static CHANGES: Collection = Collection {
     name: "email_subscription_event_changes",
@@ -47,12 +50,13 @@ static CHANGES: Collection = Collection {
 
 static SUBSCRIPTIONS: Collection = Collection {
     name: "email_subscriptions",
-    about: "How an address stands, as of its last change in the timeline.",
+    about: "How an address stands, as of its last change in the timeline, or as it was asked about.",
     primary_key: &["email"],
     key_reason: "the address in lower case: subscriptions hang on it, not on a contact, and outlive contacts",
     set_key: &[],
     is_deletable: false,
-    calls: "none of its own: read with `email_subscription_event_changes`",
+    calls: "none of its own: read with `email_subscription_event_changes`; and what a run may spend on addresses outside \
+            the timeline",
     columns: &[
         field("email", Text, "email"),
         field("bounced", Boolean, "bounced"),
@@ -91,8 +95,10 @@ fn append(entry: &Entry<'_>, writers: &mut [Writer<'_>]) -> Result<(), Malformed
         Ok::<_, Malformed>(())
     })?;
     match item.snapshot {
-        Some(snapshot) => self::snapshot(snapshot, &item.recipient, entry, subscriptions),
-        None => Ok(()),
+        Some(snapshot) if entry.seen.is_first(entry.at_ms, &item.recipient.to_lowercase()) => {
+            subscription(snapshot, &item.recipient, entry.at_ms, subscriptions)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -148,13 +154,14 @@ fn text(value: &mut Scanner<'_>) -> Result<String, Malformed> {
     Ok(value.scalar()?.map(|text| text.text().into_owned()).unwrap_or_default())
 }
 
-fn snapshot(
+/// How an address stood at a moment, from a snapshot or an answer about it.
+pub(super) fn subscription(
     json: &str,
-    recipient: &str,
-    entry: &Entry<'_>,
+    address: &str,
+    at_ms: i64,
     subscriptions: &mut Writer<'_>,
 ) -> Result<(), Malformed> {
-    let (mut email, mut is_subscribed) = (recipient.to_lowercase(), None);
+    let (mut email, mut is_subscribed) = (address.to_lowercase(), None);
     Scanner::new(json).each_field(|key, value| {
         match key.raw() {
             "email" if !value.is_nested() => {
@@ -168,7 +175,7 @@ fn snapshot(
         }
         Ok::<_, Malformed>(())
     })?;
-    if email.is_empty() || !entry.seen.is_first(entry.at_ms, &email) {
+    if email.is_empty() {
         return Ok(());
     }
     subscriptions.set("email", |cell| cell.text(&email));
@@ -176,6 +183,6 @@ fn snapshot(
     if let Some(is_subscribed) = is_subscribed {
         subscriptions.set("unsubscribe_from_portal", |cell| cell.boolean(!is_subscribed));
     }
-    subscriptions.finish(Some(entry.at_ms));
+    subscriptions.finish(Some(at_ms));
     Ok(())
 }

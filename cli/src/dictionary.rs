@@ -1,0 +1,89 @@
+//! `dictionary`: every collection and column, made from the code that fills them, for people who query the tables.
+//! `docs/dictionary.md` is its output.
+
+use std::fmt::Write;
+
+use hubspot::feeds::{CollectionEntry, FEEDS};
+use staging::ColumnType;
+
+const INTRODUCTION: &str = "\
+# Dictionary
+
+Every collection and column: its type, and where its value comes from today, or why it is NULL. Made by
+`hubspot-source dictionary` from the code that fills them; `make dictionary` writes this file.
+
+Types are those of the staged files: text, bigint, double, boolean, date, timestamp (an instant, UTC, milliseconds) and
+json (text that holds JSON). Names with dots are keys on the way to a field of HubSpot's answer. The calls are those of a
+run in which nothing has changed, besides one for the account's details at the start of each run.
+";
+
+/// The whole dictionary, as Markdown.
+pub(crate) fn text() -> String {
+    let mut text = INTRODUCTION.to_owned();
+    for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
+        // Writing to a string does not fail.
+        let _ = write_collection(&mut text, &collection);
+    }
+    text
+}
+
+fn write_collection(text: &mut String, collection: &CollectionEntry) -> std::fmt::Result {
+    writeln!(text, "\n## {}\n\n{}\n", collection.name, collection.about)?;
+    let key: Vec<String> = collection.primary_key.iter().map(|column| format!("`{column}`")).collect();
+    writeln!(text, "* Primary key: {}. {}.", key.join(", "), sentence(collection.key_reason))?;
+    writeln!(text, "* Calls: {}.", collection.calls)?;
+    if let Some(columns) = collection.properties {
+        writeln!(
+            text,
+            "* Every property of the account, custom ones too, is a column {columns} of the type that HubSpot defines: \
+             `number` is double, `bool` boolean, `date` date, `datetime` timestamp, `json` json, all else text."
+        )?;
+    }
+    writeln!(text, "\n| column | type | from |\n|---|---|---|")?;
+    for column in &collection.columns {
+        writeln!(text, "| `{}` | {} | {} |", column.name, type_name(column.column_type), column.origin)?;
+    }
+    Ok(())
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+fn type_name(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Text => "text",
+        ColumnType::BigInt => "bigint",
+        ColumnType::Double => "double",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamp",
+        ColumnType::Json => "json",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_dictionary_in_the_docs_is_that_of_the_code() {
+        let written = include_str!("../../docs/dictionary.md");
+        assert!(written == text(), "docs/dictionary.md is out of date: run make dictionary");
+    }
+
+    #[test]
+    fn every_column_is_named_once_and_says_where_it_comes_from() {
+        for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
+            let mut names = BTreeSet::new();
+            for column in &collection.columns {
+                assert!(names.insert(&column.name), "{}.{} twice", collection.name, column.name);
+                assert!(!column.origin.is_empty(), "{}.{}", collection.name, column.name);
+            }
+            assert!(collection.primary_key.iter().all(|key| names.contains(&(*key).to_owned())));
+        }
+    }
+}
