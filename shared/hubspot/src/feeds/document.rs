@@ -206,3 +206,117 @@ impl Node {
         path.split('.').fold(self, |node, key| node.below.entry(key.into()).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{Array, ArrayRef};
+    use arrow_schema::ArrowError;
+    use proptest::prelude::*;
+
+    use super::super::collection::{field, made, never};
+    use super::*;
+
+    static THINGS: Collection = Collection {
+        name: "things",
+        about: "A thing.",
+        primary_key: &["id"],
+        key_reason: "its id",
+        set_key: &[],
+        is_deletable: true,
+        calls: "1",
+        columns: &[
+            field("id", ColumnType::BigInt, "id"),
+            field("place_city", ColumnType::Text, "place.city"),
+            field("tags", ColumnType::Json, "tags"),
+            made("label", ColumnType::Text, "a label"),
+            never("lost", ColumnType::Text, "nobody tells"),
+        ],
+    };
+    const READING: Reading<'_> = Reading { account_id: 7, run_id: "run-1", read_ms: 5 };
+
+    fn columns(document: &Document, rows: &mut Rows) -> BTreeMap<String, ArrayRef> {
+        let mut columns = BTreeMap::new();
+        rows.drain(|place, array| {
+            columns.insert(document.table.columns[place].name.clone(), array);
+            Ok::<_, ArrowError>(())
+        })
+        .unwrap();
+        columns
+    }
+
+    /// The texts of one row, without the columns that every row has.
+    fn row_of(json: &str) -> (BTreeMap<String, String>, Written) {
+        let document = Document::new(&THINGS, &[]).unwrap();
+        let mut rows = Rows::new(&document.table);
+        let mut writer = document.writer(&mut rows, READING);
+        writer.fill(&mut Scanner::new(json)).unwrap();
+        writer.finish(None);
+        let written = writer.written;
+        let columns = columns(&document, &mut rows);
+        let texts =
+            ["place_city", "tags", "label", "lost", "_extra", "_unparsed"].into_iter().filter_map(|name| {
+                let column = columns[name].as_string::<i32>();
+                column.is_valid(0).then(|| (name.to_owned(), column.value(0).to_owned()))
+            });
+        let mut row: BTreeMap<String, String> = texts.collect();
+        let id = columns["id"].as_primitive::<Int64Type>();
+        row.extend(id.is_valid(0).then(|| ("id".to_owned(), id.value(0).to_string())));
+        (row, written)
+    }
+
+    fn fields(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+        fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn nested_fields_have_columns_and_lists_stay_json() {
+        let (row, written) = row_of(r#"{"id":"9","place":{"city":"Ulm"},"tags":["a", {"b":1}]}"#);
+        assert_eq!(row, fields(&[("id", "9"), ("place_city", "Ulm"), ("tags", r#"["a", {"b":1}]"#)]));
+        assert_eq!(written, Written { rows: 1, deleted: 0, unparsed_values: 0 });
+    }
+
+    #[test]
+    fn what_no_column_is_for_is_kept_by_its_path() {
+        let (row, _) =
+            row_of(r#"{"id":1,"new":{"x":[1]},"place":{"zip":"89073","gone":null},"label":"ours"}"#);
+        let extra = r#"{"new":{"x":[1]},"place.zip":"89073","label":"ours"}"#;
+        assert_eq!(row, fields(&[("id", "1"), ("_extra", extra)]));
+    }
+
+    #[test]
+    fn a_value_of_another_type_costs_itself_alone() {
+        let (row, written) = row_of(r#"{"id":"x","place":"nowhere","tags":null}"#);
+        assert_eq!(row, fields(&[("_unparsed", r#"{"id":"x"}"#), ("_extra", r#"{"place":"nowhere"}"#)]));
+        assert_eq!(written.unparsed_values, 1);
+    }
+
+    #[test]
+    fn a_column_left_out_is_not_in_the_table() {
+        let document = Document::new(&THINGS, &["label"]).unwrap();
+        assert_eq!(document.table.position("label"), None);
+        let mut rows = Rows::new(&document.table);
+        let mut writer = document.writer(&mut rows, READING);
+        writer.set("label", |cell| cell.text("nowhere to go"));
+        writer.finish(Some(3));
+        assert_eq!(rows.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_object_is_too_odd(keys in proptest::collection::vec(("[a-z.\"]{0,6}", ".{0,9}"), 0..6)) {
+            let object: serde_json::Map<String, serde_json::Value> =
+                keys.into_iter().map(|(key, value)| (key, value.into())).collect();
+            let json = serde_json::Value::from(object.clone()).to_string();
+            let (row, _) = row_of(&json);
+            let known = ["id", "place", "tags"];
+            let unknown = object.keys().filter(|key| !known.contains(&key.as_str())).count();
+            let extra = row.get("_extra").map_or("{}", String::as_str);
+            let kept: serde_json::Map<String, serde_json::Value> = serde_json::from_str(extra).unwrap();
+            prop_assert!(kept.len() >= unknown);
+        }
+    }
+}

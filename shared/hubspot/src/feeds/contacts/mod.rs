@@ -15,6 +15,7 @@ mod forms;
 mod identities;
 mod memberships;
 mod submissions;
+mod table;
 mod v1;
 
 use std::borrow::Cow;
@@ -23,20 +24,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
 use staging::{Rows, Table};
 
 use self::identities::{IDENTITIES, PROFILES, People};
 use self::submissions::SUBMISSIONS;
+use self::table::OF_V1;
 use super::collection::CollectionEntry;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::document::Document;
-use super::objects::{self, Context, Extras, Fixed, ObjectFeed, ObjectType, Record};
+use super::objects::{self, Context, Extras, ObjectFeed, Record};
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
 use crate::json::Scanner;
+
+pub(super) use self::table::CONTACT_OBJECTS;
 
 /// The sources beside the records, as the cursor calls them.
 const V1: &str = "contacts v1";
@@ -45,56 +48,6 @@ const FORMS: &str = "forms";
 
 const COLLECTIONS: [&str; 4] =
     ["contacts", "contact_identity_profiles", "contact_identities", "form_submissions"];
-
-/// Columns of `contacts` that contacts v1 fills, in the order of their places; behind them come memberships, and when the contact was added.
-const OF_V1: [&str; 4] = ["lead_guid", "form_submissions", "profile_token", "profile_url"];
-
-pub(super) static CONTACT_OBJECTS: ObjectType = ObjectType {
-    name: "contacts",
-    about: "A person.",
-    calls: objects::RECORD_CALLS,
-    // The other objects' `hs_lastmodifieddate` is not dependable on contacts.
-    modified: "lastmodifieddate",
-    column_prefix: "properties_",
-    column_suffix: "_value",
-    seed_properties: &[
-        ("company", Text),
-        ("firstname", Text),
-        ("lastmodifieddate", Timestamp),
-        ("lastname", Text),
-        // Not Segment's, but the only trace of a second address once contacts v1 is gone.
-        ("hs_additional_emails", Text),
-    ],
-    fixed: &[
-        ("added_at", Timestamp, Fixed::ExtraOrCreated(5, "`addedAt` of contacts v1, where it tells")),
-        ("canonical_vid", BigInt, Fixed::RecordId),
-        ("email", Text, Fixed::CopyOf("email")),
-        ("form_submissions", Json, Fixed::Extra(1, "`form-submissions` of contacts v1, a JSON list")),
-        ("is_contact", Boolean, Fixed::CopyOf("hs_is_contact")),
-        ("lead_guid", Text, Fixed::Extra(0, "the first identity of the type `LEAD_GUID` in contacts v1")),
-        (
-            "list_membership",
-            Json,
-            Fixed::Extra(
-                4,
-                "the lists it is in, a JSON list, as of the contact's last change: memberships batch read",
-            ),
-        ),
-        ("merged_vids", Json, Fixed::MergedIds),
-        ("portal_id", BigInt, Fixed::AccountId),
-        (
-            "profile_token",
-            Text,
-            Fixed::Extra(2, "`profile-token` of contacts v1; HubSpot has sent none since 2022 at the latest"),
-        ),
-        (
-            "profile_url",
-            Text,
-            Fixed::Extra(3, "`profile-url` of contacts v1; HubSpot has sent none since 2022 at the latest"),
-        ),
-    ],
-    associations: &[],
-};
 
 pub(super) static CONTACTS: Contacts = Contacts;
 

@@ -99,3 +99,25 @@ impl Identity {
         format!("{}:{at_ms}:{:032x}", self.form_id, xxh3_128(whole.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_has_one_key_in_every_read() {
+        let of_contact = r#"{"conversion-id":"c-1","timestamp":1790000000000,"form-id":"f"}"#;
+        let shown_by_form = r#"{"conversionId":"c-1","submittedAt":1790000000000,"values":[]}"#;
+        assert_eq!(Identity::read(of_contact).unwrap().id(of_contact), "c-1");
+        assert_eq!(of_form(shown_by_form, "f").unwrap(), ("c-1".to_owned(), Some(1_790_000_000_000)));
+    }
+
+    #[test]
+    fn without_a_conversion_id_equal_submissions_are_one() {
+        let key = |json: &str| of_form(json, "f").unwrap().0;
+        let one = key(r#"{"submittedAt":1790000000000,"values":[{"name":"email","value":"a@b"}]}"#);
+        let other = key(r#"{"submittedAt":1790000000000,"values":[{"name":"email","value":"c@d"}]}"#);
+        assert!(one.starts_with("f:1790000000000:"), "{one}");
+        assert_ne!(one, other);
+    }
+}

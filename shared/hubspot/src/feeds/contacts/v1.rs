@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{OF_V1, V1};
+use super::V1;
+use super::table::OF_V1;
 use crate::client::{Call, Client};
 use crate::error::{ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
@@ -110,4 +111,29 @@ fn lead_guid(profiles: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
         })
     })?;
     Ok(guid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_tells_what_it_has() {
+        let answer = Bytes::from_static(
+            br#"{"216677834118":{"vid":216677834118,"addedAt":5,"properties":{"email":{"value":"a@b"}},
+                "form-submissions":[{"conversion-id":"c"}],"merge-audits":[],
+                "identity-profiles":[{"vid":1,"identities":[{"type":"EMAIL","value":"a@b"}]},
+                    {"vid":2,"identities":[{"value":"g1","type":"LEAD_GUID"},{"type":"LEAD_GUID","value":"g2"}]}]},
+               "7":{"identity-profiles":[],"profile-token":""},"status":{"x":1}}"#,
+        );
+        let answers = [answer];
+        let contacts = contacts(&answers).unwrap();
+        assert_eq!(contacts.len(), 2);
+        let full = &contacts[&216_677_834_118];
+        assert_eq!(full.of_contact[0].as_deref(), Some("g1"));
+        assert_eq!(full.of_contact[1].as_deref(), Some(r#"[{"conversion-id":"c"}]"#));
+        assert_eq!(full.added_at.as_deref(), Some("5"));
+        let empty = &contacts[&7];
+        assert_eq!((&empty.of_contact[..], empty.submissions), (&[None, None, None, None][..], None));
+    }
 }

@@ -13,6 +13,7 @@
 mod associations;
 mod calls;
 mod layout;
+mod object_type;
 mod records;
 mod slices;
 
@@ -20,133 +21,23 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use staging::{ColumnType, Rows, Table};
+use staging::{Rows, Table};
 
 use self::calls::{Head, ListPage};
 use self::layout::Layout;
 use self::records::Associated;
-use super::collection::{CollectionEntry, ColumnEntry, Origin};
+use super::collection::CollectionEntry;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::seen::{ArchivedIds, Hashes, RecentReads};
 use super::slice::Slice;
-use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window, Written, lineage, slice};
+use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
 use crate::properties;
 
+pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::records::{Context, Extras, Record, next_after};
-
-/// What a run costs that finds nothing new, for the dictionary.
-pub(super) const RECORD_CALLS: &str =
-    "1 for the properties, 1 search, 1 for each 100 archived records (at least 1)";
-
-/// What tells one object type from another.
-#[derive(Debug)]
-pub(super) struct ObjectType {
-    /// The collection, and HubSpot's name in paths.
-    pub(super) name: &'static str,
-    pub(super) about: &'static str,
-    /// Calls that a run costs in which nothing has changed.
-    pub(super) calls: &'static str,
-    /// The property that says when a record last changed.
-    pub(super) modified: &'static str,
-    /// A property's column is its name between these two.
-    pub(super) column_prefix: &'static str,
-    pub(super) column_suffix: &'static str,
-    /// Properties that Segment's table names: their columns exist whatever the account defines.
-    pub(super) seed_properties: &'static [(&'static str, ColumnType)],
-    /// Segment's columns beside the properties.
-    pub(super) fixed: &'static [(&'static str, ColumnType, Fixed)],
-    /// Objects whose associated ids are read with each record.
-    pub(super) associations: &'static [&'static str],
-}
-
-impl ObjectType {
-    fn column_name(&self, property: &str) -> String {
-        format!("{}{property}{}", self.column_prefix, self.column_suffix)
-    }
-
-    pub(super) fn entry(&self) -> CollectionEntry {
-        let id = ColumnEntry::new("id", ColumnType::BigInt, Origin::Field("id"));
-        let fixed = self.fixed.iter().map(|&(name, column_type, fixed)| ColumnEntry {
-            name: name.to_owned(),
-            column_type,
-            origin: fixed.origin(),
-        });
-        let seed = self.seed_properties.iter().map(|&(property, column_type)| ColumnEntry {
-            name: self.column_name(property),
-            column_type,
-            origin: format!("property `{property}`"),
-        });
-        let survivor = ColumnEntry::new(
-            "merged_into_id",
-            ColumnType::BigInt,
-            Origin::Made("the record that it was merged into, named by that record's `hs_merged_object_ids`"),
-        );
-        CollectionEntry {
-            name: self.name,
-            about: self.about,
-            primary_key: &["id"],
-            key_reason: "HubSpot's record id. A merge ends in a record with a new id; the old ones stay as tombstones that name it",
-            calls: self.calls,
-            properties: Some(match self.column_prefix {
-                "" => "`<name>`",
-                _ => "`properties_<name>_value`",
-            }),
-            columns: [id]
-                .into_iter()
-                .chain(fixed)
-                .chain(seed)
-                .chain([survivor])
-                .chain(lineage::entries(true, false))
-                .collect(),
-        }
-    }
-}
-
-/// Where a column beside the properties gets its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fixed {
-    RecordId,
-    AccountId,
-    /// The same value as this property, under the name Segment gave it.
-    CopyOf(&'static str),
-    /// A JSON list of the ids that were merged into the record; NULL where there are none.
-    MergedIds,
-    /// A JSON list of associated ids of this object; `[]` where there are none.
-    Associated(&'static str),
-    /// What another call tells of the record, by its place, and what call that is.
-    Extra(usize, &'static str),
-    /// The same for an instant; the record's creation where the call does not tell.
-    ExtraOrCreated(usize, &'static str),
-    /// NULL: no call gives it, for this reason.
-    Unavailable(&'static str),
-}
-
-impl Fixed {
-    fn copies(self, property: &str) -> bool {
-        matches!(self, Fixed::CopyOf(copied) if copied == property)
-    }
-
-    /// For the dictionary.
-    fn origin(self) -> String {
-        match self {
-            Fixed::RecordId => "`id`".to_owned(),
-            Fixed::AccountId => "`portalId` of the account's details".to_owned(),
-            Fixed::CopyOf(property) => format!("property `{property}`"),
-            Fixed::MergedIds => {
-                "property `hs_merged_object_ids` as a JSON list; NULL where nothing was merged".to_owned()
-            }
-            Fixed::Associated(other) => {
-                format!("ids of associated {other}, a JSON list, the primary one first, then ascending")
-            }
-            Fixed::Extra(_, call) => call.to_owned(),
-            Fixed::ExtraOrCreated(_, call) => format!("{call}; else property `createdate`"),
-            Fixed::Unavailable(why) => format!("NULL: {why}"),
-        }
-    }
-}
 
 #[async_trait]
 impl Feed for ObjectType {

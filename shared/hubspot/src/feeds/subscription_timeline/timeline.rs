@@ -186,3 +186,23 @@ pub(super) fn subscription(
     subscriptions.finish(Some(at_ms));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_known_by_all_that_tells_it_apart() {
+        let plain = identity(r#"{"changeType":"PORTAL_STATUS","change":"SUBSCRIBED","source":"S"}"#).unwrap();
+        for other in [
+            r#"{"changeType":"PORTAL_STATUS","change":"UNSUBSCRIBED"}"#,
+            r#"{"changeType":"PORTAL_STATUS","change":"SUBSCRIBED","subscriptionId":7}"#,
+            r#"{"changeType":"PORTAL_STATUS","change":"SUBSCRIBED","causedByEvent":{"id":"e","created":1}}"#,
+        ] {
+            assert_ne!(identity(other).unwrap(), plain, "{other}");
+        }
+        // The order of keys is HubSpot's affair.
+        let again = identity(r#"{"source":"S","change":"SUBSCRIBED","changeType":"PORTAL_STATUS"}"#).unwrap();
+        assert_eq!(again, plain);
+    }
+}

@@ -1,0 +1,172 @@
+//! Lists of contacts. They are few: each run reads all of them, tells by a stamp which ones are another since the last
+//! run, and reads the filters of those. A list that is not shown any more is gone.
+
+mod scan;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use staging::{Rows, Table};
+
+use self::table::LISTS;
+use super::collection::CollectionEntry;
+use super::cursor::{Cursor, Mode, Unfinished};
+use super::document::Document;
+use super::lineage::DeletedReason;
+use super::seen::Stamps;
+use super::slice::{self, Slice};
+use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use crate::client::Client;
+use crate::error::Result;
+
+#[derive(Debug)]
+pub(super) struct ContactLists;
+
+#[async_trait]
+impl Feed for ContactLists {
+    fn name(&self) -> &'static str {
+        LISTS.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        &["contact_lists"]
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        vec![LISTS.entry()]
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        let document = Document::new(&LISTS, &[])?;
+        let known = cursor.stamps.clone();
+        Ok(Box::new(OpenLists {
+            session: session.clone(),
+            document,
+            mode,
+            known,
+            mismatch: Mutex::default(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct OpenLists {
+    session: Session,
+    document: Document,
+    mode: Mode,
+    /// The lists as the last run saw them.
+    known: Stamps,
+    /// HubSpot's number of lists is not that of the lists it shows.
+    mismatch: Mutex<Option<String>>,
+}
+
+/// A scan of all lists; and, by their ids, those that are another since the last one, with their filters, and those that
+/// the scan does not show.
+#[derive(Debug)]
+pub(super) struct Page {
+    scan: Vec<Bytes>,
+    by_ids: Vec<Bytes>,
+}
+
+impl OpenLists {
+    fn client(&self) -> &Client {
+        &self.session.client
+    }
+
+    /// The list is another than the one the last run saw.
+    fn is_new(&self, id: u64, json: &str) -> bool {
+        self.mode == Mode::Backfill || self.known.0.get(&id) != Some(&scan::stamp(json))
+    }
+}
+
+#[async_trait]
+impl OpenFeed for OpenLists {
+    fn tables(&self) -> &[Table] {
+        std::slice::from_ref(&self.document.table)
+    }
+
+    async fn plan(&self, _window: Window, _cursor: &mut Cursor) -> Result<Unfinished> {
+        let now_ms = self.client().now().timestamp_millis();
+        let mut run = Unfinished::new(self.mode, now_ms, 0);
+        run.is_whole = self.mode == Mode::Backfill;
+        run.slices.push(Slice::All);
+        Ok(run)
+    }
+
+    async fn fetch(&self, _slice: &Slice, _limit: usize) -> Result<super::Page> {
+        let scan = scan::scan(self.client()).await?;
+        let mut wanted = Vec::new();
+        for answer in &scan.answers {
+            let shown = scan::found(answer)?.lists.into_iter();
+            wanted.extend(shown.filter(|(id, json)| self.is_new(*id, json)).map(|(id, _)| id));
+        }
+        // One that the scan does not show is asked for before it is said to be gone.
+        wanted.extend(self.known.0.keys().filter(|id| !scan.ids.contains(id)));
+        let by_ids = scan::by_ids(self.client(), &wanted).await?;
+        if !scan.is_whole() {
+            let (shown, total) = (scan.ids.len(), scan.total.unwrap_or(0));
+            let text =
+                format!("HubSpot says that there are {total} lists, and shows {shown}, time and again");
+            *self.mismatch.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
+        let size_bytes = scan.answers.iter().chain(&by_ids).map(Bytes::len).sum();
+        Ok(super::Page::new(Content::Lists(Page { scan: scan.answers, by_ids }), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let (Content::Lists(content), [rows]) = (page.content, rows) else {
+            return Err(slice::foreign(slice));
+        };
+        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let mut filters = HashMap::new();
+        for answer in &content.by_ids {
+            for (id, json) in scan::found(answer)?.lists {
+                if !scan::is_deleted(json)? {
+                    filters.insert(id, scan::filter_branch(json)?);
+                }
+            }
+        }
+        for answer in &content.scan {
+            for (id, json) in scan::found(answer)?.lists {
+                let is_first = run.stamps.0.insert(id, scan::stamp(json)).is_none();
+                if is_first && self.is_new(id, json) {
+                    table::row(&mut writer, json, filters.get(&id).copied().flatten())?;
+                }
+            }
+        }
+        for (&id, &stamp) in &self.known.0 {
+            if run.stamps.0.contains_key(&id) {
+                continue;
+            }
+            if filters.contains_key(&id) {
+                // There, though the scan does not show it: its row stays as it is.
+                run.stamps.0.insert(id, stamp);
+                continue;
+            }
+            writer.set("id", |cell| cell.bigint(id as i64));
+            writer.set("archived", |cell| cell.boolean(true));
+            writer.finish_gone(None, DeletedReason::Removed, None);
+        }
+        Ok(Appended { written: vec![writer.written], is_last: true, span: 0 })
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let mismatch = self.mismatch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let note = |text| Note { collection: LISTS.name, gap: Gap::Degraded, text };
+        mismatch.map(note).into_iter().collect()
+    }
+}
