@@ -8,6 +8,7 @@ use duckdb::Connection;
 use duckdb::types::ValueRef;
 use fake_hubspot::{Account, Behaviour, Kind, ObjectType, PerType, Server, Settings};
 use hubspot::Credential;
+use hubspot::feeds::FEEDS;
 
 use crate::args::{self, ModeArg, ReportFormat, Sync};
 use crate::report::new_table;
@@ -89,13 +90,14 @@ fn change(account: &Account) -> anyhow::Result<String> {
 
 fn show(database: &Path) -> anyhow::Result<()> {
     let connection = Connection::open(database).context("the demo's database can't be opened")?;
+    let tables: Vec<String> = FEEDS
+        .iter()
+        .flat_map(|feed| feed.collections())
+        .map(|name| format!("SELECT '{name}' AS \"table\", count(*) AS \"rows\" FROM hubspot.{name}"))
+        .collect();
+    let tables = tables.join(" UNION ALL ");
     let queries = [
-        (
-            "Rows by table",
-            "SELECT 'contacts' AS \"table\", count(*) AS \"rows\", count(*) FILTER (is_deleted) AS deleted FROM hubspot.contacts
-             UNION ALL SELECT 'companies', count(*), count(*) FILTER (is_deleted) FROM hubspot.companies
-             UNION ALL SELECT 'deals', count(*), count(*) FILTER (is_deleted) FROM hubspot.deals",
-        ),
+        ("Rows by table", tables.as_str()),
         (
             "What the second sync brought",
             "SELECT id, properties_firstname_value AS firstname, properties_favourite_colour_value AS colour,
@@ -108,6 +110,19 @@ fn show(database: &Path) -> anyhow::Result<()> {
              FROM hubspot.deals d
              JOIN hubspot.companies c ON list_contains(CAST(d.associated_company_ids AS BIGINT[]), c.id)
              WHERE NOT d.is_deleted GROUP BY c.country ORDER BY amount DESC NULLS LAST LIMIT 5",
+        ),
+        (
+            "Who the merged contact was: identities of the survivor, under the ids they came from",
+            "SELECT contact_id, canonical_vid, type, value, is_primary
+             FROM hubspot.contact_identities
+             WHERE canonical_vid = (SELECT max(merged_into_id) FROM hubspot.contacts
+                                    WHERE _run_id = (SELECT max(_run_id) FROM hubspot.contacts))
+               AND NOT is_deleted ORDER BY contact_id, type",
+        ),
+        (
+            "What became of the month's e-mails",
+            "SELECT type, count(*) AS events, count(DISTINCT recipient) AS recipients
+             FROM hubspot.email_events GROUP BY type ORDER BY events DESC, type LIMIT 5",
         ),
         (
             "Values that did not parse as their column's type are kept, not lost",
