@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValu
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::budget::{Bucket, Budget, Limits};
+use crate::call::Call;
 use crate::credential::{Bearer, Credential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
@@ -24,31 +25,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
 const MAX_BODY_BYTES: usize = 128 << 20;
-/// One request, as often as it has to be sent.
-#[derive(Debug, Clone)]
-pub struct Call {
-    /// Path and query, from the first slash.
-    pub path: String,
-    /// JSON to post; without one the call is a GET.
-    pub body: Option<Bytes>,
-    pub bucket: Bucket,
-}
-
-impl Call {
-    pub fn get(path: impl Into<String>) -> Call {
-        Call { path: path.into(), body: None, bucket: Bucket::General }
-    }
-
-    pub fn post(path: impl Into<String>, body: impl Into<Bytes>, bucket: Bucket) -> Call {
-        Call { path: path.into(), body: Some(body.into()), bucket }
-    }
-
-    /// What may be logged: no query, which can hold ids, addresses and hundreds of property names.
-    fn name(&self) -> String {
-        let method = if self.body.is_some() { "POST" } else { "GET" };
-        format!("{method} {}", self.path.split('?').next().unwrap_or_default())
-    }
-}
 
 /// The client of one account. Cheap to clone: clones share connections, limits and the token.
 #[derive(Debug, Clone)]

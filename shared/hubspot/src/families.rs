@@ -7,7 +7,7 @@ mod readiness;
 
 use chrono::NaiveDate;
 
-use crate::client::Call;
+use crate::call::Call;
 use crate::version;
 
 pub use list::FAMILIES;

@@ -2,6 +2,7 @@
 
 mod account;
 mod budget;
+mod call;
 mod client;
 mod credential;
 mod encoding;
@@ -17,6 +18,7 @@ mod version;
 
 pub use account::{Account, DailyUsage};
 pub use budget::{Bucket, Budget, Usage};
-pub use client::{Call, Client, DEFAULT_BASE_URL};
+pub use call::Call;
+pub use client::{Client, DEFAULT_BASE_URL};
 pub use credential::Credential;
 pub use error::{Error, ErrorKind, Result};

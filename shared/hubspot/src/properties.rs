@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use staging::ColumnType;
 
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::version;
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Family, Fill, Probe, Role};
 use crate::budget::Bucket;
-use crate::client::Call;
+use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::version;
 

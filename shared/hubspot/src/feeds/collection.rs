@@ -1,9 +1,7 @@
 //! What a collection is, as data: its key, and the columns it has whatever the account defines. Tables are made from
-//! it, and so is the dictionary for people who query them.
+//! it, and so is the dictionary.
 
 use staging::ColumnType;
-
-use super::lineage;
 
 /// A collection whose columns are all known beforehand.
 #[derive(Debug)]
@@ -52,55 +50,4 @@ pub(super) const fn made(name: &'static str, column_type: ColumnType, how: &'sta
 
 pub(super) const fn never(name: &'static str, column_type: ColumnType, why: &'static str) -> Column {
     Column { name, column_type, origin: Origin::Never(why) }
-}
-
-/// A collection as the dictionary shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectionEntry {
-    pub name: &'static str,
-    pub about: &'static str,
-    pub primary_key: &'static [&'static str],
-    pub key_reason: &'static str,
-    pub calls: &'static str,
-    /// How the account's properties are named as columns, where it has them.
-    pub properties: Option<&'static str>,
-    pub columns: Vec<ColumnEntry>,
-}
-
-/// A column as the dictionary shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnEntry {
-    pub name: String,
-    pub column_type: ColumnType,
-    /// Where its value comes from, or why it is NULL.
-    pub origin: String,
-}
-
-impl Collection {
-    pub(super) fn entry(&self) -> CollectionEntry {
-        let own = self
-            .columns
-            .iter()
-            .map(|column| ColumnEntry::new(column.name, column.column_type, column.origin));
-        CollectionEntry {
-            name: self.name,
-            about: self.about,
-            primary_key: self.primary_key,
-            key_reason: self.key_reason,
-            calls: self.calls,
-            properties: None,
-            columns: own.chain(lineage::entries(self.is_deletable, true)).collect(),
-        }
-    }
-}
-
-impl ColumnEntry {
-    pub(super) fn new(name: &str, column_type: ColumnType, origin: Origin) -> ColumnEntry {
-        let origin = match origin {
-            Origin::Field(path) => format!("`{path}`"),
-            Origin::Made(how) => how.to_owned(),
-            Origin::Never(why) => format!("NULL: {why}"),
-        };
-        ColumnEntry { name: name.to_owned(), column_type, origin }
-    }
 }

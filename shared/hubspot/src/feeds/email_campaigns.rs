@@ -12,14 +12,16 @@ use serde::Deserialize;
 use staging::ColumnType::{BigInt, Text, Timestamp};
 use staging::{Rows, Table};
 
-use super::collection::{Collection, CollectionEntry, field, made};
+use super::collection::{Collection, field, made};
 use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::lineage::DeletedReason;
 use super::seen::Stamps;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, OpenFeed, Session, Window};
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;

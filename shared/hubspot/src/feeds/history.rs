@@ -15,13 +15,14 @@ use staging::{Rows, Table};
 use tokio::sync::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::collection::{Collection, CollectionEntry};
+use super::collection::Collection;
 use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
 use super::document::{Document, Writer};
 use super::seen::Hashes;
 use super::slice::{self, Asked, Slice};
 use super::{Appended, Content, Feed, OpenFeed, Session, Window};
-use crate::client::Call;
+use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};

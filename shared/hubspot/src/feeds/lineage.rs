@@ -5,17 +5,15 @@ use staging::{
     Cell, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, UNPARSED,
 };
 
-use super::collection::{ColumnEntry, Origin};
-
 pub(super) const DELETED_AT: &str = "deleted_at";
 pub(super) const DELETED_REASON: &str = "deleted_reason";
 /// JSON object of what HubSpot sent beside what the columns are for.
 pub(super) const EXTRA: &str = "_extra";
 
 /// Name, type, and what the dictionary says of it.
-type Line = (&'static str, ColumnType, &'static str);
+pub(super) type Line = (&'static str, ColumnType, &'static str);
 
-const LINEAGE: [Line; 5] = [
+pub(super) const LINEAGE: [Line; 5] = [
     (
         SOURCE_UPDATED_AT,
         ColumnType::Timestamp,
@@ -31,7 +29,7 @@ const LINEAGE: [Line; 5] = [
     ),
 ];
 
-const DELETES: [Line; 3] = [
+pub(super) const DELETES: [Line; 3] = [
     (IS_DELETED, ColumnType::Boolean, "true for what is gone from HubSpot"),
     (DELETED_AT, ColumnType::Timestamp, "when it was deleted, where HubSpot tells"),
     (
@@ -41,21 +39,11 @@ const DELETES: [Line; 3] = [
     ),
 ];
 
-const REST: Line = (
+pub(super) const REST: Line = (
     EXTRA,
     ColumnType::Json,
     "what HubSpot sends beside these columns: a JSON object; NULL where there is nothing",
 );
-
-/// Their lines in the dictionary.
-pub(super) fn entries(is_deletable: bool, has_extra: bool) -> impl Iterator<Item = ColumnEntry> {
-    let deletes = DELETES.iter().filter(move |_| is_deletable);
-    let rest = std::iter::once(&REST).filter(move |_| has_extra);
-    deletes
-        .chain(rest)
-        .chain(&LINEAGE)
-        .map(|&(name, column_type, how)| ColumnEntry::new(name, column_type, Origin::Made(how)))
-}
 
 /// Why a row is a tombstone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod contact_lists;
 mod contacts;
 mod cursor;
 mod deals;
+mod dictionary;
 mod document;
 mod email_campaigns;
 mod email_events;
@@ -35,8 +36,8 @@ use staging::{Rows, Table};
 use crate::client::Client;
 use crate::error::Result;
 
-pub use collection::{CollectionEntry, ColumnEntry};
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
+pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
 pub use slice::Slice;
 

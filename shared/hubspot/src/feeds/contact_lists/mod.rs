@@ -12,8 +12,8 @@ use bytes::Bytes;
 use staging::{Rows, Table};
 
 use self::table::LISTS;
-use super::collection::CollectionEntry;
 use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::lineage::DeletedReason;
 use super::seen::Stamps;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{FORMS, submissions};
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Unfinished;

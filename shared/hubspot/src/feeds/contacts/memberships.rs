@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::MEMBERSHIPS;
 use crate::budget::Bucket;
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::version;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::V1;
 use super::table::OF_V1;
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 

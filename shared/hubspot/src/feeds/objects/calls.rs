@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::layout::Layout;
 use super::{ObjectFeed, associations, records};
 use crate::budget::Bucket;
-use crate::client::Call;
+use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};

@@ -2,8 +2,8 @@
 
 use staging::ColumnType;
 
-use crate::feeds::collection::{CollectionEntry, ColumnEntry, Origin};
-use crate::feeds::lineage;
+use crate::feeds::collection::Origin;
+use crate::feeds::dictionary::{CollectionEntry, ColumnEntry, lineage_entries};
 
 /// What a run costs that finds nothing new, for the dictionary.
 pub(in crate::feeds) const RECORD_CALLS: &str =
@@ -67,7 +67,7 @@ impl ObjectType {
                 .chain(fixed)
                 .chain(seed)
                 .chain([survivor])
-                .chain(lineage::entries(true, false))
+                .chain(lineage_entries(true, false))
                 .collect(),
         }
     }

@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use staging::Rows;
 
 use super::timeline;
-use crate::client::{Call, Client};
+use crate::call::Call;
+use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Unfinished};

@@ -9,8 +9,8 @@ use staging::{Rows, Table};
 
 use self::addresses::Addresses;
 use self::timeline::TIMELINE;
-use super::collection::CollectionEntry;
 use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
 use super::history::OpenHistory;
 use super::slice::Slice;
 use super::{Appended, Content, Feed, Note, OpenFeed, Page, Session, Window};
