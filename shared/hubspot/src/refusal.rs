@@ -74,7 +74,9 @@ impl Refusal {
 fn collect_scopes(value: &Value, is_scopes: bool, scopes: &mut Vec<String>) {
     match value {
         Value::String(text) if is_scopes => {
-            let words = text.split([',', ' ', '[', ']', '"']).filter(|word| !word.is_empty());
+            // Beside them there may be a link to the documentation of scopes.
+            let is_scope = |word: &&str| !word.is_empty() && !word.contains("://");
+            let words = text.split([',', ' ', '[', ']', '"']).filter(is_scope);
             scopes.extend(words.map(str::to_owned));
         }
         Value::Array(items) => items.iter().for_each(|item| collect_scopes(item, is_scopes, scopes)),
@@ -101,6 +103,7 @@ mod tests {
             r#"{"category":"MISSING_SCOPES","errors":[{"message":"x","context":{"requiredGranularScopes":["crm.lists.read"]}}]}"#,
             r#"{"category":"MISSING_SCOPES","context":{"requiredScopes":["crm.lists.read"]}}"#,
             r#"{"errors":[{"context":{"requiredScopes":["[crm.lists.read]"]}}]}"#,
+            r#"{"context":{"requiredScopes":["crm.lists.read"]},"links":{"scopes":"https://developers.hubspot.com/scopes"}}"#,
         ] {
             assert_eq!(read(body).reason(), "missing scope crm.lists.read", "{body}");
         }

@@ -107,11 +107,15 @@ async fn two_hundred_thousand_events_outlive_their_offsets() {
     let records = PerType { contacts: 2_000, companies: 20, deals: 20 };
     let behaviour = Behaviour {
         latency: std::time::Duration::from_millis(20),
-        offset_lifetime: std::time::Duration::from_millis(300),
+        // Longer than an answer takes, shorter than some of them wait until they have become rows.
+        offset_lifetime: std::time::Duration::from_millis(100),
         ..Behaviour::default()
     };
     let sandbox = Sandbox::new(&Settings { records, marketing, ..Settings::default() }, behaviour).await;
     let report = sandbox.sync(&["--collections", "email_events"]).await.complete();
+    let died = sandbox.server.counters().statuses.get(&400).copied().unwrap_or_default();
+    eprintln!("{died} offsets died");
+    assert!(died > 0, "no offset died");
     let rows = report["collections"]["email_events"]["rows"].as_u64().unwrap();
     assert!(rows >= sandbox.account().email_event_count() as u64, "{rows} rows");
     let mut without = NOT_OF_EVENTS.to_vec();

@@ -1,8 +1,10 @@
 //! All eleven collections: what a sync brings into the tables, what the next one brings, and what it does without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod addresses;
 mod changes;
 mod events;
+mod lists;
 mod people;
 mod refusals;
 mod trouble;

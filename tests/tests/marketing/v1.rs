@@ -1,8 +1,10 @@
 //! The contact reads of v1 end, each in its own way, and may come back.
 
-use fake_hubspot::{Behaviour, Settings, V1Contacts};
+use std::time::Duration;
+
+use fake_hubspot::{Behaviour, PerType, Settings, V1Contacts};
 use serde_json::Value;
-use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
+use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal, assert_equal as assert_equal_records};
 
 use super::{CONTACTS, assert_equal, assert_writes_nothing, degraded, value};
 
@@ -87,4 +89,41 @@ async fn what_v1_told_before_it_ended_stays() {
     set_v1(&sandbox, V1Contacts::Alive);
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox);
+}
+
+/// Ends v1 as soon as it has told of some contacts.
+async fn end_v1_under_way(sandbox: &Sandbox) {
+    while sandbox.server.counters().endpoints.get("contacts_v1.batch").is_none_or(|calls| *calls < 5) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    set_v1(sandbox, V1Contacts::Gone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_of_v1_in_the_middle_of_a_first_sync_loses_no_row() {
+    let records = PerType { contacts: 4_000, companies: 200, deals: 200 };
+    let behaviour = Behaviour { latency: Duration::from_millis(20), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&Settings { records, ..Settings::default() }, behaviour).await;
+    let (ended, ()) = tokio::join!(sandbox.sync(&[]), end_v1_under_way(&sandbox));
+    let report = ended.report();
+    assert_eq!(ended.code, Some(1), "{report:#}");
+    assert_degraded(&report);
+    let batches = sandbox.server.counters().endpoints["contacts_v1.batch"];
+    assert!(batches < 40, "{batches} of 40 batches were asked for: v1 ended too late");
+    assert_equal_records(&sandbox.database(), sandbox.account());
+    let of_contacts = ["contacts", PROFILES, "contact_identities", "form_submissions"];
+    let expectations = Expectations { without: &of_contacts, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+    let unknown = "SELECT count(*) FROM hubspot.contacts WHERE NOT is_deleted AND email LIKE '%@%' \
+                   AND (id, email) NOT IN (SELECT (canonical_vid, value) FROM hubspot.contact_identities \
+                   WHERE NOT is_deleted AND type = 'EMAIL')";
+    assert_eq!(value(&sandbox, unknown).as_deref(), Some("0"));
+
+    set_v1(&sandbox, V1Contacts::Alive);
+    let report = sandbox.sync(&[]).await.complete();
+    for name in DEGRADED {
+        assert!(degraded(&report, name).is_empty(), "{name}: {report:#}");
+    }
+    assert_equal(&sandbox);
+    assert_writes_nothing(&sandbox).await;
 }

@@ -2,11 +2,10 @@
 //! did not fit.
 
 use staging::{
-    Cell, ColumnType, IS_DELETED, READ_AT, RECEIVED_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, UNPARSED,
+    Cell, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID, Rows,
+    SOURCE_UPDATED_AT, UNPARSED,
 };
 
-pub(super) const DELETED_AT: &str = "deleted_at";
-pub(super) const DELETED_REASON: &str = "deleted_reason";
 /// JSON object of what HubSpot sent beside what the columns are for.
 pub(super) const EXTRA: &str = "_extra";
 
@@ -61,7 +60,7 @@ impl DeletedReason {
         match self {
             DeletedReason::Archived => "archived",
             DeletedReason::Merged => "merged",
-            DeletedReason::Removed => "removed",
+            DeletedReason::Removed => REMOVED,
         }
     }
 }

@@ -71,6 +71,14 @@ impl OpenFeed for OpenTimeline {
         Ok(run)
     }
 
+    /// A run that may not ask about addresses leaves that part to one that may.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        if self.addresses.slice(None).is_none() {
+            run.slices.retain(|slice| !matches!(slice, Slice::Addresses { .. }));
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
         match slice {
             Slice::Addresses { after } => self.addresses.page(after.as_deref(), limit).await,
