@@ -1,7 +1,7 @@
 //! E-mail events, campaigns and the subscription timeline: what is told late, and how far back they go.
 
 use chrono::TimeDelta;
-use fake_hubspot::{Behaviour, EventType, Marketing, PerType, Settings, SubscriptionChange};
+use fake_hubspot::{Behaviour, EventType, Faults, Marketing, PerType, Settings, SubscriptionChange};
 use tests::{Expectations, Sandbox, assert_all_equal};
 
 use super::{CONTACTS, assert_equal, assert_writes_nothing, value};
@@ -107,8 +107,9 @@ async fn two_hundred_thousand_events_outlive_their_offsets() {
     let records = PerType { contacts: 2_000, companies: 20, deals: 20 };
     let behaviour = Behaviour {
         latency: std::time::Duration::from_millis(20),
-        // Longer than an answer takes, shorter than some of them wait until they have become rows.
-        offset_lifetime: std::time::Duration::from_millis(100),
+        // Much longer than an answer takes, but for the slow ones.
+        offset_lifetime: std::time::Duration::from_millis(400),
+        faults: Faults { slow: 0.1, slow_by: std::time::Duration::from_millis(600), ..Faults::none() },
         ..Behaviour::default()
     };
     let sandbox = Sandbox::new(&Settings { records, marketing, ..Settings::default() }, behaviour).await;

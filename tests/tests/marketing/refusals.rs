@@ -121,6 +121,25 @@ async fn without_v1_and_forms_there_are_no_submissions() {
     assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
 }
 
+/// The forms are listed, and their submissions refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_v1_and_the_submissions_of_forms_the_rest_is_read() {
+    let not_in_product = BTreeSet::from(["contacts_v1".to_owned(), "form_submissions".to_owned()]);
+    let sandbox = Sandbox::new(&small(), Behaviour { not_in_product, ..Behaviour::default() }).await;
+    let skipped = ["contact_identity_profiles", "form_submissions"];
+    for _ in 0..2 {
+        let ended = sandbox.sync(&[]).await;
+        let report = ended.report();
+        assert_eq!(ended.code, Some(1), "{report:#}");
+        for name in COLLECTIONS {
+            let expected = if skipped.contains(&name) { "skipped" } else { "complete" };
+            assert_eq!(report["collections"][name]["outcome"], expected, "{name}: {report:#}");
+        }
+    }
+    let expectations = Expectations { has_v1: false, without: &skipped, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn v1_can_be_missing_from_the_product() {
     let sandbox = Sandbox::new(&small(), without_product("contacts_v1")).await;

@@ -185,12 +185,20 @@ impl OpenHistory {
         self.session.client.send(&Call::get(path)).await
     }
 
-    /// The pages of the window's newest millisecond, if it fills the first one.
-    async fn crowd(&self, mut asked: Asked, limit: usize) -> Result<Vec<Bytes>> {
+    /// The pages of the window's newest millisecond, if it fills the first one; from the top again when a word dies on
+    /// the way.
+    async fn crowd(&self, from_the_top: &Asked, limit: usize) -> Result<Vec<Bytes>> {
         let _alone = self.turns.write().await;
-        let mut bodies = Vec::new();
+        let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
         loop {
-            let body = self.ask(&asked, limit).await?;
+            let body = match self.ask(&asked, limit).await {
+                Err(expired) if is_expired(&expired, &asked) => {
+                    self.count_expired(expired)?;
+                    (asked, bodies) = (from_the_top.clone(), Vec::new());
+                    continue;
+                }
+                answer => answer?,
+            };
             let paging = self.each_entry(&body, |_, _| Ok(()))?;
             bodies.push(body);
             let is_crowd = paging.oldest_ms == Some(asked.until_ms) && paging.has_more;
@@ -280,9 +288,9 @@ impl OpenFeed for OpenHistory {
         };
         let (bodies, asked) = match first {
             Ok(body) => (vec![body], asked),
-            Err(expired) if expired.kind() == ErrorKind::BadRequest && !asked.offset.is_empty() => {
+            Err(expired) if is_expired(&expired, asked) => {
                 self.count_expired(expired)?;
-                (self.crowd(from_the_top.clone(), limit).await?, &from_the_top)
+                (self.crowd(&from_the_top, limit).await?, &from_the_top)
             }
             Err(failed) => return Err(failed),
         };
@@ -343,6 +351,11 @@ impl OpenFeed for OpenHistory {
         let span = whole.newest_ms.zip(whole.oldest_ms).map_or(0, |(newest, oldest)| newest.abs_diff(oldest));
         Ok(Appended { written: writers.iter().map(|writer| writer.written).collect(), is_last, span })
     }
+}
+
+/// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
+fn is_expired(error: &Error, asked: &Asked) -> bool {
+    error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
 }
 
 fn instant_of(entry: &str, key_of_instant: &str) -> Result<i64, Malformed> {

@@ -9,19 +9,21 @@ use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
+use crate::feeds::objects::record_ids;
 use crate::json::{Malformed, Scanner};
 use crate::version;
 
 /// Contacts in one call; HubSpot documents no number, this is what its other batches take.
 const MAX_CONTACTS: usize = 100;
 
-/// Whether memberships may be read, asked for a contact that need not exist.
+/// Whether memberships may be read, asked for the first contact there is: of one that is not there, HubSpot might say
+/// the same as of a call that is not.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match read(client, &[1]).await {
+    let path = format!("/crm/objects/{}/contacts?limit=1&properties=hs_object_id", version::OBJECTS);
+    let first = record_ids(&client.send(&Call::get(path)).await?)?;
+    match read(client, &first).await {
         Ok(_) => Ok(true),
         Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
-        // It answers, whatever it says of this one contact.
-        Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(true),
         Err(failed) => Err(failed),
     }
 }

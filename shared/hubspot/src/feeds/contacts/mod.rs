@@ -231,20 +231,22 @@ impl OpenFeed for OpenContacts {
     }
 
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
-        if self.mode == Mode::Backfill {
-            // A probe of each source, so that the run is of one piece.
-            let client = &self.session.client;
-            v1::read(client, if self.has(V1) { &[1] } else { &[] }).await?;
-            memberships::read(client, if self.has(MEMBERSHIPS) { &[1] } else { &[] }).await?;
+        if self.mode == Mode::Backfill && self.has(V1) {
+            // A probe, since the archived contacts come first, and tell nothing of contacts v1.
+            v1::read(&self.session.client, &[1]).await?;
         }
         let mut run = self.objects.plan(window, cursor).await?;
         run.then.extend(self.form_slices(run.mode, window).await?);
         Ok(run)
     }
 
-    /// The forms come in when contacts v1 has gone in the middle of a run.
+    /// The forms come in when contacts v1 has gone in the middle of a run, and go when they don't answer either.
     async fn resume(&self, run: &mut Unfinished) -> Result<()> {
         let is_by_form = |slice: &Slice| matches!(slice, Slice::Submitted { .. });
+        if !self.has(FORMS) {
+            run.slices.retain(|slice| !is_by_form(slice));
+            run.then.retain(|slice| !is_by_form(slice));
+        }
         if run.forms.is_empty() && !run.slices.iter().chain(&run.then).any(is_by_form) {
             run.then.extend(self.form_slices(run.mode, Window::default()).await?);
         }
