@@ -71,6 +71,9 @@ fn options(args: &Sync) -> anyhow::Result<Options> {
     {
         bail!("--since is not before --until: nothing would be read");
     }
+    if since_ms.is_some_and(|since_ms| since_ms > chrono::Utc::now().timestamp_millis()) {
+        bail!("--since lies in the future: nothing would be read, now or later");
+    }
     Ok(Options {
         mode: args.mode.mode(),
         window: Window { since_ms, until_ms },

@@ -110,6 +110,7 @@ async fn dates_and_urls_are_checked_before_anything_happens() {
     assert_refused(&sandbox.sync(&["--since", "last week"]).await, &["--since", "last week", "2026-09-01"]);
     let backwards = sandbox.sync(&["--since", "2026-09-02", "--until", "2026-09-01"]).await;
     assert_refused(&backwards, &["--since is not before --until"]);
+    assert_refused(&sandbox.sync(&["--since", "2999-01-01"]).await, &["--since lies in the future"]);
     assert_refused(&sandbox.sync(&["--hubspot-url", "ftp://example.com"]).await, &["ftp://example.com"]);
     assert_refused(&sandbox.sync(&["--mode", "everything"]).await, &["backfill", "incremental"]);
 }
