@@ -366,7 +366,10 @@ mod tests {
         #[test]
         fn any_text_is_read_without_a_panic(value in ".*") {
             let _ = Scanner::whole(value.as_bytes());
-            let _ = text(&format!("\"{}\"", value.replace('"', "")).replace("\\\"", "\""));
+            // Whether it is a string, and ends, is the text's affair.
+            if let Ok(string) = Scanner::new(&format!("\"{value}\"")).string() {
+                let _ = string.text();
+            }
         }
 
         #[test]
