@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use chrono::{DateTime, NaiveDate};
+use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 
@@ -197,17 +196,6 @@ pub(crate) fn selection(
     Ok(Selection { feeds: FEEDS.iter().copied().filter(is_wanted).collect(), collections })
 }
 
-/// A day (its midnight, UTC) or an instant, in milliseconds.
-pub(crate) fn instant_ms(name: &str, text: &str) -> anyhow::Result<i64> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis());
-    }
-    let instant = DateTime::parse_from_rfc3339(text).with_context(|| {
-        format!("{name} {text:?} is neither a day nor an instant: write 2026-09-01 or 2026-09-01T12:00:00Z")
-    })?;
-    Ok(instant.timestamp_millis())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,14 +238,5 @@ mod tests {
         assert!(selected.feeds.iter().all(|feed| feed.name() != "email_events"));
         let all = FEEDS.iter().flat_map(|feed| feed.collections()).map(|name| (*name).to_owned());
         assert!(selection(None, Some(&all.collect::<Vec<_>>())).is_err());
-    }
-
-    #[test]
-    fn days_and_instants_are_understood() {
-        assert_eq!(instant_ms("--since", "2026-09-01").unwrap(), 1_788_220_800_000);
-        assert_eq!(instant_ms("--since", "2026-09-01T02:00:00+02:00").unwrap(), 1_788_220_800_000);
-        assert!(
-            instant_ms("--since", "yesterday").unwrap_err().to_string().contains("--since \"yesterday\"")
-        );
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use extract::Outcome;
+use extract::{ApiUsage, Outcome};
+use hubspot::Budget;
 use hubspot::feeds::Mode;
-use hubspot::{Bucket, Budget};
 use load::Loaded;
 use serde::Serialize;
 
@@ -40,13 +40,6 @@ pub(crate) struct CollectionReport {
     /// Files and bytes staged.
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct ApiUsage {
-    pub(crate) calls: u64,
-    pub(crate) retries: u64,
-    pub(crate) rate_limited: u64,
 }
 
 impl CollectionReport {
@@ -88,17 +81,11 @@ impl Report {
         budget: &Budget,
         elapsed: Duration,
     ) -> Report {
-        let api = Bucket::ALL.map(|bucket| {
-            let usage = budget.usage(bucket);
-            let usage =
-                ApiUsage { calls: usage.calls, retries: usage.retries, rate_limited: usage.rate_limited };
-            (bucket.name(), usage)
-        });
         let usage = Usage::of_process();
         Report {
             run_id,
             collections,
-            api: api.into(),
+            api: ApiUsage::of(budget),
             seconds: elapsed.as_secs_f64(),
             cpu_seconds: usage.cpu_seconds,
             peak_memory_bytes: usage.peak_memory_bytes,

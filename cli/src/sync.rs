@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use extract::{Options, Outcome, Progress, Run};
-use hubspot::feeds::{Feed, Window};
+use hubspot::feeds::Feed;
 use hubspot::{Account, Budget, Client, Credential};
-use load::{Loaded, load};
+use load::{Loaded, Scope, load};
 use staging::{Bucket, State};
 use warehouse::Warehouse;
 
@@ -41,16 +41,14 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let options = options(args)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
-    let client = Client::new(&args.hubspot_url, credential, Budget::new(f64::from(args.reserve) / 100.0))?;
+    let state = Arc::new(state);
+    let budget = Budget::shared(f64::from(args.reserve) / 100.0, Arc::clone(&state));
+    let client = Client::new(&args.hubspot_url, credential, budget)?;
     let account = Account::of(&client).await.context("HubSpot does not let us in")?;
-    bind(&account, &state, warehouse.as_deref()).await?;
-    let run = Run {
-        id: extract::new_run_id(),
-        client,
-        account,
-        bucket: Bucket::open_folder(&args.state.join("files"), &args.schema)?,
-        state: Arc::new(state),
-    };
+    check_account(&account, warehouse.as_deref()).await?;
+    state.bind_account(account.id).await?;
+    let bucket = Bucket::open_folder(&args.state.join("files"), &args.schema)?;
+    let run = Run { id: extract::new_run_id(), client, account, bucket, state };
     stop_on_interrupt(run.client.clone());
 
     let mut collections = BTreeMap::new();
@@ -63,23 +61,8 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 }
 
 fn options(args: &Sync) -> anyhow::Result<Options> {
-    let instant =
-        |name, text: &Option<String>| text.as_deref().map(|text| args::instant_ms(name, text)).transpose();
-    let (since_ms, until_ms) = (instant("--since", &args.since)?, instant("--until", &args.until)?);
-    if let (Some(since_ms), Some(until_ms)) = (since_ms, until_ms)
-        && since_ms >= until_ms
-    {
-        bail!("--since is not before --until: nothing would be read");
-    }
-    if since_ms.is_some_and(|since_ms| since_ms > chrono::Utc::now().timestamp_millis()) {
-        bail!("--since lies in the future: nothing would be read, now or later");
-    }
-    Ok(Options {
-        mode: args.mode.mode(),
-        window: Window { since_ms, until_ms },
-        address_calls: args.address_calls,
-        ..Options::default()
-    })
+    let window = extract::window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
+    Ok(Options { mode: args.mode.mode(), window, address_calls: args.address_calls, ..Options::default() })
 }
 
 async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
@@ -89,9 +72,8 @@ async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
     Ok(Some(warehouse::connect(&args.warehouse, &args.schema).await?))
 }
 
-/// Refuses a credential of another account than the one that the warehouse and the state belong to; then binds the
-/// state, so that no later run can mix two accounts.
-async fn bind(account: &Account, state: &State, warehouse: Option<&dyn Warehouse>) -> anyhow::Result<()> {
+/// Refuses a credential of another account than the one that the warehouse belongs to.
+async fn check_account(account: &Account, warehouse: Option<&dyn Warehouse>) -> anyhow::Result<()> {
     if let Some(warehouse) = warehouse
         && let Some(bound) = warehouse.account().await?
         && bound != account.id
@@ -102,7 +84,7 @@ async fn bind(account: &Account, state: &State, warehouse: Option<&dyn Warehouse
             account.id
         );
     }
-    Ok(state.bind_account(account.id).await?)
+    Ok(())
 }
 
 /// The first Ctrl-C ends the run at its next request, checkpoint included; the second one at once.
@@ -130,14 +112,16 @@ async fn sync_feed(
     let line = Line::start(feed.name(), &progress);
     let extracted = extract::extract(feed, run, options, &progress).await;
     line.say("merging");
-    // A feed that failed before it knew its mode holds no lease, or its state can't be read.
-    let is_free = !matches!(extracted.outcome, Outcome::Failed(_)) || extracted.mode.is_some();
+    // A feed that ended before it knew its mode holds no lease, or its state can't be read.
+    let is_free =
+        !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_)) || extracted.mode.is_some();
+    let options = load::Options { scope: Scope::Everything, deadline: None };
     let mut reports = Vec::new();
     for collection in &extracted.collections {
         let is_wanted = selection.collections.contains(collection.name);
         let loaded = match warehouse {
             Some(warehouse) if is_free && is_wanted => {
-                load(feed.name(), collection.name, &run.state, &run.bucket, warehouse).await
+                load(collection.name, &run.state, &run.bucket, warehouse, &options).await
             }
             _ => Ok(Loaded::default()),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, FixedOffset, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use hubspot::families::{Family, Probed, Readiness, Role, State};
 use hubspot::{Account, Bucket, Client, DailyUsage};
@@ -79,7 +79,7 @@ impl Findings {
         readiness: &[Readiness],
     ) -> Findings {
         let now = client.now();
-        let zone = zone(account);
+        let zone = account.zone();
         let budget = client.budget();
         let collection = |readiness: &Readiness| {
             let findings =
@@ -102,7 +102,7 @@ impl Findings {
                 daily: daily.map(|daily| Daily {
                     limit: daily.limit,
                     used: daily.used,
-                    resets_at: local(daily.resets_at.unwrap_or_else(|| next_midnight(now, zone)), zone),
+                    resets_at: local(daily.resets_at.unwrap_or_else(|| account.midnight(now)), zone),
                 }),
             },
             families: probed.iter().map(|probed| FamilyFindings::new(probed, now)).collect(),
@@ -144,36 +144,7 @@ fn without(family: &Family) -> Vec<String> {
     family.fills.iter().map(effect).collect()
 }
 
-fn zone(account: &Account) -> Tz {
-    account.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
-}
-
 fn local(at: DateTime<Utc>, zone: Tz) -> String {
     let at: DateTime<FixedOffset> = at.with_timezone(&zone).fixed_offset();
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// HubSpot counts anew then. A zone that skips its midnight begins its day an hour later.
-fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    let tomorrow = now.with_timezone(&zone).date_naive() + Days::new(1);
-    let midnight = tomorrow.and_time(NaiveTime::MIN);
-    let begins = |hours| zone.from_local_datetime(&(midnight + chrono::Duration::hours(hours))).earliest();
-    begins(0).or_else(|| begins(1)).map_or_else(|| midnight.and_utc(), |begins| begins.to_utc())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_day_ends_at_the_midnight_of_the_account() {
-        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
-        let new_york: Tz = "America/New_York".parse().unwrap();
-        let midnight = next_midnight(at("2026-11-24T03:00:00Z"), new_york);
-        assert_eq!(local(midnight, new_york), "2026-11-24T00:00:00-05:00");
-        // Clocks go from 23:59:59 to 01:00:00 that night.
-        let beirut: Tz = "Asia/Beirut".parse().unwrap();
-        let midnight = next_midnight(at("2026-03-28T12:00:00Z"), beirut);
-        assert_eq!(local(midnight, beirut), "2026-03-29T01:00:00+03:00");
-    }
 }

@@ -1,6 +1,7 @@
 //! One run of one feed: HubSpot -> pages -> rows -> staged Parquet, with a cursor that is saved only together with the
 //! files it stands for.
 
+mod event;
 mod read;
 mod report;
 mod stage;
@@ -8,11 +9,14 @@ mod stage;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context;
+
 use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
 use hubspot::{Account, Client};
 use staging::{Bucket, Lease, State};
 
-pub use report::{CollectionReport, FeedReport, Outcome, Progress};
+pub use event::{Event, instant_ms, window};
+pub use report::{ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, RunReport};
 pub use stage::Checkpoints;
 
 use stage::Stage;
@@ -26,6 +30,19 @@ pub struct Run {
     pub account: Account,
     pub state: Arc<State>,
     pub bucket: Bucket,
+}
+
+impl Run {
+    /// A new run of the account that the client's credential is of. The state is bound to it, so that no later run can
+    /// mix two accounts.
+    ///
+    /// # Errors
+    /// When HubSpot does not let us in, or the state is another account's.
+    pub async fn begin(client: Client, state: Arc<State>, bucket: Bucket) -> anyhow::Result<Run> {
+        let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+        state.bind_account(account.id).await?;
+        Ok(Run { id: new_run_id(), client, account, state, bucket })
+    }
 }
 
 /// What a run is asked to read.
@@ -56,8 +73,11 @@ pub async fn extract(
     let started = Instant::now();
     let mut report = FeedReport::new(feed);
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
-    if let Err(error) = read_feed(feed, run, options, progress, &mut report).await {
+    if let Err(error) = with_lease(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error);
+        if report.outcome.is_daily_limit() {
+            close_day(run).await;
+        }
     }
     report.settle();
     tracing::info!(
@@ -71,7 +91,15 @@ pub async fn extract(
     report
 }
 
-async fn read_feed(
+/// Tells the other processes that nobody need ask HubSpot again today.
+async fn close_day(run: &Run) {
+    let midnight = run.account.midnight(run.client.now());
+    if let Err(error) = run.client.budget().close_day(Some(midnight)).await {
+        tracing::warn!("other runs are not told that the day's calls are used up: {error:#}");
+    }
+}
+
+async fn with_lease(
     feed: &'static dyn Feed,
     run: &Run,
     options: &Options,
@@ -79,15 +107,49 @@ async fn read_feed(
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
     let lease = run.state.lease(feed.name()).await?;
+    let read = read_feed(feed, run, &lease, options, progress, report).await;
+    run.state.release(lease).await;
+    read
+}
+
+async fn read_feed(
+    feed: &'static dyn Feed,
+    run: &Run,
+    lease: &Lease,
+    options: &Options,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
     let mut cursor: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    let before = cursor.clone();
+    report.know(&cursor);
     feed.ask_again(&run.client, &mut cursor).await?;
     let mode = due_mode(&cursor, options);
     report.mode = Some(mode);
+    run.client.budget().set_urgent(mode == Mode::Incremental);
     if !goes_on(&cursor, options) {
         cursor.run = None;
     }
+    let read = read_with_what_answers(feed, run, lease, mode, options, &mut cursor, progress, report).await;
+    report.know(&cursor);
+    report.has_moved = cursor != before;
+    read
+}
+
+/// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
+async fn read_with_what_answers(
+    feed: &'static dyn Feed,
+    run: &Run,
+    lease: &Lease,
+    mode: Mode,
+    options: &Options,
+    cursor: &mut Cursor,
+    progress: &Progress,
+    report: &mut FeedReport,
+) -> anyhow::Result<()> {
     loop {
-        let read = read_opened(feed, run, &lease, mode, options, &mut cursor, progress, report).await;
+        let read = read_opened(feed, run, lease, mode, options, cursor, progress, report).await;
         let Err(error) = read else { return Ok(()) };
         let lost = error.downcast_ref::<hubspot::Error>().and_then(hubspot::Error::lost_source);
         match lost {
@@ -124,9 +186,13 @@ async fn read_opened(
     let opened = feed.open(&session, mode, cursor).await?;
     match &mut cursor.run {
         Some(unfinished) => opened.resume(unfinished).await?,
-        None => cursor.run = Some(opened.plan(options.window, cursor).await?),
+        None => {
+            let mut planned = opened.plan(options.window, cursor).await?;
+            planned.planned_width = planned.width();
+            cursor.run = Some(planned);
+        }
     }
-    let mut stage = Stage::open(run, lease, opened.tables(), options.checkpoints, report)?;
+    let mut stage = Stage::open(run, lease, opened.tables(), options.checkpoints, report).await?;
     let read = read::slices(&*opened, cursor, &mut stage, progress, report).await;
     if read.is_ok() {
         cursor.finish(options.lookback);

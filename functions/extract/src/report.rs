@@ -2,8 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hubspot::ErrorKind;
-use hubspot::feeds::{Feed, Gap, Mode, Note};
+use std::collections::BTreeMap;
+
+use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note};
+use hubspot::{Bucket, Budget, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+/// What a reason of [`Outcome::Stopped`] begins with.
+const DEADLINE: &str = "deadline";
+const DAILY_LIMIT: &str = "daily_limit";
+const BUSY: &str = "busy";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +43,36 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn of(error: &anyhow::Error) -> Outcome {
+    /// The run ended because its time was over: another one may go on at once.
+    pub fn is_deadline(&self) -> bool {
+        self.is_stopped_by(DEADLINE)
+    }
+
+    pub(crate) fn is_daily_limit(&self) -> bool {
+        self.is_stopped_by(DAILY_LIMIT)
+    }
+
+    /// Another run of the feed is at it.
+    pub fn is_busy(&self) -> bool {
+        self.is_stopped_by(BUSY)
+    }
+
+    fn is_stopped_by(&self, cause: &str) -> bool {
+        matches!(self, Outcome::Stopped(reason) if reason.starts_with(cause))
+    }
+
+    /// What an error means for the run it ended.
+    pub fn of(error: &anyhow::Error) -> Outcome {
         let reason = format!("{error:#}");
+        let state = error.downcast_ref::<staging::Error>().map(staging::Error::kind);
+        if state == Some(staging::ErrorKind::Busy) {
+            return Outcome::Stopped(format!("{BUSY}: {reason}"));
+        }
         let kind = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
         match kind {
-            Some(ErrorKind::Deadline) => Outcome::Stopped(format!("deadline: {reason}")),
+            Some(ErrorKind::Deadline) => Outcome::Stopped(format!("{DEADLINE}: {reason}")),
             Some(ErrorKind::Interrupted) => Outcome::Stopped(format!("interrupted: {reason}")),
-            Some(ErrorKind::DailyLimit) => Outcome::Stopped(format!("daily_limit: {reason}")),
+            Some(ErrorKind::DailyLimit) => Outcome::Stopped(format!("{DAILY_LIMIT}: {reason}")),
             Some(ErrorKind::AccountMoving) => Outcome::Stopped(format!("account_moving: {reason}")),
             Some(ErrorKind::MissingScope) => Outcome::Skipped(reason),
             // An endpoint that was switched off: nothing of it can be read any more.
@@ -52,13 +83,21 @@ impl Outcome {
 }
 
 /// What one run of one feed did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeedReport {
     pub feed: &'static str,
     pub mode: Option<Mode>,
     pub outcome: Outcome,
     /// One for each of its collections.
     pub collections: Vec<CollectionReport>,
+    /// The newest change that was read; see [`Cursor::watermark_ms`].
+    pub watermark_ms: Option<i64>,
+    /// Everything up to here is read; see [`Cursor::caught_up_ms`].
+    pub caught_up_ms: Option<i64>,
+    /// The part of an unfinished run that is done, from 0 to 1.
+    pub done_share: Option<f64>,
+    /// The cursor is another one than before the run.
+    pub has_moved: bool,
 }
 
 /// What was staged for one collection.
@@ -95,7 +134,17 @@ impl FeedReport {
             mode: None,
             outcome: Outcome::Complete,
             collections: feed.collections().iter().map(collection).collect(),
+            watermark_ms: None,
+            caught_up_ms: None,
+            done_share: None,
+            has_moved: false,
         }
+    }
+
+    pub(crate) fn know(&mut self, cursor: &Cursor) {
+        self.watermark_ms = cursor.watermark_ms;
+        self.caught_up_ms = cursor.caught_up_ms;
+        self.done_share = cursor.run.as_ref().map(hubspot::feeds::Unfinished::done_share);
     }
 
     /// Of all collections.
@@ -116,11 +165,115 @@ impl FeedReport {
     }
 
     /// The feed's outcome becomes that of each collection which has none of its own.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         for report in &mut self.collections {
             if report.outcome == Outcome::Complete {
                 report.outcome = self.outcome.clone();
             }
+        }
+    }
+}
+
+/// One run of one feed as it is kept, and as machines read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub run_id: String,
+    pub feed: String,
+    pub mode: Option<Mode>,
+    pub outcome: String,
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub ended_at: String,
+    pub seconds: f64,
+    pub watermark_ms: Option<i64>,
+    pub caught_up_ms: Option<i64>,
+    /// Now less `caught_up_ms`.
+    pub lag_seconds: Option<f64>,
+    /// The part of an unfinished run that is done, from 0 to 1.
+    pub done_share: Option<f64>,
+    /// Invocations of the same work before this one.
+    pub continuation: u32,
+    /// The work goes on in another invocation.
+    pub goes_on: bool,
+    pub collections: BTreeMap<String, CollectionRecord>,
+    pub api: BTreeMap<String, ApiUsage>,
+    /// The account's calls of the day, and how many are left, where HubSpot tells.
+    pub daily: Option<(u64, u64)>,
+}
+
+/// What was staged for one collection, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionRecord {
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub degraded: Vec<String>,
+    pub rows: u64,
+    pub deleted: u64,
+    pub unparsed_values: u64,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// Calls of one bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiUsage {
+    pub calls: u64,
+    pub retries: u64,
+    pub rate_limited: u64,
+}
+
+impl ApiUsage {
+    /// By the buckets' names.
+    pub fn of(budget: &Budget) -> BTreeMap<&'static str, ApiUsage> {
+        let of = |bucket: Bucket| {
+            let hubspot::Usage { calls, retries, rate_limited } = budget.usage(bucket);
+            (bucket.name(), ApiUsage { calls, retries, rate_limited })
+        };
+        Bucket::ALL.map(of).into()
+    }
+}
+
+impl RunReport {
+    pub fn new(
+        run_id: &str,
+        feed: &FeedReport,
+        budget: &Budget,
+        seconds: f64,
+        continuation: u32,
+    ) -> RunReport {
+        let now = chrono::Utc::now();
+        let collection = |report: &CollectionReport| {
+            let record = CollectionRecord {
+                outcome: report.outcome.name().to_owned(),
+                reason: report.outcome.reason().map(str::to_owned),
+                degraded: report.degraded.clone(),
+                rows: report.rows,
+                deleted: report.deleted,
+                unparsed_values: report.unparsed_values,
+                files: report.files,
+                bytes: report.bytes,
+            };
+            (report.name.to_owned(), record)
+        };
+        RunReport {
+            run_id: run_id.to_owned(),
+            feed: feed.feed.to_owned(),
+            mode: feed.mode,
+            outcome: feed.outcome.name().to_owned(),
+            reason: feed.outcome.reason().map(str::to_owned),
+            ended_at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            seconds,
+            watermark_ms: feed.watermark_ms,
+            caught_up_ms: feed.caught_up_ms,
+            lag_seconds: feed
+                .caught_up_ms
+                .map(|caught_up_ms| (now.timestamp_millis() - caught_up_ms).max(0) as f64 / 1000.0),
+            done_share: feed.done_share,
+            continuation,
+            goes_on: false,
+            collections: feed.collections.iter().map(collection).collect(),
+            api: ApiUsage::of(budget).into_iter().map(|(name, usage)| (name.to_owned(), usage)).collect(),
+            daily: budget.daily(),
         }
     }
 }

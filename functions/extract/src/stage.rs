@@ -47,14 +47,15 @@ struct StagedTable {
 
 impl<'a> Stage<'a> {
     /// Clears what dead runs of this feed left half written: the lease says that they are dead.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         run: &'a Run,
         lease: &'a Lease,
         tables: &[Table],
         checkpoints: Checkpoints,
         report: &mut FeedReport,
     ) -> anyhow::Result<Stage<'a>> {
-        run.bucket.clear_scratch(&format!("{}-", report.feed))?;
+        let collections: Vec<&str> = tables.iter().map(|table| table.collection.as_str()).collect();
+        run.bucket.clear(&format!("{}-", report.feed), &collections).await?;
         let scratch = run.bucket.scratch(&format!("{}-{}", report.feed, run.id))?;
         let mut staged = Vec::with_capacity(tables.len());
         for table in tables {
@@ -108,7 +109,7 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<()> {
         let mut files = Vec::new();
         for table in &mut self.tables {
-            files.extend(table.seal(self.run)?);
+            files.extend(table.seal(self.run).await?);
         }
         self.run
             .state
@@ -149,7 +150,7 @@ impl StagedTable {
         Ok(self.open.insert(file).rows())
     }
 
-    fn seal(&mut self, run: &Run) -> anyhow::Result<Option<StagedFile>> {
+    async fn seal(&mut self, run: &Run) -> anyhow::Result<Option<StagedFile>> {
         let rows_appended = std::mem::take(&mut self.rows_appended);
         let Some(writer) = self.open.take() else { return Ok(None) };
         if writer.is_empty() && rows_appended == 0 {
@@ -165,7 +166,7 @@ impl StagedTable {
             );
         }
         let name = format!("{}-{:04}", run.id, self.files);
-        run.bucket.put(finished, &name, Utc::now()).map(Some)
+        run.bucket.put(finished, &name, Utc::now()).await.map(Some)
     }
 }
 

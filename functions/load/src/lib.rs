@@ -1,13 +1,38 @@
 //! One load: staged files -> warehouse. It knows nothing of HubSpot; a staged file says what it holds.
 
-use std::collections::HashSet;
+mod event;
+mod report;
+
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use staging::{Bucket, StagedFile, State};
+use staging::{Bucket, Lease, LocalFile, StagedFile, State};
 use warehouse::{LocatedFile, Warehouse};
+
+pub use event::Event;
+pub use report::{LoadReport, TableReport, is_busy};
 
 /// Bytes of Parquet in one merge: what a warehouse sorts and joins at a time.
 const MAX_MERGE_BYTES: u64 = 256 << 20;
+
+/// Which files a load looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Where files are registered that no load has reported as merged, all that the warehouse does not hold; else
+    /// nothing is asked of it.
+    #[default]
+    Pending,
+    /// All that the warehouse does not hold, whatever loads have reported: a table that was dropped, or a warehouse
+    /// restored from a copy, is filled again from the staged files, without a call to HubSpot.
+    Everything,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    pub scope: Scope,
+    /// No merge is begun that would, by the time the last one took, not end before this.
+    pub deadline: Option<Instant>,
+}
 
 /// What one load did to one collection's table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,42 +42,74 @@ pub struct Loaded {
     pub staged_rows: u64,
     /// Rows inserted or updated.
     pub merged_rows: u64,
+    pub bytes: u64,
     pub statements_that_write: u64,
+    /// Files that are left for the next load, because the time was over.
+    pub files_left: u64,
 }
 
 /// Merges the collection's registered files that the warehouse does not hold yet, in the order in which they were
 /// staged; where there are none, no statement is issued. Twice is once: the warehouse's ledger knows each file. A
 /// crash at any point leaves files either merged and in the ledger, or neither.
 ///
-/// A warehouse that does not hold what it was given before (a new file under the same state, a table that was
-/// dropped) gets everything again from the staged files, without a call to HubSpot.
-///
-/// `feed` is the one whose runs stage the collection's files.
+/// A warehouse that does not hold what it was given before gets everything again from the staged files.
 pub async fn load(
-    feed: &str,
     collection: &str,
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
+    options: &Options,
 ) -> anyhow::Result<Loaded> {
-    let mut registered = state.files(feed).await?;
-    registered.retain(|file| file.collection == collection);
-    let reported: HashSet<String> = state.merged(collection).await?.into_iter().collect();
-    let is_up_to_date = registered.iter().all(|file| reported.contains(&file.key));
+    let pending = state.pending(Some(collection)).await?;
+    if pending.is_empty() && options.scope == Scope::Pending {
+        return Ok(Loaded::default());
+    }
+    let registered = state.files(collection).await?;
     if registered.is_empty() {
         return Ok(Loaded::default());
     }
-    let mut held = warehouse.loaded(collection).await?;
-    if is_up_to_date && registered.iter().all(|file| held.contains(&file.key)) {
+    let held = warehouse.loaded(collection).await?;
+    if pending.is_empty() && registered.iter().all(|file| held.contains(&file.key)) {
         return Ok(Loaded::default());
     }
 
     let lease = state.lease(&format!("load-{collection}")).await?;
-    let pending: Vec<StagedFile> = registered.into_iter().filter(|file| !held.contains(&file.key)).collect();
+    let loaded = merge(collection, registered, &lease, state, bucket, warehouse, options).await;
+    state.release(lease).await;
+    loaded
+}
+
+async fn merge(
+    collection: &str,
+    registered: Vec<StagedFile>,
+    lease: &Lease,
+    state: &State,
+    bucket: &Bucket,
+    warehouse: &dyn Warehouse,
+    options: &Options,
+) -> anyhow::Result<Loaded> {
+    // Asked again under the lease: another load may have ended meanwhile.
+    let held = warehouse.loaded(collection).await?;
+    let (known, missing): (Vec<_>, Vec<_>) =
+        registered.into_iter().partition(|file| held.contains(&file.key));
+    let known: Vec<String> = known.into_iter().map(|file| file.key).collect();
+    state.set_merged(lease, collection, &known).await?;
     let mut loaded = Loaded::default();
-    for batch in batches(pending) {
-        let files = locate(&batch, bucket)?;
-        let merged = warehouse.merge(&files).await.with_context(|| format!("{collection} is not merged"))?;
+    let mut longest = Duration::ZERO;
+    let mut batches = batches(missing).into_iter();
+    while let Some(batch) = batches.next() {
+        if options.deadline.is_some_and(|deadline| Instant::now() + longest > deadline) {
+            loaded.files_left = batch.len() as u64 + batches.map(|batch| batch.len() as u64).sum::<u64>();
+            break;
+        }
+        let started = Instant::now();
+        let mut fetched = Vec::with_capacity(batch.len());
+        for file in &batch {
+            fetched.push(bucket.fetch(file).await?);
+        }
+        let located: Vec<LocatedFile> = batch.iter().zip(&fetched).map(located).collect();
+        let merged =
+            warehouse.merge(&located).await.with_context(|| format!("{collection} is not merged"))?;
         tracing::info!(
             collection.name = collection,
             files = merged.files,
@@ -63,13 +120,17 @@ pub async fn load(
         loaded.files += merged.files;
         loaded.staged_rows += merged.staged_rows;
         loaded.merged_rows += merged.merged_rows;
+        loaded.bytes += batch.iter().map(|file| file.bytes).sum::<u64>();
         loaded.statements_that_write += merged.statements_that_write;
-        held.extend(batch.into_iter().map(|file| file.key));
+        let keys: Vec<String> = batch.into_iter().map(|file| file.key).collect();
+        state.set_merged(lease, collection, &keys).await?;
+        longest = longest.max(started.elapsed());
     }
-    let mut merged: Vec<String> = held.into_iter().collect();
-    merged.sort_unstable();
-    state.set_merged(&lease, collection, merged).await?;
     Ok(loaded)
+}
+
+fn located((file, local): (&StagedFile, &LocalFile)) -> LocatedFile {
+    LocatedFile { key: file.key.clone(), path: local.path.clone(), description: local.description.clone() }
 }
 
 /// Runs of files of at most [`MAX_MERGE_BYTES`], or of one file that is larger.
@@ -87,14 +148,6 @@ fn batches(files: Vec<StagedFile>) -> Vec<Vec<StagedFile>> {
         }
     }
     batches
-}
-
-fn locate(files: &[StagedFile], bucket: &Bucket) -> anyhow::Result<Vec<LocatedFile>> {
-    let located = files.iter().map(|file| {
-        let description = bucket.describe(file)?;
-        Ok(LocatedFile { key: file.key.clone(), path: bucket.locate(&file.key), description })
-    });
-    located.collect()
 }
 
 #[cfg(test)]

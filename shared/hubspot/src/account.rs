@@ -1,6 +1,7 @@
 //! Which account the credential is of, and how much of its day it has used.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -36,6 +37,24 @@ impl Account {
             Error::new(ErrorKind::Malformed, "the account's details do not parse").caused_by(source)
         })
     }
+
+    /// The zone in which its day begins; UTC where HubSpot does not tell.
+    pub fn zone(&self) -> Tz {
+        self.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
+    }
+
+    /// When its day ends, and HubSpot counts its calls anew.
+    pub fn midnight(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        next_midnight(now, self.zone())
+    }
+}
+
+/// A zone that skips its midnight begins its day an hour later.
+fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
+    let tomorrow = now.with_timezone(&zone).date_naive() + Days::new(1);
+    let midnight = tomorrow.and_time(NaiveTime::MIN);
+    let begins = |hours| zone.from_local_datetime(&(midnight + chrono::Duration::hours(hours))).earliest();
+    begins(0).or_else(|| begins(1)).map_or_else(|| midnight.and_utc(), |begins| begins.to_utc())
 }
 
 /// No surprise in a detail keeps a run from its account.
@@ -97,6 +116,16 @@ mod tests {
         )
         .unwrap();
         assert_eq!((account.id, account.time_zone, account.company_currency), (7, None, None));
+    }
+
+    #[test]
+    fn the_day_ends_at_the_midnight_of_the_account() {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        let new_york: Tz = "America/New_York".parse().unwrap();
+        assert_eq!(next_midnight(at("2026-11-24T03:00:00Z"), new_york), at("2026-11-24T00:00:00-05:00"));
+        // Clocks go from 23:59:59 to 01:00:00 that night.
+        let beirut: Tz = "Asia/Beirut".parse().unwrap();
+        assert_eq!(next_midnight(at("2026-03-28T12:00:00Z"), beirut), at("2026-03-29T01:00:00+03:00"));
     }
 
     #[test]

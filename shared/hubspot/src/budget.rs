@@ -3,12 +3,21 @@
 //! A bucket is paced: calls leave at even distances, so that any ten seconds hold at most what the limit allows.
 //! It starts at what the smallest account may do, learns the real limit from the headers of each answer, keeps a
 //! share in reserve for the customer's other apps, gives way when those use theirs, and stands still after a 429.
+//! Processes that read the same account share its limits through the state ([`Budget::shared`]).
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod pace;
+mod share;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+use staging::State;
+
 use crate::error::{Error, ErrorKind, Result};
+use pace::Pace;
+use share::{Known, Share};
 
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>: 100 requests per 10 s is the
 /// smallest limit of a private app, and of the associations API.
@@ -17,9 +26,6 @@ const SAFE_LIMIT: f64 = 100.0;
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
 const SEARCH_LIMIT: f64 = 50.0;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Calls that may leave at once after a pause. They come out of the reserve, so a window never holds more than the
-/// limit.
-const MAX_BURST: f64 = 10.0;
 
 /// The limits that HubSpot counts apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +75,10 @@ pub struct Budget {
     reserve: f64,
     buckets: [Paced; 3],
     daily: Mutex<Option<(f64, f64)>>,
+    /// Where other processes call the same account.
+    share: Option<Share>,
+    /// An incremental run, before which backfills give way; until a run says what it is, it is one.
+    is_urgent: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -96,65 +106,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// When the next call may leave. Pure: the clock comes in as an argument.
-#[derive(Debug)]
-struct Pace {
-    /// Calls per [`WINDOW`], as far as it is known.
-    limit: f64,
-    /// How much of the limit is used at present: lowered by a 429, raised again by success.
-    share: f64,
-    reserve: f64,
-    next: Instant,
-    lowered: Option<Instant>,
-}
-
-impl Pace {
-    fn new(limit: f64, reserve: f64, now: Instant) -> Pace {
-        Pace { limit, share: 1.0, reserve, next: now, lowered: None }
-    }
-
-    fn interval(&self) -> Duration {
-        // One less than the limit: a window that begins with a call sees both its ends.
-        let calls = (self.limit * (1.0 - self.reserve) - 1.0).max(1.0) * self.share;
-        WINDOW.div_f64(calls)
-    }
-
-    fn burst(&self) -> f64 {
-        (self.limit * self.reserve).clamp(1.0, MAX_BURST)
-    }
-
-    /// Takes the next turn, and says when it is.
-    fn turn(&mut self, now: Instant) -> Instant {
-        let interval = self.interval();
-        let saved = interval.mul_f64(self.burst() - 1.0);
-        let earliest = now.checked_sub(saved).unwrap_or(now);
-        let turn = self.next.max(earliest);
-        self.next = turn + interval;
-        turn.max(now)
-    }
-
-    fn learn(&mut self, limits: Limits) {
-        if let Some(max) = limits.max.filter(|&max| max >= 1.0) {
-            let interval = limits.interval.filter(|interval| !interval.is_zero()).unwrap_or(WINDOW);
-            self.limit = max * WINDOW.as_secs_f64() / interval.as_secs_f64();
-        }
-        // Others use this app's limit too: what remains is less than what we leave. Skip a turn.
-        if limits.remaining.is_some_and(|remaining| remaining < self.limit * self.reserve / 2.0) {
-            self.next += self.interval();
-        }
-        self.share = (self.share + 0.002).min(1.0);
-    }
-
-    fn refused(&mut self, now: Instant, pause: Duration) {
-        self.next = self.next.max(now + pause);
-        // All that were under way are refused together: that is one refusal.
-        if self.lowered.is_none_or(|lowered| now.duration_since(lowered) > Duration::from_secs(1)) {
-            self.share = (self.share * 0.9).max(0.2);
-            self.lowered = Some(now);
-        }
-    }
-}
-
 impl Budget {
     /// `reserve` is the share of each limit left to the customer's other apps: 0.1 is a tenth. It is cut to 0..=0.9.
     pub fn new(reserve: f64) -> Budget {
@@ -168,7 +119,27 @@ impl Budget {
             waiting: AtomicUsize::new(0),
         };
         let buckets = [paced(SAFE_LIMIT), paced(SEARCH_LIMIT), paced(SAFE_LIMIT)];
-        Budget { reserve, buckets, daily: Mutex::new(None) }
+        Budget { reserve, buckets, daily: Mutex::new(None), share: None, is_urgent: AtomicBool::new(true) }
+    }
+
+    /// The same, shared with all processes that have this state: together they keep to the limits. It costs one write
+    /// of the state for twenty calls.
+    pub fn shared(reserve: f64, state: Arc<State>) -> Budget {
+        Budget { share: Some(Share::new(state)), ..Budget::new(reserve) }
+    }
+
+    /// An incremental run's calls go before those of backfills in other processes.
+    pub fn set_urgent(&self, is_urgent: bool) {
+        self.is_urgent.store(is_urgent, Ordering::Relaxed);
+    }
+
+    /// The account's calls of the day are used up: no process calls again before `midnight` (or for an hour, where the
+    /// account's time zone is not known). Without a share it is each run's own finding.
+    pub async fn close_day(&self, midnight: Option<DateTime<Utc>>) -> Result<()> {
+        match &self.share {
+            Some(share) => share.close(midnight).await,
+            None => Ok(()),
+        }
     }
 
     fn bucket(&self, bucket: Bucket) -> &Paced {
@@ -188,15 +159,40 @@ impl Budget {
             );
             return Err(Error::new(ErrorKind::DailyLimit, message));
         }
-        let turn = lock(&self.bucket(bucket).pace).turn(Instant::now());
+        let waiting = Waiting::count(&self.bucket(bucket).waiting);
+        let begins = self.shared_turn(bucket, deadline).await?;
+        let turn = lock(&self.bucket(bucket).pace).turn(begins);
         if deadline.is_some_and(|deadline| turn > deadline) {
             return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
         }
-        let waiting = Waiting::count(&self.bucket(bucket).waiting);
         tokio::time::sleep_until(turn.into()).await;
         drop(waiting);
         self.bucket(bucket).calls.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// When the call may leave as far as other processes are concerned.
+    async fn shared_turn(&self, bucket: Bucket, deadline: Option<Instant>) -> Result<Instant> {
+        let Some(share) = &self.share else { return Ok(Instant::now()) };
+        let known = |bucket: Bucket| {
+            let pace = lock(&self.bucket(bucket).pace);
+            let interval_ms = pace.interval().as_secs_f64() * 1000.0;
+            Known { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
+        };
+        let turn = share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), known).await?;
+        for (bucket, limit) in Bucket::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
+            let mut pace = lock(&self.bucket(bucket).pace);
+            if limit > 0.0 && !pace.is_learned {
+                pace.limit = limit;
+            }
+        }
+        let begins = turn.begins.into_std();
+        if deadline.is_some_and(|deadline| begins > deadline) {
+            return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
+        }
+        // Not a turn of this process's own pace before: it would be lost if the block begins later.
+        tokio::time::sleep_until(turn.begins).await;
+        Ok(Instant::now())
     }
 
     /// Learns from an answer that was not refused.
@@ -214,7 +210,8 @@ impl Budget {
                 max if max >= 190.0 => 150.0,
                 _ => SAFE_LIMIT,
             };
-            lock(&self.bucket(Bucket::Associations).pace).limit = associations;
+            let mut pace = lock(&self.bucket(Bucket::Associations).pace);
+            (pace.limit, pace.is_learned) = (associations, true);
         }
     }
 
@@ -262,59 +259,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Turns taken as fast as they come, from `start` on for a minute.
-    fn turns(pace: &mut Pace, start: Instant) -> Vec<Duration> {
-        let mut now = start;
-        let mut turns = Vec::new();
-        while now < start + Duration::from_secs(60) {
-            now = pace.turn(now);
-            turns.push(now - start);
-        }
-        turns
-    }
-
-    fn most_in_a_window(turns: &[Duration]) -> usize {
-        let in_window =
-            |first: Duration| turns.iter().filter(|&&turn| turn >= first && turn < first + WINDOW).count();
-        turns.iter().map(|&first| in_window(first)).max().unwrap_or(0)
-    }
-
-    #[test]
-    fn no_window_holds_more_than_the_limit_less_the_reserve() {
-        let start = Instant::now();
-        for (limit, reserve) in [(190.0, 0.0), (190.0, 0.1), (100.0, 0.5), (50.0, 0.1)] {
-            let mut pace = Pace::new(limit, reserve, start);
-            let turns = turns(&mut pace, start + Duration::from_secs(30));
-            let most = most_in_a_window(&turns) as f64;
-            let allowed = limit * (1.0 - reserve);
-            let burst = pace.burst() - 1.0;
-            assert!(most <= allowed + burst && most <= limit, "{most} of {allowed}, burst {burst}");
-            assert!(turns.len() as f64 >= 6.0 * allowed * 0.98, "{} of {}", turns.len(), 6.0 * allowed);
-        }
-    }
-
-    #[test]
-    fn the_limit_is_learned_from_headers() {
-        let mut pace = Pace::new(SAFE_LIMIT, 0.0, Instant::now());
-        pace.learn(Limits { max: Some(190.0), interval: Some(WINDOW), ..Limits::default() });
-        assert_eq!(pace.limit, 190.0);
-        pace.learn(Limits { max: Some(19.0), interval: Some(Duration::from_secs(1)), ..Limits::default() });
-        assert_eq!(pace.limit, 190.0);
-        pace.learn(Limits { max: Some(0.0), ..Limits::default() });
-        assert_eq!(pace.limit, 190.0);
-    }
-
-    #[test]
-    fn a_refusal_pauses_everyone_and_counts_once() {
-        let start = Instant::now();
-        let mut pace = Pace::new(100.0, 0.0, start);
-        for _ in 0..20 {
-            pace.refused(start, Duration::from_secs(3));
-        }
-        assert!(pace.turn(start) >= start + Duration::from_secs(3));
-        assert!((pace.share - 0.9).abs() < 1e-9);
-    }
 
     #[tokio::test]
     async fn the_reserve_of_the_day_is_not_touched() {

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::budget::{Bucket, Budget, Limits};
 use crate::call::Call;
-use crate::credential::{Bearer, Credential};
+use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
 use crate::refusal::Refusal;
@@ -52,6 +52,21 @@ impl Client {
     /// # Errors
     /// When the base URL is none.
     pub fn new(base_url: &str, credential: Credential, budget: Budget) -> Result<Client> {
+        Client::with_bearer(base_url, Bearer::new(credential, None), budget)
+    }
+
+    /// The same, with a credential that may be replaced: when HubSpot refuses it, `source` is asked for the present
+    /// one, once for all calls under way.
+    pub fn renewing(
+        base_url: &str,
+        credential: Credential,
+        source: Arc<dyn CredentialSource>,
+        budget: Budget,
+    ) -> Result<Client> {
+        Client::with_bearer(base_url, Bearer::new(credential, Some(source)), budget)
+    }
+
+    fn with_bearer(base_url: &str, bearer: Bearer, budget: Budget) -> Result<Client> {
         let base_url = base_url.trim_end_matches('/');
         let is_url = reqwest::Url::parse(base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !is_url {
@@ -75,7 +90,7 @@ impl Client {
         let shared = Shared {
             http,
             base_url: base_url.to_owned(),
-            bearer: Bearer::new(credential),
+            bearer,
             budget,
             deadline: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
@@ -115,9 +130,11 @@ impl Client {
                     return Err(error);
                 }
                 Err(_) => Failed::transport(None),
-                Ok(token) => match self.send_once(call, &token).await {
+                Ok(token) => match self.until_deadline(self.send_once(call, &token)).await? {
                     Ok(body) => return Ok(body),
-                    Err(failed) if failed.is_unauthorized() && self.can_renew(refused_token.as_ref()) => {
+                    Err(failed)
+                        if failed.is_unauthorized() && self.can_renew(refused_token.as_ref()).await =>
+                    {
                         refused_token = Some(token);
                         self.budget().retried(call.bucket);
                         continue;
@@ -147,10 +164,23 @@ impl Client {
         }
     }
 
+    /// An answer that does not come in time is not waited for: what is read already must still be staged.
+    async fn until_deadline<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        match self.deadline() {
+            None => Ok(answer.await),
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
+                .await
+                .map_err(|_| Error::new(ErrorKind::Deadline, "the run's time is over")),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn wait_for_turn(&self, bucket: Bucket) -> Result<()> {
         self.check_stopped()?;
-        let deadline = *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        self.budget().turn(bucket, deadline).await?;
+        self.budget().turn(bucket, self.deadline()).await?;
         self.check_stopped()
     }
 
@@ -162,17 +192,16 @@ impl Client {
     }
 
     async fn sleep(&self, wait: Duration) -> Result<()> {
-        let deadline = *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        if deadline.is_some_and(|deadline| Instant::now() + wait > deadline) {
+        if self.deadline().is_some_and(|deadline| Instant::now() + wait > deadline) {
             return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
         }
         tokio::time::sleep(wait).await;
         Ok(())
     }
 
-    /// A 401 is worth one new token, where tokens can be renewed at all.
-    fn can_renew(&self, refused: Option<&SecretString>) -> bool {
-        refused.is_none() && self.shared.bearer.can_refresh()
+    /// A 401 is worth one new token, where there may be another at all.
+    async fn can_renew(&self, refused: Option<&SecretString>) -> bool {
+        refused.is_none() && self.shared.bearer.can_renew().await
     }
 
     async fn token(&self, refused: Option<&SecretString>) -> Result<SecretString> {

@@ -1,8 +1,11 @@
 //! Who we are to HubSpot: a service key or private app token, which is sent as it is, or an OAuth app, whose access
 //! token lives for half an hour and is refreshed before it ends.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
@@ -44,11 +47,24 @@ impl Credential {
     }
 }
 
+/// Where a credential comes from that may be replaced while a run goes on, such as a secret that is rotated.
+#[async_trait]
+pub trait CredentialSource: fmt::Debug + Send + Sync {
+    /// The credential as it is now; what was read before is refused by HubSpot.
+    async fn read_anew(&self) -> Result<Credential>;
+}
+
 /// The bearer token of the moment, refreshed once for all who wait for it.
 #[derive(Debug)]
 pub(crate) struct Bearer {
+    source: Option<Arc<dyn CredentialSource>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
     credential: Credential,
-    access: Mutex<Option<Access>>,
+    access: Option<Access>,
 }
 
 #[derive(Debug, Clone)]
@@ -67,39 +83,62 @@ struct Refreshed {
 }
 
 impl Bearer {
-    pub(crate) fn new(credential: Credential) -> Bearer {
-        Bearer { credential, access: Mutex::new(None) }
+    pub(crate) fn new(credential: Credential, source: Option<Arc<dyn CredentialSource>>) -> Bearer {
+        Bearer { source, held: Mutex::new(Held { credential, access: None }) }
     }
 
-    /// A 401 can be mended by asking for a new token.
-    pub(crate) fn can_refresh(&self) -> bool {
-        matches!(self.credential, Credential::OAuth { .. })
-    }
-
-    /// The token to send. `refused` is one that HubSpot no longer takes: it is not given again.
+    /// The token to send. `refused` is one that HubSpot no longer takes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthorized`] when the only token there is was refused.
     pub(crate) async fn token(
         &self,
         http: &reqwest::Client,
         token_url: &str,
         refused: Option<&SecretString>,
     ) -> Result<SecretString> {
-        let (client_id, client_secret, refresh_token) = match &self.credential {
-            Credential::Token(token) => return Ok(token.clone()),
-            Credential::OAuth { client_id, client_secret, refresh_token } => {
-                (client_id, client_secret, refresh_token)
-            }
+        let mut held = self.held.lock().await;
+        let is_refused = |token: &SecretString| {
+            refused.is_some_and(|refused| refused.expose_secret() == token.expose_secret())
         };
-        let mut access = self.access.lock().await;
-        if let Some(current) = &*access {
-            let is_refused =
-                refused.is_some_and(|token| token.expose_secret() == current.token.expose_secret());
-            if !is_refused && current.refresh_at > Instant::now() {
-                return Ok(current.token.clone());
+        if let Credential::Token(token) = &held.credential
+            && !is_refused(token)
+        {
+            return Ok(token.clone());
+        }
+        // Somebody may have put another secret meanwhile. The first who was refused asks, for all.
+        let is_current_refused = held.access.as_ref().is_some_and(|access| is_refused(&access.token));
+        if let Some(source) = &self.source
+            && (is_current_refused || matches!(held.credential, Credential::Token(_)))
+        {
+            held.credential = source.read_anew().await?;
+            held.access = None;
+        }
+        match &held.credential {
+            Credential::Token(token) if is_refused(token) => {
+                let message = "HubSpot does not accept the credential (401), and the secret holds no other one: make a \
+                               new key under Development > Keys, and put it into the secret";
+                Err(Error::new(ErrorKind::Unauthorized, message))
+            }
+            Credential::Token(token) => Ok(token.clone()),
+            Credential::OAuth { client_id, client_secret, refresh_token } => {
+                if let Some(current) = &held.access
+                    && !is_refused(&current.token)
+                    && current.refresh_at > Instant::now()
+                {
+                    return Ok(current.token.clone());
+                }
+                let latest = held.access.as_ref().map(|access| &access.refresh_token);
+                let refresh_token = latest.unwrap_or(refresh_token).clone();
+                let fresh = refresh(http, token_url, client_id, client_secret, &refresh_token).await?;
+                Ok(held.access.insert(fresh).token.clone())
             }
         }
-        let refresh_token = access.as_ref().map_or(refresh_token, |access| &access.refresh_token).clone();
-        let fresh = refresh(http, token_url, client_id, client_secret, &refresh_token).await?;
-        Ok(access.insert(fresh).token.clone())
+    }
+
+    /// A refused token may have a successor.
+    pub(crate) async fn can_renew(&self) -> bool {
+        self.source.is_some() || matches!(self.held.lock().await.credential, Credential::OAuth { .. })
     }
 }
 

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Unordered,
     /// One of several sources of a feed does not answer any more: the feed goes on without it.
     SourceLost,
+    /// What runs share, such as the limits, can't be read or written.
+    State,
     /// The base URL or credential can't be used at all.
     Config,
 }
@@ -62,6 +64,11 @@ impl Error {
             lost: None,
             source: None,
         }
+    }
+
+    /// For a [`crate::CredentialSource`] that can't tell the credential; the message must not show it.
+    pub fn of_credential(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Unauthorized, message)
     }
 
     pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -20,5 +20,5 @@ pub use account::{Account, DailyUsage};
 pub use budget::{Bucket, Budget, Usage};
 pub use call::Call;
 pub use client::{Client, DEFAULT_BASE_URL};
-pub use credential::Credential;
+pub use credential::{Credential, CredentialSource};
 pub use error::{Error, ErrorKind, Result};

@@ -1,8 +1,13 @@
 //! Where staged files are kept. A file is put once, whole, under a key that is never used again; nothing is ever
 //! overwritten. Keys are laid out so that a data lake tool can read them: `<schema>/<collection>/dt=<day>/<name>`.
+//!
+//! A run writes its files on this machine first (a laptop's folder, a Lambda's `/tmp`) and puts them when they are
+//! whole. A crash leaves scratch, which the feed's next run clears, or an object that nothing registers.
 
-use std::fs::{self, File};
-use std::io;
+mod folder;
+mod s3;
+
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,47 +17,78 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::file::{Description, StagedFile, describe};
 use crate::writer::Finished;
 
+pub use folder::Folder;
+pub use s3::S3;
+
 /// What stands for itself in a key. A schema may be named like a path (`../x`); its files stay in the bucket.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// A closed set: a local folder today; S3 is the other one that the functions need.
 #[derive(Debug, Clone)]
-pub enum Bucket {
-    Folder(Folder),
+pub struct Bucket {
+    schema: String,
+    scratch: PathBuf,
+    place: Place,
 }
 
+/// A closed set.
 #[derive(Debug, Clone)]
-pub struct Folder {
-    root: PathBuf,
-    schema: String,
+enum Place {
+    Folder(Folder),
+    S3(S3),
+}
+
+/// A staged file on this machine, for an engine that reads it itself.
+#[derive(Debug)]
+pub struct LocalFile {
+    pub path: PathBuf,
+    pub description: Description,
+    is_copy: bool,
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        if self.is_copy {
+            // Only tidiness: the next fetch of the file replaces it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Bucket {
     /// A bucket in a local folder, created where it is missing.
     pub fn open_folder(root: &Path, schema: &str) -> anyhow::Result<Bucket> {
-        let folder = Folder { root: root.to_owned(), schema: schema.to_owned() };
-        let scratch = folder.scratch_folder();
-        fs::create_dir_all(&scratch)
-            .with_context(|| format!("the folder {} can't be made", scratch.display()))?;
-        Ok(Bucket::Folder(folder))
+        Bucket::open(Place::Folder(Folder::new(root)), root.join(".scratch"), schema)
+    }
+
+    /// A bucket in S3; nothing is asked yet. `scratch` is a local folder for files in the making and copies of those
+    /// that are read.
+    pub fn open_s3(
+        client: aws_sdk_s3::Client,
+        bucket: &str,
+        scratch: &Path,
+        schema: &str,
+    ) -> anyhow::Result<Bucket> {
+        Bucket::open(Place::S3(S3::new(client, bucket)), scratch.to_owned(), schema)
+    }
+
+    fn open(place: Place, scratch: PathBuf, schema: &str) -> anyhow::Result<Bucket> {
+        make_folder(&scratch)?;
+        Ok(Bucket { schema: schema.to_owned(), scratch, place })
     }
 
     /// Where a run writes its files before they are put. `name` begins with the feed's, so that the feed's next run
     /// can clear what this one may leave.
     pub fn scratch(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let Bucket::Folder(folder) = self;
-        let scratch = folder.scratch_folder().join(name);
-        fs::create_dir_all(&scratch)
-            .with_context(|| format!("the folder {} can't be made", scratch.display()))?;
+        let scratch = self.scratch.join(name);
+        make_folder(&scratch)?;
         Ok(scratch)
     }
 
-    /// Removes what killed runs left half written. Only the holder of a feed's lease may say of another run of that
-    /// feed that it is dead.
-    pub fn clear_scratch(&self, prefix: &str) -> anyhow::Result<()> {
-        let Bucket::Folder(folder) = self;
-        let scratch = folder.scratch_folder();
-        let entries = fs::read_dir(&scratch).with_context(|| format!("can't list {}", scratch.display()))?;
+    /// Removes what killed runs of a feed left half done: scratch whose name begins with `prefix`, and uploads of the
+    /// feed's collections that were never completed. Only the holder of the feed's lease may say that they are dead.
+    pub async fn clear(&self, prefix: &str, collections: &[&str]) -> anyhow::Result<()> {
+        let entries =
+            fs::read_dir(&self.scratch).with_context(|| format!("can't list {}", self.scratch.display()))?;
         for entry in entries {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(prefix) {
@@ -60,19 +96,39 @@ impl Bucket {
                     .with_context(|| format!("can't remove {}", entry.path().display()))?;
             }
         }
+        if let Place::S3(s3) = &self.place {
+            for collection in collections {
+                s3.abort_uploads(&format!("{}/{collection}/", self.encoded_schema())).await?;
+            }
+        }
         Ok(())
     }
 
-    /// Makes a finished file durable under its key and says how to register it. Twice under one name is an error;
-    /// a crash leaves either no object or the whole one, which nothing registers and no one reads.
-    pub fn put(&self, finished: Finished, name: &str, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
-        let Bucket::Folder(folder) = self;
+    fn encoded_schema(&self) -> String {
+        utf8_percent_encode(&self.schema, ENCODED).to_string()
+    }
+
+    /// Makes a finished file durable under its key and says how to register it. A crash leaves either no object or the
+    /// whole one, which nothing registers and no one reads. Names hold the run's id, so none comes twice; where the
+    /// place can tell, twice is an error.
+    pub async fn put(
+        &self,
+        finished: Finished,
+        name: &str,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<StagedFile> {
         let Description { run_id, table, rows, .. } = finished.description;
-        let schema = utf8_percent_encode(&folder.schema, ENCODED);
-        let key = format!("{schema}/{}/dt={}/{name}.parquet", table.collection, now.format("%Y-%m-%d"));
-        folder
-            .adopt(&finished.scratch, &key)
-            .with_context(|| format!("the staged file {key} can't be kept"))?;
+        let key = format!(
+            "{}/{}/dt={}/{name}.parquet",
+            self.encoded_schema(),
+            table.collection,
+            now.format("%Y-%m-%d")
+        );
+        match &self.place {
+            Place::Folder(folder) => folder.adopt(&finished.scratch, &key),
+            Place::S3(s3) => s3.upload(&finished.scratch, &key, finished.bytes).await,
+        }
+        .with_context(|| format!("the staged file {key} can't be kept"))?;
         Ok(StagedFile {
             key,
             collection: table.collection,
@@ -83,50 +139,52 @@ impl Bucket {
         })
     }
 
-    /// A file's path, for an engine that reads it itself.
-    pub fn locate(&self, key: &str) -> PathBuf {
-        let Bucket::Folder(folder) = self;
-        folder.root.join(key)
-    }
-
-    /// What the staged file says of itself, checked against what the state registered.
-    pub fn describe(&self, file: &StagedFile) -> anyhow::Result<Description> {
-        let path = self.locate(&file.key);
-        if !path.exists() {
+    /// The staged file on this machine, checked against what the state registered: a copy where the bucket is
+    /// elsewhere, which lives as long as the answer.
+    pub async fn fetch(&self, file: &StagedFile) -> anyhow::Result<LocalFile> {
+        let (path, is_copy) = match &self.place {
+            Place::Folder(folder) => (folder.path(&file.key)?, false),
+            Place::S3(s3) => {
+                let folder = self.scratch("fetched")?;
+                let path = folder.join(utf8_percent_encode(&file.key, ENCODED).to_string());
+                s3.download(&file.key, &path).await?;
+                (path, true)
+            }
+        };
+        let description = describe(&path);
+        let local = match description {
+            Ok(description) => LocalFile { path, description, is_copy },
+            Err(error) => {
+                if is_copy {
+                    let _ = fs::remove_file(&path);
+                }
+                return Err(error);
+            }
+        };
+        let Description { rows, table, .. } = &local.description;
+        if *rows != file.rows || table.collection != file.collection {
             bail!(
-                "the staged file {} is gone: its rows are lost to the warehouse; read them again with --mode backfill",
-                path.display()
-            );
-        }
-        let description = describe(&path)?;
-        if description.rows != file.rows || description.table.collection != file.collection {
-            bail!(
-                "the staged file {} holds {} rows of {}, but the state registered {} rows of {}",
-                path.display(),
-                description.rows,
-                description.table.collection,
+                "the staged file {} holds {rows} rows of {}, but the state registered {} rows of {}",
+                file.key,
+                table.collection,
                 file.rows,
                 file.collection
             );
         }
-        Ok(description)
+        Ok(local)
     }
 }
 
-impl Folder {
-    fn scratch_folder(&self) -> PathBuf {
-        self.root.join(".scratch")
-    }
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("the folder {} can't be made", folder.display()))
+}
 
-    /// Moves a synced file to its key: a link fails where a rename would overwrite.
-    fn adopt(&self, scratch: &Path, key: &str) -> io::Result<()> {
-        let target = self.root.join(key);
-        let parent = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent)?;
-        fs::hard_link(scratch, &target)?;
-        fs::remove_file(scratch)?;
-        File::open(parent)?.sync_all()
-    }
+/// What to say of a registered file that is not there.
+fn gone(key: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the staged file {key} is gone: its rows are lost to the warehouse; put it back, or read them again with \
+         mode backfill"
+    )
 }
 
 #[cfg(test)]
@@ -143,47 +201,47 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    #[test]
-    fn a_key_is_never_overwritten() {
+    #[tokio::test]
+    async fn a_key_is_never_overwritten() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
         let scratch = bucket.scratch("deals-run-1").unwrap();
         let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", now).unwrap();
+        let file = bucket.put(finished(&scratch, "a"), "run-1-1", now).await.unwrap();
         assert_eq!(file.key, "hubspot/deals/dt=2026-09-21/run-1-1.parquet");
-        assert_eq!(bucket.describe(&file).unwrap().rows, 1);
-        assert!(bucket.put(finished(&scratch, "b"), "run-1-1", now).is_err());
+        assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
+        assert!(bucket.put(finished(&scratch, "b"), "run-1-1", now).await.is_err());
     }
 
-    #[test]
-    fn a_schema_named_like_a_path_stays_in_the_bucket() {
+    #[tokio::test]
+    async fn a_schema_named_like_a_path_stays_in_the_bucket() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(&root.path().join("files"), "../evil").unwrap();
         let scratch = bucket.scratch("deals-run-1").unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", DateTime::UNIX_EPOCH).unwrap();
+        let file = bucket.put(finished(&scratch, "a"), "run-1-1", DateTime::UNIX_EPOCH).await.unwrap();
         assert_eq!(file.key, "%2E%2E%2Fevil/deals/dt=1970-01-01/run-1-1.parquet");
-        assert_eq!(bucket.describe(&file).unwrap().rows, 1);
+        assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
         assert!(!root.path().join("evil").exists());
     }
 
-    #[test]
-    fn only_the_dead_runs_of_one_feed_are_cleared() {
+    #[tokio::test]
+    async fn only_the_dead_runs_of_one_feed_are_cleared() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
         bucket.scratch("deals-run-1").unwrap();
         let other = bucket.scratch("contacts-run-1").unwrap();
-        bucket.clear_scratch("deals-").unwrap();
-        assert!(!bucket.locate(".scratch/deals-run-1").exists());
+        bucket.clear("deals-", &["deals"]).await.unwrap();
+        assert!(!root.path().join(".scratch/deals-run-1").exists());
         assert!(other.exists());
     }
 
-    #[test]
-    fn a_missing_file_is_not_an_empty_one() {
+    #[tokio::test]
+    async fn a_missing_file_is_not_an_empty_one() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
         let scratch = bucket.scratch("deals-run-1").unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", Utc::now()).unwrap();
-        fs::remove_file(bucket.locate(&file.key)).unwrap();
-        assert!(bucket.describe(&file).unwrap_err().to_string().contains("--mode backfill"));
+        let file = bucket.put(finished(&scratch, "a"), "run-1-1", Utc::now()).await.unwrap();
+        fs::remove_file(root.path().join(&file.key)).unwrap();
+        assert!(bucket.fetch(&file).await.unwrap_err().to_string().contains("mode backfill"));
     }
 }

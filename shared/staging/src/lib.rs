@@ -8,11 +8,11 @@ mod state;
 mod table;
 mod writer;
 
-pub use bucket::{Bucket, Folder};
+pub use bucket::{Bucket, Folder, LocalFile, S3};
 pub use error::{Error, ErrorKind};
 pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
 pub use rows::{Cell, Rows, arrow_schema};
-pub use state::{FolderState, Lease, State};
+pub use state::{FolderState, Lease, RunRecord, Shared, State, TableState};
 pub use table::{
     Column, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID,
     SOURCE_UPDATED_AT, Table, TableError, UNPARSED,

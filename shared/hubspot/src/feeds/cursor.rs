@@ -44,6 +44,9 @@ pub struct Unfinished {
     #[serde(default)]
     pub overlap_ms: i64,
     pub slices: Vec<Slice>,
+    /// The width of all slices when the run was planned, in ids or milliseconds; `slices` shrink from it.
+    #[serde(default)]
+    pub planned_width: u64,
     /// Slices that must not begin before those are done.
     #[serde(default)]
     pub then: Vec<Slice>,
@@ -76,6 +79,10 @@ pub struct Cursor {
     pub run: Option<Unfinished>,
     /// Changes up to this moment are read, by HubSpot's clock.
     pub watermark_ms: Option<i64>,
+    /// Up to this moment, less the lag of HubSpot's index, everything is read: when the last complete run began. On a
+    /// quiet account the watermark is older.
+    #[serde(default)]
+    pub caught_up_ms: Option<i64>,
     /// Versions read near the watermark, which the next run's overlap will show again.
     #[serde(default)]
     pub recent: Hashes,
@@ -142,6 +149,7 @@ impl Unfinished {
             is_whole: false,
             overlap_ms,
             slices: Vec::new(),
+            planned_width: 0,
             then: Vec::new(),
             newest_ms: None,
             archived: ArchivedIds::default(),
@@ -151,6 +159,19 @@ impl Unfinished {
             again: Vec::new(),
             recent: RecentReads::default(),
         }
+    }
+
+    /// The width of what is left to read.
+    pub fn width(&self) -> u64 {
+        self.slices.iter().chain(&self.then).map(Slice::width).fold(0, u64::saturating_add)
+    }
+
+    /// How much of what was planned is read, from 0 to 1. Records don't lie evenly, so it is an estimate.
+    pub fn done_share(&self) -> f64 {
+        if self.planned_width == 0 {
+            return 0.0;
+        }
+        (1.0 - self.width() as f64 / self.planned_width as f64).clamp(0.0, 1.0)
     }
 
     /// Remembers that this version was read.
@@ -197,6 +218,7 @@ impl Cursor {
         if !run.moves_watermark {
             return;
         }
+        self.caught_up_ms = Some(run.started_ms);
         let safe_ms = run.started_ms - lookback.lag_ms;
         let newest_ms = run.newest_ms.max(self.watermark_ms);
         self.recent = run.recent.hashes(run.overlap_ms);

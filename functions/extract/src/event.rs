@@ -1,0 +1,123 @@
+//! What the function is invoked with. The files in `events/` are examples of every way.
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use hubspot::feeds::{Mode, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::Options;
+
+/// An empty one is what the schedule sends: what is due. A field that is not known is an error, so that a misspelt
+/// `since` can't read everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Event {
+    /// Who invoked; for logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// `backfill` or `incremental`; without one, an unfinished run goes on, and else what is due is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Only what changed or happened since this day or instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only what changed or happened until this day or instant; later runs are not moved by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Calls that may be spent on subscriptions of addresses outside the timeline.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub address_calls: u64,
+    /// Invocations of the same work before this one.
+    #[serde(skip_serializing_if = "is_none_before")]
+    pub continuation: u32,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_none_before(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Event {
+    /// # Errors
+    /// When `since` or `until` is no instant, or the window is empty.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        Ok(Options {
+            mode: self.mode,
+            window: window(("since", self.since.as_deref()), ("until", self.until.as_deref()))?,
+            address_calls: self.address_calls,
+            ..Options::default()
+        })
+    }
+
+    /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for.
+    pub fn next(&self) -> Event {
+        Event {
+            trigger: Some("continuation".to_owned()),
+            address_calls: self.address_calls,
+            continuation: self.continuation + 1,
+            ..Event::default()
+        }
+    }
+}
+
+/// A window from two named texts.
+///
+/// # Errors
+/// When a text is no instant, or nothing lies between the two.
+pub fn window(since: (&str, Option<&str>), until: (&str, Option<&str>)) -> anyhow::Result<Window> {
+    let instant = |(name, text): (&str, Option<&str>)| text.map(|text| instant_ms(name, text)).transpose();
+    let (since_ms, until_ms) = (instant(since)?, instant(until)?);
+    if let (Some(since_ms), Some(until_ms)) = (since_ms, until_ms)
+        && since_ms >= until_ms
+    {
+        bail!("{} is not before {}: nothing would be read", since.0, until.0);
+    }
+    if since_ms.is_some_and(|since_ms| since_ms > Utc::now().timestamp_millis()) {
+        bail!("{} lies in the future: nothing would be read, now or later", since.0);
+    }
+    Ok(Window { since_ms, until_ms })
+}
+
+/// A day (its midnight, UTC) or an instant, in milliseconds.
+pub fn instant_ms(name: &str, text: &str) -> anyhow::Result<i64> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+    }
+    let instant = DateTime::parse_from_rfc3339(text).with_context(|| {
+        format!("{name} {text:?} is neither a day nor an instant: write 2026-09-01 or 2026-09-01T12:00:00Z")
+    })?;
+    Ok(instant.timestamp_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_instants_are_understood() {
+        assert_eq!(instant_ms("--since", "2026-09-01").unwrap(), 1_788_220_800_000);
+        assert_eq!(instant_ms("--since", "2026-09-01T02:00:00+02:00").unwrap(), 1_788_220_800_000);
+        let error = instant_ms("--since", "yesterday").unwrap_err().to_string();
+        assert!(error.contains("--since \"yesterday\""), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        let error =
+            serde_json::from_str::<Event>(r#"{"mode": "backfill", "sinse": "2026-09-01"}"#).unwrap_err();
+        assert!(error.to_string().contains("sinse"), "{error}");
+        assert_eq!(serde_json::from_str::<Event>("{}").unwrap(), Event::default());
+    }
+
+    #[test]
+    fn a_run_goes_on_as_it_is_and_not_from_its_start() {
+        let text = r#"{"mode": "backfill", "since": "2026-09-01", "address_calls": 7}"#;
+        let next = serde_json::from_str::<Event>(text).unwrap().next();
+        assert_eq!((next.mode, next.since.as_deref(), next.continuation), (None, None, 1));
+        assert_eq!(next.address_calls, 7);
+        assert_eq!(next.next().continuation, 2);
+    }
+}

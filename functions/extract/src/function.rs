@@ -1,0 +1,162 @@
+//! The function: configuration once, then for each event a run, its report, and what comes after it.
+
+mod config;
+mod credential;
+mod metrics;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport};
+use hubspot::{Budget, Client, ErrorKind};
+use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
+use lambda_runtime::LambdaEvent;
+use serde_json::Value;
+use staging::{Bucket, RunRecord, State};
+
+use config::Config;
+use credential::StoredCredential;
+
+/// Where files grow until they are put: the one folder that a function may write.
+const SCRATCH: &str = "/tmp/hubspot-source";
+
+#[derive(Debug)]
+pub(crate) struct Function {
+    config: Config,
+    aws: Aws,
+    secrets: Arc<Secrets>,
+    state: Arc<State>,
+    bucket: Bucket,
+}
+
+impl Function {
+    pub(crate) async fn open() -> anyhow::Result<Function> {
+        let config = Config::of_process()?;
+        let aws = Aws::connect().await;
+        let scratch = Path::new(SCRATCH).join(config.feed.name());
+        Ok(Function {
+            secrets: Arc::new(Secrets::new(aws.secrets.clone())),
+            state: Arc::new(State::open_table(aws.dynamodb.clone(), &config.state_table)),
+            bucket: Bucket::open_s3(aws.s3.clone(), &config.bucket, &scratch, &config.schema)?,
+            config,
+            aws,
+        })
+    }
+
+    /// One invocation. The answer is the run's report; a run that failed is an error, so that the service tries again
+    /// and then leaves the event in the dead-letter queue.
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::new(&event.context);
+        let event: Event = serde_json::from_value(event.payload).map_err(|error| {
+            Failure::new(FailureKind::Event, anyhow::anyhow!("the event is not valid: {error}"))
+        })?;
+        let options = event.options().map_err(|error| Failure::new(FailureKind::Event, error))?;
+        let client = self.client(&invocation).await?;
+
+        let mut run_id = extract::new_run_id();
+        let mut failure = FailureKind::Run;
+        let feed = match Run::begin(client.clone(), Arc::clone(&self.state), self.bucket.clone()).await {
+            Ok(run) => {
+                run_id.clone_from(&run.id);
+                self.read(&run, &options).await
+            }
+            Err(error) => {
+                failure = failure_kind(&error);
+                self.not_begun(&error)
+            }
+        };
+        let report = RunReport::new(
+            &run_id,
+            &feed,
+            client.budget(),
+            invocation.started.elapsed().as_secs_f64(),
+            event.continuation,
+        );
+        self.finish(report, &feed, &event, &invocation, failure).await
+    }
+
+    async fn client(&self, invocation: &Invocation) -> Result<Client, Failure> {
+        let configuration = |error: anyhow::Error| Failure::new(FailureKind::Configuration, error);
+        let source = StoredCredential::new(Arc::clone(&self.secrets), &self.config.hubspot_secret_arn);
+        let credential = source.read().await.map_err(configuration)?;
+        let budget = Budget::shared(self.config.reserve, Arc::clone(&self.state));
+        let client = Client::renewing(&self.config.hubspot_url, credential, Arc::new(source), budget)
+            .map_err(|error| configuration(error.into()))?;
+        client.set_deadline(invocation.deadline);
+        Ok(client)
+    }
+
+    async fn read(&self, run: &Run, options: &Options) -> FeedReport {
+        extract::extract(self.config.feed, run, options, &Progress::default()).await
+    }
+
+    fn not_begun(&self, error: &anyhow::Error) -> FeedReport {
+        let mut report = FeedReport::new(self.config.feed);
+        report.outcome = Outcome::of(error);
+        report.settle();
+        report
+    }
+
+    /// Goes on in another invocation where there is more to read, and reports.
+    async fn finish(
+        &self,
+        mut report: RunReport,
+        feed: &FeedReport,
+        event: &Event,
+        invocation: &Invocation,
+        failure: FailureKind,
+    ) -> Result<Value, Failure> {
+        let mut failed = match &feed.outcome {
+            Outcome::Failed(reason) => Some(Failure::new(failure, anyhow::anyhow!("{reason}"))),
+            _ => None,
+        };
+        if feed.outcome.is_deadline() {
+            match self.go_on(feed, event, invocation).await {
+                Ok(goes_on) => report.goes_on = goes_on,
+                Err(error) => failed = Some(Failure::new(FailureKind::Run, error)),
+            }
+        }
+        self.metrics(&report, failed.is_some(), invocation).emit();
+        let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
+        // The run that holds the lease will report.
+        if !feed.outcome.is_busy() {
+            let record = RunRecord { name: report.feed, run_id: report.run_id, report: value.clone() };
+            if let Err(error) = self.state.record(&record).await {
+                tracing::warn!("the run's report is not kept: {error:#}");
+            }
+        }
+        match failed {
+            Some(failure) => {
+                tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
+                Err(failure)
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// Invokes this function again, unless it did so too often, or would get no further.
+    async fn go_on(&self, feed: &FeedReport, event: &Event, invocation: &Invocation) -> anyhow::Result<bool> {
+        anyhow::ensure!(
+            feed.has_moved,
+            "the time was over before anything could be saved: give the function more of it, or more memory"
+        );
+        if event.continuation >= self.config.max_continuations {
+            tracing::warn!(continuations = event.continuation, "the run goes on with the next schedule");
+            return Ok(false);
+        }
+        lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await?;
+        Ok(true)
+    }
+}
+
+/// Why a run could not begin.
+fn failure_kind(error: &anyhow::Error) -> FailureKind {
+    let hubspot = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
+    let state = error.downcast_ref::<staging::Error>().map(staging::Error::kind);
+    match (hubspot, state) {
+        (Some(ErrorKind::Unauthorized), _) => FailureKind::Unauthorized,
+        (Some(ErrorKind::Config), _) => FailureKind::Configuration,
+        (_, Some(staging::ErrorKind::OtherAccount)) => FailureKind::OtherAccount,
+        _ => FailureKind::Run,
+    }
+}

@@ -1,0 +1,104 @@
+//! The function's configuration: read once, when the process starts.
+
+use std::collections::BTreeSet;
+
+use hubspot::feeds::{FEEDS, Feed};
+use lambda::{Environment, list};
+
+const DEFAULT_RESERVE_PERCENT: u8 = 10;
+const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) stack: String,
+    pub(super) feed: &'static dyn Feed,
+    /// Those of the feed's collections that somebody wants; the others are read with them.
+    pub(super) collections: BTreeSet<&'static str>,
+    pub(super) state_table: String,
+    pub(super) bucket: String,
+    pub(super) schema: String,
+    pub(super) hubspot_url: String,
+    pub(super) hubspot_secret_arn: String,
+    /// The share, 0 to 1, of HubSpot's limits that is left to the account's other apps.
+    pub(super) reserve: f64,
+    /// Invocations of itself after which the rest is left to the next schedule.
+    pub(super) max_continuations: u32,
+}
+
+impl Config {
+    pub(super) fn of_process() -> anyhow::Result<Config> {
+        Config::read(Environment::of_process())
+    }
+
+    fn read<V: Fn(&str) -> Option<String>>(mut environment: Environment<V>) -> anyhow::Result<Config> {
+        let name = environment.required("FEED");
+        let feed = FEEDS.iter().copied().find(|feed| feed.name() == name);
+        if feed.is_none() && !name.is_empty() {
+            let known: Vec<&str> = FEEDS.iter().map(|feed| feed.name()).collect();
+            environment.wrong("FEED", format!("{name:?} is no feed: one of {}", known.join(", ")));
+        }
+        let feed = feed.unwrap_or(FEEDS[0]);
+        let wanted = list(environment.optional("COLLECTIONS"));
+        let is_wanted = |name: &&'static str| {
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == name))
+        };
+        let reserve = environment.parsed("RESERVE_PERCENT", DEFAULT_RESERVE_PERCENT);
+        if reserve > 90 {
+            environment.wrong("RESERVE_PERCENT", "more than 90 leaves too little to read with");
+        }
+        let hubspot_url = environment.optional("HUBSPOT_URL");
+        let config = Config {
+            stack: environment.required("STACK"),
+            feed,
+            collections: feed.collections().iter().copied().filter(is_wanted).collect(),
+            state_table: environment.required("STATE_TABLE"),
+            bucket: environment.required("BUCKET"),
+            schema: environment.required("SCHEMA"),
+            hubspot_url: hubspot_url.unwrap_or_else(|| hubspot::DEFAULT_BASE_URL.to_owned()),
+            hubspot_secret_arn: environment.required("HUBSPOT_SECRET_ARN"),
+            reserve: f64::from(reserve) / 100.0,
+            max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
+        };
+        environment.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        Config::read(Environment::new(variable))
+    }
+
+    const WHOLE: [(&str, &str); 6] = [
+        ("STACK", "hubspot"),
+        ("FEED", "contacts"),
+        ("STATE_TABLE", "hubspot-state"),
+        ("BUCKET", "staged"),
+        ("SCHEMA", "hubspot"),
+        ("HUBSPOT_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:1:secret:x"),
+    ];
+
+    #[test]
+    fn a_whole_environment_is_a_configuration() {
+        let config = read(&[&WHOLE[..], &[("COLLECTIONS", "contacts,deals")]].concat()).unwrap();
+        assert_eq!(config.feed.name(), "contacts");
+        assert_eq!(config.collections, BTreeSet::from(["contacts"]));
+        assert_eq!((config.reserve, config.hubspot_url.as_str()), (0.1, hubspot::DEFAULT_BASE_URL));
+        assert_eq!(read(&WHOLE).unwrap().collections.len(), 4);
+    }
+
+    #[test]
+    fn what_is_missing_and_wrong_is_named_together() {
+        let error = read(&[("FEED", "contact"), ("RESERVE_PERCENT", "95")]).unwrap_err().to_string();
+        for named in
+            ["STACK", "STATE_TABLE", "BUCKET", "SCHEMA", "HUBSPOT_SECRET_ARN", "\"contact\"", "RESERVE"]
+        {
+            assert!(error.contains(named), "{named} is not in {error}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the function is invoked with. The files in `events/` are examples of every way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Scope;
+
+/// An empty one is what the schedule sends: whatever is pending. A field that is not known is an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Event {
+    /// Who invoked; for logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// Only these; without them, all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Vec<String>>,
+    /// Merge every staged file that the warehouse does not hold, whatever loads have reported: rebuilds tables that
+    /// were dropped, without a call to HubSpot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+    /// Invocations of the same work before this one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub continuation: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Event {
+    pub fn scope(&self) -> Scope {
+        if self.replay { Scope::Everything } else { Scope::Pending }
+    }
+
+    /// The event with which the load goes on that this one began.
+    pub fn next(&self) -> Event {
+        Event {
+            trigger: Some("continuation".to_owned()),
+            continuation: self.continuation + 1,
+            ..self.clone()
+        }
+    }
+}

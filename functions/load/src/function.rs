@@ -1,0 +1,165 @@
+//! The function: configuration once, then for each event the tables that have something to merge.
+
+mod config;
+mod metrics;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context;
+use chrono::Utc;
+use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
+use lambda_runtime::LambdaEvent;
+use load::{Event, LoadReport, Options, TableReport, load};
+use serde_json::Value;
+use staging::{Bucket, RunRecord, StagedFile, State};
+use warehouse::Warehouse;
+
+use config::Config;
+
+/// Where copies of staged files are kept while they are merged: the one folder that a function may write.
+const SCRATCH: &str = "/tmp/hubspot-source/load";
+/// The name of the function's records in the state.
+const NAME: &str = "load";
+
+#[derive(Debug)]
+pub(crate) struct Function {
+    config: Config,
+    aws: Aws,
+    secrets: Secrets,
+    state: State,
+    bucket: Bucket,
+}
+
+impl Function {
+    pub(crate) async fn open() -> anyhow::Result<Function> {
+        let config = Config::of_process()?;
+        let aws = Aws::connect().await;
+        Ok(Function {
+            secrets: Secrets::new(aws.secrets.clone()),
+            state: State::open_table(aws.dynamodb.clone(), &config.state_table),
+            bucket: Bucket::open_s3(aws.s3.clone(), &config.bucket, Path::new(SCRATCH), &config.schema)?,
+            config,
+            aws,
+        })
+    }
+
+    /// One invocation. The answer is the load's report; where a table failed it is an error, so that the service tries
+    /// again: what was merged stays merged.
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
+        let invocation = Invocation::new(&event.context);
+        let event: Event = serde_json::from_value(event.payload).map_err(|error| {
+            Failure::new(FailureKind::Event, anyhow::anyhow!("the event is not valid: {error}"))
+        })?;
+        let mut report = LoadReport::new(event.continuation);
+        let mut failed = self.load(&event, &invocation, &mut report).await.err();
+        if let Err(error) = self.see_what_is_left(&mut report).await {
+            failed = failed.or(Some(Failure::new(FailureKind::Run, error)));
+        }
+        if failed.is_none() && report.is_out_of_time() && event.continuation < self.config.max_continuations {
+            let invoked = lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await;
+            report.goes_on = invoked.is_ok();
+            failed = invoked.err().map(|error| Failure::new(FailureKind::Run, error));
+        }
+        report
+            .end(failed.as_ref().map(|failure| format!("{:#}", failure.error)), invocation.started.elapsed());
+        self.metrics(&report, &invocation).emit();
+        let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
+        // Loads that found nothing to do are in the logs.
+        if report.has_worked() {
+            let record =
+                RunRecord { name: NAME.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
+            if let Err(error) = self.state.record(&record).await {
+                tracing::warn!("the load's report is not kept: {error:#}");
+            }
+        }
+        match failed {
+            Some(failure) => {
+                tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
+                Err(failure)
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// Loads the tables that the event means, one after the other. One table's failure is its own.
+    async fn load(
+        &self,
+        event: &Event,
+        invocation: &Invocation,
+        report: &mut LoadReport,
+    ) -> Result<(), Failure> {
+        let collections = self.collections(event).await?;
+        // Nothing to do costs the warehouse nothing, not even a connection.
+        if collections.is_empty() {
+            return Ok(());
+        }
+        let warehouse = self.connect().await?;
+        let options = Options { scope: event.scope(), deadline: Some(invocation.deadline) };
+        let mut errors = Vec::new();
+        for collection in collections {
+            let started = std::time::Instant::now();
+            let loaded = load(&collection, &self.state, &self.bucket, &*warehouse, &options).await;
+            if let Err(error) = &loaded
+                && !load::is_busy(error)
+            {
+                errors.push(format!("{collection}: {error:#}"));
+            }
+            report.tables.insert(collection, TableReport::new(loaded, started.elapsed()));
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(FailureKind::Warehouse, anyhow::anyhow!("{}", errors.join("; "))))
+    }
+
+    async fn collections(&self, event: &Event) -> Result<BTreeSet<String>, Failure> {
+        let failed = |error: staging::Error| Failure::new(FailureKind::Run, error);
+        let mut collections = match event.replay {
+            true => self.state.collections().await.map_err(failed)?,
+            false => {
+                let pending = self.state.pending(None).await.map_err(failed)?;
+                pending.into_iter().map(|file| file.collection).collect()
+            }
+        };
+        if let Some(named) = &event.collections {
+            let unknown: Vec<&str> =
+                named.iter().map(String::as_str).filter(|name| !self.config.is_wanted(name)).collect();
+            if !unknown.is_empty() {
+                let message = format!("the stack does not load {}", unknown.join(", "));
+                return Err(Failure::new(FailureKind::Event, anyhow::anyhow!(message)));
+            }
+            collections.retain(|collection| named.contains(collection));
+        }
+        collections.retain(|collection| self.config.is_wanted(collection));
+        Ok(collections)
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Warehouse>, Failure> {
+        let warehouse = warehouse::connect(&self.config.warehouse_url, &self.config.schema)
+            .await
+            .map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
+        let bound = warehouse.account().await.map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
+        let account = self.state.account().await.map_err(|error| Failure::new(FailureKind::Run, error))?;
+        match (bound, account) {
+            (Some(bound), Some(account)) if bound != account => {
+                let error = anyhow::anyhow!(
+                    "the warehouse's schema {} belongs to HubSpot account {bound}, but this stack reads account \
+                     {account}: give the stack another schema",
+                    self.config.schema
+                );
+                Err(Failure::new(FailureKind::OtherAccount, error))
+            }
+            _ => Ok(warehouse),
+        }
+    }
+
+    async fn see_what_is_left(&self, report: &mut LoadReport) -> anyhow::Result<()> {
+        let mut pending = self.state.pending(None).await.context("what is left to merge is not known")?;
+        pending.retain(|file| self.config.is_wanted(&file.collection));
+        report.pending_files = pending.len() as u64;
+        let age = |file: &StagedFile| (Utc::now() - file.staged_at).num_milliseconds().max(0) as f64 / 1000.0;
+        report.lag_seconds = pending.iter().map(age).fold(0.0, f64::max);
+        Ok(())
+    }
+}

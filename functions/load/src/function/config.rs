@@ -1,0 +1,42 @@
+//! The function's configuration: read once, when the process starts.
+
+use lambda::{Environment, list};
+
+const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
+
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) stack: String,
+    pub(super) state_table: String,
+    pub(super) bucket: String,
+    pub(super) schema: String,
+    pub(super) warehouse_url: String,
+    /// Where the warehouse's password is, if it takes one.
+    pub(super) warehouse_secret_arn: Option<String>,
+    /// `None`: all.
+    collections: Option<Vec<String>>,
+    /// Invocations of itself after which the rest is left to the next schedule.
+    pub(super) max_continuations: u32,
+}
+
+impl Config {
+    pub(super) fn of_process() -> anyhow::Result<Config> {
+        let mut environment = Environment::of_process();
+        let config = Config {
+            stack: environment.required("STACK"),
+            state_table: environment.required("STATE_TABLE"),
+            bucket: environment.required("BUCKET"),
+            schema: environment.required("SCHEMA"),
+            warehouse_url: environment.required("WAREHOUSE_URL"),
+            warehouse_secret_arn: environment.optional("WAREHOUSE_SECRET_ARN"),
+            collections: list(environment.optional("COLLECTIONS")),
+            max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
+        };
+        environment.check()?;
+        Ok(config)
+    }
+
+    pub(super) fn is_wanted(&self, collection: &str) -> bool {
+        self.collections.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == collection))
+    }
+}

@@ -1,0 +1,27 @@
+//! What one invocation measured, as CloudWatch metrics.
+
+use lambda::{Invocation, Metrics, Unit, compute_dollars};
+use load::{LoadReport, TableReport};
+
+use super::{Function, NAME};
+
+impl Function {
+    pub(super) fn metrics(&self, report: &LoadReport, invocation: &Invocation) -> Metrics {
+        let mut metrics = Metrics::new(&self.config.stack, NAME);
+        let sum = |of: fn(&TableReport) -> u64| report.tables.values().map(of).sum::<u64>() as f64;
+        metrics.add("StagedRows", Unit::Count, sum(|table| table.staged_rows));
+        metrics.add("MergedRows", Unit::Count, sum(|table| table.merged_rows));
+        metrics.add("Files", Unit::Count, sum(|table| table.files));
+        metrics.add("Statements", Unit::Count, sum(|table| table.statements));
+        metrics.add("PendingFiles", Unit::Count, report.pending_files as f64);
+        metrics.add("FailedRuns", Unit::Count, f64::from(u8::from(report.outcome == "failed")));
+        metrics.add("StoppedRuns", Unit::Count, f64::from(u8::from(report.outcome == "stopped")));
+        metrics.add("LagSeconds", Unit::Seconds, report.lag_seconds);
+        let dollars = compute_dollars(invocation.memory_mb, invocation.started.elapsed().as_secs_f64());
+        metrics.add("CostDollars", Unit::None, dollars);
+        metrics.note("run_id", report.run_id.as_str());
+        metrics.note("outcome", report.outcome.as_str());
+        metrics.note("request_id", invocation.request_id.as_str());
+        metrics
+    }
+}

@@ -1,0 +1,115 @@
+//! What a load did, as it is kept, and as machines read it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Loaded;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadReport {
+    /// Sorts by time.
+    pub run_id: String,
+    /// `complete`, `stopped` or `failed`.
+    pub outcome: String,
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub ended_at: String,
+    pub seconds: f64,
+    /// Those that had something to merge.
+    pub tables: BTreeMap<String, TableReport>,
+    /// Registered files that are not merged, after the load.
+    pub pending_files: u64,
+    /// The age of the oldest of them.
+    pub lag_seconds: f64,
+    /// Invocations of the same work before this one.
+    pub continuation: u32,
+    /// The work goes on in another invocation.
+    pub goes_on: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TableReport {
+    /// `complete`, `stopped` or `failed`.
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub files: u64,
+    pub staged_rows: u64,
+    pub merged_rows: u64,
+    pub bytes: u64,
+    /// Statements that changed the warehouse.
+    pub statements: u64,
+    /// Files left for want of time.
+    pub files_left: u64,
+    pub seconds: f64,
+}
+
+impl TableReport {
+    pub fn new(loaded: anyhow::Result<Loaded>, elapsed: Duration) -> TableReport {
+        let (outcome, reason) = match &loaded {
+            Ok(loaded) if loaded.files_left > 0 => ("stopped", Some("deadline".to_owned())),
+            Ok(_) => ("complete", None),
+            Err(error) if is_busy(error) => ("stopped", Some(format!("busy: {error:#}"))),
+            Err(error) => ("failed", Some(format!("{error:#}"))),
+        };
+        let loaded = loaded.unwrap_or_default();
+        TableReport {
+            outcome: outcome.to_owned(),
+            reason,
+            files: loaded.files,
+            staged_rows: loaded.staged_rows,
+            merged_rows: loaded.merged_rows,
+            bytes: loaded.bytes,
+            statements: loaded.statements_that_write,
+            files_left: loaded.files_left,
+            seconds: elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// Another load is at the same table.
+pub fn is_busy(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<staging::Error>().is_some_and(|error| error.kind() == staging::ErrorKind::Busy)
+}
+
+impl LoadReport {
+    pub fn new(continuation: u32) -> LoadReport {
+        LoadReport {
+            run_id: uuid::Uuid::now_v7().to_string(),
+            outcome: "complete".to_owned(),
+            reason: None,
+            ended_at: String::new(),
+            seconds: 0.0,
+            tables: BTreeMap::new(),
+            pending_files: 0,
+            lag_seconds: 0.0,
+            continuation,
+            goes_on: false,
+        }
+    }
+
+    pub fn is_out_of_time(&self) -> bool {
+        self.tables.values().any(|table| table.files_left > 0)
+    }
+
+    /// Whether there was anything to do.
+    pub fn has_worked(&self) -> bool {
+        !self.tables.is_empty() || self.outcome == "failed"
+    }
+
+    /// The load is over; `failure` is what it failed with.
+    pub fn end(&mut self, failure: Option<String>, elapsed: Duration) {
+        let stopped = self.tables.values().find(|table| table.outcome == "stopped");
+        let (outcome, reason) = match (failure, stopped) {
+            (Some(reason), _) => ("failed", Some(reason)),
+            (None, Some(table)) => ("stopped", table.reason.clone()),
+            (None, None) => ("complete", None),
+        };
+        self.outcome = outcome.to_owned();
+        self.reason = reason;
+        self.ended_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.seconds = elapsed.as_secs_f64();
+    }
+}

@@ -1,0 +1,316 @@
+//! How the processes that read one account share its limits.
+//!
+//! Each takes calls in blocks: one conditional write of a document that all of them see moves the bucket's clock ahead
+//! by the time the block takes at the limit, and what the clock was before is when the block may be begun. So all
+//! together can't take more than the limit allows, whoever they are and however many. A process spends its block at its
+//! own pace, and takes the next one when it is spent: what a slow one has left is never more than a block.
+//!
+//! Incremental runs have a clock of their own, on which only they are: they don't wait for backfills. What they take
+//! moves the backfills' clock too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+use staging::{Shared, State};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Bucket, WINDOW};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The shared document's name in the state.
+const DOCUMENT: &str = "limits";
+/// Calls in a block: with two buckets' in one write, no more than one write for twenty calls.
+const GENERAL_BLOCK: f64 = 20.0;
+/// Searches are five a second: a larger block would keep others waiting.
+const SEARCH_BLOCK: f64 = 8.0;
+/// Another process may write between our read and our write.
+const SWAP_ATTEMPTS: u32 = 50;
+/// When the day is used up and nobody knows the account's time zone.
+const UNKNOWN_MIDNIGHT: Duration = Duration::from_secs(3600);
+
+/// The document: what has been given out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Allowance {
+    buckets: [Clock; 3],
+    /// Nobody calls before this: the account's calls of the day are used up.
+    #[serde(default)]
+    closed_until_ms: i64,
+}
+
+/// One bucket's clock, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Clock {
+    /// Up to here, calls are given out.
+    given_until_ms: f64,
+    /// Up to here, calls are given to incremental runs.
+    urgent_until_ms: f64,
+    /// Calls per [`WINDOW`], as the last process that knew wrote it; zero: none did.
+    limit: f64,
+}
+
+impl Clock {
+    /// How long a call lasts: by what this process knows of the limit, or else by what another wrote.
+    fn interval_ms(&mut self, known: Known) -> f64 {
+        if known.is_learned {
+            self.limit = known.limit;
+        }
+        if self.limit > 0.0 { known.interval_ms * known.limit / self.limit } else { known.interval_ms }
+    }
+
+    /// Takes `calls`, each of which lasts `interval_ms`; returns when the first may leave.
+    fn take(&mut self, calls: f64, interval_ms: f64, is_urgent: bool, now_ms: f64) -> f64 {
+        let cost_ms = calls * interval_ms;
+        let begins_ms = self.given_until_ms.max(now_ms);
+        self.given_until_ms = begins_ms + cost_ms;
+        if !is_urgent {
+            return begins_ms;
+        }
+        let begins_ms = self.urgent_until_ms.max(now_ms);
+        self.urgent_until_ms = begins_ms + cost_ms;
+        begins_ms
+    }
+}
+
+/// What a process wants to know of a bucket of its own when it takes a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Calls per [`WINDOW`].
+    pub(super) limit: f64,
+    /// An answer has told the limit; else it is a guess.
+    pub(super) is_learned: bool,
+    /// Milliseconds between two calls at that limit.
+    pub(super) interval_ms: f64,
+}
+
+/// This process's part.
+#[derive(Debug)]
+pub(super) struct Share {
+    state: Arc<State>,
+    held: Mutex<[Held; 3]>,
+}
+
+/// Calls taken and not spent.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    calls: f64,
+    begins: Instant,
+    spent_last: Option<Instant>,
+}
+
+/// When a call may leave, and the limits that the document told when a block was taken for it.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) begins: Instant,
+    pub(super) limits: Option<[f64; 3]>,
+}
+
+impl Share {
+    pub(super) fn new(state: Arc<State>) -> Share {
+        let held = Held { calls: 0.0, begins: Instant::now(), spent_last: None };
+        Share { state, held: Mutex::new([held; 3]) }
+    }
+
+    /// One call of the bucket, out of what is held, or else of a block taken now.
+    pub(super) async fn turn(
+        &self,
+        bucket: Bucket,
+        is_urgent: bool,
+        known: impl Fn(Bucket) -> Known,
+    ) -> Result<Turn> {
+        let mut held = self.held.lock().await;
+        let mut limits = None;
+        if held[bucket as usize].calls < 1.0 {
+            // Boxed: the futures of the state's client are large, and each call under way would carry them.
+            limits = Some(Box::pin(self.take(&mut held, bucket, is_urgent, known)).await?);
+        }
+        let held = &mut held[bucket as usize];
+        held.calls -= 1.0;
+        held.spent_last = Some(Instant::now());
+        Ok(Turn { begins: held.begins, limits })
+    }
+
+    /// Takes a block of `bucket`, and of each other bucket in use whose block is half spent: one write serves all.
+    async fn take(
+        &self,
+        held: &mut [Held; 3],
+        bucket: Bucket,
+        is_urgent: bool,
+        known: impl Fn(Bucket) -> Known,
+    ) -> Result<[f64; 3]> {
+        let now = Instant::now();
+        let is_in_use = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
+        let wanted = Bucket::ALL.map(|other| {
+            let held = &held[other as usize];
+            let block = block(other, known(other).limit);
+            if other == bucket || is_in_use(held) && held.calls <= block / 2.0 { block } else { 0.0 }
+        });
+        for attempt in 0..SWAP_ATTEMPTS {
+            let mut shared = self.read().await?;
+            let now_ms = now_ms();
+            if shared.value.closed_until_ms as f64 > now_ms {
+                return Err(closed(shared.value.closed_until_ms));
+            }
+            let mut begins = [0.0; 3];
+            for (other, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
+                let clock = &mut shared.value.buckets[other as usize];
+                let known = known(other);
+                let interval_ms = clock.interval_ms(known);
+                begins[other as usize] = clock.take(calls, interval_ms, is_urgent, now_ms);
+            }
+            if self.swap(&shared).await? {
+                for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
+                    let wait_ms = (begins[index] - now_ms).max(0.0);
+                    held[index].calls += calls;
+                    held[index].begins = Instant::now() + Duration::from_secs_f64(wait_ms / 1000.0);
+                }
+                return Ok(shared.value.buckets.map(|clock| clock.limit));
+            }
+            tokio::time::sleep(Duration::from_millis(2 + fastrand::u64(0..8 << attempt.min(4)))).await;
+        }
+        Err(Error::new(
+            ErrorKind::State,
+            "the account's limits can't be shared: too many processes write at once",
+        ))
+    }
+
+    /// From now on nobody calls before `until`; `None`: for an hour.
+    pub(super) async fn close(&self, until: Option<chrono::DateTime<Utc>>) -> Result<()> {
+        let until_ms = match until {
+            Some(until) => until.timestamp_millis(),
+            None => Utc::now().timestamp_millis() + UNKNOWN_MIDNIGHT.as_millis() as i64,
+        };
+        for _ in 0..SWAP_ATTEMPTS {
+            let mut shared = self.read().await?;
+            if shared.value.closed_until_ms >= until_ms {
+                return Ok(());
+            }
+            shared.value.closed_until_ms = until_ms;
+            if self.swap(&shared).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Shared<Allowance>> {
+        self.state.shared(DOCUMENT).await.map_err(unshared)
+    }
+
+    async fn swap(&self, next: &Shared<Allowance>) -> Result<bool> {
+        self.state.swap_shared(DOCUMENT, next).await.map_err(unshared)
+    }
+}
+
+/// A second of a wide limit, and no less than twenty calls.
+fn block(bucket: Bucket, limit: f64) -> f64 {
+    let least = if bucket == Bucket::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
+    (limit / WINDOW.as_secs_f64()).floor().max(least)
+}
+
+fn closed(until_ms: i64) -> Error {
+    let until = chrono::DateTime::from_timestamp_millis(until_ms).unwrap_or_default();
+    let message = format!(
+        "the account's calls of the day are used up; runs begin again at {}",
+        until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    );
+    Error::new(ErrorKind::DailyLimit, message)
+}
+
+fn unshared(source: staging::Error) -> Error {
+    Error::new(ErrorKind::State, "the account's limits can't be shared").caused_by(source)
+}
+
+fn now_ms() -> f64 {
+    Utc::now().timestamp_millis() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls that `processes` take in a minute when each always wants more, as moments in milliseconds.
+    fn taken(clock: &mut Clock, processes: usize, is_urgent: bool, from_ms: f64) -> Vec<f64> {
+        let interval_ms = 10_000.0 / 190.0;
+        let mut free_ms = vec![from_ms; processes];
+        let mut calls = Vec::new();
+        loop {
+            let next = (0..processes).min_by(|&a, &b| free_ms[a].total_cmp(&free_ms[b])).unwrap();
+            if free_ms[next] >= from_ms + 60_000.0 {
+                calls.sort_by(f64::total_cmp);
+                return calls;
+            }
+            let begins_ms = clock.take(20.0, interval_ms, is_urgent, free_ms[next]);
+            calls.extend((0..20).map(|call| begins_ms + f64::from(call) * interval_ms));
+            free_ms[next] = begins_ms + 20.0 * interval_ms;
+        }
+    }
+
+    fn busiest_window(calls: &[f64]) -> usize {
+        let within =
+            |first: f64| calls.iter().filter(|&&call| call >= first && call < first + 10_000.0).count();
+        calls.iter().map(|&first| within(first)).max().unwrap()
+    }
+
+    #[test]
+    fn any_number_of_processes_take_the_limit_and_no_more() {
+        for processes in [1, 2, 7, 40] {
+            let calls = taken(&mut Clock::default(), processes, false, 1e12);
+            assert!(busiest_window(&calls) <= 190, "{processes} processes: {}", busiest_window(&calls));
+            let in_a_minute = calls.iter().filter(|&&call| call < 1e12 + 60_000.0).count();
+            assert!(in_a_minute >= 1_139, "{processes} processes: {in_a_minute}");
+        }
+    }
+
+    #[test]
+    fn an_idle_bucket_saves_nothing_up() {
+        let mut clock = Clock::default();
+        taken(&mut clock, 3, false, 1e12);
+        let later_ms = 1e12 + 3_600_000.0;
+        assert!(busiest_window(&taken(&mut clock, 3, false, later_ms)) <= 190);
+    }
+
+    #[test]
+    fn an_incremental_run_does_not_wait_for_backfills_and_they_make_room() {
+        let mut clock = Clock::default();
+        for _ in 0..7 {
+            clock.take(20.0, 50.0, false, 0.0);
+        }
+        assert_eq!(clock.take(20.0, 50.0, true, 100.0), 100.0);
+        assert_eq!(clock.take(20.0, 50.0, true, 100.0), 1_100.0, "but they wait for each other");
+        assert_eq!(clock.take(20.0, 50.0, false, 100.0), 9_000.0);
+    }
+
+    async fn spend(share: &Share, calls: usize) -> usize {
+        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 0.01 };
+        let mut blocks = 0;
+        for _ in 0..calls {
+            blocks += usize::from(share.turn(Bucket::General, false, known).await.unwrap().limits.is_some());
+        }
+        blocks
+    }
+
+    #[tokio::test]
+    async fn processes_share_one_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(State::open_folder(folder.path()).unwrap());
+        let (one, other) = (Share::new(Arc::clone(&state)), Share::new(Arc::clone(&state)));
+        let (of_one, of_other) = tokio::join!(spend(&one, 100), spend(&other, 40));
+        assert_eq!((of_one, of_other), (5, 2), "one write for twenty calls");
+        assert_eq!(state.shared::<Allowance>(DOCUMENT).await.unwrap().version, 7);
+    }
+
+    #[tokio::test]
+    async fn a_day_that_is_used_up_is_closed_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(State::open_folder(folder.path()).unwrap());
+        let (one, other) = (Share::new(Arc::clone(&state)), Share::new(state));
+        one.close(Some(Utc::now() + chrono::Duration::hours(3))).await.unwrap();
+        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 0.01 };
+        let refused = other.turn(Bucket::General, true, known).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::DailyLimit);
+    }
+}

@@ -1,0 +1,219 @@
+//! A bucket in S3.
+//!
+//! A file of up to one part is put in one request; a larger one goes up in parts, one part in memory at a time, and is
+//! there only once all are. Each request carries a CRC32C, which S3 compares with what arrived and keeps. How objects
+//! are encrypted is the bucket's own default.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart};
+use bytes::{Bytes, BytesMut};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::gone;
+
+/// S3 takes parts from 5 MiB on, 10,000 of them
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+const PART_BYTES: usize = 5 << 20;
+const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32C;
+
+#[derive(Debug, Clone)]
+pub struct S3 {
+    client: Client,
+    bucket: String,
+}
+
+impl S3 {
+    pub(super) fn new(client: Client, bucket: &str) -> S3 {
+        S3 { client, bucket: bucket.to_owned() }
+    }
+
+    pub(super) async fn upload(&self, path: &Path, key: &str, bytes: u64) -> anyhow::Result<()> {
+        let file = File::open(path).await.with_context(|| format!("{} can't be read", path.display()))?;
+        if bytes <= PART_BYTES as u64 {
+            self.put(file, key).await?;
+        } else {
+            self.put_in_parts(file, key).await?;
+        }
+        tokio::fs::remove_file(path).await.with_context(|| format!("{} can't be removed", path.display()))
+    }
+
+    async fn put(&self, mut file: File, key: &str) -> anyhow::Result<()> {
+        let body = next_part(&mut file).await?;
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .checksum_algorithm(CHECKSUM)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map_err(|error| self.failed("PutObject", error))?;
+        Ok(())
+    }
+
+    async fn put_in_parts(&self, mut file: File, key: &str) -> anyhow::Result<()> {
+        let upload = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .checksum_algorithm(CHECKSUM)
+            .send()
+            .await
+            .map_err(|error| self.failed("CreateMultipartUpload", error))?;
+        let id = upload.upload_id().context("S3 gave no id to an upload")?;
+        let put = self.put_parts(&mut file, key, id).await;
+        if put.is_err() {
+            // What is not aborted here, the feed's next run aborts, or the bucket's lifecycle rule.
+            if let Err(error) = self.abort(key, id).await {
+                tracing::warn!(file.key = key, "an upload is left behind: {error:#}");
+            }
+        }
+        put
+    }
+
+    async fn put_parts(&self, file: &mut File, key: &str, id: &str) -> anyhow::Result<()> {
+        let mut parts = Vec::new();
+        loop {
+            let body = next_part(file).await?;
+            if body.is_empty() {
+                break;
+            }
+            let number = i32::try_from(parts.len() + 1)?;
+            let part = self
+                .client
+                .upload_part()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(id)
+                .part_number(number)
+                .checksum_algorithm(CHECKSUM)
+                .body(ByteStream::from(body))
+                .send()
+                .await
+                .map_err(|error| self.failed("UploadPart", error))?;
+            parts.push(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(part.e_tag)
+                    .set_checksum_crc32_c(part.checksum_crc32_c)
+                    .build(),
+            );
+        }
+        self.client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .send()
+            .await
+            .map_err(|error| self.failed("CompleteMultipartUpload", error))?;
+        Ok(())
+    }
+
+    async fn abort(&self, key: &str, id: &str) -> anyhow::Result<()> {
+        let aborted =
+            self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id).send().await;
+        match aborted {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
+            Err(error) => Err(self.failed("AbortMultipartUpload", error)),
+        }
+    }
+
+    /// Aborts the uploads under `prefix`: the runs that began them are dead.
+    pub(super) async fn abort_uploads(&self, prefix: &str) -> anyhow::Result<()> {
+        let (mut key_marker, mut id_marker) = (None, None);
+        loop {
+            let page = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_key_marker(key_marker)
+                .set_upload_id_marker(id_marker)
+                .send()
+                .await
+                .map_err(|error| self.failed("ListMultipartUploads", error))?;
+            for upload in page.uploads() {
+                if let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) {
+                    tracing::info!(file.key = key, "an upload of a dead run is aborted");
+                    self.abort(key, id).await?;
+                }
+            }
+            if page.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
+        }
+    }
+
+    pub(super) async fn download(&self, key: &str, path: &Path) -> anyhow::Result<()> {
+        let got = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        let mut object = match got {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => {
+                return Err(gone(&format!("s3://{}/{key}", self.bucket)));
+            }
+            Err(error) => return Err(self.failed("GetObject", error)),
+        };
+        let unwritten = || format!("the copy {} can't be written (is the disk full?)", path.display());
+        let mut file = File::create(path).await.with_context(unwritten)?;
+        let mut copied = 0;
+        while let Some(chunk) = object.body.next().await {
+            let chunk = chunk.with_context(|| format!("the staged file {key} breaks off"))?;
+            copied += chunk.len() as i64;
+            file.write_all(&chunk).await.with_context(unwritten)?;
+        }
+        file.flush().await.with_context(unwritten)?;
+        match object.content_length {
+            Some(length) if length != copied => {
+                bail!("the staged file {key} has {length} bytes, {copied} came")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn failed<E>(&self, operation: &str, error: SdkError<E>) -> anyhow::Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let advice = match error.code() {
+            Some("NoSuchBucket") => ": check the bucket's name",
+            Some("AccessDenied") => ": allow this role to do it",
+            Some("PermanentRedirect") => ": the bucket is in another region than AWS_REGION",
+            _ => "",
+        };
+        let reason = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            _ => DisplayErrorContext(&error).to_string(),
+        };
+        anyhow!("{operation} in the bucket {} failed ({reason}){advice}", self.bucket)
+    }
+}
+
+/// Up to [`PART_BYTES`] of the file; none at its end.
+async fn next_part(file: &mut File) -> anyhow::Result<Bytes> {
+    let mut part = BytesMut::with_capacity(PART_BYTES);
+    while part.len() < PART_BYTES {
+        let left = (PART_BYTES - part.len()) as u64;
+        if (&mut *file).take(left).read_buf(&mut part).await? == 0 {
+            break;
+        }
+    }
+    Ok(part.freeze())
+}

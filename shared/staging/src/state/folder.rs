@@ -1,0 +1,359 @@
+//! State in a local folder.
+//!
+//! | document | holds | written by |
+//! |---|---|---|
+//! | `account.json` | the HubSpot account that everything here belongs to | the first run |
+//! | `feeds/<feed>.json` | the cursor and the files it stands for: one document, so a checkpoint is one replace | extract |
+//! | `tables/<collection>.json` | the files that the warehouse has merged | load |
+//! | `shared/<name>.json` | what processes share, such as the account's limits | whoever holds its lock |
+//! | `runs/<name>.json` | what the latest runs reported | both |
+//! | `leases/<name>.lock` | held, by the operating system, for as long as its owner lives | both |
+//!
+//! A document is replaced atomically (new file, sync, rename, sync of the folder): a reader sees the old one or the
+//! new one, after a crash too. Those of a feed or a table belong to the holder of one lease and carry that lease's
+//! fencing version, so a writer that lost its lease is refused instead of undoing newer work.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+
+use super::{Hold, Lease, RunRecord, Shared, busy, fenced};
+use crate::error::{Error, ErrorKind};
+use crate::file::StagedFile;
+
+/// Reports that are kept of each feed, and of the loads.
+const RECORDS_KEPT: usize = 50;
+
+#[derive(Debug)]
+pub struct FolderState {
+    root: PathBuf,
+}
+
+/// Held until it is dropped, or its process dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AccountDocument {
+    account_id: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct FeedDocument<C> {
+    version: u64,
+    cursor: Option<C>,
+    files: Vec<StagedFile>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct TableDocument {
+    version: u64,
+    merged: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct LeaseDocument {
+    version: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct SharedDocument<T> {
+    version: u64,
+    value: T,
+}
+
+impl FolderState {
+    pub(super) fn open(root: &Path) -> Result<FolderState, Error> {
+        for folder in ["feeds", "tables", "leases", "shared", "runs"] {
+            let path = root.join(folder);
+            fs::create_dir_all(&path).map_err(|source| {
+                let message = format!(
+                    "the state folder {} can't be made or written: choose another --state, or fix its permissions",
+                    path.display()
+                );
+                Error::new(ErrorKind::Io, message).caused_by(source)
+            })?;
+        }
+        Ok(FolderState { root: root.to_owned() })
+    }
+
+    pub(super) fn account(&self) -> Result<Option<u64>, Error> {
+        Ok(self.read::<AccountDocument>("account.json")?.map(|document| document.account_id))
+    }
+
+    /// The account that it is bound to now.
+    pub(super) fn bind_account(&self, account_id: u64) -> Result<u64, Error> {
+        if let Some(bound) = self.account()? {
+            return Ok(bound);
+        }
+        self.replace("account.json", &AccountDocument { account_id })?;
+        Ok(account_id)
+    }
+
+    pub(super) fn lease(&self, name: &str) -> Result<Lease, Error> {
+        let (path, file) = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(busy(name)),
+            Err(TryLockError::Error(source)) => return Err(unwritable(&path, source)),
+        }
+        let document = format!("leases/{name}.json");
+        let version = self.read::<LeaseDocument>(&document)?.unwrap_or_default().version + 1;
+        self.replace(&document, &LeaseDocument { version })?;
+        Ok(Lease { name: name.to_owned(), version, hold: Hold::Folder { _lock: Lock { _file: file } } })
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Error> {
+        let path = self.root.join(format!("leases/{name}.lock"));
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        match file {
+            Ok(file) => Ok((path, file)),
+            Err(source) => Err(unwritable(&path, source)),
+        }
+    }
+
+    pub(super) fn cursor<C: DeserializeOwned + Default>(&self, feed: &str) -> Result<Option<C>, Error> {
+        Ok(self.read::<FeedDocument<C>>(&feed_path(feed))?.and_then(|document| document.cursor))
+    }
+
+    pub(super) fn checkpoint<C: Serialize>(
+        &self,
+        lease: &Lease,
+        cursor: &C,
+        files: &[StagedFile],
+    ) -> Result<(), Error> {
+        let path = feed_path(&lease.name);
+        let mut registered = match self.read::<FeedDocument<IgnoredAny>>(&path)? {
+            Some(document) => check(document.version, lease).map(|()| document.files)?,
+            None => Vec::new(),
+        };
+        for file in files {
+            if !registered.iter().rev().any(|known| known.key == file.key) {
+                registered.push(file.clone());
+            }
+        }
+        self.replace(&path, &FeedDocument { version: lease.version, cursor: Some(cursor), files: registered })
+    }
+
+    pub(super) fn files(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
+        let folder = self.root.join("feeds");
+        let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|source| unreadable(&folder, source))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".json") {
+                let document = self.read::<FeedDocument<IgnoredAny>>(&format!("feeds/{name}"))?;
+                files.extend(document.map(|document| document.files).unwrap_or_default());
+            }
+        }
+        files.retain(|file| collection.is_none_or(|collection| file.collection == collection));
+        files.sort_by(|a, b| (a.staged_at, &a.key).cmp(&(b.staged_at, &b.key)));
+        Ok(files)
+    }
+
+    pub(super) fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
+        let mut files = self.files(collection)?;
+        let mut merged: HashMap<String, HashSet<String>> = HashMap::new();
+        for file in &files {
+            if !merged.contains_key(&file.collection) {
+                let document = self.read::<TableDocument>(&table_path(&file.collection))?.unwrap_or_default();
+                merged.insert(file.collection.clone(), document.merged.into_iter().collect());
+            }
+        }
+        files.retain(|file| !merged.get(&file.collection).is_some_and(|merged| merged.contains(&file.key)));
+        Ok(files)
+    }
+
+    pub(super) fn set_merged(&self, lease: &Lease, collection: &str, keys: &[String]) -> Result<(), Error> {
+        let path = table_path(collection);
+        let mut document = self.read::<TableDocument>(&path)?.unwrap_or_default();
+        check(document.version, lease)?;
+        document.version = lease.version;
+        document.merged.extend_from_slice(keys);
+        document.merged.sort_unstable();
+        document.merged.dedup();
+        self.replace(&path, &document)
+    }
+
+    pub(super) fn shared<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Shared<T>, Error> {
+        let document = self.read::<SharedDocument<T>>(&shared_path(name))?.unwrap_or_default();
+        Ok(Shared { version: document.version, value: document.value })
+    }
+
+    pub(super) fn swap_shared<T: Serialize>(&self, name: &str, next: &Shared<T>) -> Result<bool, Error> {
+        let (path, lock) = self.lock_file(name)?;
+        lock.lock().map_err(|source| unwritable(&path, source))?;
+        let now = self.read::<SharedDocument<IgnoredAny>>(&shared_path(name))?;
+        if now.map_or(0, |document| document.version) != next.version {
+            return Ok(false);
+        }
+        self.replace(&shared_path(name), &SharedDocument { version: next.version + 1, value: &next.value })?;
+        Ok(true)
+    }
+
+    pub(super) fn record(&self, record: &RunRecord) -> Result<(), Error> {
+        let (path, lock) = self.lock_file(&format!("runs-{}", record.name))?;
+        lock.lock().map_err(|source| unwritable(&path, source))?;
+        let document = format!("runs/{}.json", record.name);
+        let mut records = self.read::<Vec<RunRecord>>(&document)?.unwrap_or_default();
+        records.retain(|known| known.run_id != record.run_id);
+        records.push(record.clone());
+        records.sort_by(|a, b| a.run_id.cmp(&b.run_id));
+        records.drain(..records.len().saturating_sub(RECORDS_KEPT));
+        self.replace(&document, &records)
+    }
+
+    pub(super) fn records(&self, name: &str, limit: usize) -> Result<Vec<RunRecord>, Error> {
+        let mut records = self.read::<Vec<RunRecord>>(&format!("runs/{name}.json"))?.unwrap_or_default();
+        records.reverse();
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    /// A missing document is `None`; one that does not parse is corrupt, and said to be.
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.root.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(unreadable(&path, source)),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| {
+            let message = format!(
+                "the state file {} is corrupt: put a copy of it back, or remove the file and read everything again \
+                 with --mode backfill (merging twice is harmless)",
+                path.display()
+            );
+            Error::new(ErrorKind::Corrupt, message).caused_by(source)
+        })
+    }
+
+    fn replace<T: Serialize>(&self, name: &str, document: &T) -> Result<(), Error> {
+        let path = self.root.join(name);
+        let write = || -> io::Result<()> {
+            let next = path.with_extension("next");
+            let mut file = File::create(&next)?;
+            file.write_all(&serde_json::to_vec(document)?)?;
+            file.sync_all()?;
+            fs::rename(&next, &path)?;
+            File::open(path.parent().unwrap_or(&self.root))?.sync_all()
+        };
+        write().map_err(|source| unwritable(&path, source))
+    }
+}
+
+fn feed_path(feed: &str) -> String {
+    format!("feeds/{feed}.json")
+}
+
+fn table_path(collection: &str) -> String {
+    format!("tables/{collection}.json")
+}
+
+fn shared_path(name: &str) -> String {
+    format!("shared/{name}.json")
+}
+
+/// A document written under a newer lease must not be replaced under an older one.
+fn check(document_version: u64, lease: &Lease) -> Result<(), Error> {
+    if document_version > lease.version { Err(fenced(&lease.name)) } else { Ok(()) }
+}
+
+fn unwritable(path: &Path, source: io::Error) -> Error {
+    let message =
+        format!("the state file {} can't be written: check its permissions and the disk", path.display());
+    Error::new(ErrorKind::Io, message).caused_by(source)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> Error {
+    let message = format!("the state file {} can't be read: check its permissions", path.display());
+    Error::new(ErrorKind::Io, message).caused_by(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+    use chrono::DateTime;
+
+    fn file(key: &str) -> StagedFile {
+        StagedFile {
+            key: key.into(),
+            collection: "contacts".into(),
+            run_id: "run-1".into(),
+            rows: 1,
+            bytes: 10,
+            staged_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn state(root: &Path) -> State {
+        State::open_folder(root).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_moves_the_cursor_and_registers_once() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let lease = state.lease("contacts").await.unwrap();
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), None);
+        state.checkpoint(&lease, &7_u64, &[file("a")]).await.unwrap();
+        state.checkpoint(&lease, &8_u64, &[file("a"), file("b")]).await.unwrap();
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(8));
+        let keys: Vec<_> = state.files("contacts").await.unwrap().into_iter().map(|file| file.key).collect();
+        assert_eq!(keys, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn the_second_of_two_runs_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let first = state(root.path());
+        let second = state(root.path());
+        let held = first.lease("contacts").await.unwrap();
+        let refused = second.lease("contacts").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        second.lease("deals").await.unwrap();
+        drop(held);
+        second.lease("contacts").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_older_lease_can_not_undo_newer_work() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let mut old = state.lease("contacts").await.unwrap();
+        // A folder on a network file system may lose the lock while its owner believes to hold it.
+        old.hold = Hold::Folder { _lock: Lock { _file: File::open(root.path()).unwrap() } };
+        let new = state.lease("contacts").await.unwrap();
+        state.checkpoint(&new, &2_u64, &[file("b")]).await.unwrap();
+        let refused = state.checkpoint(&old, &1_u64, &[file("a")]).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Fenced);
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn another_account_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        state.bind_account(1).await.unwrap();
+        state.bind_account(1).await.unwrap();
+        assert_eq!(state.bind_account(2).await.unwrap_err().kind(), ErrorKind::OtherAccount);
+    }
+
+    #[tokio::test]
+    async fn a_corrupt_document_is_said_to_be() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        fs::write(root.path().join("feeds/contacts.json"), b"{\"version\":1,").unwrap();
+        let error = state.cursor::<u64>("contacts").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("--mode backfill"));
+    }
+}

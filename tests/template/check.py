@@ -1,0 +1,417 @@
+"""Holds template.yaml to contract.py, and its repetitions equal.
+
+check.py [TEMPLATE] prints one line for each thing that is wrong; nothing printed and exit code 0 mean that all holds.
+What cfn-lint and checkov see is left to them.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from contract import (
+    COLLECTIONS, CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FEEDS, LOAD_ENVIRONMENT, METRICS, PERMISSIONS,
+    resource_name,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Loader(yaml.SafeLoader):
+    """Reads the short forms of CloudFormation's functions as the long ones, and refuses a key that is there twice."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key) for key, _ in node.value]
+        for key in set(keys):
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} is there twice: {node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def long_form(loader, suffix, node):
+    construct = {
+        yaml.ScalarNode: loader.construct_scalar,
+        yaml.SequenceNode: lambda node: loader.construct_sequence(node, deep=True),
+        yaml.MappingNode: lambda node: loader.construct_mapping(node, deep=True),
+    }[type(node)]
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": construct(node)}
+
+
+Loader.add_multi_constructor("!", long_form)
+
+
+def identifier(feed):
+    return "".join(word.capitalize() for word in feed.split("_"))
+
+
+def walk(value, path=()):
+    yield path, value
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from walk(child, (*path, key))
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def differences(expected, found, path=""):
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted(expected.keys() | found.keys()):
+            yield from differences(expected.get(key, "nothing"), found.get(key, "nothing"), f"{path}.{key}")
+    elif expected != found:
+        yield f"{path} is {json.dumps(found)}, not {json.dumps(expected)}"
+
+
+def check_feeds(template):
+    """The feeds here are those of the code: the dictionary is made from it."""
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs/dictionary.md").read_text(), re.M)
+    if sorted(headings) != sorted(COLLECTIONS):
+        yield f"docs/dictionary.md has {sorted(headings)}, FEEDS fill {sorted(COLLECTIONS)}"
+    functions = {name for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+    wanted = {"Load", *(f"Extract{identifier(feed)}" for feed in FEEDS)}
+    if functions != wanted:
+        yield f"functions are {sorted(functions)}, not {sorted(wanted)}"
+
+
+def check_equal(template):
+    """What is there once for each feed is what contacts has, but for the names."""
+    def renamed(one, feed):
+        text = json.dumps(one).replace("ContactsMemory", "ExtractMemory")
+        text = text.replace(", ".join(FEEDS["contacts"]), ", ".join(FEEDS[feed]))
+        return json.loads(text.replace("Contacts", identifier(feed)).replace("contacts", feed))
+
+    for feed in FEEDS:
+        for kind in ["Extract*", "*Log", "*Failed", "*Incomplete", "*Behind"]:
+            model = template["Resources"].get(kind.replace("*", "Contacts"))
+            name = kind.replace("*", identifier(feed))
+            found = template["Resources"].get(name)
+            if model is None or found is None:
+                yield f"{name} is missing"
+            elif feed != "contacts":
+                yield from differences(renamed(model, feed), found, name)
+    memory = template["Resources"]["ExtractContacts"]["Properties"].get("MemorySize")
+    if memory != {"Ref": "ContactsMemory"}:
+        yield f"ExtractContacts.MemorySize is {memory}"
+
+
+def check_functions(template):
+    """Names, artifact, environment, limits, and what happens to an event that fails."""
+    common = template["Globals"]["Function"]
+    wanted = {
+        "Runtime": "provided.al2023",
+        "Handler": "bootstrap",
+        "Architectures": [{"Ref": "Architecture"}],
+        "Timeout": 900,
+        "Tracing": "Active",
+        "RecursiveLoop": "Allow",
+        "EventInvokeConfig": {"MaximumRetryAttempts": 2},
+        "DeadLetterQueue": {"Type": "SQS", "TargetArn": {"Fn::GetAtt": "DeadLetters.Arn"}},
+        "Environment": {"Variables": ENVIRONMENT},
+    }
+    yield from differences(wanted, common, "Globals.Function")
+    for name in [*FEEDS, "load"]:
+        is_load = name == "load"
+        package = "load" if is_load else "extract"
+        logical = "Load" if is_load else f"Extract{identifier(name)}"
+        function = template["Resources"][logical]
+        properties = function["Properties"]
+        own = LOAD_ENVIRONMENT if is_load else {"FEED": name, **EXTRACT_ENVIRONMENT}
+        expected = {
+            "FunctionName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
+            "CodeUri": f"functions/{package}",
+            "Role": {"Fn::GetAtt": "LoadRole.Arn" if is_load else "ExtractRole.Arn"},
+            "LoggingConfig": {"LogGroup": {"Ref": f"{identifier(name)}Log"}},
+            "Environment": {"Variables": own},
+        }
+        found = {key: value for key, value in properties.items() if key in expected}
+        yield from differences(expected, found, logical)
+        for key in properties.keys() & wanted.keys() - {"Environment"}:
+            yield f"{logical}.{key} overrides Globals"
+        if "Policies" in properties:
+            yield f"{logical}.Policies: permissions belong to its role"
+        build = {"BuildMethod": "rust-cargolambda", "BuildProperties": {"Binary": package}}
+        yield from differences(build, {key: function["Metadata"].get(key) for key in build}, f"{logical}.Metadata")
+        manifest = ROOT / "functions" / package / "Cargo.toml"
+        if not re.search(rf'^name = "{package}"$', manifest.read_text(), re.M):
+            yield f"{manifest} is not the package {package}"
+        log = template["Resources"][f"{identifier(name)}Log"]["Properties"]
+        expected = {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}-{name}"},
+            "RetentionInDays": {"Ref": "LogRetentionDays"},
+        }
+        yield from differences(expected, log, f"{identifier(name)}Log")
+        yield from check_schedule(name, logical, properties)
+
+
+def check_schedule(name, logical, properties):
+    events = properties.get("Events", {})
+    if list(events) != ["OnSchedule"] or events["OnSchedule"]["Type"] != "ScheduleV2":
+        yield f"{logical} has the events {list(events)}, not one schedule"
+        return
+    schedule = dict(events["OnSchedule"]["Properties"])
+    if json.loads(schedule.pop("Input")) != {"trigger": "schedule"}:
+        yield f"{logical} is scheduled with another input"
+    expected = {
+        "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
+        "GroupName": {"Ref": "Schedules"},
+        "State": {"Fn::If": [f"{identifier(name)}IsOn", "ENABLED", "DISABLED"]},
+        "ScheduleExpression": {"Ref": "LoadSchedule" if name == "load" else "ExtractSchedule"},
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
+        "RoleArn": {"Fn::GetAtt": "SchedulerRole.Arn"},
+        "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 3600},
+        "DeadLetterConfig": {"Arn": {"Fn::GetAtt": "DeadLetters.Arn"}},
+    }
+    yield from differences(expected, schedule, f"{logical}.OnSchedule")
+
+
+def statements(policy):
+    """The statements of a policy, each with the condition of the template that it hangs on."""
+    for statement in policy["Statement"]:
+        if "Fn::If" in statement:
+            condition, one, other = statement["Fn::If"]
+            assert other == {"Ref": "AWS::NoValue"}, "a statement has an alternative"
+            yield condition, one
+        else:
+            yield None, statement
+
+
+def check_permissions(template):
+    """Each role may do what PERMISSIONS says and no more, and there are no other roles."""
+    logs = [{"Fn::GetAtt": f"{identifier(feed)}Log.Arn"} for feed in FEEDS]
+    starts = [{"Fn::GetAtt": f"Extract{identifier(feed)}.Arn"} for feed in FEEDS] + [{"Fn::GetAtt": "Load.Arn"}]
+    roles = {name: one for name, one in template["Resources"].items() if one["Type"].startswith("AWS::IAM::")}
+    if roles.keys() != PERMISSIONS.keys():
+        yield f"IAM has {sorted(roles)}, not {sorted(PERMISSIONS)}"
+    for name, role in roles.items():
+        properties = role["Properties"]
+        if properties.keys() != {"AssumeRolePolicyDocument", "Policies"} or len(properties["Policies"]) != 1:
+            yield f"{name} has more than its own policy"
+        seen = []
+        for condition, statement in statements(properties["Policies"][0]["PolicyDocument"]):
+            sid = statement["Sid"]
+            seen.append(sid)
+            actions, resources = PERMISSIONS.get(name, {}).get(sid, (set(), []))
+            resources = {"ExtractRole": logs, "SchedulerRole": starts}[name] if resources is None else resources
+            if condition != (CONDITIONAL.get(sid) if name == "LoadRole" else None):
+                yield f"{name}.{sid} hangs on {condition}"
+            if set(as_list(statement["Action"])) != actions:
+                yield f"{name}.{sid} allows {statement['Action']}"
+            if as_list(statement["Resource"]) != resources:
+                yield f"{name}.{sid} is for {json.dumps(statement['Resource'])}"
+            if statement["Effect"] != ("Deny" if sid == "CodeMakesNoInterfaces" else "Allow"):
+                yield f"{name}.{sid}: {statement['Effect']}"
+        if seen != list(PERMISSIONS.get(name, {})):
+            yield f"{name} has the statements {seen}"
+    for path, value in walk(template["Resources"]):
+        if isinstance(value, dict) and value.get("Effect") == "Allow":
+            if any("*" in action for action in as_list(value["Action"])):
+                yield f"{'.'.join(map(str, path))} allows {value['Action']}"
+        if isinstance(value, str) and ("arn:aws:" in value or re.search(r"\b\d{12}\b", value)):
+            yield f"{'.'.join(map(str, path))} names a partition or an account: {value}"
+
+
+def check_state(template):
+    """What outlives the stack, and how it is kept."""
+    resources = template["Resources"]
+    table = {
+        "TableName": {"Fn::Sub": "${AWS::StackName}-state"},
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "DeletionProtectionEnabled": True,
+    }
+    yield from differences(table, resources["State"]["Properties"], "State")
+    for name in ["State", "Staged", "StagedPolicy"]:
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"]:
+            if resources[name].get(policy) != "Retain":
+                yield f"{name}.{policy} is {resources[name].get(policy)}"
+    bucket = resources["Staged"]["Properties"]
+    blocked = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
+    yield from differences(dict.fromkeys(blocked, True), bucket["PublicAccessBlockConfiguration"], "Staged")
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    if {"DaysAfterInitiation": 1} not in [rule.get("AbortIncompleteMultipartUpload") for rule in rules]:
+        yield "Staged keeps unfinished uploads"
+    for rule in rules:
+        if rule.keys() & {"ExpirationInDays", "ExpirationDate", "Transitions", "Transition"}:
+            yield f"Staged.{rule['Id']}: a staged file is kept for ever, where it is read at once"
+    tls = resources["StagedPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    expected = {
+        "Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+        "Resource": [{"Fn::GetAtt": "Staged.Arn"}, {"Fn::Sub": "${Staged.Arn}/*"}],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    if tls != [expected]:
+        yield f"StagedPolicy says {json.dumps(tls)}"
+    secret = resources["HubSpotSecret"]["Properties"]
+    if secret.keys() != {"Description"}:
+        yield f"HubSpotSecret has {sorted(secret)}: it gets its value after the deployment, and its name from AWS"
+
+
+def check_parameters(template):
+    """Each is described, grouped, used, and in the table of docs/deploy.md with its default."""
+    parameters = template["Parameters"]
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    if sorted(grouped) != sorted(parameters):
+        yield f"grouped are {sorted(grouped)}, not {sorted(parameters)}"
+    used = set()
+    for section in ["Conditions", "Globals", "Resources", "Outputs"]:
+        for path, value in walk(template[section]):
+            if path and path[-1] == "Ref":
+                used.add(value)
+            elif isinstance(value, str):
+                used.update(re.findall(r"\$\{(\w+)\}", value))
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", (ROOT / "docs/deploy.md").read_text(), re.M))
+    for name, parameter in parameters.items():
+        if not parameter.get("Description"):
+            yield f"{name} has no description"
+        if name not in used:
+            yield f"{name} is not used"
+        default = str(parameter.get("Default", "none: you must say")).strip() or "empty"
+        row = rows.pop(name, "missing").strip(" `")
+        if row != default:
+            yield f"docs/deploy.md: {name} is {row}, not {default}"
+    if rows:
+        yield f"docs/deploy.md has parameters that do not exist: {sorted(rows)}"
+
+
+def check_alarms(template):
+    """Alarms are on metrics that are reported, tell somebody, and are explained in docs/deploy.md."""
+    explained = (ROOT / "docs/deploy.md").read_text()
+    alarms = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    wanted = {f"{identifier(feed)}{kind}" for feed in FEEDS for kind in ["Failed", "Incomplete", "Behind"]}
+    wanted |= {"LoadFailed", "LoadBehind", "DeadLettersAlarm", "DailyCallsAlarm"}
+    if alarms.keys() != wanted:
+        yield f"alarms are {sorted(alarms)}, not {sorted(wanted)}"
+    for name, alarm in alarms.items():
+        properties = alarm["Properties"]
+        for action in ["AlarmActions", "OKActions"]:
+            if properties.get(action) != [{"Ref": "Alarms"}]:
+                yield f"{name}.{action} is {properties.get(action)}"
+        function = next((one for one in [*FEEDS, "load"] if name.startswith(identifier(one))
+                         and name[len(identifier(one)):] in ("Failed", "Incomplete", "Behind")), None)
+        kind = name[len(identifier(function)):].lower() if function else None
+        suffix = f"{function}-{kind}" if function else {"DeadLettersAlarm": "dead-letters",
+                                                        "DailyCallsAlarm": "daily-calls"}.get(name)
+        if properties["AlarmName"] != {"Fn::Sub": f"${{AWS::StackName}}-{suffix}"}:
+            yield f"{name} is named {properties['AlarmName']}"
+        if f"`...-{kind or suffix}`" not in explained:
+            yield f"docs/deploy.md does not explain ...-{kind or suffix}"
+        condition = f"{identifier(function)}IsOn" if kind == "behind" else None
+        if alarm.get("Condition") != condition:
+            yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"
+        missing = {"behind": "breaching", "failed": "ignore", "incomplete": "ignore"}.get(kind, "notBreaching")
+        if properties["TreatMissingData"] != missing:
+            yield f"{name} treats missing data as {properties['TreatMissingData']}"
+        if function:
+            metric = {"failed": "FailedRuns", "incomplete": "IncompleteRuns", "behind": "LagSeconds"}[kind]
+            dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}},
+                          {"Name": "Function", "Value": function}]
+            watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
+            queries = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query]
+            found = queries or [{key: properties.get(key) for key in watched}]
+            if found != [watched]:
+                yield f"{name} watches {json.dumps(found)}"
+            if metric not in METRICS["load" if function == "load" else "extract"]:
+                yield f"{name} watches {metric}, which {function} does not report"
+    quota = alarms["DailyCallsAlarm"]["Properties"]["Metrics"][0]["Expression"]["Fn::Sub"]
+    if quota.split() != ("SELECT MAX(DailyCallsUsedPercent) FROM SCHEMA(HubspotSource, Stack, Function) "
+                         "WHERE Stack = '${AWS::StackName}'").split():
+        yield f"DailyCallsAlarm asks {quota}"
+
+
+def check_dashboard(template):
+    """It is JSON, shows metrics that are reported and alarms that are always there, and nothing overlaps."""
+    body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    try:
+        widgets = json.loads(re.sub(r": \$\{\w+\}", ": 1", body))["widgets"]
+    except json.JSONDecodeError as error:
+        yield f"the dashboard is not JSON: {error}"
+        return
+    reported = METRICS["extract"] | METRICS["load"]
+    shown = set()
+    cells = set()
+    for widget in widgets:
+        title = widget["properties"]["title"]
+        area = {(x, y) for x in range(widget["x"], widget["x"] + widget["width"])
+                for y in range(widget["y"], widget["y"] + widget["height"])}
+        if cells & area or max(x for x, _ in area) >= 24:
+            yield f"dashboard: {title!r} overlaps another widget or the edge"
+        cells |= area
+        for metric in widget["properties"].get("metrics", []):
+            if isinstance(metric, dict):
+                expression = metric["expression"]
+                if "{HubspotSource,Stack,Function} Stack=\"${AWS::StackName}\"" not in expression:
+                    yield f"dashboard: {title!r} looks beyond this stack"
+                shown.update(re.findall(r'MetricName="(\w+)"', expression))
+            elif metric[0] == "HubspotSource":
+                shown.add(metric[1])
+                if metric[1] not in METRICS[metric[5]]:
+                    yield f"dashboard: {metric[5]} does not report {metric[1]}"
+        for arn in widget["properties"].get("alarms", []):
+            names = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
+                     and arn == resource_name("cloudwatch", "alarm:" + one["Properties"]["AlarmName"]["Fn::Sub"])["Fn::Sub"]]
+            if [one.get("Condition") for one in names] != [None]:
+                yield f"dashboard: there is not always an alarm {arn}"
+    if shown - reported:
+        yield f"dashboard: nobody reports {sorted(shown - reported)}"
+    wanted = {f"Rows_{collection}" for collection in COLLECTIONS} | {
+        "Calls", "RefusedCalls", "LagSeconds", "StagedBytes", "CostDollars", "MergedRows", "DailyCallsUsedPercent"}
+    if wanted - shown:
+        yield f"dashboard: {sorted(wanted - shown)} are not shown"
+
+
+def check_names(template):
+    """Parameters and resources share one space of names, also with the resources that SAM makes."""
+    made = [f"{name}{event}" for name, one in template["Resources"].items()
+            if one["Type"] == "AWS::Serverless::Function" for event in [*one["Properties"]["Events"], "EventInvokeConfig"]]
+    names = [*template["Parameters"], *template["Resources"], *made]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{name} is the name of two things"
+
+
+def check_skips(template):
+    """Each check of checkov that is left out says why, in place."""
+    if "checkov" in template["Metadata"]:
+        yield "checks are left out for the whole template"
+    for name, one in template["Resources"].items():
+        for skip in one.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            if len(skip.get("comment", "")) < 20:
+                yield f"{name} leaves out {skip['id']} and does not say why"
+
+
+def check_outputs(template):
+    wanted = {"HubSpotSecretArn", "DashboardUrl", "StateTable", "Bucket", "DeadLettersUrl"}
+    if template["Outputs"].keys() != wanted:
+        yield f"outputs are {sorted(template['Outputs'])}, not {sorted(wanted)}"
+    if "put-secret-value" not in template["Outputs"]["HubSpotSecretArn"]["Description"]:
+        yield "HubSpotSecretArn does not say how the secret gets its value"
+
+
+CHECKS = [check_feeds, check_equal, check_functions, check_permissions, check_state, check_parameters, check_alarms,
+          check_dashboard, check_names, check_skips, check_outputs]
+
+
+def failures(text):
+    try:
+        template = yaml.load(text, Loader)
+        return [f"{check.__name__}: {failure}" for check in CHECKS for failure in check(template)]
+    except (yaml.YAMLError, KeyError, AssertionError) as error:
+        return [f"the template lacks a part that is looked at: {error!r}"]
+
+
+def main():
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "template.yaml"
+    found = failures(path.read_text())
+    for failure in found:
+        print(failure)
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Breaks a copy of template.yaml in one way after another, and expects check.py to see each."""
+
+import sys
+
+from check import ROOT, failures
+
+# What is replaced, by what. The first occurrence is, so that one of seven functions differs from the others.
+MUTATIONS = [
+    ("MemorySize: !Ref ExtractMemory", "MemorySize: 512"),
+    ("FEED: deals", "FEED: companies"),
+    ("FEED: contact_lists\n", "FEED: contact_lists\n          EXTRA: x\n"),
+    ("RESERVE_PERCENT: !Ref ReservePercent", "RESERVE_PERCENT: 0"),
+    ("WAREHOUSE_SECRET_ARN: !Ref WarehouseSecretArn", "WAREHOUSE_SECRET: !Ref WarehouseSecretArn"),
+    ("STATE_TABLE: !Ref State", "TABLE: !Ref State"),
+    ("FunctionName: !Sub ${AWS::StackName}-email_events", "FunctionName: !Sub ${AWS::StackName}-emailEvents"),
+    ("LogGroupName: !Sub /aws/lambda/${AWS::StackName}-contacts", "LogGroupName: !Sub /hubspot/contacts"),
+    ("LoggingConfig: {LogGroup: !Ref DealsLog}", "LoggingConfig: {LogGroup: !Ref LoadLog}"),
+    ("CodeUri: functions/load", "CodeUri: ."),
+    ("BuildProperties: {Binary: load}", "BuildProperties: {Binary: extract}"),
+    ("RecursiveLoop: Allow", "RecursiveLoop: Terminate"),
+    ("Timeout: 900", "Timeout: 300"),
+    ("EventInvokeConfig: {MaximumRetryAttempts: 2}", "EventInvokeConfig: {MaximumRetryAttempts: 0}"),
+    ("    DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt DeadLetters.Arn}\n", ""),
+    ("CodeUri: functions/load", "CodeUri: functions/load\n      Policies: [AmazonS3FullAccess]"),
+    ("CodeUri: functions/load", "CodeUri: functions/load\n      Timeout: 60"),
+    ("State: !If [ContactsIsOn, ENABLED, DISABLED]", "State: ENABLED"),
+    ("State: !If [DealsIsOn, ENABLED, DISABLED]", "State: !If [CompaniesIsOn, ENABLED, DISABLED]"),
+    ("""Input: '{"trigger": "schedule"}'""", """Input: '{"trigger": "hand"}'"""),
+    ("FlexibleTimeWindow: {Mode: FLEXIBLE, MaximumWindowInMinutes: 15}", "FlexibleTimeWindow: {Mode: 'OFF'}"),
+    ("ScheduleExpression: !Ref LoadSchedule", "ScheduleExpression: !Ref ExtractSchedule"),
+    ("        OnSchedule:\n", "        Schedule:\n"),
+    ("TableName: !Sub ${AWS::StackName}-state", "TableName: !Sub ${AWS::StackName}-cursors"),
+    ("AttributeName: expires_at", "AttributeName: ttl"),
+    ("PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"),
+    ("DeletionProtectionEnabled: true", "DeletionProtectionEnabled: false"),
+    ("    DeletionPolicy: Retain\n", ""),
+    ("UpdateReplacePolicy: Retain", "UpdateReplacePolicy: Delete"),
+    ("RestrictPublicBuckets: true", "RestrictPublicBuckets: false"),
+    ("AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}", "AbortIncompleteMultipartUpload: {DaysAfterInitiation: 7}"),
+    ("            ExpiredObjectDeleteMarker: true", "            ExpirationInDays: 365"),
+    ('aws:SecureTransport: "false"', 'aws:SecureTransport: "true"'),
+    ("                  - dynamodb:UpdateItem\n", "                  - dynamodb:UpdateItem\n                  - dynamodb:Scan\n"),
+    ("                  - dynamodb:ConditionCheckItem\n", ""),
+    ("Action: s3:GetObject", "Action: s3:Get*"),
+    ("Resource: !Sub ${Staged.Arn}/*", 'Resource: "*"'),
+    ("                Resource: !Ref HubSpotSecret", '                Resource: "*"'),
+    ("                - WarehouseHasSecret\n", "                - LoadIsInVpc\n"),
+    ("Effect: Deny\n                  Action:", "Effect: Allow\n                  Action:"),
+    ("                  - !GetAtt Load.Arn\n", ""),
+    ("              - Sid: Trace\n                Effect: Allow", "              - Sid: Trace\n                Effect: Deny"),
+    ("    Properties:\n      AssumeRolePolicyDocument:",
+     "    Properties:\n      ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]\n      AssumeRolePolicyDocument:"),
+    ("              - Sid: FindFiles\n", "              - Sid: ReadFiles\n"),
+    ("MaxContinuations, LogLevel", "MaxContinuations"),
+    ("RUST_LOG: !Ref LogLevel", "RUST_LOG: info"),
+    ("  LoadMemory:\n    Type: Number\n    Default: 512", "  LoadMemory:\n    Type: Number\n    Default: 1024"),
+    ("    Description: HubSpot's API, or a stand-in for it.\n", ""),
+    ("MetricName: FailedRuns", "MetricName: Failures"),
+    ("              MetricName: LagSeconds", "              MetricName: Rows"),
+    ("{Name: Function, Value: email_events}", "{Name: Function, Value: email_event}"),
+    ("    Condition: CompaniesIsOn\n", ""),
+    ("TreatMissingData: breaching", "TreatMissingData: notBreaching"),
+    ("      OKActions: [!Ref Alarms]\n", ""),
+    ("EvaluationPeriods: !Ref AlarmLagHours", "EvaluationPeriods: 3"),
+    ("MAX(DailyCallsUsedPercent)", "MAX(DailyCalls)"),
+    ("AlarmName: !Sub ${AWS::StackName}-dead-letters", "AlarmName: !Sub ${AWS::StackName}-dlq"),
+    ('MetricName=\\"RefusedCalls\\"', 'MetricName=\\"Refused\\"'),
+    ('MetricName=\\"Rows_deals\\" OR ', ""),
+    ('"x": 12, "y": 4,', '"x": 6, "y": 4,'),
+    (':alarm:${AWS::StackName}-deals-failed"', ':alarm:${AWS::StackName}-deals-behind"'),
+    ('"start": "-P7D",', '"start": "-P7D"'),
+    ('- {id: CKV_AWS_117, comment: "It calls HubSpot on the internet, and nothing in a private network"}', "- {id: CKV_AWS_117}"),
+    ("  DeadLettersUrl:\n", "  QueueUrl:\n"),
+    ("Metadata:\n", "Metadata:\n  checkov: {skip: [{id: CKV_AWS_18, comment: for all there is}]}\n"),
+    ("  DealsLog:\n", "  CompaniesLog:\n"),
+]
+
+
+def main():
+    text = (ROOT / "template.yaml").read_text()
+    unseen = [f"is not in the template: {old!r}" for old, _ in MUTATIONS if old not in text]
+    unseen += [f"is not seen: {old!r} -> {new!r}" for old, new in MUTATIONS if not failures(text.replace(old, new, 1))]
+    for line in unseen:
+        print(line)
+    print(f"{len(MUTATIONS)} mutations, {len(unseen)} unseen")
+    sys.exit(1 if unseen else 0)
+
+
+if __name__ == "__main__":
+    main()
