@@ -2,6 +2,7 @@
 //! account's truth.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
+pub mod cloud;
 mod sandbox;
 mod truth;
 

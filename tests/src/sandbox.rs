@@ -116,7 +116,7 @@ pub async fn ended(mut command: Command) -> Ended {
 }
 
 /// A program of this workspace, beside the test's own folder in the target directory.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
     let program = folder.join(name);

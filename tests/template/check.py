@@ -19,7 +19,7 @@ from contract import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Reads the short forms of CloudFormation's functions as the long ones, and refuses a key that is there twice."""
 
     def construct_mapping(self, node, deep=False):
@@ -266,7 +266,8 @@ def check_parameters(template):
                 used.add(value)
             elif isinstance(value, str):
                 used.update(re.findall(r"\$\{(\w+)\}", value))
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", (ROOT / "docs/deploy.md").read_text(), re.M))
+    table = (ROOT / "docs/deploy.md").read_text().split("\n## Parameters\n")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", table, re.M))
     for name, parameter in parameters.items():
         if not parameter.get("Description"):
             yield f"{name} has no description"
@@ -280,49 +281,70 @@ def check_parameters(template):
         yield f"docs/deploy.md has parameters that do not exist: {sorted(rows)}"
 
 
+def expected_alarm(function, kind):
+    """The alarm of a function, but for its description."""
+    dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Function", "Value": function}]
+    metric = {"Failed": "FailedRuns", "Incomplete": "IncompleteRuns", "Behind": "LagSeconds"}[kind]
+    assert metric in METRICS["load" if function == "load" else "extract"], f"{function} does not report {metric}"
+    watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
+    common = {
+        "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{function}-{kind.lower()}"},
+        "ComparisonOperator": "GreaterThanThreshold",
+        "AlarmActions": [{"Ref": "Alarms"}],
+        "OKActions": [{"Ref": "Alarms"}],
+    }
+    if kind != "Behind":
+        return common | watched | {
+            "Statistic": "Maximum", "Period": 300, "EvaluationPeriods": 1, "Threshold": 0, "TreatMissingData": "ignore"}
+    return common | {
+        "Metrics": [
+            {"Id": "hours", "Label": "hours behind", "Expression": "FILL(lag, 604800) / 3600"},
+            {"Id": "lag", "ReturnData": False, "MetricStat": {"Metric": watched, "Stat": "Minimum", "Period": 3600}},
+        ],
+        "EvaluationPeriods": {"Ref": "AlarmLagHours"},
+        "Threshold": {"Ref": "AlarmLagHours"},
+        "TreatMissingData": "breaching",
+    }
+
+
 def check_alarms(template):
     """Alarms are on metrics that are reported, tell somebody, and are explained in docs/deploy.md."""
     explained = (ROOT / "docs/deploy.md").read_text()
     alarms = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
-    wanted = {f"{identifier(feed)}{kind}" for feed in FEEDS for kind in ["Failed", "Incomplete", "Behind"]}
-    wanted |= {"LoadFailed", "LoadBehind", "DeadLettersAlarm", "DailyCallsAlarm"}
-    if alarms.keys() != wanted:
-        yield f"alarms are {sorted(alarms)}, not {sorted(wanted)}"
+    of_functions = {
+        f"{identifier(function)}{kind}": (function, kind)
+        for function in [*FEEDS, "load"]
+        for kind in ["Failed", "Incomplete", "Behind"]
+        if (function, kind) != ("load", "Incomplete")
+    }
+    of_stack = {"DeadLettersAlarm": "dead-letters", "DailyCallsAlarm": "daily-calls"}
+    if alarms.keys() != of_functions.keys() | of_stack.keys():
+        yield f"alarms are {sorted(alarms)}, not {sorted([*of_functions, *of_stack])}"
     for name, alarm in alarms.items():
-        properties = alarm["Properties"]
-        for action in ["AlarmActions", "OKActions"]:
-            if properties.get(action) != [{"Ref": "Alarms"}]:
-                yield f"{name}.{action} is {properties.get(action)}"
-        function = next((one for one in [*FEEDS, "load"] if name.startswith(identifier(one))
-                         and name[len(identifier(one)):] in ("Failed", "Incomplete", "Behind")), None)
-        kind = name[len(identifier(function)):].lower() if function else None
-        suffix = f"{function}-{kind}" if function else {"DeadLettersAlarm": "dead-letters",
-                                                        "DailyCallsAlarm": "daily-calls"}.get(name)
-        if properties["AlarmName"] != {"Fn::Sub": f"${{AWS::StackName}}-{suffix}"}:
-            yield f"{name} is named {properties['AlarmName']}"
-        if f"`...-{kind or suffix}`" not in explained:
-            yield f"docs/deploy.md does not explain ...-{kind or suffix}"
-        condition = f"{identifier(function)}IsOn" if kind == "behind" else None
-        if alarm.get("Condition") != condition:
-            yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"
-        missing = {"behind": "breaching", "failed": "ignore", "incomplete": "ignore"}.get(kind, "notBreaching")
-        if properties["TreatMissingData"] != missing:
-            yield f"{name} treats missing data as {properties['TreatMissingData']}"
-        if function:
-            metric = {"failed": "FailedRuns", "incomplete": "IncompleteRuns", "behind": "LagSeconds"}[kind]
-            dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}},
-                          {"Name": "Function", "Value": function}]
-            watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
-            queries = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query]
-            found = queries or [{key: properties.get(key) for key in watched}]
-            if found != [watched]:
-                yield f"{name} watches {json.dumps(found)}"
-            if metric not in METRICS["load" if function == "load" else "extract"]:
-                yield f"{name} watches {metric}, which {function} does not report"
-    quota = alarms["DailyCallsAlarm"]["Properties"]["Metrics"][0]["Expression"]["Fn::Sub"]
-    if quota.split() != ("SELECT MAX(DailyCallsUsedPercent) FROM SCHEMA(HubspotSource, Stack, Function) "
-                         "WHERE Stack = '${AWS::StackName}'").split():
-        yield f"DailyCallsAlarm asks {quota}"
+        properties = dict(alarm["Properties"])
+        if not properties.pop("AlarmDescription", None):
+            yield f"{name} does not say what it means"
+        if name in of_functions:
+            function, kind = of_functions[name]
+            yield from differences(expected_alarm(function, kind), properties, name)
+            condition = f"{identifier(function)}IsOn" if kind == "Behind" else None
+            if alarm.get("Condition") != condition:
+                yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"
+        suffix = of_stack.get(name) or of_functions[name][1].lower()
+        if f"| `...-{suffix}` |" not in explained:
+            yield f"docs/deploy.md does not explain ...-{suffix}"
+    common = {"EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
+              "AlarmActions": [{"Ref": "Alarms"}], "OKActions": [{"Ref": "Alarms"}]}
+    queue = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Statistic": "Maximum",
+             "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": "DeadLetters.QueueName"}}], "Period": 300}
+    query = ("SELECT MAX(DailyCallsUsedPercent) FROM SCHEMA(HubspotSource, Stack, Function) "
+             "WHERE Stack = '${AWS::StackName}'")
+    quota = {"Metrics": [{"Id": "used", "Label": "percent used", "Expression": {"Fn::Sub": query}, "Period": 3600}]}
+    own_parts = {"DeadLettersAlarm": queue | {"Threshold": 0}, "DailyCallsAlarm": quota | {"Threshold": 90}}
+    for name, own in own_parts.items():
+        found = {key: value for key, value in alarms[name]["Properties"].items() if key != "AlarmDescription"}
+        expected = common | own | {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{of_stack[name]}"}}
+        yield from differences(expected, found, name)
 
 
 def check_dashboard(template):
@@ -354,9 +376,10 @@ def check_dashboard(template):
                 if metric[1] not in METRICS[metric[5]]:
                     yield f"dashboard: {metric[5]} does not report {metric[1]}"
         for arn in widget["properties"].get("alarms", []):
-            names = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
-                     and arn == resource_name("cloudwatch", "alarm:" + one["Properties"]["AlarmName"]["Fn::Sub"])["Fn::Sub"]]
-            if [one.get("Condition") for one in names] != [None]:
+            name = arn.removeprefix(resource_name("cloudwatch", "alarm:")["Fn::Sub"])
+            named = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
+                     and one["Properties"]["AlarmName"]["Fn::Sub"] == name]
+            if [one.get("Condition") for one in named] != [None]:
                 yield f"dashboard: there is not always an alarm {arn}"
     if shown - reported:
         yield f"dashboard: nobody reports {sorted(shown - reported)}"

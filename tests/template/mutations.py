@@ -4,7 +4,8 @@ import sys
 
 from check import ROOT, failures
 
-# What is replaced, by what. The first occurrence is, so that one of seven functions differs from the others.
+# What is replaced, by what: once where it is first, so that one of seven functions differs from the others, and once
+# wherever it is.
 MUTATIONS = [
     ("MemorySize: !Ref ExtractMemory", "MemorySize: 512"),
     ("FEED: deals", "FEED: companies"),
@@ -51,7 +52,7 @@ MUTATIONS = [
     ("    Properties:\n      AssumeRolePolicyDocument:",
      "    Properties:\n      ManagedPolicyArns: [arn:aws:iam::aws:policy/AdministratorAccess]\n      AssumeRolePolicyDocument:"),
     ("              - Sid: FindFiles\n", "              - Sid: ReadFiles\n"),
-    ("MaxContinuations, LogLevel", "MaxContinuations"),
+    ("LogRetentionDays, LogLevel]", "LogRetentionDays]"),
     ("RUST_LOG: !Ref LogLevel", "RUST_LOG: info"),
     ("  LoadMemory:\n    Type: Number\n    Default: 512", "  LoadMemory:\n    Type: Number\n    Default: 1024"),
     ("    Description: HubSpot's API, or a stand-in for it.\n", ""),
@@ -61,6 +62,8 @@ MUTATIONS = [
     ("    Condition: CompaniesIsOn\n", ""),
     ("TreatMissingData: breaching", "TreatMissingData: notBreaching"),
     ("      OKActions: [!Ref Alarms]\n", ""),
+    ("FILL(lag, 604800)", "lag"),
+    ("      Threshold: 90\n", "      Threshold: 100\n"),
     ("EvaluationPeriods: !Ref AlarmLagHours", "EvaluationPeriods: 3"),
     ("MAX(DailyCallsUsedPercent)", "MAX(DailyCalls)"),
     ("AlarmName: !Sub ${AWS::StackName}-dead-letters", "AlarmName: !Sub ${AWS::StackName}-dlq"),
@@ -79,7 +82,8 @@ MUTATIONS = [
 def main():
     text = (ROOT / "template.yaml").read_text()
     unseen = [f"is not in the template: {old!r}" for old, _ in MUTATIONS if old not in text]
-    unseen += [f"is not seen: {old!r} -> {new!r}" for old, new in MUTATIONS if not failures(text.replace(old, new, 1))]
+    for count in (1, -1):
+        unseen += [f"is not seen: {change}" for change in MUTATIONS if not failures(text.replace(*change, count))]
     for line in unseen:
         print(line)
     print(f"{len(MUTATIONS)} mutations, {len(unseen)} unseen")

@@ -4,21 +4,19 @@ mod config;
 mod credential;
 mod metrics;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport};
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use staging::{Bucket, RunRecord, State};
 
 use config::Config;
 use credential::StoredCredential;
 
-/// Where files grow until they are put: the one folder that a function may write.
-const SCRATCH: &str = "/tmp/hubspot-source";
+/// Where files grow until they are put, below the one folder that a function may write.
+const SCRATCH: &str = "hubspot-source";
 
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -33,7 +31,7 @@ impl Function {
     pub(crate) async fn open() -> anyhow::Result<Function> {
         let config = Config::of_process()?;
         let aws = Aws::connect().await;
-        let scratch = Path::new(SCRATCH).join(config.feed.name());
+        let scratch = std::env::temp_dir().join(SCRATCH).join(config.feed.name());
         Ok(Function {
             secrets: Arc::new(Secrets::new(aws.secrets.clone())),
             state: Arc::new(State::open_table(aws.dynamodb.clone(), &config.state_table)),
@@ -45,13 +43,10 @@ impl Function {
 
     /// One invocation. The answer is the run's report; a run that failed is an error, so that the service tries again
     /// and then leaves the event in the dead-letter queue.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
-        let invocation = Invocation::new(&event.context);
-        let event: Event = serde_json::from_value(event.payload).map_err(|error| {
-            Failure::new(FailureKind::Event, anyhow::anyhow!("the event is not valid: {error}"))
-        })?;
-        let options = event.options().map_err(|error| Failure::new(FailureKind::Event, error))?;
-        let client = self.client(&invocation).await?;
+    pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
+        let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
+        let options = event.options().map_err(lambda::refuse_event)?;
+        let client = self.client(invocation).await?;
 
         let mut run_id = extract::new_run_id();
         let mut failure = FailureKind::Run;
@@ -72,7 +67,7 @@ impl Function {
             invocation.started.elapsed().as_secs_f64(),
             event.continuation,
         );
-        self.finish(report, &feed, &event, &invocation, failure).await
+        self.finish(report, &feed, &event, invocation, failure).await
     }
 
     async fn client(&self, invocation: &Invocation) -> Result<Client, Failure> {
@@ -116,20 +111,17 @@ impl Function {
                 Err(error) => failed = Some(Failure::new(FailureKind::Run, error)),
             }
         }
-        self.metrics(&report, failed.is_some(), invocation).emit();
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
-        // The run that holds the lease will report.
+        // The run that holds the lease will report; this one has seen nothing.
         if !feed.outcome.is_busy() {
+            self.metrics(&report, failed.is_some(), invocation).emit();
             let record = RunRecord { name: report.feed, run_id: report.run_id, report: value.clone() };
             if let Err(error) = self.state.record(&record).await {
                 tracing::warn!("the run's report is not kept: {error:#}");
             }
         }
         match failed {
-            Some(failure) => {
-                tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
-                Err(failure)
-            }
+            Some(failure) => Err(Failure { is_measured: true, ..failure }),
             None => Ok(value),
         }
     }

@@ -4,12 +4,10 @@ mod config;
 mod metrics;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Context;
 use chrono::Utc;
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use lambda_runtime::LambdaEvent;
 use load::{Event, LoadReport, Options, TableReport, load};
 use serde_json::Value;
 use staging::{Bucket, RunRecord, StagedFile, State};
@@ -17,10 +15,10 @@ use warehouse::Warehouse;
 
 use config::Config;
 
-/// Where copies of staged files are kept while they are merged: the one folder that a function may write.
-const SCRATCH: &str = "/tmp/hubspot-source/load";
+/// Where copies of staged files are kept while they are merged, below the one folder that a function may write.
+const SCRATCH: &str = "hubspot-source-load";
 /// The name of the function's records in the state.
-const NAME: &str = "load";
+pub(crate) const NAME: &str = "load";
 
 #[derive(Debug)]
 pub(crate) struct Function {
@@ -35,10 +33,11 @@ impl Function {
     pub(crate) async fn open() -> anyhow::Result<Function> {
         let config = Config::of_process()?;
         let aws = Aws::connect().await;
+        let scratch = std::env::temp_dir().join(SCRATCH);
         Ok(Function {
             secrets: Secrets::new(aws.secrets.clone()),
             state: State::open_table(aws.dynamodb.clone(), &config.state_table),
-            bucket: Bucket::open_s3(aws.s3.clone(), &config.bucket, Path::new(SCRATCH), &config.schema)?,
+            bucket: Bucket::open_s3(aws.s3.clone(), &config.bucket, &scratch, &config.schema)?,
             config,
             aws,
         })
@@ -46,13 +45,10 @@ impl Function {
 
     /// One invocation. The answer is the load's report; where a table failed it is an error, so that the service tries
     /// again: what was merged stays merged.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Failure> {
-        let invocation = Invocation::new(&event.context);
-        let event: Event = serde_json::from_value(event.payload).map_err(|error| {
-            Failure::new(FailureKind::Event, anyhow::anyhow!("the event is not valid: {error}"))
-        })?;
+    pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
+        let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
         let mut report = LoadReport::new(event.continuation);
-        let mut failed = self.load(&event, &invocation, &mut report).await.err();
+        let mut failed = self.load(&event, invocation, &mut report).await.err();
         if let Err(error) = self.see_what_is_left(&mut report).await {
             failed = failed.or(Some(Failure::new(FailureKind::Run, error)));
         }
@@ -63,7 +59,7 @@ impl Function {
         }
         report
             .end(failed.as_ref().map(|failure| format!("{:#}", failure.error)), invocation.started.elapsed());
-        self.metrics(&report, &invocation).emit();
+        self.metrics(&report, invocation).emit();
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         // Loads that found nothing to do are in the logs.
         if report.has_worked() {
@@ -74,10 +70,7 @@ impl Function {
             }
         }
         match failed {
-            Some(failure) => {
-                tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
-                Err(failure)
-            }
+            Some(failure) => Err(Failure { is_measured: true, ..failure }),
             None => Ok(value),
         }
     }
@@ -126,8 +119,7 @@ impl Function {
             let unknown: Vec<&str> =
                 named.iter().map(String::as_str).filter(|name| !self.config.is_wanted(name)).collect();
             if !unknown.is_empty() {
-                let message = format!("the stack does not load {}", unknown.join(", "));
-                return Err(Failure::new(FailureKind::Event, anyhow::anyhow!(message)));
+                return Err(lambda::refuse_event(format!("the stack does not load {}", unknown.join(", "))));
             }
             collections.retain(|collection| named.contains(collection));
         }

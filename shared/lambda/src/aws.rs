@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::BehaviorVersion;
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::{Builder, tls};
 
 /// A write that DynamoDB throttles for a moment must not end a run.
@@ -24,19 +26,21 @@ pub struct Aws {
 
 impl Aws {
     pub async fn connect() -> Aws {
-        let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http_client())
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(timeouts)
             .load()
             .await;
+        Aws::with(config)
+    }
+
+    /// With a configuration of one's own.
+    pub fn with(config: SdkConfig) -> Aws {
         Aws {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             s3: s3(&config),
@@ -44,6 +48,11 @@ impl Aws {
             lambda: aws_sdk_lambda::Client::new(&config),
         }
     }
+}
+
+/// The SDK's HTTP client, with the TLS provider that HubSpot's client has.
+pub fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
 }
 
 /// Buckets are addressed in the path where the endpoint is a stand-in: its host has no subdomains.

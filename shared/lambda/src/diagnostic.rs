@@ -36,12 +36,19 @@ impl FailureKind {
 pub struct Failure {
     pub kind: FailureKind,
     pub error: anyhow::Error,
+    /// The invocation's metrics tell of it already.
+    pub is_measured: bool,
 }
 
 impl Failure {
     pub fn new(kind: FailureKind, error: impl Into<anyhow::Error>) -> Failure {
-        Failure { kind, error: error.into() }
+        Failure { kind, error: error.into(), is_measured: false }
     }
+}
+
+/// An event that is none of the function's.
+pub fn refuse_event(error: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Event, anyhow::anyhow!("the event is not valid: {error}"))
 }
 
 impl From<Failure> for Diagnostic {

@@ -7,11 +7,12 @@ mod invocation;
 mod logs;
 mod metrics;
 mod secrets;
+mod serve;
 
-pub use aws::Aws;
-pub use diagnostic::{Failure, FailureKind};
+pub use aws::{Aws, http_client};
+pub use diagnostic::{Failure, FailureKind, refuse_event};
 pub use environment::{Environment, list};
 pub use invocation::{Invocation, invoke};
-pub use logs::init_logs;
 pub use metrics::{Metrics, NAMESPACE, Unit, compute_dollars};
 pub use secrets::Secrets;
+pub use serve::serve;

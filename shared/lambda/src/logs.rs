@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 /// Logs of the level that `RUST_LOG` names (info where it names none), as JSON on stdout.
-pub fn init_logs() {
+pub(crate) fn init_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()

@@ -52,6 +52,18 @@ impl Metrics {
         self.root.insert(name, json!(value));
     }
 
+    /// A count; CloudWatch bills each metric of each hour, so zero, which says nothing, is left out.
+    pub fn count(&mut self, name: impl Into<String>, value: u64) {
+        if value > 0 {
+            self.add(name, Unit::Count, value as f64);
+        }
+    }
+
+    /// Whether something was so; also zero, from which an alarm sees that it is over.
+    pub fn flag(&mut self, name: &str, is_so: bool) {
+        self.add(name, Unit::Count, f64::from(u8::from(is_so)));
+    }
+
     /// Something that is in the line, but is no metric.
     pub fn note(&mut self, name: &str, value: impl Into<Value>) {
         self.root.insert(name.to_owned(), value.into());

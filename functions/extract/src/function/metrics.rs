@@ -8,24 +8,22 @@ use super::Function;
 impl Function {
     pub(super) fn metrics(&self, report: &RunReport, is_failed: bool, invocation: &Invocation) -> Metrics {
         let mut metrics = Metrics::new(&self.config.stack, self.config.feed.name());
-        let mut count = |name: &str, value: u64| metrics.add(name, Unit::Count, value as f64);
-        let sum =
-            |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
-        count("Rows", sum(|collection| collection.rows));
-        count("DeletedRows", sum(|collection| collection.deleted));
-        count("UnparsedValues", sum(|collection| collection.unparsed_values));
-        count("Files", sum(|collection| collection.files));
+        let sum = |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
+        metrics.count("Rows", sum(|collection| collection.rows));
+        metrics.count("DeletedRows", sum(|collection| collection.deleted));
+        metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));
+        metrics.count("Files", sum(|collection| collection.files));
         for (name, collection) in &report.collections {
-            count(&format!("Rows_{name}"), collection.rows);
+            metrics.count(format!("Rows_{name}"), collection.rows);
         }
-        count("Calls", report.api.values().map(|usage| usage.calls).sum());
-        count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
-        let is_incomplete = report.collections.iter().any(|(name, collection)| {
+        metrics.count("Calls", report.api.values().map(|usage| usage.calls).sum());
+        metrics.count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
+        let is_skipped = |(name, collection): (&String, &extract::CollectionRecord)| {
             self.config.collections.contains(name.as_str()) && collection.outcome == "skipped"
-        });
-        count("FailedRuns", u64::from(is_failed));
-        count("IncompleteRuns", u64::from(is_incomplete));
-        count("StoppedRuns", u64::from(report.outcome == "stopped"));
+        };
+        metrics.flag("FailedRuns", is_failed);
+        metrics.flag("IncompleteRuns", report.collections.iter().any(is_skipped));
+        metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
         metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
         if let Some(lag) = report.lag_seconds {
             metrics.add("LagSeconds", Unit::Seconds, lag);

@@ -8,14 +8,14 @@ use super::{Function, NAME};
 impl Function {
     pub(super) fn metrics(&self, report: &LoadReport, invocation: &Invocation) -> Metrics {
         let mut metrics = Metrics::new(&self.config.stack, NAME);
-        let sum = |of: fn(&TableReport) -> u64| report.tables.values().map(of).sum::<u64>() as f64;
-        metrics.add("StagedRows", Unit::Count, sum(|table| table.staged_rows));
-        metrics.add("MergedRows", Unit::Count, sum(|table| table.merged_rows));
-        metrics.add("Files", Unit::Count, sum(|table| table.files));
-        metrics.add("Statements", Unit::Count, sum(|table| table.statements));
-        metrics.add("PendingFiles", Unit::Count, report.pending_files as f64);
-        metrics.add("FailedRuns", Unit::Count, f64::from(u8::from(report.outcome == "failed")));
-        metrics.add("StoppedRuns", Unit::Count, f64::from(u8::from(report.outcome == "stopped")));
+        let sum = |of: fn(&TableReport) -> u64| report.tables.values().map(of).sum::<u64>();
+        metrics.count("StagedRows", sum(|table| table.staged_rows));
+        metrics.count("MergedRows", sum(|table| table.merged_rows));
+        metrics.count("Files", sum(|table| table.files));
+        metrics.count("Statements", sum(|table| table.statements));
+        metrics.count("PendingFiles", report.pending_files);
+        metrics.flag("FailedRuns", report.outcome == "failed");
+        metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
         metrics.add("LagSeconds", Unit::Seconds, report.lag_seconds);
         let dollars = compute_dollars(invocation.memory_mb, invocation.started.elapsed().as_secs_f64());
         metrics.add("CostDollars", Unit::None, dollars);

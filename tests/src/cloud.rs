@@ -1,0 +1,236 @@
+//! A stack without AWS: the built functions, each in a process of its own, under the Lambda runtime emulator; S3,
+//! DynamoDB and Secrets Manager by moto; and between them a [`Gateway`] that sees each request, and may act on it.
+
+mod gateway;
+mod programs;
+
+use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use hubspot::feeds::FEEDS;
+use lambda::Aws;
+use serde_json::Value;
+use staging::State;
+
+use crate::Sandbox;
+
+pub use gateway::{Act, Gateway, Invoked, Moment, Request};
+use programs::Program;
+
+/// The stack's name; its resources are named after it as the template names them.
+pub const STACK: &str = "hubspot";
+const TABLE: &str = "hubspot-state";
+const BUCKET: &str = "hubspot-staged";
+const SECRET: &str = "hubspot-credential";
+
+/// Names, defaults and processes of one stack.
+#[derive(Debug)]
+pub struct Cloud {
+    pub sandbox: Sandbox,
+    pub gateway: Arc<Gateway>,
+    pub aws: Aws,
+    variables: Vec<(String, String)>,
+    functions: Mutex<HashMap<String, Child>>,
+    _moto: Program,
+    _runtime: Program,
+}
+
+impl Cloud {
+    /// A stack that reads the sandbox's account into the sandbox's DuckDB file; no function runs yet.
+    pub async fn new(sandbox: Sandbox) -> Cloud {
+        // One provider for all TLS of the process; a second call finds the first one's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let functions: Vec<String> =
+            FEEDS.iter().map(|feed| feed.name().to_owned()).chain(["load".to_owned()]).collect();
+        let names: Vec<String> = functions.iter().map(|name| format!("{STACK}-{name}")).collect();
+        let (moto, runtime) = tokio::join!(Program::moto(), Program::runtime(&names));
+        let gateway = Gateway::start(&moto.url, &runtime.url, &functions).await;
+        let aws = Aws::with(aws_config(&moto.url).await);
+        let cloud = Cloud {
+            sandbox,
+            gateway,
+            aws,
+            variables: Vec::new(),
+            functions: Mutex::new(HashMap::new()),
+            _moto: moto,
+            _runtime: runtime,
+        };
+        cloud.make_resources().await;
+        cloud
+    }
+
+    /// The same with variables of the functions set, or overridden.
+    pub fn with(mut self, variables: &[(&str, &str)]) -> Cloud {
+        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
+    }
+
+    async fn make_resources(&self) {
+        let key = |name: &str, kind| {
+            let attribute = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::S)
+                .build()
+                .unwrap();
+            (attribute, KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap())
+        };
+        let [(pk, hash), (sk, range)] = [key("pk", KeyType::Hash), key("sk", KeyType::Range)];
+        self.aws
+            .dynamodb
+            .create_table()
+            .table_name(TABLE)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_attribute_definitions(Some(vec![pk, sk]))
+            .set_key_schema(Some(vec![hash, range]))
+            .send()
+            .await
+            .unwrap();
+        self.aws.s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        self.aws
+            .secrets
+            .create_secret()
+            .name(SECRET)
+            .secret_string(r#"{"token": "pat-na1-fake"}"#)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    pub fn state(&self) -> State {
+        State::open_table(self.aws.dynamodb.clone(), TABLE)
+    }
+
+    pub async fn objects(&self) -> Vec<(String, i64)> {
+        let mut pages = self.aws.s3.list_objects_v2().bucket(BUCKET).into_paginator().send();
+        let mut objects = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            objects.extend(
+                page.contents().iter().map(|object| (object.key().unwrap().to_owned(), object.size().unwrap())),
+            );
+        }
+        objects
+    }
+
+    pub async fn unfinished_uploads(&self) -> usize {
+        self.aws.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap().uploads().len()
+    }
+
+    /// The command of one function's process, as the Lambda service would start it.
+    pub fn command(&self, function: &str) -> Command {
+        let program = if function == "load" { "load" } else { "extract" };
+        let name = format!("{STACK}-{function}");
+        let mut command = Command::new(crate::sandbox::binary(program));
+        command.env_clear();
+        let gateway = self.gateway.url(function);
+        let scratch = self.sandbox.path(&format!("tmp-{function}"));
+        std::fs::create_dir_all(&scratch).unwrap();
+        let warehouse = format!("duckdb:{}", self.sandbox.path("warehouse.duckdb").display());
+        for (name, value) in [
+            ("AWS_LAMBDA_RUNTIME_API", format!("{gateway}/.rt/{name}")),
+            ("AWS_LAMBDA_FUNCTION_NAME", name.clone()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}")),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "1".to_owned()),
+            ("AWS_ENDPOINT_URL", gateway.to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("STACK", STACK.to_owned()),
+            ("FEED", function.to_owned()),
+            ("STATE_TABLE", TABLE.to_owned()),
+            ("BUCKET", BUCKET.to_owned()),
+            ("SCHEMA", "hubspot".to_owned()),
+            ("HUBSPOT_SECRET_ARN", SECRET.to_owned()),
+            ("HUBSPOT_URL", self.sandbox.server.url().to_owned()),
+            ("WAREHOUSE_URL", warehouse),
+            ("TMPDIR", scratch.display().to_string()),
+            ("RUST_LOG", "info".to_owned()),
+        ] {
+            command.env(name, value);
+        }
+        for (name, value) in &self.variables {
+            command.env(name, value);
+        }
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.sandbox.path(&format!("{function}.log")))
+            .unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+    }
+
+    /// Starts the function's process, unless it runs.
+    pub fn start(&self, function: &str) {
+        let mut functions = self.functions.lock().unwrap();
+        let is_running =
+            functions.get_mut(function).is_some_and(|child| child.try_wait().unwrap().is_none());
+        if !is_running {
+            functions.insert(function.to_owned(), self.command(function).spawn().unwrap());
+        }
+    }
+
+    /// Ends the function's process as the kernel would: it gets to say nothing.
+    pub fn kill(&self, function: &str) {
+        if let Some(mut child) = self.functions.lock().unwrap().remove(function) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub fn process_id(&self, function: &str) -> u32 {
+        self.functions.lock().unwrap()[function].id()
+    }
+
+    /// Invokes the function and waits for its answer.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Invoked {
+        self.start(function);
+        self.gateway.invoke(&format!("{STACK}-{function}"), event).await
+    }
+
+    /// Waits until nothing is under way that functions invoked by themselves; each of them has its process.
+    pub async fn settle(&self) {
+        while self.gateway.is_under_way() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the function's processes logged so far.
+    pub fn log(&self, function: &str) -> String {
+        std::fs::read_to_string(self.sandbox.path(&format!("{function}.log"))).unwrap_or_default()
+    }
+
+    /// The lines in CloudWatch's embedded metric format among it.
+    pub fn metrics(&self, function: &str) -> Vec<Value> {
+        let lines = self.log(function);
+        let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(|line| line.get("_aws").is_some()).collect()
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let functions: Vec<String> = self.functions.lock().unwrap().keys().cloned().collect();
+        for function in functions {
+            self.kill(&function);
+        }
+    }
+}
+
+async fn aws_config(endpoint: &str) -> aws_config::SdkConfig {
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "test");
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(lambda::http_client())
+        .region("us-east-1")
+        .credentials_provider(credentials)
+        .endpoint_url(endpoint)
+        .load()
+        .await
+}

@@ -1,0 +1,295 @@
+//! What all of a stack's traffic passes: it plays the Lambda service for functions that invoke themselves, sets how
+//! long an invocation may take, and lets a test act at a request, such as end the process that sent it.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// How often the service tries an event again whose invocation failed.
+const RETRIES: usize = 2;
+
+/// A request of a function to AWS.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which function's process sent it.
+    pub function: String,
+    /// `PutObject`, `TransactWriteItems`, ...
+    pub operation: String,
+    pub body: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    Arrived,
+    /// It has had its effect; the answer is not sent yet.
+    Done,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    GoOn,
+    /// Whoever sent it never hears of it again.
+    Swallow,
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone)]
+pub struct Invoked {
+    pub function: String,
+    pub event: Value,
+    /// The function's answer, or its error's `errorType` and `errorMessage`.
+    pub answer: Value,
+    pub is_error: bool,
+}
+
+impl Invoked {
+    #[track_caller]
+    pub fn complete(self) -> Value {
+        assert!(!self.is_error, "{self:#?}");
+        assert_eq!(self.answer["outcome"], "complete", "{self:#?}");
+        self.answer
+    }
+}
+
+type Hook = Box<dyn Fn(&Request, Moment) -> Act + Send + Sync>;
+
+pub struct Gateway {
+    /// One for each function, by which a request's sender is known.
+    urls: HashMap<String, String>,
+    moto: String,
+    runtime: String,
+    http: reqwest::Client,
+    hook: Mutex<Option<Hook>>,
+    /// How long an invocation may take.
+    timeout_ms: AtomicU64,
+    under_way: AtomicUsize,
+    invoked: Mutex<Vec<Invoked>>,
+    dead_letters: Mutex<Vec<Invoked>>,
+    operations: Mutex<Vec<(String, String)>>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    pub(super) async fn start(moto: &str, runtime: &str, functions: &[String]) -> Arc<Gateway> {
+        let (mut urls, mut listeners) = (HashMap::new(), Vec::new());
+        for function in functions {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            urls.insert(function.clone(), format!("http://{}", listener.local_addr().unwrap()));
+            listeners.push((function.clone(), listener));
+        }
+        let http = reqwest::Client::builder().no_gzip().no_proxy().build().unwrap();
+        let gateway = Arc::new(Gateway {
+            urls,
+            moto: moto.to_owned(),
+            runtime: runtime.to_owned(),
+            http,
+            hook: Mutex::new(None),
+            timeout_ms: AtomicU64::new(900_000),
+            under_way: AtomicUsize::new(0),
+            invoked: Mutex::new(Vec::new()),
+            dead_letters: Mutex::new(Vec::new()),
+            operations: Mutex::new(Vec::new()),
+        });
+        for (function, listener) in listeners {
+            tokio::spawn(listen(listener, function, Arc::downgrade(&gateway)));
+        }
+        gateway
+    }
+
+    /// Where the function's process finds the runtime API and AWS.
+    pub(super) fn url(&self, function: &str) -> &str {
+        &self.urls[function]
+    }
+
+    /// From now on, invocations may take so long.
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.timeout_ms.store(u64::try_from(timeout.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// Called at each request of a function to AWS, when it arrives and when it is done.
+    pub fn set_hook(&self, hook: impl Fn(&Request, Moment) -> Act + Send + Sync + 'static) {
+        *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    pub fn clear_hook(&self) {
+        *self.hook.lock().unwrap() = None;
+    }
+
+    /// Invocations that functions asked for, in the order in which they ended.
+    pub fn invoked(&self) -> Vec<Invoked> {
+        self.invoked.lock().unwrap().clone()
+    }
+
+    /// Events that failed each time.
+    pub fn dead_letters(&self) -> Vec<Invoked> {
+        self.dead_letters.lock().unwrap().clone()
+    }
+
+    /// Function and operation of each request to AWS so far.
+    pub fn operations(&self) -> Vec<(String, String)> {
+        self.operations.lock().unwrap().clone()
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) async fn invoke(&self, function: &str, event: &Value) -> Invoked {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.runtime);
+        let answer = self.http.post(url).body(event.to_string()).send().await.unwrap();
+        let is_error = !answer.status().is_success();
+        let body = answer.bytes().await.unwrap();
+        let answer: Value = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+        let is_error = is_error || answer.get("errorType").is_some();
+        Invoked { function: function.to_owned(), event: event.clone(), answer, is_error }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        function: &str,
+        request: hyper::Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = body.collect().await else { return empty(StatusCode::BAD_REQUEST) };
+        let body = body.to_bytes();
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        if path.starts_with("/.rt/") {
+            return self.forward(&self.runtime, &path, &head, body).await;
+        }
+        let invoked = path.strip_prefix("/2015-03-31/functions/");
+        if let Some(name) = invoked.and_then(|rest| rest.strip_suffix("/invocations")) {
+            return self.take_event(name.to_owned(), &body);
+        }
+        let request =
+            Request { function: function.to_owned(), operation: operation(&head, &path), body: body.clone() };
+        self.operations.lock().unwrap().push((request.function.clone(), request.operation.clone()));
+        if self.act(&request, Moment::Arrived) == Act::Swallow {
+            return std::future::pending().await;
+        }
+        let answer = self.forward(&self.moto, &path, &head, body).await;
+        if self.act(&request, Moment::Done) == Act::Swallow {
+            return std::future::pending().await;
+        }
+        answer
+    }
+
+    fn act(&self, request: &Request, moment: Moment) -> Act {
+        self.hook.lock().unwrap().as_ref().map_or(Act::GoOn, |hook| hook(request, moment))
+    }
+
+    /// An asynchronous invocation: taken now, tried later, and again when it fails.
+    fn take_event(self: Arc<Self>, function: String, body: &[u8]) -> Response<Full<Bytes>> {
+        let event: Value = serde_json::from_slice(body).unwrap();
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            for attempt in 0..=RETRIES {
+                let invoked = self.invoke(&function, &event).await;
+                self.invoked.lock().unwrap().push(invoked.clone());
+                if !invoked.is_error {
+                    break;
+                }
+                if attempt == RETRIES {
+                    self.dead_letters.lock().unwrap().push(invoked);
+                }
+            }
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+        });
+        empty(StatusCode::ACCEPTED)
+    }
+
+    async fn forward(
+        &self,
+        to: &str,
+        path: &str,
+        head: &hyper::http::request::Parts,
+        body: Bytes,
+    ) -> Response<Full<Bytes>> {
+        let mut request = self.http.request(head.method.clone(), format!("{to}{path}")).body(body);
+        for (name, value) in &head.headers {
+            if !matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
+                request = request.header(name, value);
+            }
+        }
+        let Ok(answer) = request.send().await else { return empty(StatusCode::BAD_GATEWAY) };
+        let mut response = Response::builder().status(answer.status());
+        for (name, value) in answer.headers() {
+            match name.as_str() {
+                "content-length" | "transfer-encoding" | "connection" => {}
+                "lambda-runtime-deadline-ms" => {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                    let deadline_ms = now.as_millis() as u64 + self.timeout_ms.load(Ordering::Relaxed);
+                    response = response.header(name, deadline_ms);
+                }
+                _ => response = response.header(name, value),
+            }
+        }
+        let is_head = head.method == hyper::Method::HEAD;
+        let length = answer.headers().get("content-length").cloned();
+        let Ok(body) = answer.bytes().await else { return empty(StatusCode::BAD_GATEWAY) };
+        if is_head && let Some(length) = length {
+            response = response.header("content-length", length);
+        }
+        response.body(Full::new(body)).unwrap()
+    }
+}
+
+async fn listen(listener: TcpListener, function: String, gateway: Weak<Gateway>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Some(gateway) = gateway.upgrade() else { return };
+        let function = function.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| {
+                let (gateway, function) = (Arc::clone(&gateway), function.clone());
+                async move { Ok::<_, Infallible>(gateway.answer(&function, request).await) }
+            });
+            // A process that was ended leaves its connection.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// DynamoDB and Secrets Manager name it in a header; S3 by method and parameters.
+fn operation(head: &hyper::http::request::Parts, path: &str) -> String {
+    if let Some(target) = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        return target.rsplit('.').next().unwrap_or(target).to_owned();
+    }
+    let has = |parameter: &str| path.contains(parameter);
+    let name = match head.method.as_str() {
+        "PUT" if has("partNumber=") => "UploadPart",
+        "PUT" => "PutObject",
+        "POST" if has("uploads") => "CreateMultipartUpload",
+        "POST" => "CompleteMultipartUpload",
+        "DELETE" if has("uploadId=") => "AbortMultipartUpload",
+        "GET" if has("uploads") => "ListMultipartUploads",
+        "GET" => "GetObject",
+        other => other,
+    };
+    name.to_owned()
+}
