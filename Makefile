@@ -36,3 +36,16 @@ test: lint ## Run everything that proves it right: lints, tests, pipelines, HubS
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) test --release --workspace
 	tests/official-client/run
+	$(MAKE) template
+
+TOOLS := $(CURDIR)/.cache/tools
+
+.PHONY: template
+template: ## Check template.yaml: SAM, cfn-lint, checkov, and what must hold in it
+	@scripts/setup --tests
+	SAM=$(TOOLS)/sam/bin/sam CFN_LINT=$(TOOLS)/sam/bin/cfn-lint CHECKOV=$(TOOLS)/checkov/bin/checkov tests/template/run
+
+.PHONY: package
+package: ## Build the Lambda functions as they are deployed, with the SAM CLI; ARCHITECTURE=x86_64 or arm64
+	@scripts/setup --tests
+	PATH="$(TOOLS)/moto/bin:$$PATH" SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam build --parameter-overrides Architecture=$(or $(ARCHITECTURE),arm64)

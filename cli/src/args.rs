@@ -47,6 +47,52 @@ Exit codes:
   1  a collection can't be filled; the report says which, and the scope to add
   2  wrong use or configuration; the message says what to do next";
 
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source plan
+      everything, as the first run of a stack reads it
+
+  hubspot-source plan --collections contacts,deals --since 2026-01-01 --memory 256
+      a backfill by hand, with the memory of the function it is for";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  hubspot-source status --stack hubspot
+      a deployed stack, with the AWS credentials of the environment
+
+  hubspot-source status --state ./state --report json
+      the state folder of a sync, for machines
+
+Exit codes:
+  0  the last run of every collection ended well, or one is under way
+  1  one failed, or a collection can't be filled; the report says which
+  2  wrong use or configuration; the message says what to do next";
+
+const BACKFILL_EXAMPLES: &str = "\
+Examples:
+  hubspot-source backfill contacts --stack hubspot
+      everything again; Ctrl-C leaves it running
+
+  hubspot-source backfill contacts --stack hubspot --follow
+      picks up one that was left
+
+  hubspot-source backfill email_events --stack hubspot --since 2026-01-01 --until 2026-04-01 --detach
+      a quarter of events, started and not waited for
+
+Exit codes:
+  0  complete, or started with --detach
+  1  it ended early or failed; the report says why
+  2  wrong use or configuration; the message says what to do next";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hubspot-source replay --stack hubspot
+      fills every table that lacks something of what was staged; drop a table first to have it made anew
+
+  hubspot-source replay --stack hubspot --collections deals
+      one table";
+
 #[derive(Debug, Parser)]
 #[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -63,6 +109,14 @@ pub(crate) enum Command {
     Sync(Sync),
     /// Ask HubSpot what the credential may read: missing scopes, limits, versions that end; writes nothing
     Doctor(Doctor),
+    /// What a backfill will cost: calls, minutes at the account's limit, dollars; asks for counts and writes nothing
+    Plan(Plan),
+    /// What the last runs did, how old the data is, what waits to be merged: of a deployed stack, or a laptop's folder
+    Status(Status),
+    /// Start a backfill in a deployed stack, and follow it
+    Backfill(Backfill),
+    /// Fill the warehouse of a deployed stack again from the staged files, without a call to HubSpot
+    Replay(Replay),
     /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
     Demo(Demo),
     /// Print every collection and column: type, and where its value comes from, or why it is NULL (Markdown)
@@ -119,6 +173,85 @@ pub(crate) struct Doctor {
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = PLAN_EXAMPLES)]
+pub(crate) struct Plan {
+    /// Collections to plan, separated by commas [default: all eleven]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// Only what changed since this day or instant
+    #[arg(long, value_name = "DATE")]
+    pub(crate) since: Option<String>,
+    /// Only what changed until this day or instant
+    #[arg(long, value_name = "DATE")]
+    pub(crate) until: Option<String>,
+    /// Memory of the function, in MB: it is billed by memory and time
+    #[arg(long, value_name = "MB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(128..=10_240))]
+    pub(crate) memory: u32,
+    /// HubSpot's API, or a stand-in for it
+    #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
+    pub(crate) hubspot_url: String,
+    /// Share of HubSpot's limits that is left to the account's other apps, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
+    pub(crate) reserve: u8,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct Status {
+    /// Name of the deployed stack; region and credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME", conflicts_with = "state")]
+    pub(crate) stack: Option<String>,
+    /// The state folder of a sync
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = BACKFILL_EXAMPLES)]
+pub(crate) struct Backfill {
+    /// The collection; those that the same pages fill are read with it
+    pub(crate) collection: String,
+    /// Name of the deployed stack; region and credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: String,
+    /// Only what changed or happened since this day or instant
+    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
+    pub(crate) since: Option<String>,
+    /// Only what changed or happened until this day or instant
+    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
+    pub(crate) until: Option<String>,
+    /// Start nothing: follow the run that is under way
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Start it and don't wait
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) detach: bool,
+    /// How the report on stdout is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub(crate) struct Replay {
+    /// Name of the deployed stack; region and credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: String,
+    /// Collections to fill, separated by commas [default: all that the stack loads]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
     /// How the report on stdout is written
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,

@@ -6,8 +6,10 @@ mod credential;
 mod demo;
 mod dictionary;
 mod doctor;
+mod plan;
 mod progress;
 mod report;
+mod stack;
 mod sync;
 mod usage;
 
@@ -32,6 +34,10 @@ async fn main() -> ExitCode {
     let run = match args.command {
         Command::Sync(sync) => sync::run(&sync).await,
         Command::Doctor(doctor) => doctor::run(&doctor).await,
+        Command::Plan(plan) => plan::run(&plan).await,
+        Command::Status(status) => stack::status(&status).await,
+        Command::Backfill(backfill) => stack::backfill(&backfill).await,
+        Command::Replay(replay) => stack::replay(&replay).await,
         Command::Demo(demo) => demo::run(&demo).await,
         Command::Dictionary => {
             sync::print(dictionary::text().trim_end());

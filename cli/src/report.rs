@@ -165,6 +165,6 @@ pub(crate) fn new_table(header: &[&str]) -> Table {
     table
 }
 
-fn number(number: u64) -> Cell {
+pub(crate) fn number(number: u64) -> Cell {
     Cell::new(indicatif::HumanCount(number)).set_alignment(CellAlignment::Right)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use extract::{Options, Outcome, Progress, Run};
+use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
 use hubspot::feeds::Feed;
 use hubspot::{Account, Budget, Client, Credential};
 use load::{Loaded, Scope, load};
-use staging::{Bucket, State};
+use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
 
 use crate::args::{self, ReportFormat, Selection, Sync};
@@ -108,9 +108,11 @@ async fn sync_feed(
     selection: &Selection,
     warehouse: Option<&dyn Warehouse>,
 ) -> Vec<(&'static str, CollectionReport)> {
+    let started = Instant::now();
     let progress = Arc::new(Progress::default());
     let line = Line::start(feed.name(), &progress);
     let extracted = extract::extract(feed, run, options, &progress).await;
+    keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
     line.say("merging");
     // A feed that ended before it knew its mode holds no lease, or its state can't be read.
     let is_free =
@@ -128,4 +130,22 @@ async fn sync_feed(
         reports.push((collection.name, CollectionReport::new(extracted.mode, collection, loaded)));
     }
     reports
+}
+
+/// For `status`, and whoever wants to know later.
+async fn keep_report(extracted: &FeedReport, run: &Run, seconds: f64) {
+    if extracted.outcome.is_busy() {
+        return;
+    }
+    let report = RunReport::new(&run.id, extracted, run.client.budget(), seconds, 0);
+    let kept = match serde_json::to_value(&report) {
+        Ok(value) => {
+            let record = RunRecord { name: report.feed, run_id: report.run_id, report: value };
+            run.state.record(&record).await.map_err(anyhow::Error::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = kept {
+        tracing::warn!("the run's report is not kept: {error:#}");
+    }
 }

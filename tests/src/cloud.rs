@@ -17,7 +17,7 @@ use lambda::Aws;
 use serde_json::Value;
 use staging::State;
 
-use crate::Sandbox;
+use crate::{Ended, Sandbox};
 
 pub use gateway::{Act, Gateway, Invoked, Moment, Request};
 use programs::Program;
@@ -165,6 +165,22 @@ impl Cloud {
             .unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
+    }
+
+    /// `hubspot-source` with this stack, as from a laptop.
+    pub async fn cli(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(crate::sandbox::binary("hubspot-source"));
+        command.env_clear().args(arguments).args(["--stack", STACK]);
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL", self.gateway.url("load")),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ] {
+            command.env(name, value);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        crate::ended(command).await
     }
 
     /// Starts the function's process, unless it runs.

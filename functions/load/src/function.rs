@@ -61,8 +61,8 @@ impl Function {
             .end(failed.as_ref().map(|failure| format!("{:#}", failure.error)), invocation.started.elapsed());
         self.metrics(&report, invocation).emit();
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
-        // Loads that found nothing to do are in the logs.
-        if report.has_worked() {
+        // Loads that found nothing to do are in the logs; for a replay somebody waits.
+        if report.has_worked() || event.replay {
             let record =
                 RunRecord { name: NAME.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
             if let Err(error) = self.state.record(&record).await {

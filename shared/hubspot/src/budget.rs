@@ -171,15 +171,25 @@ impl Budget {
         Ok(())
     }
 
+    /// Gives other processes what this one took and does not spend. To be called when a run is over; calls after it
+    /// take anew.
+    pub async fn give_back(&self) -> Result<()> {
+        match &self.share {
+            Some(share) => Box::pin(share.give_back(|bucket| self.known(bucket))).await,
+            None => Ok(()),
+        }
+    }
+
+    fn known(&self, bucket: Bucket) -> Known {
+        let pace = lock(&self.bucket(bucket).pace);
+        let interval_ms = pace.interval().as_secs_f64() * 1000.0;
+        Known { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
+    }
+
     /// When the call may leave as far as other processes are concerned.
     async fn shared_turn(&self, bucket: Bucket, deadline: Option<Instant>) -> Result<Instant> {
         let Some(share) = &self.share else { return Ok(Instant::now()) };
-        let known = |bucket: Bucket| {
-            let pace = lock(&self.bucket(bucket).pace);
-            let interval_ms = pace.interval().as_secs_f64() * 1000.0;
-            Known { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
-        };
-        let turn = share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), known).await?;
+        let turn = share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), |bucket| self.known(bucket)).await?;
         for (bucket, limit) in Bucket::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
             let mut pace = lock(&self.bucket(bucket).pace);
             if limit > 0.0 && !pace.is_learned {

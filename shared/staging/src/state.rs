@@ -109,6 +109,14 @@ impl State {
         }
     }
 
+    /// Whether somebody holds the lease `name` now.
+    pub async fn is_leased(&self, name: &str) -> Result<bool, Error> {
+        match self {
+            State::Folder(folder) => folder.is_leased(name),
+            State::Table(table) => table.is_leased(name).await,
+        }
+    }
+
     /// Gives the lease back, so that the next run need not wait. That it can't be given back is no error: it expires.
     pub async fn release(&self, lease: Lease) {
         if let State::Table(table) = self {

@@ -79,7 +79,7 @@ pub struct Gateway {
     under_way: AtomicUsize,
     invoked: Mutex<Vec<Invoked>>,
     dead_letters: Mutex<Vec<Invoked>>,
-    operations: Mutex<Vec<(String, String)>>,
+    requests: Mutex<Vec<Request>>,
 }
 
 impl fmt::Debug for Gateway {
@@ -107,7 +107,7 @@ impl Gateway {
             under_way: AtomicUsize::new(0),
             invoked: Mutex::new(Vec::new()),
             dead_letters: Mutex::new(Vec::new()),
-            operations: Mutex::new(Vec::new()),
+            requests: Mutex::new(Vec::new()),
         });
         for (function, listener) in listeners {
             tokio::spawn(listen(listener, function, Arc::downgrade(&gateway)));
@@ -144,9 +144,12 @@ impl Gateway {
         self.dead_letters.lock().unwrap().clone()
     }
 
-    /// Function and operation of each request to AWS so far.
-    pub fn operations(&self) -> Vec<(String, String)> {
-        self.operations.lock().unwrap().clone()
+    /// Requests of functions to AWS so far, by operation and what their body holds.
+    pub fn count(&self, operation: &str, body_holds: &str) -> usize {
+        let holds = |request: &&Request| {
+            request.operation == operation && String::from_utf8_lossy(&request.body).contains(body_holds)
+        };
+        self.requests.lock().unwrap().iter().filter(holds).count()
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -182,7 +185,9 @@ impl Gateway {
         }
         let request =
             Request { function: function.to_owned(), operation: operation(&head, &path), body: body.clone() };
-        self.operations.lock().unwrap().push((request.function.clone(), request.operation.clone()));
+        // Uploads are remembered without what they carry.
+        let kept = if request.body.len() > 64 << 10 { Bytes::new() } else { request.body.clone() };
+        self.requests.lock().unwrap().push(Request { body: kept, ..request.clone() });
         if self.act(&request, Moment::Arrived) == Act::Swallow {
             return std::future::pending().await;
         }

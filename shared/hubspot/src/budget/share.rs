@@ -22,8 +22,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The shared document's name in the state.
 const DOCUMENT: &str = "limits";
-/// Calls in a block: with two buckets' in one write, no more than one write for twenty calls.
-const GENERAL_BLOCK: f64 = 20.0;
+/// Calls in a block: with first blocks, other buckets' and writes in vain, it is no more than one write for twenty calls.
+const GENERAL_BLOCK: f64 = 30.0;
+/// Calls in a process's first block: it does not know the limit yet, and may need no more.
+const FIRST_BLOCK: f64 = 8.0;
+/// Fewer calls than this are not worth a write to give them back.
+const WORTH_GIVING_BACK: f64 = 8.0;
 /// Searches are five a second: a larger block would keep others waiting.
 const SEARCH_BLOCK: f64 = 8.0;
 /// Another process may write between our read and our write.
@@ -72,9 +76,16 @@ impl Clock {
         self.urgent_until_ms = begins_ms + cost_ms;
         begins_ms
     }
+
+    /// Calls that were taken and are not made: the next block begins so much earlier.
+    fn give_back(&mut self, calls: f64, interval_ms: f64, now_ms: f64) {
+        let earlier = |until_ms: f64| if until_ms > now_ms { (until_ms - calls * interval_ms).max(now_ms) } else { until_ms };
+        self.given_until_ms = earlier(self.given_until_ms);
+        self.urgent_until_ms = earlier(self.urgent_until_ms);
+    }
 }
 
-/// What a process wants to know of a bucket of its own when it takes a block.
+/// What a process knows of a bucket of its own when it takes a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
     /// Calls per [`WINDOW`].
@@ -144,7 +155,7 @@ impl Share {
         let is_in_use = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
         let wanted = Bucket::ALL.map(|other| {
             let held = &held[other as usize];
-            let block = block(other, known(other).limit);
+            let block = if held.spent_last.is_none() { FIRST_BLOCK } else { block(other, known(other).limit) };
             if other == bucket || is_in_use(held) && held.calls <= block / 2.0 { block } else { 0.0 }
         });
         for attempt in 0..SWAP_ATTEMPTS {
@@ -176,6 +187,33 @@ impl Share {
         ))
     }
 
+    /// Gives back what is held and won't be spent: the process makes no more calls.
+    pub(super) async fn give_back(&self, known: impl Fn(Bucket) -> Known) -> Result<()> {
+        let mut held = self.held.lock().await;
+        let left = held.map(|held| held.calls);
+        if left[Bucket::General as usize] < WORTH_GIVING_BACK {
+            return Ok(());
+        }
+        for _ in 0..SWAP_ATTEMPTS {
+            let mut shared = self.read().await?;
+            let now_ms = now_ms();
+            if shared.value.buckets[Bucket::General as usize].given_until_ms <= now_ms {
+                break;
+            }
+            for bucket in Bucket::ALL {
+                let clock = &mut shared.value.buckets[bucket as usize];
+                let interval_ms = clock.interval_ms(known(bucket));
+                clock.give_back(left[bucket as usize], interval_ms, now_ms);
+            }
+            if self.swap(&shared).await? {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
+        }
+        held.iter_mut().for_each(|held| held.calls = 0.0);
+        Ok(())
+    }
+
     /// From now on nobody calls before `until`; `None`: for an hour.
     pub(super) async fn close(&self, until: Option<chrono::DateTime<Utc>>) -> Result<()> {
         let until_ms = match until {
@@ -205,7 +243,7 @@ impl Share {
     }
 }
 
-/// A second of a wide limit, and no less than twenty calls.
+/// A second of a wide limit, and no less than thirty calls.
 fn block(bucket: Bucket, limit: f64) -> f64 {
     let least = if bucket == Bucket::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
     (limit / WINDOW.as_secs_f64()).floor().max(least)
@@ -243,9 +281,9 @@ mod tests {
                 calls.sort_by(f64::total_cmp);
                 return calls;
             }
-            let begins_ms = clock.take(20.0, interval_ms, is_urgent, free_ms[next]);
-            calls.extend((0..20).map(|call| begins_ms + f64::from(call) * interval_ms));
-            free_ms[next] = begins_ms + 20.0 * interval_ms;
+            let begins_ms = clock.take(30.0, interval_ms, is_urgent, free_ms[next]);
+            calls.extend((0..30).map(|call| begins_ms + f64::from(call) * interval_ms));
+            free_ms[next] = begins_ms + 30.0 * interval_ms;
         }
     }
 
@@ -299,8 +337,27 @@ mod tests {
         let state = Arc::new(State::open_folder(folder.path()).unwrap());
         let (one, other) = (Share::new(Arc::clone(&state)), Share::new(Arc::clone(&state)));
         let (of_one, of_other) = tokio::join!(spend(&one, 100), spend(&other, 40));
-        assert_eq!((of_one, of_other), (5, 2), "one write for twenty calls");
-        assert_eq!(state.shared::<Allowance>(DOCUMENT).await.unwrap().version, 7);
+        assert_eq!((of_one, of_other), (5, 3), "a small block, then one write for thirty calls");
+        assert_eq!(state.shared::<Allowance>(DOCUMENT).await.unwrap().version, 8);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_spent_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(State::open_folder(folder.path()).unwrap());
+        let share = Share::new(Arc::clone(&state));
+        let known = |_| Known { limit: 100.0, is_learned: true, interval_ms: 1_000.0 };
+        for _ in 0..9 {
+            share.turn(Bucket::General, false, known).await.unwrap();
+        }
+        let given_until = async || {
+            let shared = state.shared::<Allowance>(DOCUMENT).await.unwrap();
+            shared.value.buckets[Bucket::General as usize].given_until_ms - now_ms()
+        };
+        let before_ms = given_until().await;
+        share.give_back(known).await.unwrap();
+        let given_back_ms = before_ms - given_until().await;
+        assert!((28_900.0..29_100.0).contains(&given_back_ms), "{given_back_ms}");
     }
 
     #[tokio::test]

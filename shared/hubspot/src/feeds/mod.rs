@@ -20,6 +20,7 @@ mod dictionary;
 mod document;
 mod email_campaigns;
 mod email_events;
+mod estimate;
 mod history;
 mod lineage;
 mod objects;
@@ -39,6 +40,7 @@ use crate::error::Result;
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
+pub use estimate::Estimate;
 pub use slice::Slice;
 
 /// All feeds, in the order in which they run.
@@ -106,6 +108,12 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::Config`] for an incremental run that has nothing to start from.
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished>;
+
+    /// What a backfill of the window will cost; nothing but counts is asked for.
+    async fn estimate(&self, _window: Window) -> Result<Estimate> {
+        let note = "HubSpot tells no count beforehand: one call for each page, few on most accounts";
+        Ok(Estimate { general: 1, note: Some(note), ..Estimate::default() })
+    }
 
     /// Called before a run that was interrupted goes on.
     async fn resume(&self, _run: &mut Unfinished) -> Result<()> {

@@ -125,6 +125,12 @@ impl TableState {
         Ok(Lease { name: name.to_owned(), version, hold: Hold::Table(renewal) })
     }
 
+    pub(super) async fn is_leased(&self, name: &str) -> Result<bool, Error> {
+        let item = self.get("lease", name).await?;
+        let free_at_ms = item.map(|item| number::<i64>(&item, "free_at_ms")).transpose()?;
+        Ok(free_at_ms.is_some_and(|free_at_ms| free_at_ms >= now_ms()))
+    }
+
     /// Renews the lease until it is another's. A renewal that fails otherwise is tried again: the lease may live on.
     async fn renew(self, name: String, version: u64) {
         loop {

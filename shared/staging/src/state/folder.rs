@@ -109,6 +109,15 @@ impl FolderState {
         Ok(Lease { name: name.to_owned(), version, hold: Hold::Folder { _lock: Lock { _file: file } } })
     }
 
+    pub(super) fn is_leased(&self, name: &str) -> Result<bool, Error> {
+        let (path, file) = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(unwritable(&path, source)),
+        }
+    }
+
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Error> {
         let path = self.root.join(format!("leases/{name}.lock"));
         let file = File::options().create(true).truncate(false).write(true).open(&path);

@@ -34,7 +34,7 @@ use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::objects::{self, Context, Extras, ObjectFeed, Record};
 use super::slice::{self, Slice};
-use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
 use crate::json::Scanner;
@@ -238,6 +238,15 @@ impl OpenFeed for OpenContacts {
         let mut run = self.objects.plan(window, cursor).await?;
         run.then.extend(self.form_slices(run.mode, window).await?);
         Ok(run)
+    }
+
+    /// Besides the contacts: what contacts v1 and the lists know of each hundred of them.
+    async fn estimate(&self, window: Window) -> Result<Estimate> {
+        let mut estimate = self.objects.estimate(window).await?;
+        let pages = estimate.records.unwrap_or(0).div_ceil(100);
+        let beside = u64::from(self.has(V1)) + u64::from(self.has(MEMBERSHIPS));
+        estimate.general += pages * beside;
+        Ok(estimate)
     }
 
     /// The forms come in when contacts v1 has gone in the middle of a run, and go when they don't answer either.

@@ -16,7 +16,7 @@ use crate::{value, version};
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
 pub(super) const PAGE_RECORDS: usize = 100;
 /// Records in a page of the search (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
-const SEARCH_RECORDS: usize = 200;
+pub(super) const SEARCH_RECORDS: usize = 200;
 /// Characters that the property names may take in a URL. HubSpot answers 414 from somewhere around 8,000 for the
 /// whole of it.
 const MAX_NAMES_CHARS: usize = 6_000;
@@ -187,6 +187,22 @@ impl ObjectFeed {
             "limit": 1,
         });
         Ok(self.send_search(&search).await?.records.first().map_or(0, |record| record.0))
+    }
+
+    /// Live records changed in the window, all where it is open on both sides, by HubSpot's count.
+    pub(super) async fn count(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Result<u64> {
+        let bound = |operator: &str, at_ms: Option<i64>| {
+            at_ms.map(|at_ms| {
+                json!({ "propertyName": self.object.modified, "operator": operator, "value": at_ms.to_string() })
+            })
+        };
+        let filters: Vec<Value> =
+            bound("GTE", since_ms).into_iter().chain(bound("LTE", until_ms)).collect();
+        let groups = if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) };
+        let search = json!({ "filterGroups": groups, "properties": ["hs_object_id"], "limit": 1 });
+        self.send_search(&search).await?.total.ok_or_else(|| {
+            Error::new(ErrorKind::Malformed, format!("a search of {} tells no total", self.object.name))
+        })
     }
 
     async fn send_search(&self, search: &Value) -> Result<Listed> {

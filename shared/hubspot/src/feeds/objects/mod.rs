@@ -30,7 +30,7 @@ use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::seen::{ArchivedIds, Hashes, RecentReads};
 use super::slice::Slice;
-use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
+use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
@@ -286,6 +286,27 @@ impl OpenFeed for ObjectFeed {
 
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         self.plan_run(window, cursor).await
+    }
+
+    /// Whole: pages of the list, and a batch read for each where the names of the properties don't fit a URL. A window:
+    /// pages of the search, a batch read for each hundred records, and one for each kind of associated ids.
+    async fn estimate(&self, window: Window) -> Result<Estimate> {
+        let records = self.count(window.since_ms, window.until_ms).await?;
+        let pages = records.div_ceil(calls::PAGE_RECORDS as u64).max(1);
+        let mut estimate = Estimate {
+            records: Some(records),
+            note: Some("archived records are counted nowhere: one call more for each hundred"),
+            ..Estimate::default()
+        };
+        if window.is_whole() {
+            estimate.general = pages * if self.is_wide { 2 } else { 1 };
+            estimate.search = 1;
+        } else {
+            estimate.general = pages;
+            estimate.search = records.div_ceil(calls::SEARCH_RECORDS as u64).max(1);
+            estimate.associations = pages * self.associations.len() as u64;
+        }
+        Ok(estimate)
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {

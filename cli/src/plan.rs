@@ -1,0 +1,156 @@
+//! `plan`: what a backfill will cost, before anything runs: calls, share of the day's calls, minutes at the account's
+//! limit, and dollars of Lambda. It asks HubSpot for counts, and writes nothing.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use comfy_table::{Cell, CellAlignment};
+use extract::window;
+use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
+use hubspot::{Account, Bucket, Budget, Client, DailyUsage};
+use serde::Serialize;
+
+use crate::args::{self, Plan, ReportFormat};
+use crate::credential::credential;
+use crate::report::{new_table, number};
+use crate::sync::print;
+
+#[derive(Debug, Serialize)]
+struct Costs {
+    feeds: BTreeMap<&'static str, Cost>,
+    calls: u64,
+    /// Of the calls that the account may make in a day; `null` where HubSpot does not tell.
+    share_of_day: Option<f64>,
+    daily_limit: Option<u64>,
+    daily_used: Option<u64>,
+    minutes: f64,
+    gigabyte_seconds: f64,
+    dollars: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Cost {
+    records: Option<u64>,
+    calls: u64,
+    /// At the account's limit, with the reserve left to others, alone.
+    minutes: f64,
+    gigabyte_seconds: f64,
+    dollars: f64,
+    note: Option<&'static str>,
+}
+
+/// Prints the plan. `true`: every feed could be planned.
+///
+/// # Errors
+/// For wrong use or configuration, such as a credential that HubSpot does not accept.
+pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
+    let selection = args::selection(args.collections.as_deref(), None)?;
+    let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
+    let reserve = f64::from(args.reserve) / 100.0;
+    let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
+    let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+    let session = Session {
+        client: client.clone(),
+        account_id: account.id,
+        run_id: extract::new_run_id(),
+        lookback: Lookback::default(),
+        address_calls: 0,
+    };
+    let (mut feeds, mut is_whole) = (BTreeMap::new(), true);
+    for feed in &selection.feeds {
+        let estimate = async {
+            let opened = feed.open(&session, Mode::Backfill, &mut Cursor::default()).await?;
+            opened.estimate(window).await
+        };
+        match estimate.await {
+            Ok(estimate) => {
+                feeds.insert(feed.name(), Cost::new(&estimate, &client, reserve, args.memory));
+            }
+            Err(error) => {
+                is_whole = false;
+                eprintln!("{}: {error:#}", feed.name());
+            }
+        }
+    }
+    let daily = DailyUsage::of(&client).await;
+    let calls: u64 = feeds.values().map(|cost| cost.calls).sum();
+    let sum = |of: fn(&Cost) -> f64| feeds.values().map(of).sum::<f64>();
+    let costs = Costs {
+        calls,
+        share_of_day: daily.filter(|daily| daily.limit > 0).map(|daily| calls as f64 / daily.limit as f64),
+        daily_limit: daily.map(|daily| daily.limit),
+        daily_used: daily.map(|daily| daily.used),
+        minutes: sum(|cost| cost.minutes),
+        gigabyte_seconds: sum(|cost| cost.gigabyte_seconds),
+        dollars: sum(|cost| cost.dollars),
+        feeds,
+    };
+    print(&match args.report {
+        ReportFormat::Json => serde_json::to_string(&costs)?,
+        ReportFormat::Text => text(&costs, args.memory),
+    });
+    Ok(is_whole)
+}
+
+impl Cost {
+    /// The slowest bucket sets the time; a function waits for the limit, and is billed for waiting.
+    fn new(estimate: &Estimate, client: &Client, reserve: f64, memory_mb: u32) -> Cost {
+        let seconds = [
+            (estimate.general, Bucket::General),
+            (estimate.search, Bucket::Search),
+            (estimate.associations, Bucket::Associations),
+        ]
+        .map(|(calls, bucket)| {
+            let per_second = client.budget().limit(bucket) as f64 * (1.0 - reserve) / 10.0;
+            calls as f64 / per_second.max(0.1)
+        })
+        .into_iter()
+        .fold(0.0, f64::max);
+        Cost {
+            records: estimate.records,
+            calls: estimate.calls(),
+            minutes: seconds / 60.0,
+            gigabyte_seconds: seconds * f64::from(memory_mb) / 1024.0,
+            dollars: lambda::compute_dollars(memory_mb, seconds),
+            note: estimate.note,
+        }
+    }
+}
+
+fn text(costs: &Costs, memory_mb: u32) -> String {
+    let mut table = new_table(&["feed", "records", "calls", "minutes", "GB-seconds", "dollars"]);
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    for (name, cost) in &costs.feeds {
+        table.add_row(vec![
+            Cell::new(name),
+            cost.records.map_or_else(|| right("not counted".to_owned()), number),
+            number(cost.calls),
+            right(format!("{:.1}", cost.minutes)),
+            right(format!("{:.1}", cost.gigabyte_seconds)),
+            right(format!("{:.4}", cost.dollars)),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    for (name, cost) in &costs.feeds {
+        if let Some(note) = cost.note {
+            text.push_str(&format!("{name}: {note}\n"));
+        }
+    }
+    let day = match (costs.share_of_day, costs.daily_limit, costs.daily_used) {
+        (Some(share), Some(limit), Some(used)) => {
+            format!("{:.1} % of the {} calls of a day ({} are used today)", share * 100.0, number_text(limit), number_text(used))
+        }
+        _ => "HubSpot does not tell the calls of a day".to_owned(),
+    };
+    text.push_str(&format!(
+        "{} calls, {day}; {:.0} minutes at the account's limit; {:.4} dollars of Lambda at {memory_mb} MB",
+        number_text(costs.calls),
+        costs.minutes,
+        costs.dollars
+    ));
+    text
+}
+
+fn number_text(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}

@@ -1,0 +1,95 @@
+//! `backfill`: starts one in a deployed stack and follows it. It goes on when nobody watches.
+
+use anyhow::{Context, bail};
+use extract::{Event, RunReport};
+use hubspot::feeds::{Cursor, Mode};
+use indicatif::{HumanCount, ProgressBar};
+use serde_json::Value;
+
+use super::follow::{self, Work};
+use super::{Stack, feed_of};
+use crate::args::{Backfill, ReportFormat};
+use crate::sync::print;
+
+/// `true`: the backfill is complete, or was started and is not followed.
+///
+/// # Errors
+/// For wrong use, and when the stack can't be reached.
+pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
+    let feed = feed_of(&args.collection)?;
+    let event = Event {
+        trigger: Some("backfill".to_owned()),
+        mode: Some(Mode::Backfill),
+        since: args.since.clone(),
+        until: args.until.clone(),
+        ..Event::default()
+    };
+    event.options()?;
+    let stack = Stack::open(&args.stack).await;
+    let is_running = stack.state.is_leased(feed.name()).await?;
+    let after = if args.follow {
+        // The last report that says that its work is over belongs to what was before.
+        let records = stack.state.records(feed.name(), 100).await?;
+        let over = records.iter().find(|record| record.report["goes_on"] != true);
+        let is_unfinished = is_running || records.first().is_some_and(|last| last.report["goes_on"] == true);
+        if !is_unfinished {
+            bail!("no run of {} is under way in the stack {}: start one without --follow", feed.name(), args.stack);
+        }
+        over.map(|record| record.run_id.clone()).unwrap_or_default()
+    } else {
+        if is_running {
+            bail!(
+                "a run of {} is under way in the stack {}: wait for it to end, or watch it with --follow",
+                feed.name(),
+                args.stack
+            );
+        }
+        let now = extract::new_run_id();
+        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), &event)
+            .await
+            .with_context(|| format!("is the stack {} deployed in this region?", args.stack))?;
+        now
+    };
+    if args.detach {
+        eprintln!("started; watch it with: hubspot-source backfill {} --stack {} --follow", args.collection, args.stack);
+        return Ok(true);
+    }
+    let bar = follow::bar(feed.name());
+    let work = Work { state: &stack.state, name: feed.name(), lease: Some(feed.name()), after: &after };
+    let last = follow::to_the_end(&work, &bar, async |bar: &ProgressBar, reports: &[Value]| {
+        let cursor: Option<Cursor> = stack.state.cursor(feed.name()).await?;
+        let share = cursor.and_then(|cursor| cursor.run).map_or(0.0, |run| run.done_share());
+        bar.set_position((share * 1000.0) as u64);
+        bar.set_message(format!("{} rows staged by {} invocations", HumanCount(rows(reports)), reports.len()));
+        Ok(())
+    })
+    .await?;
+    bar.finish_and_clear();
+    let report: RunReport = serde_json::from_value(last).context("the run's report does not parse")?;
+    print(&match args.report {
+        ReportFormat::Json => serde_json::to_string(&report)?,
+        ReportFormat::Text => text(&report),
+    });
+    Ok(report.outcome == "complete")
+}
+
+fn rows(reports: &[Value]) -> u64 {
+    let of_run = |report: &Value| {
+        let collections = report["collections"].as_object();
+        collections.into_iter().flat_map(|all| all.values()).filter_map(|one| one["rows"].as_u64()).sum::<u64>()
+    };
+    reports.iter().map(of_run).sum()
+}
+
+fn text(report: &RunReport) -> String {
+    let reason = report.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
+    let calls: u64 = report.api.values().map(|usage| usage.calls).sum();
+    format!(
+        "{}: {}{reason}; the last of {} invocations made {calls} calls in {:.0} s. The load merges what is staged by its \
+         own schedule: hubspot-source status shows how far it is",
+        report.feed,
+        report.outcome,
+        report.continuation + 1,
+        report.seconds
+    )
+}

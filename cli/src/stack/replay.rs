@@ -1,0 +1,62 @@
+//! `replay`: the warehouse filled again from the staged files, without a call to HubSpot.
+
+use anyhow::Context;
+use indicatif::{HumanCount, ProgressBar};
+use load::{Event, LoadReport};
+use serde_json::Value;
+
+use super::follow::{self, Work};
+use super::{Stack, feed_of};
+use crate::args::{Replay, ReportFormat};
+use crate::sync::print;
+
+/// `true`: every table holds what was staged.
+///
+/// # Errors
+/// For wrong use, and when the stack can't be reached.
+pub(crate) async fn run(args: &Replay) -> anyhow::Result<bool> {
+    for collection in args.collections.iter().flatten() {
+        feed_of(collection)?;
+    }
+    let stack = Stack::open(&args.stack).await;
+    let now = extract::new_run_id();
+    let event = Event {
+        trigger: Some("replay".to_owned()),
+        collections: args.collections.clone(),
+        replay: true,
+        ..Event::default()
+    };
+    lambda::invoke(&stack.aws.lambda, &stack.function("load"), &event)
+        .await
+        .with_context(|| format!("is the stack {} deployed in this region?", args.stack))?;
+    let bar = follow::bar("load");
+    let work = Work { state: &stack.state, name: "load", lease: None, after: &now };
+    let last = follow::to_the_end(&work, &bar, async |bar: &ProgressBar, reports: &[Value]| {
+        bar.set_message(format!("{} invocations", reports.len()));
+        bar.tick();
+        Ok(())
+    })
+    .await?;
+    bar.finish_and_clear();
+    let report: LoadReport = serde_json::from_value(last).context("the load's report does not parse")?;
+    print(&match args.report {
+        ReportFormat::Json => serde_json::to_string(&report)?,
+        ReportFormat::Text => text(&report),
+    });
+    Ok(report.outcome == "complete")
+}
+
+fn text(report: &LoadReport) -> String {
+    let mut text = String::new();
+    for (name, table) in &report.tables {
+        text.push_str(&format!(
+            "{name}: {}, {} rows of {} files merged\n",
+            table.outcome,
+            HumanCount(table.merged_rows),
+            table.files
+        ));
+    }
+    let reason = report.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
+    text.push_str(&format!("{}{reason}; {} files are pending", report.outcome, report.pending_files));
+    text
+}

@@ -1,0 +1,27 @@
+//! What a backfill will cost, before anything runs.
+
+use super::Window;
+
+/// Calls that a backfill makes, as far as HubSpot's counts tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Records to read; `None` where HubSpot has no count of them.
+    pub records: Option<u64>,
+    pub general: u64,
+    pub search: u64,
+    pub associations: u64,
+    /// What is not in it, or how it was guessed.
+    pub note: Option<&'static str>,
+}
+
+impl Estimate {
+    pub fn calls(&self) -> u64 {
+        self.general + self.search + self.associations
+    }
+}
+
+impl Window {
+    pub(super) fn is_whole(self) -> bool {
+        self.since_ms.is_none() && self.until_ms.is_none()
+    }
+}
