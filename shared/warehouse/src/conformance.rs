@@ -33,6 +33,19 @@ pub(crate) trait Bench: Send + Sync {
     fn quoted(&self, table: &str) -> String;
     /// Where staged files go.
     fn folder(&self) -> &Path;
+    /// The name that a column of this name has in the table.
+    fn column(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    /// What the table holds of a value that the warehouse has no counterpart for.
+    fn stored(&self, cell: Cell) -> Cell {
+        cell
+    }
+    /// Makes a second one of every row, as a user might by accident.
+    async fn double_rows(&self, table: &str) {
+        let table = self.quoted(table);
+        self.execute(&format!("INSERT INTO {table} SELECT * FROM {table}")).await;
+    }
 }
 
 /// Values by column name.
@@ -106,7 +119,7 @@ pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
 
 /// The named columns of a table, sorted.
 pub(crate) async fn read(bench: &dyn Bench, table: &str, columns: &[&str]) -> Vec<Vec<Cell>> {
-    let pick = |row: &Row| columns.iter().map(|&name| row[name].clone()).collect();
+    let pick = |row: &Row| columns.iter().map(|&name| row[&bench.column(name)].clone()).collect();
     let mut rows: Vec<Vec<Cell>> = bench.rows(table).await.iter().map(pick).collect();
     rows.sort_by(|a, b| a.partial_cmp(b).expect("comparable cells"));
     rows
