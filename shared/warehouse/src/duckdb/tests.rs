@@ -156,7 +156,7 @@ async fn a_folder_where_nothing_can_be_created_says_so() {
 
 #[tokio::test]
 async fn an_unknown_scheme_lists_the_known_ones_and_no_password() {
-    for url in ["postgres://user:secret@host/db", "hubspot.duckdb", ""] {
+    for url in ["mysql://user:secret@host/db", "hubspot.duckdb", ""] {
         let error = connect(url, SCHEMA, None).await.err().unwrap();
         assert_says(&error, Kind::Unsupported, "duckdb:PATH");
         assert!(!format!("{error:?}").contains("secret"));

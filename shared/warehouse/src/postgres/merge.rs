@@ -15,7 +15,7 @@ use super::layout::{self, Layout, MAX_COLUMNS};
 use super::schema::{Columns, Schema};
 use super::session::{Session, counts};
 use super::sets::Sweep;
-use super::sql::{self, CHANGED, GroupMerge, NEWEST, Staging};
+use super::sql::{self, GroupMerge, Staging};
 use crate::checks::{Count, Outcome, check_account};
 use crate::dialect::{ACCOUNT, LEDGER};
 use crate::error::{Error, Kind, Result};
@@ -308,27 +308,29 @@ async fn merge_group(
     }
     let counts = staged.staged.counts;
     let written = write_changed(session, &merge, &counts).await?;
-    let [arrived] = session.counts(&merge.count_arrived()).await?;
     session.scratch(&staged.staging.drop()).await?;
     session.scratch(&sql::drop_scratch()).await?;
-    let changed = counts.iter().map(|count| count.changed).sum();
+    let changed: u64 = counts.iter().map(|count| count.changed).sum();
+    // The unique index sees to it that each key is there once, and nobody else writes: those that were not to be
+    // changed are there, in a newer version.
+    let arrived = keys - changed + written;
     Outcome { changed, written, keys, arrived }.check(&target.table)?;
     Ok(counts)
 }
 
 /// Answers with the number of staged keys.
 async fn find_changed(session: &Session<'_>, merge: &GroupMerge, counted: &mut [Count]) -> Result<u64> {
-    session.scratch(&merge.keep_newest()).await?;
-    let [keys, newest] = session.counts(&sql::count_newest()).await?;
+    session.scratch(sql::LOOK_UP).await?;
+    session.scratch(&merge.find_newest()).await?;
+    session.scratch(sql::AS_PLANNED).await?;
+    let [keys, newest, ties] = session.counts(&sql::count_newest()).await?;
     if newest > keys {
         session.scratch(&merge.break_ties_in_files()).await?;
     }
-    session.scratch(&sql::analyze(NEWEST)).await?;
-    session.scratch(&merge.find_changed()).await?;
-    session.scratch(&sql::analyze(CHANGED)).await?;
-    let [ties] = session.counts(&sql::count_ties()).await?;
     if ties > 0 {
+        session.scratch(sql::LOOK_UP).await?;
         session.scratch(&merge.break_ties_with_table()).await?;
+        session.scratch(sql::AS_PLANNED).await?;
     }
     for row in session.rows(&sql::count_changed(), &[]).await? {
         let [file, changed, replaced] = counts(&row, 0)?;
@@ -362,6 +364,7 @@ async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[
     let changed: u64 = counts.iter().map(|count| count.changed).sum();
     let replaced: u64 = counts.iter().map(|count| count.replaced).sum();
     let mut written = 0;
+    session.scratch(sql::LOOK_UP).await?;
     if replaced > 0 {
         written += session.write(&merge.update_replaced(), &[]).await?;
     }
@@ -370,6 +373,7 @@ async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[
         let insert = if all_are_new { merge.insert_all() } else { merge.insert_new() };
         written += session.write(&insert, &[]).await?;
     }
+    session.scratch(sql::AS_PLANNED).await?;
     Ok(written)
 }
 

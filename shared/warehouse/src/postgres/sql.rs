@@ -9,32 +9,28 @@ use crate::columns::{ColumnSql, GroupColumns};
 use crate::dialect::{or_lowest, quote_identifier, quote_literal};
 use crate::plan::{Field, Group, Plan, Widening};
 
-/// The newest staged rows: keys, versions and places, whatever the table's width.
+/// The newest staged rows: keys, versions and places, whatever the table's width, and the row of the table that has the
+/// key. Those that are to be written have `is_changed`.
 pub(super) const NEWEST: &str = "pg_temp.newest_rows";
-/// The rows to write, and the row of the table that each of them replaces.
-pub(super) const CHANGED: &str = "pg_temp.changed_rows";
 
-/// How many keys are staged, and how many newest rows they have: more when versions are equal.
+/// A merge knows better than the planner, which has no statistics of scratch tables: what is looked up by its key or its
+/// place is looked up row by row, so that the cost grows with the change and not with the table.
+pub(super) const LOOK_UP: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+pub(super) const AS_PLANNED: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on";
+
+/// How many keys are staged; how many newest rows they have, which are more when versions are equal; and how many of
+/// these have the version that the table has.
 pub(super) fn count_newest() -> String {
-    format!("SELECT count(*) FILTER (WHERE place = 1), count(*) FROM {NEWEST}")
+    format!("SELECT count(*) FILTER (WHERE place = 1), count(*), count(*) FILTER (WHERE is_tie) FROM {NEWEST}")
 }
 
 /// Per file: its number, how many of its rows are to be written, and how many of those replace a row.
 pub(super) fn count_changed() -> String {
-    format!("SELECT CAST(file AS bigint), count(*), count(old_row) FROM {CHANGED} GROUP BY file")
-}
-
-/// How many changed rows have the version that the table has.
-pub(super) fn count_ties() -> String {
-    format!("SELECT count(*) FROM {CHANGED} WHERE is_tie")
-}
-
-pub(super) fn analyze(scratch: &str) -> String {
-    format!("ANALYZE {scratch}")
+    format!("SELECT CAST(file AS bigint), count(*), count(old_row) FROM {NEWEST} WHERE is_changed GROUP BY file")
 }
 
 pub(super) fn drop_scratch() -> String {
-    format!("DROP TABLE {NEWEST}, {CHANGED}")
+    format!("DROP TABLE {NEWEST}")
 }
 
 /// One rewrite of the table at most, however many columns change.
@@ -149,23 +145,31 @@ impl GroupMerge {
         })
     }
 
-    /// All newest rows of a key: several of them, in `place` 1, 2, ..., if their versions are equal.
-    pub(super) fn keep_newest(&self) -> String {
+    /// All newest rows of a key: several of them, in `place` 1, 2, ..., if their versions are equal. Changed are those
+    /// that the table lacks, has in an older version, or has in the same version (`is_tie`).
+    pub(super) fn find_newest(&self) -> String {
         let keys = self.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
         let partition = self.keys(", ", |_, key| key.staged.clone());
         let (updated_at, read_at) =
             (or_lowest(&self.columns.updated_at.staged), &self.columns.read_at.staged);
+        let (updated_now, read_now) =
+            (or_lowest(&self.columns.updated_at.in_table()), or_lowest(&self.columns.read_at.in_table()));
+        let is_tie = format!("n.updated_at = {updated_now} AND n.read_at = {read_now}");
         format!(
-            "CREATE TEMP TABLE newest_rows ON COMMIT DROP AS SELECT * FROM (SELECT s.ctid AS staged_row, s.file, \
-             {keys}, {updated_at} AS updated_at, {read_at} AS read_at, rank() OVER version AS rank, \
-             row_number() OVER version AS place FROM {} AS s \
+            "CREATE TEMP TABLE newest_rows ON COMMIT DROP AS SELECT n.*, t.ctid AS old_row, \
+             t.ctid IS NOT NULL AND {is_tie} AS is_tie, t.ctid IS NULL OR n.updated_at > {updated_now} \
+             OR (n.updated_at = {updated_now} AND n.read_at >= {read_now}) AS is_changed \
+             FROM (SELECT * FROM (SELECT s.ctid AS staged_row, s.file, {keys}, {updated_at} AS updated_at, \
+             {read_at} AS read_at, rank() OVER version AS rank, row_number() OVER version AS place FROM {} AS s \
              WINDOW version AS (PARTITION BY {partition} ORDER BY {updated_at} DESC, {read_at} DESC)) AS s \
-             WHERE rank = 1",
-            self.staged
+             WHERE rank = 1) AS n LEFT JOIN {} AS t ON {}",
+            self.staged,
+            self.table,
+            self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
         )
     }
 
-    /// Leaves one row per key where [`Self::keep_newest`] left several.
+    /// Leaves one row per key where [`Self::find_newest`] left several.
     pub(super) fn break_ties_in_files(&self) -> String {
         let keys = self.keys(", ", |n, _| format!("n.k{n}"));
         let tied = self.keys(" AND ", |n, _| format!("other.k{n} = n.k{n}"));
@@ -181,26 +185,14 @@ impl GroupMerge {
         )
     }
 
-    /// The staged rows that the table lacks, has in an older version, or has in the same version (`is_tie`).
-    pub(super) fn find_changed(&self) -> String {
-        let (updated_at, read_at) = self.version_in_table();
-        format!(
-            "CREATE TEMP TABLE changed_rows ON COMMIT DROP AS SELECT n.staged_row, n.file, t.ctid AS old_row, \
-             t.ctid IS NOT NULL AND n.updated_at = {updated_at} AND n.read_at = {read_at} AS is_tie \
-             FROM {NEWEST} AS n LEFT JOIN {} AS t ON {} WHERE t.ctid IS NULL OR n.updated_at > {updated_at} \
-             OR (n.updated_at = {updated_at} AND n.read_at >= {read_at}) ORDER BY n.staged_row",
-            self.table,
-            self.same_key()
-        )
-    }
-
     /// Leaves of the ties those that win over the table's row. A row that is in the table already does not.
     pub(super) fn break_ties_with_table(&self) -> String {
         let (run_staged, run_now) =
             (run_id(&self.columns.run_id.staged), run_id(&self.columns.run_id.in_table()));
         format!(
-            "DELETE FROM {CHANGED} AS c USING {} AS s, {} AS t WHERE c.is_tie AND s.ctid = c.staged_row \
-             AND t.ctid = c.old_row AND NOT ({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {} > {}))",
+            "UPDATE {NEWEST} AS n SET is_changed = false FROM {} AS s, {} AS t WHERE n.is_tie \
+             AND s.ctid = n.staged_row AND t.ctid = n.old_row \
+             AND NOT ({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {} > {}))",
             self.staged,
             self.table,
             self.content(&self.overflow_after(), |column| column.staged.clone()),
@@ -211,8 +203,8 @@ impl GroupMerge {
     /// What `measure` is in the replaced row where it is greatest.
     pub(super) fn widest_kept(&self, measure: &str) -> String {
         format!(
-            "SELECT CAST(coalesce(max({measure}), 0) AS bigint) FROM {CHANGED} AS c \
-             JOIN {} AS t ON t.ctid = c.old_row",
+            "SELECT CAST(coalesce(max({measure}), 0) AS bigint) FROM {NEWEST} AS n \
+             JOIN {} AS t ON t.ctid = n.old_row WHERE n.is_changed",
             self.table
         )
     }
@@ -230,8 +222,8 @@ impl GroupMerge {
             values.push(format!("{} = {}", quote_identifier(OVERFLOW), self.overflow_after()));
         }
         format!(
-            "UPDATE {} AS t SET {} FROM {CHANGED} AS c JOIN {} AS s ON s.ctid = c.staged_row \
-             WHERE t.ctid = c.old_row",
+            "UPDATE {} AS t SET {} FROM {NEWEST} AS n JOIN {} AS s ON s.ctid = n.staged_row \
+             WHERE t.ctid = n.old_row AND n.is_changed",
             self.table,
             values.join(", "),
             self.staged
@@ -245,7 +237,7 @@ impl GroupMerge {
 
     /// The changed rows that replace none: columns that the files lack get their default.
     pub(super) fn insert_new(&self) -> String {
-        self.insert(&format!(" JOIN {CHANGED} AS c ON s.ctid = c.staged_row WHERE c.old_row IS NULL"))
+        self.insert(&format!(" JOIN {NEWEST} AS n ON s.ctid = n.staged_row WHERE n.old_row IS NULL"))
     }
 
     fn insert(&self, joins: &str) -> String {
@@ -263,25 +255,6 @@ impl GroupMerge {
             values.join(", "),
             self.staged
         )
-    }
-
-    /// How many rows of the table hold a staged key in its newest staged version or a newer one.
-    pub(super) fn count_arrived(&self) -> String {
-        let (updated_at, read_at) = self.version_in_table();
-        format!(
-            "SELECT count(*) FROM {NEWEST} AS n JOIN {} AS t ON {} WHERE {updated_at} > n.updated_at \
-             OR ({updated_at} = n.updated_at AND {read_at} >= n.read_at)",
-            self.table,
-            self.same_key()
-        )
-    }
-
-    fn version_in_table(&self) -> (String, String) {
-        (or_lowest(&self.columns.updated_at.in_table()), or_lowest(&self.columns.read_at.in_table()))
-    }
-
-    fn same_key(&self) -> String {
-        self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
     }
 
     fn keys(&self, separator: &str, item: impl Fn(usize, &ColumnSql) -> String) -> String {
