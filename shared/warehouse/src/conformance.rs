@@ -4,6 +4,8 @@
 mod batches;
 mod columns;
 mod files;
+pub(crate) mod property;
+pub(crate) mod property_sets;
 mod refusals;
 mod sets;
 mod versions;
@@ -93,6 +95,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("empty file", |bench| Box::pin(batches::empty_file(bench))),
     ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),
     ("counts and ledger", |bench| Box::pin(batches::counts_and_ledger(bench))),
+    ("200 files in any order", |bench| Box::pin(batches::files_in_any_order(bench))),
     ("a dropped table is loaded again", |bench| Box::pin(batches::dropped_table_is_loaded_again(bench))),
     ("two merges of the same files at once", |bench| Box::pin(batches::same_files_at_once(bench))),
     ("two merges of different files at once", |bench| Box::pin(batches::different_files_at_once(bench))),

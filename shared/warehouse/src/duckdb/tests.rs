@@ -2,7 +2,6 @@
 
 mod processes;
 mod property;
-mod sets;
 
 use std::path::{Path, PathBuf};
 

@@ -6,11 +6,12 @@ use arrow_array::types::{
     Date32Type, Float64Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
 };
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray};
+use arrow_buffer::NullBuffer;
 use chrono::{DateTime, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 use staging::ColumnType;
 
-use super::layout::{Layout, Overflow, fixed, text_bytes};
+use super::layout::{Layout, Overflow, fixed, most, text_bytes};
 use crate::plan::Field;
 
 /// The signature, and no flags and no extension.
@@ -26,8 +27,13 @@ const DAYS: std::ops::Range<i64> = -2_451_545..2_145_031_949;
 const MICROSECONDS: std::ops::Range<i64> = -211_813_488_000_000_000..9_223_371_331_200_000_000;
 
 /// A column of a batch.
-pub(super) enum Cells {
-    Text { cells: StringArray, has_nul: bool },
+pub(super) struct Cells {
+    nulls: Option<NullBuffer>,
+    values: Values,
+}
+
+enum Values {
+    Text { texts: StringArray, has_nul: bool },
     BigInt(PrimitiveArray<Int64Type>),
     Double(PrimitiveArray<Float64Type>),
     Boolean(BooleanArray),
@@ -39,37 +45,26 @@ pub(super) enum Cells {
 impl Cells {
     /// `None` if the array is of another type.
     pub(super) fn of(array: &ArrayRef, column_type: ColumnType) -> Option<Cells> {
-        Some(match column_type {
+        let values = match column_type {
             ColumnType::Text | ColumnType::Json => {
-                let cells = array.as_string_opt::<i32>()?.clone();
-                let has_nul = cells.value_data().contains(&0);
-                Cells::Text { cells, has_nul }
+                let texts = array.as_string_opt::<i32>()?.clone();
+                let has_nul = texts.value_data().contains(&0);
+                Values::Text { texts, has_nul }
             }
-            ColumnType::BigInt => Cells::BigInt(array.as_primitive_opt()?.clone()),
-            ColumnType::Double => Cells::Double(array.as_primitive_opt()?.clone()),
-            ColumnType::Boolean => Cells::Boolean(array.as_boolean_opt()?.clone()),
-            ColumnType::Date => Cells::Date(array.as_primitive_opt()?.clone()),
+            ColumnType::BigInt => Values::BigInt(array.as_primitive_opt()?.clone()),
+            ColumnType::Double => Values::Double(array.as_primitive_opt()?.clone()),
+            ColumnType::Boolean => Values::Boolean(array.as_boolean_opt()?.clone()),
+            ColumnType::Date => Values::Date(array.as_primitive_opt()?.clone()),
             ColumnType::Timestamp => match array.as_primitive_opt() {
-                Some(milliseconds) => Cells::Milliseconds(milliseconds.clone()),
-                None => Cells::Microseconds(array.as_primitive_opt()?.clone()),
+                Some(milliseconds) => Values::Milliseconds(milliseconds.clone()),
+                None => Values::Microseconds(array.as_primitive_opt()?.clone()),
             },
-        })
-    }
-
-    fn array(&self) -> &dyn Array {
-        match self {
-            Cells::Text { cells, .. } => cells,
-            Cells::BigInt(cells) => cells,
-            Cells::Double(cells) => cells,
-            Cells::Boolean(cells) => cells,
-            Cells::Date(cells) => cells,
-            Cells::Milliseconds(cells) => cells,
-            Cells::Microseconds(cells) => cells,
-        }
+        };
+        Some(Cells { nulls: array.nulls().cloned(), values })
     }
 
     pub(super) fn is_null(&self, row: usize) -> bool {
-        self.array().is_null(row)
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// Appends a value with its length in front.
@@ -77,28 +72,28 @@ impl Cells {
         if self.is_null(row) {
             return write_null(out);
         }
-        match self {
-            Cells::Text { cells, has_nul } => match cells.value(row) {
+        match &self.values {
+            Values::Text { texts, has_nul } => match texts.value(row) {
                 text if *has_nul && text.contains('\0') => {
                     write(text.replace('\0', "\u{FFFD}").as_bytes(), out)
                 }
                 text => write(text.as_bytes(), out),
             },
-            Cells::BigInt(cells) => write(&cells.value(row).to_be_bytes(), out),
-            Cells::Double(cells) => write(&cells.value(row).to_be_bytes(), out),
-            Cells::Boolean(cells) => write(&[u8::from(cells.value(row))], out),
-            Cells::Date(cells) => write(&date(cells.value(row)).to_be_bytes(), out),
-            Cells::Milliseconds(cells) => write(&time(milliseconds(cells.value(row))).to_be_bytes(), out),
-            Cells::Microseconds(cells) => write(&time(cells.value(row).into()).to_be_bytes(), out),
+            Values::BigInt(cells) => write(&cells.value(row).to_be_bytes(), out),
+            Values::Double(cells) => write(&cells.value(row).to_be_bytes(), out),
+            Values::Boolean(cells) => write(&[u8::from(cells.value(row))], out),
+            Values::Date(cells) => write(&date(cells.value(row)).to_be_bytes(), out),
+            Values::Milliseconds(cells) => write(&time(milliseconds(cells.value(row))).to_be_bytes(), out),
+            Values::Microseconds(cells) => write(&time(cells.value(row).into()).to_be_bytes(), out),
         }
     }
 
     /// A value for the overflow; its text there is the one that the value has in a text column.
     fn json(&self, row: usize) -> Value {
-        match self {
-            Cells::Text { cells, .. } => cells.value(row).replace('\0', "\u{FFFD}").into(),
-            Cells::BigInt(cells) => cells.value(row).into(),
-            Cells::Double(cells) => match cells.value(row) {
+        match &self.values {
+            Values::Text { texts, .. } => texts.value(row).replace('\0', "\u{FFFD}").into(),
+            Values::BigInt(cells) => cells.value(row).into(),
+            Values::Double(cells) => match cells.value(row) {
                 whole if whole.trunc() == whole && whole.abs() <= 9_007_199_254_740_992.0 => {
                     (whole as i64).into()
                 }
@@ -106,18 +101,18 @@ impl Cells {
                 nan if nan.is_nan() => "NaN".into(),
                 infinite => if infinite > 0.0 { "Infinity" } else { "-Infinity" }.into(),
             },
-            Cells::Boolean(cells) => cells.value(row).into(),
-            Cells::Date(cells) => instant(i128::from(cells.value(row)) * 86_400_000_000).into(),
-            Cells::Milliseconds(cells) => instant(milliseconds(cells.value(row))).into(),
-            Cells::Microseconds(cells) => instant(cells.value(row).into()).into(),
+            Values::Boolean(cells) => cells.value(row).into(),
+            Values::Date(cells) => instant(i128::from(cells.value(row)) * 86_400_000_000).into(),
+            Values::Milliseconds(cells) => instant(milliseconds(cells.value(row))).into(),
+            Values::Microseconds(cells) => instant(cells.value(row).into()).into(),
         }
     }
 
     /// The bytes of a text that is not NULL, at most; 0 for other values.
     fn text_length(&self, row: usize) -> usize {
-        match self {
-            Cells::Text { cells, has_nul } => {
-                let length = cells.value_length(row) as usize;
+        match &self.values {
+            Values::Text { texts, has_nul } => {
+                let length = texts.value_length(row) as usize;
                 if *has_nul { length * 3 } else { length }
             }
             _ => 0,
@@ -226,6 +221,7 @@ impl<'a> Encoder<'a> {
             }
             let field = &self.layout.fields[n];
             let next = match fixed(field.to) {
+                Some(_) if overflow.is_mixed => end + most(field.to),
                 Some((size, alignment)) => end.next_multiple_of(alignment) + size,
                 None if fixed(field.from).is_none() => end + text_bytes(cells.text_length(row)),
                 None => end + text_bytes(usize::MAX),

@@ -28,10 +28,13 @@ pub(super) fn fixed(column_type: ColumnType) -> Option<(usize, usize)> {
     }
 }
 
-/// What a value takes at most, whatever is in front of it and behind it.
+/// What a value takes at most, with the gap that it may need in front of it.
 pub(super) fn most(column_type: ColumnType) -> usize {
-    fixed(column_type).map_or(MAX_TEXT_BYTES + 7, |(size, alignment)| size + alignment - 1)
+    fixed(column_type).map_or(MAX_TEXT_BYTES, |(size, alignment)| size + alignment - 1)
 }
+
+/// The largest gap that a value may make necessary behind it.
+const GAP: usize = 7;
 
 /// What a text of this many bytes takes.
 pub(super) fn text_bytes(length: usize) -> usize {
@@ -53,6 +56,8 @@ pub(super) struct Overflow {
     pub(super) stays: Vec<bool>,
     /// Room for the others.
     pub(super) room: usize,
+    /// Whether other values may be between these, so that gaps can be anywhere.
+    pub(super) is_mixed: bool,
     /// Fields that the table has no column for.
     pub(super) fields: Vec<Field>,
 }
@@ -77,10 +82,18 @@ impl Layout {
         let stays: Vec<bool> = fields.iter().map(|field| needed.contains(&folded(&field.target))).collect();
         let staying = fields.iter().zip(&stays).filter(|(_, stays)| **stays);
         // The file's number and the overflow itself.
-        let taken: usize =
-            8 + most(ColumnType::Json) + staying.map(|(field, _)| most(field.to)).sum::<usize>();
+        let staying: usize = staying.map(|(field, _)| most(field.to) + GAP).sum();
+        let taken = 8 + most(ColumnType::Json) + staying;
         let room = ROW_BYTES.checked_sub(taken + kept_bytes)?;
-        Some(Layout { fields, overflow: Some(Overflow { stays, room, fields: group.overflow.clone() }) })
+        Some(Layout {
+            fields,
+            overflow: Some(Overflow {
+                stays,
+                room,
+                is_mixed: kept_bytes > 0,
+                fields: group.overflow.clone(),
+            }),
+        })
     }
 }
 
@@ -97,7 +110,7 @@ pub(super) fn measure(columns: &[TableColumn], fixed_of: impl Fn(&str) -> Option
         match fixed_of(&column.type_name) {
             Some(bytes) => format!("CASE WHEN {name} IS NULL THEN 0 ELSE {bytes} END"),
             None => format!(
-                "CASE WHEN {name} IS NULL THEN 0 ELSE least(pg_column_size({name}), {INLINE_TEXT_BYTES}) + 10 END"
+                "CASE WHEN {name} IS NULL THEN 0 ELSE least(pg_column_size({name}), {INLINE_TEXT_BYTES}) + 3 END"
             ),
         }
     };

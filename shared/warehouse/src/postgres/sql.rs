@@ -21,12 +21,16 @@ pub(super) const AS_PLANNED: &str = "SET LOCAL enable_hashjoin = on; SET LOCAL e
 /// How many keys are staged; how many newest rows they have, which are more when versions are equal; and how many of
 /// these have the version that the table has.
 pub(super) fn count_newest() -> String {
-    format!("SELECT count(*) FILTER (WHERE place = 1), count(*), count(*) FILTER (WHERE is_tie) FROM {NEWEST}")
+    format!(
+        "SELECT count(*) FILTER (WHERE place = 1), count(*), count(*) FILTER (WHERE is_tie) FROM {NEWEST}"
+    )
 }
 
 /// Per file: its number, how many of its rows are to be written, and how many of those replace a row.
 pub(super) fn count_changed() -> String {
-    format!("SELECT CAST(file AS bigint), count(*), count(old_row) FROM {NEWEST} WHERE is_changed GROUP BY file")
+    format!(
+        "SELECT CAST(file AS bigint), count(*), count(old_row) FROM {NEWEST} WHERE is_changed GROUP BY file"
+    )
 }
 
 pub(super) fn drop_scratch() -> String {

@@ -1,21 +1,28 @@
 //! The conformance suite on PostgreSQL, and what only a server can do.
 
+mod crash;
+mod limits;
+mod property;
 mod server;
+mod tls;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use staging::ColumnType;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use tokio_postgres::types::{FromSql, Type};
 
+use super::Postgres;
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
 use super::schema::Schema;
 use super::session::open;
-use crate::conformance::{Bench, CASES, Cell, Row};
-use crate::{Warehouse, connect};
+use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge};
+use crate::{Kind, Warehouse, connect};
 
 /// A schema of its own on the server that all tests share.
 struct PostgresBench {
@@ -28,12 +35,15 @@ struct PostgresBench {
 impl PostgresBench {
     /// `None` if tests are to go on without a server.
     async fn new() -> Option<PostgresBench> {
+        Some(PostgresBench::on(server::url()?).await)
+    }
+
+    async fn on(url: String) -> PostgresBench {
         static BENCHES: AtomicU32 = AtomicU32::new(0);
-        let url = server::url()?;
         let number = BENCHES.fetch_add(1, Ordering::Relaxed);
         let schema = format!("Warehouse \"test\" {} {number}", std::process::id());
         let client = client(&url).await;
-        Some(PostgresBench { url, schema, client, staged: TempDir::new().unwrap() })
+        PostgresBench { url, schema, client, staged: TempDir::new().unwrap() }
     }
 
     /// On a server that is not ours nothing is to be left; a failed test's schema stays, to be looked at.
@@ -159,4 +169,96 @@ async fn conforms() {
         case(&bench).await;
         bench.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_holds_is_locked() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let file = |key: &str| contacts(key, &[], vec![contact(1, 10, 11, &[])]).stage(bench.folder());
+    bench.warehouse().await.merge(&[file("a")]).await.unwrap();
+    let impatient = Postgres {
+        patience: Duration::from_millis(50),
+        ..Postgres::connect(&bench.url, &bench.schema, None).await.unwrap()
+    };
+
+    let mut other = client(&bench.url).await;
+    let transaction = other.transaction().await.unwrap();
+    let update = format!("UPDATE {} SET _run_id = 'mine'", bench.quoted("contacts"));
+    transaction.batch_execute(&update).await.unwrap();
+    let error = impatient.merge(&[file("b")]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Locked, "{error:?}");
+    transaction.rollback().await.unwrap();
+    assert_eq!(impatient.merge(&[file("b")]).await.unwrap().files, 1);
+
+    // Another load has its turn.
+    let transaction = other.transaction().await.unwrap();
+    let turn = format!("hubspot-source {}.contacts", bench.schema);
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    transaction.execute(lock, &[&turn]).await.unwrap();
+    assert_eq!(impatient.merge(&[file("c")]).await.unwrap_err().kind(), Kind::Locked);
+    // Readers wait for nobody, and a lost connection is replaced.
+    assert_eq!(impatient.loaded("contacts").await.unwrap().len(), 2);
+    transaction.rollback().await.unwrap();
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_lost_is_replaced() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let warehouse = Postgres::connect(&bench.url, &bench.schema, None).await.unwrap();
+    let pid: i32 = {
+        let idle = warehouse.client().await.unwrap();
+        let pid = idle.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        warehouse.put_back(idle);
+        pid
+    };
+    bench.client.execute("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap();
+    assert_eq!(warehouse.account().await.unwrap(), None);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_stands_in_the_way_is_named() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let columns = |column_type| [("amount", column_type)];
+    let row = |cell| vec![contact(1, 10, 11, &[cell])];
+    merge(&bench, &[contacts("a", &columns(ColumnType::BigInt), row(Cell::BigInt(1)))]).await;
+    let (view, table) = (bench.quoted("amounts"), bench.quoted("contacts"));
+    bench.execute(&format!("CREATE VIEW {view} AS SELECT amount FROM {table}")).await;
+    let wider = contacts("b", &columns(ColumnType::Double), row(Cell::Double(0.5))).stage(bench.folder());
+    let error = bench.warehouse().await.merge(&[wider]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("amounts"), "{source}");
+    bench.close().await;
+}
+
+/// Errors hold no values: the server's own detail would say which key it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubled_key_is_refused_without_its_value() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let file = |key: &str| {
+        let mut file =
+            contacts(key, &[("email", ColumnType::Text)], vec![contact(1, 1, 1, &[Cell::text("ada@x")])]);
+        file.table.primary_key = vec!["email".to_owned()];
+        file
+    };
+    merge(&bench, &[file("a")]).await;
+    bench.double_rows("contacts").await;
+    let error = bench.warehouse().await.merge(&[file("b").stage(bench.folder())]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::RowCount, "{error:?}");
+    assert!(!format!("{error:?}").contains("ada@x"), "{error:?}");
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_set_key_leads_the_primary_key() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let mut file = identities("a", vec![]);
+    file.table.primary_key = ["value", "type", "id"].map(str::to_owned).to_vec();
+    merge(&bench, &[file]).await;
+    let sql = "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = CAST($1 AS text)::regclass";
+    let index: String = bench.client.query_one(sql, &[&bench.quoted("identities")]).await.unwrap().get(0);
+    assert!(index.ends_with("(type, id, value)"), "{index}");
+    bench.close().await;
 }

@@ -108,6 +108,10 @@ impl Server {
         }
     }
 
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
+    }
+
     pub(super) fn socket_url(&self) -> String {
         format!("postgres:///postgres?user=postgres&host={}&port={}", self.folder.display(), self.port)
     }
