@@ -16,7 +16,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 
-pub(crate) use self::files::{Cell, File, contact, contacts};
+pub(crate) use self::files::{Cell, File, contact, contacts, torture_file};
 pub(crate) use self::sets::{SET_COLUMNS, identities, live};
 pub(crate) use self::versions::assert_table_is_newest;
 use crate::{LocatedFile, Merged, Warehouse};

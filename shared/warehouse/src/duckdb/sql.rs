@@ -274,37 +274,10 @@ fn run_id(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use staging::{Column, ColumnType, Description, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
-
     use super::*;
-    use crate::LocatedFile;
+    use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
     use crate::plan::{TableChange, TableColumn, plan};
-
-    /// Quotes, reserved words, non-ASCII, 200 characters, every type, a composite key.
-    fn torture_file() -> LocatedFile {
-        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
-        let columns = [
-            ("vid", BigInt),
-            ("a\"key\"", Text),
-            ("select", Text),
-            ("it's", Double),
-            ("größe", Boolean),
-            ("order", Date),
-            ("file_index", Timestamp),
-            ("{}", Json),
-            (SOURCE_UPDATED_AT, Timestamp),
-            (READ_AT, Timestamp),
-            (RUN_ID, Text),
-            (&"l".repeat(200), BigInt),
-        ];
-        let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
-        let table = Table::new("con\"tacts", &["vid", "a\"key\""], columns).unwrap();
-        let description = Description::new(42, "run-1", &table, 3);
-        LocatedFile { key: "key".to_owned(), path: PathBuf::from("/it's/a=b/[1].parquet"), description }
-    }
 
     #[test]
     fn merge_of_a_torture_table() {

@@ -291,3 +291,64 @@ fn overflow_now() -> String {
 fn run_id(text: &str) -> String {
     format!("coalesce({text}, '') COLLATE \"C\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::torture_file;
+    use crate::dialect::{ACCOUNT, LEDGER};
+    use crate::plan::{TableChange, TableColumn, plan, plan_within};
+    use crate::postgres::layout::measure;
+
+    #[test]
+    fn merge_of_a_torture_table() {
+        let (file, table) = (torture_file(), "\"hub\"\"spot\".\"con\"\"tacts\"");
+        let present =
+            |name: &str, type_name: &str| TableColumn { name: name.into(), type_name: type_name.into() };
+        // Another spelling, narrower types, and a column that the file lacks.
+        let present = [
+            present("VID", "bigint"),
+            present("a\"key\"", "integer"),
+            present("it's", "bigint"),
+            present("file_index", "date"),
+            present("my \"note\"", "character varying"),
+        ];
+        let mut statements = POSTGRES.create_bookkeeping(ACCOUNT, LEDGER).to_vec();
+        if let TableChange::Create(columns) = plan(&POSTGRES, None, vec![&file]).unwrap().change {
+            statements.push(POSTGRES.create_table(table, &columns));
+        }
+        // Two columns are too many.
+        let plan = plan_within(&POSTGRES, 11, Some(&present), vec![&file]).unwrap();
+        statements.push(add_primary_key(table, &plan.primary_key));
+        statements.push(lock_table(table));
+        if let TableChange::Alter { add, widen } = &plan.change {
+            let measure = measure(&present, |_| None).unwrap();
+            statements.push(make_room(table, &widen.iter().collect::<Vec<_>>(), &measure, 42));
+            let added = add.iter().map(|column| POSTGRES.add_column(column));
+            let widened = widen.iter().map(|widening| POSTGRES.widen(widening));
+            let actions: Vec<String> = [add_overflow()].into_iter().chain(added).chain(widened).collect();
+            statements.push(alter_table(table, &actions));
+        }
+        let group = &plan.groups[0];
+        for is_wide in [false, true] {
+            let staging = Staging { number: usize::from(is_wide) };
+            let layout = Layout::new(&plan, group, is_wide, 0).unwrap();
+            let merge = GroupMerge::new(table, &plan, group, &layout, &staging).unwrap();
+            statements.extend([
+                staging.create(&layout),
+                staging.copy(),
+                merge.find_newest(),
+                count_newest(),
+                merge.break_ties_in_files(),
+                merge.break_ties_with_table(),
+                count_changed(),
+                merge.update_replaced(),
+                merge.insert_all(),
+                merge.insert_new(),
+                staging.drop(),
+                drop_scratch(),
+            ]);
+        }
+        insta::assert_snapshot!(statements.join(";\n\n"));
+    }
+}
