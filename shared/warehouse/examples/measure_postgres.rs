@@ -187,7 +187,7 @@ fn row(rows: &mut Rows, table: &Table, id: u64, version: i64, run: &str) {
             (2, _) => cell.timestamp(time + DAY_MS),
             (3, _) => cell.text(run),
             (4, _) => cell.text(&format!("user{id}@example.com")),
-            _ if random % 2 == 0 => {}
+            _ if random.is_multiple_of(2) => {}
             (_, ColumnType::Double) => cell.double((random % 100_000) as f64 / 7.0),
             (_, ColumnType::BigInt) => cell.bigint((random % 1000) as i64),
             (_, ColumnType::Boolean) => cell.boolean(random % 8 < 4),

@@ -186,18 +186,20 @@ async fn change_table(
     target: &Target<'_>,
 ) -> Result<()> {
     let table = &target.table;
+    let needs_overflow = target.is_wide && !target.has_overflow;
     let mut actions = Vec::new();
-    if target.is_wide && !target.has_overflow {
-        actions.push(sql::add_overflow());
-    }
     match &target.plan.change {
         TableChange::Create(columns) => {
             create_table(session, schema, collection, target, columns).await?;
+            actions.extend(needs_overflow.then(sql::add_overflow));
         }
         TableChange::Alter { add, widen } => {
             session.scratch(&sql::lock_table(table)).await?;
             actions.extend(add.iter().map(|column| POSTGRES.add_column(column)));
-            if target.is_wide && target.has_overflow {
+            if needs_overflow {
+                session.write(&sql::alter_table(table, &[sql::add_overflow()]), &[]).await?;
+            }
+            if target.is_wide {
                 make_room(session, target, widen).await?;
             }
             actions.extend(widen.iter().map(|widening| POSTGRES.widen(widening)));

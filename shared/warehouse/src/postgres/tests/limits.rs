@@ -103,7 +103,8 @@ async fn rows_that_fit_do_not_overflow() {
     let Some(bench) = PostgresBench::new().await else { return };
     let columns = columns(1500, &[Text]);
     let row = |filled: usize| {
-        let cell = |n: usize| if n % (1500 / filled) == 0 { Cell::text("x".repeat(300)) } else { Cell::Null };
+        let cell =
+            |n: usize| if n.is_multiple_of(1500 / filled) { Cell::text("x".repeat(300)) } else { Cell::Null };
         (0..1500).map(cell).collect::<Vec<_>>()
     };
     let rows = [100, 250].map(|filled| contact(filled as i64, 1, 1, &row(filled)));
@@ -185,6 +186,20 @@ async fn a_full_row_can_be_widened() {
     let mut third = words;
     third.resize(970, Cell::Null);
     assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(half), texts(third)]);
+    bench.close().await;
+}
+
+/// As numbers every row fitted, so there was no overflow yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_becomes_wide_by_widening() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    let columns = columns(500, &[BigInt]);
+    let cells: Vec<Cell> = (0..500).map(|n| Cell::BigInt(i64::MIN + n)).collect();
+    merge(&bench, &[contacts("a", &named(&columns), vec![contact(1, 1, 1, &cells)])]).await;
+    let widened: Columns = columns.iter().map(|(name, _)| (name.clone(), Text)).collect();
+    let words = vec![Cell::text("a word"); 500];
+    merge(&bench, &[contacts("b", &named(&widened), vec![contact(2, 1, 1, &words)])]).await;
+    assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(words)]);
     bench.close().await;
 }
 
