@@ -144,9 +144,12 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// `PG_BIN`, what `pg_config` says, the path, and where Debian keeps them; the newest first.
+/// `PG_BIN` if it is set; else what `pg_config` says, the path, and where Debian keeps them, the newest first.
 fn binaries() -> Option<PathBuf> {
-    let named = std::env::var_os(BINARIES).map(PathBuf::from);
+    let has_server = |folder: &PathBuf| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file());
+    if let Some(named) = std::env::var_os(BINARIES) {
+        return Some(PathBuf::from(named)).filter(has_server);
+    }
     let config = Command::new("pg_config").arg("--bindir").output().ok();
     let config = config.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -156,8 +159,6 @@ fn binaries() -> Option<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
         .collect();
     versions.sort();
-    let places = named.into_iter().chain(config).chain(std::env::split_paths(&path));
-    places
-        .chain(versions.into_iter().rev())
-        .find(|folder| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file()))
+    let places = config.into_iter().chain(std::env::split_paths(&path));
+    places.chain(versions.into_iter().rev()).find(has_server)
 }
