@@ -127,6 +127,7 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
 }
 
 /// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
+#[cfg(any(test, feature = "duckdb"))]
 pub(crate) fn plan<'a>(
     dialect: &Dialect,
     present: Option<&[TableColumn]>,
