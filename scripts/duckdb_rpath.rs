@@ -3,8 +3,15 @@
 
 #![allow(clippy::print_stdout, reason = "how a build script talks to cargo")]
 
+/// Packages that have DuckDB only with their feature of that name; the others always have it.
+const OPTIONAL: [&str; 2] = ["load", "warehouse"];
+
 fn main() {
     println!("cargo:rerun-if-env-changed=DUCKDB_LIB_DIR");
+    let is_optional = std::env::var("CARGO_PKG_NAME").is_ok_and(|name| OPTIONAL.contains(&name.as_str()));
+    if is_optional && std::env::var_os("CARGO_FEATURE_DUCKDB").is_none() {
+        return;
+    }
     if let Ok(folder) = std::env::var("DUCKDB_LIB_DIR") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }

@@ -125,7 +125,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Sync {
-    /// Where the tables are: duckdb:PATH, or none to stage Parquet files only
+    /// Where the tables are: duckdb:PATH, postgres://USER@HOST/DATABASE (password in WAREHOUSE_PASSWORD), or none to stage
+    /// Parquet files only
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again

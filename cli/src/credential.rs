@@ -1,10 +1,19 @@
-//! The credential, from the environment: a token, or an OAuth app's three values. No other place reads it.
+//! The secrets, from the environment: HubSpot's, a token or an OAuth app's three values, and the warehouse's password.
+//! No other place reads it.
 
 use anyhow::bail;
 use hubspot::Credential;
+use secrecy::SecretString;
 
 const TOKEN: &str = "HUBSPOT_TOKEN";
 const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
+
+const WAREHOUSE_PASSWORD: &str = "WAREHOUSE_PASSWORD";
+
+/// `None` if it is in the url, or if there is none.
+pub(crate) fn warehouse_password() -> Option<SecretString> {
+    std::env::var(WAREHOUSE_PASSWORD).ok().filter(|password| !password.is_empty()).map(SecretString::from)
+}
 
 /// # Errors
 /// When there is none, or half of one; the message says what to set.

@@ -138,7 +138,12 @@ fn text(costs: &Costs, memory_mb: u32) -> String {
     }
     let day = match (costs.share_of_day, costs.daily_limit, costs.daily_used) {
         (Some(share), Some(limit), Some(used)) => {
-            format!("{:.1} % of the {} calls of a day ({} are used today)", share * 100.0, number_text(limit), number_text(used))
+            format!(
+                "{:.1} % of the {} calls of a day ({} are used today)",
+                share * 100.0,
+                number_text(limit),
+                number_text(used)
+            )
         }
         _ => "HubSpot does not tell the calls of a day".to_owned(),
     };

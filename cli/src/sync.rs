@@ -13,7 +13,7 @@ use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
 
 use crate::args::{self, ReportFormat, Selection, Sync};
-use crate::credential::credential;
+use crate::credential::{credential, warehouse_password};
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
 
@@ -69,7 +69,7 @@ async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
     if args.warehouse == "none" {
         return Ok(None);
     }
-    Ok(Some(warehouse::connect(&args.warehouse, &args.schema).await?))
+    Ok(Some(warehouse::connect(&args.warehouse, &args.schema, warehouse_password()).await?))
 }
 
 /// Refuses a credential of another account than the one that the warehouse belongs to.

@@ -66,7 +66,8 @@ impl Cloud {
 
     /// The same with variables of the functions set, or overridden.
     pub fn with(mut self, variables: &[(&str, &str)]) -> Cloud {
-        self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.variables
+            .extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self
     }
 
@@ -111,7 +112,9 @@ impl Cloud {
         while let Some(page) = pages.next().await {
             let page = page.unwrap();
             objects.extend(
-                page.contents().iter().map(|object| (object.key().unwrap().to_owned(), object.size().unwrap())),
+                page.contents()
+                    .iter()
+                    .map(|object| (object.key().unwrap().to_owned(), object.size().unwrap())),
             );
         }
         objects
@@ -186,8 +189,7 @@ impl Cloud {
     /// Starts the function's process, unless it runs.
     pub fn start(&self, function: &str) {
         let mut functions = self.functions.lock().unwrap();
-        let is_running =
-            functions.get_mut(function).is_some_and(|child| child.try_wait().unwrap().is_none());
+        let is_running = functions.get_mut(function).is_some_and(|child| child.try_wait().unwrap().is_none());
         if !is_running {
             functions.insert(function.to_owned(), self.command(function).spawn().unwrap());
         }

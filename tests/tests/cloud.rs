@@ -76,7 +76,10 @@ async fn every_event_has_its_effect() {
     let objects = cloud.objects().await;
     let pending = cloud.state().pending(None).await.unwrap();
     assert_eq!(objects.len(), pending.len());
-    assert!(objects.iter().all(|(key, _)| key.starts_with("hubspot/") && key.contains("/dt=")), "{objects:?}");
+    assert!(
+        objects.iter().all(|(key, _)| key.starts_with("hubspot/") && key.contains("/dt=")),
+        "{objects:?}"
+    );
     assert!(!cloud.sandbox.path("warehouse.duckdb").exists());
 
     // One collection, then the rest, and a load with nothing to do asks the warehouse nothing.
@@ -182,7 +185,10 @@ async fn of_two_invocations_of_one_feed_one_works_and_the_other_says_so() {
     let due = json!({});
     let (one, other) = tokio::join!(cloud.invoke("deals", &due), cloud.invoke("companies", &due));
     let outcomes = [&one, &other].map(|invoked| invoked.answer["outcome"].as_str().unwrap().to_owned());
-    assert!(outcomes.contains(&"complete".to_owned()) && outcomes.contains(&"stopped".to_owned()), "{outcomes:?}");
+    assert!(
+        outcomes.contains(&"complete".to_owned()) && outcomes.contains(&"stopped".to_owned()),
+        "{outcomes:?}"
+    );
     let busy = if outcomes[0] == "stopped" { &one } else { &other };
     assert!(busy.answer["reason"].as_str().unwrap().starts_with("busy: another run holds"), "{busy:#?}");
 
@@ -190,7 +196,8 @@ async fn of_two_invocations_of_one_feed_one_works_and_the_other_says_so() {
     let uploads = Arc::new(AtomicBool::new(false));
     let (seen, killed) = (Arc::clone(&uploads), Arc::downgrade(&cloud));
     cloud.gateway.set_hook(move |request, moment| {
-        if request.operation == "PutObject" && moment == Moment::Arrived && !seen.swap(true, Ordering::SeqCst) {
+        if request.operation == "PutObject" && moment == Moment::Arrived && !seen.swap(true, Ordering::SeqCst)
+        {
             killed.upgrade().unwrap().kill(&request.function);
             return Act::Swallow;
         }
@@ -277,8 +284,10 @@ async fn a_process_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_goes_on_past_its_deadline_until_it_is_done() {
     // Ten seconds for what takes over a minute at this latency and limit.
-    let settings =
-        Settings { records: PerType { contacts: 24_000, companies: 6_000, deals: 4_000 }, ..Settings::default() };
+    let settings = Settings {
+        records: PerType { contacts: 24_000, companies: 6_000, deals: 4_000 },
+        ..Settings::default()
+    };
     let limits = Limits { general: 100, ..Limits::default() };
     let behaviour = Behaviour { latency: Duration::from_millis(100), limits, ..Behaviour::default() };
     let cloud = Cloud::new(Sandbox::with_limits(&settings, behaviour).await).await;

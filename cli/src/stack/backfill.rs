@@ -33,7 +33,11 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
         let over = records.iter().find(|record| record.report["goes_on"] != true);
         let is_unfinished = is_running || records.first().is_some_and(|last| last.report["goes_on"] == true);
         if !is_unfinished {
-            bail!("no run of {} is under way in the stack {}: start one without --follow", feed.name(), args.stack);
+            bail!(
+                "no run of {} is under way in the stack {}: start one without --follow",
+                feed.name(),
+                args.stack
+            );
         }
         over.map(|record| record.run_id.clone()).unwrap_or_default()
     } else {
@@ -51,7 +55,10 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
         now
     };
     if args.detach {
-        eprintln!("started; watch it with: hubspot-source backfill {} --stack {} --follow", args.collection, args.stack);
+        eprintln!(
+            "started; watch it with: hubspot-source backfill {} --stack {} --follow",
+            args.collection, args.stack
+        );
         return Ok(true);
     }
     let bar = follow::bar(feed.name());
@@ -60,7 +67,11 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
         let cursor: Option<Cursor> = stack.state.cursor(feed.name()).await?;
         let share = cursor.and_then(|cursor| cursor.run).map_or(0.0, |run| run.done_share());
         bar.set_position((share * 1000.0) as u64);
-        bar.set_message(format!("{} rows staged by {} invocations", HumanCount(rows(reports)), reports.len()));
+        bar.set_message(format!(
+            "{} rows staged by {} invocations",
+            HumanCount(rows(reports)),
+            reports.len()
+        ));
         Ok(())
     })
     .await?;
@@ -76,7 +87,11 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
 fn rows(reports: &[Value]) -> u64 {
     let of_run = |report: &Value| {
         let collections = report["collections"].as_object();
-        collections.into_iter().flat_map(|all| all.values()).filter_map(|one| one["rows"].as_u64()).sum::<u64>()
+        collections
+            .into_iter()
+            .flat_map(|all| all.values())
+            .filter_map(|one| one["rows"].as_u64())
+            .sum::<u64>()
     };
     reports.iter().map(of_run).sum()
 }

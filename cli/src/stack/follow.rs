@@ -66,9 +66,9 @@ pub(super) async fn to_the_end(
 /// A bar from 0 to 1,000 on a terminal; nothing elsewhere.
 pub(super) fn bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(1_000);
-    if let Ok(style) =
-        ProgressStyle::with_template("{spinner:.cyan} {prefix:.bold} [{wide_bar:.cyan/blue}] {percent} % {msg} [{elapsed}]")
-    {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{spinner:.cyan} {prefix:.bold} [{wide_bar:.cyan/blue}] {percent} % {msg} [{elapsed}]",
+    ) {
         bar.set_style(style);
     }
     bar.set_prefix(name.to_owned());

@@ -109,7 +109,16 @@ fn instant(ms: i64) -> Option<String> {
 }
 
 fn text(report: &Report) -> String {
-    let mut table = new_table(&["collection", "last run", "mode", "outcome", "rows", "newest change", "lag", "pending files"]);
+    let mut table = new_table(&[
+        "collection",
+        "last run",
+        "mode",
+        "outcome",
+        "rows",
+        "newest change",
+        "lag",
+        "pending files",
+    ]);
     for (name, status) in &report.collections {
         let (color, outcome) = match status.outcome.as_str() {
             _ if status.is_running => (Color::Cyan, running(status)),

@@ -2,6 +2,7 @@
 
 mod config;
 mod metrics;
+mod password;
 
 use std::collections::BTreeSet;
 
@@ -128,7 +129,18 @@ impl Function {
     }
 
     async fn connect(&self) -> Result<Box<dyn Warehouse>, Failure> {
-        let warehouse = warehouse::connect(&self.config.warehouse_url, &self.config.schema)
+        let password = match &self.config.warehouse_secret_arn {
+            Some(arn) => {
+                let secret = self.secrets.get(arn).await;
+                Some(
+                    secret
+                        .and_then(|secret| password::parse(arn, &secret))
+                        .map_err(|error| Failure::new(FailureKind::Configuration, error))?,
+                )
+            }
+            None => None,
+        };
+        let warehouse = warehouse::connect(&self.config.warehouse_url, &self.config.schema, password)
             .await
             .map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
         let bound = warehouse.account().await.map_err(|error| Failure::new(FailureKind::Warehouse, error))?;

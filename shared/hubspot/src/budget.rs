@@ -189,7 +189,8 @@ impl Budget {
     /// When the call may leave as far as other processes are concerned.
     async fn shared_turn(&self, bucket: Bucket, deadline: Option<Instant>) -> Result<Instant> {
         let Some(share) = &self.share else { return Ok(Instant::now()) };
-        let turn = share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), |bucket| self.known(bucket)).await?;
+        let turn =
+            share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), |bucket| self.known(bucket)).await?;
         for (bucket, limit) in Bucket::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
             let mut pace = lock(&self.bucket(bucket).pace);
             if limit > 0.0 && !pace.is_learned {

@@ -19,7 +19,9 @@ pub async fn serve<F>(
 ) -> ExitCode {
     init_logs();
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        tracing::error!("this is a Lambda function, and there is no Lambda runtime here: use hubspot-source sync");
+        tracing::error!(
+            "this is a Lambda function, and there is no Lambda runtime here: use hubspot-source sync"
+        );
         return ExitCode::from(2);
     }
     let function = open.await;

@@ -1,7 +1,7 @@
 //! Measures merges against DuckDB's own `CREATE TABLE AS SELECT` of the same files, 60 columns wide: a first load, and
 //! changed rows into a full table. Prints seconds, CPU seconds and peak memory.
 //!
-//!     cargo run --release -p warehouse --example measure -- 5000000 1000000
+//!     cargo run --release -p warehouse --features duckdb --example measure -- 5000000 1000000
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -30,7 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     measured(&format!("create table as select, {total} rows"), || copy(&folder.join("a.duckdb"), &first))?;
     measured(&format!("create table as select, {changed} rows"), || copy(&folder.join("b.duckdb"), &again))?;
-    let warehouse = connect(&format!("duckdb:{}", folder.join("merged.duckdb").display()), "hubspot").await?;
+    let warehouse =
+        connect(&format!("duckdb:{}", folder.join("merged.duckdb").display()), "hubspot", None).await?;
     for (what, files) in [("first load", &first), ("merge", &again), ("replay", &again)] {
         let rows: u64 = files.iter().map(|file| file.description.rows).sum();
         let runtime = tokio::runtime::Handle::current();

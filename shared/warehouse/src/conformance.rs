@@ -4,6 +4,8 @@
 mod batches;
 mod columns;
 mod files;
+pub(crate) mod property;
+pub(crate) mod property_sets;
 mod refusals;
 mod sets;
 mod versions;
@@ -14,7 +16,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 
-pub(crate) use self::files::{Cell, File, contact, contacts};
+pub(crate) use self::files::{Cell, File, contact, contacts, torture_file};
 pub(crate) use self::sets::{SET_COLUMNS, identities, live};
 pub(crate) use self::versions::assert_table_is_newest;
 use crate::{LocatedFile, Merged, Warehouse};
@@ -33,6 +35,19 @@ pub(crate) trait Bench: Send + Sync {
     fn quoted(&self, table: &str) -> String;
     /// Where staged files go.
     fn folder(&self) -> &Path;
+    /// The name that a column of this name has in the table.
+    fn column(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    /// What the table holds of a value that the warehouse has no counterpart for.
+    fn stored(&self, cell: Cell) -> Cell {
+        cell
+    }
+    /// Makes a second one of every row, as a user might by accident.
+    async fn double_rows(&self, table: &str) {
+        let table = self.quoted(table);
+        self.execute(&format!("INSERT INTO {table} SELECT * FROM {table}")).await;
+    }
 }
 
 /// Values by column name.
@@ -80,6 +95,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("empty file", |bench| Box::pin(batches::empty_file(bench))),
     ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),
     ("counts and ledger", |bench| Box::pin(batches::counts_and_ledger(bench))),
+    ("200 files in any order", |bench| Box::pin(batches::files_in_any_order(bench))),
     ("a dropped table is loaded again", |bench| Box::pin(batches::dropped_table_is_loaded_again(bench))),
     ("two merges of the same files at once", |bench| Box::pin(batches::same_files_at_once(bench))),
     ("two merges of different files at once", |bench| Box::pin(batches::different_files_at_once(bench))),
@@ -106,7 +122,7 @@ pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
 
 /// The named columns of a table, sorted.
 pub(crate) async fn read(bench: &dyn Bench, table: &str, columns: &[&str]) -> Vec<Vec<Cell>> {
-    let pick = |row: &Row| columns.iter().map(|&name| row[name].clone()).collect();
+    let pick = |row: &Row| columns.iter().map(|&name| row[&bench.column(name)].clone()).collect();
     let mut rows: Vec<Vec<Cell>> = bench.rows(table).await.iter().map(pick).collect();
     rows.sort_by(|a, b| a.partial_cmp(b).expect("comparable cells"));
     rows

@@ -4,7 +4,7 @@
 //! DuckDB's calls block; each runs on tokio's blocking threads, one at a time per file.
 
 mod budget;
-mod content;
+mod dialect;
 mod merge;
 mod open;
 mod schema;
@@ -13,7 +13,6 @@ mod sets;
 mod sql;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::collections::HashSet;
 use std::sync::Arc;

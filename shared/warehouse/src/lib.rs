@@ -1,17 +1,22 @@
 #![doc = include_str!("../README.md")]
 
+mod checks;
+mod columns;
 #[cfg(test)]
 mod conformance;
 mod dialect;
+#[cfg(feature = "duckdb")]
 mod duckdb;
 mod error;
 mod plan;
+mod postgres;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use staging::Description;
 
 pub use crate::dialect::quote_identifier;
@@ -80,15 +85,27 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
 }
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
-pub async fn connect(url: &str, schema: &str) -> Result<Box<dyn Warehouse>> {
+///
+/// `password` is for warehouses that have one; it goes before one in the url.
+pub async fn connect(url: &str, schema: &str, password: Option<SecretString>) -> Result<Box<dyn Warehouse>> {
     dialect::check_identifier("schema", schema)?;
     match url.split_once(':') {
+        #[cfg(feature = "duckdb")]
         Some(("duckdb", path)) => Ok(Box::new(duckdb::DuckDb::connect(path, schema).await?)),
+        #[cfg(not(feature = "duckdb"))]
+        Some(("duckdb", _)) => Err(Error::new(
+            Kind::Unsupported,
+            "this program was built without DuckDB: build it with the cargo feature duckdb, or name another warehouse",
+        )),
+        Some(("postgres" | "postgresql", _)) => {
+            Ok(Box::new(postgres::Postgres::connect(url, schema, password).await?))
+        }
         // Not the whole url: those of other warehouses hold passwords.
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
-                "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb",
+                "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, or \
+                 postgres://USER@HOST/DATABASE",
                 other.map_or("", |(scheme, _)| scheme)
             ),
         )),

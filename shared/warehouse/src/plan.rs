@@ -3,9 +3,11 @@
 
 mod sets;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use staging::{Column, ColumnType, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
+use staging::{
+    Column, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT,
+};
 
 pub(crate) use self::sets::Sets;
 use self::sets::{check_set_keys, has_sets, sets};
@@ -51,6 +53,8 @@ pub(crate) struct Group<'a> {
     pub(crate) has_sets: bool,
     /// In the order of the table's names, whatever the order in the files.
     pub(crate) fields: Vec<Field>,
+    /// Columns of the files that the table has no room for. Their `target` is the folded name.
+    pub(crate) overflow: Vec<Field>,
     /// Columns of the table that these files lack.
     pub(crate) kept: Vec<String>,
 }
@@ -62,6 +66,8 @@ pub(crate) struct Field {
     pub(crate) target: String,
     pub(crate) from: ColumnType,
     pub(crate) to: ColumnType,
+    /// Where the column stands in the table.
+    pub(crate) position: usize,
 }
 
 /// Refuses a batch that is not one table of one account, before anything is opened. The batch must not be empty.
@@ -121,18 +127,33 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
 }
 
 /// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
+#[cfg(any(test, feature = "duckdb"))]
 pub(crate) fn plan<'a>(
     dialect: &Dialect,
+    present: Option<&[TableColumn]>,
+    files: Vec<&'a LocatedFile>,
+) -> Result<Plan<'a>> {
+    plan_within(dialect, usize::MAX, present, files)
+}
+
+/// For a table that can have no more than `max_columns`: what a merge decides by gets its columns in any case, then
+/// those that come first in the files.
+pub(crate) fn plan_within<'a>(
+    dialect: &Dialect,
+    max_columns: usize,
     present: Option<&[TableColumn]>,
     mut files: Vec<&'a LocatedFile>,
 ) -> Result<Plan<'a>> {
     // Oldest first, so that a column that newer files lack keeps the value that older ones brought.
     files.sort_by_key(|file| (&file.description.run_id, &file.key));
-    let columns = columns_after(dialect, present.unwrap_or_default(), &files);
+    let (columns, overflow) = columns_after(dialect, max_columns, present.unwrap_or_default(), &files);
     check_version_columns(&columns)?;
-    let sets = sets(&columns, &files)?;
+    let named = |name: &String| {
+        let name = folded(&(dialect.column_name)(name));
+        columns.iter().find(|column| folded(&column.name) == name)
+    };
+    let sets = sets(named, &files)?;
     let change = change(dialect, present, &columns);
-    let named = |name: &String| columns.iter().find(|column| folded(&column.name) == folded(name));
     let primary_key = files
         .first()
         .map(|file| file.description.table.primary_key.iter().filter_map(named))
@@ -140,8 +161,10 @@ pub(crate) fn plan<'a>(
         .flatten()
         .map(|column| column.name.clone())
         .collect();
-    let groups =
-        files.chunk_by(|a, b| shape(a) == shape(b)).map(|chunk| group(chunk.to_vec(), &columns)).collect();
+    let groups = files
+        .chunk_by(|a, b| shape(a) == shape(b))
+        .map(|chunk| group(dialect, chunk.to_vec(), &columns, &overflow))
+        .collect();
     Ok(Plan { change, primary_key, sets, groups })
 }
 
@@ -153,8 +176,14 @@ struct Target {
     is_in_files: bool,
 }
 
-/// The union over the table and all files: present columns first, in the table's order and spelling.
-fn columns_after(dialect: &Dialect, present: &[TableColumn], files: &[&LocatedFile]) -> Vec<Target> {
+/// The union over the table and all files: present columns first, in the table's order and spelling. Then the columns
+/// that are too many for the table.
+fn columns_after(
+    dialect: &Dialect,
+    max_columns: usize,
+    present: &[TableColumn],
+    files: &[&LocatedFile],
+) -> (Vec<Target>, Vec<Target>) {
     let mut targets: Vec<Target> = present
         .iter()
         .map(|column| Target {
@@ -167,21 +196,35 @@ fn columns_after(dialect: &Dialect, present: &[TableColumn], files: &[&LocatedFi
     let mut positions: HashMap<String, usize> =
         targets.iter().enumerate().map(|(position, target)| (folded(&target.name), position)).collect();
     for column in files.iter().flat_map(|file| &file.description.table.columns) {
-        let position = *positions.entry(folded(&column.name)).or_insert(targets.len());
+        let name = (dialect.column_name)(&column.name);
+        let position = *positions.entry(folded(&name)).or_insert(targets.len());
         match targets.get_mut(position) {
             Some(target) => {
                 target.column_type = target.column_type.widened(column.column_type);
                 target.is_in_files = true;
             }
-            None => targets.push(Target {
-                name: column.name.clone(),
-                column_type: column.column_type,
-                type_name: None,
-                is_in_files: true,
-            }),
+            None => {
+                let column_type = column.column_type;
+                targets.push(Target { name, column_type, type_name: None, is_in_files: true });
+            }
         }
     }
-    targets
+    let needed: HashSet<String> =
+        needed_columns(files).map(|name| folded(&(dialect.column_name)(name))).collect();
+    let is_needed = |target: &Target| target.type_name.is_some() || needed.contains(&folded(&target.name));
+    let mut room = max_columns.saturating_sub(targets.iter().filter(|target| is_needed(target)).count());
+    targets.into_iter().partition(|target| {
+        let has_room = is_needed(target) || room > 0;
+        room -= usize::from(has_room && !is_needed(target));
+        has_room
+    })
+}
+
+/// What a merge decides by, and what a sweep of sets changes.
+pub(crate) fn needed_columns<'a>(files: &[&'a LocatedFile]) -> impl Iterator<Item = &'a str> {
+    let keys = files.first().map(|file| file.description.table.primary_key.iter().map(String::as_str));
+    let others = [SOURCE_UPDATED_AT, READ_AT, RUN_ID, IS_DELETED, DELETED_REASON, DELETED_AT];
+    keys.into_iter().flatten().chain(others)
 }
 
 fn check_version_columns(columns: &[Target]) -> Result<()> {
@@ -228,32 +271,50 @@ fn shape(file: &LocatedFile) -> (bool, BTreeMap<&str, ColumnType>) {
     (has_sets(file), columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect())
 }
 
-fn group<'a>(files: Vec<&'a LocatedFile>, columns: &[Target]) -> Group<'a> {
+fn group<'a>(
+    dialect: &Dialect,
+    files: Vec<&'a LocatedFile>,
+    columns: &[Target],
+    too_many: &[Target],
+) -> Group<'a> {
     let sources: BTreeMap<String, &Column> = files
         .first()
         .into_iter()
         .flat_map(|file| &file.description.table.columns)
-        .map(|column| (folded(&column.name), column))
+        .map(|column| (folded(&(dialect.column_name)(&column.name)), column))
         .collect();
     let (mut fields, mut kept) = (Vec::new(), Vec::new());
-    for target in columns {
+    for (position, target) in columns.iter().enumerate() {
         match sources.get(&folded(&target.name)) {
             Some(source) => fields.push(Field {
                 source: source.name.clone(),
                 target: target.name.clone(),
                 from: source.column_type,
                 to: target.column_type,
+                position,
             }),
             None => kept.push(target.name.clone()),
         }
     }
     fields.sort_by_key(|field| folded(&field.target));
+    let mut overflow: Vec<Field> = too_many
+        .iter()
+        .filter_map(|target| sources.get(&folded(&target.name)))
+        .map(|source| Field {
+            source: source.name.clone(),
+            target: folded(&source.name),
+            from: source.column_type,
+            to: source.column_type,
+            position: usize::MAX,
+        })
+        .collect();
+    overflow.sort_by(|a, b| a.target.cmp(&b.target));
     let has_sets = files.iter().any(|file| has_sets(file));
-    Group { files, has_sets, fields, kept }
+    Group { files, has_sets, fields, overflow, kept }
 }
 
 /// Names that differ in nothing else are one column, as in [`staging::Table`].
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     name.to_lowercase()
 }
 
@@ -265,7 +326,7 @@ fn same_names(a: &[String], b: &[String]) -> bool {
 mod tests {
     use super::*;
     use crate::conformance::contacts;
-    use crate::dialect::DUCKDB;
+    use crate::postgres::POSTGRES;
 
     use ColumnType::{BigInt, Double, Text};
 
@@ -278,14 +339,14 @@ mod tests {
     fn columns_that_no_file_has_are_left_alone() {
         let files = [file("a", "run-1", &[("amount", Double), ("city", Text)])];
         let present = [
-            ("id", "INTEGER"),
-            ("amount", "BIGINT"),
-            ("mine", "HUGEINT"),
-            ("_read_at", "TIMESTAMP WITH TIME ZONE"),
+            ("id", "integer"),
+            ("amount", "bigint"),
+            ("mine", "numeric"),
+            ("_read_at", "timestamp with time zone"),
         ];
         let present =
             present.map(|(name, type_name)| TableColumn { name: name.into(), type_name: type_name.into() });
-        let plan = plan(&DUCKDB, Some(&present), files.iter().collect()).unwrap();
+        let plan = plan(&POSTGRES, Some(&present), files.iter().collect()).unwrap();
 
         let TableChange::Alter { add, widen } = plan.change else { panic!("the table exists") };
         assert_eq!(
@@ -305,17 +366,30 @@ mod tests {
             file("c", "run-2", &[("city", Text)]),
             file("a", "run-1", &[]),
         ];
-        let plan = plan(&DUCKDB, None, files.iter().collect()).unwrap();
+        let plan = plan(&POSTGRES, None, files.iter().collect()).unwrap();
         let keys = |group: &Group<'_>| group.files.iter().map(|file| file.key.clone()).collect::<Vec<_>>();
         let groups: Vec<_> = plan.groups.iter().map(keys).collect();
         assert_eq!(groups, [vec!["a", "b"], vec!["c"], vec!["d"]]);
     }
 
     #[test]
+    fn what_is_past_the_last_column_overflows() {
+        let files = [file("a", "run-1", &[("a", Text), ("b", Double), ("c", Text)])];
+        // The first four are the key and what a merge decides by.
+        let plan = plan_within(&POSTGRES, 5, None, files.iter().collect()).unwrap();
+        let TableChange::Create(columns) = plan.change else { panic!("there is no table") };
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["id", SOURCE_UPDATED_AT, READ_AT, RUN_ID, "a"]);
+        let overflow: Vec<&str> = plan.groups[0].overflow.iter().map(|field| field.source.as_str()).collect();
+        assert_eq!(overflow, ["b", "c"]);
+        assert_eq!(plan.groups[0].fields.len(), 5);
+    }
+
+    #[test]
     fn a_version_column_of_another_type_is_refused() {
         let files = [file("a", "run-1", &[])];
-        let present = [TableColumn { name: READ_AT.into(), type_name: "VARCHAR".into() }];
-        let refused = plan(&DUCKDB, Some(&present), files.iter().collect()).unwrap_err();
+        let present = [TableColumn { name: READ_AT.into(), type_name: "text".into() }];
+        let refused = plan(&POSTGRES, Some(&present), files.iter().collect()).unwrap_err();
         assert_eq!(refused.kind(), Kind::Unsupported);
     }
 }

@@ -27,7 +27,14 @@ impl Program {
     pub(super) async fn runtime(functions: &[String]) -> Program {
         let port = free_port();
         let mut command = Command::new(tool("cargo-lambda"));
-        command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port"]);
+        command.args([
+            "lambda",
+            "watch",
+            "--only-lambda-apis",
+            "--invoke-address",
+            "127.0.0.1",
+            "--invoke-port",
+        ]);
         // It serves the programs of a Cargo project, and asks for no more than their names.
         let project = tempfile::tempdir().unwrap();
         let programs: String = functions

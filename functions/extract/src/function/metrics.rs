@@ -8,7 +8,8 @@ use super::Function;
 impl Function {
     pub(super) fn metrics(&self, report: &RunReport, is_failed: bool, invocation: &Invocation) -> Metrics {
         let mut metrics = Metrics::new(&self.config.stack, self.config.feed.name());
-        let sum = |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
+        let sum =
+            |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
         metrics.count("Rows", sum(|collection| collection.rows));
         metrics.count("DeletedRows", sum(|collection| collection.deleted));
         metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));

@@ -24,8 +24,11 @@ use crate::error::{Error, ErrorKind, Result};
 const DOCUMENT: &str = "limits";
 /// Calls in a block: with first blocks, other buckets' and writes in vain, it is no more than one write for twenty calls.
 const GENERAL_BLOCK: f64 = 30.0;
-/// Calls in a process's first block: it does not know the limit yet, and may need no more.
-const FIRST_BLOCK: f64 = 8.0;
+/// Calls in a process's first block, and in that of one that is slow to spend them: what it holds for long, nobody can
+/// use, and comes on top of what others call when it is spent at last.
+const SMALL_BLOCK: f64 = 8.0;
+/// A process is slow when a block lasts it so many times longer than at the limit.
+const SLOW: f64 = 3.0;
 /// Fewer calls than this are not worth a write to give them back.
 const WORTH_GIVING_BACK: f64 = 8.0;
 /// Searches are five a second: a larger block would keep others waiting.
@@ -79,7 +82,9 @@ impl Clock {
 
     /// Calls that were taken and are not made: the next block begins so much earlier.
     fn give_back(&mut self, calls: f64, interval_ms: f64, now_ms: f64) {
-        let earlier = |until_ms: f64| if until_ms > now_ms { (until_ms - calls * interval_ms).max(now_ms) } else { until_ms };
+        let earlier = |until_ms: f64| {
+            if until_ms > now_ms { (until_ms - calls * interval_ms).max(now_ms) } else { until_ms }
+        };
         self.given_until_ms = earlier(self.given_until_ms);
         self.urgent_until_ms = earlier(self.urgent_until_ms);
     }
@@ -108,7 +113,25 @@ pub(super) struct Share {
 struct Held {
     calls: f64,
     begins: Instant,
+    /// When the block would be spent at the limit.
+    ends: Instant,
     spent_last: Option<Instant>,
+}
+
+impl Held {
+    /// How many to take next.
+    fn next_block(&self, bucket: Bucket, limit: f64, now: Instant) -> f64 {
+        let at_the_limit = self.ends - self.begins;
+        let is_fast = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
+        let is_first = self.spent_last.is_none();
+        if is_first || !is_fast { SMALL_BLOCK.min(block(bucket, limit)) } else { block(bucket, limit) }
+    }
+
+    /// Calls that the rest of the block's time has room for: earlier ones are past, and nobody can make them any more.
+    fn left(&self, interval_ms: f64, now: Instant) -> f64 {
+        let room = self.ends.saturating_duration_since(now).as_secs_f64() * 1000.0 / interval_ms;
+        self.calls.min(room)
+    }
 }
 
 /// When a call may leave, and the limits that the document told when a block was taken for it.
@@ -120,7 +143,8 @@ pub(super) struct Turn {
 
 impl Share {
     pub(super) fn new(state: Arc<State>) -> Share {
-        let held = Held { calls: 0.0, begins: Instant::now(), spent_last: None };
+        let now = Instant::now();
+        let held = Held { calls: 0.0, begins: now, ends: now, spent_last: None };
         Share { state, held: Mutex::new([held; 3]) }
     }
 
@@ -155,7 +179,7 @@ impl Share {
         let is_in_use = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
         let wanted = Bucket::ALL.map(|other| {
             let held = &held[other as usize];
-            let block = if held.spent_last.is_none() { FIRST_BLOCK } else { block(other, known(other).limit) };
+            let block = held.next_block(other, known(other).limit, now);
             if other == bucket || is_in_use(held) && held.calls <= block / 2.0 { block } else { 0.0 }
         });
         for attempt in 0..SWAP_ATTEMPTS {
@@ -164,18 +188,20 @@ impl Share {
             if shared.value.closed_until_ms as f64 > now_ms {
                 return Err(closed(shared.value.closed_until_ms));
             }
-            let mut begins = [0.0; 3];
+            let (mut begins, mut lasts) = ([0.0; 3], [0.0; 3]);
             for (other, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
                 let clock = &mut shared.value.buckets[other as usize];
                 let known = known(other);
                 let interval_ms = clock.interval_ms(known);
                 begins[other as usize] = clock.take(calls, interval_ms, is_urgent, now_ms);
+                lasts[other as usize] = calls * interval_ms;
             }
             if self.swap(&shared).await? {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
                     let wait_ms = (begins[index] - now_ms).max(0.0);
                     held[index].calls += calls;
                     held[index].begins = Instant::now() + Duration::from_secs_f64(wait_ms / 1000.0);
+                    held[index].ends = held[index].begins + Duration::from_secs_f64(lasts[index] / 1000.0);
                 }
                 return Ok(shared.value.buckets.map(|clock| clock.limit));
             }
@@ -190,7 +216,8 @@ impl Share {
     /// Gives back what is held and won't be spent: the process makes no more calls.
     pub(super) async fn give_back(&self, known: impl Fn(Bucket) -> Known) -> Result<()> {
         let mut held = self.held.lock().await;
-        let left = held.map(|held| held.calls);
+        let now = Instant::now();
+        let left = Bucket::ALL.map(|bucket| held[bucket as usize].left(known(bucket).interval_ms, now));
         if left[Bucket::General as usize] < WORTH_GIVING_BACK {
             return Ok(());
         }

@@ -111,3 +111,35 @@ pub(super) async fn different_files_at_once(bench: &dyn Bench) {
     tokio::join!(merge_all(odd), merge_all(even));
     assert_table_is_newest(bench, &files).await;
 }
+
+/// Twenty orders of the same 200 files, some of which come again: the same table every time.
+pub(super) async fn files_in_any_order(bench: &dyn Bench) {
+    let file = |n: i64| {
+        let version = |row: i64| ((n * 7 + row * 3) % 11, (n * 5 + row) % 4);
+        let row = |row: i64| {
+            let ((updated, read), id) = (version(row), (n * 3 + row) % 40);
+            contact(id, updated, read, &[Cell::text(format!("{id} of {n}"))])
+        };
+        contacts(&format!("f{n}"), NAME, (0..5).map(row).collect())
+    };
+    let files = stage(bench, &(0..200).map(file).collect::<Vec<_>>());
+    let mut first = None;
+    for seed in 0..20 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut arriving: Vec<_> = files.iter().collect();
+        dice.shuffle(&mut arriving);
+        let warehouse = bench.warehouse().await;
+        let collection = format!("order_{seed}");
+        for batch in arriving.chunks(20) {
+            let again = arriving[dice.usize(..arriving.len())];
+            let again = (!batch.contains(&again)).then_some(again);
+            let batch = batch.iter().copied().chain(again).cloned().map(|mut file: crate::LocatedFile| {
+                file.description.table.collection.clone_from(&collection);
+                file
+            });
+            warehouse.merge(&batch.collect::<Vec<_>>()).await.expect("merge");
+        }
+        let table = read(bench, &collection, &["id", "_source_updated_at", "_read_at", "name"]).await;
+        assert_eq!(*first.get_or_insert_with(|| table.clone()), table, "seed {seed}");
+    }
+}

@@ -57,7 +57,12 @@ pub(super) async fn every_type_keeps_its_values(bench: &dyn Bench) {
     let expected: Vec<Vec<Cell>> = rows
         .into_iter()
         .enumerate()
-        .map(|(id, cells)| [vec![Cell::BigInt(id as i64)], cells].concat())
+        .map(|(id, cells)| {
+            [Cell::BigInt(id as i64)]
+                .into_iter()
+                .chain(cells.into_iter().map(|cell| bench.stored(cell)))
+                .collect()
+        })
         .collect();
     assert_eq!(read(bench, "contacts", &names).await, expected);
 }

@@ -159,3 +159,30 @@ impl File {
         (Field::new(&column.name, array.data_type().clone(), true), array)
     }
 }
+
+/// Quotes, reserved words, non-ASCII, 200 characters, every type, a composite key.
+pub(crate) fn torture_file() -> LocatedFile {
+    use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+    let columns = [
+        ("vid", BigInt),
+        ("a\"key\"", Text),
+        ("select", Text),
+        ("it's", Double),
+        ("größe", Boolean),
+        ("order", Date),
+        ("file_index", Timestamp),
+        ("{}", Json),
+        (SOURCE_UPDATED_AT, Timestamp),
+        (READ_AT, Timestamp),
+        (RUN_ID, Text),
+        (&"l".repeat(200), BigInt),
+    ];
+    let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
+    let table = Table::new("con\"tacts", &["vid", "a\"key\""], columns).expect("table");
+    let description = Description::new(42, "run-1", &table, 3);
+    LocatedFile {
+        key: "key".to_owned(),
+        path: std::path::PathBuf::from("/it's/a=b/[1].parquet"),
+        description,
+    }
+}

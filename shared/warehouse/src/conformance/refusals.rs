@@ -113,8 +113,7 @@ pub(super) async fn bookkeeping_names(bench: &dyn Bench) {
 
 pub(super) async fn rows_that_share_a_key(bench: &dyn Bench) {
     merge(bench, &[one_contact("a")]).await;
-    let table = bench.quoted("contacts");
-    bench.execute(&format!("INSERT INTO {table} SELECT * FROM {table}")).await;
+    bench.double_rows("contacts").await;
     let files = stage(bench, &[one_contact("b")]);
     assert_refused(bench, &files, Kind::RowCount, "share a primary key").await;
     let newer = contacts("c", &[], vec![contact(1, 20, 21, &[])]);

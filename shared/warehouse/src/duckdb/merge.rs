@@ -6,11 +6,13 @@ use duckdb::types::Value;
 use duckdb::{Connection, params, params_from_iter};
 
 use super::budget::Budget;
+use super::dialect::DUCKDB;
 use super::schema::Schema;
 use super::session::{Session, failed, is_out_of_memory};
 use super::sets::Sweep;
 use super::sql::{self, GroupMerge, NEWEST, STAGED};
-use crate::dialect::{ACCOUNT, DUCKDB, LEDGER};
+use crate::checks::{Count, Outcome, check_account, check_rows};
+use crate::dialect::{ACCOUNT, LEDGER};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, plan};
 use crate::{LocatedFile, Merged};
@@ -52,7 +54,8 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
     let collection = &first.description.table.collection;
     let mut session = Session::begin(connection)?;
 
-    let bound = check_account(&session, schema, first)?;
+    let account = schema.account(session.connection())?;
+    let bound = check_account(&schema.quoted(), account, first)?;
     let loaded = schema.loaded(session.connection(), collection)?;
     let new: Vec<&LocatedFile> = files.iter().filter(|file| !loaded.contains(&file.key)).collect();
     if new.is_empty() {
@@ -90,30 +93,6 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
     Ok(merged)
 }
 
-/// What became of one file's rows.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    staged: u64,
-    changed: u64,
-    /// Of the changed ones.
-    replaced: u64,
-}
-
-fn check_account(session: &Session<'_>, schema: &Schema, file: &LocatedFile) -> Result<bool> {
-    let account = file.description.account_id;
-    match schema.account(session.connection())? {
-        Some(bound) if bound != account => Err(Error::new(
-            Kind::OtherAccount,
-            format!(
-                "staged file {} is of account {account}, but schema {} is bound to account {bound}: use another schema",
-                file.key,
-                schema.quoted()
-            ),
-        )),
-        bound => Ok(bound.is_some()),
-    }
-}
-
 fn bind_account(session: &mut Session<'_>, schema: &Schema, account: u64) -> Result<()> {
     session.write(&format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted()), [])?;
     for statement in DUCKDB.create_bookkeeping(&schema.table(ACCOUNT), &schema.table(LEDGER)) {
@@ -139,10 +118,10 @@ fn change_table(
         }
         TableChange::Alter { add, widen } => {
             for column in add {
-                session.write(&DUCKDB.add_column(&table, column), [])?;
+                session.write(&sql::alter_table(&table, &DUCKDB.add_column(column)), [])?;
             }
             for widening in widen {
-                session.write(&sql::widen(&table, widening), [])?;
+                session.write(&sql::alter_table(&table, &DUCKDB.widen(widening)), [])?;
             }
         }
     }
@@ -176,14 +155,8 @@ fn merge_group(
     let arrived = session.count(&merge.count_arrived(newest))?;
     session.scratch(&sql::drop_scratch())?;
 
-    let changed: u64 = counts.iter().map(|count| count.changed).sum();
-    if written != changed || arrived != keys {
-        let message = format!(
-            "table {table} did not take all rows: {changed} were to be written and {written} were, {keys} primary \
-             keys were staged and {arrived} rows hold them: remove rows that share a primary key from the table"
-        );
-        return Err(Error::new(Kind::RowCount, message));
-    }
+    let changed = counts.iter().map(|count| count.changed).sum();
+    Outcome { changed, written, keys, arrived }.check(table)?;
     Ok(counts)
 }
 
@@ -220,19 +193,7 @@ fn count_staged(session: &Session<'_>, group: &Group<'_>, merge: &GroupMerge) ->
         }
     }
     for ((file, count), incomplete) in group.files.iter().zip(&counts).zip(incomplete) {
-        let (key, promised) = (&file.key, file.description.rows);
-        if count.staged != promised {
-            let message = format!(
-                "staged file {key} holds {} rows, but its description says {promised}: stage it again",
-                count.staged
-            );
-            return Err(Error::new(Kind::RowCount, message));
-        }
-        if incomplete > 0 {
-            let message =
-                format!("staged file {key} holds {incomplete} rows whose primary key or _read_at is NULL");
-            return Err(Error::new(Kind::BadFile, message));
-        }
+        check_rows(file, count.staged, incomplete)?;
     }
     Ok(counts)
 }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use duckdb::{Connection, params};
 
 use super::session::rows;
-
+use crate::checks;
 use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::plan::TableColumn;
 
 #[derive(Debug)]
@@ -62,17 +62,7 @@ impl Schema {
         }
         let sql = format!("SELECT account_id FROM {}", self.table(ACCOUNT));
         let accounts: Vec<i64> = rows(connection, &sql, [], |row| row.get(0))?;
-        match accounts.as_slice() {
-            [] => Ok(None),
-            &[account] => Ok(Some(u64::try_from(account).unwrap_or_default())),
-            _ => Err(Error::new(
-                Kind::OtherAccount,
-                format!(
-                    "table {}.{ACCOUNT} holds several accounts: it must hold the one it was loaded from",
-                    self.name
-                ),
-            )),
-        }
+        checks::account(&self.name, &accounts)
     }
 
     /// Empty when the collection's table is missing, whatever the ledger says.

@@ -4,9 +4,10 @@
 use staging::REMOVED;
 
 use super::session::Session;
-use super::sql::{STAGED, or_lowest};
-use crate::dialect::{quote_identifier, quote_literal};
-use crate::error::{Error, Kind, Result};
+use super::sql::STAGED;
+use crate::checks::check_deleted;
+use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::error::Result;
 use crate::plan::{Plan, Sets};
 
 /// The sets of which the merged files have rows.
@@ -49,13 +50,7 @@ impl<'a> Sweep<'a> {
         let gone = session.count(&count_gone())?;
         let deleted = if gone > 0 { session.write(&self.delete_gone(), [])? } else { 0 };
         session.scratch(&drop_scratch())?;
-        if deleted != gone {
-            let message = format!(
-                "table {} kept rows that are gone from their sets: {gone} were to be deleted and {deleted} were",
-                self.table
-            );
-            return Err(Error::new(Kind::RowCount, message));
-        }
+        check_deleted(self.table, gone, deleted)?;
         Ok(deleted)
     }
 
@@ -125,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::LocatedFile;
-    use crate::dialect::DUCKDB;
+    use crate::duckdb::dialect::DUCKDB;
     use crate::duckdb::sql::GroupMerge;
     use crate::plan::{TableColumn, plan};
 

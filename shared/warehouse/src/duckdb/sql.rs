@@ -3,12 +3,10 @@
 //! Columns of staged files are called `c0`, `c1`, ... after their position in the Parquet file, because a column
 //! named like one of the reader's own (`file_index`, `file_row_number`) would hide it.
 
-use staging::{READ_AT, RUN_ID, SOURCE_UPDATED_AT};
-
-use super::content::{ColumnSql, DeletionSql, content, content_but_for_sweeps};
-use super::value::converted;
-use crate::dialect::{DUCKDB, quote_identifier, quote_literal};
-use crate::plan::{Field, Group, Plan, Sets, Widening};
+use super::dialect::DUCKDB;
+use crate::columns::{ColumnSql, GroupColumns};
+use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::plan::{Field, Group, Plan};
 
 /// Every staged row's key and version: narrow, whatever the table's width.
 pub(super) const STAGED: &str = "temp.main.staged_rows";
@@ -46,13 +44,9 @@ pub(super) fn describe(paths: &[String]) -> String {
     format!("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {})", read_parquet(paths))
 }
 
-pub(super) fn widen(table: &str, widening: &Widening) -> String {
-    let column = quote_identifier(&widening.column);
-    format!(
-        "ALTER TABLE {table} ALTER COLUMN {column} TYPE {} USING {}",
-        (DUCKDB.type_name)(widening.to),
-        converted(&column, widening.from, widening.to)
-    )
+/// DuckDB takes one action at a time.
+pub(super) fn alter_table(table: &str, action: &str) -> String {
+    format!("ALTER TABLE {table} {action}")
 }
 
 fn read_parquet(paths: &[String]) -> String {
@@ -66,13 +60,7 @@ fn read_parquet(paths: &[String]) -> String {
 pub(super) struct GroupMerge {
     table: String,
     source: String,
-    columns: Vec<ColumnSql>,
-    keys: Vec<ColumnSql>,
-    updated_at: ColumnSql,
-    read_at: ColumnSql,
-    run_id: ColumnSql,
-    /// What a sweep changes; `None` if the files have no set key.
-    deletion: Option<DeletionSql>,
+    columns: GroupColumns,
     kept: Vec<String>,
 }
 
@@ -86,38 +74,13 @@ impl GroupMerge {
         paths: &[String],
         columns_read: &[String],
     ) -> Result<GroupMerge, String> {
-        let column = |field: &Field| match columns_read.iter().position(|name| *name == field.source) {
-            Some(position) => Ok(ColumnSql {
-                name: quote_identifier(&field.target),
-                staged: converted(&format!("staged.c{position}"), field.from, field.to),
-                column_type: field.to,
-            }),
-            None => Err(field.source.clone()),
-        };
-        let named = |is_it: &dyn Fn(&Field) -> bool, name: &str| match group.fields.iter().find(|f| is_it(f))
-        {
-            Some(field) => column(field),
-            None => Err(name.to_owned()),
-        };
-        let of_source = |name: &str| named(&|field| field.source == name, name);
-        let of_target = |name: &str| named(&|field| field.target == name, name);
-        let deletion = |sets: &Sets| {
-            Ok::<_, String>(DeletionSql {
-                is_deleted: of_target(&sets.is_deleted)?,
-                deleted_reason: of_target(&sets.deleted_reason)?,
-                deleted_at: sets.deleted_at.as_deref().and_then(|name| of_target(name).ok()),
-            })
-        };
+        let position = |field: &Field| columns_read.iter().position(|name| *name == field.source);
+        let staged = |field: &Field| position(field).map(|position| format!("staged.c{position}"));
         let aliases: Vec<String> = (0..columns_read.len()).map(|n| format!("c{n}")).collect();
         Ok(GroupMerge {
             table: table.to_owned(),
             source: format!("{} AS staged({})", read_parquet(paths), aliases.join(", ")),
-            columns: group.fields.iter().map(column).collect::<Result<_, _>>()?,
-            keys: plan.primary_key.iter().map(|key| of_target(key)).collect::<Result<_, _>>()?,
-            updated_at: of_source(SOURCE_UPDATED_AT)?,
-            read_at: of_source(READ_AT)?,
-            run_id: of_source(RUN_ID)?,
-            deletion: plan.sets.as_ref().filter(|_| group.has_sets).map(deletion).transpose()?,
+            columns: GroupColumns::new(&DUCKDB, plan, group, staged)?,
             kept: group.kept.iter().map(|name| quote_identifier(name)).collect(),
         })
     }
@@ -127,20 +90,25 @@ impl GroupMerge {
     }
 
     pub(super) fn stage(&self) -> String {
-        let keys: String =
-            self.keys.iter().enumerate().map(|(n, key)| format!("{} AS k{n}, ", key.staged)).collect();
+        let keys: String = self
+            .columns
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| format!("{} AS k{n}, ", key.staged))
+            .collect();
         format!(
             "CREATE OR REPLACE TEMP TABLE staged_rows AS SELECT file_index, file_row_number, {keys}\
              {} AS updated_at, {} AS read_at FROM {}",
-            or_lowest(&self.updated_at.staged),
-            self.read_at.staged,
+            or_lowest(&self.columns.updated_at.staged),
+            self.columns.read_at.staged,
             self.source
         )
     }
 
     /// Per file: its position, its rows, and how many lack a primary key or a time of reading.
     pub(super) fn count_staged(&self) -> String {
-        let missing: String = (0..self.keys.len()).map(|n| format!("k{n} IS NULL OR ")).collect();
+        let missing: String = (0..self.columns.keys.len()).map(|n| format!("k{n} IS NULL OR ")).collect();
         format!(
             "SELECT CAST(file_index AS BIGINT), count(*), count(*) FILTER ({missing}read_at IS NULL) \
              FROM {STAGED} GROUP BY file_index"
@@ -170,7 +138,7 @@ impl GroupMerge {
              QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {} DESC, {} DESC, \
              n.file_index, n.file_row_number) > 1)",
             self.source,
-            run_id(&self.run_id.staged),
+            run_id(&self.columns.run_id.staged),
             self.content(|column| column.staged.clone())
         )
     }
@@ -192,7 +160,8 @@ impl GroupMerge {
 
     /// Leaves of the ties those that win over the table's row. A row that is in the table already does not.
     pub(super) fn break_ties_with_table(&self) -> String {
-        let (run_staged, run_now) = (run_id(&self.run_id.staged), run_id(&self.run_id.in_table()));
+        let (run_staged, run_now) =
+            (run_id(&self.columns.run_id.staged), run_id(&self.columns.run_id.in_table()));
         format!(
             "DELETE FROM {CHANGED} WHERE is_tie AND (file_index, file_row_number) NOT IN (\
              SELECT (n.file_index, n.file_row_number) FROM {} JOIN {CHANGED} AS n ON {SAME_STAGED_ROW} \
@@ -244,10 +213,22 @@ impl GroupMerge {
     }
 
     fn insert(&self, more_names: &[String], more_values: &[String], joins: &str) -> String {
-        let names: Vec<&str> =
-            self.columns.iter().map(|column| &column.name).chain(more_names).map(String::as_str).collect();
-        let values: Vec<&str> =
-            self.columns.iter().map(|column| &column.staged).chain(more_values).map(String::as_str).collect();
+        let names: Vec<&str> = self
+            .columns
+            .columns
+            .iter()
+            .map(|column| &column.name)
+            .chain(more_names)
+            .map(String::as_str)
+            .collect();
+        let values: Vec<&str> = self
+            .columns
+            .columns
+            .iter()
+            .map(|column| &column.staged)
+            .chain(more_values)
+            .map(String::as_str)
+            .collect();
         format!(
             "INSERT INTO {} ({}) SELECT {} FROM {}{joins}",
             self.table,
@@ -269,30 +250,22 @@ impl GroupMerge {
     }
 
     fn version_in_table(&self) -> (String, String) {
-        (or_lowest(&self.updated_at.in_table()), or_lowest(&self.read_at.in_table()))
+        (or_lowest(&self.columns.updated_at.in_table()), or_lowest(&self.columns.read_at.in_table()))
     }
 
     fn same_key(&self) -> String {
         let equal = |(n, key): (usize, &ColumnSql)| format!("{} = n.k{n}", key.in_table());
-        self.keys.iter().enumerate().map(equal).collect::<Vec<_>>().join(" AND ")
+        self.columns.keys.iter().enumerate().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
     fn key_list(&self) -> String {
-        (0..self.keys.len()).map(|n| format!("k{n}")).collect::<Vec<_>>().join(", ")
+        (0..self.columns.keys.len()).map(|n| format!("k{n}")).collect::<Vec<_>>().join(", ")
     }
 
     /// What two rows of one version and one run are told apart by.
     fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
-        match &self.deletion {
-            Some(deletion) => content_but_for_sweeps(&self.columns, deletion, side),
-            None => content(&self.columns, side),
-        }
+        self.columns.content(&DUCKDB, side)
     }
-}
-
-/// NULL as the lowest of times.
-pub(super) fn or_lowest(time: &str) -> String {
-    format!("coalesce({time}, TIMESTAMPTZ '-infinity')")
 }
 
 fn run_id(text: &str) -> String {
@@ -301,37 +274,10 @@ fn run_id(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use staging::{Column, ColumnType, Description, Table};
-
     use super::*;
-    use crate::LocatedFile;
+    use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
     use crate::plan::{TableChange, TableColumn, plan};
-
-    /// Quotes, reserved words, non-ASCII, 200 characters, every type, a composite key.
-    fn torture_file() -> LocatedFile {
-        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
-        let columns = [
-            ("vid", BigInt),
-            ("a\"key\"", Text),
-            ("select", Text),
-            ("it's", Double),
-            ("größe", Boolean),
-            ("order", Date),
-            ("file_index", Timestamp),
-            ("{}", Json),
-            (SOURCE_UPDATED_AT, Timestamp),
-            (READ_AT, Timestamp),
-            (RUN_ID, Text),
-            (&"l".repeat(200), BigInt),
-        ];
-        let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
-        let table = Table::new("con\"tacts", &["vid", "a\"key\""], columns).unwrap();
-        let description = Description::new(42, "run-1", &table, 3);
-        LocatedFile { key: "key".to_owned(), path: PathBuf::from("/it's/a=b/[1].parquet"), description }
-    }
 
     #[test]
     fn merge_of_a_torture_table() {
@@ -352,8 +298,8 @@ mod tests {
         }
         let plan = plan(&DUCKDB, Some(&present), vec![&file]).unwrap();
         if let TableChange::Alter { add, widen: widenings } = &plan.change {
-            statements.extend(add.iter().map(|column| DUCKDB.add_column(table, column)));
-            statements.extend(widenings.iter().map(|widening| widen(table, widening)));
+            statements.extend(add.iter().map(|column| alter_table(table, &DUCKDB.add_column(column))));
+            statements.extend(widenings.iter().map(|widening| alter_table(table, &DUCKDB.widen(widening))));
         }
         let paths = [file.path.to_str().unwrap().to_owned()];
         let read: Vec<String> =

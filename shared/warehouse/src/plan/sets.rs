@@ -3,7 +3,7 @@
 
 use staging::{ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT};
 
-use super::{Target, folded, same_names};
+use super::{Target, same_names};
 use crate::LocatedFile;
 use crate::error::{Error, Kind, Result};
 
@@ -44,10 +44,14 @@ pub(super) fn has_sets(file: &LocatedFile) -> bool {
     !file.description.table.set_key.is_empty()
 }
 
-/// `None` if no file has a set key. The files have passed [`check_set_keys`]; `columns` are those after the merge.
-pub(super) fn sets(columns: &[Target], files: &[&LocatedFile]) -> Result<Option<Sets>> {
+/// `None` if no file has a set key. The files have passed [`check_set_keys`]; `named` finds a column of the table after
+/// the merge.
+pub(super) fn sets<'a>(
+    named: impl Fn(&String) -> Option<&'a Target>,
+    files: &[&LocatedFile],
+) -> Result<Option<Sets>> {
     let Some(file) = files.iter().find(|file| has_sets(file)) else { return Ok(None) };
-    let named = |name: &str| columns.iter().find(|target| folded(&target.name) == folded(name));
+    let named = |name: &str| named(&name.to_owned());
     if named(IS_DELETED).is_some_and(|target| target.column_type != ColumnType::Boolean) {
         let message = format!(
             "column {IS_DELETED} is not a boolean in the table and in all staged files, but rows that are gone from \

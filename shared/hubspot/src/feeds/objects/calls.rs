@@ -196,8 +196,7 @@ impl ObjectFeed {
                 json!({ "propertyName": self.object.modified, "operator": operator, "value": at_ms.to_string() })
             })
         };
-        let filters: Vec<Value> =
-            bound("GTE", since_ms).into_iter().chain(bound("LTE", until_ms)).collect();
+        let filters: Vec<Value> = bound("GTE", since_ms).into_iter().chain(bound("LTE", until_ms)).collect();
         let groups = if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) };
         let search = json!({ "filterGroups": groups, "properties": ["hs_object_id"], "limit": 1 });
         self.send_search(&search).await?.total.ok_or_else(|| {

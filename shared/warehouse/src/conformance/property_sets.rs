@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::DuckDbBench;
-use super::property::{arrive, block_on};
-use crate::conformance::{Cell, File, SET_COLUMNS, identities, live, read};
+use super::property::arrive;
+use super::{Bench, Cell, File, SET_COLUMNS, identities, live, read};
 
 /// Set, value, source time, time of the read, and which of the [`row`]s of this version it is.
-type Member = (i64, u8, Option<i64>, i64, u8);
+pub(crate) type Member = (i64, u8, Option<i64>, i64, u8);
 
 const LIVE: u8 = 0;
 
-fn members() -> impl Strategy<Value = Vec<Member>> {
+pub(crate) fn members() -> impl Strategy<Value = Vec<Member>> {
     let member = (0..2_i64, 0..3_u8, prop::option::of(0..2_i64), 0..2_i64, 0..5_u8);
     prop::collection::vec(member, 1..40)
 }
@@ -69,42 +68,26 @@ fn expected(members: &[Member]) -> Vec<Vec<Cell>> {
     newest.values().map(row_of).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_its_set_no_longer_has_is_deleted(
-        mut members in members(),
-        places in prop::collection::vec(any::<Index>(), 40),
-        order in prop::collection::vec(any::<Index>(), 12),
-    ) {
-        for (set, value, updated, read, variant) in &mut members {
-            *variant = ((*set + updated.unwrap_or(7) * 3 + *read * 5) as u8 + *value) % 5;
-        }
-        let table = block_on(async {
-            let bench = DuckDbBench::new();
-            arrive(&bench, &files(&members, &places), &order).await;
-            let columns = ["id", "value", "_source_updated_at", "_read_at", "deleted_reason"];
-            read(&bench, "identities", &columns).await
-        });
-        prop_assert_eq!(table, expected(&members));
+/// No two rows of a version differ here; [`set_table_of`] has those that do.
+pub(crate) async fn assert_sets_are_whole(
+    bench: &dyn Bench,
+    mut members: Vec<Member>,
+    arrival: &(Vec<Index>, Vec<Index>),
+) {
+    for (set, value, updated, read, variant) in &mut members {
+        *variant = ((*set + updated.unwrap_or(7) * 3 + *read * 5) as u8 + *value) % 5;
     }
+    arrive(bench, &files(&members, &arrival.0), &arrival.1).await;
+    let columns = ["id", "value", "_source_updated_at", "_read_at", "deleted_reason"];
+    assert_eq!(read(bench, "identities", &columns).await, expected(&members));
+}
 
-    #[test]
-    fn sets_do_not_depend_on_files_or_order(
-        members in members(),
-        places in prop::collection::vec(any::<Index>(), 80),
-        order in prop::collection::vec(any::<Index>(), 20),
-    ) {
-        let tables = block_on(async {
-            let mut tables = Vec::new();
-            for (places, order) in [(&places[..40], &order[..10]), (&places[40..], &order[10..])] {
-                let bench = DuckDbBench::new();
-                arrive(&bench, &files(&members, places), order).await;
-                tables.push(read(&bench, "identities", &SET_COLUMNS).await);
-            }
-            tables
-        });
-        prop_assert_eq!(&tables[0], &tables[1]);
-    }
+/// The same for every arrival.
+pub(crate) async fn set_table_of(
+    bench: &dyn Bench,
+    members: &[Member],
+    arrival: &(Vec<Index>, Vec<Index>),
+) -> Vec<Vec<Cell>> {
+    arrive(bench, &files(members, &arrival.0), &arrival.1).await;
+    read(bench, "identities", &SET_COLUMNS).await
 }

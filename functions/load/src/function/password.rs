@@ -1,0 +1,39 @@
+//! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it.
+
+use anyhow::bail;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// # Errors
+/// When there is none in it; the message shows nothing of it.
+pub(super) fn parse(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString> {
+    let text = secret.expose_secret().trim();
+    let password = match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(fields)) => fields.get("password").and_then(Value::as_str).map(str::to_owned),
+        _ => Some(text.to_owned()),
+    };
+    match password.filter(|password| !password.is_empty()) {
+        Some(password) => Ok(password.into()),
+        None => bail!("the secret {arn} holds no password: it has to be one, or JSON with \"password\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Option<String> {
+        let parsed = parse("arn", &text.to_owned().into()).ok()?;
+        Some(parsed.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn bare_or_as_rds_makes_it() {
+        assert_eq!(parsed(" s3cret\n").as_deref(), Some("s3cret"));
+        assert_eq!(parsed(r#"{"username": "u", "password": "p{w"}"#).as_deref(), Some("p{w"));
+        // A password of digits alone is JSON, too.
+        assert_eq!(parsed("123").as_deref(), Some("123"));
+        assert_eq!(parsed(r#"{"username": "u"}"#), None);
+        assert_eq!(parsed("  "), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! PostgreSQL, 13 and newer, by tokio-postgres. The server can't see staged files, so their rows are sent to it, by
+//! binary `COPY`; everything after that is a statement over all of them.
+
+mod copy;
+mod dialect;
+mod encode;
+mod layout;
+mod merge;
+mod schema;
+mod session;
+mod sets;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod url;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio_postgres::Client;
+
+#[cfg(test)]
+pub(crate) use self::dialect::POSTGRES;
+use self::schema::Schema;
+use self::session::{Session, open};
+use self::url::Target;
+use crate::error::{Error, Kind, Result};
+use crate::plan::check_batch;
+use crate::{LocatedFile, Merged, Warehouse};
+
+/// How long a merge waits for another one, or for a program that holds the table.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Clone)]
+pub(crate) struct Postgres {
+    target: Target,
+    schema: Schema,
+    patience: Duration,
+    /// A connection that nobody uses.
+    idle: Arc<Mutex<Option<Client>>>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Postgres { target, schema, .. } = self;
+        f.debug_struct("Postgres").field("target", target).field("schema", schema).finish_non_exhaustive()
+    }
+}
+
+impl Postgres {
+    pub(crate) async fn connect(url: &str, schema: &str, password: Option<SecretString>) -> Result<Postgres> {
+        let target = url::target(url, password)?;
+        let client = open(&target).await?;
+        let idle = Arc::new(Mutex::new(Some(client)));
+        Ok(Postgres { target, schema: Schema::new(schema), patience: PATIENCE, idle })
+    }
+
+    /// The connection that is idle, if it still lives, or a new one.
+    async fn client(&self) -> Result<Client> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(client) = idle
+            && client.check_connection().await.is_ok()
+        {
+            return Ok(client);
+        }
+        open(&self.target).await
+    }
+
+    /// Only to be called after a success: what failed may have left anything behind.
+    fn put_back(&self, client: Client) {
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    }
+}
+
+/// Work goes on when its future is dropped, so it runs as a task of its own.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(Error::new(Kind::Engine, "postgres stopped in the middle").because(stopped)),
+    }
+}
+
+#[async_trait]
+impl Warehouse for Postgres {
+    async fn account(&self) -> Result<Option<u64>> {
+        let mut client = self.client().await?;
+        let session = Session::begin(&mut client, self.patience).await?;
+        let account = self.schema.account(&session).await?;
+        session.commit().await?;
+        self.put_back(client);
+        Ok(account)
+    }
+
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        let mut client = self.client().await?;
+        let session = Session::begin(&mut client, self.patience).await?;
+        let loaded = self.schema.loaded(&session, collection).await?;
+        session.commit().await?;
+        self.put_back(client);
+        Ok(loaded)
+    }
+
+    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
+        check_batch(files)?;
+        if files.is_empty() {
+            return Ok(Merged::default());
+        }
+        let (this, files) = (self.clone(), files.to_vec());
+        to_its_end(async move {
+            let mut client = this.client().await?;
+            let merged = merge::merge(&mut client, &this.schema, &files, this.patience).await?;
+            this.put_back(client);
+            Ok(merged)
+        })
+        .await
+    }
+}

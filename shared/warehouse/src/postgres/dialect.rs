@@ -1,0 +1,136 @@
+//! PostgreSQL's dialect. No value can fail on its way to a wider type. It allows 63 bytes in a name and has names of its
+//! own in every table; columns that can't have their name get one that is made from it.
+
+use staging::ColumnType;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dialect::Dialect;
+use crate::plan::folded;
+
+pub(crate) const POSTGRES: Dialect = Dialect { type_name, column_type, column_name, text_of, cast, md5_of };
+
+/// Where values go that a row, or the table, has no room for.
+pub(super) const OVERFLOW: &str = "_overflow";
+
+const MAX_NAME_BYTES: usize = 63;
+const HASH_DIGITS: usize = 12;
+/// The columns that every table has already.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"];
+
+fn type_name(column_type: ColumnType) -> &'static str {
+    match column_type {
+        // `json` and `jsonb` refuse what does not parse, and `jsonb` does not give the same text back.
+        ColumnType::Text | ColumnType::Json => "text",
+        ColumnType::BigInt => "bigint",
+        ColumnType::Double => "double precision",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamp with time zone",
+    }
+}
+
+fn column_type(type_name: &str) -> ColumnType {
+    match type_name {
+        "smallint" | "integer" | "bigint" => ColumnType::BigInt,
+        "real" | "double precision" => ColumnType::Double,
+        "boolean" => ColumnType::Boolean,
+        "date" => ColumnType::Date,
+        "timestamp with time zone" => ColumnType::Timestamp,
+        // Text holds everything: text, and types of columns that somebody made by hand.
+        _ => ColumnType::Text,
+    }
+}
+
+fn column_name(name: &str) -> String {
+    let folded = folded(name);
+    if folded == OVERFLOW || SYSTEM_COLUMNS.contains(&folded.as_str()) {
+        hashed(&folded)
+    } else {
+        identifier(name)
+    }
+}
+
+/// A name as it is, or, when it is too long, its beginning and a hash of all of it, in lower case.
+pub(super) fn identifier(name: &str) -> String {
+    if name.len() <= MAX_NAME_BYTES { name.to_owned() } else { hashed(&folded(name)) }
+}
+
+fn hashed(folded: &str) -> String {
+    let mut end = folded.len().min(MAX_NAME_BYTES - HASH_DIGITS - 1);
+    while !folded.is_char_boundary(end) {
+        end -= 1;
+    }
+    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
+    format!("{}_{hash:0digits$x}", &folded[..end], digits = HASH_DIGITS)
+}
+
+/// What these casts print depends on settings, which a merge pins.
+fn text_of(expression: &str, from: ColumnType) -> String {
+    match from {
+        // The cast is for columns of types that no merge creates, which count as text.
+        ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Boolean | ColumnType::Date => {
+            format!("CAST({expression} AS text)")
+        }
+        // Up to 2^53 every whole double is an exact integer.
+        ColumnType::Double => format!(
+            "CASE WHEN {expression} = trunc({expression}) AND abs({expression}) <= 9007199254740992 \
+             THEN CAST(CAST({expression} AS bigint) AS text) ELSE CAST({expression} AS text) END"
+        ),
+        ColumnType::Timestamp => {
+            let utc = format!("({expression} AT TIME ZONE 'UTC')");
+            format!(
+                "CASE WHEN NOT isfinite({expression}) THEN CAST({expression} AS text) \
+                 WHEN {utc} = date_trunc('day', {utc}) THEN CAST(CAST({utc} AS date) AS text) \
+                 ELSE to_char({utc}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') END"
+            )
+        }
+    }
+}
+
+fn cast(expression: &str, from: ColumnType, to: ColumnType) -> String {
+    match (from, to) {
+        (ColumnType::Date, ColumnType::Timestamp) => format!(
+            "CASE WHEN {expression} >= DATE '294277-01-01' THEN TIMESTAMPTZ 'infinity' \
+             ELSE CAST({expression} AS timestamp) AT TIME ZONE 'UTC' END"
+        ),
+        _ => format!("CAST({expression} AS {})", type_name(to)),
+    }
+}
+
+fn md5_of(texts: &[String]) -> String {
+    format!("md5(CAST(ARRAY[{}] AS text))", texts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_is_written_is_read_back() {
+        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+        for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
+            assert_eq!(column_type(type_name(written)), written);
+        }
+        assert_eq!(column_type(type_name(Json)), Text);
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        assert_eq!(identifier(&"a".repeat(63)), "a".repeat(63));
+        let names = ["x".repeat(64), "x".repeat(65), format!("{}y", "x".repeat(63)), "é".repeat(40)];
+        let cut: Vec<String> = names.iter().map(|name| column_name(name)).collect();
+        for (n, name) in cut.iter().enumerate() {
+            assert!(name.len() <= 63, "{name}");
+            assert!(!cut[..n].contains(name), "{name}");
+        }
+        assert_eq!(column_name(&"X".repeat(64)), cut[0], "case makes no other column");
+    }
+
+    #[test]
+    fn the_tables_own_names_are_left_to_it() {
+        assert_eq!(column_name("xmin").split_once('_').map(|(name, _)| name), Some("xmin"));
+        assert_eq!(column_name("XMIN"), column_name("xmin"));
+        assert_ne!(column_name(OVERFLOW), OVERFLOW);
+        assert_eq!(column_name("oid"), "oid");
+    }
+}

@@ -1,0 +1,204 @@
+//! Running statements: a connection, a transaction that knows what it wrote, and errors that know the statement.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, Row, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tls::client_config;
+use super::url::Target;
+use crate::error::{Error, Kind, Result};
+
+const OLDEST_VERSION: i32 = 130_000;
+
+/// Opens a connection, and refuses a server that a merge can't work with.
+pub(super) async fn open(target: &Target) -> Result<Client> {
+    let tls = MakeRustlsConnect::new(client_config(target)?);
+    let (client, connection) =
+        target.config.connect(tls).await.map_err(|source| unreachable(target, source))?;
+    tokio::spawn(async move {
+        // Every statement that it fails says so itself.
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a postgres connection ended");
+        }
+    });
+    let sql =
+        "SELECT CAST(current_setting('server_version_num') AS integer), current_setting('server_encoding')";
+    let row = client.query_one(sql, &[]).await.map_err(failed(sql))?;
+    let (version, encoding) = (get::<i32>(&row, 0)?, get::<String>(&row, 1)?);
+    if version < OLDEST_VERSION {
+        let message = format!("{} is of version {}: 13 or newer is needed", target.name, version / 10_000);
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    if encoding != "UTF8" {
+        let message = format!("{} is encoded as {encoding}: create one with ENCODING 'UTF8'", target.name);
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    Ok(client)
+}
+
+fn unreachable(target: &Target, source: tokio_postgres::Error) -> Error {
+    let why = match source.code() {
+        Some(code) if *code == SqlState::INVALID_PASSWORD => "refuses the user or the password",
+        Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "refuses the user from this address: see pg_hba.conf, and sslmode"
+        }
+        Some(code) if *code == SqlState::INVALID_CATALOG_NAME => "does not exist: create it",
+        Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => "has no connection left: try later",
+        Some(code) if *code == SqlState::CANNOT_CONNECT_NOW => "is starting or stopping: try later",
+        _ => "can't be reached",
+    };
+    Error::new(Kind::Unreachable, format!("{} {why}", target.name)).because(Failure::of(source))
+}
+
+/// A transaction that counts what it writes. Dropped without a commit, it rolls back.
+pub(super) struct Session<'a> {
+    transaction: Transaction<'a>,
+    writes: u64,
+}
+
+pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
+
+impl<'a> Session<'a> {
+    /// Waits no longer than `patience` for each lock.
+    pub(super) async fn begin(client: &'a mut Client, patience: Duration) -> Result<Session<'a>> {
+        let transaction = client.transaction().await.map_err(failed("BEGIN"))?;
+        let session = Session { transaction, writes: 0 };
+        // Texts that a merge makes and compares must not depend on settings of the server or the user; what it reads
+        // and sorts should not be done in the 4 MB that servers allow if nobody says more.
+        let settings = format!(
+            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; \
+             SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL jit = off; \
+             SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '64MB'",
+            patience.as_millis()
+        );
+        session.scratch(&settings).await?;
+        Ok(session)
+    }
+
+    pub(super) async fn commit(self) -> Result<u64> {
+        self.transaction.commit().await.map_err(failed("COMMIT"))?;
+        Ok(self.writes)
+    }
+
+    /// Changes the warehouse; answers with the number of rows.
+    pub(super) async fn write(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
+        self.writes += 1;
+        self.transaction.execute(sql, params).await.map_err(failed(sql))
+    }
+
+    /// Changes nothing but this transaction's scratch tables and settings.
+    pub(super) async fn scratch(&self, sql: &str) -> Result<()> {
+        self.transaction.batch_execute(sql).await.map_err(failed(sql))
+    }
+
+    pub(super) async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.transaction.query(sql, params).await.map_err(failed(sql))
+    }
+
+    /// One row of counts.
+    pub(super) async fn counts<const N: usize>(&self, sql: &str) -> Result<[u64; N]> {
+        let row = self.transaction.query_one(sql, &[]).await.map_err(failed(sql))?;
+        counts(&row, 0)
+    }
+
+    pub(super) async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>> {
+        self.transaction.copy_in(sql).await.map_err(failed(sql))
+    }
+}
+
+/// A value that our own statement selects.
+pub(super) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T> {
+    row.try_get(column)
+        .map_err(|source| Error::new(Kind::Engine, "postgres answered something else").because(source))
+}
+
+/// Counts, from one column on.
+pub(super) fn counts<const N: usize>(row: &Row, first: usize) -> Result<[u64; N]> {
+    let mut counts = [0; N];
+    for (n, count) in counts.iter_mut().enumerate() {
+        *count = u64::try_from(get::<i64>(row, first + n)?).unwrap_or_default();
+    }
+    Ok(counts)
+}
+
+/// Values are never part of a statement's text, so its beginning is safe to show.
+pub(super) fn failed(sql: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
+    let beginning: String = sql.chars().take(80).collect();
+    move |source| {
+        let (kind, why) = diagnosis(source.code());
+        Error::new(kind, format!("postgres failed to run {beginning:?}{why}")).because(Failure::of(source))
+    }
+}
+
+fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
+    let Some(code) = code else { return (Kind::Engine, "") };
+    match *code {
+        SqlState::LOCK_NOT_AVAILABLE => {
+            (Kind::Locked, ": another load or another program holds the table, try again when it has ended")
+        }
+        SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
+            (Kind::Locked, ": another program changed the table at the same time, try again")
+        }
+        SqlState::UNIQUE_VIOLATION => {
+            (Kind::RowCount, ": rows of the table share a primary key, remove them")
+        }
+        SqlState::INSUFFICIENT_PRIVILEGE => (
+            Kind::Unsupported,
+            ": the user may not do this, grant it CREATE and TEMPORARY on the database and make it the tables' owner",
+        ),
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            (Kind::Unsupported, ": the server takes no changes, name the primary one")
+        }
+        SqlState::FEATURE_NOT_SUPPORTED | SqlState::DEPENDENT_OBJECTS_STILL_EXIST => (
+            Kind::Unsupported,
+            ": something depends on a column whose type has to change, drop that view and create it again afterwards",
+        ),
+        SqlState::TOO_MANY_COLUMNS => {
+            (Kind::Unsupported, ": dropped columns count too, copy the table into a new one")
+        }
+        SqlState::PROGRAM_LIMIT_EXCEEDED => {
+            (Kind::Unsupported, ": a row or a primary key is larger than postgres allows")
+        }
+        _ => (Kind::Engine, ""),
+    }
+}
+
+/// What the server said, without the detail, which holds values.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Failure {
+    fn of(error: tokio_postgres::Error) -> Failure {
+        let Some(said) = error.as_db_error() else {
+            return Failure { message: error.to_string(), source: error.into_source() };
+        };
+        let mut message = format!("{} ({})", said.message(), said.code().code());
+        // Here it names the view.
+        if *said.code() == SqlState::FEATURE_NOT_SUPPORTED
+            && let Some(detail) = said.detail()
+        {
+            message = format!("{message}: {detail}");
+        }
+        Failure { message, source: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
