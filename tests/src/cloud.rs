@@ -203,8 +203,12 @@ impl Cloud {
         }
     }
 
-    pub fn process_id(&self, function: &str) -> u32 {
-        self.functions.lock().unwrap()[function].id()
+    /// The most memory that the function's process had, in bytes.
+    pub fn peak_memory(&self, function: &str) -> u64 {
+        let process = self.functions.lock().unwrap()[function].id();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
     }
 
     /// Invokes the function and waits for its answer.

@@ -368,6 +368,11 @@ async fn seven_functions_at_once_fill_the_limit_and_keep_it() {
     let busy = &series[1..series.len() - 1];
     let used = busy.iter().sum::<usize>() as f64 / (190 * busy.len()) as f64;
     assert!(used >= 0.9, "{used:.2} of the limit was used: {series:?}");
+    for feed in ["contacts", "companies", "deals"] {
+        let peak = cloud.peak_memory(feed) >> 20;
+        eprintln!("{feed}: {peak} MiB at the most");
+        assert!(peak < 100, "{feed} had {peak} MiB: it has to fit a function of 128 MB");
+    }
     cloud.invoke("load", &json!({})).await.complete();
     assert_all_equal(&cloud.sandbox.database(), cloud.sandbox.account(), &Expectations::default());
 }

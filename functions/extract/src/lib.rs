@@ -80,9 +80,6 @@ pub async fn extract(
         }
     }
     report.settle();
-    if let Err(error) = run.client.budget().give_back().await {
-        tracing::warn!("calls that were not made are not given back: {error:#}");
-    }
     tracing::info!(
         feed.name = feed.name(),
         run.id = run.id,

@@ -171,15 +171,6 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives other processes what this one took and does not spend. To be called when a run is over; calls after it
-    /// take anew.
-    pub async fn give_back(&self) -> Result<()> {
-        match &self.share {
-            Some(share) => Box::pin(share.give_back(|bucket| self.known(bucket))).await,
-            None => Ok(()),
-        }
-    }
-
     fn known(&self, bucket: Bucket) -> Known {
         let pace = lock(&self.bucket(bucket).pace);
         let interval_ms = pace.interval().as_secs_f64() * 1000.0;

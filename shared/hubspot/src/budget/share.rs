@@ -24,15 +24,14 @@ use crate::error::{Error, ErrorKind, Result};
 const DOCUMENT: &str = "limits";
 /// Calls in a block: with first blocks, other buckets' and writes in vain, it is no more than one write for twenty calls.
 const GENERAL_BLOCK: f64 = 30.0;
-/// Calls in a process's first block, and in that of one that is slow to spend them: what it holds for long, nobody can
-/// use, and comes on top of what others call when it is spent at last.
+/// Calls in a process's first block. The next one is twice as large if the process was quick to spend it, and half as
+/// large if it was slow: what is held for long nobody can use, and comes on top of what others call when it is spent at
+/// last.
 const SMALL_BLOCK: f64 = 8.0;
 /// A process is slow when a block lasts it so many times longer than at the limit.
 const SLOW: f64 = 3.0;
-/// Fewer calls than this are not worth a write to give them back.
-const WORTH_GIVING_BACK: f64 = 8.0;
 /// Searches are five a second: a larger block would keep others waiting.
-const SEARCH_BLOCK: f64 = 8.0;
+const SEARCH_BLOCK: f64 = 10.0;
 /// Another process may write between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
 /// When the day is used up and nobody knows the account's time zone.
@@ -79,15 +78,6 @@ impl Clock {
         self.urgent_until_ms = begins_ms + cost_ms;
         begins_ms
     }
-
-    /// Calls that were taken and are not made: the next block begins so much earlier.
-    fn give_back(&mut self, calls: f64, interval_ms: f64, now_ms: f64) {
-        let earlier = |until_ms: f64| {
-            if until_ms > now_ms { (until_ms - calls * interval_ms).max(now_ms) } else { until_ms }
-        };
-        self.given_until_ms = earlier(self.given_until_ms);
-        self.urgent_until_ms = earlier(self.urgent_until_ms);
-    }
 }
 
 /// What a process knows of a bucket of its own when it takes a block.
@@ -112,6 +102,8 @@ pub(super) struct Share {
 #[derive(Debug, Clone, Copy)]
 struct Held {
     calls: f64,
+    /// Calls in the last block taken.
+    block: f64,
     begins: Instant,
     /// When the block would be spent at the limit.
     ends: Instant,
@@ -122,15 +114,13 @@ impl Held {
     /// How many to take next.
     fn next_block(&self, bucket: Bucket, limit: f64, now: Instant) -> f64 {
         let at_the_limit = self.ends - self.begins;
-        let is_fast = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
-        let is_first = self.spent_last.is_none();
-        if is_first || !is_fast { SMALL_BLOCK.min(block(bucket, limit)) } else { block(bucket, limit) }
-    }
-
-    /// Calls that the rest of the block's time has room for: earlier ones are past, and nobody can make them any more.
-    fn left(&self, interval_ms: f64, now: Instant) -> f64 {
-        let room = self.ends.saturating_duration_since(now).as_secs_f64() * 1000.0 / interval_ms;
-        self.calls.min(room)
+        let is_quick = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
+        let wanted = match self.spent_last {
+            None => SMALL_BLOCK,
+            Some(_) if is_quick => self.block * 2.0,
+            Some(_) => self.block / 2.0,
+        };
+        wanted.clamp(SMALL_BLOCK, largest_block(bucket, limit))
     }
 }
 
@@ -144,7 +134,7 @@ pub(super) struct Turn {
 impl Share {
     pub(super) fn new(state: Arc<State>) -> Share {
         let now = Instant::now();
-        let held = Held { calls: 0.0, begins: now, ends: now, spent_last: None };
+        let held = Held { calls: 0.0, block: 0.0, begins: now, ends: now, spent_last: None };
         Share { state, held: Mutex::new([held; 3]) }
     }
 
@@ -180,7 +170,8 @@ impl Share {
         let wanted = Bucket::ALL.map(|other| {
             let held = &held[other as usize];
             let block = held.next_block(other, known(other).limit, now);
-            if other == bucket || is_in_use(held) && held.calls <= block / 2.0 { block } else { 0.0 }
+            let is_half_spent = is_in_use(held) && held.calls <= held.block / 2.0;
+            if other == bucket || is_half_spent { block } else { 0.0 }
         });
         for attempt in 0..SWAP_ATTEMPTS {
             let mut shared = self.read().await?;
@@ -199,7 +190,15 @@ impl Share {
             if self.swap(&shared).await? {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
                     let wait_ms = (begins[index] - now_ms).max(0.0);
+                    tracing::debug!(
+                        bucket = Bucket::ALL[index].name(),
+                        calls,
+                        wait_ms,
+                        is_urgent,
+                        "calls are taken"
+                    );
                     held[index].calls += calls;
+                    held[index].block = calls;
                     held[index].begins = Instant::now() + Duration::from_secs_f64(wait_ms / 1000.0);
                     held[index].ends = held[index].begins + Duration::from_secs_f64(lasts[index] / 1000.0);
                 }
@@ -211,34 +210,6 @@ impl Share {
             ErrorKind::State,
             "the account's limits can't be shared: too many processes write at once",
         ))
-    }
-
-    /// Gives back what is held and won't be spent: the process makes no more calls.
-    pub(super) async fn give_back(&self, known: impl Fn(Bucket) -> Known) -> Result<()> {
-        let mut held = self.held.lock().await;
-        let now = Instant::now();
-        let left = Bucket::ALL.map(|bucket| held[bucket as usize].left(known(bucket).interval_ms, now));
-        if left[Bucket::General as usize] < WORTH_GIVING_BACK {
-            return Ok(());
-        }
-        for _ in 0..SWAP_ATTEMPTS {
-            let mut shared = self.read().await?;
-            let now_ms = now_ms();
-            if shared.value.buckets[Bucket::General as usize].given_until_ms <= now_ms {
-                break;
-            }
-            for bucket in Bucket::ALL {
-                let clock = &mut shared.value.buckets[bucket as usize];
-                let interval_ms = clock.interval_ms(known(bucket));
-                clock.give_back(left[bucket as usize], interval_ms, now_ms);
-            }
-            if self.swap(&shared).await? {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
-        }
-        held.iter_mut().for_each(|held| held.calls = 0.0);
-        Ok(())
     }
 
     /// From now on nobody calls before `until`; `None`: for an hour.
@@ -271,7 +242,7 @@ impl Share {
 }
 
 /// A second of a wide limit, and no less than thirty calls.
-fn block(bucket: Bucket, limit: f64) -> f64 {
+fn largest_block(bucket: Bucket, limit: f64) -> f64 {
     let least = if bucket == Bucket::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
     (limit / WINDOW.as_secs_f64()).floor().max(least)
 }
@@ -350,7 +321,7 @@ mod tests {
     }
 
     async fn spend(share: &Share, calls: usize) -> usize {
-        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 0.01 };
+        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let mut blocks = 0;
         for _ in 0..calls {
             blocks += usize::from(share.turn(Bucket::General, false, known).await.unwrap().limits.is_some());
@@ -364,27 +335,8 @@ mod tests {
         let state = Arc::new(State::open_folder(folder.path()).unwrap());
         let (one, other) = (Share::new(Arc::clone(&state)), Share::new(Arc::clone(&state)));
         let (of_one, of_other) = tokio::join!(spend(&one, 100), spend(&other, 40));
-        assert_eq!((of_one, of_other), (5, 3), "a small block, then one write for thirty calls");
+        assert_eq!((of_one, of_other), (5, 3), "blocks of 8, 16, and then 30 calls");
         assert_eq!(state.shared::<Allowance>(DOCUMENT).await.unwrap().version, 8);
-    }
-
-    #[tokio::test]
-    async fn what_is_not_spent_is_given_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = Arc::new(State::open_folder(folder.path()).unwrap());
-        let share = Share::new(Arc::clone(&state));
-        let known = |_| Known { limit: 100.0, is_learned: true, interval_ms: 1_000.0 };
-        for _ in 0..9 {
-            share.turn(Bucket::General, false, known).await.unwrap();
-        }
-        let given_until = async || {
-            let shared = state.shared::<Allowance>(DOCUMENT).await.unwrap();
-            shared.value.buckets[Bucket::General as usize].given_until_ms - now_ms()
-        };
-        let before_ms = given_until().await;
-        share.give_back(known).await.unwrap();
-        let given_back_ms = before_ms - given_until().await;
-        assert!((28_900.0..29_100.0).contains(&given_back_ms), "{given_back_ms}");
     }
 
     #[tokio::test]
@@ -393,7 +345,7 @@ mod tests {
         let state = Arc::new(State::open_folder(folder.path()).unwrap());
         let (one, other) = (Share::new(Arc::clone(&state)), Share::new(state));
         one.close(Some(Utc::now() + chrono::Duration::hours(3))).await.unwrap();
-        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 0.01 };
+        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let refused = other.turn(Bucket::General, true, known).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DailyLimit);
     }
