@@ -183,7 +183,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
 fn gone(key: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "the staged file {key} is gone: its rows are lost to the warehouse; put it back, or read them again with \
-         mode backfill"
+         --mode backfill"
     )
 }
 

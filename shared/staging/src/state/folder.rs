@@ -153,16 +153,24 @@ impl FolderState {
     pub(super) fn files(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
         let folder = self.root.join("feeds");
         let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
-        let mut files = Vec::new();
+        let (mut files, mut corrupt) = (Vec::new(), None);
         for entry in entries {
             let entry = entry.map_err(|source| unreadable(&folder, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".json") {
-                let document = self.read::<FeedDocument<IgnoredAny>>(&format!("feeds/{name}"))?;
-                files.extend(document.map(|document| document.files).unwrap_or_default());
+                match self.read::<FeedDocument<IgnoredAny>>(&format!("feeds/{name}")) {
+                    Ok(document) => files.extend(document.map(|document| document.files).unwrap_or_default()),
+                    Err(error) => corrupt = Some(error),
+                }
             }
         }
         files.retain(|file| collection.is_none_or(|collection| file.collection == collection));
+        // One feed's document is no other feed's trouble: a collection is in one of them only.
+        if let Some(error) = corrupt
+            && (collection.is_none() || files.is_empty())
+        {
+            return Err(error);
+        }
         files.sort_by(|a, b| (a.staged_at, &a.key).cmp(&(b.staged_at, &b.key)));
         Ok(files)
     }
