@@ -94,7 +94,7 @@ pub async fn extract(
 /// Tells the other processes that nobody need ask HubSpot again today.
 async fn close_day(run: &Run) {
     let midnight = run.account.midnight(run.client.now());
-    if let Err(error) = run.client.budget().close_day(Some(midnight)).await {
+    if let Err(error) = run.client.budget().close_day(midnight).await {
         tracing::warn!("other runs are not told that the day's calls are used up: {error:#}");
     }
 }

@@ -68,9 +68,11 @@ pub async fn load(
     if registered.is_empty() {
         return Ok(Loaded::default());
     }
-    let held = warehouse.loaded(collection).await?;
-    if pending.is_empty() && registered.iter().all(|file| held.contains(&file.key)) {
-        return Ok(Loaded::default());
+    if pending.is_empty() {
+        let held = warehouse.loaded(collection).await?;
+        if registered.iter().all(|file| held.contains(&file.key)) {
+            return Ok(Loaded::default());
+        }
     }
 
     let lease = state.lease(&format!("load-{collection}")).await?;
@@ -88,7 +90,7 @@ async fn merge(
     warehouse: &dyn Warehouse,
     options: &Options,
 ) -> anyhow::Result<Loaded> {
-    // Asked again under the lease: another load may have ended meanwhile.
+    // Under the lease: another load may have ended meanwhile.
     let held = warehouse.loaded(collection).await?;
     let (known, missing): (Vec<_>, Vec<_>) =
         registered.into_iter().partition(|file| held.contains(&file.key));

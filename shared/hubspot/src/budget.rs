@@ -79,6 +79,8 @@ pub struct Budget {
     share: Option<Share>,
     /// An incremental run, before which backfills give way; until a run says what it is, it is one.
     is_urgent: AtomicBool,
+    /// HubSpot refused a call because the day's are used up.
+    is_day_over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,14 @@ impl Budget {
             waiting: AtomicUsize::new(0),
         };
         let buckets = [paced(SAFE_LIMIT), paced(SEARCH_LIMIT), paced(SAFE_LIMIT)];
-        Budget { reserve, buckets, daily: Mutex::new(None), share: None, is_urgent: AtomicBool::new(true) }
+        Budget {
+            reserve,
+            buckets,
+            daily: Mutex::new(None),
+            share: None,
+            is_urgent: AtomicBool::new(true),
+            is_day_over: AtomicBool::new(false),
+        }
     }
 
     /// The same, shared with all processes that have this state: together they keep to the limits. It costs one write
@@ -133,13 +142,18 @@ impl Budget {
         self.is_urgent.store(is_urgent, Ordering::Relaxed);
     }
 
-    /// The account's calls of the day are used up: no process calls again before `midnight` (or for an hour, where the
-    /// account's time zone is not known). Without a share it is each run's own finding.
-    pub async fn close_day(&self, midnight: Option<DateTime<Utc>>) -> Result<()> {
+    /// If HubSpot itself refused a call because the day's are used up, no process calls again before `midnight`. A run
+    /// that stopped at its own reserve closes nothing: another one may have a smaller reserve.
+    pub async fn close_day(&self, midnight: DateTime<Utc>) -> Result<()> {
         match &self.share {
-            Some(share) => share.close(midnight).await,
-            None => Ok(()),
+            Some(share) if self.is_day_over.load(Ordering::Relaxed) => share.close(midnight).await,
+            _ => Ok(()),
         }
+    }
+
+    /// A 429 for the calls of the day.
+    pub(crate) fn day_is_over(&self) {
+        self.is_day_over.store(true, Ordering::Relaxed);
     }
 
     fn bucket(&self, bucket: Bucket) -> &Paced {

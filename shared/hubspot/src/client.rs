@@ -158,7 +158,12 @@ impl Client {
                     refusals += 1;
                     self.budget().refused(call.bucket, wait);
                 }
-                Decision::Fail(kind) => return Err(failed.into_error(kind, call)),
+                Decision::Fail(kind) => {
+                    if kind == ErrorKind::DailyLimit {
+                        self.budget().day_is_over();
+                    }
+                    return Err(failed.into_error(kind, call));
+                }
             }
             self.budget().retried(call.bucket);
         }

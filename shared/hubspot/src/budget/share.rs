@@ -34,8 +34,6 @@ const SLOW: f64 = 3.0;
 const SEARCH_BLOCK: f64 = 10.0;
 /// Another process may write between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
-/// When the day is used up and nobody knows the account's time zone.
-const UNKNOWN_MIDNIGHT: Duration = Duration::from_secs(3600);
 
 /// The document: what has been given out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -212,12 +210,9 @@ impl Share {
         ))
     }
 
-    /// From now on nobody calls before `until`; `None`: for an hour.
-    pub(super) async fn close(&self, until: Option<chrono::DateTime<Utc>>) -> Result<()> {
-        let until_ms = match until {
-            Some(until) => until.timestamp_millis(),
-            None => Utc::now().timestamp_millis() + UNKNOWN_MIDNIGHT.as_millis() as i64,
-        };
+    /// From now on nobody calls before `until`.
+    pub(super) async fn close(&self, until: chrono::DateTime<Utc>) -> Result<()> {
+        let until_ms = until.timestamp_millis();
         for _ in 0..SWAP_ATTEMPTS {
             let mut shared = self.read().await?;
             if shared.value.closed_until_ms >= until_ms {
@@ -344,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = Arc::new(State::open_folder(folder.path()).unwrap());
         let (one, other) = (Share::new(Arc::clone(&state)), Share::new(state));
-        one.close(Some(Utc::now() + chrono::Duration::hours(3))).await.unwrap();
+        one.close(Utc::now() + chrono::Duration::hours(3)).await.unwrap();
         let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let refused = other.turn(Bucket::General, true, known).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DailyLimit);
