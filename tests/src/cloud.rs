@@ -7,7 +7,7 @@ mod programs;
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -219,7 +219,9 @@ impl Cloud {
 
     /// Waits until nothing is under way that functions invoked by themselves; each of them has its process.
     pub async fn settle(&self) {
+        let began = Instant::now();
         while self.gateway.is_under_way() {
+            assert!(began.elapsed() < Duration::from_secs(1800), "invocations follow each other without end");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -21,6 +21,9 @@ use tokio::net::TcpListener;
 /// How often the service tries an event again whose invocation failed.
 const RETRIES: usize = 2;
 
+/// No invocation of a test takes so long: one that does has hung, and fails.
+const HUNG: Duration = Duration::from_secs(300);
+
 /// A request of a function to AWS.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -65,6 +68,17 @@ impl Invoked {
     }
 }
 
+/// What the emulator answered, whole.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: hyper::HeaderMap,
+    body: Bytes,
+}
+
+/// A process's question for its next event, under way at the emulator.
+type Poll = tokio::task::JoinHandle<Option<Answer>>;
+
 type Hook = Box<dyn Fn(&Request, Moment) -> Act + Send + Sync>;
 
 pub struct Gateway {
@@ -76,6 +90,9 @@ pub struct Gateway {
     hook: Mutex<Option<Hook>>,
     /// How long an invocation may take.
     timeout_ms: AtomicU64,
+    /// By function. The question of a process that was ended stays open, and the event that answers it goes to the
+    /// next process: the emulator would have given it to the dead one.
+    polls: HashMap<String, tokio::sync::Mutex<Option<Poll>>>,
     under_way: AtomicUsize,
     invoked: Mutex<Vec<Invoked>>,
     dead_letters: Mutex<Vec<Invoked>>,
@@ -104,6 +121,7 @@ impl Gateway {
             http,
             hook: Mutex::new(None),
             timeout_ms: AtomicU64::new(900_000),
+            polls: functions.iter().map(|function| (function.clone(), Default::default())).collect(),
             under_way: AtomicUsize::new(0),
             invoked: Mutex::new(Vec::new()),
             dead_letters: Mutex::new(Vec::new()),
@@ -158,12 +176,15 @@ impl Gateway {
 
     pub(super) async fn invoke(&self, function: &str, event: &Value) -> Invoked {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.runtime);
-        let answer = self.http.post(url).body(event.to_string()).send().await.unwrap();
-        let is_error = !answer.status().is_success();
-        let body = answer.bytes().await.unwrap();
-        let answer: Value = serde_json::from_slice(&body)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-        let is_error = is_error || answer.get("errorType").is_some();
+        let request = self.http.post(url).timeout(HUNG).body(event.to_string());
+        let (is_error, answer) = match whole(request).await {
+            Ok(Answer { status, body, .. }) => {
+                let answer = serde_json::from_slice(&body)
+                    .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+                (!status.is_success() || answer.get("errorType").is_some(), answer)
+            }
+            Err(error) => (true, Value::String(format!("no answer: {error:?}"))),
+        };
         Invoked { function: function.to_owned(), event: event.clone(), answer, is_error }
     }
 
@@ -177,7 +198,13 @@ impl Gateway {
         let body = body.to_bytes();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         if path.starts_with("/.rt/") {
-            return self.forward(&self.runtime, &path, &head, body).await;
+            let request = self.request(&self.runtime, &path, &head, body);
+            let is_next = path.ends_with("/invocation/next");
+            return match if is_next { self.next(function, request).await } else { whole(request).await.ok() }
+            {
+                Some(answer) => self.response(&head, answer),
+                None => empty(StatusCode::BAD_GATEWAY),
+            };
         }
         let invoked = path.strip_prefix("/2015-03-31/functions/");
         if let Some(name) = invoked.and_then(|rest| rest.strip_suffix("/invocations")) {
@@ -191,10 +218,19 @@ impl Gateway {
         if self.act(&request, Moment::Arrived) == Act::Swallow {
             return std::future::pending().await;
         }
-        let answer = self.forward(&self.moto, &path, &head, body).await;
+        let answer = whole(self.request(&self.moto, &path, &head, body)).await;
         if self.act(&request, Moment::Done) == Act::Swallow {
             return std::future::pending().await;
         }
+        answer.map_or_else(|_| empty(StatusCode::BAD_GATEWAY), |answer| self.response(&head, answer))
+    }
+
+    async fn next(&self, function: &str, request: reqwest::RequestBuilder) -> Option<Answer> {
+        let mut poll = self.polls[function].lock().await;
+        // Dropped while it waits, with the connection of a process that was ended, this leaves the poll in its place.
+        let answer =
+            poll.get_or_insert_with(|| tokio::spawn(async { whole(request).await.ok() })).await.ok().flatten();
+        *poll = None;
         answer
     }
 
@@ -222,24 +258,28 @@ impl Gateway {
         empty(StatusCode::ACCEPTED)
     }
 
-    async fn forward(
+    fn request(
         &self,
         to: &str,
         path: &str,
         head: &hyper::http::request::Parts,
         body: Bytes,
-    ) -> Response<Full<Bytes>> {
+    ) -> reqwest::RequestBuilder {
         let mut request = self.http.request(head.method.clone(), format!("{to}{path}")).body(body);
         for (name, value) in &head.headers {
             if !matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
                 request = request.header(name, value);
             }
         }
-        let Ok(answer) = request.send().await else { return empty(StatusCode::BAD_GATEWAY) };
-        let mut response = Response::builder().status(answer.status());
-        for (name, value) in answer.headers() {
+        request
+    }
+
+    fn response(&self, head: &hyper::http::request::Parts, answer: Answer) -> Response<Full<Bytes>> {
+        let mut response = Response::builder().status(answer.status);
+        for (name, value) in &answer.headers {
             match name.as_str() {
-                "content-length" | "transfer-encoding" | "connection" => {}
+                "transfer-encoding" | "connection" => {}
+                "content-length" if head.method != hyper::Method::HEAD => {}
                 "lambda-runtime-deadline-ms" => {
                     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
                     let deadline_ms = now.as_millis() as u64 + self.timeout_ms.load(Ordering::Relaxed);
@@ -248,14 +288,14 @@ impl Gateway {
                 _ => response = response.header(name, value),
             }
         }
-        let is_head = head.method == hyper::Method::HEAD;
-        let length = answer.headers().get("content-length").cloned();
-        let Ok(body) = answer.bytes().await else { return empty(StatusCode::BAD_GATEWAY) };
-        if is_head && let Some(length) = length {
-            response = response.header("content-length", length);
-        }
-        response.body(Full::new(body)).unwrap()
+        response.body(Full::new(answer.body)).unwrap()
     }
+}
+
+async fn whole(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    Ok(Answer { status, headers, body: answer.bytes().await? })
 }
 
 async fn listen(listener: TcpListener, function: String, gateway: Weak<Gateway>) {

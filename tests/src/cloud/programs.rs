@@ -49,14 +49,18 @@ impl Program {
     }
 
     async fn start(mut command: Command, port: u16) -> Program {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let program = Program { url: format!("http://127.0.0.1:{port}"), child };
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return program;
+            let is_open = TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+            // Another program may have got the port first.
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{command:?} ended: {ended:?}");
+            if is_open {
+                return Program { url: format!("http://127.0.0.1:{port}"), child };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        let _ = child.kill();
         panic!("{command:?} does not listen");
     }
 }
