@@ -22,7 +22,7 @@ use args::{Args, Command};
 
 /// Complete.
 const COMPLETE: u8 = 0;
-/// Something failed or is incomplete; the report says what.
+/// Something failed or is incomplete, and the report says what; or HubSpot lets nobody in for now.
 const INCOMPLETE: u8 = 1;
 /// Wrong use or configuration; the message says what to do next.
 const MISUSED: u8 = 2;
@@ -49,7 +49,9 @@ async fn main() -> ExitCode {
         Ok(false) => ExitCode::from(INCOMPLETE),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(MISUSED)
+            let is_temporary =
+                error.downcast_ref::<hubspot::Error>().is_some_and(hubspot::Error::is_temporary);
+            ExitCode::from(if is_temporary { INCOMPLETE } else { MISUSED })
         }
     }
 }

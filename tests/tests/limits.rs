@@ -3,7 +3,7 @@
 
 use fake_hubspot::{Behaviour, Limits, PerType, Settings};
 use serde_json::json;
-use tests::{Sandbox, assert_all_equal, assert_equal, ended, Expectations};
+use tests::{Expectations, Sandbox, assert_all_equal, assert_equal, ended};
 
 async fn sandbox(daily: usize) -> Sandbox {
     let settings =
@@ -37,18 +37,21 @@ async fn a_day_that_hubspot_closed_is_closed_for_every_process() {
     assert_eq!(stopped.code, Some(1), "{stopped:#?}");
     let report = stopped.report();
     let outcomes: Vec<_> = report["collections"].as_object().unwrap().values().collect();
-    assert!(outcomes.iter().any(|of| of["reason"].as_str().is_some_and(|why| why.contains("daily"))), "{report:#}");
+    assert!(
+        outcomes.iter().any(|of| of["reason"].as_str().is_some_and(|why| why.contains("daily"))),
+        "{report:#}"
+    );
     let refused = |sandbox: &Sandbox| sandbox.server.counters().general.refused;
-    // One feed is refused, and the others don't even ask.
-    assert!(refused(&sandbox) <= 6, "{} calls were refused", refused(&sandbox));
+    // Those that were under way are refused too; then nobody asks any more.
+    assert!(refused(&sandbox) <= 20, "{} calls were refused", refused(&sandbox));
 
     // The next process has read nothing of it but the state.
     let before = sandbox.server.log().len();
     let again = sandbox.sync(&["--reserve", "0"]).await;
     assert_eq!(again.code, Some(1), "{again:#?}");
-    assert!(again.stdout.contains("runs begin again at"), "{}", again.stdout);
+    assert!(again.stderr.contains("runs begin again at"), "{}", again.stderr);
     let asked = sandbox.server.log().len() - before;
-    assert!(asked <= 1, "{asked} calls although the day is over");
+    assert_eq!(asked, 0, "calls although the day is over");
 
     // Another state knows nothing of it; the account answers again once it allows more.
     set_daily(&sandbox, 100_000);
@@ -58,11 +61,18 @@ async fn a_day_that_hubspot_closed_is_closed_for_every_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_names_the_calls_that_the_backfill_will_make() {
-    let sandbox = sandbox(625_000).await;
+    let settings = Settings {
+        records: PerType { contacts: 8_000, companies: 3_000, deals: 2_000 },
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
     let plan = ended(sandbox.subcommand("plan", &["--report", "json"])).await;
     assert_eq!(plan.code, Some(0), "{plan:#?}");
     let plan = plan.report();
-    assert_eq!((&plan["daily_limit"], &plan["feeds"]["deals"]["records"]), (&json!(625_000), &json!(live(&sandbox, "deals"))));
+    assert_eq!(
+        (&plan["daily_limit"], &plan["feeds"]["deals"]["records"]),
+        (&json!(625_000), &json!(live(&sandbox, "deals")))
+    );
     let share = plan["share_of_day"].as_f64().unwrap();
     assert!((share - plan["calls"].as_f64().unwrap() / 625_000.0).abs() < 1e-9, "{plan:#}");
 
@@ -73,8 +83,9 @@ async fn a_plan_names_the_calls_that_the_backfill_will_make() {
         sandbox.sync(&more).await.complete();
         let made = sandbox.server.counters().requests as f64;
         let planned = plan["feeds"][feed]["calls"].as_f64().unwrap();
-        eprintln!("{feed}: {planned} calls planned, {made} made");
-        assert!((planned - made).abs() <= 0.2 * made + 5.0, "{feed}: {planned} planned, {made} made");
+        eprintln!("{feed}: {planned} calls planned, {made} made: {:?}", sandbox.server.counters().endpoints);
+        // Properties, archived records, and where ranges were cut.
+        assert!((planned - made).abs() <= 0.1 * made + 30.0, "{feed}: {planned} planned, {made} made");
     }
 
     // Double the memory, double the price; a window costs less.
@@ -82,7 +93,8 @@ async fn a_plan_names_the_calls_that_the_backfill_will_make() {
     let single = ended(sandbox.subcommand("plan", &["--memory", "256", "--report", "json"])).await.report();
     let dollars = |plan: &serde_json::Value| plan["dollars"].as_f64().unwrap();
     assert!((dollars(&double) / dollars(&single) - 2.0).abs() < 0.1, "{double:#} {single:#}");
-    let window = ended(sandbox.subcommand("plan", &["--since", "2026-09-01", "--report", "json"])).await.report();
+    let window =
+        ended(sandbox.subcommand("plan", &["--since", "2026-09-01", "--report", "json"])).await.report();
     assert!(window["calls"].as_u64() < plan["calls"].as_u64(), "{window:#}");
     let text = ended(sandbox.subcommand("plan", &[])).await;
     assert!(text.stdout.contains("minutes at the account's limit"), "{}", text.stdout);

@@ -113,6 +113,14 @@ impl Error {
         self.kind
     }
 
+    /// Nothing is wrong with the command or its configuration: the same run goes on later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::DailyLimit | ErrorKind::AccountMoving | ErrorKind::RateLimited | ErrorKind::Server
+        )
+    }
+
     /// When HubSpot said to come back.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::{value, version};
 
+/// Ranges that a backfill is cut into while it is read, by and large.
+pub(super) const RANGE_ENDS: u64 = 20;
+
 /// Records in a page of the list and in a batch read
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
 pub(super) const PAGE_RECORDS: usize = 100;

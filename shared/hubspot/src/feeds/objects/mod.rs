@@ -288,7 +288,7 @@ impl OpenFeed for ObjectFeed {
         self.plan_run(window, cursor).await
     }
 
-    /// Whole: pages of the list, and a batch read for each where the names of the properties don't fit a URL. A window:
+    /// Whole: pages of the list, of which the last of each range is not full, and a batch read for each where the names of the properties don't fit a URL. A window:
     /// pages of the search, a batch read for each hundred records, and one for each kind of associated ids.
     async fn estimate(&self, window: Window) -> Result<Estimate> {
         let records = self.count(window.since_ms, window.until_ms).await?;
@@ -299,7 +299,7 @@ impl OpenFeed for ObjectFeed {
             ..Estimate::default()
         };
         if window.is_whole() {
-            estimate.general = pages * if self.is_wide { 2 } else { 1 };
+            estimate.general = pages * if self.is_wide { 2 } else { 1 } + pages.min(calls::RANGE_ENDS);
             estimate.search = 1;
         } else {
             estimate.general = pages;
