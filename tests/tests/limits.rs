@@ -3,7 +3,7 @@
 
 use fake_hubspot::{Behaviour, Limits, PerType, Settings};
 use serde_json::json;
-use tests::{Sandbox, assert_all_equal, assert_equal, ended, Expectations};
+use tests::{Expectations, Sandbox, assert_all_equal, assert_equal, ended};
 
 async fn sandbox(daily: usize) -> Sandbox {
     let settings =
@@ -37,7 +37,10 @@ async fn a_day_that_hubspot_closed_is_closed_for_every_process() {
     assert_eq!(stopped.code, Some(1), "{stopped:#?}");
     let report = stopped.report();
     let outcomes: Vec<_> = report["collections"].as_object().unwrap().values().collect();
-    assert!(outcomes.iter().any(|of| of["reason"].as_str().is_some_and(|why| why.contains("daily"))), "{report:#}");
+    assert!(
+        outcomes.iter().any(|of| of["reason"].as_str().is_some_and(|why| why.contains("daily"))),
+        "{report:#}"
+    );
     let refused = |sandbox: &Sandbox| sandbox.server.counters().general.refused;
     // One feed is refused, and the others don't even ask.
     assert!(refused(&sandbox) <= 6, "{} calls were refused", refused(&sandbox));
@@ -62,7 +65,10 @@ async fn a_plan_names_the_calls_that_the_backfill_will_make() {
     let plan = ended(sandbox.subcommand("plan", &["--report", "json"])).await;
     assert_eq!(plan.code, Some(0), "{plan:#?}");
     let plan = plan.report();
-    assert_eq!((&plan["daily_limit"], &plan["feeds"]["deals"]["records"]), (&json!(625_000), &json!(live(&sandbox, "deals"))));
+    assert_eq!(
+        (&plan["daily_limit"], &plan["feeds"]["deals"]["records"]),
+        (&json!(625_000), &json!(live(&sandbox, "deals")))
+    );
     let share = plan["share_of_day"].as_f64().unwrap();
     assert!((share - plan["calls"].as_f64().unwrap() / 625_000.0).abs() < 1e-9, "{plan:#}");
 
@@ -82,7 +88,8 @@ async fn a_plan_names_the_calls_that_the_backfill_will_make() {
     let single = ended(sandbox.subcommand("plan", &["--memory", "256", "--report", "json"])).await.report();
     let dollars = |plan: &serde_json::Value| plan["dollars"].as_f64().unwrap();
     assert!((dollars(&double) / dollars(&single) - 2.0).abs() < 0.1, "{double:#} {single:#}");
-    let window = ended(sandbox.subcommand("plan", &["--since", "2026-09-01", "--report", "json"])).await.report();
+    let window =
+        ended(sandbox.subcommand("plan", &["--since", "2026-09-01", "--report", "json"])).await.report();
     assert!(window["calls"].as_u64() < plan["calls"].as_u64(), "{window:#}");
     let text = ended(sandbox.subcommand("plan", &[])).await;
     assert!(text.stdout.contains("minutes at the account's limit"), "{}", text.stdout);

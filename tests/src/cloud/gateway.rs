@@ -228,8 +228,11 @@ impl Gateway {
     async fn next(&self, function: &str, request: reqwest::RequestBuilder) -> Option<Answer> {
         let mut poll = self.polls[function].lock().await;
         // Dropped while it waits, with the connection of a process that was ended, this leaves the poll in its place.
-        let answer =
-            poll.get_or_insert_with(|| tokio::spawn(async { whole(request).await.ok() })).await.ok().flatten();
+        let answer = poll
+            .get_or_insert_with(|| tokio::spawn(async { whole(request).await.ok() }))
+            .await
+            .ok()
+            .flatten();
         *poll = None;
         answer
     }

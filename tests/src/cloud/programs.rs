@@ -49,7 +49,8 @@ impl Program {
     }
 
     async fn start(mut command: Command, port: u16) -> Program {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..600 {
             let is_open = TcpStream::connect(("127.0.0.1", port)).await.is_ok();
             // Another program may have got the port first.
