@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use hubspot::feeds::{FEEDS, Feed, Mode};
+use load::Modes;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -141,6 +142,12 @@ pub(crate) struct Sync {
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
+    /// Collections whose deleted records leave the table, separated by commas, or all; else they stay, with is_deleted
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) hard_delete: Vec<String>,
+    /// Collections with a table of all versions of their records beside them, <collection>_history, separated by commas
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) history: Vec<String>,
     /// HubSpot's API, or a stand-in for it
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
@@ -303,22 +310,37 @@ pub(crate) struct Selection {
     pub(crate) collections: BTreeSet<&'static str>,
 }
 
+/// Which tables keep their deleted rows, and which their past.
+pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
+    if hard_delete != [load::ALL] {
+        named(hard_delete)?;
+    }
+    named(history)?;
+    Ok(Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() })
+}
+
+fn known() -> Vec<&'static str> {
+    FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect()
+}
+
+/// Refuses what is no collection's name.
+fn named(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
+    let known = known();
+    let find = |name: &String| known.iter().copied().find(|known| known == name);
+    let unknown: Vec<String> =
+        names.iter().filter(|name| find(name).is_none()).map(|name| format!("{name:?}")).collect();
+    if !unknown.is_empty() {
+        bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+    }
+    Ok(names.iter().filter_map(find).collect())
+}
+
 /// The named collections, or all, but for those to leave out.
 pub(crate) fn selection(
     collections: Option<&[String]>,
     without: Option<&[String]>,
 ) -> anyhow::Result<Selection> {
-    let known: Vec<&'static str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
-    let named = |names: &[String]| -> anyhow::Result<BTreeSet<&'static str>> {
-        let find = |name: &String| known.iter().copied().find(|known| known == name);
-        let unknown: Vec<String> =
-            names.iter().filter(|name| find(name).is_none()).map(|name| format!("{name:?}")).collect();
-        if !unknown.is_empty() {
-            bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
-        }
-        Ok(names.iter().filter_map(find).collect())
-    };
-    let mut collections = collections.map_or_else(|| Ok(known.iter().copied().collect()), named)?;
+    let mut collections = collections.map_or_else(|| Ok(known().into_iter().collect()), named)?;
     for left_out in without.map_or_else(|| Ok(BTreeSet::new()), named)? {
         collections.remove(left_out);
     }

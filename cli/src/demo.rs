@@ -31,6 +31,8 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         collections: None,
         without: None,
         schema: "hubspot".to_owned(),
+        hard_delete: Vec::new(),
+        history: Vec::new(),
         hubspot_url: server.url().to_owned(),
         mode: ModeArg::Auto,
         since: None,

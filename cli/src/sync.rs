@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
 use hubspot::feeds::Feed;
 use hubspot::{Account, Budget, Client, Credential};
-use load::{Loaded, Scope, load};
+use load::{Loaded, Modes, Scope, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
 
@@ -39,6 +39,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let started = Instant::now();
     let selection = args::selection(args.collections.as_deref(), args.without.as_deref())?;
     let options = options(args)?;
+    let modes = args::modes(&args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);
@@ -53,9 +54,16 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 
     let mut collections = BTreeMap::new();
     for &feed in &selection.feeds {
-        let mut reports = sync_feed(feed, &run, &options, &selection, warehouse.as_deref()).await;
+        let mut reports = sync_feed(feed, &run, &options, &selection, &modes, warehouse.as_deref()).await;
         reports.retain(|(name, _)| selection.collections.contains(name));
         collections.extend(reports);
+    }
+    if let Some(warehouse) = &warehouse
+        && collections.values().any(|collection: &CollectionReport| collection.merged_rows > 0)
+        && let Err(error) = load::record_runs(&run.state, &**warehouse).await
+    {
+        // The next sync brings them along.
+        tracing::warn!("{error:#}");
     }
     Ok(Report::new(run.id.clone(), collections, run.client.budget(), started.elapsed()))
 }
@@ -106,6 +114,7 @@ async fn sync_feed(
     run: &Run,
     options: &Options,
     selection: &Selection,
+    modes: &Modes,
     warehouse: Option<&dyn Warehouse>,
 ) -> Vec<(&'static str, CollectionReport)> {
     let started = Instant::now();
@@ -117,10 +126,11 @@ async fn sync_feed(
     // A feed that ended before it knew its mode holds no lease, or its state can't be read.
     let is_free =
         !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_)) || extracted.mode.is_some();
-    let options = load::Options { scope: Scope::Everything, deadline: None };
     let mut reports = Vec::new();
     for collection in &extracted.collections {
         let is_wanted = selection.collections.contains(collection.name);
+        let mode = modes.of(collection.name);
+        let options = load::Options { scope: Scope::Everything, mode, deadline: None };
         let loaded = match warehouse {
             Some(warehouse) if is_free && is_wanted => {
                 load(collection.name, &run.state, &run.bucket, warehouse, &options).await

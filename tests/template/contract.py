@@ -90,4 +90,9 @@ EXTRACT_ENVIRONMENT = {
     "HUBSPOT_SECRET_ARN": {"Ref": "HubSpotSecret"},
     "RESERVE_PERCENT": {"Ref": "ReservePercent"},
 }
-LOAD_ENVIRONMENT = {"WAREHOUSE_URL": {"Ref": "WarehouseUrl"}, "WAREHOUSE_SECRET_ARN": {"Ref": "WarehouseSecretArn"}}
+LOAD_ENVIRONMENT = {
+    "WAREHOUSE_URL": {"Ref": "WarehouseUrl"},
+    "WAREHOUSE_SECRET_ARN": {"Ref": "WarehouseSecretArn"},
+    "HARD_DELETE": {"Ref": "HardDelete"},
+    "HISTORY": {"Ref": "History"},
+}

@@ -7,7 +7,7 @@ use fake_hubspot::{Account, Behaviour, Settings};
 use tests::{COLLECTIONS, Expectations, Sandbox, all_differences};
 
 /// Written by the run, whatever the account.
-const OURS: [&str; 4] = ["_read_at", "received_at", "_run_id", "_unparsed"];
+const OURS: [&str; 5] = ["_read_at", "received_at", "_run_id", "_file", "_unparsed"];
 
 /// Tables, their keys, and which of their rows have to be there: rows that leave no trace in HubSpot are allowed for.
 const TABLES: [(&str, &[&str], &str); 8] = [

@@ -144,7 +144,9 @@ impl StagedTable {
             None => {
                 self.files += 1;
                 let path = scratch.join(format!("{}-{}.parquet", self.table.collection, self.files));
-                FileWriter::create(&path, run.account.id, &run.id, &self.table)?
+                let name = format!("{}-{:04}", run.id, self.files);
+                let key = run.bucket.key(&self.table.collection, &name, Utc::now());
+                FileWriter::create(&path, &key, run.account.id, &run.id, &self.table)?
             }
         };
         Ok(self.open.insert(file).rows())
@@ -165,8 +167,7 @@ impl StagedTable {
                 self.table.collection
             );
         }
-        let name = format!("{}-{:04}", run.id, self.files);
-        run.bucket.put(finished, &name, Utc::now()).await.map(Some)
+        run.bucket.put(finished, Utc::now()).await.map(Some)
     }
 }
 

@@ -89,10 +89,11 @@ impl Function {
             return Ok(());
         }
         let warehouse = self.connect().await?;
-        let options = Options { scope: event.scope(), deadline: Some(invocation.deadline) };
         let mut errors = Vec::new();
         for collection in collections {
             let started = std::time::Instant::now();
+            let mode = self.config.modes.of(&collection);
+            let options = Options { scope: event.scope(), mode, deadline: Some(invocation.deadline) };
             let loaded = load(&collection, &self.state, &self.bucket, &*warehouse, &options).await;
             if let Err(error) = &loaded
                 && !load::is_busy(error)
@@ -100,6 +101,12 @@ impl Function {
                 errors.push(format!("{collection}: {error:#}"));
             }
             report.tables.insert(collection, TableReport::new(loaded, started.elapsed()));
+        }
+        if report.tables.values().any(|table| table.files > 0)
+            && let Err(error) = load::record_runs(&self.state, &*warehouse).await
+        {
+            // The next load brings them along.
+            tracing::warn!("{error:#}");
         }
         if errors.is_empty() {
             return Ok(());

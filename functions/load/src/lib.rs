@@ -1,16 +1,20 @@
 //! One load: staged files -> warehouse. It knows nothing of HubSpot; a staged file says what it holds.
 
 mod event;
+mod modes;
 mod report;
+mod runs;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use staging::{Bucket, Lease, LocalFile, StagedFile, State};
-use warehouse::{LocatedFile, Warehouse};
+use warehouse::{LocatedFile, TableMode, Warehouse};
 
 pub use event::Event;
+pub use modes::{ALL, Modes};
 pub use report::{LoadReport, TableReport, is_busy};
+pub use runs::record_runs;
 
 /// Bytes of Parquet in one merge: what a warehouse sorts and joins at a time.
 const MAX_MERGE_BYTES: u64 = 256 << 20;
@@ -30,6 +34,8 @@ pub enum Scope {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     pub scope: Scope,
+    /// How the table is kept.
+    pub mode: TableMode,
     /// No merge is begun that would, by the time the last one took, not end before this.
     pub deadline: Option<Instant>,
 }
@@ -110,8 +116,10 @@ async fn merge(
             fetched.push(bucket.fetch(file).await?);
         }
         let located: Vec<LocatedFile> = batch.iter().zip(&fetched).map(located).collect();
-        let merged =
-            warehouse.merge(&located).await.with_context(|| format!("{collection} is not merged"))?;
+        let merged = warehouse
+            .merge_as(&located, options.mode)
+            .await
+            .with_context(|| format!("{collection} is not merged"))?;
         tracing::info!(
             collection.name = collection,
             files = merged.files,

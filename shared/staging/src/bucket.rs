@@ -108,35 +108,22 @@ impl Bucket {
         utf8_percent_encode(&self.schema, ENCODED).to_string()
     }
 
+    /// The key of a file that is begun now. `name` holds the run's id, so that no key comes twice.
+    pub fn key(&self, collection: &str, name: &str, now: DateTime<Utc>) -> String {
+        format!("{}/{collection}/dt={}/{name}.parquet", self.encoded_schema(), now.format("%Y-%m-%d"))
+    }
+
     /// Makes a finished file durable under its key and says how to register it. A crash leaves either no object or the
-    /// whole one, which nothing registers and no one reads. Names hold the run's id, so none comes twice; where the
-    /// place can tell, twice is an error.
-    pub async fn put(
-        &self,
-        finished: Finished,
-        name: &str,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<StagedFile> {
-        let Description { run_id, table, rows, .. } = finished.description;
-        let key = format!(
-            "{}/{}/dt={}/{name}.parquet",
-            self.encoded_schema(),
-            table.collection,
-            now.format("%Y-%m-%d")
-        );
+    /// whole one, which nothing registers and no one reads. Where the place can tell, a key that is there is an error.
+    pub async fn put(&self, finished: Finished, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
+        let Finished { scratch, key, description, bytes } = finished;
         match &self.place {
-            Place::Folder(folder) => folder.adopt(&finished.scratch, &key),
-            Place::S3(s3) => s3.upload(&finished.scratch, &key, finished.bytes).await,
+            Place::Folder(folder) => folder.adopt(&scratch, &key),
+            Place::S3(s3) => s3.upload(&scratch, &key, bytes).await,
         }
         .with_context(|| format!("the staged file {key} can't be kept"))?;
-        Ok(StagedFile {
-            key,
-            collection: table.collection,
-            run_id,
-            rows,
-            bytes: finished.bytes,
-            staged_at: now,
-        })
+        let Description { run_id, table, rows, .. } = description;
+        Ok(StagedFile { key, collection: table.collection, run_id, rows, bytes, staged_at: now })
     }
 
     /// The staged file on this machine, checked against what the state registered: a copy where the bucket is
@@ -193,9 +180,11 @@ mod tests {
     use crate::table::{Column, ColumnType, Table};
     use crate::writer::FileWriter;
 
-    fn finished(scratch: &Path, name: &str) -> Finished {
+    fn finished(bucket: &Bucket, name: &str, now: DateTime<Utc>) -> Finished {
         let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
-        let mut writer = FileWriter::create(&scratch.join(name), 1, "run-1", &table).unwrap();
+        let scratch = bucket.scratch("deals-run-1").unwrap().join(name);
+        let key = bucket.key("deals", "run-1-1", now);
+        let mut writer = FileWriter::create(&scratch, &key, 1, "run-1", &table).unwrap();
         writer.rows().cell(0).unwrap().bigint(7);
         writer.rows().finish_row();
         writer.finish().unwrap()
@@ -205,20 +194,19 @@ mod tests {
     async fn a_key_is_never_overwritten() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
-        let scratch = bucket.scratch("deals-run-1").unwrap();
         let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", now).await.unwrap();
+        let file = bucket.put(finished(&bucket, "a", now), now).await.unwrap();
         assert_eq!(file.key, "hubspot/deals/dt=2026-09-21/run-1-1.parquet");
         assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
-        assert!(bucket.put(finished(&scratch, "b"), "run-1-1", now).await.is_err());
+        assert!(bucket.put(finished(&bucket, "b", now), now).await.is_err());
     }
 
     #[tokio::test]
     async fn a_schema_named_like_a_path_stays_in_the_bucket() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(&root.path().join("files"), "../evil").unwrap();
-        let scratch = bucket.scratch("deals-run-1").unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", DateTime::UNIX_EPOCH).await.unwrap();
+        let now = DateTime::UNIX_EPOCH;
+        let file = bucket.put(finished(&bucket, "a", now), now).await.unwrap();
         assert_eq!(file.key, "%2E%2E%2Fevil/deals/dt=1970-01-01/run-1-1.parquet");
         assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
         assert!(!root.path().join("evil").exists());
@@ -239,8 +227,7 @@ mod tests {
     async fn a_missing_file_is_not_an_empty_one() {
         let root = tempfile::tempdir().unwrap();
         let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
-        let scratch = bucket.scratch("deals-run-1").unwrap();
-        let file = bucket.put(finished(&scratch, "a"), "run-1-1", Utc::now()).await.unwrap();
+        let file = bucket.put(finished(&bucket, "a", Utc::now()), Utc::now()).await.unwrap();
         fs::remove_file(root.path().join(&file.key)).unwrap();
         assert!(bucket.fetch(&file).await.unwrap_err().to_string().contains("mode backfill"));
     }

@@ -14,7 +14,7 @@ pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
 pub use rows::{Cell, Rows, arrow_schema};
 pub use state::{FolderState, Lease, RunRecord, Shared, State, TableState};
 pub use table::{
-    Column, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID,
+    Column, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID,
     SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
 };
 pub use writer::{FileWriter, Finished};

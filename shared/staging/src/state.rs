@@ -207,6 +207,14 @@ impl State {
         }
     }
 
+    /// The names under which reports are kept.
+    pub async fn recorded(&self) -> Result<Vec<String>, Error> {
+        match self {
+            State::Folder(folder) => folder.recorded(),
+            State::Table(table) => table.recorded().await,
+        }
+    }
+
     /// The latest `limit` reports of a feed's runs, or of `load`'s, newest first.
     pub async fn records(&self, name: &str, limit: usize) -> Result<Vec<RunRecord>, Error> {
         match self {

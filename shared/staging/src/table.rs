@@ -11,6 +11,8 @@ pub const SOURCE_UPDATED_AT: &str = "_source_updated_at";
 pub const READ_AT: &str = "_read_at";
 /// The extract run that staged the row.
 pub const RUN_ID: &str = "_run_id";
+/// The key of the staged file that holds the row, as it is registered and as a warehouse's ledger knows it.
+pub const FILE: &str = "_file";
 /// JSON object of the values that did not parse as their column's type: column name to the text HubSpot sent.
 pub const UNPARSED: &str = "_unparsed";
 /// Segment's name for the time of the read; equal to [`READ_AT`].

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{FieldRef, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -22,7 +23,7 @@ use parquet::schema::types::{ColumnPath, TypePtr};
 
 use crate::file::{Description, METADATA_KEY};
 use crate::rows::{Rows, arrow_schema};
-use crate::table::{READ_AT, SOURCE_UPDATED_AT, Table};
+use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 
 /// Rows are kept in their builders until they make a row group; then it is written, one column after the other. A
 /// column's encoder and compressor take a quarter of a megabyte, which 1,500 columns at once could not afford.
@@ -36,6 +37,8 @@ const MAX_COLUMN_CHUNKS: usize = 2_000;
 #[derive(Debug)]
 pub struct Finished {
     pub scratch: PathBuf,
+    /// The key it was made for.
+    pub key: String,
     pub description: Description,
     pub bytes: u64,
 }
@@ -47,7 +50,10 @@ pub struct FileWriter {
     parquet: SerializedFileWriter<File>,
     /// Makes the encoders of one column, for one row group at a time.
     columns: Vec<(FieldRef, ArrowRowGroupWriterFactory)>,
+    /// Where [`FILE`] is among them, if the table has it.
+    file_column: Option<usize>,
     scratch: PathBuf,
+    key: String,
     description: Description,
 }
 
@@ -62,9 +68,11 @@ impl fmt::Debug for FileWriter {
 }
 
 impl FileWriter {
-    /// Starts a file at `scratch`, which must not exist.
+    /// Starts a file at `scratch`, which must not exist. It will be kept under `key`, which its rows name in the
+    /// column [`FILE`], if the table has it.
     pub fn create(
         scratch: &Path,
+        key: &str,
         account_id: u64,
         run_id: &str,
         table: &Table,
@@ -81,7 +89,15 @@ impl FileWriter {
         let parquet = SerializedFileWriter::new(file, parquet_schema(&schema)?, properties)
             .context("a Parquet writer can't be made for this table")?;
         let description = Description::new(account_id, run_id, table, 0);
-        Ok(FileWriter { rows: Rows::new(table), parquet, columns, scratch: scratch.to_owned(), description })
+        Ok(FileWriter {
+            rows: Rows::new(table),
+            parquet,
+            columns,
+            file_column: table.columns.iter().position(|column| column.name == FILE),
+            scratch: scratch.to_owned(),
+            key: key.to_owned(),
+            description,
+        })
     }
 
     /// Where the next page's rows go.
@@ -123,9 +139,16 @@ impl FileWriter {
         }
         let failed = self.write_failed();
         let columns = &self.columns;
+        let file_names: Option<ArrayRef> = self
+            .file_column
+            .map(|_| Arc::new(StringArray::from(vec![self.key.as_str(); self.rows.len()])) as ArrayRef);
         let mut row_group = self.parquet.next_row_group().context(failed.clone())?;
         self.rows
             .drain(|column, array| {
+                let array = match &file_names {
+                    Some(names) if self.file_column == Some(column) => Arc::clone(names),
+                    _ => array,
+                };
                 let (field, factory) = &columns[column];
                 for mut writer in factory.create_column_writers(0)? {
                     for leaf in compute_leaves(field, &array)? {
@@ -150,7 +173,7 @@ impl FileWriter {
         let file = self.parquet.into_inner().context(failed.clone())?;
         file.sync_all().context(failed.clone())?;
         let bytes = file.metadata().context(failed)?.len();
-        Ok(Finished { scratch: self.scratch, description: self.description, bytes })
+        Ok(Finished { scratch: self.scratch, key: self.key, description: self.description, bytes })
     }
 
     /// Takes the file back: nothing was worth staging.
@@ -201,6 +224,9 @@ fn properties(table: &Table) -> anyhow::Result<WriterProperties> {
 
 #[cfg(test)]
 mod tests {
+    use parquet::file::reader::SerializedFileReader;
+    use parquet::record::RowAccessor;
+
     use super::*;
     use crate::file::describe;
     use crate::table::{Column, ColumnType};
@@ -214,7 +240,7 @@ mod tests {
     fn a_finished_file_describes_itself() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("a.parquet");
-        let mut writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
+        let mut writer = FileWriter::create(&scratch, "a/key.parquet", 42, "run-1", &table()).unwrap();
         for id in 0..200_000 {
             writer.rows().cell(0).unwrap().bigint(id);
             writer
@@ -238,7 +264,7 @@ mod tests {
     fn a_file_without_rows_is_still_a_staged_file() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("a.parquet");
-        let writer = FileWriter::create(&scratch, 42, "run-1", &table()).unwrap();
+        let writer = FileWriter::create(&scratch, "a/key.parquet", 42, "run-1", &table()).unwrap();
         writer.finish().unwrap();
         assert_eq!(describe(&scratch).unwrap().rows, 0);
     }
@@ -256,10 +282,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (format, table) in [(1, plain), (2, with_sets)] {
             let scratch = folder.path().join(format!("{format}.parquet"));
-            FileWriter::create(&scratch, 42, "run-1", &table).unwrap().finish().unwrap();
+            FileWriter::create(&scratch, "a/key.parquet", 42, "run-1", &table).unwrap().finish().unwrap();
             let described = describe(&scratch).unwrap();
             assert_eq!((described.format, described.table), (format, table));
         }
+    }
+
+    #[test]
+    fn each_row_names_its_file_where_the_table_asks_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = folder.path().join("a.parquet");
+        let columns = vec![Column::new("id", ColumnType::BigInt), Column::new(FILE, ColumnType::Text)];
+        let table = Table::new("contacts", &["id"], columns).unwrap();
+        let mut writer = FileWriter::create(&scratch, "a/key.parquet", 42, "run-1", &table).unwrap();
+        for id in 0..3 {
+            writer.rows().cell(0).unwrap().bigint(id);
+            writer.rows().finish_row();
+        }
+        writer.finish().unwrap();
+        let reader = SerializedFileReader::new(File::open(&scratch).unwrap()).unwrap();
+        let named = reader.into_iter().map(|row| row.unwrap().get_string(1).unwrap().clone());
+        assert_eq!(named.collect::<Vec<_>>(), ["a/key.parquet"; 3]);
     }
 
     #[test]

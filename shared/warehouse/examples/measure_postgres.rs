@@ -147,7 +147,7 @@ fn stage(
     for ids in ids.chunks(usize::try_from(ROWS_PER_FILE)?) {
         let key = format!("{collection}-{version}-{}", ids[0]);
         let path = folder.join(format!("{key}.parquet"));
-        let mut writer = FileWriter::create(&path, 1, &run, &table)?;
+        let mut writer = FileWriter::create(&path, &run, 1, &run, &table)?;
         for (n, &id) in ids.iter().enumerate() {
             row(writer.rows(), &table, id, version, &run);
             if n % 100 == 99 {

@@ -4,6 +4,7 @@
 mod batches;
 mod columns;
 mod files;
+mod modes;
 pub(crate) mod property;
 pub(crate) mod property_sets;
 mod refusals;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 pub(crate) use self::files::{Cell, File, contact, contacts, torture_file};
 pub(crate) use self::sets::{SET_COLUMNS, identities, live};
 pub(crate) use self::versions::assert_table_is_newest;
-use crate::{LocatedFile, Merged, Warehouse};
+use crate::{LocatedFile, Merged, TableMode, Warehouse};
 
 /// An empty schema of a real warehouse, and a way to look into it that does not go through [`Warehouse`].
 #[async_trait]
@@ -91,6 +92,17 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("hostile names", |bench| Box::pin(columns::hostile_names(bench))),
     ("names equal but for case", |bench| Box::pin(columns::names_equal_but_for_case(bench))),
     ("1,500 columns", |bench| Box::pin(columns::fifteen_hundred_columns(bench))),
+    ("deleted rows leave in every order", |bench| Box::pin(modes::deleted_rows_leave_in_every_order(bench))),
+    ("members of sets leave in every order", |bench| {
+        Box::pin(modes::members_of_sets_leave_in_every_order(bench))
+    }),
+    ("the mode may change", |bench| Box::pin(modes::the_mode_may_change(bench))),
+    ("history does not depend on order", |bench| Box::pin(modes::history_does_not_depend_on_order(bench))),
+    ("history may begin late", |bench| Box::pin(modes::history_may_begin_late(bench))),
+    ("history follows the columns", |bench| Box::pin(modes::history_follows_the_columns(bench))),
+    ("hard deletes leave no past", |bench| Box::pin(modes::hard_deletes_leave_no_past(bench))),
+    ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
+    ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),
     ("empty file", |bench| Box::pin(batches::empty_file(bench))),
     ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),
@@ -113,7 +125,11 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 
 /// Stages and merges files through a handle of their own; they must be accepted.
 pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
-    bench.warehouse().await.merge(&stage(bench, files)).await.expect("merge")
+    merge_as(bench, files, TableMode::default()).await
+}
+
+pub(crate) async fn merge_as(bench: &dyn Bench, files: &[File], mode: TableMode) -> Merged {
+    bench.warehouse().await.merge_as(&stage(bench, files), mode).await.expect("merge")
 }
 
 pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {

@@ -10,6 +10,8 @@ use crate::plan::Widening;
 pub(crate) const LEDGER: &str = "_loaded_files";
 /// The account the schema is bound to, one row.
 pub(crate) const ACCOUNT: &str = "_account";
+/// The runs that read and merged.
+pub(crate) const RUNS: &str = "_runs";
 
 /// How one warehouse names columns and types, and brings values from one type to another. Each has one such value, in
 /// its own folder.

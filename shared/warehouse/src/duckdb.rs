@@ -3,6 +3,7 @@
 //!
 //! DuckDB's calls block; each runs on tokio's blocking threads, one at a time per file.
 
+mod beside;
 mod budget;
 mod dialect;
 mod merge;
@@ -24,7 +25,7 @@ use self::open::Handle;
 use self::schema::Schema;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Merged, Warehouse};
+use crate::{LocatedFile, Merged, RunRow, TableMode, Warehouse};
 
 #[derive(Debug, Clone)]
 pub(crate) struct DuckDb {
@@ -60,7 +61,7 @@ impl Warehouse for DuckDb {
         self.read(move |connection, schema| schema.loaded(connection, &collection)).await
     }
 
-    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
         check_batch(files)?;
         if files.is_empty() {
             return Ok(Merged::default());
@@ -69,7 +70,18 @@ impl Warehouse for DuckDb {
         on_blocking_thread(move || {
             this.handle.write(|connection| {
                 let schema = Schema::of(connection, &this.schema)?;
-                merge::merge(connection, &schema, &files)
+                merge::merge(connection, &schema, &files, mode)
+            })
+        })
+        .await
+    }
+
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        let (this, runs) = (self.clone(), runs.to_vec());
+        on_blocking_thread(move || {
+            this.handle.write(|connection| {
+                let schema = Schema::of(connection, &this.schema)?;
+                merge::record_runs(connection, &schema, &runs)
             })
         })
         .await

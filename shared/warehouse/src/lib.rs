@@ -8,8 +8,12 @@ mod dialect;
 #[cfg(feature = "duckdb")]
 mod duckdb;
 mod error;
+mod hard_delete;
+mod history;
+mod mode;
 mod plan;
 mod postgres;
+mod runs;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,6 +25,8 @@ use staging::Description;
 
 pub use crate::dialect::quote_identifier;
 pub use crate::error::{Error, Kind, Result};
+pub use crate::mode::TableMode;
+pub use crate::runs::RunRow;
 
 /// A staged file on this machine, as [`staging::describe`] read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +87,16 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     ///
     /// Files with different columns are merged one after the other in the order of run id and key; a column that
     /// a file lacks keeps its value in rows that exist, and is NULL in new ones.
-    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged>;
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged>;
+
+    /// [`Warehouse::merge_as`] into a table that keeps its deleted rows, and no past.
+    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
+        self.merge_as(files, TableMode::default()).await
+    }
+
+    /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
+    /// are. Before the first merge: nothing.
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
 }
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.

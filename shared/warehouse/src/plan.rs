@@ -12,7 +12,7 @@ use staging::{
 pub(crate) use self::sets::Sets;
 use self::sets::{check_set_keys, has_sets, sets};
 use crate::LocatedFile;
-use crate::dialect::{ACCOUNT, Dialect, LEDGER, check_identifier};
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, check_identifier};
 use crate::error::{Error, Kind, Result};
 
 /// A column as the warehouse reports it.
@@ -75,7 +75,7 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
     let Some(first) = files.first() else { return Ok(()) };
     let (collection, account) = (&first.description.table.collection, first.description.account_id);
     check_identifier("collection", collection)?;
-    if [LEDGER, ACCOUNT].iter().any(|reserved| reserved.eq_ignore_ascii_case(collection)) {
+    if [LEDGER, ACCOUNT, RUNS].iter().any(|reserved| reserved.eq_ignore_ascii_case(collection)) {
         let message = format!("collection {collection} has the name of a bookkeeping table: rename it");
         return Err(Error::new(Kind::Unsupported, message));
     }

@@ -1,6 +1,7 @@
 //! PostgreSQL, 13 and newer, by tokio-postgres. The server can't see staged files, so their rows are sent to it, by
 //! binary `COPY`; everything after that is a statement over all of them.
 
+mod beside;
 mod copy;
 mod dialect;
 mod encode;
@@ -31,7 +32,7 @@ use self::session::{Session, open};
 use self::url::Target;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Merged, Warehouse};
+use crate::{LocatedFile, Merged, RunRow, TableMode, Warehouse};
 
 /// How long a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,7 +106,7 @@ impl Warehouse for Postgres {
         Ok(loaded)
     }
 
-    async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
         check_batch(files)?;
         if files.is_empty() {
             return Ok(Merged::default());
@@ -113,9 +114,20 @@ impl Warehouse for Postgres {
         let (this, files) = (self.clone(), files.to_vec());
         to_its_end(async move {
             let mut client = this.client().await?;
-            let merged = merge::merge(&mut client, &this.schema, &files, this.patience).await?;
+            let merged = merge::merge(&mut client, &this.schema, &files, mode, this.patience).await?;
             this.put_back(client);
             Ok(merged)
+        })
+        .await
+    }
+
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        let (this, runs) = (self.clone(), runs.to_vec());
+        to_its_end(async move {
+            let mut client = this.client().await?;
+            let added = merge::record_runs(&mut client, &this.schema, &runs, this.patience).await?;
+            this.put_back(client);
+            Ok(added)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The function's configuration: read once, when the process starts.
 
 use lambda::{Environment, list};
+use load::Modes;
 
 const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
 
@@ -15,6 +16,7 @@ pub(super) struct Config {
     pub(super) warehouse_secret_arn: Option<String>,
     /// `None`: all.
     collections: Option<Vec<String>>,
+    pub(super) modes: Modes,
     /// Invocations of itself after which the rest is left to the next schedule.
     pub(super) max_continuations: u32,
 }
@@ -30,6 +32,10 @@ impl Config {
             warehouse_url: environment.required("WAREHOUSE_URL"),
             warehouse_secret_arn: environment.optional("WAREHOUSE_SECRET_ARN"),
             collections: list(environment.optional("COLLECTIONS")),
+            modes: Modes {
+                hard_delete: list(environment.optional("HARD_DELETE")).unwrap_or_default(),
+                history: list(environment.optional("HISTORY")).unwrap_or_default(),
+            },
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
         environment.check()?;

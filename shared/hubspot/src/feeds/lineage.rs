@@ -2,8 +2,8 @@
 //! did not fit.
 
 use staging::{
-    Cell, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID, Rows,
-    SOURCE_UPDATED_AT, UNPARSED,
+    Cell, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID,
+    Rows, SOURCE_UPDATED_AT, UNPARSED,
 };
 
 /// JSON object of what HubSpot sent beside what the columns are for.
@@ -12,7 +12,7 @@ pub(super) const EXTRA: &str = "_extra";
 /// Name, type, and what the dictionary says of it.
 pub(super) type Line = (&'static str, ColumnType, &'static str);
 
-pub(super) const LINEAGE: [Line; 5] = [
+pub(super) const LINEAGE: [Line; 6] = [
     (
         SOURCE_UPDATED_AT,
         ColumnType::Timestamp,
@@ -21,6 +21,7 @@ pub(super) const LINEAGE: [Line; 5] = [
     (READ_AT, ColumnType::Timestamp, "when we read it; the second half of the row's version"),
     (RECEIVED_AT, ColumnType::Timestamp, "the same, under the name Segment gave it"),
     (RUN_ID, ColumnType::Text, "the run that read it; run ids sort by time"),
+    (FILE, ColumnType::Text, "the staged file it came with: `file_key` in `_loaded_files`"),
     (
         UNPARSED,
         ColumnType::Json,
@@ -87,7 +88,8 @@ pub(super) struct Lineage {
 impl Lineage {
     /// `add` puts a column into the table and says where.
     pub(super) fn new(mut add: impl FnMut(&'static str, ColumnType) -> usize) -> Lineage {
-        let [source_updated_at, read_at, received_at, run_id, unparsed] =
+        // The writer fills the file's column.
+        let [source_updated_at, read_at, received_at, run_id, _, unparsed] =
             LINEAGE.map(|(name, column_type, _)| add(name, column_type));
         Lineage { source_updated_at, read_at, received_at, run_id, unparsed }
     }

@@ -9,6 +9,7 @@
 //! | `pending` | the same | those that are not merged yet | extract puts, load removes |
 //! | `shared` | name | what processes share, such as the account's limits | whoever read its last version |
 //! | `run#<name>` | run id | what a run reported; removed by TTL after 90 days | both |
+//! | `recorded` | name | that there are such reports | both |
 //!
 //! **Checkpoint.** One `TransactWriteItems`: the lease is renewed on the condition that its version is still this
 //! run's, the cursor's items are put, and each file's two items. All or nothing, and the same call once more (an answer
@@ -43,6 +44,8 @@ const MAX_PARTS: usize = 9;
 /// `BatchWriteItem` takes so many.
 const BATCH: usize = 25;
 const RECORD_DAYS: i64 = 90;
+/// The partition that lists the names under which runs are recorded.
+const RECORDED: &str = "recorded";
 /// A transaction meets the renewal of its lease, or is met by it, now and then.
 const CONFLICT_ATTEMPTS: u32 = 12;
 
@@ -349,16 +352,20 @@ impl TableState {
     }
 
     pub(super) async fn record(&self, record: &RunRecord) -> Result<(), Error> {
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(key(&format!("run#{}", record.name), &record.run_id)))
-            .item("report", s(record.report.to_string()))
-            .item("expires_at", n(Utc::now().timestamp() + RECORD_DAYS * 86_400))
-            .send()
-            .await
-            .map_err(|error| self.failed("be written", error))?;
+        let mut report = key(&format!("run#{}", record.name), &record.run_id);
+        report.insert("report".to_owned(), s(record.report.to_string()));
+        // By name, since nothing else lists the names.
+        for mut item in [report, key(RECORDED, &record.name)] {
+            item.insert("expires_at".to_owned(), n(Utc::now().timestamp() + RECORD_DAYS * 86_400));
+            let put = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+            put.map_err(|error| self.failed("be written", error))?;
+        }
         Ok(())
+    }
+
+    pub(super) async fn recorded(&self) -> Result<Vec<String>, Error> {
+        let items = self.query(RECORDED, None, None, true).await?;
+        items.iter().map(|item| text(item, "sk").map(str::to_owned)).collect()
     }
 
     pub(super) async fn records(&self, name: &str, limit: usize) -> Result<Vec<RunRecord>, Error> {

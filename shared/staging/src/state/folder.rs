@@ -234,6 +234,22 @@ impl FolderState {
         Ok(records)
     }
 
+    pub(super) fn recorded(&self) -> Result<Vec<String>, Error> {
+        let folder = self.root.join("runs");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(unreadable(&folder, source)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|source| unreadable(&folder, source))?.file_name();
+            names.extend(name.to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// A missing document is `None`; one that does not parse is corrupt, and said to be.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let path = self.root.join(name);

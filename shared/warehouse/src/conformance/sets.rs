@@ -54,7 +54,7 @@ pub(crate) fn live(
 }
 
 /// A tombstone; of the value `""` it says that the set is empty.
-fn tombstone(id: i64, value: &str, updated: i64, reason: &str, deleted_at: Cell) -> Vec<Cell> {
+pub(crate) fn tombstone(id: i64, value: &str, updated: i64, reason: &str, deleted_at: Cell) -> Vec<Cell> {
     let reason = Cell::text(reason);
     let cells = [Cell::text("EMAIL"), Cell::text(value), Cell::Null, Cell::Boolean(true), deleted_at, reason];
     contact(id, updated, updated + 1, &cells)

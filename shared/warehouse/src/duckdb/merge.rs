@@ -5,6 +5,7 @@
 use duckdb::types::Value;
 use duckdb::{Connection, params, params_from_iter};
 
+use super::beside::Beside;
 use super::budget::Budget;
 use super::dialect::DUCKDB;
 use super::schema::Schema;
@@ -12,16 +13,21 @@ use super::session::{Session, failed, is_out_of_memory};
 use super::sets::Sweep;
 use super::sql::{self, GroupMerge, NEWEST, STAGED};
 use crate::checks::{Count, Outcome, check_account, check_rows};
-use crate::dialect::{ACCOUNT, LEDGER};
+use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, plan};
-use crate::{LocatedFile, Merged};
+use crate::{LocatedFile, Merged, RunRow, TableMode};
 
 /// `files` has passed [`crate::plan::check_batch`].
-pub(super) fn merge(connection: &mut Connection, schema: &Schema, files: &[LocatedFile]) -> Result<Merged> {
+pub(super) fn merge(
+    connection: &mut Connection,
+    schema: &Schema,
+    files: &[LocatedFile],
+    mode: TableMode,
+) -> Result<Merged> {
     let columns = files.iter().map(|file| file.description.table.columns.len()).max().unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    merge_within(Budget::for_columns(columns, cores), connection, schema, files)
+    merge_within(Budget::for_columns(columns, cores), connection, schema, files, mode)
 }
 
 /// Takes more memory when the budget turns out too small.
@@ -30,12 +36,13 @@ pub(super) fn merge_within(
     connection: &mut Connection,
     schema: &Schema,
     files: &[LocatedFile],
+    mode: TableMode,
 ) -> Result<Merged> {
     loop {
         let Budget { memory_mib, threads } = budget;
         let settings = format!("SET memory_limit = '{memory_mib}MiB'; SET threads = {threads}");
         connection.execute_batch(&settings).map_err(failed(&settings))?;
-        match merge_once(connection, schema, files) {
+        match merge_once(connection, schema, files, mode) {
             Err(error) if is_out_of_memory(&error) => match budget.larger() {
                 Some(larger) => budget = larger,
                 None => return Err(error),
@@ -49,7 +56,12 @@ pub(super) fn merge_within(
     }
 }
 
-fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile]) -> Result<Merged> {
+fn merge_once(
+    connection: &mut Connection,
+    schema: &Schema,
+    files: &[LocatedFile],
+    mode: TableMode,
+) -> Result<Merged> {
     let Some(first) = files.first() else { return Ok(Merged::default()) };
     let collection = &first.description.table.collection;
     let mut session = Session::begin(connection)?;
@@ -68,6 +80,7 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
         bind_account(&mut session, schema, first.description.account_id)?;
     }
     change_table(&mut session, schema, collection, &plan.change)?;
+    let beside = Beside::begin(&mut session, schema, collection, &plan, mode)?;
     let table = schema.table(collection);
     let sweep = Sweep::new(&table, &plan);
     if let Some(sweep) = &sweep {
@@ -76,7 +89,7 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
     let mut merged = Merged::default();
     for group in &plan.groups {
         let sweep = sweep.as_ref().filter(|_| group.has_sets);
-        let counts = merge_group(&mut session, &table, &plan, group, sweep)?;
+        let counts = merge_group(&mut session, &table, &plan, group, sweep, &beside)?;
         write_ledger(&mut session, schema, group, &counts)?;
         for count in counts {
             merged.files += 1;
@@ -88,9 +101,27 @@ fn merge_once(connection: &mut Connection, schema: &Schema, files: &[LocatedFile
     if let Some(sweep) = &sweep {
         merged.updated += sweep.end(&mut session)?;
     }
+    beside.end(&mut session)?;
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = session.commit()?;
     Ok(merged)
+}
+
+/// Adds the runs that the schema does not hold yet, once it is bound to an account.
+pub(super) fn record_runs(connection: &mut Connection, schema: &Schema, runs: &[RunRow]) -> Result<u64> {
+    let mut session = Session::begin(connection)?;
+    if runs.is_empty() || schema.account(session.connection())?.is_none() {
+        return Ok(0);
+    }
+    let table = schema.table(RUNS);
+    if schema.columns(session.connection(), RUNS)?.is_none() {
+        session.write(&DUCKDB.create_runs(&table), [])?;
+    }
+    let added = session.write(&DUCKDB.insert_runs(&table, runs), [])?;
+    if added > 0 {
+        session.commit()?;
+    }
+    Ok(added)
 }
 
 fn bind_account(session: &mut Session<'_>, schema: &Schema, account: u64) -> Result<()> {
@@ -135,6 +166,7 @@ fn merge_group(
     plan: &Plan<'_>,
     group: &Group<'_>,
     sweep: Option<&Sweep<'_>>,
+    beside: &Beside<'_>,
 ) -> Result<Vec<Count>> {
     let paths = paths(group)?;
     let columns_read = columns_read(session, group, &paths)?;
@@ -144,6 +176,7 @@ fn merge_group(
 
     session.scratch(&merge.stage()).map_err(|error| unreadable(group, error))?;
     let mut counts = count_staged(session, group, &merge)?;
+    beside.staged(session, &merge)?;
     let staged = counts.iter().map(|count| count.staged).sum();
     let keys = session.count(&merge.count_keys())?;
     let newest = keep_newest(session, &merge, staged, keys)?;

@@ -6,6 +6,7 @@
 use super::dialect::DUCKDB;
 use crate::columns::{ColumnSql, GroupColumns};
 use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::history::History;
 use crate::plan::{Field, Group, Plan};
 
 /// Every staged row's key and version: narrow, whatever the table's width.
@@ -104,6 +105,10 @@ impl GroupMerge {
             self.columns.read_at.staged,
             self.source
         )
+    }
+
+    pub(super) fn add_to(&self, history: &History<'_>) -> String {
+        history.add(&self.columns, &self.source)
     }
 
     /// Per file: its position, its rows, and how many lack a primary key or a time of reading.

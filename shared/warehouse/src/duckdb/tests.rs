@@ -16,7 +16,7 @@ use super::open::Handle;
 use super::schema::Schema;
 use super::session::rows;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts};
-use crate::{Error, Kind, Warehouse, connect};
+use crate::{Error, Kind, TableMode, Warehouse, connect};
 
 /// A file that is called like its schema, and staged files in a folder whose name means something to globs.
 struct DuckDbBench {
@@ -211,7 +211,7 @@ async fn a_merge_that_does_not_fit_into_memory_gets_more() {
     let file = contacts("a", &columns, (0..1000).map(row).collect()).stage(bench.folder());
     let too_little = Budget { memory_mib: 8, threads: 1 };
     let merge = |connection: &mut ::duckdb::Connection| {
-        merge_within(too_little, connection, &Schema::of(connection, SCHEMA)?, &[file])
+        merge_within(too_little, connection, &Schema::of(connection, SCHEMA)?, &[file], TableMode::default())
     };
     assert_eq!(bench.handle.write(merge).unwrap().inserted, 1000);
     let limit = bench.look(|connection, _| {

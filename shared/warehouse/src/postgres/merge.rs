@@ -9,6 +9,7 @@ use std::time::Duration;
 use staging::{Column, ColumnType};
 use tokio_postgres::Client;
 
+use super::beside::Beside;
 use super::copy::{Staged, stage};
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{self, Layout, MAX_COLUMNS};
@@ -17,16 +18,17 @@ use super::session::{Session, counts};
 use super::sets::Sweep;
 use super::sql::{self, GroupMerge, Staging};
 use crate::checks::{Count, Outcome, check_account};
-use crate::dialect::{ACCOUNT, LEDGER};
+use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, folded, plan_within};
-use crate::{LocatedFile, Merged};
+use crate::{LocatedFile, Merged, RunRow, TableMode};
 
 /// `files` has passed [`crate::plan::check_batch`]. Waits no longer than `patience` for other loads and programs.
 pub(super) async fn merge(
     client: &mut Client,
     schema: &Schema,
     files: &[LocatedFile],
+    mode: TableMode,
     patience: Duration,
 ) -> Result<Merged> {
     let Some(first) = files.first() else { return Ok(Merged::default()) };
@@ -50,6 +52,7 @@ pub(super) async fn merge(
         bind_account(&mut session, schema, first).await?;
     }
     change_table(&mut session, schema, collection, &target).await?;
+    let beside = Beside::begin(&mut session, schema, collection, &target.plan, mode).await?;
     let sweep = Sweep::new(&target.table, &target.plan);
     if let Some(sweep) = &sweep {
         sweep.begin(&session).await?;
@@ -57,7 +60,7 @@ pub(super) async fn merge(
     let mut merged = Merged::default();
     for (group, staged) in target.plan.groups.iter().zip(staged) {
         let sweep = sweep.as_ref().filter(|_| group.has_sets);
-        let counts = merge_group(&mut session, &target, group, staged, sweep).await?;
+        let counts = merge_group(&mut session, &target, group, staged, sweep, &beside).await?;
         write_ledger(&mut session, schema, group, &counts).await?;
         for count in counts {
             merged.files += 1;
@@ -69,9 +72,31 @@ pub(super) async fn merge(
     if let Some(sweep) = &sweep {
         merged.updated += sweep.end(&mut session).await?;
     }
+    beside.end(&mut session).await?;
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = session.commit().await?;
     Ok(merged)
+}
+
+/// Adds the runs that the schema does not hold yet, once it is bound to an account.
+pub(super) async fn record_runs(
+    client: &mut Client,
+    schema: &Schema,
+    runs: &[RunRow],
+    patience: Duration,
+) -> Result<u64> {
+    let mut session = Session::begin(client, patience).await?;
+    if runs.is_empty() || schema.account(&session).await?.is_none() {
+        return Ok(0);
+    }
+    take_turn(&session, &format!("{}.{RUNS}", schema.name())).await?;
+    let table = schema.table(RUNS);
+    if schema.columns(&session, RUNS).await?.is_none() {
+        session.write(&POSTGRES.create_runs(&table), &[]).await?;
+    }
+    let added = session.write(&POSTGRES.insert_runs(&table, runs), &[]).await?;
+    session.commit().await?;
+    Ok(added)
 }
 
 /// Waits until no other load works on what has this name, and keeps them out until the end of the transaction.
@@ -291,10 +316,15 @@ async fn merge_group(
     group: &Group<'_>,
     mut staged: StagedGroup,
     sweep: Option<&Sweep<'_>>,
+    beside: &Beside<'_>,
 ) -> Result<Vec<Count>> {
+    let mut is_first = true;
     let (merge, keys) = loop {
         let merge = GroupMerge::new(&target.table, &target.plan, group, &staged.layout, &staged.staging)
             .map_err(|column| Error::new(Kind::Engine, format!("column {column:?} was not staged")))?;
+        if std::mem::take(&mut is_first) {
+            beside.staged(session, &merge).await?;
+        }
         let keys = find_changed(session, &merge, &mut staged.staged.counts).await?;
         let kept_bytes = widest_kept(session, target, group, &merge).await?;
         // What the files lack stays in the rows: does what they have fit beside it?

@@ -3,10 +3,14 @@
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
 
+use staging::IS_DELETED;
+
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
 use crate::columns::{ColumnSql, GroupColumns};
 use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::hard_delete::HardDelete;
+use crate::history::History;
 use crate::plan::{Field, Group, Plan, Widening};
 
 /// The newest staged rows: keys, versions and places, whatever the table's width, and the row of the table that has the
@@ -53,6 +57,22 @@ pub(super) fn add_primary_key(table: &str, key: &[String]) -> String {
 
 pub(super) fn create_unique_index(table: &str, key: &[String]) -> String {
     format!("CREATE UNIQUE INDEX ON {table} ({})", names(key))
+}
+
+/// Names are quoted, here and below.
+pub(super) fn add_primary_key_of(table: &str, key: &[String]) -> String {
+    format!("ALTER TABLE {table} ADD PRIMARY KEY ({})", key.join(", "))
+}
+
+/// Of all rows, or of those in which a column is NULL.
+pub(super) fn create_index(table: &str, key: &[String], null: Option<&str>) -> String {
+    let condition = null.map(|column| format!(" WHERE {} IS NULL", quote_identifier(column)));
+    format!("CREATE INDEX ON {table} ({}){}", key.join(", "), condition.unwrap_or_default())
+}
+
+pub(super) fn create_index_of_deleted(name: &str, table: &str, key: &[String]) -> String {
+    let is_deleted = quote_identifier(IS_DELETED);
+    format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({}) WHERE {is_deleted}", key.join(", "))
 }
 
 /// Readers go on; who wants to write waits.
@@ -147,6 +167,15 @@ impl GroupMerge {
             columns: GroupColumns::new(&POSTGRES, plan, group, staged)?,
             replaced_overflow,
         })
+    }
+
+    pub(super) fn bring_back(&self, it: &HardDelete) -> [String; 2] {
+        let staged = |n: usize| self.columns.keys.get(n).map_or_else(String::new, |key| key.staged.clone());
+        it.bring_back(&format!("{} AS s", self.staged), staged)
+    }
+
+    pub(super) fn add_to(&self, history: &History<'_>) -> String {
+        history.add(&self.columns, &format!("{} AS s", self.staged))
     }
 
     /// All newest rows of a key: several of them, in `place` 1, 2, ..., if their versions are equal. Changed are those

@@ -1,0 +1,268 @@
+//! Tables without their deleted rows, tables with their past, and the table of runs.
+
+use chrono::DateTime;
+use staging::{ColumnType, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT};
+
+use super::sets::{identities, live, tombstone};
+use super::versions::permutations;
+use super::{Bench, Cell, File, contact, contacts, merge, merge_as, read, stage};
+use crate::{Kind, RunRow, TableMode};
+
+use ColumnType::{BigInt, Boolean, Text};
+
+const HARD: TableMode = TableMode { hard_delete: true, history: false };
+const HISTORY: TableMode = TableMode { hard_delete: false, history: true };
+const BOTH: TableMode = TableMode { hard_delete: true, history: true };
+
+const COLUMNS: &[(&str, ColumnType)] = &[("name", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
+
+fn alive(id: i64, updated: impl Into<Option<i64>>, read: i64, name: &str) -> Vec<Cell> {
+    contact(id, updated, read, &[Cell::text(name), Cell::Boolean(false), Cell::Null])
+}
+
+fn dead(id: i64, updated: i64, read: i64) -> Vec<Cell> {
+    contact(id, updated, read, &[Cell::text("gone"), Cell::Boolean(true), Cell::text("archived")])
+}
+
+async fn names(bench: &dyn Bench, table: &str) -> Vec<Vec<Cell>> {
+    read(bench, table, &["id", "name", IS_DELETED]).await
+}
+
+fn name(id: i64, name: &str) -> Vec<Cell> {
+    vec![Cell::BigInt(id), Cell::text(name), Cell::Boolean(false)]
+}
+
+/// An older version that arrives after the deletion does not bring the row back; a newer one does.
+pub(super) async fn deleted_rows_leave_in_every_order(bench: &dyn Bench) {
+    let versions =
+        [alive(1, 10, 11, "first"), dead(1, 20, 21), alive(1, 30, 31, "restored"), dead(2, 20, 21)];
+    for (n, order) in permutations(versions.len()).into_iter().enumerate() {
+        let collection = format!("order_{n}");
+        for (arrived, version) in order.iter().enumerate() {
+            let rows = vec![versions[*version].clone()];
+            let file = contacts(&format!("{collection}_{arrived}"), COLUMNS, rows).of_collection(&collection);
+            merge_as(bench, &[file], HARD).await;
+            let seen = &order[..=arrived];
+            let expected = match seen {
+                seen if seen.contains(&2) => vec![name(1, "restored")],
+                seen if seen.contains(&0) && !seen.contains(&1) => vec![name(1, "first")],
+                _ => vec![],
+            };
+            assert_eq!(names(bench, &collection).await, expected, "{seen:?}");
+        }
+    }
+}
+
+pub(super) async fn members_of_sets_leave_in_every_order(bench: &dyn Bench) {
+    let email = |value: &str, updated: i64| live(1, "EMAIL", value, updated, updated + 1);
+    let reads = [
+        vec![email("a@x", 10), email("b@x", 10)],
+        vec![email("b@x", 20), email("c@x", 20)],
+        vec![tombstone(1, "", 30, "removed", Cell::Null)],
+        vec![email("c@x", 40)],
+    ];
+    for (n, order) in permutations(reads.len()).into_iter().enumerate() {
+        let collection = format!("order_{n}");
+        for read_ in &order {
+            let file = identities(&format!("{collection}_{read_}"), reads[*read_].clone());
+            merge_as(bench, &[file.of_collection(&collection)], HARD).await;
+        }
+        assert_eq!(read(bench, &collection, &["value"]).await, [[Cell::text("c@x")]], "{order:?}");
+    }
+}
+
+/// The way back and forth loses the values of what was deleted, and no deletion.
+pub(super) async fn the_mode_may_change(bench: &dyn Bench) {
+    let file = |key: &str, rows: Vec<Vec<Cell>>| contacts(key, COLUMNS, rows);
+    merge(bench, &[file("a", vec![alive(1, 10, 11, "Ada"), dead(2, 10, 11)])]).await;
+    assert_eq!(names(bench, "contacts").await.len(), 2);
+    merge_as(bench, &[file("b", vec![alive(3, 10, 11, "Cy")])], HARD).await;
+    assert_eq!(names(bench, "contacts").await, [name(1, "Ada"), name(3, "Cy")]);
+    assert_eq!(
+        read(bench, "_deleted_contacts", &["id", DELETED_REASON]).await,
+        [[Cell::BigInt(2), Cell::text("archived")]]
+    );
+    // The key becomes text, and is found all the same.
+    let mut wider = contacts("c", COLUMNS, vec![]);
+    wider.table.columns[0].column_type = Text;
+    wider.rows = vec![alive(2, 5, 6, "too old"), alive(1, 20, 21, "Ada L.")];
+    for row in &mut wider.rows {
+        if let Cell::BigInt(id) = row[0] {
+            row[0] = Cell::text(id.to_string());
+        }
+    }
+    merge_as(bench, &[wider], HARD).await;
+    assert_eq!(read(bench, "contacts", &["name"]).await, [[Cell::text("Ada L.")], [Cell::text("Cy")]]);
+    merge(bench, &[file("d", vec![alive(4, 10, 11, "Di")])]).await;
+    let deleted: Vec<Cell> = read(bench, "contacts", &["id", IS_DELETED])
+        .await
+        .into_iter()
+        .filter(|row| row[1] == Cell::Boolean(true))
+        .map(|row| row[0].clone())
+        .collect();
+    assert_eq!(deleted, [Cell::text("2")]);
+    assert!(!bench.has_table("_deleted_contacts").await);
+}
+
+/// (from, to, name) of one contact, in order of time; without those that held for no time.
+async fn past(bench: &dyn Bench, table: &str, id: i64) -> Vec<(i64, Option<i64>, Cell)> {
+    let rows = read(bench, table, &["id", "_valid_from", "_valid_to", "name"]).await;
+    let time = |cell: &Cell| match cell {
+        Cell::Timestamp(ms) => Some(*ms),
+        Cell::Null => None,
+        other => panic!("{other:?} is no time"),
+    };
+    let rows = rows.into_iter().filter(|row| row[0] == Cell::BigInt(id));
+    let version = |row: Vec<Cell>| (time(&row[1]).expect("a beginning"), time(&row[2]), row[3].clone());
+    let mut versions: Vec<_> = rows.map(version).filter(|(from, to, _)| Some(*from) != *to).collect();
+    versions.sort_by_key(|(from, ..)| *from);
+    versions
+}
+
+/// What was read of one contact: changed twice, seen twice unchanged, changed without a new time, changed back, deleted.
+fn versions() -> Vec<Vec<Cell>> {
+    vec![
+        alive(1, 10, 15, "first"),
+        alive(1, 20, 25, "second"),
+        alive(1, 20, 35, "second"),
+        alive(1, 20, 45, "calculated"),
+        alive(1, 50, 55, "first"),
+        dead(1, 60, 65),
+    ]
+}
+
+fn held() -> Vec<(i64, Option<i64>, Cell)> {
+    let text = |name: &str| Cell::text(name);
+    vec![
+        (10, Some(20), text("first")),
+        (20, Some(45), text("second")),
+        (45, Some(50), text("calculated")),
+        (50, Some(60), text("first")),
+        (60, None, text("gone")),
+    ]
+}
+
+pub(super) async fn history_does_not_depend_on_order(bench: &dyn Bench) {
+    let versions = versions();
+    // Every fifth of the 720 orders; each version in a file of its own, or two in one merge.
+    for (n, order) in permutations(versions.len()).into_iter().enumerate().step_by(45) {
+        let collection = format!("order_{n}");
+        let file = |version: &usize| {
+            let rows = vec![versions[*version].clone(), alive(2, 7, 8, "another")];
+            contacts(&format!("{collection}_{version}"), COLUMNS, rows).of_collection(&collection)
+        };
+        for batch in order.chunks(1 + n % 2) {
+            merge_as(bench, &batch.iter().map(file).collect::<Vec<File>>(), HISTORY).await;
+        }
+        let history = format!("{collection}_history");
+        assert_eq!(past(bench, &history, 1).await, held(), "{order:?}");
+        assert_eq!(past(bench, &history, 2).await, [(7, None, Cell::text("another"))]);
+        assert_eq!(bench.rows(&history).await.len(), versions.len() + 1, "every version once");
+    }
+}
+
+/// It begins with what the table has.
+pub(super) async fn history_may_begin_late(bench: &dyn Bench) {
+    let versions = versions();
+    let file = |n: usize| contacts(&format!("f{n}"), COLUMNS, vec![versions[n].clone()]);
+    merge(bench, &[file(0), file(1)]).await;
+    merge_as(bench, &[contacts("other", COLUMNS, vec![alive(2, 7, 8, "another")])], HISTORY).await;
+    merge_as(bench, &[file(3), file(4)], HISTORY).await;
+    let expected = [
+        (20, Some(45), Cell::text("second")),
+        (45, Some(50), Cell::text("calculated")),
+        (50, None, Cell::text("first")),
+    ];
+    assert_eq!(past(bench, "contacts_history", 1).await, expected);
+    assert_eq!(past(bench, "contacts_history", 2).await, [(7, None, Cell::text("another"))]);
+}
+
+/// A version that shows the same in a wider type, or beside a new column, is no change.
+pub(super) async fn history_follows_the_columns(bench: &dyn Bench) {
+    let number = |key: &str, updated: i64, number: Cell, column_type: ColumnType, more: bool| {
+        let mut columns = vec![("name", Text), ("number", column_type)];
+        let mut cells = vec![Cell::text("Ada"), number];
+        if more {
+            columns.push(("note", Text));
+            cells.push(Cell::Null);
+        }
+        contacts(key, &columns, vec![contact(1, updated, updated + 1, &cells)])
+    };
+    merge_as(bench, &[number("a", 10, Cell::BigInt(7), BigInt, false)], HISTORY).await;
+    merge_as(bench, &[number("b", 20, Cell::Double(7.0), ColumnType::Double, false)], HISTORY).await;
+    merge_as(bench, &[number("c", 30, Cell::text("7"), Text, true)], HISTORY).await;
+    assert_eq!(past(bench, "contacts_history", 1).await, [(10, None, Cell::text("Ada"))]);
+    merge_as(bench, &[number("d", 40, Cell::text("8"), Text, true)], HISTORY).await;
+    let columns = ["number", "note", SOURCE_UPDATED_AT, READ_AT];
+    let at = |ms: i64| Cell::Timestamp(ms);
+    let row = |number: &str, updated: i64| vec![Cell::text(number), Cell::Null, at(updated), at(updated + 1)];
+    assert_eq!(
+        read(bench, "contacts_history", &columns).await,
+        [row("7", 10), row("7", 20), row("7", 30), row("8", 40)]
+    );
+    assert_eq!(
+        past(bench, "contacts_history", 1).await,
+        [(10, Some(40), Cell::text("Ada")), (40, None, Cell::text("Ada"))]
+    );
+}
+
+/// Who asks that deleted records leave does not want to find them in the past.
+pub(super) async fn hard_deletes_leave_no_past(bench: &dyn Bench) {
+    let versions = versions();
+    for (n, order) in [[0, 5, 1], [5, 1, 0]].into_iter().enumerate() {
+        let collection = format!("order_{n}");
+        for version in order {
+            let rows = vec![versions[version].clone(), alive(2, 7, 8, "another")];
+            let file = contacts(&format!("{collection}_{version}"), COLUMNS, rows);
+            merge_as(bench, &[file.of_collection(&collection)], BOTH).await;
+        }
+        assert_eq!(names(bench, &collection).await, [name(2, "another")]);
+        assert_eq!(names(bench, &format!("{collection}_history")).await, [name(2, "another")]);
+    }
+}
+
+pub(super) async fn sets_have_no_history(bench: &dyn Bench) {
+    let file = identities("a", vec![live(1, "EMAIL", "a@x", 10, 11)]);
+    let staged = stage(bench, &[file]);
+    let error = bench.warehouse().await.merge_as(&staged, HISTORY).await.expect_err("refused");
+    assert_eq!(error.kind(), Kind::Unsupported, "{error}");
+    assert!(error.to_string().contains("can't have a history"), "{error}");
+    assert!(!bench.has_table("identities").await);
+}
+
+pub(super) async fn runs_are_recorded_once(bench: &dyn Bench) {
+    let run = |run_id: &str, outcome: &str| RunRow {
+        run_id: run_id.to_owned(),
+        name: "deals".to_owned(),
+        mode: Some("backfill".to_owned()),
+        outcome: outcome.to_owned(),
+        reason: (outcome == "failed").then(|| "it's \"gone\" \\ away".to_owned()),
+        ended_at: DateTime::from_timestamp_millis(1_790_000_000_123).expect("time"),
+        seconds: 1.5,
+        rows: 7,
+        report: r#"{"feed":"deals","note":"a 'quoted' \n one"}"#.to_owned(),
+    };
+    let runs = [run("r1", "complete"), run("r2", "failed")];
+    let record = async |runs: &[RunRow]| bench.warehouse().await.record_runs(runs).await.expect("recorded");
+    assert_eq!(record(&runs).await, 0, "no account is bound");
+    merge(bench, &[contacts("a", &[], vec![contact(1, 10, 11, &[])])]).await;
+    assert_eq!(record(&[]).await, 0);
+    assert_eq!(record(&runs[..1]).await, 1);
+    assert_eq!(record(&[run("r1", "changed"), runs[1].clone()]).await, 1);
+    assert_eq!(record(&runs).await, 0);
+    let row = |run: &RunRow| {
+        vec![
+            Cell::text(&*run.run_id),
+            Cell::text(&*run.name),
+            Cell::text("backfill"),
+            Cell::text(&*run.outcome),
+            run.reason.as_deref().map_or(Cell::Null, Cell::text),
+            Cell::Timestamp(1_790_000_000_123),
+            Cell::Double(1.5),
+            Cell::BigInt(7),
+            Cell::text(&*run.report),
+        ]
+    };
+    let columns = ["run_id", "name", "mode", "outcome", "reason", "ended_at", "seconds", "rows", "report"];
+    assert_eq!(read(bench, "_runs", &columns).await, [row(&runs[0]), row(&runs[1])]);
+}
