@@ -151,7 +151,7 @@ impl Budget {
         }
     }
 
-    /// A 429 for the calls of the day.
+    /// A 429 for the calls of the day, or an answer that none remains.
     pub(crate) fn day_is_over(&self) {
         self.is_day_over.store(true, Ordering::Relaxed);
     }
@@ -166,6 +166,9 @@ impl Budget {
         if let Some((daily, remaining)) = *lock(&self.daily)
             && remaining <= daily * self.reserve
         {
+            if remaining < 1.0 {
+                self.day_is_over();
+            }
             let message = format!(
                 "{remaining} of the account's {daily} calls of the day remain, which the reserve of {:.0} % keeps for \
                  its other apps: go on after midnight in the account's time zone, or lower --reserve",
