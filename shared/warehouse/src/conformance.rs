@@ -35,6 +35,10 @@ pub(crate) trait Bench: Send + Sync {
     fn quoted(&self, table: &str) -> String;
     /// Where staged files go.
     fn folder(&self) -> &Path;
+    /// The file where the warehouse reads it.
+    fn located(&self, file: LocatedFile) -> LocatedFile {
+        file
+    }
     /// The name that a column of this name has in the table.
     fn column(&self, name: &str) -> String {
         name.to_owned()
@@ -82,6 +86,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("files without a set key", |bench| Box::pin(sets::files_without_a_set_key(bench))),
     ("two set keys", |bench| Box::pin(sets::two_set_keys(bench))),
     ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
+    ("a text of 100,000 bytes", |bench| Box::pin(columns::long_text(bench))),
     ("new column", |bench| Box::pin(columns::new_column(bench))),
     ("removed column stays", |bench| Box::pin(columns::removed_column_stays(bench))),
     ("a user's columns stay", |bench| Box::pin(columns::user_columns_stay(bench))),
@@ -117,7 +122,7 @@ pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
 }
 
 pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
-    files.iter().map(|file| file.stage(bench.folder())).collect()
+    files.iter().map(|file| bench.located(file.stage(bench.folder()))).collect()
 }
 
 /// The named columns of a table, sorted.
