@@ -116,6 +116,11 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a failure half way leaves nothing", |bench| Box::pin(refusals::failure_half_way_leaves_nothing(bench))),
 ];
 
+/// Whether `WAREHOUSE_TEST_CASE`, if it is set, is a part of the case's name.
+pub(crate) fn is_wanted(case: &str) -> bool {
+    std::env::var("WAREHOUSE_TEST_CASE").map_or(true, |part| case.contains(&part))
+}
+
 /// Stages and merges files through a handle of their own; they must be accepted.
 pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
     bench.warehouse().await.merge(&stage(bench, files)).await.expect("merge")

@@ -33,6 +33,8 @@ class Database:
         self.path = os.path.join(tempfile.mkdtemp(prefix="twin-"), "wh.duckdb")
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        # Tests write files anew under the same name.
+        self.connection.execute("SET enable_external_file_cache = false")
         self.connection.execute(f"ATTACH '{self.path}' AS wh; USE wh")
         # Bucket -> folder.
         self.buckets = {}

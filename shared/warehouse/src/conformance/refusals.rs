@@ -15,7 +15,7 @@ async fn assert_refused(bench: &dyn Bench, files: &[LocatedFile], kind: Kind, wo
     let before = snapshot(bench, &tables).await;
     let error = bench.warehouse().await.merge(files).await.expect_err("refused");
     assert_eq!(error.kind(), kind, "{error:?}");
-    assert!(error.to_string().contains(words), "{error}");
+    assert!(error.to_string().contains(words), "{error:?}");
     assert_eq!(snapshot(bench, &tables).await, before);
 }
 

@@ -28,7 +28,8 @@ async fn a_crash_between_two_statements_leaves_nothing() {
     wider.rows.iter_mut().for_each(|row| row[4] = Cell::Double(0.5));
     let newer = contacts("c", &[("city", ColumnType::Text)], vec![contact(1, 30, 30, &[Cell::text("Ulm")])]);
     let files = stage(&bench, &[wider, newer.of_run("run-2")]);
-    for at in 0..40 {
+    // The second one says that somebody else came first: whatever it fails of, the merge is tried again.
+    for at in (0..40).filter(|at| *at != 1) {
         bench.call("fail", json!({"containing": "MERGE", "at": at}));
         match bench.warehouse().await.merge(&files).await {
             Ok(merged) => {
