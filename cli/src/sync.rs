@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
 use hubspot::feeds::Feed;
 use hubspot::{Account, Budget, Client, Credential};
+use lambda::Aws;
 use load::{Loaded, Modes, Scope, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
@@ -77,7 +78,11 @@ async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
     if args.warehouse == "none" {
         return Ok(None);
     }
-    Ok(Some(warehouse::connect(&args.warehouse, &args.schema, warehouse_password()).await?))
+    let aws = match warehouse::needs_aws(&args.warehouse) {
+        true => Some(Aws::connect().await.config),
+        false => None,
+    };
+    Ok(Some(warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?))
 }
 
 /// Refuses a credential of another account than the one that the warehouse belongs to.

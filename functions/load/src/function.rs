@@ -147,7 +147,8 @@ impl Function {
             }
             None => None,
         };
-        let warehouse = warehouse::connect(&self.config.warehouse_url, &self.config.schema, password)
+        let Config { warehouse_url, schema, .. } = &self.config;
+        let warehouse = warehouse::connect(warehouse_url, schema, password, Some(&self.aws.config))
             .await
             .map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
         let bound = warehouse.account().await.map_err(|error| Failure::new(FailureKind::Warehouse, error))?;

@@ -8,8 +8,8 @@ mod runs;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use staging::{Bucket, Lease, LocalFile, StagedFile, State};
-use warehouse::{LocatedFile, TableMode, Warehouse};
+use staging::{Bucket, Lease, LocalFile, StagedFile, StagedObject, State};
+use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
@@ -111,11 +111,8 @@ async fn merge(
             break;
         }
         let started = Instant::now();
-        let mut fetched = Vec::with_capacity(batch.len());
-        for file in &batch {
-            fetched.push(bucket.fetch(file).await?);
-        }
-        let located: Vec<LocatedFile> = batch.iter().zip(&fetched).map(located).collect();
+        // Copies live until the merge is over.
+        let (located, _copies) = locate(&batch, bucket, warehouse.reads()).await?;
         let merged = warehouse
             .merge_as(&located, options.mode)
             .await
@@ -139,8 +136,29 @@ async fn merge(
     Ok(loaded)
 }
 
-fn located((file, local): (&StagedFile, &LocalFile)) -> LocatedFile {
-    LocatedFile { key: file.key.clone(), path: local.path.clone(), description: local.description.clone() }
+/// The files where the warehouse reads them, and what has to be kept for that.
+async fn locate(
+    files: &[StagedFile],
+    bucket: &Bucket,
+    reads: Reads,
+) -> anyhow::Result<(Vec<LocatedFile>, Vec<LocalFile>)> {
+    let (mut located, mut copies) = (Vec::with_capacity(files.len()), Vec::new());
+    for file in files {
+        let (location, description) = match reads {
+            Reads::Local => {
+                let local = bucket.fetch(file).await?;
+                let found = (Location::Local(local.path.clone()), local.description.clone());
+                copies.push(local);
+                found
+            }
+            Reads::S3 => {
+                let StagedObject { bucket, key, bytes, description } = bucket.locate(file).await?;
+                (Location::S3 { bucket, key, bytes }, description)
+            }
+        };
+        located.push(LocatedFile { key: file.key.clone(), location, description });
+    }
+    Ok((located, copies))
 }
 
 /// Runs of files of at most [`MAX_MERGE_BYTES`], or of one file that is larger.

@@ -22,6 +22,8 @@ pub struct Aws {
     pub s3: aws_sdk_s3::Client,
     pub secrets: aws_sdk_secretsmanager::Client,
     pub lambda: aws_sdk_lambda::Client,
+    /// For other services.
+    pub config: SdkConfig,
 }
 
 impl Aws {
@@ -46,6 +48,7 @@ impl Aws {
             s3: s3(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
+            config,
         }
     }
 }

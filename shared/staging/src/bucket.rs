@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::file::{Description, StagedFile, describe};
+use crate::file::{Description, StagedFile, Tail, describe, describe_tail};
 use crate::writer::Finished;
 
 pub use folder::Folder;
@@ -22,6 +22,9 @@ pub use s3::S3;
 
 /// What stands for itself in a key. A schema may be named like a path (`../x`); its files stay in the bucket.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// What is asked of a file's end at first: the footers of a few hundred columns fit.
+const FOOTER_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -43,6 +46,15 @@ pub struct LocalFile {
     pub path: PathBuf,
     pub description: Description,
     is_copy: bool,
+}
+
+/// A staged file in S3, for an engine that reads it there.
+#[derive(Debug)]
+pub struct StagedObject {
+    pub bucket: String,
+    pub key: String,
+    pub bytes: u64,
+    pub description: Description,
 }
 
 impl Drop for LocalFile {
@@ -148,18 +160,62 @@ impl Bucket {
                 return Err(error);
             }
         };
-        let Description { rows, table, .. } = &local.description;
-        if *rows != file.rows || table.collection != file.collection {
-            bail!(
-                "the staged file {} holds {rows} rows of {}, but the state registered {} rows of {}",
-                file.key,
-                table.collection,
-                file.rows,
-                file.collection
-            );
-        }
+        check_registered(file, &local.description)?;
         Ok(local)
     }
+
+    /// The staged file where it is in S3, checked against what the state registered. Only its footer is read.
+    ///
+    /// # Errors
+    /// Also when the bucket is a folder: an engine elsewhere can't see it.
+    pub async fn locate(&self, file: &StagedFile) -> anyhow::Result<StagedObject> {
+        let s3 = match &self.place {
+            Place::S3(s3) => s3,
+            Place::Folder(_) => bail!(
+                "the warehouse reads staged files from S3, and these are in a folder of this machine: deploy a stack, \
+                 which stages to a bucket, or choose a warehouse that reads files from here"
+            ),
+        };
+        let mut length = FOOTER_BYTES;
+        loop {
+            let (tail, bytes) = s3.tail(&file.key, length).await?;
+            match describe_tail(&file.key, &tail, bytes)? {
+                Tail::Description(description) => {
+                    check_registered(file, &description)?;
+                    if bytes != file.bytes {
+                        bail!(
+                            "the staged file {} has {bytes} bytes, but the state registered {}",
+                            file.key,
+                            file.bytes
+                        );
+                    }
+                    let bucket = s3.bucket().to_owned();
+                    return Ok(StagedObject {
+                        bucket,
+                        key: file.key.clone(),
+                        bytes,
+                        description: *description,
+                    });
+                }
+                Tail::TooShort(needed) if needed > length => length = needed,
+                Tail::TooShort(_) => bail!("the staged file {} has a footer without an end", file.key),
+            }
+        }
+    }
+}
+
+fn check_registered(file: &StagedFile, description: &Description) -> anyhow::Result<()> {
+    let Description { rows, table, .. } = description;
+    if *rows != file.rows || table.collection != file.collection {
+        bail!(
+            "the staged file {} holds {rows} rows of {}, but the state registered {} rows of {}",
+            file.key,
+            table.collection,
+            file.rows,
+            file.collection
+        );
+    }
+    Ok(())
 }
 
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
@@ -221,6 +277,14 @@ mod tests {
         bucket.clear("deals-", &["deals"]).await.unwrap();
         assert!(!root.path().join(".scratch/deals-run-1").exists());
         assert!(other.exists());
+    }
+
+    #[tokio::test]
+    async fn files_of_a_folder_are_not_in_s3() {
+        let root = tempfile::tempdir().unwrap();
+        let bucket = Bucket::open_folder(root.path(), "hubspot").unwrap();
+        let file = bucket.put(finished(&bucket, "a", Utc::now()), Utc::now()).await.unwrap();
+        assert!(bucket.locate(&file).await.unwrap_err().to_string().contains("deploy a stack"));
     }
 
     #[tokio::test]

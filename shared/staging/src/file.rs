@@ -5,11 +5,16 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use parquet::basic::{LogicalType, Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
 use serde::{Deserialize, Serialize};
 
-use crate::table::Table;
+use crate::table::{ColumnType, Table};
 
 /// The footer key that holds the [`Description`].
 pub const METADATA_KEY: &str = "hubspot_source";
@@ -55,13 +60,37 @@ pub struct StagedFile {
     pub staged_at: DateTime<Utc>,
 }
 
-/// Reads a file's description and checks it against the file itself: format, row count, number of columns.
+/// Reads a file's description and checks it against the file itself: format, row count, columns.
 /// Any bytes are safe to pass; what is not a staged file is an error that says why.
 pub fn describe(path: &Path) -> anyhow::Result<Description> {
-    let name = path.display();
+    let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("staged file {name} can't be opened"))?;
     let reader = SerializedFileReader::new(file).with_context(|| format!("{name} is not a Parquet file"))?;
-    let metadata = reader.metadata().file_metadata();
+    described(&name, reader.metadata())
+}
+
+/// What the end of a file says.
+#[derive(Debug)]
+pub(crate) enum Tail {
+    Description(Box<Description>),
+    /// The footer is longer: the last so many bytes are needed.
+    TooShort(u64),
+}
+
+/// As [`describe`], from the last bytes of a file that has `bytes` of them.
+pub(crate) fn describe_tail(name: &str, tail: &Bytes, bytes: u64) -> anyhow::Result<Tail> {
+    let mut reader = ParquetMetaDataReader::new();
+    match reader.try_parse_sized(tail, bytes) {
+        Ok(()) => {}
+        Err(ParquetError::NeedMoreData(needed)) => return Ok(Tail::TooShort(needed as u64)),
+        Err(error) => return Err(error).with_context(|| format!("{name} is not a Parquet file")),
+    }
+    let metadata = reader.finish().with_context(|| format!("{name} is not a Parquet file"))?;
+    Ok(Tail::Description(Box::new(described(name, &metadata)?)))
+}
+
+fn described(name: &str, metadata: &ParquetMetaData) -> anyhow::Result<Description> {
+    let metadata = metadata.file_metadata();
     let text = metadata
         .key_value_metadata()
         .and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY))
@@ -80,9 +109,71 @@ pub fn describe(path: &Path) -> anyhow::Result<Description> {
     if rows != description.rows {
         bail!("{name} holds {rows} rows, but its description says {}", description.rows);
     }
-    let columns = metadata.schema_descr().num_columns();
-    if columns != description.table.columns.len() {
-        bail!("{name} holds {columns} columns, but its description says {}", description.table.columns.len());
+    let present = metadata.schema_descr().columns();
+    let described = &description.table.columns;
+    if present.len() != described.len() {
+        bail!("{name} holds {} columns, but its description says {}", present.len(), described.len());
+    }
+    // Warehouses that read the file by themselves may go by the order alone.
+    for (present, described) in present.iter().zip(described) {
+        if present.name() != described.name || !is_of_type(present, described.column_type) {
+            bail!(
+                "{name} holds the column {:?} as {} where its description says {:?} as {:?}",
+                present.name(),
+                present.physical_type(),
+                described.name,
+                described.column_type
+            );
+        }
     }
     Ok(description)
+}
+
+fn is_of_type(column: &ColumnDescriptor, column_type: ColumnType) -> bool {
+    let (physical, logical) = (column.physical_type(), column.logical_type_ref());
+    match column_type {
+        ColumnType::Text | ColumnType::Json => physical == Type::BYTE_ARRAY,
+        ColumnType::BigInt => {
+            physical == Type::INT64 && !matches!(logical, Some(LogicalType::Timestamp { .. }))
+        }
+        ColumnType::Double => physical == Type::DOUBLE,
+        ColumnType::Boolean => physical == Type::BOOLEAN,
+        ColumnType::Date => physical == Type::INT32 && matches!(logical, Some(LogicalType::Date)),
+        ColumnType::Timestamp => {
+            physical == Type::INT64 && matches!(logical, Some(LogicalType::Timestamp { .. }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Column;
+    use crate::writer::FileWriter;
+
+    #[test]
+    fn the_end_of_a_file_is_enough_to_describe_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let columns = (0..300).map(|n| Column::new(format!("column_{n}"), ColumnType::BigInt)).collect();
+        let table = Table::new("deals", &["column_0"], columns).unwrap();
+        let mut writer = FileWriter::create(&path, "key", 1, "run-1", &table).unwrap();
+        for row in 0..100 {
+            writer.rows().cell(0).unwrap().bigint(row);
+            writer.rows().finish_row();
+        }
+        let finished = writer.finish().unwrap();
+        let whole = Bytes::from(std::fs::read(&path).unwrap());
+        let bytes = whole.len() as u64;
+        let tail = |length: u64| whole.slice((bytes - length) as usize..);
+        let Tail::TooShort(needed) = describe_tail("a", &tail(100), bytes).unwrap() else {
+            panic!("100 bytes are not enough");
+        };
+        assert!(needed < bytes);
+        match describe_tail("a", &tail(needed), bytes).unwrap() {
+            Tail::Description(description) => assert_eq!(*description, finished.description),
+            Tail::TooShort(more) => panic!("{needed} bytes were asked for, and now {more}"),
+        }
+        assert!(describe_tail("a", &Bytes::from_static(b"not a staged file"), 17).is_err());
+    }
 }

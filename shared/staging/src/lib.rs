@@ -8,7 +8,7 @@ mod state;
 mod table;
 mod writer;
 
-pub use bucket::{Bucket, Folder, LocalFile, S3};
+pub use bucket::{Bucket, Folder, LocalFile, S3, StagedObject};
 pub use error::{Error, ErrorKind};
 pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
 pub use rows::{Cell, Rows, arrow_schema};

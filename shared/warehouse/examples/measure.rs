@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use duckdb::Connection;
 use staging::{Column, ColumnType, Description, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
-use warehouse::{LocatedFile, connect};
+use warehouse::{LocatedFile, Location, connect};
 
 const ROWS_PER_FILE: u64 = 100_000;
 
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     measured(&format!("create table as select, {total} rows"), || copy(&folder.join("a.duckdb"), &first))?;
     measured(&format!("create table as select, {changed} rows"), || copy(&folder.join("b.duckdb"), &again))?;
     let warehouse =
-        connect(&format!("duckdb:{}", folder.join("merged.duckdb").display()), "hubspot", None).await?;
+        connect(&format!("duckdb:{}", folder.join("merged.duckdb").display()), "hubspot", None, None).await?;
     for (what, files) in [("first load", &first), ("merge", &again), ("replay", &again)] {
         let rows: u64 = files.iter().map(|file| file.description.rows).sum();
         let runtime = tokio::runtime::Handle::current();
@@ -54,7 +54,7 @@ fn measured<T, E>(what: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, 
 fn copy(database: &Path, files: &[LocatedFile]) -> Result<(), duckdb::Error> {
     let connection = Connection::open(database)?;
     connection.execute_batch("SET preserve_insertion_order = false; SET memory_limit = '256MiB'")?;
-    let paths: Vec<String> = files.iter().map(|file| format!("'{}'", file.path.display())).collect();
+    let paths: Vec<String> = files.iter().map(|file| format!("'{}'", path(file).display())).collect();
     connection.execute_batch(&format!("CREATE TABLE t AS SELECT * FROM read_parquet([{}])", paths.join(", ")))
 }
 
@@ -81,7 +81,7 @@ fn stage(
             path.display()
         ))?;
         let description = Description::new(1, &format!("run-{version}"), &table, end - start);
-        files.push(LocatedFile { key, path, description });
+        files.push(LocatedFile { key, location: Location::Local(path), description });
     }
     Ok(files)
 }
@@ -131,4 +131,11 @@ fn peak_memory_mib() -> u64 {
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn path(file: &LocatedFile) -> &std::path::Path {
+    match &file.location {
+        Location::Local(path) => path,
+        Location::S3 { .. } => unreachable!("files are staged in a folder"),
+    }
 }

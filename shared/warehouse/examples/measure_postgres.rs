@@ -21,7 +21,7 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use staging::{Column, ColumnType, Description, FileWriter, READ_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, Table};
 use tokio_postgres::{Client, NoTls};
-use warehouse::{LocatedFile, Warehouse, connect};
+use warehouse::{LocatedFile, Location, Warehouse, connect};
 
 const SCHEMA: &str = "hubspot_measure";
 const ROWS_PER_FILE: u64 = 50_000;
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let again = stage(folder.path(), "contacts", 2, &ids)?;
     let apart = stage(folder.path(), "apart", 2, &ids)?;
 
-    let warehouse = connect(&url, SCHEMA, None).await?;
+    let warehouse = connect(&url, SCHEMA, None, None).await?;
     let started = Instant::now();
     reset_peak_memory();
     let chunk = ROWS_PER_FILE * FILES_PER_MERGE as u64;
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let part = Instant::now();
         warehouse.merge(&files).await?;
         println!("first load up to {}: {:.1} s", start + ids.len() as u64, part.elapsed().as_secs_f64());
-        files.iter().try_for_each(|file| std::fs::remove_file(&file.path))?;
+        files.iter().try_for_each(|file| std::fs::remove_file(path(file)))?;
     }
     println!(
         "first load, {total} rows: {:.1} s with staging, {} MiB at most",
@@ -155,7 +155,7 @@ fn stage(
             }
         }
         let description: Description = writer.finish()?.description;
-        files.push(LocatedFile { key, path, description });
+        files.push(LocatedFile { key, location: Location::Local(path), description });
     }
     Ok(files)
 }
@@ -221,4 +221,11 @@ fn peak_memory_mib() -> u64 {
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn path(file: &LocatedFile) -> &std::path::Path {
+    match &file.location {
+        Location::Local(path) => path,
+        Location::S3 { .. } => unreachable!("files are staged in a folder"),
+    }
 }

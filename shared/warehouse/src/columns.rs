@@ -31,6 +31,8 @@ pub(crate) struct GroupColumns {
     pub(crate) updated_at: ColumnSql,
     pub(crate) read_at: ColumnSql,
     pub(crate) run_id: ColumnSql,
+    /// How many of the columns tell rows of one version and one run apart: all, unless a statement has no room for that.
+    compared: usize,
     /// `None` if the files have no set key.
     deletion: Option<DeletionSql>,
 }
@@ -67,6 +69,7 @@ impl GroupColumns {
             })
         };
         Ok(GroupColumns {
+            compared: group.fields.len(),
             columns: group.fields.iter().map(column).collect::<Result<_, _>>()?,
             keys: plan.primary_key.iter().map(|key| of_target(key)).collect::<Result<_, _>>()?,
             updated_at: of_source(SOURCE_UPDATED_AT)?,
@@ -76,11 +79,26 @@ impl GroupColumns {
         })
     }
 
+    /// Leaves out of the content the columns that would make it longer than `bytes`, both sides together.
+    pub(crate) fn compare_within(&mut self, dialect: &Dialect, bytes: usize) {
+        let bytes_of = |column: &ColumnSql| {
+            let sides = [column.staged.clone(), column.in_table()];
+            sides.map(|side| (dialect.md5_of)(&[(dialect.text_of)(&side, column.column_type)]).len())
+        };
+        let mut taken = 0;
+        let fits = |column: &&ColumnSql| {
+            taken += bytes_of(column).iter().sum::<usize>();
+            taken <= bytes
+        };
+        self.compared = self.columns.iter().take_while(fits).count();
+    }
+
     /// What two rows of one version and one run are told apart by.
     pub(crate) fn content(&self, dialect: &Dialect, side: impl Fn(&ColumnSql) -> String) -> String {
+        let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
         match &self.deletion {
-            Some(deletion) => content_but_for_sweeps(dialect, &self.columns, deletion, side),
-            None => content(dialect, &self.columns, side),
+            Some(deletion) => content_but_for_sweeps(dialect, compared, deletion, side),
+            None => content(dialect, compared, side),
         }
     }
 }
@@ -129,7 +147,7 @@ impl DeletionSql {
         let reason = (dialect.text_of)(&side(&self.deleted_reason), self.deleted_reason.column_type);
         let no_time = self.deleted_at.iter().map(|column| format!(" AND {} IS NULL", side(column)));
         format!(
-            "CASE WHEN {} IS NOT TRUE THEN '0' WHEN {reason} = {}{} THEN '1' ELSE '2' END",
+            "CASE WHEN NOT coalesce({}, false) THEN '0' WHEN {reason} = {}{} THEN '1' ELSE '2' END",
             side(&self.is_deleted),
             quote_literal(REMOVED),
             no_time.collect::<String>()

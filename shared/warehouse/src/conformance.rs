@@ -36,6 +36,10 @@ pub(crate) trait Bench: Send + Sync {
     fn quoted(&self, table: &str) -> String;
     /// Where staged files go.
     fn folder(&self) -> &Path;
+    /// The file where the warehouse reads it.
+    fn located(&self, file: LocatedFile) -> LocatedFile {
+        file
+    }
     /// The name that a column of this name has in the table.
     fn column(&self, name: &str) -> String {
         name.to_owned()
@@ -83,6 +87,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("files without a set key", |bench| Box::pin(sets::files_without_a_set_key(bench))),
     ("two set keys", |bench| Box::pin(sets::two_set_keys(bench))),
     ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
+    ("a text of 100,000 bytes", |bench| Box::pin(columns::long_text(bench))),
     ("new column", |bench| Box::pin(columns::new_column(bench))),
     ("removed column stays", |bench| Box::pin(columns::removed_column_stays(bench))),
     ("a user's columns stay", |bench| Box::pin(columns::user_columns_stay(bench))),
@@ -123,6 +128,11 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a failure half way leaves nothing", |bench| Box::pin(refusals::failure_half_way_leaves_nothing(bench))),
 ];
 
+/// Whether `WAREHOUSE_TEST_CASE`, if it is set, is a part of the case's name.
+pub(crate) fn is_wanted(case: &str) -> bool {
+    std::env::var("WAREHOUSE_TEST_CASE").map_or(true, |part| case.contains(&part))
+}
+
 /// Stages and merges files through a handle of their own; they must be accepted.
 pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
     merge_as(bench, files, TableMode::default()).await
@@ -133,7 +143,7 @@ pub(crate) async fn merge_as(bench: &dyn Bench, files: &[File], mode: TableMode)
 }
 
 pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
-    files.iter().map(|file| file.stage(bench.folder())).collect()
+    files.iter().map(|file| bench.located(file.stage(bench.folder()))).collect()
 }
 
 /// The named columns of a table, sorted.

@@ -30,6 +30,10 @@ pub(crate) struct Dialect {
     pub(crate) cast: fn(&str, ColumnType, ColumnType) -> String,
     /// The MD5 of some texts, NULL among them; where one text ends and the next begins counts.
     pub(crate) md5_of: fn(&[String]) -> String,
+    /// A time before all others.
+    pub(crate) lowest_time: &'static str,
+    /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
+    pub(crate) literal: fn(&str) -> String,
 }
 
 impl Dialect {
@@ -64,6 +68,11 @@ impl Dialect {
         }
     }
 
+    /// NULL as the lowest of times.
+    pub(crate) fn or_lowest(&self, time: &str) -> String {
+        format!("coalesce({time}, {})", self.lowest_time)
+    }
+
     fn definition(&self, column: &Column) -> String {
         format!("{} {}", quote_identifier(&column.name), (self.type_name)(column.column_type))
     }
@@ -92,14 +101,9 @@ pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The one function that quotes text values.
+/// Quotes text values as the SQL standard has it: `'` doubled inside `'`.
 pub(crate) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-/// NULL as the lowest of times.
-pub(crate) fn or_lowest(time: &str) -> String {
-    format!("coalesce({time}, TIMESTAMPTZ '-infinity')")
 }
 
 /// Refuses the names that no quoting makes legal. `what` says whose name it is.

@@ -9,7 +9,7 @@
 use staging::{ColumnType, FILE, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT};
 
 use crate::columns::{ColumnSql, GroupColumns};
-use crate::dialect::{Dialect, or_lowest, quote_identifier, quote_literal};
+use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, TableColumn, folded};
 
@@ -122,7 +122,7 @@ impl<'a> History<'a> {
         let order = format!(
             "PARTITION BY {} ORDER BY {}, {read_at}, coalesce({run_id}, ''), {content}",
             keys(""),
-            or_lowest(&updated_at)
+            self.dialect.or_lowest(&updated_at)
         );
         // By version: what came before, and when this one is seen to begin.
         let seen = format!(
@@ -156,7 +156,7 @@ impl<'a> History<'a> {
             columns.iter().filter(|column| !is_lineage(column.name.trim_matches('"'))).collect();
         shown.sort_by_key(|column| folded(&column.name));
         let text = |column: &&ColumnSql| {
-            let name = quote_literal(&format!("{SEPARATOR}{}=", folded(&column.name)));
+            let name = (self.dialect.literal)(&format!("{SEPARATOR}{}=", folded(&column.name)));
             let text = (self.dialect.text_of)(&column.staged, column.column_type);
             format!("coalesce({name} || {text}, '')")
         };

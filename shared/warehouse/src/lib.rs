@@ -13,13 +13,16 @@ mod history;
 mod mode;
 mod plan;
 mod postgres;
+mod redshift;
 mod runs;
+mod script;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use secrecy::SecretString;
 use staging::Description;
 
@@ -28,13 +31,54 @@ pub use crate::error::{Error, Kind, Result};
 pub use crate::mode::TableMode;
 pub use crate::runs::RunRow;
 
-/// A staged file on this machine, as [`staging::describe`] read it.
+/// A staged file where a warehouse can read it, and what its footer says ([`staging::describe`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedFile {
     /// The key under which the file is registered; the ledger remembers it.
     pub key: String,
-    pub path: PathBuf,
+    pub location: Location,
     pub description: Description,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// On this machine.
+    Local(PathBuf),
+    /// An object in S3.
+    S3 { bucket: String, key: String, bytes: u64 },
+}
+
+/// Where a warehouse reads staged files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// On this machine: [`Location::Local`].
+    Local,
+    /// In S3, by itself: [`Location::S3`]. Their rows never pass through this program.
+    S3,
+}
+
+impl LocatedFile {
+    /// For warehouses that read on this machine.
+    pub(crate) fn path(&self) -> Result<&Path> {
+        match &self.location {
+            Location::Local(path) => Ok(path),
+            Location::S3 { bucket, key, .. } => Err(Error::new(
+                Kind::Unsupported,
+                format!("staged file s3://{bucket}/{key} is not on this machine: fetch it first"),
+            )),
+        }
+    }
+
+    /// Bucket and key, for warehouses that read in S3.
+    pub(crate) fn object(&self) -> Result<(&str, &str)> {
+        match &self.location {
+            Location::S3 { bucket, key, .. } => Ok((bucket, key)),
+            Location::Local(path) => Err(Error::new(
+                Kind::Unsupported,
+                format!("staged file {} is not in S3: stage to a bucket, as a stack does", path.display()),
+            )),
+        }
+    }
 }
 
 /// What one merge did. Files that the ledger held already count nowhere.
@@ -75,6 +119,11 @@ pub struct Merged {
 /// **Dropped futures** do not cancel: a merge that has begun ends, either way.
 #[async_trait]
 pub trait Warehouse: Send + Sync + fmt::Debug {
+    /// Where the files have to be that [`Warehouse::merge`] takes.
+    fn reads(&self) -> Reads {
+        Reads::Local
+    }
+
     /// The HubSpot account this schema is bound to; `None` before the first merge. Changes nothing.
     async fn account(&self) -> Result<Option<u64>>;
 
@@ -99,10 +148,21 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
 }
 
+/// Whether [`connect`] needs an AWS configuration for this url.
+pub fn needs_aws(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| scheme == "redshift")
+}
+
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
 ///
-/// `password` is for warehouses that have one; it goes before one in the url.
-pub async fn connect(url: &str, schema: &str, password: Option<SecretString>) -> Result<Box<dyn Warehouse>> {
+/// `password` is for warehouses that have one; it goes before one in the url. `aws` is for those that are called by AWS
+/// credentials ([`needs_aws`]).
+pub async fn connect(
+    url: &str,
+    schema: &str,
+    password: Option<SecretString>,
+    aws: Option<&SdkConfig>,
+) -> Result<Box<dyn Warehouse>> {
     dialect::check_identifier("schema", schema)?;
     match url.split_once(':') {
         #[cfg(feature = "duckdb")]
@@ -115,12 +175,13 @@ pub async fn connect(url: &str, schema: &str, password: Option<SecretString>) ->
         Some(("postgres" | "postgresql", _)) => {
             Ok(Box::new(postgres::Postgres::connect(url, schema, password).await?))
         }
+        Some(("redshift", _)) => Ok(Box::new(redshift::connect(url, schema, aws)?)),
         // Not the whole url: those of other warehouses hold passwords.
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
-                "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, or \
-                 postgres://USER@HOST/DATABASE",
+                "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, \
+                 postgres://USER@HOST/DATABASE, or redshift://WORKGROUP/DATABASE?role=ARN",
                 other.map_or("", |(scheme, _)| scheme)
             ),
         )),

@@ -126,6 +126,23 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
     check_set_keys(files)
 }
 
+/// Warehouses shorten long names; two of one file must not become one.
+pub(crate) fn check_names(dialect: &Dialect, warehouse: &str, files: &[&LocatedFile]) -> Result<()> {
+    for file in files {
+        let mut seen = HashSet::new();
+        for column in &file.description.table.columns {
+            if !seen.insert(folded(&(dialect.column_name)(&column.name))) {
+                let message = format!(
+                    "staged file {} has a column {:?} whose name {warehouse} can't tell from that of another: rename it",
+                    file.key, column.name
+                );
+                return Err(Error::new(Kind::Unsupported, message));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
 #[cfg(any(test, feature = "duckdb"))]
 pub(crate) fn plan<'a>(

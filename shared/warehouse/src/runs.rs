@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use staging::ColumnType;
 
-use crate::dialect::{Dialect, quote_identifier, quote_literal};
+use crate::dialect::{Dialect, quote_identifier};
 
 /// One run of a feed, or one load. A run is known by its id and its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ const COLUMNS: [(&str, ColumnType); 9] = [
 
 impl RunRow {
     /// In the order of [`COLUMNS`].
-    fn literals(&self) -> [String; 9] {
+    fn literals(&self, quote_literal: fn(&str) -> String) -> [String; 9] {
         let text = |text: &Option<String>| text.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal);
         [
             quote_literal(&self.run_id),
@@ -64,7 +64,7 @@ impl Dialect {
     /// Those that the table lacks. There must be some.
     pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow]) -> String {
         let row = |run: &RunRow| {
-            let casts = COLUMNS.iter().zip(run.literals());
+            let casts = COLUMNS.iter().zip(run.literals(self.literal));
             let values = casts.map(|((name, column_type), value)| {
                 format!("CAST({value} AS {}) AS {}", (self.type_name)(*column_type), quote_identifier(name))
             });

@@ -188,6 +188,30 @@ impl S3 {
         }
     }
 
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The last bytes of an object, and how many it has.
+    pub(super) async fn tail(&self, key: &str, length: u64) -> anyhow::Result<(Bytes, u64)> {
+        let range = format!("bytes=-{length}");
+        let got = self.client.get_object().bucket(&self.bucket).key(key).range(range).send().await;
+        let object = match got {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => {
+                return Err(gone(&format!("s3://{}/{key}", self.bucket)));
+            }
+            Err(error) => return Err(self.failed("GetObject", error)),
+        };
+        // `bytes 100-199/200`
+        let range = object.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let whole = object.content_length().and_then(|length| u64::try_from(length).ok());
+        let bytes = range.or(whole).with_context(|| format!("S3 does not say how long {key} is"))?;
+        let tail =
+            object.body.collect().await.with_context(|| format!("the staged file {key} breaks off"))?;
+        Ok((tail.into_bytes(), bytes))
+    }
+
     fn failed<E>(&self, operation: &str, error: SdkError<E>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -42,7 +42,7 @@ pub(super) async fn every_type_keeps_its_values(bench: &dyn Bench) {
             Cell::text("{\"a\": [1, null, \"x\"]}, which does not parse"),
         ],
         vec![
-            Cell::text("x".repeat(100_000)),
+            Cell::text("x".repeat(60_000)),
             Cell::BigInt(-1),
             Cell::Double(f64::INFINITY),
             Cell::Boolean(true),
@@ -65,6 +65,13 @@ pub(super) async fn every_type_keeps_its_values(bench: &dyn Bench) {
         })
         .collect();
     assert_eq!(read(bench, "contacts", &names).await, expected);
+}
+
+pub(super) async fn long_text(bench: &dyn Bench) {
+    let text = Cell::text("x".repeat(100_000));
+    let rows = vec![contact(1, 10, 11, std::slice::from_ref(&text))];
+    merge(bench, &[contacts("a", &[("text", Text)], rows)]).await;
+    assert_eq!(read(bench, "contacts", &["text"]).await, [[text]]);
 }
 
 pub(super) async fn new_column(bench: &dyn Bench) {

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use staging::{Column, ColumnType, Description, METADATA_KEY, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
 
-use crate::LocatedFile;
+use crate::{LocatedFile, Location};
 
 /// A value, in a file as in a table. JSON is text.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
@@ -129,7 +129,7 @@ impl File {
         writer.append_key_value_metadata(KeyValue::new(METADATA_KEY.to_owned(), json));
         writer.close().expect("footer");
         assert_eq!(staging::describe(&path).expect("describe"), description);
-        LocatedFile { key: self.key.clone(), path, description }
+        LocatedFile { key: self.key.clone(), location: Location::Local(path), description }
     }
 
     fn column(&self, position: usize, column: &Column) -> (Field, ArrayRef) {
@@ -182,7 +182,7 @@ pub(crate) fn torture_file() -> LocatedFile {
     let description = Description::new(42, "run-1", &table, 3);
     LocatedFile {
         key: "key".to_owned(),
-        path: std::path::PathBuf::from("/it's/a=b/[1].parquet"),
+        location: Location::Local("/it's/a=b/[1].parquet".into()),
         description,
     }
 }

@@ -3,7 +3,7 @@
 
 use staging::ColumnType;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, quote_literal};
 
 pub(crate) const DUCKDB: Dialect = Dialect {
     type_name,
@@ -12,6 +12,8 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     text_of,
     cast: |expression, _, to| format!("TRY_CAST({expression} AS {})", type_name(to)),
     md5_of: |texts| format!("md5(CAST(to_json([{}]) AS VARCHAR))", texts.join(", ")),
+    lowest_time: "TIMESTAMPTZ '-infinity'",
+    literal: quote_literal,
 };
 
 fn type_name(column_type: ColumnType) -> &'static str {

@@ -194,9 +194,11 @@ fn merge_group(
 }
 
 fn paths(group: &Group<'_>) -> Result<Vec<String>> {
-    let utf8 = |file: &&LocatedFile| file.path.to_str().map(str::to_owned);
-    let paths: Option<Vec<String>> = group.files.iter().map(utf8).collect();
-    paths.ok_or_else(|| bad_file(group, "is at a path that is not UTF-8: use another folder"))
+    let utf8 = |file: &&LocatedFile| match file.path()?.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(bad_file(group, "is at a path that is not UTF-8: use another folder")),
+    };
+    group.files.iter().map(utf8).collect()
 }
 
 /// The columns in the order in which DuckDB reads them; their types must be those of the description.

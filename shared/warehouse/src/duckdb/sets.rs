@@ -3,10 +3,11 @@
 
 use staging::REMOVED;
 
+use super::dialect::DUCKDB;
 use super::session::Session;
 use super::sql::STAGED;
 use crate::checks::check_deleted;
-use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::dialect::{quote_identifier, quote_literal};
 use crate::error::Result;
 use crate::plan::{Plan, Sets};
 
@@ -76,8 +77,8 @@ impl<'a> Sweep<'a> {
             self.table,
             self.list(" AND ", |staged, name| format!("t.{name} = s.{staged}")),
             self.list(", ", |_, name| format!("t.{name}")),
-            or_lowest(&in_table(source_updated_at)),
-            or_lowest(&in_table(read_at)),
+            DUCKDB.or_lowest(&in_table(source_updated_at)),
+            DUCKDB.or_lowest(&in_table(read_at)),
             in_table(is_deleted)
         )
     }
@@ -119,10 +120,9 @@ mod tests {
     };
 
     use super::*;
-    use crate::LocatedFile;
-    use crate::duckdb::dialect::DUCKDB;
     use crate::duckdb::sql::GroupMerge;
     use crate::plan::{TableColumn, plan};
+    use crate::{LocatedFile, Location};
 
     #[test]
     fn sweep_of_a_torture_table() {
@@ -141,7 +141,11 @@ mod tests {
         let table = Table::new("con\"tacts", &["vid", "it's", "a\"key\""], columns).unwrap();
         let table = table.with_set_key(&["a\"key\"", "vid"]).unwrap();
         let description = Description::new(42, "run-1", &table, 3);
-        let file = LocatedFile { key: "key".to_owned(), path: PathBuf::from("/x.parquet"), description };
+        let file = LocatedFile {
+            key: "key".to_owned(),
+            location: Location::Local(PathBuf::from("/x.parquet")),
+            description,
+        };
         // Another spelling, and a column that the file lacks.
         let present = [("VID", "BIGINT"), ("Is_Deleted", "BOOLEAN"), ("Deleted_At", "DATE")];
         let present =

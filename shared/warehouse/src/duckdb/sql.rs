@@ -5,7 +5,7 @@
 
 use super::dialect::DUCKDB;
 use crate::columns::{ColumnSql, GroupColumns};
-use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::dialect::{quote_identifier, quote_literal};
 use crate::history::History;
 use crate::plan::{Field, Group, Plan};
 
@@ -101,7 +101,7 @@ impl GroupMerge {
         format!(
             "CREATE OR REPLACE TEMP TABLE staged_rows AS SELECT file_index, file_row_number, {keys}\
              {} AS updated_at, {} AS read_at FROM {}",
-            or_lowest(&self.columns.updated_at.staged),
+            DUCKDB.or_lowest(&self.columns.updated_at.staged),
             self.columns.read_at.staged,
             self.source
         )
@@ -255,7 +255,10 @@ impl GroupMerge {
     }
 
     fn version_in_table(&self) -> (String, String) {
-        (or_lowest(&self.columns.updated_at.in_table()), or_lowest(&self.columns.read_at.in_table()))
+        (
+            DUCKDB.or_lowest(&self.columns.updated_at.in_table()),
+            DUCKDB.or_lowest(&self.columns.read_at.in_table()),
+        )
     }
 
     fn same_key(&self) -> String {
@@ -306,7 +309,7 @@ mod tests {
             statements.extend(add.iter().map(|column| alter_table(table, &DUCKDB.add_column(column))));
             statements.extend(widenings.iter().map(|widening| alter_table(table, &DUCKDB.widen(widening))));
         }
-        let paths = [file.path.to_str().unwrap().to_owned()];
+        let paths = [file.path().unwrap().to_str().unwrap().to_owned()];
         let read: Vec<String> =
             file.description.table.columns.iter().map(|column| column.name.clone()).collect();
         let merge = GroupMerge::new(table, &plan, &plan.groups[0], &paths, &read).unwrap();

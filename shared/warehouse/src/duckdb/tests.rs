@@ -52,7 +52,7 @@ impl DuckDbBench {
 #[async_trait]
 impl Bench for DuckDbBench {
     async fn warehouse(&self) -> Box<dyn Warehouse> {
-        connect(&format!("duckdb:{}", self.path.display()), SCHEMA, None).await.unwrap()
+        connect(&format!("duckdb:{}", self.path.display()), SCHEMA, None, None).await.unwrap()
     }
 
     async fn rows(&self, table: &str) -> Vec<Row> {
@@ -111,7 +111,7 @@ async fn conforms() {
 
 async fn refusal(path: &Path) -> Error {
     let url = format!("duckdb:{}", path.display());
-    connect(&url, SCHEMA, None).await.err().unwrap_or_else(|| panic!("{url} opened"))
+    connect(&url, SCHEMA, None, None).await.err().unwrap_or_else(|| panic!("{url} opened"))
 }
 
 fn assert_says(error: &Error, kind: Kind, words: &str) {
@@ -144,7 +144,7 @@ async fn what_is_no_database_says_so() {
 #[tokio::test]
 async fn a_folder_where_nothing_can_be_created_says_so() {
     let staged = TempDir::new().unwrap();
-    let error = match connect("duckdb:/sys/x.duckdb", SCHEMA, None).await {
+    let error = match connect("duckdb:/sys/x.duckdb", SCHEMA, None, None).await {
         Ok(warehouse) => {
             warehouse.merge(&[contacts("a", &[], vec![]).stage(staged.path())]).await.unwrap_err()
         }
@@ -156,7 +156,7 @@ async fn a_folder_where_nothing_can_be_created_says_so() {
 #[tokio::test]
 async fn an_unknown_scheme_lists_the_known_ones_and_no_password() {
     for url in ["mysql://user:secret@host/db", "hubspot.duckdb", ""] {
-        let error = connect(url, SCHEMA, None).await.err().unwrap();
+        let error = connect(url, SCHEMA, None, None).await.err().unwrap();
         assert_says(&error, Kind::Unsupported, "duckdb:PATH");
         assert!(!format!("{error:?}").contains("secret"));
     }
@@ -167,13 +167,17 @@ async fn a_schema_can_have_any_name_but_none() {
     let folder = TempDir::new().unwrap();
     let url = format!("duckdb:{}", folder.path().join("x.duckdb").display());
     for schema in ["main", "select", "a\"b.c", "größe", &"s".repeat(200)] {
-        let warehouse = connect(&url, schema, None).await.unwrap();
+        let warehouse = connect(&url, schema, None, None).await.unwrap();
         let file = contacts("a", &[], vec![contact(1, 10, 11, &[])]).stage(folder.path());
         assert_eq!(warehouse.merge(&[file]).await.unwrap().inserted, 1, "{schema}");
         assert_eq!(warehouse.account().await.unwrap(), Some(42));
     }
     for schema in ["", "a\0b"] {
-        assert_says(&connect(&url, schema, None).await.err().unwrap(), Kind::Unsupported, "schema name");
+        assert_says(
+            &connect(&url, schema, None, None).await.err().unwrap(),
+            Kind::Unsupported,
+            "schema name",
+        );
     }
 }
 
@@ -191,7 +195,7 @@ async fn a_file_reopens_as_it_was_left() {
     let folder = TempDir::new().unwrap();
     let url = format!("duckdb:{}", folder.path().join("x.duckdb").display());
     for n in 0..3 {
-        let warehouse = connect(&url, SCHEMA, None).await.unwrap();
+        let warehouse = connect(&url, SCHEMA, None, None).await.unwrap();
         assert_eq!(warehouse.loaded("contacts").await.unwrap().len(), n);
         let file = contacts(&format!("f{n}"), &[], vec![contact(n as i64, 10, 11, &[])]);
         warehouse.merge(&[file.stage(folder.path())]).await.unwrap();

@@ -114,7 +114,7 @@ fn read(
     layout: &Layout,
     mut batch: impl FnMut(&[usize], &[Cells], usize) -> Result<()>,
 ) -> Result<()> {
-    let opened = File::open(&file.path).map_err(|source| unreadable(file).because(source))?;
+    let opened = File::open(file.path()?).map_err(|source| unreadable(file).because(source))?;
     // By the Parquet types alone: who wrote the file does not matter.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =

@@ -4,10 +4,19 @@
 use staging::ColumnType;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, quote_literal};
 use crate::plan::folded;
 
-pub(crate) const POSTGRES: Dialect = Dialect { type_name, column_type, column_name, text_of, cast, md5_of };
+pub(crate) const POSTGRES: Dialect = Dialect {
+    type_name,
+    column_type,
+    column_name,
+    text_of,
+    cast,
+    md5_of,
+    lowest_time: "TIMESTAMPTZ '-infinity'",
+    literal: quote_literal,
+};
 
 /// Where values go that a row, or the table, has no room for.
 pub(super) const OVERFLOW: &str = "_overflow";

@@ -20,7 +20,7 @@ use super::sql::{self, GroupMerge, Staging};
 use crate::checks::{Count, Outcome, check_account};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, folded, plan_within};
+use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, check_names, plan_within};
 use crate::{LocatedFile, Merged, RunRow, TableMode};
 
 /// `files` has passed [`crate::plan::check_batch`]. Waits no longer than `patience` for other loads and programs.
@@ -145,7 +145,7 @@ impl<'a> Target<'a> {
         collection: &str,
         files: Vec<&'a LocatedFile>,
     ) -> Result<Target<'a>> {
-        files.iter().try_for_each(|file| check_names(file))?;
+        check_names(&POSTGRES, "postgres", &files)?;
         let columns = schema.columns(session, collection).await?;
         let exists = columns.is_some();
         let Columns { mut present, dropped } = columns.unwrap_or_default();
@@ -174,21 +174,6 @@ impl<'a> Target<'a> {
             key,
         })
     }
-}
-
-/// Long names become shorter; two of one file must not become one.
-fn check_names(file: &LocatedFile) -> Result<()> {
-    let mut seen = HashSet::new();
-    for column in &file.description.table.columns {
-        if !seen.insert(folded(&(POSTGRES.column_name)(&column.name))) {
-            let message = format!(
-                "staged file {} has a column {:?} whose name postgres can't tell from that of another: rename it",
-                file.key, column.name
-            );
-            return Err(Error::new(Kind::Unsupported, message));
-        }
-    }
-    Ok(())
 }
 
 fn types_after(plan: &Plan<'_>, present: &[TableColumn]) -> Vec<ColumnType> {

@@ -3,10 +3,11 @@
 
 use staging::REMOVED;
 
+use super::dialect::POSTGRES;
 use super::session::Session;
 use super::sql::NEWEST;
 use crate::checks::check_deleted;
-use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::dialect::{quote_identifier, quote_literal};
 use crate::error::Result;
 use crate::plan::{Plan, Sets};
 
@@ -80,8 +81,8 @@ impl<'a> Sweep<'a> {
              WHERE rank > 1 AND is_live",
             in_table(is_deleted),
             self.list(", ", |_, name| format!("t.{name}")),
-            or_lowest(&in_table(source_updated_at)),
-            or_lowest(&in_table(read_at)),
+            POSTGRES.or_lowest(&in_table(source_updated_at)),
+            POSTGRES.or_lowest(&in_table(read_at)),
             self.table,
             self.list(" AND ", |staged, name| format!("t.{name} = s.{staged}")),
         )

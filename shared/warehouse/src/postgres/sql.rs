@@ -8,7 +8,7 @@ use staging::IS_DELETED;
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
 use crate::columns::{ColumnSql, GroupColumns};
-use crate::dialect::{or_lowest, quote_identifier, quote_literal};
+use crate::dialect::{quote_identifier, quote_literal};
 use crate::hard_delete::HardDelete;
 use crate::history::History;
 use crate::plan::{Field, Group, Plan, Widening};
@@ -184,9 +184,11 @@ impl GroupMerge {
         let keys = self.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
         let partition = self.keys(", ", |_, key| key.staged.clone());
         let (updated_at, read_at) =
-            (or_lowest(&self.columns.updated_at.staged), &self.columns.read_at.staged);
-        let (updated_now, read_now) =
-            (or_lowest(&self.columns.updated_at.in_table()), or_lowest(&self.columns.read_at.in_table()));
+            (POSTGRES.or_lowest(&self.columns.updated_at.staged), &self.columns.read_at.staged);
+        let (updated_now, read_now) = (
+            POSTGRES.or_lowest(&self.columns.updated_at.in_table()),
+            POSTGRES.or_lowest(&self.columns.read_at.in_table()),
+        );
         let is_tie = format!("n.updated_at = {updated_now} AND n.read_at = {read_now}");
         format!(
             "CREATE TEMP TABLE newest_rows ON COMMIT DROP AS SELECT n.*, t.ctid AS old_row, \

@@ -60,7 +60,7 @@ async fn client(url: &str) -> Client {
 #[async_trait]
 impl Bench for PostgresBench {
     async fn warehouse(&self) -> Box<dyn Warehouse> {
-        connect(&self.url, &self.schema, None).await.unwrap()
+        connect(&self.url, &self.schema, None, None).await.unwrap()
     }
 
     async fn rows(&self, table: &str) -> Vec<Row> {

@@ -23,7 +23,7 @@ fn file(n: i64) -> File {
 }
 
 async fn warehouse(folder: &Path) -> Box<dyn Warehouse> {
-    connect(&format!("duckdb:{}", folder.join("hubspot.duckdb").display()), SCHEMA, None).await.unwrap()
+    connect(&format!("duckdb:{}", folder.join("hubspot.duckdb").display()), SCHEMA, None, None).await.unwrap()
 }
 
 /// Runs an ignored test in a process of its own, up to its first line that says `ready`. Its pipes stay open.

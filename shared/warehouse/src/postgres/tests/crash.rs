@@ -82,7 +82,7 @@ async fn cut_everywhere(before: &[File], files: &[File]) -> Option<usize> {
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
     for statements in 0..1000 {
         left.store(usize::MAX, Ordering::SeqCst);
-        let warehouse: Box<dyn Warehouse> = connect(&url, &bench.schema, None).await.unwrap();
+        let warehouse: Box<dyn Warehouse> = connect(&url, &bench.schema, None, None).await.unwrap();
         left.store(statements, Ordering::SeqCst);
         let outcome = warehouse.merge(&files).await;
         left.store(usize::MAX, Ordering::SeqCst);

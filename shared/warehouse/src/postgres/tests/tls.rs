@@ -47,7 +47,7 @@ impl Tls {
 
     async fn connect(&self, host: &str, query: &str) -> Result<Box<dyn Warehouse>> {
         let password = Some(SecretString::from(PASSWORD));
-        connect(&self.server.tcp_url(host, query), "hubspot", password).await
+        connect(&self.server.tcp_url(host, query), "hubspot", password, None).await
     }
 }
 
@@ -98,8 +98,8 @@ async fn sslmode_decides_which_servers_are_believed() {
 async fn passwords_are_checked_and_not_told() {
     let Some(server) = Server::shared() else { return };
     let url = server.tcp_url("127.0.0.1", "sslmode=disable");
-    connect(&url, "hubspot", Some(SecretString::from(PASSWORD))).await.unwrap();
-    connect(&url.replace("postgres@", "postgres:p%40ss%2Fword@"), "hubspot", None).await.unwrap();
+    connect(&url, "hubspot", Some(SecretString::from(PASSWORD)), None).await.unwrap();
+    connect(&url.replace("postgres@", "postgres:p%40ss%2Fword@"), "hubspot", None, None).await.unwrap();
 
     let wrong = "not the word";
     for (url, password) in [
@@ -107,11 +107,11 @@ async fn passwords_are_checked_and_not_told() {
         (url.replace("postgres@", "postgres:not%20the%20word@"), None),
         (url.replace("127.0.0.1", "127.0.0.1:1/"), Some(SecretString::from(wrong))),
     ] {
-        let error = connect(&url, "hubspot", password).await.unwrap_err();
+        let error = connect(&url, "hubspot", password, None).await.unwrap_err();
         assert!(!words(&error).contains("the word") && !words(&error).contains("%20"), "{}", words(&error));
     }
-    let error = connect(&url, "hubspot", None).await.unwrap_err();
+    let error = connect(&url, "hubspot", None, None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
-    let warehouse = connect(&url, "hubspot", Some(SecretString::from(PASSWORD))).await.unwrap();
+    let warehouse = connect(&url, "hubspot", Some(SecretString::from(PASSWORD)), None).await.unwrap();
     assert!(!format!("{warehouse:?}").contains("ss/word"), "{warehouse:?}");
 }

@@ -1,0 +1,175 @@
+//! Redshift's dialect. Names are in lower case, whatever the case in which they are written, and have 127 bytes.
+
+use staging::ColumnType;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dialect::Dialect;
+use crate::plan::folded;
+
+pub(crate) const REDSHIFT: Dialect = Dialect {
+    type_name,
+    column_type,
+    column_name,
+    text_of,
+    cast,
+    md5_of,
+    lowest_time: "CAST('0001-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
+    literal,
+};
+
+const MAX_NAME_BYTES: usize = 127;
+const HASH_DIGITS: usize = 12;
+/// The columns that every table has already.
+const SYSTEM_COLUMNS: [&str; 9] =
+    ["oid", "tableoid", "ctid", "cmin", "cmax", "xmin", "xmax", "insertxid", "deletexid"];
+
+fn type_name(column_type: ColumnType) -> &'static str {
+    match column_type {
+        // The longest there is. SUPER takes JSON apart, and gives another text back.
+        ColumnType::Text | ColumnType::Json => "VARCHAR(65535)",
+        ColumnType::BigInt => "BIGINT",
+        ColumnType::Double => "DOUBLE PRECISION",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Date => "DATE",
+        ColumnType::Timestamp => "TIMESTAMPTZ",
+    }
+}
+
+/// A type as `svv_columns` has it, spelled as [`type_name`] spells it.
+pub(super) fn reported(type_name: &str, length: Option<&str>) -> String {
+    match (type_name, length) {
+        ("character varying", Some(length)) => format!("VARCHAR({length})"),
+        ("timestamp with time zone", _) => "TIMESTAMPTZ".to_owned(),
+        (other, _) => other.to_uppercase(),
+    }
+}
+
+fn column_type(type_name: &str) -> ColumnType {
+    match type_name {
+        "SMALLINT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,
+        "REAL" | "DOUBLE PRECISION" => ColumnType::Double,
+        "BOOLEAN" => ColumnType::Boolean,
+        "DATE" => ColumnType::Date,
+        "TIMESTAMPTZ" => ColumnType::Timestamp,
+        // Text holds everything: VARCHAR, and types of columns that somebody made by hand.
+        _ => ColumnType::Text,
+    }
+}
+
+/// The type in which `COPY` takes a column of a Parquet file: it knows no times with a zone.
+pub(super) fn copied_type(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Timestamp => "TIMESTAMP",
+        other => type_name(other),
+    }
+}
+
+/// A copied column in its own type.
+pub(super) fn copied(name: &str, column_type: ColumnType) -> String {
+    match column_type {
+        ColumnType::Timestamp => format!("{name} AT TIME ZONE 'UTC'"),
+        _ => name.to_owned(),
+    }
+}
+
+fn column_name(name: &str) -> String {
+    let folded = folded(name);
+    if SYSTEM_COLUMNS.contains(&folded.as_str()) { hashed(&folded) } else { identifier(name) }
+}
+
+/// A name in lower case; when it is too long, its beginning and a hash of all of it.
+pub(super) fn identifier(name: &str) -> String {
+    let folded = folded(name);
+    if folded.len() <= MAX_NAME_BYTES { folded } else { hashed(&folded) }
+}
+
+fn hashed(folded: &str) -> String {
+    let mut end = folded.len().min(MAX_NAME_BYTES - HASH_DIGITS - 1);
+    while !folded.is_char_boundary(end) {
+        end -= 1;
+    }
+    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
+    format!("{}_{hash:0digits$x}", &folded[..end], digits = HASH_DIGITS)
+}
+
+/// A bare VARCHAR in a cast has 256 bytes; booleans have no cast to text.
+fn text_of(expression: &str, from: ColumnType) -> String {
+    match from {
+        // The cast is for columns of types that no merge creates, which count as text.
+        ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Date => {
+            format!("CAST({expression} AS VARCHAR(65535))")
+        }
+        ColumnType::Boolean => {
+            format!("CASE WHEN {expression} THEN 'true' WHEN NOT {expression} THEN 'false' END")
+        }
+        // Up to 2^53 every whole double is an exact integer.
+        ColumnType::Double => format!(
+            "CASE WHEN {expression} = trunc({expression}) AND abs({expression}) <= 9007199254740992 \
+             THEN CAST(CAST({expression} AS BIGINT) AS VARCHAR(65535)) ELSE CAST({expression} AS VARCHAR(65535)) END"
+        ),
+        ColumnType::Timestamp => {
+            let utc = format!("({expression} AT TIME ZONE 'UTC')");
+            format!(
+                "CASE WHEN {utc} = date_trunc('day', {utc}) THEN to_char({utc}, 'YYYY-MM-DD') \
+                 ELSE to_char({utc}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') END"
+            )
+        }
+    }
+}
+
+fn cast(expression: &str, from: ColumnType, to: ColumnType) -> String {
+    match (from, to) {
+        (ColumnType::Date, ColumnType::Timestamp) => {
+            format!("CAST({expression} AS TIMESTAMP) AT TIME ZONE 'UTC'")
+        }
+        _ => format!("CAST({expression} AS {})", type_name(to)),
+    }
+}
+
+/// Each text has a digest of its own: all of them together may be longer than a text can be.
+fn md5_of(texts: &[String]) -> String {
+    let digests: Vec<String> = texts.iter().map(|text| format!("nvl(md5({text}), '-')")).collect();
+    match digests.is_empty() {
+        true => "md5('')".to_owned(),
+        false => format!("md5({})", digests.join(" || ")),
+    }
+}
+
+/// A backslash means something in a text.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_is_written_is_read_back() {
+        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+        for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
+            assert_eq!(column_type(type_name(written)), written);
+        }
+        assert_eq!(column_type(type_name(Json)), Text);
+        assert_eq!(reported("character varying", Some("65535")), type_name(Text));
+        assert_eq!(reported("timestamp with time zone", None), type_name(Timestamp));
+        assert_eq!(reported("double precision", None), type_name(Double));
+    }
+
+    #[test]
+    fn names_are_folded_and_long_ones_cut() {
+        assert_eq!(identifier("Größe"), "größe");
+        let names = ["x".repeat(128), "x".repeat(129), "é".repeat(80)];
+        let cut: Vec<String> = names.iter().map(|name| column_name(name)).collect();
+        for (n, name) in cut.iter().enumerate() {
+            assert!(name.len() <= MAX_NAME_BYTES, "{name}");
+            assert!(!cut[..n].contains(name), "{name}");
+        }
+        assert_ne!(column_name("OID"), "oid");
+    }
+
+    #[test]
+    fn backslashes_in_texts_are_doubled() {
+        assert_eq!(literal(r"it's \n"), r"'it''s \\n'");
+    }
+}

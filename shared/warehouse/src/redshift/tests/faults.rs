@@ -1,0 +1,67 @@
+//! What fails in the middle, and what is asked twice.
+
+use serde_json::json;
+use staging::ColumnType;
+
+use super::RedshiftBench;
+use crate::Kind;
+use crate::conformance::{Bench, Cell, File, contact, contacts, merge, read, stage};
+
+fn named(key: &str, updated: i64, name: &str) -> File {
+    let rows = vec![contact(1, updated, updated, &[Cell::text(name)]), contact(updated, 5, 5, &[Cell::Null])];
+    contacts(key, &[("name", ColumnType::Text)], rows)
+}
+
+/// After whichever statement a script ends, the table is as it was; the next try brings all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_two_statements_leaves_nothing() {
+    let Some(bench) = RedshiftBench::new().await else { return };
+    merge(&bench, &[named("a", 10, "Ada")]).await;
+    let tables = ["contacts", "_loaded_files", "_account"];
+    let mut before = Vec::new();
+    for table in tables {
+        before.push(bench.rows(table).await);
+    }
+    // One more column, one of another type, and two sets of columns: everything that a script can have.
+    let mut wider = named("b", 20, "Ada L.");
+    wider.table.columns[4].column_type = ColumnType::Double;
+    wider.rows.iter_mut().for_each(|row| row[4] = Cell::Double(0.5));
+    let newer = contacts("c", &[("city", ColumnType::Text)], vec![contact(1, 30, 30, &[Cell::text("Ulm")])]);
+    let files = stage(&bench, &[wider, newer.of_run("run-2")]);
+    // The second one says that somebody else came first: whatever it fails of, the merge is tried again.
+    for at in (0..40).filter(|at| *at != 1) {
+        bench.call("fail", json!({"containing": "MERGE", "at": at}));
+        match bench.warehouse().await.merge(&files).await {
+            Ok(merged) => {
+                assert_eq!((merged.files, merged.inserted, merged.updated), (2, 1, 2));
+                assert!(at > 15, "only {at} statements");
+                assert_eq!(
+                    read(&bench, "contacts", &["id", "city"]).await[0],
+                    [Cell::BigInt(1), Cell::text("Ulm")]
+                );
+                bench.close();
+                return;
+            }
+            Err(error) => assert!(matches!(error.kind(), Kind::Engine | Kind::RowCount), "{at}: {error:?}"),
+        }
+        for (table, before) in tables.iter().zip(&before) {
+            assert_eq!(bench.rows(table).await, *before, "{table} after statement {at}");
+        }
+    }
+    panic!("a script without an end");
+}
+
+/// The call is sent again with the same token, and not executed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again() {
+    let Some(bench) = RedshiftBench::new().await else { return };
+    merge(&bench, &[named("a", 10, "Ada")]).await;
+    bench.twin.call("lose", &json!({"containing": "MERGE"}));
+    let before = bench.call("executed", json!({"prefix": "MERGE"}))["count"].as_u64().unwrap();
+    let merged = merge(&bench, &[named("b", 20, "Ada L.")]).await;
+    assert_eq!((merged.inserted, merged.updated), (1, 1));
+    let after = bench.call("executed", json!({"prefix": "MERGE"}))["count"].as_u64().unwrap();
+    assert_eq!(after, before + 1);
+    assert_eq!(bench.rows("_loaded_files").await.len(), 2);
+    bench.close();
+}

@@ -1,0 +1,74 @@
+//! Warehouses that take nothing but SQL text, over an HTTP API, and read staged files from S3 by themselves. What one of
+//! them does in its own way is an [`Engine`]; everything else is here.
+//!
+//! A merge has two halves. First the files are read into scratch tables, which are counted: what is wrong with a file
+//! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction. Since
+//! nothing is asked in the middle of it, the script checks itself: a check that does not hold makes a statement fail,
+//! and the engine takes everything back. The first check is that nobody else merged between the halves.
+
+mod engine;
+mod merge;
+mod schema;
+mod sets;
+mod sql;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub(crate) use self::engine::{Engine, Failed, Limits, Purpose, Rows, Staging, Statement};
+use self::schema::Schema;
+use crate::error::{Error, Kind, Result};
+use crate::plan::check_batch;
+use crate::{LocatedFile, Merged, Reads, RunRow, TableMode, Warehouse};
+
+/// One schema of an engine.
+#[derive(Debug)]
+pub(crate) struct Scripted<E> {
+    schema: Arc<Schema<E>>,
+}
+
+impl<E: Engine> Scripted<E> {
+    pub(crate) fn new(engine: E, schema: &str) -> Scripted<E> {
+        Scripted { schema: Arc::new(Schema::new(engine, schema)) }
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Warehouse for Scripted<E> {
+    fn reads(&self) -> Reads {
+        Reads::S3
+    }
+
+    async fn account(&self) -> Result<Option<u64>> {
+        self.schema.account().await
+    }
+
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        self.schema.loaded(collection).await
+    }
+
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
+        check_batch(files)?;
+        if files.is_empty() {
+            return Ok(Merged::default());
+        }
+        files.iter().try_for_each(|file| file.object().map(drop))?;
+        if mode != TableMode::default() {
+            let message =
+                "this warehouse keeps deleted rows and no history: leave out hard deletes and history";
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let (schema, files) = (Arc::clone(&self.schema), files.to_vec());
+        // Work goes on when its future is dropped, so it runs as a task of its own.
+        match tokio::spawn(async move { merge::merge(&schema, &files).await }).await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::new(Kind::Engine, "a merge stopped in the middle").because(stopped)),
+        }
+    }
+
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        self.schema.record_runs(runs).await
+    }
+}

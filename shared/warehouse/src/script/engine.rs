@@ -1,0 +1,150 @@
+//! What an engine does in its own way.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use staging::ColumnType;
+
+use crate::LocatedFile;
+use crate::dialect::Dialect;
+use crate::error::{Error, Result};
+use crate::plan::TableColumn;
+
+/// Rows of texts; `None` is NULL.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// A warehouse that takes SQL text.
+#[async_trait]
+pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
+    /// Where scratch tables live between the scripts of one merge.
+    type Session: Default + Send + Sync;
+
+    fn dialect(&self) -> &'static Dialect;
+
+    fn limits(&self) -> Limits;
+
+    /// The name that a schema or a table gets.
+    fn identifier(&self, name: &str) -> String;
+
+    /// A scratch table's name as SQL needs it. `schema` is quoted; `name` is not used twice.
+    fn scratch(&self, schema: &str, name: &str) -> String;
+
+    /// Makes a scratch table.
+    fn create_scratch(&self, table: &str, columns: &[(String, ColumnType)]) -> String;
+
+    /// Fills the scratch table [`Staging::table`] from the files of a group.
+    fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>>;
+
+    /// Makes other merges into the schema wait until the end of the script. `ledger` is there.
+    fn lock(&self, ledger: &str) -> Option<String>;
+
+    /// Statements that give a column another type: together or not at all.
+    fn widen(&self, table: &str, column: &str, type_name: &str, converted: &str) -> Vec<String>;
+
+    /// The columns of those of the tables that exist, in order, by the table's name. Types are spelled as
+    /// [`Dialect::type_name`] spells them.
+    async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>>;
+
+    /// Reads, outside of any merge.
+    async fn query(&self, sql: &str) -> Result<Rows>;
+
+    /// Runs statements in one transaction, if the engine has any, and answers with the rows of those that count. What
+    /// makes tables comes before what fills them, so an engine whose DDL commits can run it ahead. After a failure, the
+    /// session is not used again.
+    async fn run(&self, session: &mut Self::Session, script: &[Statement]) -> Result<Vec<Rows>, Failed>;
+
+    /// Tidies up after a merge, whatever came of it. `scratch` are the tables that it may have left.
+    async fn end(&self, _session: Self::Session, _scratch: &[String]) {}
+}
+
+/// What one script may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) statements: usize,
+    pub(crate) statement_bytes: usize,
+    pub(crate) columns: usize,
+}
+
+/// The way of a group's files into a scratch table.
+#[derive(Debug)]
+pub(crate) struct Staging<'a> {
+    /// Columns `file_no` and `row_no`, which together tell rows apart, then `c0`, `c1`, ... : the files' columns in
+    /// their order and types. It is there already.
+    pub(crate) table: &'a str,
+    /// A scratch name for whatever else is needed; not there yet.
+    pub(crate) helper: &'a str,
+    /// In the order of the files' columns.
+    pub(crate) types: &'a [ColumnType],
+    /// Their `file_no` is their place here.
+    pub(crate) files: &'a [&'a LocatedFile],
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a statement is for, and so what its failure means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Makes or changes tables that stay.
+    Shape,
+    /// Makes a scratch table.
+    CreateScratch,
+    /// Fills scratch tables.
+    Scratch,
+    /// Reads the file that has this key.
+    Read(String),
+    /// Changes rows of tables that stay.
+    Write,
+    /// Its rows are wanted.
+    Count,
+    /// Fails if somebody else merged meanwhile.
+    Unchanged,
+    /// Fails if the table did not take all rows.
+    Arrived,
+    /// Fails if rows are left that are gone from their sets.
+    Swept,
+}
+
+impl Statement {
+    pub(crate) fn new(purpose: Purpose, sql: impl Into<String>) -> Statement {
+        Statement { sql: sql.into(), purpose }
+    }
+
+    pub(crate) fn shape(sql: impl Into<String>) -> Statement {
+        Statement::new(Purpose::Shape, sql)
+    }
+
+    pub(crate) fn create_scratch(sql: impl Into<String>) -> Statement {
+        Statement::new(Purpose::CreateScratch, sql)
+    }
+
+    pub(crate) fn scratch(sql: impl Into<String>) -> Statement {
+        Statement::new(Purpose::Scratch, sql)
+    }
+
+    pub(crate) fn write(sql: impl Into<String>) -> Statement {
+        Statement::new(Purpose::Write, sql)
+    }
+
+    pub(crate) fn count(sql: impl Into<String>) -> Statement {
+        Statement::new(Purpose::Count, sql)
+    }
+}
+
+/// A script that failed, and left nothing.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Which of its statements did, if the engine says.
+    pub(crate) statement: Option<usize>,
+    pub(crate) error: Error,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed { statement: None, error }
+    }
+}

@@ -1,0 +1,501 @@
+//! A merge: files into scratch tables, which are counted, and then one script that changes the table.
+//!
+//! A script has room for a number of statements. What needs more becomes several merges, each of them whole: of files
+//! with several sets of columns, or of more files than [`MAX_FILES`]. Where the columns alone are too many for a script,
+//! they are added ahead, in scripts of their own: a crash then leaves columns without values.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use staging::ColumnType;
+use uuid::Uuid;
+
+use super::engine::{Engine, Failed, Purpose, Rows, Staging, Statement};
+use super::schema::{Present, Schema, counts, row_counts};
+use super::sets::Sweep;
+use super::sql::{GroupMerge, Scratch, TableName, Ties, check};
+use crate::checks::{Outcome, check_account, check_rows};
+use crate::columns::ColumnSql;
+use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Group, Plan, TableChange, check_names, folded, plan_within};
+use crate::{LocatedFile, Merged};
+
+/// Files of one script: each has a row of the ledger's statement.
+const MAX_FILES: usize = 100;
+/// How often a merge is tried again because another one came first.
+const MAX_ATTEMPTS: u32 = 8;
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// `files` has passed [`crate::plan::check_batch`].
+pub(super) async fn merge<E: Engine>(schema: &Schema<E>, files: &[LocatedFile]) -> Result<Merged> {
+    let mut merged = Merged::default();
+    let mut attempts = 0;
+    loop {
+        match step(schema, files, &mut merged).await {
+            Ok(Step::Last) => {
+                merged.merged_rows = merged.inserted + merged.updated;
+                return Ok(merged);
+            }
+            Ok(Step::More) => attempts = 0,
+            Err(error) if error.kind() == Kind::Locked && attempts < MAX_ATTEMPTS => {
+                tracing::info!(attempt = attempts, "another merge came first, trying again: {error}");
+                tokio::time::sleep(FIRST_DELAY * 2_u32.pow(attempts)).await;
+                attempts += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Last,
+    More,
+}
+
+/// As much of the merge as one script has room for.
+async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut Merged) -> Result<Step> {
+    let Some(first) = files.first() else { return Ok(Step::Last) };
+    let collection = &first.description.table.collection;
+    let present = schema.present(collection).await?;
+    check_account(&schema.quoted(), present.account, first)?;
+    let is_loaded = |file: &LocatedFile| present.columns.is_some() && present.ledger.contains(&file.key);
+    let mut new: Vec<&LocatedFile> = files.iter().filter(|file| !is_loaded(file)).collect();
+    if new.is_empty() {
+        return Ok(Step::Last);
+    }
+    check_names(schema.engine.dialect(), "the warehouse", &new)?;
+    new.sort_by_key(|file| (&file.description.run_id, &file.key));
+    let all = new.len();
+    new.truncate(MAX_FILES);
+
+    let mut target = Target::of(schema, collection, &present, new)?;
+    while !target.fits()? {
+        if target.plan.groups.len() == 1 {
+            merged.statements_that_write += target.shape_ahead().await?;
+            return Ok(Step::More);
+        }
+        target = target.with_fewer_groups()?;
+    }
+    let taken: usize = target.plan.groups.iter().map(|group| group.files.len()).sum();
+    let mut session = E::Session::default();
+    let outcome = target.merge(&mut session, merged).await;
+    schema.engine.end(session, &target.scratch_tables()).await;
+    outcome?;
+    Ok(if taken == all { Step::Last } else { Step::More })
+}
+
+/// The table that a step is about, and what is to become of it.
+struct Target<'a, E> {
+    schema: &'a Schema<E>,
+    collection: &'a str,
+    present: &'a Present,
+    table: TableName,
+    plan: Plan<'a>,
+    /// Of each group.
+    scratch: Vec<Scratch>,
+    /// Of the sweep.
+    touched_and_gone: [String; 2],
+}
+
+impl<'a, E: Engine> Target<'a, E> {
+    fn of(
+        schema: &'a Schema<E>,
+        collection: &'a str,
+        present: &'a Present,
+        files: Vec<&'a LocatedFile>,
+    ) -> Result<Target<'a, E>> {
+        let engine = &schema.engine;
+        let limit = engine.limits().columns;
+        let plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
+        if let Some(field) = plan.groups.iter().flat_map(|group| &group.overflow).next() {
+            let message = format!(
+                "table {collection} has no room for the column {}: it can have {limit} columns; leave out properties, \
+                 or drop columns that are not needed",
+                field.source
+            );
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let id = Uuid::now_v7().simple();
+        let scratch = |name: String| engine.scratch(&schema.quoted(), &format!("merge_{id}_{name}"));
+        let of_group = |n: usize| Scratch {
+            staged: scratch(format!("{n}_staged")),
+            helper: scratch(format!("{n}_helper")),
+            newest: scratch(format!("{n}_newest")),
+            changed: scratch(format!("{n}_changed")),
+        };
+        Ok(Target {
+            schema,
+            collection,
+            present,
+            table: TableName { qualified: schema.table(collection), alone: schema.unqualified(collection) },
+            scratch: (0..plan.groups.len()).map(of_group).collect(),
+            touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
+            plan,
+        })
+    }
+
+    /// The same for the files of all groups but the last.
+    fn with_fewer_groups(&self) -> Result<Target<'a, E>> {
+        let groups = self.plan.groups.split_last().map_or(&[][..], |(_, others)| others);
+        let files = groups.iter().flat_map(|group| group.files.iter().copied()).collect();
+        Target::of(self.schema, self.collection, self.present, files)
+    }
+
+    fn scratch_tables(&self) -> Vec<String> {
+        let of_group = |scratch: &Scratch| {
+            [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
+        };
+        self.scratch.iter().flat_map(of_group).chain(self.touched_and_gone.clone()).collect()
+    }
+
+    /// Whether one script has room for it.
+    ///
+    /// # Errors
+    /// When a statement is too long, however few there are.
+    fn fits(&self) -> Result<bool> {
+        let limits = self.schema.engine.limits();
+        let ties = vec![Ties { in_files: true, with_table: true }; self.plan.groups.len()];
+        let script = self.script(&self.merges()?, &ties)?;
+        self.check_bytes(&script)?;
+        Ok(script.len() <= limits.statements)
+    }
+
+    fn check_bytes(&self, script: &[Statement]) -> Result<()> {
+        let limit = self.schema.engine.limits().statement_bytes;
+        match script.iter().map(|statement| statement.sql.len()).max() {
+            Some(bytes) if bytes > limit => {
+                let message = format!(
+                    "a merge into {} needs a statement of {bytes} bytes, and the warehouse takes {limit}: leave out \
+                     properties, or merge fewer files at a time",
+                    self.table.qualified
+                );
+                Err(Error::new(Kind::Unsupported, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn merges(&self) -> Result<Vec<GroupMerge<'_>>> {
+        // One statement compares rows in the files and with the table: three contents, and what is around them.
+        let content_bytes = self.schema.engine.limits().statement_bytes / 10 * 4;
+        let dialect = self.schema.engine.dialect();
+        let mut merges = Vec::with_capacity(self.plan.groups.len());
+        for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
+            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes);
+            merges.push(merge.map_err(|column| {
+                let key = group.files.first().map_or("", |file| file.key.as_str());
+                let what =
+                    format!("staged file {key} lacks the column {column:?} that its description names");
+                Error::new(Kind::BadFile, what)
+            })?);
+        }
+        Ok(merges)
+    }
+
+    async fn merge(&self, session: &mut E::Session, merged: &mut Merged) -> Result<()> {
+        let merges = self.merges()?;
+        let ties = self.stage(session, &merges).await?;
+        let script = self.script(&merges, &ties)?;
+        let rows = self.run(session, &script).await?;
+        self.count(&merges, &script, &rows, merged)
+    }
+
+    /// Reads the files into scratch tables and refuses those whose rows are not what their descriptions promise.
+    async fn stage(&self, session: &mut E::Session, merges: &[GroupMerge<'_>]) -> Result<Vec<Ties>> {
+        let mut all = Vec::new();
+        for ((group, merge), scratch) in self.plan.groups.iter().zip(merges).zip(&self.scratch) {
+            let mut statements = self.read(group, scratch)?;
+            statements.push(Statement::count(merge.count_staged()));
+            statements.push(Statement::count(merge.count_keys()));
+            let present = self.present_key();
+            if let Some(present) = &present {
+                statements.push(Statement::count(merge.count_present(present)));
+            }
+            self.check_bytes(&statements)?;
+            let mut rows = Vec::new();
+            for part in statements.chunks(self.schema.engine.limits().statements) {
+                rows.extend(self.run(session, part).await?);
+            }
+            let mut rows = rows.iter();
+            self.check_staged(group, rows.next())?;
+            let [keys, alike] = counts(rows.next().unwrap_or(&Vec::new()))?;
+            let [_, holders, ties] = match rows.next() {
+                Some(rows) => counts(rows)?,
+                None => [0, 0, 0],
+            };
+            if holders > 1 {
+                let arrived = keys + holders - 1;
+                Outcome { changed: 0, written: 0, keys, arrived }.check(&self.table.qualified)?;
+            }
+            // What groups before this one bring can be of the same versions.
+            let with_table = ties > 0 || !all.is_empty();
+            all.push(Ties { in_files: alike > 1, with_table });
+        }
+        Ok(all)
+    }
+
+    fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
+        let engine = &self.schema.engine;
+        let columns = group.files.first().map(|file| file.description.table.columns.as_slice());
+        let types: Vec<ColumnType> = columns.unwrap_or_default().iter().map(|c| c.column_type).collect();
+        let numbered = |(n, column_type): (usize, &ColumnType)| (format!("c{n}"), *column_type);
+        let places = ["file_no", "row_no"].map(|name| (name.to_owned(), ColumnType::BigInt));
+        let columns: Vec<(String, ColumnType)> =
+            places.into_iter().chain(types.iter().enumerate().map(numbered)).collect();
+        let mut statements =
+            vec![Statement::create_scratch(engine.create_scratch(&scratch.staged, &columns))];
+        let staging =
+            Staging { table: &scratch.staged, helper: &scratch.helper, types: &types, files: &group.files };
+        statements.extend(engine.stage(&staging)?);
+        Ok(statements)
+    }
+
+    fn check_staged(&self, group: &Group<'_>, rows: Option<&Rows>) -> Result<()> {
+        let mut staged = vec![[0, 0]; group.files.len()];
+        for row in rows.into_iter().flatten() {
+            let [file, rows, incomplete] = row_counts(row)?;
+            if let Some(counts) = staged.get_mut(file as usize) {
+                *counts = [rows, incomplete];
+            }
+        }
+        let check =
+            |(file, [rows, incomplete]): (&&LocatedFile, [u64; 2])| check_rows(file, rows, incomplete);
+        group.files.iter().zip(staged).try_for_each(check)
+    }
+
+    /// How the table's keys are compared before its columns change; `None` if it has no rows that could be compared.
+    fn present_key(&self) -> Option<impl Fn(&ColumnSql) -> String> {
+        let columns = self.present.columns.as_ref()?;
+        let has = |name: &str| columns.iter().any(|column| folded(&column.name) == folded(name));
+        let versions = [staging::SOURCE_UPDATED_AT, staging::READ_AT];
+        if !self.plan.primary_key.iter().map(String::as_str).chain(versions).all(has) {
+            return None;
+        }
+        let dialect = self.schema.engine.dialect();
+        let now = |name: &str| {
+            let column = columns.iter().find(|column| quote_identifier(&column.name) == name);
+            column.map_or(ColumnType::Text, |column| (dialect.column_type)(&column.type_name))
+        };
+        Some(move |key: &ColumnSql| dialect.converted(&key.in_table(), now(&key.name), key.column_type))
+    }
+
+    /// The second half: all that changes the table, or nothing.
+    fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Result<Vec<Statement>> {
+        let engine = &self.schema.engine;
+        let mut sweep = Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone());
+        let create = |table: &str, columns: &[(String, ColumnType)]| {
+            Statement::create_scratch(engine.create_scratch(table, columns))
+        };
+        let mut script = self.begin();
+        script.extend(self.shapes()?.concat());
+        for (merge, scratch) in merges.iter().zip(&self.scratch) {
+            script.push(create(&scratch.newest, &merge.newest_columns()));
+            script.push(create(&scratch.changed, &merge.changed_columns()));
+        }
+        for (table, columns) in sweep.iter().flat_map(Sweep::scratch) {
+            script.push(create(table, &columns));
+        }
+        script.extend(self.bind()?);
+        let now = self.now();
+        let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
+        for (((group, merge), scratch), ties) in groups {
+            script.push(Statement::scratch(merge.find_newest(*ties)));
+            script.push(Statement::scratch(merge.find_changed()));
+            script.extend(merge.write_changed(engine.limits().statement_bytes));
+            script.push(Statement::new(Purpose::Arrived, merge.check_arrived()));
+            script.push(Statement::write(merge.write_ledger(&self.schema.table(LEDGER), &now)));
+            script.push(Statement::count(merge.count_changed()));
+            script
+                .extend(sweep.as_ref().filter(|_| group.has_sets).map(|sweep| sweep.touch(&scratch.newest)));
+        }
+        script.extend(sweep.take().into_iter().flat_map(|sweep| sweep.end()));
+        Ok(script)
+    }
+
+    /// Nobody else has merged since this merge looked, and nobody will until it is done.
+    fn begin(&self) -> Vec<Statement> {
+        let engine = &self.schema.engine;
+        let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
+        let mut script = Vec::new();
+        if self.present.account.is_none() || !self.present.has_ledger {
+            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
+            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
+            script.extend(bookkeeping.map(Statement::shape));
+        }
+        script.extend(engine.lock(&ledger).map(Statement::scratch));
+        let condition = format!(
+            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
+            (engine.dialect().literal)(self.collection),
+            self.present.ledger.len(),
+            u8::from(self.present.account.is_some())
+        );
+        script.push(Statement::new(
+            Purpose::Unchanged,
+            check(engine.dialect(), &condition, "changed meanwhile"),
+        ));
+        script
+    }
+
+    fn bind(&self) -> Result<Option<Statement>> {
+        if self.present.account.is_some() {
+            return Ok(None);
+        }
+        let files = self.plan.groups.iter().flat_map(|group| &group.files);
+        let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
+        let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
+        Ok(Some(Statement::write(insert)))
+    }
+
+    /// This machine's time: engines differ in what they call theirs.
+    fn now(&self) -> String {
+        let dialect = self.schema.engine.dialect();
+        let now = Utc::now().format("%Y-%m-%d %H:%M:%S%.3f+00:00");
+        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
+    }
+
+    /// What becomes of the table's columns: statements that belong together, in order.
+    fn shapes(&self) -> Result<Vec<Vec<Statement>>> {
+        let engine = &self.schema.engine;
+        let dialect = engine.dialect();
+        let table = &self.table.qualified;
+        let add =
+            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
+        Ok(match &self.plan.change {
+            TableChange::Create(columns) => {
+                let limit = engine.limits().statement_bytes;
+                let mut first = columns.len();
+                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
+                    first /= 2;
+                }
+                let (first, later) = columns.split_at(first);
+                let mut create = vec![Statement::shape(dialect.create_table(table, first))];
+                if !self.present.ledger.is_empty() {
+                    // What a dropped table held is not loaded any more.
+                    create.push(Statement::write(format!(
+                        "DELETE FROM {} WHERE collection = {}",
+                        self.schema.table(LEDGER),
+                        (dialect.literal)(self.collection)
+                    )));
+                }
+                [create].into_iter().chain(later.iter().map(add)).collect()
+            }
+            TableChange::Alter { add: columns, widen } => {
+                let widen = widen.iter().map(|widening| {
+                    let column = quote_identifier(&widening.column);
+                    let converted = dialect.converted(&column, widening.from, widening.to);
+                    let statements =
+                        engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
+                    statements.into_iter().map(Statement::shape).collect()
+                });
+                columns.iter().map(add).chain(widen).collect()
+            }
+        })
+    }
+
+    /// Changes the columns in scripts of their own; answers with the number of statements.
+    async fn shape_ahead(&self) -> Result<u64> {
+        let shapes = self.shapes()?;
+        if shapes.is_empty() {
+            let message =
+                format!("a merge into {} needs more statements than a script has", self.table.qualified);
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let limit = self.schema.engine.limits().statements;
+        let mut script = self.begin();
+        script.extend(self.bind()?);
+        let mut written = 0;
+        let mut session = E::Session::default();
+        for shape in shapes {
+            if script.len() + shape.len() > limit {
+                written += self.run_ahead(&mut session, &std::mem::take(&mut script)).await?;
+            }
+            script.extend(shape);
+        }
+        written += self.run_ahead(&mut session, &script).await?;
+        self.schema.engine.end(session, &[]).await;
+        Ok(written)
+    }
+
+    async fn run_ahead(&self, session: &mut E::Session, script: &[Statement]) -> Result<u64> {
+        self.check_bytes(script)?;
+        self.run(session, script).await?;
+        Ok(script.iter().filter(|statement| statement.writes()).count() as u64)
+    }
+
+    async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
+        let failed = |failed: Failed| self.explained(script, failed);
+        self.schema.engine.run(session, script).await.map_err(failed)
+    }
+
+    /// What the failure of a statement means.
+    fn explained(&self, script: &[Statement], Failed { statement, error }: Failed) -> Error {
+        let Some(statement) = statement.and_then(|position| script.get(position)) else { return error };
+        if error.kind() != Kind::Engine {
+            return error;
+        }
+        let table = &self.table.qualified;
+        let (kind, message) = match &statement.purpose {
+            Purpose::Read(key) => {
+                (Kind::BadFile, format!("staged file {key} can't be read by the warehouse: stage it again"))
+            }
+            Purpose::Unchanged => (
+                Kind::Locked,
+                format!("another merge into {table}, or into its schema, came first: merge again later"),
+            ),
+            Purpose::Arrived => (
+                Kind::RowCount,
+                format!(
+                    "table {table} did not take all rows: remove rows that share a primary key from the table"
+                ),
+            ),
+            Purpose::Swept => {
+                (Kind::RowCount, format!("table {table} kept rows that are gone from their sets"))
+            }
+            Purpose::Shape | Purpose::CreateScratch | Purpose::Scratch | Purpose::Write | Purpose::Count => {
+                return error;
+            }
+        };
+        Error::new(kind, message).because(error)
+    }
+
+    fn count(
+        &self,
+        merges: &[GroupMerge<'_>],
+        script: &[Statement],
+        rows: &[Rows],
+        merged: &mut Merged,
+    ) -> Result<()> {
+        let mut rows = rows.iter();
+        let mut unwritten = 0;
+        for (group, merge) in self.plan.groups.iter().zip(merges) {
+            let mut written = 0;
+            for row in rows.next().into_iter().flatten() {
+                let [_, changed, new] = row_counts(row)?;
+                written += changed;
+                merged.inserted += new;
+                merged.updated += changed - new.min(changed);
+            }
+            if written == 0 {
+                unwritten += merge.write_changed(self.schema.engine.limits().statement_bytes).len() as u64;
+            }
+            merged.files += group.files.len() as u64;
+            merged.staged_rows += group.files.iter().map(|file| file.description.rows).sum::<u64>();
+        }
+        if let Some(rows) = rows.next() {
+            let [deleted] = counts(rows)?;
+            unwritten += u64::from(deleted == 0);
+            merged.updated += deleted;
+        }
+        let statements = script.iter().filter(|statement| statement.writes()).count() as u64;
+        merged.statements_that_write += statements - unwritten.min(statements);
+        Ok(())
+    }
+}
+
+impl Statement {
+    fn writes(&self) -> bool {
+        matches!(self.purpose, Purpose::Shape | Purpose::Write)
+    }
+}

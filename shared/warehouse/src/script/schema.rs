@@ -1,0 +1,169 @@
+//! What a schema holds: the account it is bound to, the ledger, and the columns of its tables.
+
+use std::collections::HashSet;
+
+use super::engine::{Engine, Rows, Statement};
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, quote_identifier};
+use crate::error::{Error, Kind, Result};
+use crate::plan::TableColumn;
+use crate::{RunRow, checks};
+
+#[derive(Debug)]
+pub(super) struct Schema<E> {
+    pub(super) engine: E,
+    name: String,
+}
+
+/// What is there before a merge.
+#[derive(Debug)]
+pub(super) struct Present {
+    pub(super) account: Option<u64>,
+    pub(super) has_ledger: bool,
+    /// Files of the collection in the ledger, whether its table is there or not.
+    pub(super) ledger: HashSet<String>,
+    pub(super) columns: Option<Vec<TableColumn>>,
+}
+
+impl<E: Engine> Schema<E> {
+    pub(super) fn new(engine: E, name: &str) -> Schema<E> {
+        let name = engine.identifier(name);
+        Schema { engine, name }
+    }
+
+    pub(super) fn quoted(&self) -> String {
+        quote_identifier(&self.name)
+    }
+
+    /// A table's name without the schema's, quoted.
+    pub(super) fn unqualified(&self, table: &str) -> String {
+        quote_identifier(&self.engine.identifier(table))
+    }
+
+    pub(super) fn table(&self, table: &str) -> String {
+        format!("{}.{}", self.quoted(), self.unqualified(table))
+    }
+
+    fn literal(&self, text: &str) -> String {
+        (self.engine.dialect().literal)(text)
+    }
+
+    pub(super) async fn account(&self) -> Result<Option<u64>> {
+        match self.engine.columns(&self.name, &[ACCOUNT]).await?.is_empty() {
+            true => Ok(None),
+            false => self.bound_account().await,
+        }
+    }
+
+    /// Empty when the collection's table is missing, whatever the ledger says.
+    pub(super) async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        let table = self.engine.identifier(collection);
+        let found = self.engine.columns(&self.name, &[&table, LEDGER]).await?;
+        match found.contains_key(&table) && found.contains_key(LEDGER) {
+            true => self.in_ledger(collection).await,
+            false => Ok(HashSet::new()),
+        }
+    }
+
+    pub(super) async fn present(&self, collection: &str) -> Result<Present> {
+        let table = self.engine.identifier(collection);
+        let mut found = self.engine.columns(&self.name, &[&table, LEDGER, ACCOUNT]).await?;
+        let has_ledger = found.contains_key(LEDGER);
+        Ok(Present {
+            account: if found.contains_key(ACCOUNT) { self.bound_account().await? } else { None },
+            has_ledger,
+            ledger: if has_ledger { self.in_ledger(collection).await? } else { HashSet::new() },
+            columns: found.remove(&table),
+        })
+    }
+
+    /// Adds the runs that the schema does not hold yet, once it is bound to an account.
+    pub(super) async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        let Some(oldest) = runs.iter().map(|run| &run.run_id).min() else { return Ok(0) };
+        let found = self.engine.columns(&self.name, &[ACCOUNT, RUNS]).await?;
+        if !found.contains_key(ACCOUNT) {
+            return Ok(0);
+        }
+        let (table, dialect) = (self.table(RUNS), self.engine.dialect());
+        let mut script: Vec<Statement> =
+            self.engine.lock(&self.table(LEDGER)).map(Statement::scratch).into_iter().collect();
+        let mut known = HashSet::new();
+        if found.contains_key(RUNS) {
+            let sql = format!("SELECT run_id, name FROM {table} WHERE run_id >= {}", self.literal(oldest));
+            known = self.engine.query(&sql).await?.into_iter().collect();
+        } else {
+            script.push(Statement::shape(dialect.create_runs(&table)));
+        }
+        let is_new = |run: &&RunRow| !known.contains(&vec![Some(run.run_id.clone()), Some(run.name.clone())]);
+        let new: Vec<RunRow> = runs.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return Ok(0);
+        }
+        let limits = self.engine.limits();
+        for statement in inserts(dialect, &table, &new, limits.statement_bytes) {
+            script.push(Statement::write(statement));
+            if script.len() == limits.statements {
+                self.run(&std::mem::take(&mut script)).await?;
+            }
+        }
+        self.run(&script).await?;
+        Ok(new.len() as u64)
+    }
+
+    async fn run(&self, script: &[Statement]) -> Result<()> {
+        if script.is_empty() {
+            return Ok(());
+        }
+        let mut session = E::Session::default();
+        let ran = self.engine.run(&mut session, script).await;
+        self.engine.end(session, &[]).await;
+        ran.map(drop).map_err(|failed| failed.error)
+    }
+
+    async fn bound_account(&self) -> Result<Option<u64>> {
+        let rows = self.engine.query(&format!("SELECT account_id FROM {}", self.table(ACCOUNT))).await?;
+        let accounts = rows.iter().map(|row| number(row, 0)).collect::<Result<Vec<i64>>>()?;
+        checks::account(&self.name, &accounts)
+    }
+
+    async fn in_ledger(&self, collection: &str) -> Result<HashSet<String>> {
+        let ledger = self.table(LEDGER);
+        let sql = format!("SELECT file_key FROM {ledger} WHERE collection = {}", self.literal(collection));
+        let rows = self.engine.query(&sql).await?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+}
+
+/// As few statements as fit the limit. A report that does not fit is left out.
+fn inserts(dialect: &Dialect, table: &str, runs: &[RunRow], limit: usize) -> Vec<String> {
+    let statement = dialect.insert_runs(table, runs);
+    match runs {
+        _ if statement.len() <= limit => vec![statement],
+        [run] => vec![dialect.insert_runs(table, &[RunRow { report: "{}".to_owned(), ..run.clone() }])],
+        runs => {
+            let (first, then) = runs.split_at(runs.len() / 2);
+            [inserts(dialect, table, first, limit), inserts(dialect, table, then, limit)].concat()
+        }
+    }
+}
+
+/// The first row's numbers.
+pub(super) fn counts<const N: usize>(rows: &Rows) -> Result<[u64; N]> {
+    match rows.first() {
+        Some(row) => row_counts(row),
+        None => Err(Error::new(Kind::Engine, "a count has no row")),
+    }
+}
+
+pub(super) fn row_counts<const N: usize>(row: &[Option<String>]) -> Result<[u64; N]> {
+    let mut counts = [0; N];
+    for (n, count) in counts.iter_mut().enumerate() {
+        *count = u64::try_from(number(row, n)?).unwrap_or_default();
+    }
+    Ok(counts)
+}
+
+fn number(row: &[Option<String>], position: usize) -> Result<i64> {
+    let text = row.get(position).and_then(Option::as_deref);
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::new(Kind::Engine, format!("a count is {text:?}, which is no number")))
+}

@@ -1,0 +1,334 @@
+//! The statements of a merge, as plain functions of their arguments, in the SQL that the engines have in common: no
+//! row ids, no `FILTER`, `QUALIFY` or lateral names, and `MERGE` in its plainest form, from a table and without an alias
+//! for the target.
+//!
+//! Columns of scratch tables are called `c0`, `c1`, ... whatever their names are, so that statements stay short.
+
+use staging::ColumnType;
+
+use super::engine::Statement;
+use crate::LocatedFile;
+use crate::columns::{ColumnSql, GroupColumns};
+use crate::dialect::Dialect;
+use crate::plan::{Field, Group, Plan};
+
+/// The scratch tables of one group.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    /// Every staged row, in the files' types.
+    pub(super) staged: String,
+    /// For the engine's own use while it stages.
+    pub(super) helper: String,
+    /// Per key the newest staged row: key, version and place, and whether it `is_changed` and `is_new`.
+    pub(super) newest: String,
+    /// The rows to write, whole, in the table's types.
+    pub(super) changed: String,
+}
+
+/// Which rows can't be told apart by their version and their run, so that their values have to be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ties {
+    pub(super) in_files: bool,
+    pub(super) with_table: bool,
+}
+
+/// A table's name.
+#[derive(Debug, Clone)]
+pub(super) struct TableName {
+    /// Quoted and qualified.
+    pub(super) qualified: String,
+    /// Quoted; in a `MERGE` it stands for the table.
+    pub(super) alone: String,
+}
+
+/// One group's merge into one table.
+#[derive(Debug)]
+pub(super) struct GroupMerge<'a> {
+    dialect: &'static Dialect,
+    table: &'a TableName,
+    scratch: &'a Scratch,
+    columns: GroupColumns,
+    files: Vec<&'a LocatedFile>,
+}
+
+impl<'a> GroupMerge<'a> {
+    /// A column of the group that its files lack is the error. No content of rows is longer than `content_bytes`.
+    pub(super) fn new(
+        dialect: &'static Dialect,
+        table: &'a TableName,
+        plan: &Plan<'_>,
+        group: &Group<'a>,
+        scratch: &'a Scratch,
+        content_bytes: usize,
+    ) -> Result<GroupMerge<'a>, String> {
+        let in_file = |field: &Field| {
+            let columns = &group.files.first()?.description.table.columns;
+            columns.iter().position(|column| column.name == field.source)
+        };
+        let staged = |field: &Field| in_file(field).map(|position| format!("s.c{position}"));
+        let mut columns = GroupColumns::new(dialect, plan, group, staged)?;
+        columns.compare_within(dialect, content_bytes);
+        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone() })
+    }
+
+    /// Per file: its number, its rows, and how many lack a primary key or a time of reading.
+    pub(super) fn count_staged(&self) -> String {
+        let missing = self.keys(|_, key| format!("{} IS NULL OR ", key.staged)).concat();
+        format!(
+            "SELECT s.file_no, count(*), sum(CASE WHEN {missing}{} IS NULL THEN 1 ELSE 0 END) FROM {} AS s \
+             GROUP BY s.file_no",
+            self.columns.read_at.staged, self.scratch.staged
+        )
+    }
+
+    /// How many keys are staged, and how many rows are of one version and one run at most.
+    pub(super) fn count_keys(&self) -> String {
+        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
+        let list = self.keys(|n, _| format!("k{n}")).join(", ");
+        let (updated_at, read_at) = self.version_staged();
+        format!(
+            "SELECT coalesce(sum(CASE WHEN place = 1 THEN 1 ELSE 0 END), 0), coalesce(max(alike), 0) FROM \
+             (SELECT row_number() OVER (PARTITION BY {list} ORDER BY updated_at, read_at, run_id) AS place, \
+             count(*) OVER (PARTITION BY {list}, updated_at, read_at, run_id) AS alike FROM \
+             (SELECT {keys}, {updated_at} AS updated_at, {read_at} AS read_at, {} AS run_id FROM {} AS s) AS v) AS v",
+            run_id(&self.columns.run_id.staged),
+            self.scratch.staged
+        )
+    }
+
+    /// How many rows of the table hold staged keys, how many hold one and the same at most, and how many have a
+    /// version that is staged for their key. `present` is a key column of the table, in the type that it will have.
+    pub(super) fn count_present(&self, present: impl Fn(&ColumnSql) -> String) -> String {
+        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
+        let list = self.keys(|n, _| format!("n.k{n}")).join(", ");
+        let same = self.keys(|n, key| format!("{} = n.k{n}", present(key))).join(" AND ");
+        let (updated_at, read_at) = self.version_staged();
+        let (updated_now, read_now) = self.version_in_table();
+        format!(
+            "SELECT count(*), coalesce(max(holders), 0), coalesce(sum(ties), 0) FROM \
+             (SELECT max(CASE WHEN n.updated_at = {updated_now} AND n.read_at = {read_now} THEN 1 ELSE 0 END) AS ties, \
+             count(*) AS holders FROM (SELECT DISTINCT {keys}, {updated_at} AS updated_at, {read_at} AS read_at \
+             FROM {} AS s) AS n JOIN {} AS t ON {same} GROUP BY {list}, n.updated_at, n.read_at) AS h",
+            self.scratch.staged, self.table.qualified
+        )
+    }
+
+    pub(super) fn newest_columns(&self) -> Vec<(String, ColumnType)> {
+        let named = |(name, column_type): (&str, ColumnType)| (name.to_owned(), column_type);
+        let first = [("file_no", ColumnType::BigInt), ("row_no", ColumnType::BigInt)].map(named);
+        let keys = self.columns.keys.iter().enumerate().map(|(n, key)| (format!("k{n}"), key.column_type));
+        let last = [
+            ("updated_at", ColumnType::Timestamp),
+            ("read_at", ColumnType::Timestamp),
+            ("is_changed", ColumnType::Boolean),
+            ("is_new", ColumnType::Boolean),
+        ];
+        first.into_iter().chain(keys).chain(last.map(named)).collect()
+    }
+
+    pub(super) fn changed_columns(&self) -> Vec<(String, ColumnType)> {
+        let column = |(n, column): (usize, &ColumnSql)| (format!("c{n}"), column.column_type);
+        let columns = self.columns.columns.iter().enumerate().map(column);
+        columns.chain([("is_new".to_owned(), ColumnType::Boolean)]).collect()
+    }
+
+    /// Finds per key the newest staged row. Changed are those that the table lacks or has in an older version.
+    pub(super) fn find_newest(&self, ties: Ties) -> String {
+        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
+        let partition = self.keys(|_, key| key.staged.clone()).join(", ");
+        let list = self.keys(|n, _| format!("n.k{n}")).join(", ");
+        let same_key = self.keys(|n, key| format!("{} = n.k{n}", key.in_table())).join(" AND ");
+        let (updated_at, read_at) = self.version_staged();
+        let (updated_now, read_now) = self.version_in_table();
+        let run = run_id(&self.columns.run_id.staged);
+        let content = self.content(|column| column.staged.clone());
+        let tie_break = match ties.in_files {
+            true => format!("{run} DESC, {content} DESC, s.file_no, s.row_no"),
+            false => format!("{run} DESC, s.file_no, s.row_no"),
+        };
+        let mut is_changed = format!(
+            "{} IS NULL OR n.updated_at > {updated_now} OR (n.updated_at = {updated_now} AND n.read_at > {read_now})",
+            self.first_key_in_table()
+        );
+        let (mut values, mut joins) = (String::new(), String::new());
+        if ties.with_table {
+            let run_now = run_id(&self.columns.run_id.in_table());
+            // The row itself is looked at again: its values are too many to carry along.
+            joins = format!(
+                " JOIN {} AS s ON s.file_no = n.file_no AND s.row_no = n.row_no",
+                self.scratch.staged
+            );
+            is_changed = format!(
+                "{is_changed} OR (n.updated_at = {updated_now} AND n.read_at = {read_now} AND ({run} > {run_now} \
+                 OR ({run} = {run_now} AND {content} > {})))",
+                self.content(ColumnSql::in_table)
+            );
+        }
+        values.push_str(&format!(
+            "CASE WHEN {is_changed} THEN true ELSE false END, CASE WHEN {} IS NULL THEN true ELSE false END",
+            self.first_key_in_table()
+        ));
+        format!(
+            "INSERT INTO {} SELECT n.file_no, n.row_no, {list}, n.updated_at, n.read_at, {values} FROM \
+             (SELECT s.file_no, s.row_no, {keys}, {updated_at} AS updated_at, {read_at} AS read_at, \
+             row_number() OVER (PARTITION BY {partition} ORDER BY {updated_at} DESC, {read_at} DESC, {tie_break}) \
+             AS place FROM {} AS s) AS n{joins} LEFT JOIN {} AS t ON {same_key} WHERE n.place = 1",
+            self.scratch.newest, self.scratch.staged, self.table.qualified
+        )
+    }
+
+    pub(super) fn find_changed(&self) -> String {
+        let values: Vec<&str> = self.columns.columns.iter().map(|column| column.staged.as_str()).collect();
+        format!(
+            "INSERT INTO {} SELECT {}, n.is_new FROM {} AS s JOIN {} AS n ON n.file_no = s.file_no \
+             AND n.row_no = s.row_no WHERE n.is_changed",
+            self.scratch.changed,
+            values.join(", "),
+            self.scratch.staged,
+            self.scratch.newest
+        )
+    }
+
+    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by.
+    pub(super) fn write_changed(&self, statement_bytes: usize) -> Vec<Statement> {
+        let merge = self.merge();
+        if merge.len() <= statement_bytes {
+            return vec![Statement::write(merge)];
+        }
+        let names = self.keys(|_, key| key.name.clone()).join(", ");
+        let values = self.keys(|_, key| self.changed(key)).join(", ");
+        let insert = format!(
+            "INSERT INTO {} ({names}) SELECT {values} FROM {} AS s WHERE s.is_new",
+            self.table.qualified, self.scratch.changed
+        );
+        let (head, tail) = (
+            format!("UPDATE {} SET ", self.table.qualified),
+            format!(" FROM {} AS s WHERE {}", self.scratch.changed, self.same_key_in_changed()),
+        );
+        let mut updates = Vec::new();
+        let mut values = String::new();
+        for value in self.new_values() {
+            if !values.is_empty()
+                && head.len() + values.len() + 2 + value.len() + tail.len() > statement_bytes
+            {
+                updates.push(format!("{head}{values}{tail}"));
+                values.clear();
+            }
+            if !values.is_empty() {
+                values.push_str(", ");
+            }
+            values.push_str(&value);
+        }
+        updates.push(format!("{head}{values}{tail}"));
+        [insert].into_iter().chain(updates).map(Statement::write).collect()
+    }
+
+    fn merge(&self) -> String {
+        let names: Vec<&str> = self.columns.columns.iter().map(|column| column.name.as_str()).collect();
+        let values: Vec<String> = (0..names.len()).map(|n| format!("s.c{n}")).collect();
+        format!(
+            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED THEN UPDATE SET {} \
+             WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
+            self.table.qualified,
+            self.scratch.changed,
+            self.same_key_in_changed(),
+            self.new_values().join(", "),
+            names.join(", "),
+            values.join(", ")
+        )
+    }
+
+    fn new_values(&self) -> Vec<String> {
+        let is_key = |column: &ColumnSql| self.columns.keys.iter().any(|key| key.name == column.name);
+        let columns = self.columns.columns.iter().enumerate().filter(|(_, column)| !is_key(column));
+        columns.map(|(n, column)| format!("{} = s.c{n}", column.name)).collect()
+    }
+
+    fn same_key_in_changed(&self) -> String {
+        self.keys(|_, key| format!("{}.{} = {}", self.table.alone, key.name, self.changed(key))).join(" AND ")
+    }
+
+    /// A column of [`Scratch::changed`].
+    fn changed(&self, column: &ColumnSql) -> String {
+        let position = self.columns.columns.iter().position(|other| other.name == column.name);
+        format!("s.c{}", position.unwrap_or_default())
+    }
+
+    /// Fails unless each staged key is in the table once, in the staged version or a newer one.
+    pub(super) fn check_arrived(&self) -> String {
+        let (updated_at, read_at) = self.version_in_table();
+        let same_key = self.keys(|n, key| format!("{} = n.k{n}", key.in_table())).join(" AND ");
+        let newest = &self.scratch.newest;
+        let arrived = format!(
+            "SELECT count(*) FROM {newest} AS n JOIN {} AS t ON {same_key} WHERE {updated_at} > n.updated_at \
+             OR ({updated_at} = n.updated_at AND {read_at} >= n.read_at)",
+            self.table.qualified
+        );
+        check(self.dialect, &format!("({arrived}) = (SELECT count(*) FROM {newest})"), "rows are missing")
+    }
+
+    /// One row per file, with what [`Self::find_newest`] found.
+    pub(super) fn write_ledger(&self, ledger: &str, now: &str) -> String {
+        let literal = self.dialect.literal;
+        let file = |(n, file): (usize, &&LocatedFile)| {
+            let description = &file.description;
+            format!(
+                "SELECT {n} AS file_no, {} AS collection, {} AS file_key, {} AS run_id, {} AS staged",
+                literal(&description.table.collection),
+                literal(&file.key),
+                literal(&description.run_id),
+                description.rows
+            )
+        };
+        let files: Vec<String> = self.files.iter().enumerate().map(file).collect();
+        format!(
+            "INSERT INTO {ledger} SELECT f.collection, f.file_key, f.run_id, f.staged, coalesce(c.changed, 0), {now} \
+             FROM ({}) AS f LEFT JOIN (SELECT file_no, count(*) AS changed FROM {} WHERE is_changed \
+             GROUP BY file_no) AS c ON c.file_no = f.file_no",
+            files.join(" UNION ALL "),
+            self.scratch.newest
+        )
+    }
+
+    /// Per file: its number, how many of its rows were written, and how many of those are new.
+    pub(super) fn count_changed(&self) -> String {
+        format!(
+            "SELECT file_no, count(*), sum(CASE WHEN is_new THEN 1 ELSE 0 END) FROM {} WHERE is_changed \
+             GROUP BY file_no",
+            self.scratch.newest
+        )
+    }
+
+    fn version_staged(&self) -> (String, String) {
+        (self.dialect.or_lowest(&self.columns.updated_at.staged), self.columns.read_at.staged.clone())
+    }
+
+    fn version_in_table(&self) -> (String, String) {
+        let lowest = |column: &ColumnSql| self.dialect.or_lowest(&column.in_table());
+        (lowest(&self.columns.updated_at), lowest(&self.columns.read_at))
+    }
+
+    /// NULL where the table has no row.
+    fn first_key_in_table(&self) -> String {
+        self.columns.keys.first().map(ColumnSql::in_table).unwrap_or_default()
+    }
+
+    fn keys(&self, item: impl Fn(usize, &ColumnSql) -> String) -> Vec<String> {
+        self.columns.keys.iter().enumerate().map(|(n, key)| item(n, key)).collect()
+    }
+
+    /// What two rows of one version and one run are told apart by.
+    fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
+        self.columns.content(self.dialect, side)
+    }
+}
+
+fn run_id(text: &str) -> String {
+    format!("coalesce({text}, '')")
+}
+
+/// A statement that fails unless the condition holds: `words` are no number.
+pub(super) fn check(dialect: &Dialect, condition: &str, words: &str) -> String {
+    let number = (dialect.type_name)(ColumnType::BigInt);
+    format!("SELECT CAST(CASE WHEN {condition} THEN '1' ELSE '{words}' END AS {number})")
+}

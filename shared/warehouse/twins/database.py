@@ -1,0 +1,142 @@
+"""What stands in for an engine's storage: a DuckDB file, transactions over any statements, and a folder as S3.
+
+An engine's statements are parsed in its own dialect, checked by its front end, and executed as what they mean in DuckDB.
+DuckDB refuses to change a table's columns in a transaction that has changed its rows, so a transaction here is a copy of
+the file that is put back."""
+
+import glob
+import os
+import shutil
+import tempfile
+import threading
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+
+class Refused(Exception):
+    """The engine would not do this."""
+
+
+class Failed(Exception):
+    """A transaction that left nothing. `position` is the statement that failed."""
+
+    def __init__(self, position, words):
+        super().__init__(words)
+        self.position, self.words = position, words
+
+
+class Database:
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.path = os.path.join(tempfile.mkdtemp(prefix="twin-"), "wh.duckdb")
+        self.connection = duckdb.connect(":memory:")
+        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        # Tests write files anew under the same name.
+        self.connection.execute("SET enable_external_file_cache = false")
+        self.connection.execute(f"ATTACH '{self.path}' AS wh; USE wh")
+        # Bucket -> folder.
+        self.buckets = {}
+        self.executed = []
+
+    def close(self):
+        self.connection.close()
+        shutil.rmtree(os.path.dirname(self.path))
+
+    def transaction(self, statements):
+        """Runs functions one by one, or none of them; answers with what they return."""
+        with self.lock:
+            self._keep()
+            answers = []
+            for position, statement in enumerate(statements):
+                try:
+                    answers.append(statement())
+                except (duckdb.Error, Refused, sqlglot.errors.SqlglotError) as error:
+                    self._put_back()
+                    raise Failed(position, f"{type(error).__name__}: {error}") from error
+            return answers
+
+    def _files(self):
+        return [self.path, self.path + ".wal"]
+
+    def _keep(self):
+        for path in self._files():
+            if os.path.exists(path):
+                shutil.copyfile(path, path + ".kept")
+            elif os.path.exists(path + ".kept"):
+                os.remove(path + ".kept")
+
+    def _put_back(self):
+        self.connection.execute("USE memory; DETACH wh")
+        for path in self._files():
+            if os.path.exists(path):
+                os.remove(path)
+            if os.path.exists(path + ".kept"):
+                shutil.copyfile(path + ".kept", path)
+        self.connection.execute(f"ATTACH '{self.path}' AS wh; USE wh")
+
+    def execute(self, sql):
+        """DuckDB's own SQL: rows and how many there are, or how many were changed."""
+        with self.lock:
+            self.executed.append(sql)
+            cursor = self.connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def described(self, sql):
+        """Column names and DuckDB types, and the rows as texts; times in milliseconds, days since 1970."""
+        with self.lock:
+            columns = [(row[0], row[1]) for row in self.execute(f"DESCRIBE {sql}")]
+            quoted = [name.replace('"', '""') for name, _ in columns]
+
+            def text(name, type_name):
+                if type_name.startswith("TIMESTAMP"):
+                    return f'CAST(epoch_ms("{name}") AS VARCHAR)'
+                if type_name == "DATE":
+                    return f"CAST(date_diff('day', DATE '1970-01-01', \"{name}\") AS VARCHAR)"
+                return f'CAST("{name}" AS VARCHAR)'
+
+            values = ", ".join(text(name, type_name) for name, (_, type_name) in zip(quoted, columns))
+            return columns, self.execute(f"SELECT {values} FROM ({sql}) ORDER BY ALL" if columns else sql)
+
+    def columns(self, table):
+        """Names and DuckDB types of a table's columns. `table` is SQL."""
+        return [(row[0], row[1]) for row in self.execute(f"DESCRIBE {table}")]
+
+    def objects(self, url):
+        """Paths of the objects whose key begins with that of `s3://bucket/key`."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        if bucket not in self.buckets:
+            raise Refused(f"S3ServiceException: The specified bucket does not exist: {bucket}")
+        found = sorted(glob.glob(glob.escape(os.path.join(self.buckets[bucket], key)) + "*"))
+        if not found:
+            raise Refused(f"The specified S3 prefix '{key}' does not exist")
+        return found
+
+    def parquet_columns(self, path):
+        try:
+            return self.columns(f"SELECT * FROM {read_parquet(path)}")
+        except duckdb.Error as error:
+            raise Refused(f"File '{path}' has an invalid version number: {error}") from error
+
+
+def read_parquet(path):
+    return "read_parquet({}, hive_partitioning = false)".format("'" + path.replace("'", "''") + "'")
+
+
+def parsed(sql, dialect):
+    """The one statement that it is."""
+    statements = sqlglot.parse(sql, read=dialect)
+    if len(statements) != 1 or statements[0] is None:
+        raise Refused(f"syntax error: {len(statements)} statements where there must be one")
+    return statements[0]
+
+
+def check_names(tree, longest):
+    for name in tree.find_all(exp.Identifier):
+        if len(name.this.encode()) > longest:
+            raise Refused(f"identifier of {len(name.this.encode())} bytes, {longest} are allowed")
+
+
+def in_duckdb(tree):
+    return tree.sql(dialect="duckdb")

@@ -1,0 +1,121 @@
+"""Plays the warehouses that can't run on a test's machine. `server.py NAME` prints its port and serves until its standard
+input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API."""
+
+import json
+import logging
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from database import Database
+from redshift import ApiError, Redshift
+
+# sqlglot warns of what it passes on unparsed; the front ends refuse it themselves.
+logging.disable(logging.WARNING)
+
+ENGINES = {"redshift": Redshift}
+
+
+class Twin:
+    """The databases of one engine, and the faults that tests ask for."""
+
+    def __init__(self, engine):
+        self.databases = {}
+        self.engine = ENGINES[engine](self.databases)
+        self.lost = []
+
+    def open(self, call):
+        """A new database, and a folder as its bucket."""
+        database = FaultyDatabase()
+        database.buckets[call["bucket"]] = call["folder"]
+        self.databases[call["database"]] = database
+        self.engine.opened(database)
+        return {}
+
+    def close(self, call):
+        self.databases.pop(call["database"]).close()
+        return {}
+
+    def sql(self, call):
+        """DuckDB's own SQL, past the engine."""
+        self.databases[call["database"]].execute(call["sql"])
+        return {}
+
+    def rows(self, call):
+        columns, rows = self.databases[call["database"]].described(call["sql"])
+        return {"columns": columns, "rows": rows}
+
+    def fail(self, call):
+        """The next batch that has `containing` in a statement fails at the statement `at`."""
+        self.databases[call["database"]].fault = (call["containing"], call["at"])
+        return {}
+
+    def lose(self, call):
+        """The answer to the next call whose body has `containing` in it is lost."""
+        self.lost.append(call["containing"])
+        return {}
+
+    def executed(self, call):
+        """How many statements that begin so were executed."""
+        executed = self.databases[call["database"]].executed
+        return {"count": sum(sql.startswith(call["prefix"]) for sql in executed)}
+
+
+class FaultyDatabase(Database):
+    fault = None
+
+    def fault_for(self, sqls):
+        """Which statement is to fail; `None` if none is."""
+        if self.fault is None or not any(self.fault[0] in sql for sql in sqls):
+            return None
+        (_, at), self.fault = self.fault, None
+        return at
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    twin = None
+    lock = threading.RLock()
+
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = json.loads(text)
+        with self.lock:
+            try:
+                if self.path.startswith("/twin/"):
+                    return self.answer(200, getattr(self.twin, self.path.removeprefix("/twin/"))(body))
+                answer = self.twin.engine.handle(self.headers, body)
+            except ApiError as error:
+                return self.answer(400, {"__type": error.code, "message": error.words})
+            except Exception as error:
+                return self.answer(500, {"__type": "InternalServerException", "message": repr(error)})
+            lost = next((words for words in self.twin.lost if words in text), None)
+            if lost is not None:
+                self.twin.lost.remove(lost)
+                self.close_connection = True
+                return
+        self.answer(200, answer)
+
+    def answer(self, status, body):
+        encoded = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+    def log_message(self, *_):
+        pass
+
+
+def main():
+    Handler.twin = Twin(sys.argv[1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
