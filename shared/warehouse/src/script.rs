@@ -35,6 +35,14 @@ impl<E: Engine> Scripted<E> {
     }
 }
 
+#[cfg(test)]
+impl<E: Engine> Scripted<E> {
+    /// All statements of a merge of one file into a table with these columns (name and type), or into none.
+    pub(crate) fn statements(&self, file: &LocatedFile, columns: Option<&[(&str, &str)]>) -> String {
+        merge::statements(&self.schema, file, columns).join(";\n\n")
+    }
+}
+
 #[async_trait]
 impl<E: Engine> Warehouse for Scripted<E> {
     fn reads(&self) -> Reads {

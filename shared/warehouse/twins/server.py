@@ -115,6 +115,8 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()
+    for database in Handler.twin.databases.values():
+        database.close()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ use tempfile::TempDir;
 
 use self::twin::Twin;
 use super::dialect::{REDSHIFT, identifier};
-use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, is_wanted, stage};
+use crate::conformance::{
+    Bench, CASES, Cell, Row, contact, contacts, identities, is_wanted, stage, torture_file,
+};
 use crate::{Kind, LocatedFile, Location, Warehouse, connect, quote_identifier};
 
 /// Cases of the suite that say nothing here, and why.
@@ -139,6 +141,34 @@ async fn conforms() {
     }
 }
 
+#[tokio::test]
+async fn merge_of_a_torture_table() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    let location =
+        Location::S3 { bucket: "staged".to_owned(), key: "it's/a=b/1.parquet".to_owned(), bytes: 1 };
+    let file = LocatedFile { location: location.clone(), ..torture_file() };
+    // Another spelling, narrower types, and a column that the file lacks.
+    let present = [
+        ("vid", "BIGINT"),
+        ("a\"key\"", "INTEGER"),
+        ("it's", "BIGINT"),
+        ("file_index", "DATE"),
+        ("_source_updated_at", "TIMESTAMPTZ"),
+        ("_read_at", "TIMESTAMPTZ"),
+        ("my \"note\"", "VARCHAR(256)"),
+    ];
+    let sets = LocatedFile { location, ..identities("sets", vec![]).stage(TempDir::new().unwrap().path()) };
+    insta::assert_snapshot!(
+        [
+            warehouse.statements(&file, None),
+            warehouse.statements(&file, Some(&present)),
+            warehouse.statements(&sets, None)
+        ]
+        .join(";\n\n-- \n\n")
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_too_long_is_refused() {
     let Some(bench) = RedshiftBench::new().await else { return };
@@ -149,7 +179,10 @@ async fn a_text_that_is_too_long_is_refused() {
     );
     let error = bench.warehouse().await.merge(&stage(&bench, &[long])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::BadFile, "{error:?}");
-    assert!(error.to_string().contains("65,535 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("staged file a") && error.to_string().contains("65,535 bytes"),
+        "{error}"
+    );
     assert!(!bench.has_table("contacts").await);
     bench.close();
 }

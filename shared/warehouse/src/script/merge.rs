@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use staging::ColumnType;
 use uuid::Uuid;
 
@@ -70,7 +70,7 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     let all = new.len();
     new.truncate(MAX_FILES);
 
-    let mut target = Target::of(schema, collection, &present, new)?;
+    let mut target = Target::of(schema, collection, &present, Moment::now(), new)?;
     while !target.fits()? {
         if target.plan.groups.len() == 1 {
             merged.statements_that_write += target.shape_ahead().await?;
@@ -86,11 +86,25 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     Ok(if taken == all { Step::Last } else { Step::More })
 }
 
+/// What makes one step's statements differ from all others.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    id: Uuid,
+    now: DateTime<Utc>,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        Moment { id: Uuid::now_v7(), now: Utc::now() }
+    }
+}
+
 /// The table that a step is about, and what is to become of it.
 struct Target<'a, E> {
     schema: &'a Schema<E>,
     collection: &'a str,
     present: &'a Present,
+    moment: Moment,
     table: TableName,
     plan: Plan<'a>,
     /// Of each group.
@@ -104,6 +118,7 @@ impl<'a, E: Engine> Target<'a, E> {
         schema: &'a Schema<E>,
         collection: &'a str,
         present: &'a Present,
+        moment: Moment,
         files: Vec<&'a LocatedFile>,
     ) -> Result<Target<'a, E>> {
         let engine = &schema.engine;
@@ -117,7 +132,7 @@ impl<'a, E: Engine> Target<'a, E> {
             );
             return Err(Error::new(Kind::Unsupported, message));
         }
-        let id = Uuid::now_v7().simple();
+        let id = moment.id.simple();
         let scratch = |name: String| engine.scratch(&schema.quoted(), &format!("merge_{id}_{name}"));
         let of_group = |n: usize| Scratch {
             staged: scratch(format!("{n}_staged")),
@@ -129,6 +144,7 @@ impl<'a, E: Engine> Target<'a, E> {
             schema,
             collection,
             present,
+            moment,
             table: TableName { qualified: schema.table(collection), alone: schema.unqualified(collection) },
             scratch: (0..plan.groups.len()).map(of_group).collect(),
             touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
@@ -140,7 +156,7 @@ impl<'a, E: Engine> Target<'a, E> {
     fn with_fewer_groups(&self) -> Result<Target<'a, E>> {
         let groups = self.plan.groups.split_last().map_or(&[][..], |(_, others)| others);
         let files = groups.iter().flat_map(|group| group.files.iter().copied()).collect();
-        Target::of(self.schema, self.collection, self.present, files)
+        Target::of(self.schema, self.collection, self.present, self.moment, files)
     }
 
     fn scratch_tables(&self) -> Vec<String> {
@@ -351,7 +367,7 @@ impl<'a, E: Engine> Target<'a, E> {
     /// This machine's time: engines differ in what they call theirs.
     fn now(&self) -> String {
         let dialect = self.schema.engine.dialect();
-        let now = Utc::now().format("%Y-%m-%d %H:%M:%S%.3f+00:00");
+        let now = self.moment.now.format("%Y-%m-%d %H:%M:%S%.3f+00:00");
         format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
     }
 
@@ -432,6 +448,9 @@ impl<'a, E: Engine> Target<'a, E> {
     /// What the failure of a statement means.
     fn explained(&self, script: &[Statement], Failed { statement, error }: Failed) -> Error {
         let Some(statement) = statement.and_then(|position| script.get(position)) else { return error };
+        if let (Kind::BadFile, Purpose::Read(key)) = (error.kind(), &statement.purpose) {
+            return Error::new(Kind::BadFile, format!("staged file {key}: {error}")).because(error);
+        }
         if error.kind() != Kind::Engine {
             return error;
         }
@@ -498,4 +517,33 @@ impl Statement {
     fn writes(&self) -> bool {
         matches!(self.purpose, Purpose::Shape | Purpose::Write)
     }
+}
+
+/// All statements of a merge of one file into a table with these columns, for golden files.
+#[cfg(test)]
+pub(super) fn statements<E: Engine>(
+    schema: &Schema<E>,
+    file: &LocatedFile,
+    columns: Option<&[(&str, &str)]>,
+) -> Vec<String> {
+    let column = |&(name, type_name): &(&str, &str)| crate::plan::TableColumn {
+        name: name.to_owned(),
+        type_name: type_name.to_owned(),
+    };
+    let present = Present {
+        account: columns.map(|_| 42),
+        has_ledger: columns.is_some(),
+        ledger: std::collections::HashSet::new(),
+        columns: columns.map(|columns| columns.iter().map(column).collect()),
+    };
+    let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
+    let collection = &file.description.table.collection;
+    let target = Target::of(schema, collection, &present, moment, vec![file]).unwrap();
+    let merges = target.merges().unwrap();
+    let mut script = target.read(&target.plan.groups[0], &target.scratch[0]).unwrap();
+    script.extend([merges[0].count_staged(), merges[0].count_keys()].map(Statement::count));
+    script.extend(target.present_key().map(|present| Statement::count(merges[0].count_present(present))));
+    script.extend(target.script(&merges, &[Ties { in_files: true, with_table: true }]).unwrap());
+    script.extend(merges[0].write_changed(600));
+    script.into_iter().map(|statement| statement.sql).collect()
 }
