@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use self::twin::Twin;
 use super::dialect::{REDSHIFT, identifier};
 use crate::conformance::{
-    Bench, CASES, Cell, Row, contact, contacts, identities, is_wanted, stage, torture_file,
+    Bench, CASES, Cell, File, Row, contact, contacts, identities, is_wanted, merge, read, stage, torture_file,
 };
-use crate::{Kind, LocatedFile, Location, Warehouse, connect, quote_identifier};
+use crate::{Kind, LocatedFile, Location, Merged, Warehouse, connect, quote_identifier};
 
 /// Cases of the suite that say nothing here, and why.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -184,6 +184,64 @@ async fn a_text_that_is_too_long_is_refused() {
         "{error}"
     );
     assert!(!bench.has_table("contacts").await);
+    bench.close();
+}
+
+/// The table is made in parts, and its rows are written in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_would_be_too_long_become_several() {
+    let Some(bench) = RedshiftBench::new().await else { return };
+    let names: Vec<String> = (0..1_200).map(|n| format!("{n}_{}", "x".repeat(75))).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let row = |id: i64, version: i64| {
+        let cells: Vec<Cell> = (0..names.len()).map(|n| Cell::text(format!("{id} {version} {n}"))).collect();
+        contact(id, version, version, &cells)
+    };
+    let merged = merge(&bench, &[contacts("a", &columns, vec![row(1, 10), row(2, 10)])]).await;
+    assert_eq!((merged.inserted, merged.updated), (2, 0));
+    let newer = contacts("b", &columns, vec![row(2, 11), row(2, 11), row(3, 11)]);
+    let merged = merge(&bench, std::slice::from_ref(&newer)).await;
+    assert_eq!((merged.inserted, merged.updated), (1, 1));
+    assert_eq!(merge(&bench, &[newer.named("c")]).await.merged_rows, 0);
+    let wanted: Vec<&str> = ["id"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let expected = [(1, 10), (2, 11), (3, 11)]
+        .map(|(id, version)| [vec![Cell::BigInt(id)], row(id, version)[4..].to_vec()].concat());
+    assert!(read(&bench, "contacts", &wanted).await == expected, "other values");
+    assert!(bench.call("executed", serde_json::json!({"prefix": "UPDATE"}))["count"].as_u64() > Some(3));
+    bench.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_too_many_columns_is_refused() {
+    let Some(bench) = RedshiftBench::new().await else { return };
+    let names: Vec<String> = (0..1_600).map(|n| format!("property_{n}")).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let files = stage(&bench, &[contacts("a", &columns, vec![])]);
+    let error = bench.warehouse().await.merge(&files).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    assert!(error.to_string().contains("it can have 1600 columns"), "{error}");
+    bench.close();
+}
+
+/// More than one script has room for: each is whole, and all of them come.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sets_of_columns_become_several_scripts() {
+    let Some(bench) = RedshiftBench::new().await else { return };
+    let file = |n: i64| {
+        let name = format!("property_{n}");
+        let rows = vec![contact(1, n, n, &[Cell::BigInt(n)]), contact(10 + n, n, n, &[Cell::BigInt(n)])];
+        contacts(&format!("file-{n}"), &[(name.as_str(), ColumnType::BigInt)], rows)
+            .of_run(&format!("run-{n}"))
+    };
+    let files: Vec<File> = (0..9).map(file).collect();
+    let merged = merge(&bench, &files).await;
+    // A row that is written in two scripts is inserted by one and updated by the other.
+    assert_eq!((merged.files, merged.staged_rows, merged.inserted, merged.updated), (9, 18, 10, 8));
+    let table = read(&bench, "contacts", &["id", "property_0", "property_8"]).await;
+    assert_eq!(table[0], [Cell::BigInt(1), Cell::BigInt(0), Cell::BigInt(8)]);
+    assert_eq!(merge(&bench, &files).await, Merged::default());
     bench.close();
 }
 
