@@ -10,6 +10,7 @@ mod engine;
 mod merge;
 mod schema;
 mod sets;
+mod shape;
 mod sql;
 
 use std::collections::HashSet;

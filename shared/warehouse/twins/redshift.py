@@ -208,6 +208,9 @@ class Executed:
             raise Refused(f"the twin creates no {tree.kind}")
         return self.meant(tree)
 
+    def check_drop(self, tree, _):
+        return self.meant(tree)
+
     def check_type(self, column):
         kind = column.args["kind"]
         if kind.this in (exp.DataType.Type.TEXT, exp.DataType.Type.VARCHAR):

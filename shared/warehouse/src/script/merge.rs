@@ -13,12 +13,12 @@ use uuid::Uuid;
 use super::engine::{Engine, Failed, Purpose, Rows, Staging, Statement};
 use super::schema::{Present, Schema, counts, row_counts};
 use super::sets::Sweep;
-use super::sql::{GroupMerge, Scratch, TableName, Ties, check};
+use super::sql::{GroupMerge, Scratch, TableName, Ties};
 use crate::checks::{Outcome, check_account, check_rows};
 use crate::columns::ColumnSql;
-use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::dialect::{LEDGER, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Group, Plan, TableChange, check_names, folded, plan_within};
+use crate::plan::{Group, Plan, check_names, folded, plan_within};
 use crate::{LocatedFile, Merged};
 
 /// Files of one script: each has a row of the ledger's statement.
@@ -88,9 +88,9 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
 
 /// What makes one step's statements differ from all others.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+pub(super) struct Moment {
     id: Uuid,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Moment {
@@ -100,13 +100,13 @@ impl Moment {
 }
 
 /// The table that a step is about, and what is to become of it.
-struct Target<'a, E> {
-    schema: &'a Schema<E>,
-    collection: &'a str,
-    present: &'a Present,
-    moment: Moment,
-    table: TableName,
-    plan: Plan<'a>,
+pub(super) struct Target<'a, E> {
+    pub(super) schema: &'a Schema<E>,
+    pub(super) collection: &'a str,
+    pub(super) present: &'a Present,
+    pub(super) moment: Moment,
+    pub(super) table: TableName,
+    pub(super) plan: Plan<'a>,
     /// Of each group.
     scratch: Vec<Scratch>,
     /// Of the sweep.
@@ -178,7 +178,7 @@ impl<'a, E: Engine> Target<'a, E> {
         Ok(script.len() <= limits.statements)
     }
 
-    fn check_bytes(&self, script: &[Statement]) -> Result<()> {
+    pub(super) fn check_bytes(&self, script: &[Statement]) -> Result<()> {
         let limit = self.schema.engine.limits().statement_bytes;
         match script.iter().map(|statement| statement.sql.len()).max() {
             Some(bytes) if bytes > limit => {
@@ -330,117 +330,7 @@ impl<'a, E: Engine> Target<'a, E> {
         Ok(script)
     }
 
-    /// Nobody else has merged since this merge looked, and nobody will until it is done.
-    fn begin(&self) -> Vec<Statement> {
-        let engine = &self.schema.engine;
-        let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
-        let mut script = Vec::new();
-        if self.present.account.is_none() || !self.present.has_ledger {
-            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
-            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
-            script.extend(bookkeeping.map(Statement::shape));
-        }
-        script.extend(engine.lock(&ledger).map(Statement::scratch));
-        let condition = format!(
-            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
-            (engine.dialect().literal)(self.collection),
-            self.present.ledger.len(),
-            u8::from(self.present.account.is_some())
-        );
-        script.push(Statement::new(
-            Purpose::Unchanged,
-            check(engine.dialect(), &condition, "changed meanwhile"),
-        ));
-        script
-    }
-
-    fn bind(&self) -> Result<Option<Statement>> {
-        if self.present.account.is_some() {
-            return Ok(None);
-        }
-        let files = self.plan.groups.iter().flat_map(|group| &group.files);
-        let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
-        let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
-        Ok(Some(Statement::write(insert)))
-    }
-
-    /// This machine's time: engines differ in what they call theirs.
-    fn now(&self) -> String {
-        let dialect = self.schema.engine.dialect();
-        let now = self.moment.now.format("%Y-%m-%d %H:%M:%S%.3f+00:00");
-        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
-    }
-
-    /// What becomes of the table's columns: statements that belong together, in order.
-    fn shapes(&self) -> Result<Vec<Vec<Statement>>> {
-        let engine = &self.schema.engine;
-        let dialect = engine.dialect();
-        let table = &self.table.qualified;
-        let add =
-            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
-        Ok(match &self.plan.change {
-            TableChange::Create(columns) => {
-                let limit = engine.limits().statement_bytes;
-                let mut first = columns.len();
-                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
-                    first /= 2;
-                }
-                let (first, later) = columns.split_at(first);
-                let mut create = vec![Statement::shape(dialect.create_table(table, first))];
-                if !self.present.ledger.is_empty() {
-                    // What a dropped table held is not loaded any more.
-                    create.push(Statement::write(format!(
-                        "DELETE FROM {} WHERE collection = {}",
-                        self.schema.table(LEDGER),
-                        (dialect.literal)(self.collection)
-                    )));
-                }
-                [create].into_iter().chain(later.iter().map(add)).collect()
-            }
-            TableChange::Alter { add: columns, widen } => {
-                let widen = widen.iter().map(|widening| {
-                    let column = quote_identifier(&widening.column);
-                    let converted = dialect.converted(&column, widening.from, widening.to);
-                    let statements =
-                        engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
-                    statements.into_iter().map(Statement::shape).collect()
-                });
-                columns.iter().map(add).chain(widen).collect()
-            }
-        })
-    }
-
-    /// Changes the columns in scripts of their own; answers with the number of statements.
-    async fn shape_ahead(&self) -> Result<u64> {
-        let shapes = self.shapes()?;
-        if shapes.is_empty() {
-            let message =
-                format!("a merge into {} needs more statements than a script has", self.table.qualified);
-            return Err(Error::new(Kind::Unsupported, message));
-        }
-        let limit = self.schema.engine.limits().statements;
-        let mut script = self.begin();
-        script.extend(self.bind()?);
-        let mut written = 0;
-        let mut session = E::Session::default();
-        for shape in shapes {
-            if script.len() + shape.len() > limit {
-                written += self.run_ahead(&mut session, &std::mem::take(&mut script)).await?;
-            }
-            script.extend(shape);
-        }
-        written += self.run_ahead(&mut session, &script).await?;
-        self.schema.engine.end(session, &[]).await;
-        Ok(written)
-    }
-
-    async fn run_ahead(&self, session: &mut E::Session, script: &[Statement]) -> Result<u64> {
-        self.check_bytes(script)?;
-        self.run(session, script).await?;
-        Ok(script.iter().filter(|statement| statement.writes()).count() as u64)
-    }
-
-    async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
+    pub(super) async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
         let failed = |failed: Failed| self.explained(script, failed);
         self.schema.engine.run(session, script).await.map_err(failed)
     }
@@ -514,7 +404,7 @@ impl<'a, E: Engine> Target<'a, E> {
 }
 
 impl Statement {
-    fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         matches!(self.purpose, Purpose::Shape | Purpose::Write)
     }
 }
