@@ -119,8 +119,10 @@ impl Bench for AccountBench {
         let bytes = body.len() as u64;
         // A name is not used twice, as in a bucket of ours.
         let key = format!("warehouse-test/{}.parquet", uuid::Uuid::now_v7());
-        let put = self.s3.put_object().bucket(&self.bucket).key(&key).body(body.into()).send();
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(put)).unwrap();
+        let put = async {
+            self.s3.put_object().bucket(&self.bucket).key(&key).body(body.into()).send().await.unwrap();
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(put));
         LocatedFile { location: Location::S3 { bucket: self.bucket.clone(), key, bytes }, ..file }
     }
 
