@@ -215,7 +215,10 @@ class Executed:
         return self.meant(tree)
 
     def check_drop(self, tree, _):
-        return self.meant(tree)
+        answer = self.meant(tree)
+        # DuckDB can't read a CASCADE from its log, which a transaction that is put back would need.
+        self.database.execute("CHECKPOINT wh")
+        return answer
 
     def check_type(self, column):
         kind = column.args["kind"]
