@@ -142,7 +142,7 @@ async fn sync_feed(
     let mut reports = Vec::new();
     for collection in &extracted.collections {
         let is_wanted = selection.collections.contains(collection.name);
-        let mode = modes.of(collection.name);
+        let (mode, started) = (modes.of(collection.name), Instant::now());
         let options = load::Options { scope: Scope::Everything, mode, deadline: None };
         let loaded = match warehouse {
             Some(warehouse) if is_free && is_wanted => {
@@ -150,7 +150,10 @@ async fn sync_feed(
             }
             _ => Ok(Loaded::default()),
         };
-        reports.push((collection.name, CollectionReport::new(extracted.mode, collection, loaded)));
+        reports.push((
+            collection.name,
+            CollectionReport::new(extracted.mode, collection, loaded, started.elapsed()),
+        ));
     }
     reports
 }
