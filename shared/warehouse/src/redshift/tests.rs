@@ -2,7 +2,6 @@
 //! What the twin can't tell is whether Redshift itself would take it.
 
 mod faults;
-mod twin;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,8 +11,8 @@ use aws_config::SdkConfig;
 use staging::ColumnType;
 use tempfile::TempDir;
 
-use self::twin::Twin;
 use super::dialect::{REDSHIFT, identifier};
+use crate::twin::{self, Twin};
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, is_wanted, stage};
 use crate::{Kind, LocatedFile, Location, Warehouse, connect, quote_identifier};
 
@@ -39,7 +38,7 @@ impl RedshiftBench {
     /// `None` if tests are to go on without twins.
     async fn new() -> Option<RedshiftBench> {
         static BENCHES: AtomicU32 = AtomicU32::new(0);
-        let twin = twin::redshift()?;
+        let twin = twin::of("redshift")?;
         let name = format!("bench{}", BENCHES.fetch_add(1, Ordering::Relaxed));
         let staged = TempDir::new().unwrap();
         twin.call("open", &serde_json::json!({"database": name, "bucket": name, "folder": staged.path()}));

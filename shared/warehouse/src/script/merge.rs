@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use staging::ColumnType;
+use staging::{Column, ColumnType};
 use uuid::Uuid;
 
 use super::engine::{Engine, Failed, Purpose, Rows, Staging, Statement};
@@ -60,6 +60,12 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     let collection = &first.description.table.collection;
     let present = schema.present(collection).await?;
     check_account(&schema.quoted(), present.account, first)?;
+    let mend = schema.engine.mend(&schema.table(collection), present.columns.as_deref().unwrap_or_default());
+    if !mend.is_empty() {
+        tracing::info!(collection.name = collection, "a change of columns was interrupted, and is brought to an end");
+        schema.run(&mend.into_iter().map(Statement::shape).collect::<Vec<_>>()).await?;
+        return Ok(Step::More);
+    }
     let is_loaded = |file: &LocatedFile| present.columns.is_some() && present.ledger.contains(&file.key);
     let mut new: Vec<&LocatedFile> = files.iter().filter(|file| !is_loaded(file)).collect();
     if new.is_empty() {
@@ -108,7 +114,8 @@ impl<'a, E: Engine> Target<'a, E> {
     ) -> Result<Target<'a, E>> {
         let engine = &schema.engine;
         let limit = engine.limits().columns;
-        let plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
+        let mut plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
+        plan.groups = plan.groups.into_iter().flat_map(in_one_order).collect();
         if let Some(field) = plan.groups.iter().flat_map(|group| &group.overflow).next() {
             let message = format!(
                 "table {collection} has no room for the column {}: it can have {limit} columns; leave out properties, \
@@ -183,7 +190,8 @@ impl<'a, E: Engine> Target<'a, E> {
         let dialect = self.schema.engine.dialect();
         let mut merges = Vec::with_capacity(self.plan.groups.len());
         for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
-            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes);
+            let is_alone = self.schema.engine.is_transactional();
+            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes, is_alone);
             merges.push(merge.map_err(|column| {
                 let key = group.files.first().map_or("", |file| file.key.as_str());
                 let what =
@@ -206,7 +214,7 @@ impl<'a, E: Engine> Target<'a, E> {
     async fn stage(&self, session: &mut E::Session, merges: &[GroupMerge<'_>]) -> Result<Vec<Ties>> {
         let mut all = Vec::new();
         for ((group, merge), scratch) in self.plan.groups.iter().zip(merges).zip(&self.scratch) {
-            let mut statements = self.read(group, scratch)?;
+            let mut statements = self.read(group, scratch).await?;
             statements.push(Statement::count(merge.count_staged()));
             statements.push(Statement::count(merge.count_keys()));
             let present = self.present_key();
@@ -236,7 +244,7 @@ impl<'a, E: Engine> Target<'a, E> {
         Ok(all)
     }
 
-    fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
+    async fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
         let engine = &self.schema.engine;
         let columns = group.files.first().map(|file| file.description.table.columns.as_slice());
         let types: Vec<ColumnType> = columns.unwrap_or_default().iter().map(|c| c.column_type).collect();
@@ -249,6 +257,7 @@ impl<'a, E: Engine> Target<'a, E> {
         let staging =
             Staging { table: &scratch.staged, helper: &scratch.helper, types: &types, files: &group.files };
         statements.extend(engine.stage(&staging)?);
+        engine.prepare(&staging).await?;
         Ok(statements)
     }
 
@@ -284,7 +293,9 @@ impl<'a, E: Engine> Target<'a, E> {
     /// The second half: all that changes the table, or nothing.
     fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Result<Vec<Statement>> {
         let engine = &self.schema.engine;
-        let mut sweep = Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone());
+        let is_alone = engine.is_transactional();
+        let mut sweep =
+            Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone(), is_alone);
         let create = |table: &str, columns: &[(String, ColumnType)]| {
             Statement::create_scratch(engine.create_scratch(table, columns))
         };
@@ -305,12 +316,14 @@ impl<'a, E: Engine> Target<'a, E> {
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));
             script.push(Statement::new(Purpose::Arrived, merge.check_arrived()));
-            script.push(Statement::write(merge.write_ledger(&self.schema.table(LEDGER), &now)));
             script.push(Statement::count(merge.count_changed()));
             script
                 .extend(sweep.as_ref().filter(|_| group.has_sets).map(|sweep| sweep.touch(&scratch.newest)));
         }
         script.extend(sweep.take().into_iter().flat_map(|sweep| sweep.end()));
+        // What is in the ledger needs nothing more to be done.
+        let ledger = self.schema.table(LEDGER);
+        script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));
         Ok(script)
     }
 
@@ -320,13 +333,14 @@ impl<'a, E: Engine> Target<'a, E> {
         let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
         let mut script = Vec::new();
         if self.present.account.is_none() || !self.present.has_ledger {
-            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
-            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
+            script.push(Statement::shape(engine.create_schema(&self.schema.quoted())));
+            let bookkeeping = engine.create_bookkeeping(&account, &ledger);
             script.extend(bookkeeping.map(Statement::shape));
         }
         script.extend(engine.lock(&ledger).map(Statement::scratch));
         let condition = format!(
-            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
+            "(SELECT count(DISTINCT file_key) FROM {ledger} WHERE collection = {}) = {} \
+             AND (SELECT count(DISTINCT account_id) FROM {account}) = {}",
             (engine.dialect().literal)(self.collection),
             self.present.ledger.len(),
             u8::from(self.present.account.is_some())
@@ -351,8 +365,8 @@ impl<'a, E: Engine> Target<'a, E> {
     /// This machine's time: engines differ in what they call theirs.
     fn now(&self) -> String {
         let dialect = self.schema.engine.dialect();
-        let now = Utc::now().format("%Y-%m-%d %H:%M:%S%.3f+00:00");
-        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
+        let now = (dialect.literal)(&(dialect.time_text)(Utc::now()));
+        format!("CAST({now} AS {})", (dialect.type_name)(ColumnType::Timestamp))
     }
 
     /// What becomes of the table's columns: statements that belong together, in order.
@@ -360,26 +374,29 @@ impl<'a, E: Engine> Target<'a, E> {
         let engine = &self.schema.engine;
         let dialect = engine.dialect();
         let table = &self.table.qualified;
-        let add =
-            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
+        let add = |columns: &[Column]| {
+            let statements = engine.add_columns(table, columns).into_iter();
+            statements.map(|statement| vec![Statement::shape(statement)]).collect::<Vec<_>>()
+        };
         Ok(match &self.plan.change {
             TableChange::Create(columns) => {
                 let limit = engine.limits().statement_bytes;
                 let mut first = columns.len();
-                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
+                while first > 1 && engine.create_table(table, &columns[..first]).len() > limit {
                     first /= 2;
                 }
                 let (first, later) = columns.split_at(first);
-                let mut create = vec![Statement::shape(dialect.create_table(table, first))];
+                let mut create = Vec::new();
                 if !self.present.ledger.is_empty() {
-                    // What a dropped table held is not loaded any more.
+                    // What a dropped table held is not loaded any more; nor is it while there is no table.
                     create.push(Statement::write(format!(
                         "DELETE FROM {} WHERE collection = {}",
                         self.schema.table(LEDGER),
                         (dialect.literal)(self.collection)
                     )));
                 }
-                [create].into_iter().chain(later.iter().map(add)).collect()
+                create.push(Statement::shape(engine.create_table(table, first)));
+                [create].into_iter().chain(add(later)).collect()
             }
             TableChange::Alter { add: columns, widen } => {
                 let widen = widen.iter().map(|widening| {
@@ -389,7 +406,7 @@ impl<'a, E: Engine> Target<'a, E> {
                         engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
                     statements.into_iter().map(Statement::shape).collect()
                 });
-                columns.iter().map(add).chain(widen).collect()
+                add(columns).into_iter().chain(widen).collect()
             }
         })
     }
@@ -492,6 +509,16 @@ impl<'a, E: Engine> Target<'a, E> {
         merged.statements_that_write += statements - unwritten.min(statements);
         Ok(())
     }
+}
+
+/// Engines read files by the places of their columns, so files that differ in them are not read together.
+fn in_one_order(group: Group<'_>) -> Vec<Group<'_>> {
+    let names = |file: &&LocatedFile| {
+        let columns = &file.description.table.columns;
+        columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>()
+    };
+    let alike = group.files.chunk_by(|a, b| names(a) == names(b));
+    alike.map(|files| Group { files: files.to_vec(), ..group.clone() }).collect()
 }
 
 impl Statement {
