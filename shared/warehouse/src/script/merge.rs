@@ -214,7 +214,8 @@ impl<'a, E: Engine> Target<'a, E> {
     async fn stage(&self, session: &mut E::Session, merges: &[GroupMerge<'_>]) -> Result<Vec<Ties>> {
         let mut all = Vec::new();
         for ((group, merge), scratch) in self.plan.groups.iter().zip(merges).zip(&self.scratch) {
-            let mut statements = self.read(group, scratch).await?;
+            let mut statements = self.schema_ahead();
+            statements.extend(self.read(group, scratch).await?);
             statements.push(Statement::count(merge.count_staged()));
             statements.push(Statement::count(merge.count_keys()));
             let present = self.present_key();
@@ -242,6 +243,15 @@ impl<'a, E: Engine> Target<'a, E> {
             all.push(Ties { in_files: alike > 1, with_table });
         }
         Ok(all)
+    }
+
+    /// Where scratch tables are in the schema itself, it comes first.
+    fn schema_ahead(&self) -> Vec<Statement> {
+        let engine = &self.schema.engine;
+        match engine.is_transactional() || self.present.has_ledger {
+            true => Vec::new(),
+            false => vec![Statement::shape(engine.create_schema(&self.schema.quoted()))],
+        }
     }
 
     async fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
