@@ -299,11 +299,15 @@ fn is_independent(statement: &Statement) -> bool {
     matches!(statement.purpose, Purpose::CreateScratch | Purpose::Count)
 }
 
-/// What fails while files are read is a file's fault only where Hive says so.
+/// Not all that fails while files are read is a file's fault, nor is a check that was not made one that does not hold.
 fn failed(position: usize, script: &[Statement], error: Error) -> Failed {
     let words = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    let reads = script.get(position).is_some_and(|it| matches!(it.purpose, Purpose::Read(_)));
-    Failed { statement: (!reads || words.contains("HIVE_")).then_some(position), error }
+    let says_so = match script.get(position).map(|statement| &statement.purpose) {
+        Some(Purpose::Read(_)) => words.contains("HIVE_"),
+        Some(Purpose::Unchanged | Purpose::Arrived | Purpose::Swept) => words.contains("INVALID_CAST_ARGUMENT"),
+        _ => true,
+    };
+    Failed { statement: says_so.then_some(position), error }
 }
 
 fn iceberg<'a>(

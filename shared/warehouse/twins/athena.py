@@ -52,7 +52,7 @@ class Athena:
         database.execute(COLUMNS)
         database.execute(TABLES)
         # Tables over manifests, and what `VACUUM` has still to say about a table.
-        database.external, database.vacuumed = {}, set()
+        database.external, database.vacuumed, database.asked = {}, set(), []
 
     def handle(self, headers, body):
         """The API's JSON protocol: the operation is in a header."""
@@ -81,12 +81,15 @@ class Athena:
         if database is None:
             raise ApiError("InvalidRequestException", f"WorkGroup {call.get('WorkGroup')} is not found.")
         context = call.get("QueryExecutionContext", {})
+        database.asked.append(sql)
         query = {"id": str(uuid.uuid4()), "call": call, "polls": 0, "rows": [], "names": []}
         try:
             if context.get("Catalog") != "AwsDataCatalog":
                 raise Refused(f"CATALOG_NOT_FOUND: {context.get('Catalog')}")
             fault_for(database, sql)
             query["names"], query["rows"] = Executed(database, context.get("Database")).run(sql)
+        except duckdb.ConversionException as error:
+            query["failed"] = f"INVALID_CAST_ARGUMENT: {error}"
         except (duckdb.Error, Refused, sqlglot.errors.SqlglotError) as error:
             query["failed"] = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
         self.queries[query["id"]] = query

@@ -74,6 +74,12 @@ class Twin:
         self.databases[call["database"]].before = (call["containing"], call["sql"])
         return {}
 
+    def asked(self, call):
+        """The statements that were asked for since the last time, as they were."""
+        database = self.databases[call["database"]]
+        asked, database.asked = database.asked, []
+        return {"statements": asked}
+
     def lose(self, call):
         """The answer to the next call whose body has `containing` in it is lost."""
         self.lost.append(call["containing"])
@@ -87,6 +93,8 @@ class Twin:
 
 class FaultyDatabase(Database):
     fault = None
+    # In the engine's SQL.
+    asked = ()
     statements_left = None
     conflicts = ("", 0)
     # What somebody else does before the next statement that has some words in it.

@@ -1,15 +1,17 @@
-//! The statements of one merge, as text: what Athena would see.
+//! Statements as text: what Athena would see.
 
 use staging::{Column, ColumnType};
 
-use super::super::{Athena, url};
-use crate::conformance::torture_file;
-use crate::plan::{TableChange, TableColumn, plan};
-use crate::script::{Engine, Staging};
-use crate::{LocatedFile, Location};
+use serde_json::json;
 
 use super::super::api::Api;
 use super::super::dialect::ATHENA;
+use super::super::{Athena, url};
+use super::AthenaBench;
+use crate::conformance::{Bench, identities, live, merge, torture_file};
+use crate::plan::{TableChange, TableColumn, plan};
+use crate::script::{Engine, Staging};
+use crate::{LocatedFile, Location};
 
 async fn athena() -> Athena {
     let aws = aws_config::SdkConfig::builder()
@@ -21,16 +23,46 @@ async fn athena() -> Athena {
     Athena { api: Api::new(&aws, target), s3: aws_sdk_s3::Client::new(&aws), location }
 }
 
-/// Names of tables and folders that are not used twice.
+/// Ids of tables and folders, and times, are others every time.
 fn without_ids(sql: &str) -> String {
-    let mut text = String::new();
-    for (n, part) in sql.split("contacts-").enumerate() {
-        text.push_str(if n == 0 { part } else { &part[32..] });
-        if n + 1 < sql.split("contacts-").count() {
-            text.push_str("contacts-ID");
-        }
+    let mut words = String::new();
+    let mut rest = sql;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
+        let (before, word) = rest.split_at(at);
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(word.len());
+        let (word, after) = word.split_at(end);
+        let is_id = word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        words.push_str(before);
+        words.push_str(if is_id { "ID" } else { word });
+        rest = after;
     }
-    text
+    words.push_str(rest);
+    match words.split_once(&format!("CAST('{}", chrono::Utc::now().format("%Y-%m-%d "))) {
+        Some((before, after)) => format!("{before}CAST('NOW{}", &after["00:00:00.000".len()..]),
+        None => words,
+    }
+}
+
+/// Statements that are executed at once come in any order.
+fn in_one_order(mut statements: Vec<String>) -> Vec<String> {
+    let word = |statement: &String| statement.split(' ').next().unwrap_or_default().to_owned();
+    statements.chunk_by_mut(|a, b| word(a) == word(b) && ["CREATE", "SELECT", "DROP"].contains(&&*word(a))).for_each(<[String]>::sort);
+    statements
+}
+
+/// The second merge into a table with sets: with all that comes between the files and the ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_statements_of_a_merge() {
+    let Some(bench) = AthenaBench::new().await else { return };
+    merge(&bench, &[identities("a", vec![live(1, "EMAIL", "a@x", 10, 11)])]).await;
+    bench.call("asked", json!({}));
+    merge(&bench, &[identities("b", vec![live(1, "EMAIL", "b@x", 20, 21)])]).await;
+    let asked: Vec<String> =
+        serde_json::from_value(bench.call("asked", json!({}))["statements"].clone()).unwrap();
+    let asked: Vec<String> =
+        asked.iter().map(|sql| without_ids(sql).replace(&format!("s3://{}/", bench.name), "s3://bucket/")).collect();
+    insta::assert_snapshot!(in_one_order(asked).join(";\n\n"));
+    bench.close();
 }
 
 #[tokio::test]
