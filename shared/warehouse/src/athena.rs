@@ -153,9 +153,9 @@ impl Engine for Athena {
     }
 
     /// The manifest.
-    async fn prepare(&self, staging: &Staging<'_>) -> Result<()> {
-        let Folder { bucket, prefix } = self.scratch_folder(staging.helper);
-        let list = urls(staging.files)?.join("\n");
+    async fn prepare(&self, helper: &str, files: &[&LocatedFile]) -> Result<()> {
+        let Folder { bucket, prefix } = self.scratch_folder(helper);
+        let list = urls(files)?.join("\n");
         let put =
             self.s3.put_object().bucket(&bucket).key(manifest(&prefix)).body(list.into_bytes().into()).send();
         put.await.map(drop).map_err(|error| {

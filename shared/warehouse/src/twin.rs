@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::Credentials;
+use aws_sdk_redshiftdata::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::{Builder, tls};
 
 #[derive(Debug)]
@@ -50,16 +50,17 @@ fn start(engine: &str) -> Option<Twin> {
     Some(Twin { port: line.trim().parse().expect("the twin's port"), _program: program })
 }
 
+pub(crate) fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
+}
+
 impl Twin {
     pub(crate) async fn aws(&self) -> SdkConfig {
-        let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("id", "key", None, None, "test"))
             .endpoint_url(format!("http://127.0.0.1:{}", self.port))
-            .http_client(http)
+            .http_client(http_client())
             .load()
             .await
     }

@@ -52,7 +52,7 @@ class Athena:
         database.execute(COLUMNS)
         database.execute(TABLES)
         # Tables over manifests, and what `VACUUM` has still to say about a table.
-        database.external, database.vacuumed, database.asked = {}, set(), []
+        database.external, database.vacuumed = {}, set()
 
     def handle(self, headers, body):
         """The API's JSON protocol: the operation is in a header."""
@@ -81,7 +81,6 @@ class Athena:
         if database is None:
             raise ApiError("InvalidRequestException", f"WorkGroup {call.get('WorkGroup')} is not found.")
         context = call.get("QueryExecutionContext", {})
-        database.asked.append(sql)
         query = {"id": str(uuid.uuid4()), "call": call, "polls": 0, "rows": [], "names": []}
         try:
             if context.get("Catalog") != "AwsDataCatalog":

@@ -1,5 +1,5 @@
 """Plays the warehouses that can't run on a test's machine. `server.py NAME` prints its port and serves until its standard
-input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API."""
+input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API, and `PUT` is S3's."""
 
 import json
 import logging
@@ -74,12 +74,6 @@ class Twin:
         self.databases[call["database"]].before = (call["containing"], call["sql"])
         return {}
 
-    def asked(self, call):
-        """The statements that were asked for since the last time, as they were."""
-        database = self.databases[call["database"]]
-        asked, database.asked = database.asked, []
-        return {"statements": asked}
-
     def lose(self, call):
         """The answer to the next call whose body has `containing` in it is lost."""
         self.lost.append(call["containing"])
@@ -93,8 +87,6 @@ class Twin:
 
 class FaultyDatabase(Database):
     fault = None
-    # In the engine's SQL.
-    asked = ()
     statements_left = None
     conflicts = ("", 0)
     # What somebody else does before the next statement that has some words in it.
@@ -136,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self):
         """S3: an object in a bucket that some database has."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "aws-chunked" in self.headers.get("Content-Encoding", ""):
+            body = unchunked(body)
         path = self.object()
         if path is None:
             return self.answer(404, {})
@@ -167,12 +161,26 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def unchunked(body):
+    """Chunks of `LENGTH;...` in hexadecimal, the bytes, and a line's end; the empty one is the last."""
+    parts = []
+    while True:
+        head, _, body = body.partition(b"\r\n")
+        length = int(head.partition(b";")[0], 16)
+        if length == 0:
+            return b"".join(parts)
+        parts.append(body[:length])
+        body = body[length + 2 :]
+
+
 def main():
     Handler.twin = Twin(sys.argv[1])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()
+    for database in Handler.twin.databases.values():
+        database.close()
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Puts in place what the statements of [`Engine::stage`] need besides.
-    async fn prepare(&self, _staging: &Staging<'_>) -> Result<()> {
+    async fn prepare(&self, _helper: &str, _files: &[&LocatedFile]) -> Result<()> {
         Ok(())
     }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::{Builder, tls};
 use staging::ColumnType;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -13,7 +12,7 @@ use super::super::api::Api;
 use super::super::dialect::{ATHENA, identifier, in_ddl};
 use super::super::Athena;
 use super::super::url::{Folder, target};
-use super::cell;
+use super::{cell, twin};
 use crate::conformance::{Bench, Cell, Row};
 use crate::script::Engine;
 use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
@@ -31,9 +30,8 @@ impl AccountBench {
     /// `None` if there is no account to test with.
     pub(super) async fn new() -> Option<AccountBench> {
         let url = std::env::var("WAREHOUSE_TEST_URL").ok().filter(|url| url.starts_with("athena:"))?;
-        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let http = Builder::new().tls_provider(provider).build_https();
-        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(twin::http_client());
+        let aws = aws.load().await;
         let target = target(&url).unwrap();
         let location = target.location.clone();
         let athena = Athena { api: Api::new(&aws, target), s3: aws_sdk_s3::Client::new(&aws), location };
