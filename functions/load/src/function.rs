@@ -125,7 +125,9 @@ impl Function {
         report: &mut LoadReport,
     ) -> Result<(), Failure> {
         if event.replay || event.collections.is_some() {
-            return Err(lambda::refuse_event("maintain is about the whole warehouse, and goes without others"));
+            return Err(lambda::refuse_event(
+                "maintain is about the whole warehouse, and goes without others",
+            ));
         }
         let warehouse = self.connect().await?;
         let maintained = warehouse.maintain(invocation.deadline).await;

@@ -108,10 +108,8 @@ impl Engine for Athena {
 
     /// In as few statements as they fit in.
     fn add_columns(&self, table: &str, columns: &[Column]) -> Vec<String> {
-        let statement = add_columns(
-            table,
-            columns.iter().map(|column| (column.name.as_str(), column.column_type)),
-        );
+        let statement =
+            add_columns(table, columns.iter().map(|column| (column.name.as_str(), column.column_type)));
         match columns {
             [] => Vec::new(),
             [_, _, ..] if statement.len() > LIMITS.statement_bytes => {
@@ -141,8 +139,11 @@ impl Engine for Athena {
         for (n, url) in urls(files)?.iter().enumerate() {
             numbers.push_str(&format!(" WHEN {} THEN {n}", quote_literal(url)));
         }
-        let values: Vec<String> =
-            types.iter().enumerate().map(|(n, is)| format!("CAST(c{n} AS {})", (ATHENA.type_name)(*is))).collect();
+        let values: Vec<String> = types
+            .iter()
+            .enumerate()
+            .map(|(n, is)| format!("CAST(c{n} AS {})", (ATHENA.type_name)(*is)))
+            .collect();
         let read = format!(
             "INSERT INTO {table} SELECT CAST(CASE \"$path\"{numbers} END AS BIGINT), \
              row_number() OVER (PARTITION BY \"$path\"), {} FROM {helper}",
@@ -304,7 +305,9 @@ fn failed(position: usize, script: &[Statement], error: Error) -> Failed {
     let words = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     let says_so = match script.get(position).map(|statement| &statement.purpose) {
         Some(Purpose::Read(_)) => words.contains("HIVE_"),
-        Some(Purpose::Unchanged | Purpose::Arrived | Purpose::Swept) => words.contains("INVALID_CAST_ARGUMENT"),
+        Some(Purpose::Unchanged | Purpose::Arrived | Purpose::Swept) => {
+            words.contains("INVALID_CAST_ARGUMENT")
+        }
         _ => true,
     };
     Failed { statement: says_so.then_some(position), error }
@@ -338,8 +341,7 @@ fn rename_column(table: &str, from: &str, to: &str, column_type: ColumnType) -> 
 }
 
 fn definitions<'a>(columns: impl IntoIterator<Item = (&'a str, ColumnType)>) -> String {
-    let column = |(name, is): (&str, ColumnType)| {
-        format!("{} {}", in_ddl(&quote_identifier(name)), defined_type(is))
-    };
+    let column =
+        |(name, is): (&str, ColumnType)| format!("{} {}", in_ddl(&quote_identifier(name)), defined_type(is));
     columns.into_iter().map(column).collect::<Vec<_>>().join(", ")
 }

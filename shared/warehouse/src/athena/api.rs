@@ -47,7 +47,8 @@ impl Api {
             if status.and_then(|status| status.state()) == Some(&QueryExecutionState::Succeeded) {
                 return Ok(id);
             }
-            let words = status.and_then(|status| status.state_change_reason()).unwrap_or("no reason was given");
+            let words =
+                status.and_then(|status| status.state_change_reason()).unwrap_or("no reason was given");
             if !is_conflict(words) || attempt == MAX_ATTEMPTS {
                 return Err(failure(words));
             }
@@ -64,8 +65,8 @@ impl Api {
             .set_database(database.map(str::to_owned))
             .build();
         let results = self.target.results.as_ref();
-        let results = results
-            .map(|folder| ResultConfiguration::builder().output_location(folder.url()).build());
+        let results =
+            results.map(|folder| ResultConfiguration::builder().output_location(folder.url()).build());
         let sent = self
             .client
             .start_query_execution()

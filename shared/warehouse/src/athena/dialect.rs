@@ -162,7 +162,8 @@ mod tests {
     fn names_are_plain_and_differ() {
         assert_eq!(identifier("Deal_Stage_2"), "deal_stage_2");
         let names =
-            ["a b", "a_b", "a.b", "größe", "gr__e", "\u{1F600}", " ", "\"", "_widened_x", "widened_x"].map(str::to_owned);
+            ["a b", "a_b", "a.b", "größe", "gr__e", "\u{1F600}", " ", "\"", "_widened_x", "widened_x"]
+                .map(str::to_owned);
         let names = [names.as_slice(), &["x".repeat(255), "x".repeat(256), "é".repeat(200)]].concat();
         let plain: Vec<String> = names.iter().map(|name| column_name(name)).collect();
         for (n, name) in plain.iter().enumerate() {

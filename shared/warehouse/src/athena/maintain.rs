@@ -61,8 +61,7 @@ async fn ours(athena: &Athena, schema: &str, present: &HashSet<String>) -> Resul
 /// Whether it came to its end in time.
 async fn tidy(athena: &Athena, schema: &str, table: &str, until: Instant) -> Result<bool> {
     let name = quote_identifier(table);
-    let optimize =
-        format!("OPTIMIZE {}.{name} REWRITE DATA USING BIN_PACK", quote_identifier(schema));
+    let optimize = format!("OPTIMIZE {}.{name} REWRITE DATA USING BIN_PACK", quote_identifier(schema));
     // A database's name must not be quoted here, and a table's must be.
     let vacuum = format!("VACUUM {}", super::dialect::in_ddl(&name));
     for statement in [optimize, vacuum] {

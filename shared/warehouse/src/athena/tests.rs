@@ -250,7 +250,8 @@ async fn maintenance_rewrites_what_merges_fill_and_drops_what_they_left() {
 async fn a_statement_that_is_too_long_is_refused() {
     let Some(bench) = AthenaBench::new().await else { return };
     let names: Vec<String> = (0..1_500).map(|n| format!("{n}{}", "x".repeat(100))).collect();
-    let columns: Vec<(&str, ColumnType)> = names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
     let error = bench.warehouse().await.merge(&stage(&bench, &[contacts("a", &columns, vec![])])).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");

@@ -106,7 +106,10 @@ mod tests {
             ("athena://g", "names no location"),
             ("athena:///?location=s3://a/b", "names no workgroup"),
             ("athena://g/hubspot?location=s3://a/b", "the schema is the database"),
-            ("athena://g?location=s3://a/b&result=s3://c", "unknown parameter \"result\": use some of location"),
+            (
+                "athena://g?location=s3://a/b&result=s3://c",
+                "unknown parameter \"result\": use some of location",
+            ),
             ("athena://g?location=https://a/b", "a location that is no folder in S3"),
             ("athena://g?location=s3://a/it's", "a location that is no folder in S3"),
             ("athena://g?location=s3://a/b&results=", "a results that is no folder in S3"),

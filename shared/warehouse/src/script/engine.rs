@@ -59,7 +59,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     }
 
     fn add_columns(&self, table: &str, columns: &[Column]) -> Vec<String> {
-        columns.iter().map(|column| format!("ALTER TABLE {table} {}", self.dialect().add_column(column))).collect()
+        columns
+            .iter()
+            .map(|column| format!("ALTER TABLE {table} {}", self.dialect().add_column(column)))
+            .collect()
     }
 
     /// Puts in place what the statements of [`Engine::stage`] need besides.

@@ -62,7 +62,10 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     check_account(&schema.quoted(), present.account, first)?;
     let mend = schema.engine.mend(&schema.table(collection), present.columns.as_deref().unwrap_or_default());
     if !mend.is_empty() {
-        tracing::info!(collection.name = collection, "a change of columns was interrupted, and is brought to an end");
+        tracing::info!(
+            collection.name = collection,
+            "a change of columns was interrupted, and is brought to an end"
+        );
         schema.run(&mend.into_iter().map(Statement::shape).collect::<Vec<_>>()).await?;
         return Ok(Step::More);
     }
@@ -207,7 +210,8 @@ impl<'a, E: Engine> Target<'a, E> {
         let mut merges = Vec::with_capacity(self.plan.groups.len());
         for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
             let is_alone = self.schema.engine.is_transactional();
-            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes, is_alone);
+            let merge =
+                GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes, is_alone);
             merges.push(merge.map_err(|column| {
                 let key = group.files.first().map_or("", |file| file.key.as_str());
                 let what =

@@ -125,7 +125,8 @@ impl<E: Engine> Schema<E> {
     }
 
     async fn bound_account(&self) -> Result<Option<u64>> {
-        let rows = self.engine.query(&format!("SELECT DISTINCT account_id FROM {}", self.table(ACCOUNT))).await?;
+        let rows =
+            self.engine.query(&format!("SELECT DISTINCT account_id FROM {}", self.table(ACCOUNT))).await?;
         let accounts = rows.iter().map(|row| number(row, 0)).collect::<Result<Vec<i64>>>()?;
         checks::account(&self.name, &accounts)
     }

@@ -8,9 +8,9 @@ use staging::ColumnType;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::super::Athena;
 use super::super::api::Api;
 use super::super::dialect::{ATHENA, identifier, in_ddl};
-use super::super::Athena;
 use super::super::url::{Folder, target};
 use super::{cell, twin};
 use crate::conformance::{Bench, Cell, Row};

@@ -10,7 +10,8 @@ use crate::conformance::{
 };
 
 fn numbered(key: &str, rows: &[(i64, i64, i64)]) -> File {
-    let row = |&(id, updated, number): &(i64, i64, i64)| contact(id, updated, updated, &[Cell::BigInt(number)]);
+    let row =
+        |&(id, updated, number): &(i64, i64, i64)| contact(id, updated, updated, &[Cell::BigInt(number)]);
     contacts(key, &[("number", ColumnType::BigInt)], rows.iter().map(row).collect())
 }
 
@@ -52,8 +53,11 @@ async fn a_crash_after_any_statement_is_mended_by_the_next_merge() {
             let city = city.map_or(Cell::Null, Cell::text);
             vec![Cell::BigInt(id), Cell::Double(number), city, Cell::text(run)]
         };
-        let expected =
-            [row(1, 0.5, Some("Ulm"), "run-1"), row(2, 2.0, None, "run-2"), row(3, 3.0, Some("Rom"), "run-1")];
+        let expected = [
+            row(1, 0.5, Some("Ulm"), "run-1"),
+            row(2, 2.0, None, "run-2"),
+            row(3, 3.0, Some("Rom"), "run-1"),
+        ];
         let rows = read(&bench, &collection, &["id", "number", "city", RUN_ID]).await;
         assert_eq!(rows, expected, "after {after}");
         assert!(bench.rows(&collection).await[0].keys().all(|name| !name.starts_with("_widened_")));
@@ -114,7 +118,11 @@ async fn a_crash_between_rows_and_their_sets_is_mended() {
         let was_cut =
             is_mended(&bench, &[of(identities("b", vec![email("b@x", 20), email("c@x", 20)]))], after).await;
         let rows = read(&bench, &collection, &SET_COLUMNS).await;
-        assert_eq!(rows.iter().filter(|row| row.contains(&Cell::text("removed"))).count(), 1, "after {after}");
+        assert_eq!(
+            rows.iter().filter(|row| row.contains(&Cell::text("removed"))).count(),
+            1,
+            "after {after}"
+        );
         assert_eq!(*expected.get_or_insert_with(|| rows.clone()), rows, "after {after}");
         if !was_cut {
             break;
@@ -155,7 +163,9 @@ async fn a_merge_that_comes_late_replaces_nothing_newer() {
     let Some(bench) = AthenaBench::new().await else { return };
     merge(&bench, &[numbered("a", &[(1, 10, 1), (2, 10, 2)])]).await;
     let table = bench.quoted("contacts");
-    let sql = format!("UPDATE {table} SET number = 99, {READ_AT} = {READ_AT} + INTERVAL 1 HOUR, _source_updated_at = _source_updated_at + INTERVAL 1 HOUR WHERE id = 1");
+    let sql = format!(
+        "UPDATE {table} SET number = 99, {READ_AT} = {READ_AT} + INTERVAL 1 HOUR, _source_updated_at = _source_updated_at + INTERVAL 1 HOUR WHERE id = 1"
+    );
     bench.call("before", json!({"containing": "MERGE", "sql": sql}));
     merge(&bench, &[numbered("b", &[(1, 20, 3), (2, 20, 3)])]).await;
     let rows = [(1, 99), (2, 3)].map(|(id, number)| vec![Cell::BigInt(id), Cell::BigInt(number)]);

@@ -48,7 +48,11 @@ fn merge_of_a_torture_table() {
         ("my \"note\"", "VARCHAR"),
     ];
     let sets = LocatedFile { location, ..identities("sets", vec![]).stage(TempDir::new().unwrap().path()) };
-    let all = [warehouse.statements(&file, None), warehouse.statements(&file, Some(&present)), warehouse.statements(&sets, None)];
+    let all = [
+        warehouse.statements(&file, None),
+        warehouse.statements(&file, Some(&present)),
+        warehouse.statements(&sets, None),
+    ];
     insta::assert_snapshot!(without_ids(&all.join("\n\n-----\n\n")));
 }
 
@@ -74,7 +78,8 @@ fn tables_of_a_torture_file() {
     let location = |key: &str| Location::S3 { bucket: "staged".into(), key: key.into(), bytes: 1 };
     let files = ["hubspot/contacts/dt=2026-11-23/a.parquet", "hubspot/contacts/dt=2026-11-23/it's.parquet"]
         .map(|key| LocatedFile { location: location(key), ..file.clone() });
-    let types: Vec<ColumnType> = file.description.table.columns.iter().map(|column| column.column_type).collect();
+    let types: Vec<ColumnType> =
+        file.description.table.columns.iter().map(|column| column.column_type).collect();
     let (staged, helper) =
         (athena.scratch("\"hubspot\"", "merge_0_staged"), athena.scratch("\"hubspot\"", "merge_0_helper"));
     let numbered: Vec<(String, ColumnType)> =
