@@ -15,6 +15,14 @@ import sqlglot
 from sqlglot import exp
 
 
+class ApiError(Exception):
+    """A call that the engine's API does not take."""
+
+    def __init__(self, code, words):
+        super().__init__(words)
+        self.code, self.words = code, words
+
+
 class Refused(Exception):
     """The engine would not do this."""
 
@@ -83,6 +91,13 @@ class Database:
             self.executed.append(sql)
             cursor = self.connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+    def named(self, sql):
+        """The names of a query's columns, and its rows."""
+        with self.lock:
+            self.executed.append(sql)
+            cursor = self.connection.execute(sql)
+            return [column[0] for column in cursor.description], cursor.fetchall()
 
     def described(self, sql):
         """Column names and DuckDB types, and the rows as texts; times in milliseconds, days since 1970."""

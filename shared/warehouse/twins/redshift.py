@@ -6,7 +6,7 @@ import uuid
 import sqlglot
 from sqlglot import exp
 
-from database import Failed, Refused, check_names, in_duckdb, parsed, read_parquet
+from database import ApiError, Failed, Refused, check_names, in_duckdb, parsed, read_parquet
 
 MAX_STATEMENTS = 40
 MAX_STATEMENT_BYTES = 100_000
@@ -33,12 +33,6 @@ SELECT table_schema, table_name, column_name, ordinal_position,
     CASE WHEN data_type = 'VARCHAR' THEN 65535 END AS character_maximum_length
 FROM information_schema.columns WHERE table_catalog = 'wh'
 """
-
-
-class ApiError(Exception):
-    def __init__(self, code, words):
-        super().__init__(words)
-        self.code, self.words = code, words
 
 
 class Redshift:

@@ -3,7 +3,6 @@
 
 mod account;
 mod faults;
-mod twin;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,11 +12,11 @@ use aws_config::SdkConfig;
 use staging::ColumnType;
 use tempfile::TempDir;
 
-use self::twin::Twin;
 use super::dialect::{REDSHIFT, identifier};
 use crate::conformance::{
     Bench, CASES, Cell, File, Row, contact, contacts, identities, is_wanted, merge, read, stage, torture_file,
 };
+use crate::twin::{self, Twin};
 use crate::{Kind, LocatedFile, Location, Merged, Warehouse, connect, quote_identifier};
 
 /// Cases of the suite that say nothing here, and why.
@@ -42,7 +41,7 @@ impl RedshiftBench {
     /// `None` if tests are to go on without twins.
     async fn new() -> Option<RedshiftBench> {
         static BENCHES: AtomicU32 = AtomicU32::new(0);
-        let twin = twin::redshift()?;
+        let twin = twin::of("redshift")?;
         let name = format!("bench{}", BENCHES.fetch_add(1, Ordering::Relaxed));
         let staged = TempDir::new().unwrap();
         twin.call("open", &serde_json::json!({"database": name, "bucket": name, "folder": staged.path()}));

@@ -1,26 +1,28 @@
-//! A program that plays Redshift (`twins/server.py`): one for all tests, with a database for each.
+//! A program that plays an engine (`twins/server.py`): one for all tests of an engine, with a database for each.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_redshiftdata::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::{Builder, tls};
 
 #[derive(Debug)]
-pub(super) struct Twin {
+pub(crate) struct Twin {
     port: u16,
     /// It ends when its input does, which is when this process does.
     _program: Child,
 }
 
 /// `None` if tests are to go on without.
-pub(super) fn redshift() -> Option<&'static Twin> {
-    static TWIN: OnceLock<Option<Twin>> = OnceLock::new();
-    TWIN.get_or_init(|| start("redshift")).as_ref()
+pub(crate) fn of(engine: &'static str) -> Option<&'static Twin> {
+    static TWINS: Mutex<BTreeMap<&str, Option<&Twin>>> = Mutex::new(BTreeMap::new());
+    let mut twins = TWINS.lock().unwrap_or_else(PoisonError::into_inner);
+    *twins.entry(engine).or_insert_with(|| start(engine).map(|twin| &*Box::leak(Box::new(twin))))
 }
 
 fn start(engine: &str) -> Option<Twin> {
@@ -48,12 +50,12 @@ fn start(engine: &str) -> Option<Twin> {
     Some(Twin { port: line.trim().parse().expect("the twin's port"), _program: program })
 }
 
-pub(super) fn http_client() -> SharedHttpClient {
+pub(crate) fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
 }
 
 impl Twin {
-    pub(super) async fn aws(&self) -> SdkConfig {
+    pub(crate) async fn aws(&self) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("id", "key", None, None, "test"))
@@ -64,7 +66,7 @@ impl Twin {
     }
 
     /// What only the twin can do, beside the API.
-    pub(super) fn call(&self, what: &str, body: &serde_json::Value) -> serde_json::Value {
+    pub(crate) fn call(&self, what: &str, body: &serde_json::Value) -> serde_json::Value {
         let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let head = format!(
