@@ -82,16 +82,26 @@ impl Dialect {
         let text = (self.type_name)(ColumnType::Text);
         let count = (self.type_name)(ColumnType::BigInt);
         let time = (self.type_name)(ColumnType::Timestamp);
-        [
-            format!(
-                "CREATE TABLE IF NOT EXISTS {account} (account_id {count} NOT NULL, bound_at {time} NOT NULL)"
-            ),
-            format!(
-                "CREATE TABLE IF NOT EXISTS {ledger} (collection {text} NOT NULL, file_key {text} NOT NULL, \
-                 run_id {text} NOT NULL, rows {count} NOT NULL, merged_rows {count} NOT NULL, \
-                 loaded_at {time} NOT NULL)"
-            ),
-        ]
+        let create = |table: &str, columns: &[(&str, &str)]| {
+            let column =
+                |(name, type_name): &(&str, &str)| format!("{} {type_name} NOT NULL", self.quoted(name));
+            let columns: Vec<String> = columns.iter().map(column).collect();
+            format!("CREATE TABLE IF NOT EXISTS {table} ({})", columns.join(", "))
+        };
+        let files = [
+            ("collection", text),
+            ("file_key", text),
+            ("run_id", text),
+            ("rows", count),
+            ("merged_rows", count),
+            ("loaded_at", time),
+        ];
+        [create(account, &[("account_id", count), ("bound_at", time)]), create(ledger, &files)]
+    }
+
+    /// The name that a column of ours gets, quoted: some engines reserve words that others don't.
+    pub(crate) fn quoted(&self, name: &str) -> String {
+        quote_identifier(&(self.column_name)(name))
     }
 }
 

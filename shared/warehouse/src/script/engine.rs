@@ -36,6 +36,11 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Fills the scratch table [`Staging::table`] from the files of a group.
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>>;
 
+    /// Makes what the engine needs in a schema besides its tables, unless it is there.
+    fn prepare(&self, _schema: &str) -> Option<String> {
+        None
+    }
+
     /// Makes other merges into the schema wait until the end of the script. `ledger` is there.
     fn lock(&self, ledger: &str) -> Option<String>;
 
@@ -63,6 +68,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 pub(crate) struct Limits {
     pub(crate) statements: usize,
     pub(crate) statement_bytes: usize,
+    /// Of all statements together.
+    pub(crate) script_bytes: usize,
     pub(crate) columns: usize,
 }
 

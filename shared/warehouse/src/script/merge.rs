@@ -71,6 +71,10 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     new.truncate(MAX_FILES);
 
     let mut target = Target::of(schema, collection, &present, new)?;
+    if present.columns.is_none() && !present.ledger.is_empty() {
+        merged.statements_that_write += target.forget().await?;
+        return Ok(Step::More);
+    }
     while !target.fits()? {
         if target.plan.groups.len() == 1 {
             merged.statements_that_write += target.shape_ahead().await?;
@@ -159,7 +163,8 @@ impl<'a, E: Engine> Target<'a, E> {
         let ties = vec![Ties { in_files: true, with_table: true }; self.plan.groups.len()];
         let script = self.script(&self.merges()?, &ties)?;
         self.check_bytes(&script)?;
-        Ok(script.len() <= limits.statements)
+        let bytes: usize = script.iter().map(|statement| statement.sql.len()).sum();
+        Ok(script.len() <= limits.statements && bytes <= limits.script_bytes)
     }
 
     fn check_bytes(&self, script: &[Statement]) -> Result<()> {
@@ -323,6 +328,7 @@ impl<'a, E: Engine> Target<'a, E> {
             script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
             let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
             script.extend(bookkeeping.map(Statement::shape));
+            script.extend(engine.prepare(&self.schema.quoted()).map(Statement::shape));
         }
         script.extend(engine.lock(&ledger).map(Statement::scratch));
         let condition = format!(
@@ -370,15 +376,7 @@ impl<'a, E: Engine> Target<'a, E> {
                     first /= 2;
                 }
                 let (first, later) = columns.split_at(first);
-                let mut create = vec![Statement::shape(dialect.create_table(table, first))];
-                if !self.present.ledger.is_empty() {
-                    // What a dropped table held is not loaded any more.
-                    create.push(Statement::write(format!(
-                        "DELETE FROM {} WHERE collection = {}",
-                        self.schema.table(LEDGER),
-                        (dialect.literal)(self.collection)
-                    )));
-                }
+                let create = vec![Statement::shape(dialect.create_table(table, first))];
                 [create].into_iter().chain(later.iter().map(add)).collect()
             }
             TableChange::Alter { add: columns, widen } => {
@@ -392,6 +390,19 @@ impl<'a, E: Engine> Target<'a, E> {
                 columns.iter().map(add).chain(widen).collect()
             }
         })
+    }
+
+    /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
+    /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
+    async fn forget(&self) -> Result<u64> {
+        let (ledger, literal) = (self.schema.table(LEDGER), self.schema.engine.dialect().literal);
+        let delete = format!("DELETE FROM {ledger} WHERE collection = {}", literal(self.collection));
+        let mut script = self.begin();
+        script.push(Statement::write(delete));
+        let mut session = E::Session::default();
+        let written = self.run_ahead(&mut session, &script).await;
+        self.schema.engine.end(session, &[]).await;
+        written
     }
 
     /// Changes the columns in scripts of their own; answers with the number of statements.
