@@ -16,6 +16,9 @@ mod postgres;
 mod redshift;
 mod runs;
 mod script;
+mod snowflake;
+#[cfg(test)]
+mod twin;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -155,7 +158,7 @@ pub fn needs_aws(url: &str) -> bool {
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
 ///
-/// `password` is for warehouses that have one; it goes before one in the url. `aws` is for those that are called by AWS
+/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key. `aws` is for those that are called by AWS
 /// credentials ([`needs_aws`]).
 pub async fn connect(
     url: &str,
@@ -176,12 +179,14 @@ pub async fn connect(
             Ok(Box::new(postgres::Postgres::connect(url, schema, password).await?))
         }
         Some(("redshift", _)) => Ok(Box::new(redshift::connect(url, schema, aws)?)),
+        Some(("snowflake", _)) => Ok(Box::new(snowflake::connect(url, schema, password.as_ref())?)),
         // Not the whole url: those of other warehouses hold passwords.
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
                 "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, \
-                 postgres://USER@HOST/DATABASE, or redshift://WORKGROUP/DATABASE?role=ARN",
+                 postgres://USER@HOST/DATABASE, redshift://WORKGROUP/DATABASE?role=ARN, or \
+                 snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME&stage=DATABASE.SCHEMA.STAGE",
                 other.map_or("", |(scheme, _)| scheme)
             ),
         )),
