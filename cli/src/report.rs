@@ -36,6 +36,11 @@ pub(crate) struct CollectionReport {
     pub(crate) deleted: u64,
     /// Rows inserted or updated in the warehouse; also those staged by earlier runs that were not merged yet.
     pub(crate) merged_rows: u64,
+    /// What was merged for that: files, their bytes, statements that changed the warehouse, seconds.
+    pub(crate) merged_files: u64,
+    pub(crate) merged_bytes: u64,
+    pub(crate) statements: u64,
+    pub(crate) merge_seconds: f64,
     pub(crate) unparsed_values: u64,
     /// Files and bytes staged.
     pub(crate) files: u64,
@@ -47,11 +52,13 @@ impl CollectionReport {
         mode: Option<Mode>,
         staged: &extract::CollectionReport,
         loaded: anyhow::Result<Loaded>,
+        merging: Duration,
     ) -> CollectionReport {
-        let (outcome, merged_rows) = match loaded {
-            Ok(loaded) => (staged.outcome.clone(), loaded.merged_rows),
-            Err(error) => (also_failed(&staged.outcome, &format!("{error:#}")), 0),
+        let outcome = match &loaded {
+            Ok(_) => staged.outcome.clone(),
+            Err(error) => also_failed(&staged.outcome, &format!("{error:#}")),
         };
+        let loaded = loaded.unwrap_or_default();
         CollectionReport {
             mode: mode.map(Mode::name),
             outcome: outcome.name(),
@@ -59,7 +66,11 @@ impl CollectionReport {
             degraded: staged.degraded.clone(),
             rows: staged.rows,
             deleted: staged.deleted,
-            merged_rows,
+            merged_rows: loaded.merged_rows,
+            merged_files: loaded.files,
+            merged_bytes: loaded.bytes,
+            statements: loaded.statements_that_write,
+            merge_seconds: merging.as_secs_f64(),
             unparsed_values: staged.unparsed_values,
             files: staged.files,
             bytes: staged.bytes,

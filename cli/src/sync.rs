@@ -11,7 +11,7 @@ use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
 use load::{Loaded, Modes, Scope, load};
 use staging::{Bucket, RunRecord, State};
-use warehouse::Warehouse;
+use warehouse::{Reads, Warehouse};
 
 use crate::args::{self, ReportFormat, Selection, Sync};
 use crate::credential::{credential, warehouse_password};
@@ -82,7 +82,15 @@ async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
         true => Some(Aws::connect().await.config),
         false => None,
     };
-    Ok(Some(warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?))
+    let warehouse =
+        warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    if warehouse.reads() == Reads::S3 {
+        bail!(
+            "this warehouse reads staged files from S3, and a laptop keeps them in a folder: deploy a stack, which \
+             stages to a bucket, or choose another warehouse"
+        );
+    }
+    Ok(Some(warehouse))
 }
 
 /// Refuses a credential of another account than the one that the warehouse belongs to.
@@ -134,7 +142,7 @@ async fn sync_feed(
     let mut reports = Vec::new();
     for collection in &extracted.collections {
         let is_wanted = selection.collections.contains(collection.name);
-        let mode = modes.of(collection.name);
+        let (mode, started) = (modes.of(collection.name), Instant::now());
         let options = load::Options { scope: Scope::Everything, mode, deadline: None };
         let loaded = match warehouse {
             Some(warehouse) if is_free && is_wanted => {
@@ -142,7 +150,10 @@ async fn sync_feed(
             }
             _ => Ok(Loaded::default()),
         };
-        reports.push((collection.name, CollectionReport::new(extracted.mode, collection, loaded)));
+        reports.push((
+            collection.name,
+            CollectionReport::new(extracted.mode, collection, loaded, started.elapsed()),
+        ));
     }
     reports
 }

@@ -4,9 +4,11 @@
 
 pub mod cloud;
 mod sandbox;
+mod simulation;
 mod truth;
 
 pub use sandbox::{Ended, Sandbox, ended};
+pub use simulation::{Lived, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
 };

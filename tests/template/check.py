@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from contract import (
-    COLLECTIONS, CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FEEDS, LOAD_ENVIRONMENT, METRICS, PERMISSIONS,
+    COLLECTIONS, CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FEEDS, LOAD_ENVIRONMENT, MANAGED_POLICIES, METRICS, PERMISSIONS,
     resource_name,
 )
 
@@ -187,7 +187,10 @@ def check_permissions(template):
         yield f"IAM has {sorted(roles)}, not {sorted(PERMISSIONS)}"
     for name, role in roles.items():
         properties = role["Properties"]
-        if properties.keys() != {"AssumeRolePolicyDocument", "Policies"} or len(properties["Policies"]) != 1:
+        if properties.get("ManagedPolicyArns") != MANAGED_POLICIES.get(name):
+            yield f"{name} has other managed policies than the warehouse's"
+        own = properties.keys() - {"ManagedPolicyArns"}
+        if own != {"AssumeRolePolicyDocument", "Policies"} or len(properties["Policies"]) != 1:
             yield f"{name} has more than its own policy"
         seen = []
         for condition, statement in statements(properties["Policies"][0]["PolicyDocument"]):

@@ -74,6 +74,9 @@ PERMISSIONS = {
         "GiveUp": ({"sqs:SendMessage"}, [{"Fn::GetAtt": "DeadLetters.Arn"}]),
     },
 }
+MANAGED_POLICIES = {
+    "LoadRole": {"Fn::If": ["WarehouseHasPolicy", [{"Ref": "WarehousePolicyArn"}], {"Ref": "AWS::NoValue"}]},
+}
 CONDITIONAL = {"ReadCredential": "WarehouseHasSecret", "JoinVpc": "LoadIsInVpc", "CodeMakesNoInterfaces": "LoadIsInVpc"}
 
 ENVIRONMENT = {

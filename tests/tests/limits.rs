@@ -89,11 +89,13 @@ async fn a_plan_names_the_calls_that_the_backfill_will_make() {
         assert!((planned - made).abs() <= 0.1 * made + 30.0, "{feed}: {planned} planned, {made} made");
     }
 
-    // Double the memory, double the price; a window costs less.
+    // Double the memory, double the gigabyte-seconds; a window costs less.
     let double = ended(sandbox.subcommand("plan", &["--memory", "512", "--report", "json"])).await.report();
     let single = ended(sandbox.subcommand("plan", &["--memory", "256", "--report", "json"])).await.report();
-    let dollars = |plan: &serde_json::Value| plan["dollars"].as_f64().unwrap();
-    assert!((dollars(&double) / dollars(&single) - 2.0).abs() < 0.1, "{double:#} {single:#}");
+    let of = |plan: &serde_json::Value, what: &str| plan[what].as_f64().unwrap();
+    let ratio = of(&double, "gigabyte_seconds") / of(&single, "gigabyte_seconds");
+    assert!((ratio - 2.0).abs() < 0.1, "{double:#} {single:#}");
+    assert!(of(&double, "dollars") > of(&single, "dollars"), "{double:#} {single:#}");
     let window =
         ended(sandbox.subcommand("plan", &["--since", "2026-09-01", "--report", "json"])).await.report();
     assert!(window["calls"].as_u64() < plan["calls"].as_u64(), "{window:#}");

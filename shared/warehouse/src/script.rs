@@ -10,6 +10,7 @@ mod engine;
 mod merge;
 mod schema;
 mod sets;
+mod shape;
 mod sql;
 
 use std::collections::HashSet;
@@ -32,6 +33,14 @@ pub(crate) struct Scripted<E> {
 impl<E: Engine> Scripted<E> {
     pub(crate) fn new(engine: E, schema: &str) -> Scripted<E> {
         Scripted { schema: Arc::new(Schema::new(engine, schema)) }
+    }
+}
+
+#[cfg(test)]
+impl<E: Engine> Scripted<E> {
+    /// All statements of a merge of one file into a table with these columns (name and type), or into none.
+    pub(crate) fn statements(&self, file: &LocatedFile, columns: Option<&[(&str, &str)]>) -> String {
+        merge::statements(&self.schema, file, columns).join(";\n\n")
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_redshiftdata::config::Credentials;
+use aws_sdk_redshiftdata::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::{Builder, tls};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -64,20 +64,21 @@ fn start(engine: &str) -> Option<Twin> {
     Some(Twin { port: line.trim().parse().expect("the twin's port"), _program: program })
 }
 
+pub(crate) fn http_client() -> SharedHttpClient {
+    Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
+}
+
 impl Twin {
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     pub(crate) async fn aws(&self) -> SdkConfig {
-        let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("id", "key", None, None, "test"))
             .endpoint_url(self.endpoint())
-            .http_client(http)
+            .http_client(http_client())
             .load()
             .await
     }
@@ -201,6 +202,18 @@ fn cell(type_name: &str, text: String) -> Cell {
     }
 }
 
+/// What no warehouse that takes SQL text does yet.
+pub(crate) const NOT_YET: &[(&str, &str)] = &[
+    ("deleted rows leave in every order", "hard deletes are refused"),
+    ("members of sets leave in every order", "hard deletes are refused"),
+    ("the mode may change", "hard deletes are refused"),
+    ("hard deletes leave no past", "hard deletes are refused"),
+    ("history does not depend on order", "a history is refused"),
+    ("history may begin late", "a history is refused"),
+    ("history follows the columns", "a history is refused"),
+    ("sets have no history", "a history is refused, for another reason"),
+];
+
 /// Runs the cases of the suite that are wanted, each in a database of its own; `None` ends it without any. `not_run` are
 /// those that say nothing on this warehouse, and why.
 pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> Option<TwinBench>) {
@@ -208,7 +221,7 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
         assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");
     }
     for (name, case) in CASES.iter().filter(|(name, _)| is_wanted(name)) {
-        if let Some((_, reason)) = not_run.iter().find(|(not_run, _)| not_run == name) {
+        if let Some((_, reason)) = not_run.iter().chain(NOT_YET).find(|(not_run, _)| not_run == name) {
             eprintln!("not run: {name}: {reason}");
             continue;
         }

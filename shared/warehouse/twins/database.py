@@ -30,7 +30,8 @@ class Failed(Exception):
 class Database:
     def __init__(self):
         self.lock = threading.RLock()
-        self.path = os.path.join(tempfile.mkdtemp(prefix="twin-"), "wh.duckdb")
+        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.path = os.path.join(tempfile.mkdtemp(prefix="twin-", dir=memory), "wh.duckdb")
         self.connection = duckdb.connect(":memory:")
         self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
         # Tests write files anew under the same name.
@@ -139,4 +140,4 @@ def check_names(tree, longest):
 
 
 def in_duckdb(tree):
-    return tree.sql(dialect="duckdb")
+    return tree.sql(dialect="duckdb", copy=False)

@@ -1,6 +1,7 @@
 """Redshift behind its Data API: the calls, the SQL, and the limits of both."""
 
 import json
+import traceback
 import uuid
 
 import sqlglot
@@ -96,6 +97,11 @@ class Redshift:
             batch["answers"] = database.transaction(runs)
         except Failed as failed:
             batch["failed"] = failed
+        except Exception:
+            # A fault of the twin's: asked again, it must not look done.
+            traceback.print_exc()
+            self.tokens.pop(token, None)
+            raise
         if not call.get("SessionKeepAliveSeconds"):
             for table in self.sessions.pop(session)["tables"]:
                 database.execute(f"DROP TABLE IF EXISTS {table}")
@@ -218,6 +224,12 @@ class Executed:
         elif tree.kind != "SCHEMA":
             raise Refused(f"the twin creates no {tree.kind}")
         return self.meant(tree)
+
+    def check_drop(self, tree, _):
+        answer = self.meant(tree)
+        # DuckDB can't read a CASCADE from its log, which a transaction that is put back would need.
+        self.database.execute("CHECKPOINT wh")
+        return answer
 
     def check_type(self, column):
         kind = column.args["kind"]

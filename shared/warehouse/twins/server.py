@@ -1,9 +1,10 @@
 """Plays the warehouses that can't run on a test's machine. `server.py NAME` prints its port and serves until its standard
-input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API."""
+input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API, and `PUT` is S3's."""
 
 import gzip
 import json
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -106,6 +107,20 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.answer(*answer)
 
+    def do_PUT(self):
+        """An object of S3: a file in the bucket's folder."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "aws-chunked" in self.headers.get("Content-Encoding", ""):
+            body = unchunked(body)
+        bucket, _, key = self.path.partition("?")[0].removeprefix("/").partition("/")
+        with self.lock:
+            folders = [database.buckets[bucket] for database in self.twin.databases.values() if bucket in database.buckets]
+            path = os.path.join(folders[0], key)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(body)
+        self.answer(200, {})
+
     def answer(self, status, body):
         encoded = json.dumps(body).encode()
         self.send_response(status)
@@ -122,12 +137,26 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def unchunked(body):
+    """Chunks of `LENGTH;...` in hexadecimal, the bytes, and a line's end; the empty one is the last."""
+    parts = []
+    while True:
+        head, _, body = body.partition(b"\r\n")
+        length = int(head.partition(b";")[0], 16)
+        if length == 0:
+            return b"".join(parts)
+        parts.append(body[:length])
+        body = body[length + 2 :]
+
+
 def main():
     Handler.twin = Twin(sys.argv[1])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     sys.stdin.read()
+    for database in Handler.twin.databases.values():
+        database.close()
 
 
 if __name__ == "__main__":

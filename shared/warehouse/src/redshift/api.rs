@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_redshiftdata::Client;
+use aws_sdk_redshiftdata::config::BehaviorVersion;
 use aws_sdk_redshiftdata::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::types::{Field, StatementStatusString, StatusString};
+use aws_sdk_redshiftdata::{Client, Config};
 use uuid::Uuid;
 
 use super::url::{Host, Target};
@@ -33,7 +34,8 @@ pub(crate) struct Session {
 
 impl Api {
     pub(super) fn new(aws: &SdkConfig, target: Target) -> Api {
-        Api { client: Client::new(aws), target }
+        let config = Config::from(aws).to_builder().behavior_version(BehaviorVersion::latest()).build();
+        Api { client: Client::from_conf(config), target }
     }
 
     /// Runs the statements as one transaction; the answer has the rows of those that count. `keeps` leaves the session
@@ -190,7 +192,7 @@ fn failure(words: &str) -> Error {
     } else if says(&["longer than the length defined"]) {
         (
             Kind::BadFile,
-            "a staged file has a text of more than 65,535 bytes, which redshift has no type for: leave out its property",
+            "there is a text of more than 65,535 bytes in it, which redshift has no type for: leave out its property",
         )
     } else {
         (Kind::Engine, "redshift failed in the middle")

@@ -1,14 +1,19 @@
 //! The conformance suite on a twin of Redshift: its SQL is parsed as Redshift's and executed as what it means in DuckDB.
 //! What the twin can't tell is whether Redshift itself would take it.
 
+mod account;
 mod faults;
 
+use aws_config::SdkConfig;
 use staging::ColumnType;
+use tempfile::TempDir;
 
 use super::dialect::{REDSHIFT, identifier};
-use crate::Kind;
-use crate::conformance::{Bench, Cell, contact, contacts, stage};
-use crate::twin::{self, TwinBench};
+use crate::conformance::{
+    Bench, Cell, File, contact, contacts, identities, merge, read, stage, torture_file,
+};
+use crate::twin::{self, SCHEMA, TwinBench};
+use crate::{Kind, LocatedFile, Location, Merged};
 
 /// Cases of the suite that say nothing here, and why.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -33,6 +38,34 @@ async fn conforms() {
     twin::conforms(NOT_RUN, bench).await;
 }
 
+#[tokio::test]
+async fn merge_of_a_torture_table() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    let location =
+        Location::S3 { bucket: "staged".to_owned(), key: "it's/a=b/1.parquet".to_owned(), bytes: 1 };
+    let file = LocatedFile { location: location.clone(), ..torture_file() };
+    // Another spelling, narrower types, and a column that the file lacks.
+    let present = [
+        ("vid", "BIGINT"),
+        ("a\"key\"", "INTEGER"),
+        ("it's", "BIGINT"),
+        ("file_index", "DATE"),
+        ("_source_updated_at", "TIMESTAMPTZ"),
+        ("_read_at", "TIMESTAMPTZ"),
+        ("my \"note\"", "VARCHAR(256)"),
+    ];
+    let sets = LocatedFile { location, ..identities("sets", vec![]).stage(TempDir::new().unwrap().path()) };
+    insta::assert_snapshot!(
+        [
+            warehouse.statements(&file, None),
+            warehouse.statements(&file, Some(&present)),
+            warehouse.statements(&sets, None)
+        ]
+        .join(";\n\n-- \n\n")
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_too_long_is_refused() {
     let Some(bench) = bench().await else { return };
@@ -43,8 +76,69 @@ async fn a_text_that_is_too_long_is_refused() {
     );
     let error = bench.warehouse().await.merge(&stage(&bench, &[long])).await.unwrap_err();
     assert_eq!(error.kind(), Kind::BadFile, "{error:?}");
-    assert!(error.to_string().contains("65,535 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("staged file a") && error.to_string().contains("65,535 bytes"),
+        "{error}"
+    );
     assert!(!bench.has_table("contacts").await);
+    bench.close();
+}
+
+/// The table is made in parts, and its rows are written in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_would_be_too_long_become_several() {
+    let Some(bench) = bench().await else { return };
+    let names: Vec<String> = (0..1_200).map(|n| format!("{n}_{}", "x".repeat(75))).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let row = |id: i64, version: i64| {
+        let cells: Vec<Cell> = (0..names.len()).map(|n| Cell::text(format!("{id} {version} {n}"))).collect();
+        contact(id, version, version, &cells)
+    };
+    let merged = merge(&bench, &[contacts("a", &columns, vec![row(1, 10), row(2, 10)])]).await;
+    assert_eq!((merged.inserted, merged.updated), (2, 0));
+    let newer = contacts("b", &columns, vec![row(2, 11), row(2, 11), row(3, 11)]);
+    let merged = merge(&bench, std::slice::from_ref(&newer)).await;
+    assert_eq!((merged.inserted, merged.updated), (1, 1));
+    assert_eq!(merge(&bench, &[newer.named("c")]).await.merged_rows, 0);
+    let wanted: Vec<&str> = ["id"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let expected = [(1, 10), (2, 11), (3, 11)]
+        .map(|(id, version)| [vec![Cell::BigInt(id)], row(id, version)[4..].to_vec()].concat());
+    assert!(read(&bench, "contacts", &wanted).await == expected, "other values");
+    assert!(bench.call("executed", serde_json::json!({"prefix": "UPDATE"}))["count"].as_u64() > Some(3));
+    bench.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_too_many_columns_is_refused() {
+    let Some(bench) = bench().await else { return };
+    let names: Vec<String> = (0..1_600).map(|n| format!("property_{n}")).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let files = stage(&bench, &[contacts("a", &columns, vec![])]);
+    let error = bench.warehouse().await.merge(&files).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    assert!(error.to_string().contains("it can have 1600 columns"), "{error}");
+    bench.close();
+}
+
+/// More than one script has room for: each is whole, and all of them come.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sets_of_columns_become_several_scripts() {
+    let Some(bench) = bench().await else { return };
+    let file = |n: i64| {
+        let name = format!("property_{n}");
+        let rows = vec![contact(1, n, n, &[Cell::BigInt(n)]), contact(10 + n, n, n, &[Cell::BigInt(n)])];
+        contacts(&format!("file-{n}"), &[(name.as_str(), ColumnType::BigInt)], rows)
+            .of_run(&format!("run-{n}"))
+    };
+    let files: Vec<File> = (0..9).map(file).collect();
+    let merged = merge(&bench, &files).await;
+    // A row that is written in two scripts is inserted by one and updated by the other.
+    assert_eq!((merged.files, merged.staged_rows, merged.inserted, merged.updated), (9, 18, 10, 8));
+    let table = read(&bench, "contacts", &["id", "property_0", "property_8"]).await;
+    assert_eq!(table[0], [Cell::BigInt(1), Cell::BigInt(0), Cell::BigInt(8)]);
+    assert_eq!(merge(&bench, &files).await, Merged::default());
     bench.close();
 }
 

@@ -6,19 +6,19 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use staging::ColumnType;
 use uuid::Uuid;
 
 use super::engine::{Engine, Failed, Purpose, Rows, Staging, Statement};
 use super::schema::{Present, Schema, counts, row_counts};
 use super::sets::Sweep;
-use super::sql::{GroupMerge, Scratch, TableName, Ties, check};
+use super::sql::{GroupMerge, Scratch, TableName, Ties};
 use crate::checks::{Outcome, check_account, check_rows};
 use crate::columns::ColumnSql;
-use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::dialect::{LEDGER, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Group, Plan, TableChange, check_names, folded, plan_within};
+use crate::plan::{Group, Plan, check_names, folded, plan_within};
 use crate::{LocatedFile, Merged};
 
 /// Files of one script: each has a row of the ledger's statement.
@@ -70,7 +70,7 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     let all = new.len();
     new.truncate(MAX_FILES);
 
-    let mut target = Target::of(schema, collection, &present, new)?;
+    let mut target = Target::of(schema, collection, &present, Moment::now(), new)?;
     if present.columns.is_none() && !present.ledger.is_empty() {
         merged.statements_that_write += target.forget().await?;
         return Ok(Step::More);
@@ -90,13 +90,27 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     Ok(if taken == all { Step::Last } else { Step::More })
 }
 
+/// What makes one step's statements differ from all others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    id: Uuid,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        Moment { id: Uuid::now_v7(), now: Utc::now() }
+    }
+}
+
 /// The table that a step is about, and what is to become of it.
-struct Target<'a, E> {
-    schema: &'a Schema<E>,
-    collection: &'a str,
-    present: &'a Present,
-    table: TableName,
-    plan: Plan<'a>,
+pub(super) struct Target<'a, E> {
+    pub(super) schema: &'a Schema<E>,
+    pub(super) collection: &'a str,
+    pub(super) present: &'a Present,
+    pub(super) moment: Moment,
+    pub(super) table: TableName,
+    pub(super) plan: Plan<'a>,
     /// Of each group.
     scratch: Vec<Scratch>,
     /// Of the sweep.
@@ -108,6 +122,7 @@ impl<'a, E: Engine> Target<'a, E> {
         schema: &'a Schema<E>,
         collection: &'a str,
         present: &'a Present,
+        moment: Moment,
         files: Vec<&'a LocatedFile>,
     ) -> Result<Target<'a, E>> {
         let engine = &schema.engine;
@@ -121,7 +136,7 @@ impl<'a, E: Engine> Target<'a, E> {
             );
             return Err(Error::new(Kind::Unsupported, message));
         }
-        let id = Uuid::now_v7().simple();
+        let id = moment.id.simple();
         let scratch = |name: String| engine.scratch(&schema.quoted(), &format!("merge_{id}_{name}"));
         let of_group = |n: usize| Scratch {
             staged: scratch(format!("{n}_staged")),
@@ -133,6 +148,7 @@ impl<'a, E: Engine> Target<'a, E> {
             schema,
             collection,
             present,
+            moment,
             table: TableName { qualified: schema.table(collection), alone: schema.unqualified(collection) },
             scratch: (0..plan.groups.len()).map(of_group).collect(),
             touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
@@ -144,7 +160,7 @@ impl<'a, E: Engine> Target<'a, E> {
     fn with_fewer_groups(&self) -> Result<Target<'a, E>> {
         let groups = self.plan.groups.split_last().map_or(&[][..], |(_, others)| others);
         let files = groups.iter().flat_map(|group| group.files.iter().copied()).collect();
-        Target::of(self.schema, self.collection, self.present, files)
+        Target::of(self.schema, self.collection, self.present, self.moment, files)
     }
 
     fn scratch_tables(&self) -> Vec<String> {
@@ -167,7 +183,7 @@ impl<'a, E: Engine> Target<'a, E> {
         Ok(script.len() <= limits.statements && bytes <= limits.script_bytes)
     }
 
-    fn check_bytes(&self, script: &[Statement]) -> Result<()> {
+    pub(super) fn check_bytes(&self, script: &[Statement]) -> Result<()> {
         let limit = self.schema.engine.limits().statement_bytes;
         match script.iter().map(|statement| statement.sql.len()).max() {
             Some(bytes) if bytes > limit => {
@@ -319,123 +335,7 @@ impl<'a, E: Engine> Target<'a, E> {
         Ok(script)
     }
 
-    /// Nobody else has merged since this merge looked, and nobody will until it is done.
-    fn begin(&self) -> Vec<Statement> {
-        let engine = &self.schema.engine;
-        let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
-        let mut script = Vec::new();
-        if self.present.account.is_none() || !self.present.has_ledger {
-            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
-            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
-            script.extend(bookkeeping.map(Statement::shape));
-            script.extend(engine.prepare(&self.schema.quoted()).map(Statement::shape));
-        }
-        script.extend(engine.lock(&ledger).map(Statement::scratch));
-        let condition = format!(
-            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
-            (engine.dialect().literal)(self.collection),
-            self.present.ledger.len(),
-            u8::from(self.present.account.is_some())
-        );
-        script.push(Statement::new(
-            Purpose::Unchanged,
-            check(engine.dialect(), &condition, "changed meanwhile"),
-        ));
-        script
-    }
-
-    fn bind(&self) -> Result<Option<Statement>> {
-        if self.present.account.is_some() {
-            return Ok(None);
-        }
-        let files = self.plan.groups.iter().flat_map(|group| &group.files);
-        let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
-        let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
-        Ok(Some(Statement::write(insert)))
-    }
-
-    /// This machine's time: engines differ in what they call theirs.
-    fn now(&self) -> String {
-        let dialect = self.schema.engine.dialect();
-        let now = Utc::now().format("%Y-%m-%d %H:%M:%S%.3f+00:00");
-        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
-    }
-
-    /// What becomes of the table's columns: statements that belong together, in order.
-    fn shapes(&self) -> Result<Vec<Vec<Statement>>> {
-        let engine = &self.schema.engine;
-        let dialect = engine.dialect();
-        let table = &self.table.qualified;
-        let add =
-            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
-        Ok(match &self.plan.change {
-            TableChange::Create(columns) => {
-                let limit = engine.limits().statement_bytes;
-                let mut first = columns.len();
-                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
-                    first /= 2;
-                }
-                let (first, later) = columns.split_at(first);
-                let create = vec![Statement::shape(dialect.create_table(table, first))];
-                [create].into_iter().chain(later.iter().map(add)).collect()
-            }
-            TableChange::Alter { add: columns, widen } => {
-                let widen = widen.iter().map(|widening| {
-                    let column = quote_identifier(&widening.column);
-                    let converted = dialect.converted(&column, widening.from, widening.to);
-                    let statements =
-                        engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
-                    statements.into_iter().map(Statement::shape).collect()
-                });
-                columns.iter().map(add).chain(widen).collect()
-            }
-        })
-    }
-
-    /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
-    /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
-    async fn forget(&self) -> Result<u64> {
-        let (ledger, literal) = (self.schema.table(LEDGER), self.schema.engine.dialect().literal);
-        let delete = format!("DELETE FROM {ledger} WHERE collection = {}", literal(self.collection));
-        let mut script = self.begin();
-        script.push(Statement::write(delete));
-        let mut session = E::Session::default();
-        let written = self.run_ahead(&mut session, &script).await;
-        self.schema.engine.end(session, &[]).await;
-        written
-    }
-
-    /// Changes the columns in scripts of their own; answers with the number of statements.
-    async fn shape_ahead(&self) -> Result<u64> {
-        let shapes = self.shapes()?;
-        if shapes.is_empty() {
-            let message =
-                format!("a merge into {} needs more statements than a script has", self.table.qualified);
-            return Err(Error::new(Kind::Unsupported, message));
-        }
-        let limit = self.schema.engine.limits().statements;
-        let mut script = self.begin();
-        script.extend(self.bind()?);
-        let mut written = 0;
-        let mut session = E::Session::default();
-        for shape in shapes {
-            if script.len() + shape.len() > limit {
-                written += self.run_ahead(&mut session, &std::mem::take(&mut script)).await?;
-            }
-            script.extend(shape);
-        }
-        written += self.run_ahead(&mut session, &script).await?;
-        self.schema.engine.end(session, &[]).await;
-        Ok(written)
-    }
-
-    async fn run_ahead(&self, session: &mut E::Session, script: &[Statement]) -> Result<u64> {
-        self.check_bytes(script)?;
-        self.run(session, script).await?;
-        Ok(script.iter().filter(|statement| statement.writes()).count() as u64)
-    }
-
-    async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
+    pub(super) async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
         let failed = |failed: Failed| self.explained(script, failed);
         self.schema.engine.run(session, script).await.map_err(failed)
     }
@@ -443,6 +343,9 @@ impl<'a, E: Engine> Target<'a, E> {
     /// What the failure of a statement means.
     fn explained(&self, script: &[Statement], Failed { statement, error }: Failed) -> Error {
         let Some(statement) = statement.and_then(|position| script.get(position)) else { return error };
+        if let (Kind::BadFile, Purpose::Read(key)) = (error.kind(), &statement.purpose) {
+            return Error::new(Kind::BadFile, format!("staged file {key}: {error}")).because(error);
+        }
         if error.kind() != Kind::Engine {
             return error;
         }
@@ -506,7 +409,36 @@ impl<'a, E: Engine> Target<'a, E> {
 }
 
 impl Statement {
-    fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         matches!(self.purpose, Purpose::Shape | Purpose::Write)
     }
+}
+
+/// All statements of a merge of one file into a table with these columns, for golden files.
+#[cfg(test)]
+pub(super) fn statements<E: Engine>(
+    schema: &Schema<E>,
+    file: &LocatedFile,
+    columns: Option<&[(&str, &str)]>,
+) -> Vec<String> {
+    let column = |&(name, type_name): &(&str, &str)| crate::plan::TableColumn {
+        name: name.to_owned(),
+        type_name: type_name.to_owned(),
+    };
+    let present = Present {
+        account: columns.map(|_| 42),
+        has_ledger: columns.is_some(),
+        ledger: std::collections::HashSet::new(),
+        columns: columns.map(|columns| columns.iter().map(column).collect()),
+    };
+    let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
+    let collection = &file.description.table.collection;
+    let target = Target::of(schema, collection, &present, moment, vec![file]).unwrap();
+    let merges = target.merges().unwrap();
+    let mut script = target.read(&target.plan.groups[0], &target.scratch[0]).unwrap();
+    script.extend([merges[0].count_staged(), merges[0].count_keys()].map(Statement::count));
+    script.extend(target.present_key().map(|present| Statement::count(merges[0].count_present(present))));
+    script.extend(target.script(&merges, &[Ties { in_files: true, with_table: true }]).unwrap());
+    script.extend(merges[0].write_changed(600));
+    script.into_iter().map(|statement| statement.sql).collect()
 }

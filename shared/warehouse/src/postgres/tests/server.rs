@@ -29,7 +29,9 @@ pub(super) struct Server {
 
 /// The server to test with; `None` if the test is to be skipped, which the caller says.
 pub(super) fn url() -> Option<String> {
-    if let Some(url) = std::env::var(URL).ok().filter(|url| url.starts_with("postgres")) {
+    if let Ok(url) = std::env::var(URL)
+        && url.starts_with("postgres")
+    {
         return Some(url);
     }
     Server::shared().map(|server| server.socket_url())

@@ -66,6 +66,24 @@ fn golden_request() {
 }
 
 #[test]
+fn merge_of_a_torture_table() {
+    let url = format!("snowflake://loader@org-acc/d?warehouse=w&{STAGE}");
+    let warehouse = connect(&url, "hub\"spot", Some(&KEY.to_owned().into())).unwrap();
+    // Another spelling, narrower types, and a column that the file lacks.
+    let present = [
+        ("VID", "NUMBER(38,0)"),
+        ("a\"key\"", "NUMBER(10,0)"),
+        ("it's", "NUMBER(38,0)"),
+        ("FILE_INDEX", "DATE"),
+        ("_SOURCE_UPDATED_AT", "TIMESTAMP_TZ(3)"),
+        ("_READ_AT", "TIMESTAMP_TZ(3)"),
+        ("my \"note\"", "VARCHAR(20)"),
+    ];
+    let texts = [warehouse.statements(&staged(), None), warehouse.statements(&staged(), Some(&present))];
+    insta::assert_snapshot!(texts.join(";\n\n-- \n\n"));
+}
+
+#[test]
 fn a_script_that_writes_nothing_is_no_transaction() {
     let engine = engine(STAGE);
     let script = [Statement::new(Purpose::Read("a".to_owned()), "COPY"), Statement::count("SELECT 1")];

@@ -1,0 +1,168 @@
+//! A feed's cursor, and the checkpoint that moves it together with the files it stands for.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::items::{Item, blob, key, n, number, s, text, unbuilt};
+use super::{CONFLICT_ATTEMPTS, TableState, now_ms, to_json};
+use crate::error::{Error, ErrorKind};
+use crate::file::StagedFile;
+use crate::state::{Lease, fenced};
+
+/// An item may have 400 KB, a transaction 4 MB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+const PART_BYTES: usize = 350 << 10;
+const MAX_PARTS: usize = 9;
+
+impl TableState {
+    pub(in crate::state) async fn cursor<C: DeserializeOwned>(&self, feed: &str) -> Result<Option<C>, Error> {
+        // A checkpoint between two pages of the query would mix two cursors; only whoever reads without the lease can
+        // meet one.
+        for _ in 0..3 {
+            let items = self.query(&feed_key(feed), Some("cursor"), None, true).await?;
+            let Some(head) = items.first() else { return Ok(None) };
+            let parts = number::<usize>(head, "parts")?;
+            let checkpoint = text(head, "checkpoint")?;
+            let mut bytes = Vec::new();
+            let mut found = 0;
+            for item in items.iter().take(parts) {
+                if text(item, "checkpoint")? == checkpoint {
+                    bytes.extend_from_slice(blob(item, "value")?);
+                    found += 1;
+                }
+            }
+            if found == parts {
+                return decompress(&bytes).map(Some).map_err(|source| self.corrupt(feed, source));
+            }
+        }
+        Err(self.corrupt(feed, "its parts are of different checkpoints"))
+    }
+
+    pub(in crate::state) async fn checkpoint<C: Serialize>(
+        &self,
+        lease: &Lease,
+        cursor: &C,
+        files: &[StagedFile],
+    ) -> Result<(), Error> {
+        let checkpoint = Uuid::now_v7().to_string();
+        let mut items = vec![self.renewal(lease)?];
+        for item in cursor_items(&lease.name, &checkpoint, cursor)? {
+            items.push(self.put(item)?);
+        }
+        for file in files {
+            let milliseconds = file.staged_at.timestamp_millis();
+            let sort = format!("{}#{milliseconds:013}#{}", file.collection, file.key);
+            let document = to_json(file)?;
+            for partition in ["files", "pending"] {
+                let mut item = key(partition, &sort);
+                item.insert("file".to_owned(), s(document.clone()));
+                items.push(self.put(item)?);
+            }
+        }
+        let mut attempt = 0;
+        loop {
+            // A retry of a call whose answer was lost has its token: it is the same call.
+            let written = self
+                .client
+                .transact_write_items()
+                .client_request_token(&checkpoint[..36])
+                .set_transact_items(Some(items.clone()))
+                .send()
+                .await;
+            let Err(error) = written else { return Ok(()) };
+            match cancelled(&error) {
+                Some(Cancelled::Condition) => return Err(fenced(&lease.name)),
+                Some(Cancelled::Conflict) if attempt < CONFLICT_ATTEMPTS => {
+                    attempt += 1;
+                    tokio::time::sleep(Duration::from_millis(20 << attempt.min(6))).await;
+                }
+                _ => return Err(self.failed("be written", error)),
+            }
+        }
+    }
+
+    fn renewal(&self, lease: &Lease) -> Result<TransactWriteItem, Error> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key("lease", &lease.name)))
+            .update_expression("SET free_at_ms = :free")
+            .condition_expression("revision = :version")
+            .expression_attribute_values(":free", n(now_ms() + Self::LEASE_LIFE.as_millis() as i64))
+            .expression_attribute_values(":version", n(lease.version))
+            .build()
+            .map_err(unbuilt)?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn put(&self, item: Item) -> Result<TransactWriteItem, Error> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(unbuilt)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+/// The cursor, compressed, cut into items.
+fn cursor_items<C: Serialize>(feed: &str, checkpoint: &str, cursor: &C) -> Result<Vec<Item>, Error> {
+    let json = to_json(cursor)?;
+    let bytes = zstd::encode_all(json.as_bytes(), 3)
+        .map_err(|source| Error::new(ErrorKind::Io, "the cursor can't be compressed").caused_by(source))?;
+    let parts = bytes.len().div_ceil(PART_BYTES).max(1);
+    if parts > MAX_PARTS {
+        let message = format!(
+            "the cursor of {feed} has {} bytes, more than a transaction takes: nothing is lost, but no run can go on; \
+             please report it",
+            bytes.len()
+        );
+        return Err(Error::new(ErrorKind::Io, message));
+    }
+    let item = |(part, value): (usize, &[u8])| {
+        let sort = if part == 0 { "cursor".to_owned() } else { format!("cursor#{part}") };
+        let mut item = key(&feed_key(feed), &sort);
+        item.insert("checkpoint".to_owned(), s(checkpoint));
+        item.insert("parts".to_owned(), n(parts));
+        item.insert("value".to_owned(), AttributeValue::B(Blob::new(value)));
+        item
+    };
+    Ok(bytes.chunks(PART_BYTES).enumerate().map(item).collect())
+}
+
+fn decompress<C: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<C> {
+    Ok(serde_json::from_slice(&zstd::decode_all(bytes)?)?)
+}
+
+fn feed_key(feed: &str) -> String {
+    format!("feed#{feed}")
+}
+
+enum Cancelled {
+    /// The lease's version is not ours.
+    Condition,
+    /// Another write to one of the items was under way.
+    Conflict,
+}
+
+fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+            let is = |code: &str| code == "ConditionalCheckFailed";
+            if codes.clone().any(is) {
+                Some(Cancelled::Condition)
+            } else if codes.any(|code| {
+                matches!(code, "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+            }) {
+                Some(Cancelled::Conflict)
+            } else {
+                None
+            }
+        }
+        TransactWriteItemsError::TransactionInProgressException(_) => Some(Cancelled::Conflict),
+        _ => None,
+    }
+}

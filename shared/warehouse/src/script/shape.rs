@@ -1,0 +1,132 @@
+//! What becomes of a schema and of a table's columns, before rows are written.
+
+use staging::ColumnType;
+
+use super::engine::{Engine, Purpose, Statement};
+use super::merge::Target;
+use super::sql::check;
+use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::error::{Error, Kind, Result};
+use crate::plan::TableChange;
+
+impl<E: Engine> Target<'_, E> {
+    /// Nobody else has merged since this merge looked, and nobody will until it is done.
+    pub(super) fn begin(&self) -> Vec<Statement> {
+        let engine = &self.schema.engine;
+        let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
+        let mut script = Vec::new();
+        if self.present.account.is_none() || !self.present.has_ledger {
+            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
+            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
+            script.extend(bookkeeping.map(Statement::shape));
+            script.extend(engine.prepare(&self.schema.quoted()).map(Statement::shape));
+        }
+        script.extend(engine.lock(&ledger).map(Statement::scratch));
+        let condition = format!(
+            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
+            (engine.dialect().literal)(self.collection),
+            self.present.ledger.len(),
+            u8::from(self.present.account.is_some())
+        );
+        script.push(Statement::new(
+            Purpose::Unchanged,
+            check(engine.dialect(), &condition, "changed meanwhile"),
+        ));
+        script
+    }
+
+    pub(super) fn bind(&self) -> Result<Option<Statement>> {
+        if self.present.account.is_some() {
+            return Ok(None);
+        }
+        let files = self.plan.groups.iter().flat_map(|group| &group.files);
+        let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
+        let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
+        Ok(Some(Statement::write(insert)))
+    }
+
+    /// This machine's time: engines differ in what they call theirs.
+    pub(super) fn now(&self) -> String {
+        let dialect = self.schema.engine.dialect();
+        let now = self.moment.now.format("%Y-%m-%d %H:%M:%S%.3f+00:00");
+        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
+    }
+
+    /// What becomes of the table's columns: statements that belong together, in order.
+    pub(super) fn shapes(&self) -> Result<Vec<Vec<Statement>>> {
+        let engine = &self.schema.engine;
+        let dialect = engine.dialect();
+        let table = &self.table.qualified;
+        let add =
+            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
+        Ok(match &self.plan.change {
+            TableChange::Create(columns) => {
+                let limit = engine.limits().statement_bytes;
+                let mut first = columns.len();
+                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
+                    first /= 2;
+                }
+                let (first, later) = columns.split_at(first);
+                let create = vec![Statement::shape(dialect.create_table(table, first))];
+                [create].into_iter().chain(later.iter().map(add)).collect()
+            }
+            TableChange::Alter { add: columns, widen } => {
+                let widen = widen.iter().map(|widening| {
+                    let column = quote_identifier(&widening.column);
+                    let converted = dialect.converted(&column, widening.from, widening.to);
+                    let statements =
+                        engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
+                    statements.into_iter().map(Statement::shape).collect()
+                });
+                columns.iter().map(add).chain(widen).collect()
+            }
+        })
+    }
+
+    /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
+    /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
+    pub(super) async fn forget(&self) -> Result<u64> {
+        let (ledger, literal) = (self.schema.table(LEDGER), self.schema.engine.dialect().literal);
+        let delete = format!("DELETE FROM {ledger} WHERE collection = {}", literal(self.collection));
+        let mut script = self.begin();
+        script.push(Statement::write(delete));
+        let mut session = E::Session::default();
+        let written = self.run_ahead(&mut session, &script).await;
+        self.schema.engine.end(session, &[]).await;
+        written
+    }
+
+    /// Changes the columns in scripts of their own; answers with the number of statements.
+    pub(super) async fn shape_ahead(&self) -> Result<u64> {
+        let shapes = self.shapes()?;
+        if shapes.is_empty() {
+            let message =
+                format!("a merge into {} needs more statements than a script has", self.table.qualified);
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let mut session = E::Session::default();
+        let written = self.run_in_parts(&mut session, shapes).await;
+        self.schema.engine.end(session, &[]).await;
+        written
+    }
+
+    async fn run_in_parts(&self, session: &mut E::Session, shapes: Vec<Vec<Statement>>) -> Result<u64> {
+        let limit = self.schema.engine.limits().statements;
+        let mut script = self.begin();
+        script.extend(self.bind()?);
+        let mut written = 0;
+        for shape in shapes {
+            if script.len() + shape.len() > limit {
+                written += self.run_ahead(session, &std::mem::take(&mut script)).await?;
+            }
+            script.extend(shape);
+        }
+        Ok(written + self.run_ahead(session, &script).await?)
+    }
+
+    async fn run_ahead(&self, session: &mut E::Session, script: &[Statement]) -> Result<u64> {
+        self.check_bytes(script)?;
+        self.run(session, script).await?;
+        Ok(script.iter().filter(|statement| statement.writes()).count() as u64)
+    }
+}

@@ -1,0 +1,324 @@
+//! One seed, one life of an account: it is edited, archived, restored, merged and linked while short runs read it, fail,
+//! are cut off, come twice, and load what they staged; then everything comes to rest, and the warehouse must be the
+//! account.
+//!
+//! The seed decides the account, what happens to it, and what goes wrong at which step. What runs at the same time is
+//! ordered by the machine, so a rare failure may need its seed more than once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use extract::{Checkpoints, Options, Progress, Run};
+use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
+use fake_hubspot::{ObjectType, Operation, PerType, Server, Settings};
+use fastrand::Rng;
+use hubspot::feeds::{FEEDS, Feed, Mode};
+use hubspot::{Budget, Client, Credential};
+use load::Scope;
+use staging::{Bucket, State};
+use tempfile::TempDir;
+use warehouse::{TableMode, Warehouse};
+
+use crate::truth::{COLLECTIONS, Expectations, all_differences};
+
+/// Change without a trace in the record: only a pass over all records could see it.
+const CALCULATED: [&str; 4] = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
+const SCHEMA: &str = "hubspot";
+/// Runs that may be needed to come to rest once nothing is in the way.
+const LAST_RUNS: usize = 6;
+
+/// What one seed went through.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lived {
+    pub rounds: usize,
+    pub changes: usize,
+    pub runs: usize,
+    pub cut_off: usize,
+    pub merged_rows: u64,
+}
+
+struct World {
+    dice: Rng,
+    server: Server,
+    folder: TempDir,
+    modes: TableMode,
+    checkpoints: Checkpoints,
+    /// Records that were restored: one that was archived and restored between two lists of one run shows nowhere.
+    restored: BTreeSet<(ObjectType, u64)>,
+    lived: Lived,
+}
+
+/// The whole life of one seed; the error says what differs, or what would not come to rest.
+pub async fn simulate(seed: u64) -> Result<Lived, String> {
+    let mut dice = Rng::with_seed(seed);
+    let settings = settings(&mut dice);
+    let account = Arc::new(Account::generate(&settings));
+    let since_ms = (account.now() - TimeDelta::days(31)).timestamp_millis();
+    let server = Server::start(account, behaviour(&mut dice)).await.map_err(|error| error.to_string())?;
+    let mut world = World {
+        server,
+        folder: tempfile::tempdir().map_err(|error| error.to_string())?,
+        modes: TableMode { hard_delete: false, history: dice.u8(..4) == 0 },
+        checkpoints: Checkpoints {
+            bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
+            interval: Duration::from_millis([20, 200, 20_000][dice.usize(..3)]),
+        },
+        restored: BTreeSet::new(),
+        lived: Lived { rounds: dice.usize(1..5), ..Lived::default() },
+        dice,
+    };
+    for _ in 0..world.lived.rounds {
+        world.round().await;
+    }
+    world.come_to_rest(since_ms).await
+}
+
+fn settings(dice: &mut Rng) -> Settings {
+    let share = |dice: &mut Rng, most: f64| if dice.bool() { 0.0 } else { dice.f64() * most };
+    Settings {
+        seed: dice.u64(..),
+        records: PerType {
+            contacts: dice.usize(1..250),
+            companies: dice.usize(1..80),
+            deals: dice.usize(1..80),
+        },
+        bulk_import: PerType { contacts: if dice.u8(..5) == 0 { 150 } else { 0 }, companies: 0, deals: 0 },
+        custom_properties: PerType { contacts: dice.usize(..12), companies: 0, deals: dice.usize(..4) },
+        archived: share(dice, 0.3),
+        merged: share(dice, 0.2),
+        bulk_edited: share(dice, 0.5),
+        odd_values: share(dice, 0.1),
+        merge_keeps_primary_id: dice.bool(),
+        marketing: Marketing {
+            lists: dice.usize(2..12),
+            campaigns: dice.usize(1..8),
+            email_events: dice.usize(1..150),
+            subscription_changes: dice.usize(1..60),
+            days: 20,
+            ..Marketing::default()
+        },
+        ..Settings::default()
+    }
+}
+
+fn behaviour(dice: &mut Rng) -> Behaviour {
+    // Each of them costs a second of waiting; locks and slowness cost more and show nothing else.
+    let share = if dice.u8(..3) == 0 { 0.0 } else { dice.f64() * 0.005 };
+    let faults = Faults {
+        internal_error: share,
+        bad_gateway: share,
+        gateway_timeout: share,
+        reset: share,
+        truncated: share,
+        limit_burst: share / 10.0,
+        ..Faults::none()
+    };
+    let lag = Duration::from_millis(dice.u64(..300));
+    Behaviour {
+        seed: dice.u64(..),
+        limits: Limits { general: 50_000, search: 5_000, associations: 50_000, ..Limits::default() },
+        faults,
+        latency: Duration::from_millis(dice.u64(..4)),
+        jitter: Duration::from_millis(dice.u64(..4)),
+        index_lag: IndexLag { stragglers: 0.05, ..IndexLag::up_to(lag) },
+        short_pages: if dice.bool() { 0.0 } else { dice.f64() },
+        repeat_associations_per_label: dice.bool(),
+        after_is_lower_bound: dice.u8(..4) > 0,
+        ..Behaviour::default()
+    }
+}
+
+impl World {
+    /// People work on the account, some time passes, and a few runs and loads try their luck.
+    async fn round(&mut self) {
+        self.change();
+        let account = Arc::clone(self.server.account());
+        let per_second = 40.0 * self.dice.f64();
+        let is_restless = self.dice.bool();
+        let (churn, marketing) = (self.dice.u64(..), self.dice.u64(..));
+        let working = is_restless.then(|| {
+            let records = Churn { per_second, seed: churn }.start(Arc::clone(&account));
+            (records, MarketingChurn { per_second, seed: marketing }.start(account))
+        });
+        for feed in self.feeds() {
+            if self.dice.u8(..10) > 0 {
+                self.run(feed).await;
+            }
+            if self.dice.u8(..4) == 0 {
+                self.load_some().await;
+            }
+        }
+        if let Some((records, marketing)) = working {
+            let operations = records.stop();
+            self.note(&operations);
+            self.lived.changes += marketing.stop().len();
+        }
+        if self.dice.u8(..12) == 0 {
+            // A warehouse that is lost is filled again from what was staged.
+            let _ = std::fs::remove_file(self.folder.path().join("warehouse.duckdb"));
+        }
+    }
+
+    fn change(&mut self) {
+        let account = Arc::clone(self.server.account());
+        let count = self.dice.usize(..30);
+        let operations = Churn { per_second: 1.0, seed: self.dice.u64(..) }.burst(&account, count);
+        self.note(&operations);
+        let count = self.dice.usize(..30);
+        let seed = self.dice.u64(..);
+        self.lived.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
+        if self.dice.u8(..4) == 0 {
+            let object = ObjectType::ALL[self.dice.usize(..3)];
+            self.lived.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
+        }
+    }
+
+    fn note(&mut self, operations: &[Operation]) {
+        self.lived.changes += operations.len();
+        for operation in operations {
+            if let Operation::Restore { object, id } = operation {
+                self.restored.insert((*object, *id));
+            }
+        }
+    }
+
+    fn feeds(&mut self) -> Vec<&'static dyn Feed> {
+        let mut feeds = FEEDS.to_vec();
+        self.dice.shuffle(&mut feeds);
+        feeds
+    }
+
+    /// One run of a feed, which may be cut off at any moment, told to stop, or meet another one.
+    async fn run(&mut self, feed: &'static dyn Feed) {
+        self.lived.runs += 1;
+        let Some(run) = self.begin().await else { return };
+        let options = Options {
+            mode: (self.dice.u8(..8) == 0).then_some(Mode::Backfill),
+            checkpoints: self.checkpoints,
+            ..Options::default()
+        };
+        if self.dice.u8(..4) == 0 {
+            run.client.set_deadline(Instant::now() + Duration::from_millis(self.dice.u64(..150)));
+        }
+        let rival = if self.dice.u8(..8) == 0 { self.begin().await } else { None };
+        let cut_off = (self.dice.u8(..3) == 0).then(|| Duration::from_millis(self.dice.u64(..120)));
+        let rival = rival.map(|rival| {
+            tokio::spawn(async move { extract::extract(feed, &rival, &options, &Progress::default()).await })
+        });
+        let reading =
+            tokio::spawn(async move { extract::extract(feed, &run, &options, &Progress::default()).await });
+        if let Some(after) = cut_off {
+            tokio::time::sleep(after).await;
+            reading.abort();
+            self.lived.cut_off += 1;
+        }
+        let _ = reading.await;
+        if let Some(rival) = rival {
+            let _ = rival.await;
+        }
+    }
+
+    /// `None` if HubSpot does not even say who we are, for all its faults.
+    async fn begin(&self) -> Option<Run> {
+        let (state, bucket) = self.state_and_bucket();
+        let budget = Budget::shared(0.0, Arc::clone(&state));
+        let credential = Credential::token("pat-na1-fake").ok()?;
+        let client = Client::new(self.server.url(), credential, budget).ok()?;
+        Run::begin(client, state, bucket).await.ok()
+    }
+
+    fn state_and_bucket(&self) -> (Arc<State>, Bucket) {
+        let root = self.folder.path().join("state");
+        let state = State::open_folder(&root).unwrap();
+        (Arc::new(state), Bucket::open_folder(&root.join("files"), SCHEMA).unwrap())
+    }
+
+    async fn warehouse(&self) -> Box<dyn Warehouse> {
+        let url = format!("duckdb:{}", self.folder.path().join("warehouse.duckdb").display());
+        warehouse::connect(&url, SCHEMA, None, None).await.unwrap()
+    }
+
+    async fn load_some(&mut self) {
+        let mut collections = COLLECTIONS.to_vec();
+        self.dice.shuffle(&mut collections);
+        collections.truncate(self.dice.usize(1..5));
+        if let Ok(rows) = self.load(&collections).await {
+            self.lived.merged_rows += rows;
+        }
+    }
+
+    async fn load(&self, collections: &[&str]) -> Result<u64, String> {
+        let (state, bucket) = self.state_and_bucket();
+        let warehouse = self.warehouse().await;
+        let mut rows = 0;
+        for collection in collections {
+            let has_history = self.modes.history && *collection != "contact_identities";
+            let options = load::Options {
+                scope: Scope::Everything,
+                mode: TableMode { history: has_history, ..self.modes },
+                deadline: None,
+            };
+            let loaded = load::load(collection, &state, &bucket, &*warehouse, &options).await;
+            rows += loaded.map_err(|error| format!("{collection} is not loaded: {error:#}"))?.merged_rows;
+        }
+        Ok(rows)
+    }
+
+    /// Nothing is in the way any more; the next runs must be complete, and the tables equal.
+    async fn come_to_rest(mut self, since_ms: i64) -> Result<Lived, String> {
+        let behaviour = self.server.behaviour();
+        let lag = behaviour.index_lag.most.max(behaviour.index_lag.straggler);
+        let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
+        self.server.set_behaviour(calm);
+        // Associations change without a trace in the deal: an edit makes them be read again.
+        let account = Arc::clone(self.server.account());
+        account.touch_many_in_one_ms(ObjectType::Deals, account.live_ids(ObjectType::Deals).len());
+        for (object, id) in &self.restored {
+            // It may have been archived again.
+            let name = if *object == ObjectType::Contacts { "city" } else { "description" };
+            let _ = account.update(*object, *id, &[(name, Some("restored"))]);
+        }
+        tokio::time::sleep(lag + Duration::from_millis(10)).await;
+
+        for feed in FEEDS {
+            let mut outcome = String::new();
+            let mut is_complete = false;
+            for _ in 0..LAST_RUNS {
+                let Some(run) = self.begin().await else {
+                    return Err("HubSpot does not let us in".to_owned());
+                };
+                let was_under_way = self.is_under_way(*feed).await?;
+                let report = extract::extract(*feed, &run, &Options::default(), &Progress::default()).await;
+                outcome = format!("{:?}", report.outcome);
+                // A run that goes on from before sees what was there then.
+                is_complete = report.outcome == extract::Outcome::Complete && !was_under_way;
+                if is_complete {
+                    break;
+                }
+            }
+            if !is_complete {
+                return Err(format!("{} does not come to rest: {outcome}", feed.name()));
+            }
+        }
+        self.lived.merged_rows += self.load(&COLLECTIONS).await?;
+        let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
+            .map_err(|error| error.to_string())?;
+        let expectations = Expectations {
+            calculated: &CALCULATED,
+            since_ms,
+            obsoleted_since_ms: account.now().timestamp_millis(),
+            has_memberships: false,
+            ..Expectations::default()
+        };
+        let differences = all_differences(&database, &account, &expectations);
+        if differences.is_empty() { Ok(self.lived) } else { Err(differences) }
+    }
+
+    async fn is_under_way(&self, feed: &dyn Feed) -> Result<bool, String> {
+        let (state, _) = self.state_and_bucket();
+        let cursor = state.cursor::<hubspot::feeds::Cursor>(feed.name()).await;
+        Ok(cursor.map_err(|error| error.to_string())?.is_some_and(|cursor| cursor.run.is_some()))
+    }
+}
