@@ -148,12 +148,14 @@ def check_functions(template):
 
 def check_schedule(name, logical, properties):
     events = properties.get("Events", {})
-    if list(events) != ["OnSchedule"] or events["OnSchedule"]["Type"] != "ScheduleV2":
-        yield f"{logical} has the events {list(events)}, not one schedule"
+    wanted = ["OnSchedule", "OnMaintenance"] if name == "load" else ["OnSchedule"]
+    if list(events) != wanted or any(event["Type"] != "ScheduleV2" for event in events.values()):
+        yield f"{logical} has the events {list(events)}, not the schedules {wanted}"
         return
-    schedule = dict(events["OnSchedule"]["Properties"])
-    if json.loads(schedule.pop("Input")) != {"trigger": "schedule"}:
-        yield f"{logical} is scheduled with another input"
+    inputs = {"OnSchedule": {"trigger": "schedule"}, "OnMaintenance": {"trigger": "schedule", "maintain": True}}
+    for event in wanted:
+        if json.loads(events[event]["Properties"]["Input"]) != inputs[event]:
+            yield f"{logical}.{event} has another input"
     expected = {
         "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
         "GroupName": {"Ref": "Schedules"},
@@ -164,7 +166,18 @@ def check_schedule(name, logical, properties):
         "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 3600},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": "DeadLetters.Arn"}},
     }
-    yield from differences(expected, schedule, f"{logical}.OnSchedule")
+    more = {
+        "OnSchedule": {},
+        "OnMaintenance": {
+            "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}-maintain"},
+            "State": {"Fn::If": ["WarehouseWantsMaintenance", "ENABLED", "DISABLED"]},
+            "ScheduleExpression": "rate(1 day)",
+            "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 60},
+        },
+    }
+    for event in wanted:
+        schedule = {key: value for key, value in events[event]["Properties"].items() if key != "Input"}
+        yield from differences(expected | more[event], schedule, f"{logical}.{event}")
 
 
 def statements(policy):
