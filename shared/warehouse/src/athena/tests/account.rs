@@ -104,7 +104,7 @@ impl Bench for AccountBench {
         let body = std::fs::read(&path).unwrap();
         let bytes = body.len() as u64;
         let put = self.athena.s3.put_object().bucket(bucket).key(&key).body(body.into()).send();
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(put)).unwrap();
+        tokio::task::block_in_place(|| drop(tokio::runtime::Handle::current().block_on(put).unwrap()));
         let location = Location::S3 { bucket: bucket.clone(), key, bytes };
         LocatedFile { location, ..file }
     }
