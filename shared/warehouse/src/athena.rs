@@ -32,7 +32,12 @@ use crate::{LocatedFile, Maintained, runs};
 
 /// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>: 262,144 bytes in a query. A script has no end, and
 /// no number of columns is documented.
-const LIMITS: Limits = Limits { statements: usize::MAX, statement_bytes: 262_144, columns: usize::MAX };
+const LIMITS: Limits = Limits {
+    statements: usize::MAX,
+    statement_bytes: 262_144,
+    script_bytes: usize::MAX,
+    columns: usize::MAX,
+};
 /// Statements of one script that are executed at once, where none depends on another: each takes a second, however
 /// little it does.
 const AT_ONCE: usize = 8;

@@ -95,12 +95,17 @@ impl Dialect {
     pub(crate) fn create_bookkeeping(&self, account: &str, ledger: &str) -> [String; 2] {
         let create = |table: &str, columns: &[(&str, ColumnType)]| {
             let column = |(name, column_type): &(&str, ColumnType)| {
-                format!("{name} {} NOT NULL", (self.type_name)(*column_type))
+                format!("{} {} NOT NULL", self.quoted(name), (self.type_name)(*column_type))
             };
             let columns: Vec<String> = columns.iter().map(column).collect();
             format!("CREATE TABLE IF NOT EXISTS {table} ({})", columns.join(", "))
         };
         [create(account, &ACCOUNT_COLUMNS), create(ledger, &LEDGER_COLUMNS)]
+    }
+
+    /// The name that a column of ours gets, quoted: some engines reserve words that others don't.
+    pub(crate) fn quoted(&self, name: &str) -> String {
+        quote_identifier(&(self.column_name)(name))
     }
 }
 

@@ -17,6 +17,7 @@ mod postgres;
 mod redshift;
 mod runs;
 mod script;
+mod snowflake;
 #[cfg(test)]
 mod twin;
 
@@ -174,7 +175,7 @@ pub fn needs_aws(url: &str) -> bool {
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
 ///
-/// `password` is for warehouses that have one; it goes before one in the url. `aws` is for those that are called by AWS
+/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key. `aws` is for those that are called by AWS
 /// credentials ([`needs_aws`]).
 pub async fn connect(
     url: &str,
@@ -195,13 +196,15 @@ pub async fn connect(
             Ok(Box::new(postgres::Postgres::connect(url, schema, password).await?))
         }
         Some(("redshift", _)) => Ok(Box::new(redshift::connect(url, schema, aws)?)),
+        Some(("snowflake", _)) => Ok(Box::new(snowflake::connect(url, schema, password.as_ref())?)),
         Some(("athena", _)) => Ok(Box::new(athena::connect(url, schema, aws)?)),
         // Not the whole url: those of other warehouses hold passwords.
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
                 "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, \
-                 postgres://USER@HOST/DATABASE, redshift://WORKGROUP/DATABASE?role=ARN, or \
+                 postgres://USER@HOST/DATABASE, redshift://WORKGROUP/DATABASE?role=ARN, \
+                 snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME&stage=DATABASE.SCHEMA.STAGE, or \
                  athena://WORKGROUP/?location=s3://BUCKET/FOLDER",
                 other.map_or("", |(scheme, _)| scheme)
             ),

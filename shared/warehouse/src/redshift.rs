@@ -26,7 +26,8 @@ use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, St
 
 /// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some room
 /// is left for whatever they count besides.
-const LIMITS: Limits = Limits { statements: 40, statement_bytes: 99_000, columns: 1_600 };
+const LIMITS: Limits =
+    Limits { statements: 40, statement_bytes: 99_000, script_bytes: usize::MAX, columns: 1_600 };
 
 #[derive(Debug)]
 pub(crate) struct Redshift {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use staging::ColumnType;
 
-use crate::dialect::{Dialect, quote_identifier};
+use crate::dialect::Dialect;
 
 /// One run of a feed, or one load. A run is known by its id and its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ impl RunRow {
 impl Dialect {
     pub(crate) fn create_runs(&self, table: &str) -> String {
         let column = |(name, column_type): (&str, ColumnType)| {
-            format!("{} {}", quote_identifier(name), (self.type_name)(column_type))
+            format!("{} {}", self.quoted(name), (self.type_name)(column_type))
         };
         format!("CREATE TABLE {table} ({})", COLUMNS.map(column).join(", "))
     }
@@ -67,15 +67,16 @@ impl Dialect {
         let row = |run: &RunRow| {
             let casts = COLUMNS.iter().zip(run.literals(self));
             let values = casts.map(|((name, column_type), value)| {
-                format!("CAST({value} AS {}) AS {}", (self.type_name)(*column_type), quote_identifier(name))
+                format!("CAST({value} AS {}) AS {}", (self.type_name)(*column_type), self.quoted(name))
             });
             format!("SELECT {}", values.collect::<Vec<_>>().join(", "))
         };
         let rows: Vec<String> = runs.iter().map(row).collect();
-        let names = COLUMNS.map(|(name, _)| quote_identifier(name)).join(", ");
+        let names = COLUMNS.map(|(name, _)| self.quoted(name)).join(", ");
+        let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
         format!(
             "INSERT INTO {table} ({names}) SELECT {names} FROM ({}) AS run WHERE NOT EXISTS (SELECT 1 FROM {table} \
-             AS known WHERE known.\"run_id\" = run.\"run_id\" AND known.\"name\" = run.\"name\")",
+             AS known WHERE known.{run_id} = run.{run_id} AND known.{name} = run.{name})",
             rows.join(" UNION ALL ")
         )
     }

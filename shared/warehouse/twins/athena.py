@@ -1,6 +1,7 @@
 """Athena, engine version 3: the calls, Hive's statements and Trino's, and the limits of all three. Each statement is a
 commit; nothing joins two of them."""
 
+import json
 import os
 import re
 import uuid
@@ -48,11 +49,21 @@ class Athena:
         self.databases = databases
         self.queries, self.tokens = {}, {}
 
-    def opened(self, database):
+    def opened(self, database, _):
         database.execute(COLUMNS)
         database.execute(TABLES)
         # Tables over manifests, and what `VACUUM` has still to say about a table.
         database.external, database.vacuumed = {}, set()
+
+    def by_hand(self, sql):
+        return sql
+
+    def serve(self, _method, _path, headers, text):
+        """Status and body."""
+        try:
+            return 200, self.handle(headers, json.loads(text))
+        except ApiError as error:
+            return 400, {"__type": error.code, "message": error.words}
 
     def handle(self, headers, body):
         """The API's JSON protocol: the operation is in a header."""

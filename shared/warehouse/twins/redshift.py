@@ -1,5 +1,6 @@
 """Redshift behind its Data API: the calls, the SQL, and the limits of both."""
 
+import json
 import traceback
 import uuid
 
@@ -42,8 +43,18 @@ class Redshift:
         self.databases = databases
         self.batches, self.tokens, self.sessions = {}, {}, {}
 
-    def opened(self, database):
+    def opened(self, database, _):
         database.execute(SVV_COLUMNS)
+
+    def by_hand(self, sql):
+        return sql
+
+    def serve(self, _method, _path, headers, text):
+        """Status and body."""
+        try:
+            return 200, self.handle(headers, json.loads(text))
+        except ApiError as error:
+            return 400, {"__type": error.code, "message": error.words}
 
     def handle(self, headers, body):
         """The API's JSON protocol: the operation is in a header."""

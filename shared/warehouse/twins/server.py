@@ -1,22 +1,25 @@
 """Plays the warehouses that can't run on a test's machine. `server.py NAME` prints its port and serves until its standard
 input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API, and `PUT` is S3's."""
 
+import gzip
 import json
 import logging
 import os
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from athena import Athena
-from database import ApiError, Database
+from database import Database
 from redshift import Redshift
+from snowflake import Snowflake
 
 # sqlglot warns of what it passes on unparsed; the front ends refuse it themselves.
 logging.disable(logging.WARNING)
 
-ENGINES = {"athena": Athena, "redshift": Redshift}
+ENGINES = {"athena": Athena, "redshift": Redshift, "snowflake": Snowflake}
 
 
 class Twin:
@@ -32,7 +35,7 @@ class Twin:
         database = FaultyDatabase()
         database.buckets[call["bucket"]] = call["folder"]
         self.databases[call["database"]] = database
-        self.engine.opened(database)
+        self.engine.opened(database, call)
         return {}
 
     def close(self, call):
@@ -40,11 +43,12 @@ class Twin:
         return {}
 
     def sql(self, call):
-        """DuckDB's own SQL, past the engine."""
-        self.databases[call["database"]].execute(call["sql"])
+        """What a user does by hand, past the engine's API."""
+        self.databases[call["database"]].execute(self.engine.by_hand(call["sql"]))
         return {}
 
     def rows(self, call):
+        """DuckDB's own SQL."""
         columns, rows = self.databases[call["database"]].described(call["sql"])
         return {"columns": columns, "rows": rows}
 
@@ -74,6 +78,10 @@ class Twin:
         self.databases[call["database"]].before = (call["containing"], call["sql"])
         return {}
 
+    def fault(self, call):
+        """Whether a failure that was asked for is still to come."""
+        return {"is_left": self.databases[call["database"]].fault is not None}
+
     def lose(self, call):
         """The answer to the next call whose body has `containing` in it is lost."""
         self.lost.append(call["containing"])
@@ -94,7 +102,7 @@ class FaultyDatabase(Database):
 
     def fault_for(self, sqls):
         """Which statement is to fail; `None` if none is."""
-        if self.fault is None or not any(self.fault[0] in sql for sql in sqls):
+        if self.fault is None or self.fault[1] >= len(sqls) or not any(self.fault[0] in sql for sql in sqls):
             return None
         (_, at), self.fault = self.fault, None
         return at
@@ -106,24 +114,25 @@ class Handler(BaseHTTPRequestHandler):
     twin = None
     lock = threading.RLock()
 
+    def do_GET(self):
+        self.do_POST()
+
     def do_POST(self):
-        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        body = json.loads(text)
+        text = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
         with self.lock:
             try:
                 if self.path.startswith("/twin/"):
-                    return self.answer(200, getattr(self.twin, self.path.removeprefix("/twin/"))(body))
-                answer = self.twin.engine.handle(self.headers, body)
-            except ApiError as error:
-                return self.answer(400, {"__type": error.code, "message": error.words})
+                    return self.answer(200, getattr(self.twin, self.path.removeprefix("/twin/"))(json.loads(text)))
+                answer = self.twin.engine.serve(self.command, self.path, self.headers, text)
             except Exception as error:
+                traceback.print_exc()
                 return self.answer(500, {"__type": "InternalServerException", "message": repr(error)})
             lost = next((words for words in self.twin.lost if words in text), None)
             if lost is not None:
                 self.twin.lost.remove(lost)
                 self.close_connection = True
                 return
-        self.answer(200, answer)
+        self.answer(*answer)
 
     def do_PUT(self):
         """S3: an object in a bucket that some database has."""
@@ -152,6 +161,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status, body):
         encoded = json.dumps(body).encode()
         self.send_response(status)
+        if body.keys() == {"data"}:
+            # A part of Snowflake's rows that is not the first.
+            encoded = gzip.compress(encoded)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Type", "application/x-amz-json-1.1")
         self.send_header("Content-Length", str(len(encoded)))
         self.end_headers()

@@ -1,4 +1,5 @@
-//! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it.
+//! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it. Snowflake's is
+//! a private key: PEM, or JSON with `private_key`.
 
 use anyhow::bail;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,12 +10,17 @@ use serde_json::Value;
 pub(super) fn parse(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString> {
     let text = secret.expose_secret().trim();
     let password = match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(fields)) => fields.get("password").and_then(Value::as_str).map(str::to_owned),
+        Ok(Value::Object(fields)) => {
+            let field = fields.get("private_key").or_else(|| fields.get("password"));
+            field.and_then(Value::as_str).map(str::to_owned)
+        }
         _ => Some(text.to_owned()),
     };
     match password.filter(|password| !password.is_empty()) {
         Some(password) => Ok(password.into()),
-        None => bail!("the secret {arn} holds no password: it has to be one, or JSON with \"password\""),
+        None => bail!(
+            "the secret {arn} holds no password: it has to be one, or JSON with \"password\" or \"private_key\""
+        ),
     }
 }
 
@@ -35,5 +41,13 @@ mod tests {
         assert_eq!(parsed("123").as_deref(), Some("123"));
         assert_eq!(parsed(r#"{"username": "u"}"#), None);
         assert_eq!(parsed("  "), None);
+    }
+
+    #[test]
+    fn a_key_in_many_lines_is_one() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----";
+        assert_eq!(parsed(&format!("{key}\n")).as_deref(), Some(key));
+        let json = serde_json::json!({"private_key": key, "user": "u"}).to_string();
+        assert_eq!(parsed(&json).as_deref(), Some(key));
     }
 }

@@ -67,7 +67,11 @@ pub(super) async fn counts_and_ledger(bench: &dyn Bench) {
         [row("a", "run-1", 3, 2), row("b", "run-2", 2, 1), row("c", "run-1", 2, 2)]
     );
     assert!(
-        bench.rows("_loaded_files").await.iter().all(|row| matches!(row["loaded_at"], Cell::Timestamp(_)))
+        bench
+            .rows("_loaded_files")
+            .await
+            .iter()
+            .all(|row| matches!(row[&bench.column("loaded_at")], Cell::Timestamp(_)))
     );
 }
 

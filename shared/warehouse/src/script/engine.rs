@@ -73,6 +73,11 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Fills the scratch table [`Staging::table`] from the files of a group.
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>>;
 
+    /// Makes what the engine needs in a schema besides its tables, unless it is there.
+    fn prepare_schema(&self, _schema: &str) -> Option<String> {
+        None
+    }
+
     /// Makes other merges into the schema wait until the end of the script. `ledger` is there.
     fn lock(&self, ledger: &str) -> Option<String>;
 
@@ -111,6 +116,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 pub(crate) struct Limits {
     pub(crate) statements: usize,
     pub(crate) statement_bytes: usize,
+    /// Of all statements together.
+    pub(crate) script_bytes: usize,
     pub(crate) columns: usize,
 }
 

@@ -80,6 +80,10 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     new.truncate(MAX_FILES);
 
     let mut target = Target::of(schema, collection, &present, Moment::now(), new)?;
+    if present.columns.is_none() && !present.ledger.is_empty() {
+        merged.statements_that_write += target.forget().await?;
+        return Ok(Step::More);
+    }
     while !target.fits()? {
         if target.plan.groups.len() == 1 {
             merged.statements_that_write += target.shape_ahead().await?;
@@ -185,7 +189,8 @@ impl<'a, E: Engine> Target<'a, E> {
         let ties = vec![Ties { in_files: true, with_table: true }; self.plan.groups.len()];
         let script = self.script(&self.merges()?, &ties)?;
         self.check_bytes(&script)?;
-        Ok(script.len() <= limits.statements)
+        let bytes: usize = script.iter().map(|statement| statement.sql.len()).sum();
+        Ok(script.len() <= limits.statements && bytes <= limits.script_bytes)
     }
 
     pub(super) fn check_bytes(&self, script: &[Statement]) -> Result<()> {

@@ -49,7 +49,7 @@ impl<E: Engine> Schema<E> {
     }
 
     pub(super) async fn account(&self) -> Result<Option<u64>> {
-        match self.engine.columns(&self.name, &[ACCOUNT]).await?.is_empty() {
+        match self.engine.columns(&self.name, &[&self.engine.identifier(ACCOUNT)]).await?.is_empty() {
             true => Ok(None),
             false => self.bound_account().await,
         }
@@ -57,20 +57,21 @@ impl<E: Engine> Schema<E> {
 
     /// Empty when the collection's table is missing, whatever the ledger says.
     pub(super) async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
-        let table = self.engine.identifier(collection);
-        let found = self.engine.columns(&self.name, &[&table, LEDGER]).await?;
-        match found.contains_key(&table) && found.contains_key(LEDGER) {
+        let [table, ledger] = [collection, LEDGER].map(|table| self.engine.identifier(table));
+        let found = self.engine.columns(&self.name, &[&table, &ledger]).await?;
+        match found.contains_key(&table) && found.contains_key(&ledger) {
             true => self.in_ledger(collection).await,
             false => Ok(HashSet::new()),
         }
     }
 
     pub(super) async fn present(&self, collection: &str) -> Result<Present> {
-        let table = self.engine.identifier(collection);
-        let mut found = self.engine.columns(&self.name, &[&table, LEDGER, ACCOUNT]).await?;
-        let has_ledger = found.contains_key(LEDGER);
+        let [table, ledger, account] =
+            [collection, LEDGER, ACCOUNT].map(|table| self.engine.identifier(table));
+        let mut found = self.engine.columns(&self.name, &[&table, &ledger, &account]).await?;
+        let has_ledger = found.contains_key(&ledger);
         Ok(Present {
-            account: if found.contains_key(ACCOUNT) { self.bound_account().await? } else { None },
+            account: if found.contains_key(&account) { self.bound_account().await? } else { None },
             has_ledger,
             ledger: if has_ledger { self.in_ledger(collection).await? } else { HashSet::new() },
             columns: found.remove(&table),
@@ -80,15 +81,16 @@ impl<E: Engine> Schema<E> {
     /// Adds the runs that the schema does not hold yet, once it is bound to an account.
     pub(super) async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
         let Some(oldest) = runs.iter().map(|run| &run.run_id).min() else { return Ok(0) };
-        let found = self.engine.columns(&self.name, &[ACCOUNT, RUNS]).await?;
-        if !found.contains_key(ACCOUNT) {
+        let [account, recorded] = [ACCOUNT, RUNS].map(|table| self.engine.identifier(table));
+        let found = self.engine.columns(&self.name, &[&account, &recorded]).await?;
+        if !found.contains_key(&account) {
             return Ok(0);
         }
         let (table, dialect) = (self.table(RUNS), self.engine.dialect());
         let mut script: Vec<Statement> =
             self.engine.lock(&self.table(LEDGER)).map(Statement::scratch).into_iter().collect();
         let mut known = HashSet::new();
-        if found.contains_key(RUNS) {
+        if found.contains_key(&recorded) {
             let sql = format!("SELECT run_id, name FROM {table} WHERE run_id >= {}", self.literal(oldest));
             known = self.engine.query(&sql).await?.into_iter().collect();
         } else {

@@ -19,6 +19,7 @@ impl<E: Engine> Target<'_, E> {
             script.push(Statement::shape(engine.create_schema(&self.schema.quoted())));
             let bookkeeping = engine.create_bookkeeping(&account, &ledger);
             script.extend(bookkeeping.map(Statement::shape));
+            script.extend(engine.prepare_schema(&self.schema.quoted()).map(Statement::shape));
         }
         script.extend(engine.lock(&ledger).map(Statement::scratch));
         let condition = format!(
@@ -69,16 +70,7 @@ impl<E: Engine> Target<'_, E> {
                     first /= 2;
                 }
                 let (first, later) = columns.split_at(first);
-                let mut create = Vec::new();
-                if !self.present.ledger.is_empty() {
-                    // What a dropped table held is not loaded any more; nor is it while there is no table.
-                    create.push(Statement::write(format!(
-                        "DELETE FROM {} WHERE collection = {}",
-                        self.schema.table(LEDGER),
-                        (dialect.literal)(self.collection)
-                    )));
-                }
-                create.push(Statement::shape(engine.create_table(table, first)));
+                let create = vec![Statement::shape(engine.create_table(table, first))];
                 [create].into_iter().chain(add(later)).collect()
             }
             TableChange::Alter { add: columns, widen } => {
@@ -92,6 +84,19 @@ impl<E: Engine> Target<'_, E> {
                 add(columns).into_iter().chain(widen).collect()
             }
         })
+    }
+
+    /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
+    /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
+    pub(super) async fn forget(&self) -> Result<u64> {
+        let (ledger, literal) = (self.schema.table(LEDGER), self.schema.engine.dialect().literal);
+        let delete = format!("DELETE FROM {ledger} WHERE collection = {}", literal(self.collection));
+        let mut script = self.begin();
+        script.push(Statement::write(delete));
+        let mut session = E::Session::default();
+        let written = self.run_ahead(&mut session, &script).await;
+        self.schema.engine.end(session, &[]).await;
+        written
     }
 
     /// Changes the columns in scripts of their own; answers with the number of statements.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use staging::ColumnType;
 
-use super::RedshiftBench;
+use super::bench;
 use crate::Kind;
 use crate::conformance::{Bench, Cell, File, contact, contacts, merge, read, stage};
 
@@ -15,7 +15,7 @@ fn named(key: &str, updated: i64, name: &str) -> File {
 /// After whichever statement a script ends, the table is as it was; the next try brings all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_two_statements_leaves_nothing() {
-    let Some(bench) = RedshiftBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     merge(&bench, &[named("a", 10, "Ada")]).await;
     let tables = ["contacts", "_loaded_files", "_account"];
     let mut before = Vec::new();
@@ -54,7 +54,7 @@ async fn a_crash_between_two_statements_leaves_nothing() {
 /// The call is sent again with the same token, and not executed again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again() {
-    let Some(bench) = RedshiftBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     merge(&bench, &[named("a", 10, "Ada")]).await;
     bench.twin.call("lose", &json!({"containing": "MERGE"}));
     let before = bench.call("executed", json!({"prefix": "MERGE"}))["count"].as_u64().unwrap();
