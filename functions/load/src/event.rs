@@ -18,6 +18,9 @@ pub struct Event {
     /// were dropped, without a call to HubSpot.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
+    /// Load nothing; have the warehouse rewrite its files and remove old ones, where it does not do so by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub maintain: bool,
     /// Invocations of the same work before this one.
     #[serde(skip_serializing_if = "is_zero")]
     pub continuation: u32,

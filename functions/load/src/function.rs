@@ -49,7 +49,11 @@ impl Function {
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
         let mut report = LoadReport::new(event.continuation);
-        let mut failed = self.load(&event, invocation, &mut report).await.err();
+        let worked = match event.maintain {
+            true => self.maintain(&event, invocation, &mut report).await,
+            false => self.load(&event, invocation, &mut report).await,
+        };
+        let mut failed = worked.err();
         if let Err(error) = self.see_what_is_left(&mut report).await {
             failed = failed.or(Some(Failure::new(FailureKind::Run, error)));
         }
@@ -112,6 +116,25 @@ impl Function {
             return Ok(());
         }
         Err(Failure::new(FailureKind::Warehouse, anyhow::anyhow!("{}", errors.join("; "))))
+    }
+
+    async fn maintain(
+        &self,
+        event: &Event,
+        invocation: &Invocation,
+        report: &mut LoadReport,
+    ) -> Result<(), Failure> {
+        if event.replay || event.collections.is_some() {
+            return Err(lambda::refuse_event(
+                "maintain is about the whole warehouse, and goes without others",
+            ));
+        }
+        let warehouse = self.connect().await?;
+        let maintained = warehouse.maintain(invocation.deadline).await;
+        let maintained = maintained.map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
+        report.maintained_tables = Some(maintained.tables);
+        report.tables_left = Some(maintained.tables_left);
+        Ok(())
     }
 
     async fn collections(&self, event: &Event) -> Result<BTreeSet<String>, Failure> {

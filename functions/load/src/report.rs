@@ -28,6 +28,12 @@ pub struct LoadReport {
     pub continuation: u32,
     /// The work goes on in another invocation.
     pub goes_on: bool,
+    /// Where it was asked for: tables that the warehouse tidied up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintained_tables: Option<u64>,
+    /// Those that it had no time for. They may come first the next time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables_left: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +93,8 @@ impl LoadReport {
             lag_seconds: 0.0,
             continuation,
             goes_on: false,
+            maintained_tables: None,
+            tables_left: None,
         }
     }
 
@@ -96,15 +104,17 @@ impl LoadReport {
 
     /// Whether there was anything to do.
     pub fn has_worked(&self) -> bool {
-        !self.tables.is_empty() || self.outcome == "failed"
+        !self.tables.is_empty() || self.maintained_tables.is_some() || self.outcome == "failed"
     }
 
     /// The load is over; `failure` is what it failed with.
     pub fn end(&mut self, failure: Option<String>, elapsed: Duration) {
         let stopped = self.tables.values().find(|table| table.outcome == "stopped");
+        let has_left = self.tables_left.is_some_and(|tables| tables > 0);
         let (outcome, reason) = match (failure, stopped) {
             (Some(reason), _) => ("failed", Some(reason)),
             (None, Some(table)) => ("stopped", table.reason.clone()),
+            (None, None) if has_left => ("stopped", Some("deadline".to_owned())),
             (None, None) => ("complete", None),
         };
         self.outcome = outcome.to_owned();

@@ -1,6 +1,7 @@
 //! SQL that all warehouses share, as text: quoting, and the statements that shape tables. What differs between them
 //! is a value, [`Dialect`]. Nothing else in this crate puts quotes around anything.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use staging::{Column, ColumnType};
 
 use crate::error::{Error, Kind, Result};
@@ -12,6 +13,17 @@ pub(crate) const LEDGER: &str = "_loaded_files";
 pub(crate) const ACCOUNT: &str = "_account";
 /// The runs that read and merged.
 pub(crate) const RUNS: &str = "_runs";
+
+pub(crate) const ACCOUNT_COLUMNS: [(&str, ColumnType); 2] =
+    [("account_id", ColumnType::BigInt), ("bound_at", ColumnType::Timestamp)];
+pub(crate) const LEDGER_COLUMNS: [(&str, ColumnType); 6] = [
+    ("collection", ColumnType::Text),
+    ("file_key", ColumnType::Text),
+    ("run_id", ColumnType::Text),
+    ("rows", ColumnType::BigInt),
+    ("merged_rows", ColumnType::BigInt),
+    ("loaded_at", ColumnType::Timestamp),
+];
 
 /// How one warehouse names columns and types, and brings values from one type to another. Each has one such value, in
 /// its own folder.
@@ -32,6 +44,8 @@ pub(crate) struct Dialect {
     pub(crate) md5_of: fn(&[String]) -> String,
     /// A time before all others.
     pub(crate) lowest_time: &'static str,
+    /// An instant as a text that becomes it in a cast: [`rfc3339`], where nothing else is wanted.
+    pub(crate) time_text: fn(DateTime<Utc>) -> String,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
 }
@@ -79,24 +93,14 @@ impl Dialect {
 
     /// The two tables that every schema has besides its collections.
     pub(crate) fn create_bookkeeping(&self, account: &str, ledger: &str) -> [String; 2] {
-        let text = (self.type_name)(ColumnType::Text);
-        let count = (self.type_name)(ColumnType::BigInt);
-        let time = (self.type_name)(ColumnType::Timestamp);
-        let create = |table: &str, columns: &[(&str, &str)]| {
-            let column =
-                |(name, type_name): &(&str, &str)| format!("{} {type_name} NOT NULL", self.quoted(name));
+        let create = |table: &str, columns: &[(&str, ColumnType)]| {
+            let column = |(name, column_type): &(&str, ColumnType)| {
+                format!("{} {} NOT NULL", self.quoted(name), (self.type_name)(*column_type))
+            };
             let columns: Vec<String> = columns.iter().map(column).collect();
             format!("CREATE TABLE IF NOT EXISTS {table} ({})", columns.join(", "))
         };
-        let files = [
-            ("collection", text),
-            ("file_key", text),
-            ("run_id", text),
-            ("rows", count),
-            ("merged_rows", count),
-            ("loaded_at", time),
-        ];
-        [create(account, &[("account_id", count), ("bound_at", time)]), create(ledger, &files)]
+        [create(account, &ACCOUNT_COLUMNS), create(ledger, &LEDGER_COLUMNS)]
     }
 
     /// The name that a column of ours gets, quoted: some engines reserve words that others don't.
@@ -114,6 +118,10 @@ pub fn quote_identifier(name: &str) -> String {
 /// Quotes text values as the SQL standard has it: `'` doubled inside `'`.
 pub(crate) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Refuses the names that no quoting makes legal. `what` says whose name it is.

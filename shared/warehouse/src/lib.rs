@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod athena;
 mod checks;
 mod columns;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod twin;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -101,6 +103,14 @@ pub struct Merged {
     pub statements_that_write: u64,
 }
 
+/// What [`Warehouse::maintain`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Maintained {
+    pub tables: u64,
+    /// Tables that are left for the next time, because the time was over.
+    pub tables_left: u64,
+}
+
 /// A place that tables are merged into: one schema, bound to one HubSpot account by the first merge.
 ///
 /// **Twice.** Every method may be called any number of times. A file's rows and its ledger row are committed
@@ -114,6 +124,7 @@ pub struct Merged {
 /// their set become deleted (`removed`), in the merge that brings a row of the set: in whatever order files arrive.
 ///
 /// **Crash.** A merge is one transaction. Whatever interrupts it, the table, its columns and the ledger are as before.
+/// Athena alone has no transactions: there a merge that was interrupted is done again, whole, by the next one.
 ///
 /// **Two at once.** Merges into one table take turns, or the second fails with [`Kind::Locked`] and changes nothing.
 ///
@@ -149,11 +160,17 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
     /// are. Before the first merge: nothing.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
+
+    /// Rewrites what merges leave in many small files, and removes what nothing needs any more, where the warehouse does
+    /// not do so by itself. Nothing is begun after `until`. May run beside merges; changes no row.
+    async fn maintain(&self, _until: Instant) -> Result<Maintained> {
+        Ok(Maintained::default())
+    }
 }
 
 /// Whether [`connect`] needs an AWS configuration for this url.
 pub fn needs_aws(url: &str) -> bool {
-    url.split_once(':').is_some_and(|(scheme, _)| scheme == "redshift")
+    url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "redshift" | "athena"))
 }
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
@@ -180,12 +197,14 @@ pub async fn connect(
         }
         Some(("redshift", _)) => Ok(Box::new(redshift::connect(url, schema, aws)?)),
         Some(("snowflake", _)) => Ok(Box::new(snowflake::connect(url, schema, password.as_ref())?)),
+        Some(("athena", _)) => Ok(Box::new(athena::connect(url, schema, aws)?)),
         // Not the whole url: those of other warehouses hold passwords.
         other => Err(Error::new(
             Kind::Unsupported,
             format!(
                 "warehouse has the unknown scheme {:?}: use duckdb:PATH, for example duckdb:hubspot.duckdb, \
-                 postgres://USER@HOST/DATABASE, redshift://WORKGROUP/DATABASE?role=ARN, or \
+                 postgres://USER@HOST/DATABASE, redshift://WORKGROUP/DATABASE?role=ARN, \
+                 athena://WORKGROUP/?location=s3://BUCKET/FOLDER, or \
                  snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME&stage=DATABASE.SCHEMA.STAGE",
                 other.map_or("", |(scheme, _)| scheme)
             ),

@@ -47,7 +47,7 @@ pub(crate) struct Widening {
 }
 
 /// Files with the same columns, which one statement can read. All of them have a set key, or none has.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Group<'a> {
     pub(crate) files: Vec<&'a LocatedFile>,
     pub(crate) has_sets: bool,

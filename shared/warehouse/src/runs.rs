@@ -1,6 +1,6 @@
 //! `_runs`: what each run did, one row each, beside the tables that it filled.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use staging::ColumnType;
 
 use crate::dialect::Dialect;
@@ -23,7 +23,7 @@ pub struct RunRow {
     pub report: String,
 }
 
-const COLUMNS: [(&str, ColumnType); 9] = [
+pub(crate) const COLUMNS: [(&str, ColumnType); 9] = [
     ("run_id", ColumnType::Text),
     ("name", ColumnType::Text),
     ("mode", ColumnType::Text),
@@ -37,7 +37,8 @@ const COLUMNS: [(&str, ColumnType); 9] = [
 
 impl RunRow {
     /// In the order of [`COLUMNS`].
-    fn literals(&self, quote_literal: fn(&str) -> String) -> [String; 9] {
+    fn literals(&self, dialect: &Dialect) -> [String; 9] {
+        let quote_literal = dialect.literal;
         let text = |text: &Option<String>| text.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal);
         [
             quote_literal(&self.run_id),
@@ -45,7 +46,7 @@ impl RunRow {
             text(&self.mode),
             quote_literal(&self.outcome),
             text(&self.reason),
-            quote_literal(&self.ended_at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            quote_literal(&(dialect.time_text)(self.ended_at)),
             self.seconds.to_string(),
             self.rows.to_string(),
             quote_literal(&self.report),
@@ -64,7 +65,7 @@ impl Dialect {
     /// Those that the table lacks. There must be some.
     pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow]) -> String {
         let row = |run: &RunRow| {
-            let casts = COLUMNS.iter().zip(run.literals(self.literal));
+            let casts = COLUMNS.iter().zip(run.literals(self));
             let values = casts.map(|((name, column_type), value)| {
                 format!("CAST({value} AS {}) AS {}", (self.type_name)(*column_type), self.quoted(name))
             });

@@ -5,6 +5,10 @@
 //! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction. Since
 //! nothing is asked in the middle of it, the script checks itself: a check that does not hold makes a statement fail,
 //! and the engine takes everything back. The first check is that nobody else merged between the halves.
+//!
+//! Where an engine has no transactions, the order of a script is what keeps a table right: what was merged is in the
+//! ledger at last, when nothing more is to be done, so that a script that ended early is run again, and each statement
+//! changes nothing that it changed before. Checks then come too late to take back what they find.
 
 mod engine;
 mod merge;
@@ -15,6 +19,7 @@ mod sql;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -22,7 +27,7 @@ pub(crate) use self::engine::{Engine, Failed, Limits, Purpose, Rows, Staging, St
 use self::schema::Schema;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Merged, Reads, RunRow, TableMode, Warehouse};
+use crate::{LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse};
 
 /// One schema of an engine.
 #[derive(Debug)]
@@ -79,5 +84,9 @@ impl<E: Engine> Warehouse for Scripted<E> {
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
         self.schema.record_runs(runs).await
+    }
+
+    async fn maintain(&self, until: Instant) -> Result<Maintained> {
+        self.schema.maintain(until).await
     }
 }

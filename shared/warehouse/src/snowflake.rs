@@ -133,7 +133,7 @@ impl Engine for Snowflake {
         Ok(statements)
     }
 
-    fn prepare(&self, _schema: &str) -> Option<String> {
+    fn create_lock(&self) -> Option<String> {
         Some(format!(
             "CREATE TABLE IF NOT EXISTS {} AS SELECT current_timestamp() AS TAKEN_AT, CAST(NULL AS VARCHAR) AS WIDENED_BY, \
              current_timestamp() AS WIDENED_UNTIL",

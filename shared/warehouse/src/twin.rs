@@ -1,11 +1,12 @@
 //! A program that plays a warehouse (`twins/server.py`): one of each for all tests, with a database for each of them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -28,15 +29,10 @@ pub(crate) struct Twin {
 }
 
 /// `None` if tests are to go on without.
-pub(crate) fn redshift() -> Option<&'static Twin> {
-    static TWIN: OnceLock<Option<Twin>> = OnceLock::new();
-    TWIN.get_or_init(|| start("redshift")).as_ref()
-}
-
-/// The same.
-pub(crate) fn snowflake() -> Option<&'static Twin> {
-    static TWIN: OnceLock<Option<Twin>> = OnceLock::new();
-    TWIN.get_or_init(|| start("snowflake")).as_ref()
+pub(crate) fn of(engine: &'static str) -> Option<&'static Twin> {
+    static TWINS: Mutex<BTreeMap<&str, Option<&Twin>>> = Mutex::new(BTreeMap::new());
+    let mut twins = TWINS.lock().unwrap_or_else(PoisonError::into_inner);
+    *twins.entry(engine).or_insert_with(|| start(engine).map(|twin| &*Box::leak(Box::new(twin))))
 }
 
 fn start(engine: &str) -> Option<Twin> {

@@ -5,6 +5,7 @@ DuckDB refuses to change a table's columns in a transaction that has changed its
 the file that is put back."""
 
 import glob
+import json
 import os
 import shutil
 import tempfile
@@ -13,6 +14,29 @@ import threading
 import duckdb
 import sqlglot
 from sqlglot import exp
+
+
+class AwsEngine:
+    """What is called by AWS's JSON protocol."""
+
+    def by_hand(self, sql):
+        """DuckDB's own SQL, past the engine."""
+        return sql
+
+    def serve(self, _method, _path, headers, text):
+        """Status and body."""
+        try:
+            return 200, self.handle(headers, json.loads(text))
+        except ApiError as error:
+            return 400, {"__type": error.code, "message": error.words}
+
+
+class ApiError(Exception):
+    """A call that the engine's API does not take."""
+
+    def __init__(self, code, words):
+        super().__init__(words)
+        self.code, self.words = code, words
 
 
 class Refused(Exception):
@@ -83,6 +107,13 @@ class Database:
             self.executed.append(sql)
             cursor = self.connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+    def named(self, sql):
+        """The names of a query's columns, and its rows."""
+        with self.lock:
+            self.executed.append(sql)
+            cursor = self.connection.execute(sql)
+            return [column[0] for column in cursor.description], cursor.fetchall()
 
     def described(self, sql):
         """Column names and DuckDB types, and the rows as texts; times in milliseconds, days since 1970."""

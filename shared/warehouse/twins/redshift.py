@@ -1,13 +1,12 @@
 """Redshift behind its Data API: the calls, the SQL, and the limits of both."""
 
-import json
 import traceback
 import uuid
 
 import sqlglot
 from sqlglot import exp
 
-from database import Failed, Refused, check_names, in_duckdb, parsed, read_parquet
+from database import ApiError, AwsEngine, Failed, Refused, check_names, in_duckdb, parsed, read_parquet
 
 MAX_STATEMENTS = 40
 MAX_STATEMENT_BYTES = 100_000
@@ -36,13 +35,7 @@ FROM information_schema.columns WHERE table_catalog = 'wh'
 """
 
 
-class ApiError(Exception):
-    def __init__(self, code, words):
-        super().__init__(words)
-        self.code, self.words = code, words
-
-
-class Redshift:
+class Redshift(AwsEngine):
     """One account's workgroups: a database each."""
 
     def __init__(self, databases):
@@ -51,16 +44,6 @@ class Redshift:
 
     def opened(self, database, _):
         database.execute(SVV_COLUMNS)
-
-    def by_hand(self, sql):
-        return sql
-
-    def serve(self, _method, _path, headers, text):
-        """Status and body."""
-        try:
-            return 200, self.handle(headers, json.loads(text))
-        except ApiError as error:
-            return 400, {"__type": error.code, "message": error.words}
 
     def handle(self, headers, body):
         """The API's JSON protocol: the operation is in a header."""

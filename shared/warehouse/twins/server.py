@@ -9,7 +9,9 @@ import sys
 import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
 
+from athena import Athena
 from database import Database
 from redshift import Redshift
 from snowflake import Snowflake
@@ -17,7 +19,7 @@ from snowflake import Snowflake
 # sqlglot warns of what it passes on unparsed; the front ends refuse it themselves.
 logging.disable(logging.WARNING)
 
-ENGINES = {"redshift": Redshift, "snowflake": Snowflake}
+ENGINES = {"athena": Athena, "redshift": Redshift, "snowflake": Snowflake}
 
 
 class Twin:
@@ -59,6 +61,27 @@ class Twin:
         """Whether a failure that was asked for is still to come."""
         return {"is_left": self.databases[call["database"]].fault is not None}
 
+    def crash(self, call):
+        """After so many statements, whoever asks is gone."""
+        self.databases[call["database"]].statements_left = call["after"]
+        return {}
+
+    def recover(self, call):
+        """Statements are executed again; answers whether there were as many as it was to crash after."""
+        database = self.databases[call["database"]]
+        left, database.statements_left = database.statements_left, None
+        return {"crashed": left == 0}
+
+    def conflict(self, call):
+        """The next statements that have `containing` in them come after somebody else's commit."""
+        self.databases[call["database"]].conflicts = (call["containing"], call["times"])
+        return {}
+
+    def before(self, call):
+        """Before the next statement that has `containing` in it, somebody else executes DuckDB's own SQL."""
+        self.databases[call["database"]].before = (call["containing"], call["sql"])
+        return {}
+
     def lose(self, call):
         """The answer to the next call whose body has `containing` in it is lost."""
         self.lost.append(call["containing"])
@@ -72,6 +95,10 @@ class Twin:
 
 class FaultyDatabase(Database):
     fault = None
+    statements_left = None
+    conflicts = ("", 0)
+    # What somebody else does before the next statement that has some words in it.
+    before = None
 
     def fault_for(self, sqls):
         """Which statement is to fail; `None` if none is."""
@@ -108,18 +135,28 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(*answer)
 
     def do_PUT(self):
-        """An object of S3: a file in the bucket's folder."""
+        """S3: an object in a bucket that some database has."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if "aws-chunked" in self.headers.get("Content-Encoding", ""):
             body = unchunked(body)
-        bucket, _, key = self.path.partition("?")[0].removeprefix("/").partition("/")
-        with self.lock:
-            folders = [database.buckets[bucket] for database in self.twin.databases.values() if bucket in database.buckets]
-            path = os.path.join(folders[0], key)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(body)
+        path = self.object()
+        if path is None:
+            return self.answer(404, {})
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(body)
         self.answer(200, {})
+
+    def do_DELETE(self):
+        path = self.object()
+        if path is not None and os.path.exists(path):
+            os.remove(path)
+        self.answer(200, {})
+
+    def object(self):
+        bucket, _, key = unquote(urlsplit(self.path).path).removeprefix("/").partition("/")
+        databases = list(self.twin.databases.values())
+        return next((os.path.join(it.buckets[bucket], key) for it in databases if bucket in it.buckets), None)
 
     def answer(self, status, body):
         encoded = json.dumps(body).encode()

@@ -3,7 +3,7 @@
 
 use staging::ColumnType;
 
-use crate::dialect::{Dialect, quote_literal};
+use crate::dialect::{Dialect, quote_literal, rfc3339};
 
 pub(crate) const DUCKDB: Dialect = Dialect {
     type_name,
@@ -13,6 +13,7 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     cast: |expression, _, to| format!("TRY_CAST({expression} AS {})", type_name(to)),
     md5_of: |texts| format!("md5(CAST(to_json([{}]) AS VARCHAR))", texts.join(", ")),
     lowest_time: "TIMESTAMPTZ '-infinity'",
+    time_text: rfc3339,
     literal: quote_literal,
 };
 

@@ -4,7 +4,7 @@
 use staging::ColumnType;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::{Dialect, quote_literal};
+use crate::dialect::{Dialect, quote_literal, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const POSTGRES: Dialect = Dialect {
@@ -15,6 +15,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     cast,
     md5_of,
     lowest_time: "TIMESTAMPTZ '-infinity'",
+    time_text: rfc3339,
     literal: quote_literal,
 };
 

@@ -3,7 +3,7 @@
 use staging::ColumnType;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const REDSHIFT: Dialect = Dialect {
@@ -14,6 +14,7 @@ pub(crate) const REDSHIFT: Dialect = Dialect {
     cast,
     md5_of,
     lowest_time: "CAST('0001-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
+    time_text: rfc3339,
     literal,
 };
 

@@ -26,7 +26,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 
 /// `None` if tests are to go on without twins.
 async fn bench() -> Option<TwinBench> {
-    let twin = twin::redshift()?;
+    let twin = twin::of("redshift")?;
     let mut bench = TwinBench::open(twin, [identifier, REDSHIFT.column_name], serde_json::json!({}));
     bench.url = format!("redshift://workgroup/{}?role=arn:aws:iam::123456789012:role/reader", bench.name);
     bench.aws = Some(twin.aws().await);

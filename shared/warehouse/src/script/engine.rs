@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Instant;
 
 use async_trait::async_trait;
-use staging::ColumnType;
+use staging::{Column, ColumnType};
 
-use crate::LocatedFile;
 use crate::dialect::Dialect;
 use crate::error::{Error, Result};
 use crate::plan::TableColumn;
+use crate::{LocatedFile, Maintained};
 
 /// Rows of texts; `None` is NULL.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
@@ -24,6 +25,12 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     fn limits(&self) -> Limits;
 
+    /// Whether a script is one transaction. Where it is not, each of its statements is one, what they change depends on
+    /// nothing that another merge could have changed meanwhile, and any of them may be the last.
+    fn is_transactional(&self) -> bool {
+        true
+    }
+
     /// The name that a schema or a table gets.
     fn identifier(&self, name: &str) -> String;
 
@@ -33,19 +40,55 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Makes a scratch table.
     fn create_scratch(&self, table: &str, columns: &[(String, ColumnType)]) -> String;
 
+    /// `schema` is quoted.
+    fn create_schema(&self, schema: &str) -> String {
+        format!("CREATE SCHEMA IF NOT EXISTS {schema}")
+    }
+
+    fn create_table(&self, table: &str, columns: &[Column]) -> String {
+        self.dialect().create_table(table, columns)
+    }
+
+    /// The account's table and the ledger, unless they are there.
+    fn create_bookkeeping(&self, account: &str, ledger: &str) -> [String; 2] {
+        self.dialect().create_bookkeeping(account, ledger)
+    }
+
+    fn create_runs(&self, runs: &str) -> String {
+        self.dialect().create_runs(runs)
+    }
+
+    fn add_columns(&self, table: &str, columns: &[Column]) -> Vec<String> {
+        columns
+            .iter()
+            .map(|column| format!("ALTER TABLE {table} {}", self.dialect().add_column(column)))
+            .collect()
+    }
+
+    /// Puts in place what the statements of [`Engine::stage`] need besides.
+    async fn prepare(&self, _helper: &str, _files: &[&LocatedFile]) -> Result<()> {
+        Ok(())
+    }
+
     /// Fills the scratch table [`Staging::table`] from the files of a group.
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>>;
 
-    /// Makes what the engine needs in a schema besides its tables, unless it is there.
-    fn prepare(&self, _schema: &str) -> Option<String> {
+    /// Makes what [`Engine::lock`] needs besides, unless it is there.
+    fn create_lock(&self) -> Option<String> {
         None
     }
 
     /// Makes other merges into the schema wait until the end of the script. `ledger` is there.
     fn lock(&self, ledger: &str) -> Option<String>;
 
-    /// Statements that give a column another type: together or not at all.
+    /// Statements that give a column another type: together or not at all, or such that [`Engine::mend`] knows what to
+    /// do about the rest.
     fn widen(&self, table: &str, column: &str, type_name: &str, converted: &str) -> Vec<String>;
+
+    /// Statements that end, or undo, what [`Engine::widen`] began.
+    fn mend(&self, _table: &str, _columns: &[TableColumn]) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The columns of those of the tables that exist, in order, by the table's name. Types are spelled as
     /// [`Dialect::type_name`] spells them.
@@ -58,6 +101,11 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// makes tables comes before what fills them, so an engine whose DDL commits can run it ahead. After a failure, the
     /// session is not used again.
     async fn run(&self, session: &mut Self::Session, script: &[Statement]) -> Result<Vec<Rows>, Failed>;
+
+    /// [`crate::Warehouse::maintain`].
+    async fn maintain(&self, _schema: &str, _until: Instant) -> Result<Maintained> {
+        Ok(Maintained::default())
+    }
 
     /// Tidies up after a merge, whatever came of it. `scratch` are the tables that it may have left.
     async fn end(&self, _session: Self::Session, _scratch: &[String]) {}
@@ -102,7 +150,7 @@ pub(crate) enum Purpose {
     CreateScratch,
     /// Fills scratch tables.
     Scratch,
-    /// Reads the file that has this key.
+    /// Reads the file that has this key, or those that have these.
     Read(String),
     /// Changes rows of tables that stay.
     Write,
@@ -142,7 +190,7 @@ impl Statement {
     }
 }
 
-/// A script that failed, and left nothing.
+/// A script that failed, and left nothing where it is a transaction.
 #[derive(Debug)]
 pub(crate) struct Failed {
     /// Which of its statements did, if the engine says.

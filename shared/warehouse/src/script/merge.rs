@@ -60,6 +60,15 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     let collection = &first.description.table.collection;
     let present = schema.present(collection).await?;
     check_account(&schema.quoted(), present.account, first)?;
+    let mend = schema.engine.mend(&schema.table(collection), present.columns.as_deref().unwrap_or_default());
+    if !mend.is_empty() {
+        tracing::info!(
+            collection.name = collection,
+            "a change of columns was interrupted, and is brought to an end"
+        );
+        schema.run(&mend.into_iter().map(Statement::shape).collect::<Vec<_>>()).await?;
+        return Ok(Step::More);
+    }
     let is_loaded = |file: &LocatedFile| present.columns.is_some() && present.ledger.contains(&file.key);
     let mut new: Vec<&LocatedFile> = files.iter().filter(|file| !is_loaded(file)).collect();
     if new.is_empty() {
@@ -127,7 +136,8 @@ impl<'a, E: Engine> Target<'a, E> {
     ) -> Result<Target<'a, E>> {
         let engine = &schema.engine;
         let limit = engine.limits().columns;
-        let plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
+        let mut plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
+        plan.groups = plan.groups.into_iter().flat_map(in_one_order).collect();
         if let Some(field) = plan.groups.iter().flat_map(|group| &group.overflow).next() {
             let message = format!(
                 "table {collection} has no room for the column {}: it can have {limit} columns; leave out properties, \
@@ -204,7 +214,9 @@ impl<'a, E: Engine> Target<'a, E> {
         let dialect = self.schema.engine.dialect();
         let mut merges = Vec::with_capacity(self.plan.groups.len());
         for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
-            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes);
+            let is_alone = self.schema.engine.is_transactional();
+            let merge =
+                GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes, is_alone);
             merges.push(merge.map_err(|column| {
                 let key = group.files.first().map_or("", |file| file.key.as_str());
                 let what =
@@ -227,7 +239,9 @@ impl<'a, E: Engine> Target<'a, E> {
     async fn stage(&self, session: &mut E::Session, merges: &[GroupMerge<'_>]) -> Result<Vec<Ties>> {
         let mut all = Vec::new();
         for ((group, merge), scratch) in self.plan.groups.iter().zip(merges).zip(&self.scratch) {
-            let mut statements = self.read(group, scratch)?;
+            let mut statements = self.schema_ahead();
+            statements.extend(self.read(group, scratch)?);
+            self.schema.engine.prepare(&scratch.helper, &group.files).await?;
             statements.push(Statement::count(merge.count_staged()));
             statements.push(Statement::count(merge.count_keys()));
             let present = self.present_key();
@@ -255,6 +269,15 @@ impl<'a, E: Engine> Target<'a, E> {
             all.push(Ties { in_files: alike > 1, with_table });
         }
         Ok(all)
+    }
+
+    /// Where scratch tables are in the schema itself, it comes first.
+    fn schema_ahead(&self) -> Vec<Statement> {
+        let engine = &self.schema.engine;
+        match engine.is_transactional() || self.present.has_ledger {
+            true => Vec::new(),
+            false => vec![Statement::shape(engine.create_schema(&self.schema.quoted()))],
+        }
     }
 
     fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
@@ -305,7 +328,9 @@ impl<'a, E: Engine> Target<'a, E> {
     /// The second half: all that changes the table, or nothing.
     fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Result<Vec<Statement>> {
         let engine = &self.schema.engine;
-        let mut sweep = Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone());
+        let is_alone = engine.is_transactional();
+        let mut sweep =
+            Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone(), is_alone);
         let create = |table: &str, columns: &[(String, ColumnType)]| {
             Statement::create_scratch(engine.create_scratch(table, columns))
         };
@@ -326,12 +351,14 @@ impl<'a, E: Engine> Target<'a, E> {
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));
             script.push(Statement::new(Purpose::Arrived, merge.check_arrived()));
-            script.push(Statement::write(merge.write_ledger(&self.schema.table(LEDGER), &now)));
             script.push(Statement::count(merge.count_changed()));
             script
                 .extend(sweep.as_ref().filter(|_| group.has_sets).map(|sweep| sweep.touch(&scratch.newest)));
         }
         script.extend(sweep.take().into_iter().flat_map(|sweep| sweep.end()));
+        // What is in the ledger needs nothing more to be done.
+        let ledger = self.schema.table(LEDGER);
+        script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));
         Ok(script)
     }
 
@@ -406,6 +433,16 @@ impl<'a, E: Engine> Target<'a, E> {
         merged.statements_that_write += statements - unwritten.min(statements);
         Ok(())
     }
+}
+
+/// Engines read files by the places of their columns, so files that differ in them are not read together.
+fn in_one_order(group: Group<'_>) -> Vec<Group<'_>> {
+    let names = |file: &&LocatedFile| {
+        let columns = &file.description.table.columns;
+        columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>()
+    };
+    let alike = group.files.chunk_by(|a, b| names(a) == names(b));
+    alike.map(|files| Group { files: files.to_vec(), ..group.clone() }).collect()
 }
 
 impl Statement {

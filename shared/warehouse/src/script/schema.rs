@@ -1,12 +1,13 @@
 //! What a schema holds: the account it is bound to, the ledger, and the columns of its tables.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use super::engine::{Engine, Rows, Statement};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::{RunRow, checks};
+use crate::{Maintained, RunRow, checks};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -93,7 +94,7 @@ impl<E: Engine> Schema<E> {
             let sql = format!("SELECT run_id, name FROM {table} WHERE run_id >= {}", self.literal(oldest));
             known = self.engine.query(&sql).await?.into_iter().collect();
         } else {
-            script.push(Statement::shape(dialect.create_runs(&table)));
+            script.push(Statement::shape(self.engine.create_runs(&table)));
         }
         let is_new = |run: &&RunRow| !known.contains(&vec![Some(run.run_id.clone()), Some(run.name.clone())]);
         let new: Vec<RunRow> = runs.iter().filter(is_new).cloned().collect();
@@ -111,7 +112,11 @@ impl<E: Engine> Schema<E> {
         Ok(new.len() as u64)
     }
 
-    async fn run(&self, script: &[Statement]) -> Result<()> {
+    pub(super) async fn maintain(&self, until: Instant) -> Result<Maintained> {
+        self.engine.maintain(&self.name, until).await
+    }
+
+    pub(super) async fn run(&self, script: &[Statement]) -> Result<()> {
         if script.is_empty() {
             return Ok(());
         }
@@ -122,7 +127,8 @@ impl<E: Engine> Schema<E> {
     }
 
     async fn bound_account(&self) -> Result<Option<u64>> {
-        let rows = self.engine.query(&format!("SELECT account_id FROM {}", self.table(ACCOUNT))).await?;
+        let rows =
+            self.engine.query(&format!("SELECT DISTINCT account_id FROM {}", self.table(ACCOUNT))).await?;
         let accounts = rows.iter().map(|row| number(row, 0)).collect::<Result<Vec<i64>>>()?;
         checks::account(&self.name, &accounts)
     }

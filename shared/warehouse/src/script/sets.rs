@@ -18,6 +18,8 @@ pub(super) struct Sweep<'a> {
     key: Vec<(String, String, ColumnType, bool)>,
     touched: String,
     gone: String,
+    /// No other merge can come in between.
+    is_alone: bool,
 }
 
 impl<'a> Sweep<'a> {
@@ -28,6 +30,7 @@ impl<'a> Sweep<'a> {
         table: &'a TableName,
         plan: &'a Plan<'_>,
         [touched, gone]: [String; 2],
+        is_alone: bool,
     ) -> Option<Sweep<'a>> {
         let sets = plan.sets.as_ref()?;
         let type_of = |name: &String| {
@@ -38,16 +41,18 @@ impl<'a> Sweep<'a> {
             (format!("k{n}"), quote_identifier(name), type_of(name), sets.key.contains(name))
         };
         let key = plan.primary_key.iter().enumerate().map(key).collect();
-        Some(Sweep { dialect, table, sets, key, touched, gone })
+        Some(Sweep { dialect, table, sets, key, touched, gone, is_alone })
     }
 
     /// The scratch tables, and their columns.
     pub(super) fn scratch(&self) -> [(&str, Vec<(String, ColumnType)>); 2] {
-        let columns = |is_wanted: &dyn Fn(bool) -> bool| {
+        let columns = |is_wanted: &dyn Fn(bool) -> bool| -> Vec<(String, ColumnType)> {
             let wanted = self.key.iter().filter(|(_, _, _, is_in_set_key)| is_wanted(*is_in_set_key));
             wanted.map(|(staged, _, column_type, _)| (staged.clone(), *column_type)).collect()
         };
-        [(&self.touched, columns(&|is_in_set_key| is_in_set_key)), (&self.gone, columns(&|_| true))]
+        let version = ["updated_at", "read_at"].map(|name| (name.to_owned(), ColumnType::Timestamp));
+        let gone = columns(&|_| true).into_iter().chain(version).collect();
+        [(&self.touched, columns(&|is_in_set_key| is_in_set_key)), (&self.gone, gone)]
     }
 
     /// To be run while the newest rows of a group are there.
@@ -68,20 +73,19 @@ impl<'a> Sweep<'a> {
 
     /// All rows of the touched sets but those of the newest version and tombstones.
     fn find_gone(&self) -> String {
-        let Sets { source_updated_at, read_at, is_deleted, .. } = self.sets;
+        let [updated_at, read_at] = self.version("t");
         let in_table = |name: &str| format!("t.{}", quote_identifier(name));
         let columns = self.of_set(", ", |staged, _| staged.to_owned());
         format!(
-            "INSERT INTO {} SELECT {} FROM (SELECT {}, NOT coalesce({}, false) AS is_live, \
-             rank() OVER (PARTITION BY {} ORDER BY {} DESC, {} DESC) AS place \
+            "INSERT INTO {} SELECT {}, updated_at, read_at FROM (SELECT {}, {updated_at} AS updated_at, \
+             {read_at} AS read_at, NOT coalesce({}, false) AS is_live, \
+             rank() OVER (PARTITION BY {} ORDER BY {updated_at} DESC, {read_at} DESC) AS place \
              FROM (SELECT DISTINCT {columns} FROM {}) AS s JOIN {} AS t ON {}) AS t WHERE place > 1 AND is_live",
             self.gone,
             self.list(", ", |staged, _| staged.to_owned()),
             self.list(", ", |staged, name| format!("t.{name} AS {staged}")),
-            in_table(is_deleted),
+            in_table(&self.sets.is_deleted),
             self.of_set(", ", |_, name| format!("t.{name}")),
-            self.dialect.or_lowest(&in_table(source_updated_at)),
-            self.dialect.or_lowest(&in_table(read_at)),
             self.touched,
             self.table.qualified,
             self.of_set(" AND ", |staged, name| format!("t.{name} = s.{staged}")),
@@ -92,9 +96,19 @@ impl<'a> Sweep<'a> {
     fn delete_gone(&self) -> String {
         let Sets { is_deleted, deleted_reason, deleted_at, .. } = self.sets;
         let deleted_at = deleted_at.iter().map(|name| format!(", {} = NULL", quote_identifier(name)));
+        let [updated_at, read_at] = self.version(&self.table.alone);
+        let (condition, otherwise) = match self.is_alone {
+            // Redshift wants both clauses; there is no row that does not match.
+            true => {
+                let names = self.list(", ", |_, name| name.to_owned());
+                let values = self.list(", ", |staged, _| format!("s.{staged}"));
+                (String::new(), format!(" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"))
+            }
+            // A row of another version has been read anew.
+            false => (format!(" AND {updated_at} = s.updated_at AND {read_at} = s.read_at"), String::new()),
+        };
         format!(
-            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED THEN UPDATE SET {} = true, {} = {}{} \
-             WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
+            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED{condition} THEN UPDATE SET {} = true, {} = {}{}{otherwise}",
             self.table.qualified,
             self.gone,
             self.list(" AND ", |staged, name| format!("{}.{name} = s.{staged}", self.table.alone)),
@@ -102,15 +116,21 @@ impl<'a> Sweep<'a> {
             quote_identifier(deleted_reason),
             quote_literal(REMOVED),
             deleted_at.collect::<String>(),
-            // Redshift wants both clauses; there is no row that does not match.
-            self.list(", ", |_, name| name.to_owned()),
-            self.list(", ", |staged, _| format!("s.{staged}")),
         )
     }
 
+    /// Of a row of the table, which is called so.
+    fn version(&self, row: &str) -> [String; 2] {
+        let Sets { source_updated_at, read_at, .. } = self.sets;
+        [source_updated_at, read_at]
+            .map(|name| self.dialect.or_lowest(&format!("{row}.{}", quote_identifier(name))))
+    }
+
     fn check_deleted(&self) -> String {
+        let [updated_at, read_at] = self.version("t");
         let left = format!(
-            "SELECT count(*) FROM {} AS s JOIN {} AS t ON {} WHERE NOT coalesce(t.{}, false)",
+            "SELECT count(*) FROM {} AS s JOIN {} AS t ON {} WHERE NOT coalesce(t.{}, false) \
+             AND {updated_at} = s.updated_at AND {read_at} = s.read_at",
             self.gone,
             self.table.qualified,
             self.list(" AND ", |staged, name| format!("t.{name} = s.{staged}")),

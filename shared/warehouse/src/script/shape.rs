@@ -1,6 +1,6 @@
 //! What becomes of a schema and of a table's columns, before rows are written.
 
-use staging::ColumnType;
+use staging::{Column, ColumnType};
 
 use super::engine::{Engine, Purpose, Statement};
 use super::merge::Target;
@@ -16,14 +16,15 @@ impl<E: Engine> Target<'_, E> {
         let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
         let mut script = Vec::new();
         if self.present.account.is_none() || !self.present.has_ledger {
-            script.push(Statement::shape(format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema.quoted())));
-            let bookkeeping = engine.dialect().create_bookkeeping(&account, &ledger);
+            script.push(Statement::shape(engine.create_schema(&self.schema.quoted())));
+            let bookkeeping = engine.create_bookkeeping(&account, &ledger);
             script.extend(bookkeeping.map(Statement::shape));
-            script.extend(engine.prepare(&self.schema.quoted()).map(Statement::shape));
+            script.extend(engine.create_lock().map(Statement::shape));
         }
         script.extend(engine.lock(&ledger).map(Statement::scratch));
         let condition = format!(
-            "(SELECT count(*) FROM {ledger} WHERE collection = {}) = {} AND (SELECT count(*) FROM {account}) = {}",
+            "(SELECT count(DISTINCT file_key) FROM {ledger} WHERE collection = {}) = {} \
+             AND (SELECT count(DISTINCT account_id) FROM {account}) = {}",
             (engine.dialect().literal)(self.collection),
             self.present.ledger.len(),
             u8::from(self.present.account.is_some())
@@ -48,8 +49,8 @@ impl<E: Engine> Target<'_, E> {
     /// This machine's time: engines differ in what they call theirs.
     pub(super) fn now(&self) -> String {
         let dialect = self.schema.engine.dialect();
-        let now = self.moment.now.format("%Y-%m-%d %H:%M:%S%.3f+00:00");
-        format!("CAST('{now}' AS {})", (dialect.type_name)(ColumnType::Timestamp))
+        let now = (dialect.literal)(&(dialect.time_text)(self.moment.now));
+        format!("CAST({now} AS {})", (dialect.type_name)(ColumnType::Timestamp))
     }
 
     /// What becomes of the table's columns: statements that belong together, in order.
@@ -57,18 +58,20 @@ impl<E: Engine> Target<'_, E> {
         let engine = &self.schema.engine;
         let dialect = engine.dialect();
         let table = &self.table.qualified;
-        let add =
-            |column| vec![Statement::shape(format!("ALTER TABLE {table} {}", dialect.add_column(column)))];
+        let add = |columns: &[Column]| {
+            let statements = engine.add_columns(table, columns).into_iter();
+            statements.map(|statement| vec![Statement::shape(statement)]).collect::<Vec<_>>()
+        };
         Ok(match &self.plan.change {
             TableChange::Create(columns) => {
                 let limit = engine.limits().statement_bytes;
                 let mut first = columns.len();
-                while first > 1 && dialect.create_table(table, &columns[..first]).len() > limit {
+                while first > 1 && engine.create_table(table, &columns[..first]).len() > limit {
                     first /= 2;
                 }
                 let (first, later) = columns.split_at(first);
-                let create = vec![Statement::shape(dialect.create_table(table, first))];
-                [create].into_iter().chain(later.iter().map(add)).collect()
+                let create = vec![Statement::shape(engine.create_table(table, first))];
+                [create].into_iter().chain(add(later)).collect()
             }
             TableChange::Alter { add: columns, widen } => {
                 let widen = widen.iter().map(|widening| {
@@ -78,7 +81,7 @@ impl<E: Engine> Target<'_, E> {
                         engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
                     statements.into_iter().map(Statement::shape).collect()
                 });
-                columns.iter().map(add).chain(widen).collect()
+                add(columns).into_iter().chain(widen).collect()
             }
         })
     }

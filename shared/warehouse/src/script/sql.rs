@@ -49,6 +49,8 @@ pub(super) struct GroupMerge<'a> {
     scratch: &'a Scratch,
     columns: GroupColumns,
     files: Vec<&'a LocatedFile>,
+    /// No other merge can come in between.
+    is_alone: bool,
 }
 
 impl<'a> GroupMerge<'a> {
@@ -60,6 +62,7 @@ impl<'a> GroupMerge<'a> {
         group: &Group<'a>,
         scratch: &'a Scratch,
         content_bytes: usize,
+        is_alone: bool,
     ) -> Result<GroupMerge<'a>, String> {
         let in_file = |field: &Field| {
             let columns = &group.files.first()?.description.table.columns;
@@ -68,7 +71,7 @@ impl<'a> GroupMerge<'a> {
         let staged = |field: &Field| in_file(field).map(|position| format!("s.c{position}"));
         let mut columns = GroupColumns::new(dialect, plan, group, staged)?;
         columns.compare_within(dialect, content_bytes);
-        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone() })
+        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone(), is_alone })
     }
 
     /// Per file: its number, its rows, and how many lack a primary key or a time of reading.
@@ -189,10 +192,11 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by.
+    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by, which
+    /// only a transaction makes one again.
     pub(super) fn write_changed(&self, statement_bytes: usize) -> Vec<Statement> {
         let merge = self.merge();
-        if merge.len() <= statement_bytes {
+        if merge.len() <= statement_bytes || !self.is_alone {
             return vec![Statement::write(merge)];
         }
         let names = self.keys(|_, key| key.name.clone()).join(", ");
@@ -227,14 +231,32 @@ impl<'a> GroupMerge<'a> {
         let names: Vec<&str> = self.columns.columns.iter().map(|column| column.name.as_str()).collect();
         let values: Vec<String> = (0..names.len()).map(|n| format!("s.c{n}")).collect();
         format!(
-            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED THEN UPDATE SET {} \
+            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED{} THEN UPDATE SET {} \
              WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
             self.table.qualified,
             self.scratch.changed,
             self.same_key_in_changed(),
+            if self.is_alone { String::new() } else { self.and_not_newer() },
             self.new_values().join(", "),
             names.join(", "),
             values.join(", ")
+        )
+    }
+
+    /// Another merge may have brought a newer version since the rows were compared.
+    fn and_not_newer(&self) -> String {
+        let GroupColumns { updated_at, read_at, .. } = &self.columns;
+        let now =
+            |column: &ColumnSql| self.dialect.or_lowest(&format!("{}.{}", self.table.alone, column.name));
+        let new = |column: &ColumnSql| self.dialect.or_lowest(&self.changed(column));
+        format!(
+            " AND ({} < {} OR ({} = {} AND {} <= {}))",
+            now(updated_at),
+            new(updated_at),
+            now(updated_at),
+            new(updated_at),
+            now(read_at),
+            new(read_at)
         )
     }
 

@@ -3,7 +3,7 @@
 use staging::ColumnType;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const SNOWFLAKE: Dialect = Dialect {
@@ -14,6 +14,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     cast,
     md5_of,
     lowest_time: "CAST('0001-01-01 00:00:00.000+00:00' AS TIMESTAMP_TZ(3))",
+    time_text: rfc3339,
     literal,
 };
 

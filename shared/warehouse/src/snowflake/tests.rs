@@ -27,7 +27,7 @@ const STAGE: &str = "stage=raw.public.staged";
 
 /// `None` if tests are to go on without twins. `files` is the url's parameter that says how files are read.
 fn bench_with(files: &str) -> Option<TwinBench> {
-    let twin = twin::snowflake()?;
+    let twin = twin::of("snowflake")?;
     let key: String = PUBLIC_KEY.lines().filter(|line| !line.starts_with('-')).collect();
     assert!(BASE64_STANDARD.decode(&key).is_ok());
     let more = json!({"subject": "ORG-ACC.LOADER", "key": key});

@@ -46,7 +46,7 @@ fn golden_request() {
     let lock = engine.lock("ledger").unwrap();
     let widened = engine.widen("t", "a\"b", "FLOAT", "CAST(\"a\"\"b\" AS FLOAT)");
     let mut script = vec![
-        Statement::shape(engine.prepare("s").unwrap()),
+        Statement::shape(engine.create_lock().unwrap()),
         Statement::scratch(lock),
         Statement::new(Purpose::Unchanged, "SELECT unchanged"),
         Statement::shape("ALTER TABLE t ADD COLUMN c VARCHAR"),

@@ -1,0 +1,182 @@
+//! Athena's two dialects. Queries, and what changes rows, are Trino's: names in `"`. What changes tables is Hive's: names
+//! in backticks, and other names of the same types.
+//!
+//! Names become letters from `a` to `z`, digits and underscores: Glue has them in lower case, and what else a name may
+//! have depends on which part of Athena reads it.
+
+use chrono::{DateTime, Utc};
+use staging::ColumnType;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::dialect::{Dialect, quote_literal};
+use crate::plan::folded;
+
+pub(crate) const ATHENA: Dialect = Dialect {
+    type_name,
+    column_type,
+    column_name,
+    text_of,
+    cast,
+    md5_of,
+    lowest_time: "TIMESTAMP '0001-01-01 00:00:00'",
+    time_text,
+    literal: quote_literal,
+};
+
+/// While a column becomes wider, its values are in one that is called so and by its name.
+pub(super) const WIDENED: &str = "_widened_";
+/// Glue takes 255.
+const MAX_NAME_BYTES: usize = 255 - WIDENED.len();
+const HASH_DIGITS: usize = 12;
+/// An array constructor of Trino takes 254 values.
+const MAX_VALUES: usize = 200;
+
+fn type_name(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Text | ColumnType::Json => "VARCHAR",
+        ColumnType::BigInt => "BIGINT",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Date => "DATE",
+        // UTC. `CREATE TABLE` knows no times with a zone.
+        ColumnType::Timestamp => "TIMESTAMP(6)",
+    }
+}
+
+/// A type's name where tables are made.
+pub(super) fn defined_type(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Text | ColumnType::Json => "string",
+        ColumnType::BigInt => "bigint",
+        ColumnType::Double => "double",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamp",
+    }
+}
+
+/// A type as `information_schema` has it, spelled as [`type_name`] spells it.
+pub(super) fn reported(type_name: &str) -> String {
+    match type_name {
+        "timestamp" | "timestamp(3)" => "TIMESTAMP(6)".to_owned(),
+        other => other.to_uppercase(),
+    }
+}
+
+fn column_type(type_name: &str) -> ColumnType {
+    match type_name {
+        "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" => ColumnType::BigInt,
+        "REAL" | "DOUBLE" => ColumnType::Double,
+        "BOOLEAN" => ColumnType::Boolean,
+        "DATE" => ColumnType::Date,
+        "TIMESTAMP(6)" => ColumnType::Timestamp,
+        // Text holds everything: VARCHAR, and types of columns that somebody made by hand.
+        _ => ColumnType::Text,
+    }
+}
+
+fn column_name(name: &str) -> String {
+    let folded = folded(name);
+    if folded.starts_with(WIDENED) { hashed(&folded) } else { identifier(name) }
+}
+
+/// The name, where it is a plain one; otherwise what is plain of it, and a hash of all of it.
+pub(super) fn identifier(name: &str) -> String {
+    let folded = folded(name);
+    let is_plain = folded.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_plain && folded.len() <= MAX_NAME_BYTES { folded } else { hashed(&folded) }
+}
+
+fn hashed(folded: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let start: String = folded.chars().map(plain).take(MAX_NAME_BYTES - HASH_DIGITS - 1).collect();
+    let start = start.trim_start_matches('_');
+    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
+    format!("{start}_{hash:0digits$x}", digits = HASH_DIGITS)
+}
+
+/// A quoted name, qualified or not, in a statement that changes tables.
+pub(super) fn in_ddl(quoted: &str) -> String {
+    quoted.replace('"', "`")
+}
+
+fn text_of(expression: &str, from: ColumnType) -> String {
+    match from {
+        // The cast is for columns of types that no merge creates, which count as text.
+        ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Date | ColumnType::Boolean => {
+            format!("CAST({expression} AS VARCHAR)")
+        }
+        // Up to 2^53 every whole double is an exact integer. A cast of others to text would be scientific.
+        ColumnType::Double => format!(
+            "CASE WHEN {expression} = truncate({expression}) AND abs({expression}) <= 9007199254740992 \
+             THEN CAST(CAST({expression} AS BIGINT) AS VARCHAR) \
+             WHEN {expression} IS NOT NULL THEN format('%s', {expression}) END"
+        ),
+        ColumnType::Timestamp => format!(
+            "CASE WHEN {expression} = date_trunc('day', {expression}) THEN CAST(CAST({expression} AS DATE) AS VARCHAR) \
+             ELSE format_datetime({expression}, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') END"
+        ),
+    }
+}
+
+fn cast(expression: &str, _: ColumnType, to: ColumnType) -> String {
+    format!("CAST({expression} AS {})", type_name(to))
+}
+
+/// Each text has a digest of its own; where they are many, so have parts of them.
+fn md5_of(texts: &[String]) -> String {
+    if texts.len() > MAX_VALUES {
+        return md5_of(&texts.chunks(MAX_VALUES).map(md5_of).collect::<Vec<_>>());
+    }
+    let digests: Vec<String> = texts.iter().map(|text| format!("coalesce({}, '-')", md5(text))).collect();
+    match digests.is_empty() {
+        true => md5("''"),
+        false => md5(&format!("array_join(ARRAY[{}], '')", digests.join(", "))),
+    }
+}
+
+fn md5(text: &str) -> String {
+    format!("to_hex(md5(to_utf8({text})))")
+}
+
+fn time_text(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_is_written_is_read_back() {
+        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+        for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
+            assert_eq!(column_type(type_name(written)), written);
+            assert_eq!(reported(&type_name(written).to_lowercase()), type_name(written));
+        }
+        assert_eq!(column_type(type_name(Json)), Text);
+        assert_eq!(column_type("TIMESTAMP(6) WITH TIME ZONE"), Text);
+    }
+
+    #[test]
+    fn names_are_plain_and_differ() {
+        assert_eq!(identifier("Deal_Stage_2"), "deal_stage_2");
+        let names =
+            ["a b", "a_b", "a.b", "größe", "gr__e", "\u{1F600}", " ", "\"", "_widened_x", "widened_x"]
+                .map(str::to_owned);
+        let names = [names.as_slice(), &["x".repeat(255), "x".repeat(256), "é".repeat(200)]].concat();
+        let plain: Vec<String> = names.iter().map(|name| column_name(name)).collect();
+        for (n, name) in plain.iter().enumerate() {
+            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
+            assert!(!name.starts_with(WIDENED) && name.len() + WIDENED.len() <= 255, "{name}");
+            assert!(!plain[..n].contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_array_is_longer_than_trino_takes() {
+        let sql = md5_of(&(0..1_500).map(|n| format!("c{n}")).collect::<Vec<_>>());
+        assert_eq!(sql.matches("ARRAY[").count(), 9);
+        assert_ne!(md5_of(&["a".to_owned()]), md5_of(&["a".to_owned(), "b".to_owned()]));
+    }
+}
