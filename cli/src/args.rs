@@ -145,7 +145,7 @@ pub(crate) struct Sync {
     /// Collections whose deleted records leave the table, separated by commas, or all; else they stay, with is_deleted
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) hard_delete: Vec<String>,
-    /// Collections with a table of all versions of their records beside them, <collection>_history, separated by commas
+    /// Collections with a table of all versions of their records beside them, named COLLECTION_history, separated by commas
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) history: Vec<String>,
     /// HubSpot's API, or a stand-in for it
