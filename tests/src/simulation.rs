@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, Operation, PerType, Server, Settings};
+use fake_hubspot::{ObjectType, Operation, PerType, Processing, Server, Settings};
 use fastrand::Rng;
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Budget, Client, Credential};
@@ -275,6 +275,8 @@ impl World {
         // Associations change without a trace in the deal: an edit makes them be read again.
         let account = Arc::clone(self.server.account());
         account.touch_many_in_one_ms(ObjectType::Deals, account.live_ids(ObjectType::Deals).len());
+        // A collection without rows has no table.
+        account.create_list(ObjectType::Contacts, "the last one", Processing::Manual);
         for (object, id) in &self.restored {
             // It may have been archived again.
             let name = if *object == ObjectType::Contacts { "city" } else { "description" };
