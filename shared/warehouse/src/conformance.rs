@@ -108,6 +108,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("hard deletes leave no past", |bench| Box::pin(modes::hard_deletes_leave_no_past(bench))),
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
+    ("many runs", |bench| Box::pin(modes::many_runs(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),
     ("empty file", |bench| Box::pin(batches::empty_file(bench))),
     ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),

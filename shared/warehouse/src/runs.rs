@@ -1,5 +1,7 @@
 //! `_runs`: what each run did, one row each, beside the tables that it filled.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use staging::ColumnType;
 
@@ -54,6 +56,20 @@ impl RunRow {
     }
 }
 
+/// As many as one statement inserts.
+pub(crate) const AT_ONCE: usize = 50;
+
+pub(crate) fn oldest(runs: &[RunRow]) -> Option<&str> {
+    runs.iter().map(|run| run.run_id.as_str()).min()
+}
+
+/// Those that are not among the known ones, which are told by run id and name.
+pub(crate) fn missing(runs: &[RunRow], known: impl IntoIterator<Item = (String, String)>) -> Vec<RunRow> {
+    let known: HashSet<(String, String)> = known.into_iter().collect();
+    let is_missing = |run: &&RunRow| !known.contains(&(run.run_id.clone(), run.name.clone()));
+    runs.iter().filter(is_missing).cloned().collect()
+}
+
 impl Dialect {
     pub(crate) fn create_runs(&self, table: &str) -> String {
         let column = |(name, column_type): (&str, ColumnType)| {
@@ -62,22 +78,41 @@ impl Dialect {
         format!("CREATE TABLE {table} ({})", COLUMNS.map(column).join(", "))
     }
 
-    /// Those that the table lacks. There must be some.
+    /// Run id and name of those that may be among runs of which this is the oldest.
+    pub(crate) fn select_runs(&self, table: &str, oldest: &str) -> String {
+        let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
+        format!("SELECT {run_id}, {name} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
+    }
+
+    /// For those that [`missing`] finds while nobody else adds any, in parts of [`AT_ONCE`]. There must be some.
     pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow]) -> String {
+        let rows: Vec<String> = runs.iter().map(|run| format!("({})", self.values(run).join(", "))).collect();
+        format!("INSERT INTO {table} ({}) VALUES {}", self.run_columns(), rows.join(", "))
+    }
+
+    /// Where somebody else may have added some since: those that the table lacks. There must be some.
+    pub(crate) fn insert_lacking_runs(&self, table: &str, runs: &[RunRow]) -> String {
         let row = |run: &RunRow| {
-            let casts = COLUMNS.iter().zip(run.literals(self));
-            let values = casts.map(|((name, column_type), value)| {
-                format!("CAST({value} AS {}) AS {}", (self.type_name)(*column_type), self.quoted(name))
-            });
+            let named = COLUMNS.iter().zip(self.values(run));
+            let values = named.map(|((name, _), value)| format!("{value} AS {}", self.quoted(name)));
             format!("SELECT {}", values.collect::<Vec<_>>().join(", "))
         };
         let rows: Vec<String> = runs.iter().map(row).collect();
-        let names = COLUMNS.map(|(name, _)| self.quoted(name)).join(", ");
-        let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
+        let (names, run_id, name) = (self.run_columns(), self.quoted("run_id"), self.quoted("name"));
         format!(
             "INSERT INTO {table} ({names}) SELECT {names} FROM ({}) AS run WHERE NOT EXISTS (SELECT 1 FROM {table} \
              AS known WHERE known.{run_id} = run.{run_id} AND known.{name} = run.{name})",
             rows.join(" UNION ALL ")
         )
+    }
+
+    /// In the order of [`COLUMNS`], and in their types.
+    fn values(&self, run: &RunRow) -> Vec<String> {
+        let values = COLUMNS.iter().zip(run.literals(self));
+        values.map(|((_, is), value)| format!("CAST({value} AS {})", (self.type_name)(*is))).collect()
+    }
+
+    fn run_columns(&self) -> String {
+        COLUMNS.map(|(name, _)| self.quoted(name)).join(", ")
     }
 }

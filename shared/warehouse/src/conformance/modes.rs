@@ -230,8 +230,8 @@ pub(super) async fn sets_have_no_history(bench: &dyn Bench) {
     assert!(!bench.has_table("identities").await);
 }
 
-pub(super) async fn runs_are_recorded_once(bench: &dyn Bench) {
-    let run = |run_id: &str, outcome: &str| RunRow {
+fn run(run_id: &str, outcome: &str) -> RunRow {
+    RunRow {
         run_id: run_id.to_owned(),
         name: "deals".to_owned(),
         mode: Some("backfill".to_owned()),
@@ -241,7 +241,21 @@ pub(super) async fn runs_are_recorded_once(bench: &dyn Bench) {
         seconds: 1.5,
         rows: 7,
         report: r#"{"feed":"deals","note":"a 'quoted' \n one"}"#.to_owned(),
-    };
+    }
+}
+
+/// A state keeps many, and asks for all of them each time.
+pub(super) async fn many_runs(bench: &dyn Bench) {
+    merge(bench, &[contacts("a", &[], vec![contact(1, 10, 11, &[])])]).await;
+    let runs: Vec<RunRow> = (0..1_200).map(|n| run(&format!("r{n:04}"), "complete")).collect();
+    let record = async |runs: &[RunRow]| bench.warehouse().await.record_runs(runs).await.expect("recorded");
+    assert_eq!(record(&runs[..1_000]).await, 1_000);
+    assert_eq!(record(&runs).await, 200);
+    assert_eq!(record(&runs).await, 0);
+    assert_eq!(bench.rows("_runs").await.len(), 1_200);
+}
+
+pub(super) async fn runs_are_recorded_once(bench: &dyn Bench) {
     let runs = [run("r1", "complete"), run("r2", "failed")];
     let record = async |runs: &[RunRow]| bench.warehouse().await.record_runs(runs).await.expect("recorded");
     assert_eq!(record(&runs).await, 0, "no account is bound");

@@ -16,7 +16,7 @@ use crate::checks::{Count, Outcome, check_account, check_rows};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, plan};
-use crate::{LocatedFile, Merged, RunRow, TableMode};
+use crate::{LocatedFile, Merged, RunRow, TableMode, runs};
 
 /// `files` has passed [`crate::plan::check_batch`].
 pub(super) fn merge(
@@ -108,19 +108,28 @@ fn merge_once(
 }
 
 /// Adds the runs that the schema does not hold yet, once it is bound to an account.
-pub(super) fn record_runs(connection: &mut Connection, schema: &Schema, runs: &[RunRow]) -> Result<u64> {
+pub(super) fn record_runs(connection: &mut Connection, schema: &Schema, rows: &[RunRow]) -> Result<u64> {
     let mut session = Session::begin(connection)?;
-    if runs.is_empty() || schema.account(session.connection())?.is_none() {
+    let Some(oldest) = runs::oldest(rows) else { return Ok(0) };
+    if schema.account(session.connection())?.is_none() {
         return Ok(0);
     }
     let table = schema.table(RUNS);
-    if schema.columns(session.connection(), RUNS)?.is_none() {
+    let mut known = Vec::new();
+    if schema.columns(session.connection(), RUNS)?.is_some() {
+        known = session.rows(&DUCKDB.select_runs(&table, oldest), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    } else {
         session.write(&DUCKDB.create_runs(&table), [])?;
     }
-    let added = session.write(&DUCKDB.insert_runs(&table, runs), [])?;
-    if added > 0 {
-        session.commit()?;
+    let missing = runs::missing(rows, known);
+    if missing.is_empty() {
+        return Ok(0);
     }
+    let mut added = 0;
+    for some in missing.chunks(runs::AT_ONCE) {
+        added += session.write(&DUCKDB.insert_runs(&table, some), [])?;
+    }
+    session.commit()?;
     Ok(added)
 }
 

@@ -14,14 +14,14 @@ use super::copy::{Staged, stage};
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{self, Layout, MAX_COLUMNS};
 use super::schema::{Columns, Schema};
-use super::session::{Session, counts};
+use super::session::{Session, counts, get};
 use super::sets::Sweep;
 use super::sql::{self, GroupMerge, Staging};
 use crate::checks::{Count, Outcome, check_account};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, check_names, plan_within};
-use crate::{LocatedFile, Merged, RunRow, TableMode};
+use crate::{LocatedFile, Merged, RunRow, TableMode, runs};
 
 /// `files` has passed [`crate::plan::check_batch`]. Waits no longer than `patience` for other loads and programs.
 pub(super) async fn merge(
@@ -82,19 +82,28 @@ pub(super) async fn merge(
 pub(super) async fn record_runs(
     client: &mut Client,
     schema: &Schema,
-    runs: &[RunRow],
+    rows: &[RunRow],
     patience: Duration,
 ) -> Result<u64> {
     let mut session = Session::begin(client, patience).await?;
-    if runs.is_empty() || schema.account(&session).await?.is_none() {
+    let Some(oldest) = runs::oldest(rows) else { return Ok(0) };
+    if schema.account(&session).await?.is_none() {
         return Ok(0);
     }
     take_turn(&session, &format!("{}.{RUNS}", schema.name())).await?;
     let table = schema.table(RUNS);
-    if schema.columns(&session, RUNS).await?.is_none() {
+    let mut known = Vec::new();
+    if schema.columns(&session, RUNS).await?.is_some() {
+        for row in session.rows(&POSTGRES.select_runs(&table, oldest), &[]).await? {
+            known.push((get(&row, 0)?, get(&row, 1)?));
+        }
+    } else {
         session.write(&POSTGRES.create_runs(&table), &[]).await?;
     }
-    let added = session.write(&POSTGRES.insert_runs(&table, runs), &[]).await?;
+    let mut added = 0;
+    for some in runs::missing(rows, known).chunks(runs::AT_ONCE) {
+        added += session.write(&POSTGRES.insert_runs(&table, some), &[]).await?;
+    }
     session.commit().await?;
     Ok(added)
 }

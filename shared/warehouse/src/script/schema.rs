@@ -7,7 +7,7 @@ use super::engine::{Engine, Rows, Statement};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::{Maintained, RunRow, checks};
+use crate::{Maintained, RunRow, checks, runs};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -79,8 +79,8 @@ impl<E: Engine> Schema<E> {
     }
 
     /// Adds the runs that the schema does not hold yet, once it is bound to an account.
-    pub(super) async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
-        let Some(oldest) = runs.iter().map(|run| &run.run_id).min() else { return Ok(0) };
+    pub(super) async fn record_runs(&self, rows: &[RunRow]) -> Result<u64> {
+        let Some(oldest) = runs::oldest(rows) else { return Ok(0) };
         let [account, recorded] = [ACCOUNT, RUNS].map(|table| self.engine.identifier(table));
         let found = self.engine.columns(&self.name, &[&account, &recorded]).await?;
         if !found.contains_key(&account) {
@@ -89,15 +89,17 @@ impl<E: Engine> Schema<E> {
         let (table, dialect) = (self.table(RUNS), self.engine.dialect());
         let mut script: Vec<Statement> =
             self.engine.lock(&self.table(LEDGER)).map(Statement::scratch).into_iter().collect();
-        let mut known = HashSet::new();
+        let mut known = Rows::new();
         if found.contains_key(&recorded) {
-            let sql = format!("SELECT run_id, name FROM {table} WHERE run_id >= {}", self.literal(oldest));
-            known = self.engine.query(&sql).await?.into_iter().collect();
+            known = self.engine.query(&dialect.select_runs(&table, oldest)).await?;
         } else {
             script.push(Statement::shape(self.engine.create_runs(&table)));
         }
-        let is_new = |run: &&RunRow| !known.contains(&vec![Some(run.run_id.clone()), Some(run.name.clone())]);
-        let new: Vec<RunRow> = runs.iter().filter(is_new).cloned().collect();
+        let known = known.into_iter().filter_map(|row| match <[Option<String>; 2]>::try_from(row) {
+            Ok([Some(run_id), Some(name)]) => Some((run_id, name)),
+            _ => None,
+        });
+        let new = runs::missing(rows, known);
         if new.is_empty() {
             return Ok(0);
         }
@@ -143,10 +145,12 @@ impl<E: Engine> Schema<E> {
 
 /// As few statements as fit the limit. A report that does not fit is left out.
 fn inserts(dialect: &Dialect, table: &str, runs: &[RunRow], limit: usize) -> Vec<String> {
-    let statement = dialect.insert_runs(table, runs);
+    let statement = dialect.insert_lacking_runs(table, runs);
     match runs {
         _ if statement.len() <= limit => vec![statement],
-        [run] => vec![dialect.insert_runs(table, &[RunRow { report: "{}".to_owned(), ..run.clone() }])],
+        [run] => {
+            vec![dialect.insert_lacking_runs(table, &[RunRow { report: "{}".to_owned(), ..run.clone() }])]
+        }
         runs => {
             let (first, then) = runs.split_at(runs.len() / 2);
             [inserts(dialect, table, first, limit), inserts(dialect, table, then, limit)].concat()
