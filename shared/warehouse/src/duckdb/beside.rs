@@ -27,11 +27,13 @@ impl<'a> Beside<'a> {
         plan: &Plan<'_>,
         mode: TableMode,
     ) -> Result<Beside<'a>> {
+        let deleted_now = schema.columns(session.connection(), &deleted_table(collection))?;
+        if mode == TableMode::default() && deleted_now.is_none() {
+            return Ok(Beside { hard_delete: None, history: None });
+        }
         let table = schema.table(collection);
         let present = schema.columns(session.connection(), collection)?.unwrap_or_default();
-
         let deleted = schema.table(&deleted_table(collection));
-        let deleted_now = schema.columns(session.connection(), &deleted_table(collection))?;
         let mut hard_delete = None;
         if mode.hard_delete || deleted_now.is_some() {
             hard_delete = HardDelete::new(&DUCKDB, &table, &deleted, plan, &present)?;

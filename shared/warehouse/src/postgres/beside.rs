@@ -1,7 +1,7 @@
 //! The tables beside a collection's: what was deleted from it, and its past.
 
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
-use super::schema::Schema;
+use super::schema::{Columns, Schema};
 use super::session::Session;
 use super::sql::{self, GroupMerge};
 use crate::TableMode;
@@ -28,9 +28,13 @@ impl<'a> Beside<'a> {
         plan: &Plan<'_>,
         mode: TableMode,
     ) -> Result<Beside<'a>> {
+        let deleted = schema.columns(session, &deleted_table(collection)).await?;
+        if mode == TableMode::default() && deleted.is_none() {
+            return Ok(Beside { hard_delete: None, history: None });
+        }
         let present = schema.columns(session, collection).await?.unwrap_or_default().present;
         Ok(Beside {
-            hard_delete: hard_delete(session, schema, collection, plan, &present, mode).await?,
+            hard_delete: hard_delete(session, schema, collection, plan, &present, deleted, mode).await?,
             history: history(session, schema, collection, plan, &present, mode).await?,
         })
     }
@@ -68,10 +72,10 @@ async fn hard_delete(
     collection: &str,
     plan: &Plan<'_>,
     present: &[TableColumn],
+    now: Option<Columns>,
     mode: TableMode,
 ) -> Result<Option<HardDelete>> {
-    let (table, name) = (schema.table(collection), deleted_table(collection));
-    let (deleted, now) = (schema.table(&name), schema.columns(session, &name).await?);
+    let (table, deleted) = (schema.table(collection), schema.table(&deleted_table(collection)));
     if !mode.hard_delete && now.is_none() {
         return Ok(None);
     }
