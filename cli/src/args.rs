@@ -312,9 +312,8 @@ pub(crate) struct Selection {
 
 /// Which tables keep their deleted rows, and which their past.
 pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
-    if hard_delete != [load::ALL] {
-        named(hard_delete)?;
-    }
+    let by_name: Vec<String> = hard_delete.iter().filter(|name| *name != load::ALL).cloned().collect();
+    named(&by_name)?;
     named(history)?;
     Ok(Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() })
 }

@@ -17,7 +17,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -62,8 +61,6 @@ async fn main() -> ExitCode {
 /// Logs go to stderr: warnings, or with `-v` the course of the run. `RUST_LOG` overrides both.
 fn init_logs(verbose: bool) {
     let level = if verbose { Level::INFO } else { Level::WARN };
-    let named = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
-    let filter = named.unwrap_or_else(|| Targets::new().with_default(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    tracing_subscriber::registry().with(lines).with(filter).init();
+    tracing_subscriber::registry().with(lines).with(lambda::log_filter(level)).init();
 }

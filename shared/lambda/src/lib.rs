@@ -13,6 +13,7 @@ pub use aws::{Aws, http_client};
 pub use diagnostic::{Failure, FailureKind, refuse_event};
 pub use environment::{Environment, list};
 pub use invocation::{Invocation, invoke};
+pub use logs::log_filter;
 pub use metrics::{Metrics, NAMESPACE, Unit, compute_dollars};
 pub use secrets::Secrets;
 pub use serve::serve;

@@ -5,15 +5,21 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Logs of the level that `RUST_LOG` names (info where it names none, or what is no level), as JSON on stdout.
+/// What `RUST_LOG` names, such as `info` or `hubspot=debug`; where it is empty, or names nothing, this level. What AWS's
+/// configuration warns of comes again, as an error, if it matters.
+pub fn log_filter(level: Level) -> Targets {
+    let named = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
+    let named = named.and_then(|text| text.parse::<Targets>().ok());
+    named.unwrap_or_else(|| Targets::new().with_default(level).with_target("aws_config", Level::ERROR))
+}
+
+/// Logs of what [`log_filter`] lets through, as JSON on stdout.
 pub(crate) fn init_logs() {
-    let named = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false);
-    let filter = named.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
-    tracing_subscriber::registry().with(json).with(filter).init();
+    tracing_subscriber::registry().with(json).with(log_filter(Level::INFO)).init();
 }

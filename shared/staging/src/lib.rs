@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod aws;
 mod bucket;
 mod error;
 mod file;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::gone;
+use crate::aws;
 
 /// S3 takes parts from 5 MiB on, 10,000 of them
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
@@ -217,16 +218,12 @@ impl S3 {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let advice = match error.code() {
-            Some("NoSuchBucket") => ": check the bucket's name",
-            Some("AccessDenied") => ": allow this role to do it",
-            Some("PermanentRedirect") => ": the bucket is in another region than AWS_REGION",
-            _ => "",
+            Some("NoSuchBucket") => "check the bucket's name",
+            Some("AccessDenied") => "allow this role to do it",
+            Some("PermanentRedirect") => "the bucket is in another region than AWS_REGION",
+            _ => aws::advice_on_the_way(&error),
         };
-        let reason = match (error.code(), error.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            _ => DisplayErrorContext(&error).to_string(),
-        };
-        anyhow!("{operation} in the bucket {} failed ({reason}){advice}", self.bucket)
+        anyhow!("{operation} in the bucket {} failed ({}): {advice}", self.bucket, aws::reason(&error))
     }
 }
 

@@ -26,7 +26,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use chrono::Utc;
 use serde::Serialize;
@@ -35,6 +35,7 @@ use serde::de::DeserializeOwned;
 use self::items::{Item, key, n, number, s, text, unbuilt};
 pub(super) use self::lease::Renewal;
 use super::{RunRecord, Shared};
+use crate::aws;
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
 
@@ -259,12 +260,9 @@ impl TableState {
             }
             Some("AccessDeniedException") => "allow this role to use it",
             Some("ValidationException") => "the request is not valid: is it a table with the keys pk and sk?",
-            _ => "try again",
+            _ => aws::advice_on_the_way(&error),
         };
-        let reason = match (error.code(), error.message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            _ => DisplayErrorContext(&error).to_string(),
-        };
+        let reason = aws::reason(&error);
         Error::new(ErrorKind::Io, format!("the state table {table} can't {verb} ({reason}): {advice}"))
     }
 
