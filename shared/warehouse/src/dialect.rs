@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use staging::{Column, ColumnType};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::Widening;
@@ -124,6 +125,38 @@ pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// The same where a backslash means something in a text.
+pub(crate) fn escaped_literal(text: &str) -> String {
+    quote_literal(&text.replace('\\', "\\\\"))
+}
+
+/// Each text has a digest of its own: all of them together may be longer than a text can be.
+pub(crate) fn md5_of_digests(texts: &[String]) -> String {
+    let digests: Vec<String> = texts.iter().map(|text| format!("nvl(md5({text}), '-')")).collect();
+    match digests.is_empty() {
+        true => "md5('')".to_owned(),
+        false => format!("md5({})", digests.join(" || ")),
+    }
+}
+
+/// Of the hash that tells names apart which can't be had as they are.
+pub(crate) const HASH_DIGITS: usize = 12;
+
+/// The beginning of a folded name and a hash of all of it, within so many bytes.
+pub(crate) fn hashed_within(folded: &str, max_bytes: usize) -> String {
+    let mut end = folded.len().min(max_bytes - HASH_DIGITS - 1);
+    while !folded.is_char_boundary(end) {
+        end -= 1;
+    }
+    with_hash(&folded[..end], folded)
+}
+
+/// What is left of a folded name, and a hash of all of it.
+pub(crate) fn with_hash(start: &str, folded: &str) -> String {
+    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
+    format!("{start}_{hash:0digits$x}", digits = HASH_DIGITS)
+}
+
 /// Refuses the names that no quoting makes legal. `what` says whose name it is.
 pub(crate) fn check_identifier(what: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') {
@@ -141,5 +174,6 @@ mod tests {
     fn quotes_in_names_are_doubled() {
         assert_eq!(quote_identifier(r#"a"b""#), r#""a""b""""#);
         assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(escaped_literal(r"it's \n"), r"'it''s \\n'");
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod athena;
+mod aws;
 mod checks;
 mod columns;
 #[cfg(test)]
@@ -175,8 +176,8 @@ pub fn needs_aws(url: &str) -> bool {
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
 ///
-/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key. `aws` is for those that are called by AWS
-/// credentials ([`needs_aws`]).
+/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key. `aws`
+/// is for those that are called by AWS credentials ([`needs_aws`]).
 pub async fn connect(
     url: &str,
     schema: &str,

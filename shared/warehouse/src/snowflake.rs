@@ -26,11 +26,11 @@ use staging::ColumnType;
 use uuid::Uuid;
 
 use self::api::{Api, STATEMENT_TIMEOUT};
-use self::dialect::{SNOWFLAKE, identifier, literal, reported};
+use self::dialect::{SNOWFLAKE, identifier, reported};
 use self::key::Key;
 use self::url::Files;
 use crate::LocatedFile;
-use crate::dialect::{Dialect, quote_identifier};
+use crate::dialect::{Dialect, escaped_literal as literal, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
 use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, Statement};

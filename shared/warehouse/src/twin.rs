@@ -186,13 +186,13 @@ impl Bench for TwinBench {
 }
 
 /// From the twin's texts: times are milliseconds, days are since 1970.
-fn cell(type_name: &str, text: String) -> Cell {
+pub(crate) fn cell(type_name: &str, text: String) -> Cell {
     match type_name {
         "BOOLEAN" => Cell::Boolean(text == "true"),
         "BIGINT" | "INTEGER" => Cell::BigInt(text.parse().unwrap()),
         "DOUBLE" => Cell::Double(text.parse().unwrap()),
         "DATE" => Cell::Date(text.parse().unwrap()),
-        "TIMESTAMP WITH TIME ZONE" => Cell::Timestamp(text.parse().unwrap()),
+        "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE" => Cell::Timestamp(text.parse().unwrap()),
         "VARCHAR" => Cell::Text(text),
         other => panic!("no cell for {other}"),
     }

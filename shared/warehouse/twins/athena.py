@@ -1,7 +1,6 @@
 """Athena, engine version 3: the calls, Hive's statements and Trino's, and the limits of all three. Each statement is a
 commit; nothing joins two of them."""
 
-import json
 import os
 import re
 import uuid
@@ -10,7 +9,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from database import ApiError, Refused, check_names, in_duckdb, parsed, read_parquet
+from database import ApiError, JsonApi, Refused, check_names, in_duckdb, parsed, read_parquet
 
 MAX_STATEMENT_BYTES = 262_144
 MAX_NAME_BYTES = 255
@@ -42,40 +41,25 @@ SELECT table_schema, table_name FROM information_schema.tables WHERE table_catal
 """
 
 
-class Athena:
+class Athena(JsonApi):
     """One account's workgroups: a database of the twin each, which stands for a catalog."""
+
+    SERVICE = "AmazonAthena"
 
     def __init__(self, databases):
         self.databases = databases
         self.queries, self.tokens = {}, {}
+        self.calls = {
+            "StartQueryExecution": self.start,
+            "GetQueryExecution": self.describe,
+            "GetQueryResults": self.results,
+        }
 
     def opened(self, database, _):
         database.execute(COLUMNS)
         database.execute(TABLES)
         # Tables over manifests, and what `VACUUM` has still to say about a table.
         database.external, database.vacuumed = {}, set()
-
-    def by_hand(self, sql):
-        return sql
-
-    def serve(self, _method, _path, headers, text):
-        """Status and body."""
-        try:
-            return 200, self.handle(headers, json.loads(text))
-        except ApiError as error:
-            return 400, {"__type": error.code, "message": error.words}
-
-    def handle(self, headers, body):
-        """The API's JSON protocol: the operation is in a header."""
-        operation = headers.get("X-Amz-Target", "").removeprefix("AmazonAthena.")
-        calls = {
-            "StartQueryExecution": self.start,
-            "GetQueryExecution": self.describe,
-            "GetQueryResults": self.results,
-        }
-        if operation not in calls:
-            raise ApiError("UnknownOperationException", operation)
-        return calls[operation](body)
 
     def start(self, call):
         token, sql = call.get("ClientRequestToken", ""), call["QueryString"]

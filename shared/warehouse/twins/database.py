@@ -5,6 +5,7 @@ DuckDB refuses to change a table's columns in a transaction that has changed its
 the file that is put back."""
 
 import glob
+import json
 import os
 import shutil
 import tempfile
@@ -21,6 +22,24 @@ class ApiError(Exception):
     def __init__(self, code, words):
         super().__init__(words)
         self.code, self.words = code, words
+
+
+class JsonApi:
+    """An AWS service's JSON protocol: the operation is in a header. `SERVICE` stands before its name; `calls` has what
+    answers it."""
+
+    def by_hand(self, sql):
+        return sql
+
+    def serve(self, _method, _path, headers, text):
+        """Status and body."""
+        operation = headers.get("X-Amz-Target", "").removeprefix(f"{self.SERVICE}.")
+        try:
+            if operation not in self.calls:
+                raise ApiError("UnknownOperationException", operation)
+            return 200, self.calls[operation](json.loads(text))
+        except ApiError as error:
+            return 400, {"__type": error.code, "message": error.words}
 
 
 class Refused(Exception):

@@ -1,13 +1,12 @@
 """Redshift behind its Data API: the calls, the SQL, and the limits of both."""
 
-import json
 import traceback
 import uuid
 
 import sqlglot
 from sqlglot import exp
 
-from database import ApiError, Failed, Refused, check_names, in_duckdb, parsed, read_parquet
+from database import ApiError, Failed, JsonApi, Refused, check_names, in_duckdb, parsed, read_parquet
 
 MAX_STATEMENTS = 40
 MAX_STATEMENT_BYTES = 100_000
@@ -36,38 +35,23 @@ FROM information_schema.columns WHERE table_catalog = 'wh'
 """
 
 
-class Redshift:
+class Redshift(JsonApi):
     """One account's workgroups: a database each."""
+
+    SERVICE = "RedshiftData"
 
     def __init__(self, databases):
         self.databases = databases
         self.batches, self.tokens, self.sessions = {}, {}, {}
-
-    def opened(self, database, _):
-        database.execute(SVV_COLUMNS)
-
-    def by_hand(self, sql):
-        return sql
-
-    def serve(self, _method, _path, headers, text):
-        """Status and body."""
-        try:
-            return 200, self.handle(headers, json.loads(text))
-        except ApiError as error:
-            return 400, {"__type": error.code, "message": error.words}
-
-    def handle(self, headers, body):
-        """The API's JSON protocol: the operation is in a header."""
-        operation = headers.get("X-Amz-Target", "").removeprefix("RedshiftData.")
-        calls = {
+        self.calls = {
             "BatchExecuteStatement": self.batch,
             "ExecuteStatement": lambda call: self.batch({**call, "Sqls": [call["Sql"]]}),
             "DescribeStatement": self.describe,
             "GetStatementResult": self.result,
         }
-        if operation not in calls:
-            raise ApiError("UnknownOperationException", operation)
-        return calls[operation](body)
+
+    def opened(self, database, _):
+        database.execute(SVV_COLUMNS)
 
     def batch(self, call):
         token = call.get("ClientToken")

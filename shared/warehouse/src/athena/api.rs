@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_athena::Client;
-use aws_sdk_athena::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_athena::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_athena::types::{
     QueryExecution, QueryExecutionContext, QueryExecutionState, ResultConfiguration, Row,
 };
 use uuid::Uuid;
 
 use super::url::Target;
+use crate::aws;
 use crate::error::{Error, Kind, Result};
 use crate::script::Rows;
 
@@ -121,21 +122,12 @@ impl Api {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let (kind, advice) = match error.code() {
-            Some("TooManyRequestsException" | "ThrottlingException") => {
-                (Kind::Locked, ": it has too many queries at the moment, try again later")
-            }
-            Some("AccessDeniedException") => (Kind::Unreachable, ": allow the caller to do it"),
-            Some("ExpiredTokenException" | "UnrecognizedClientException") => {
-                (Kind::Unreachable, ": renew the AWS credentials")
-            }
-            _ => (Kind::Unreachable, ": check the names in the url, and the AWS region"),
-        };
-        let message = format!("{call} on athena's workgroup {} failed{advice}", self.target.workgroup);
-        match (error.code(), error.message()) {
-            (Some(code), Some(words)) => Error::new(kind, message).because(format!("{code}: {words}")),
-            _ => Error::new(kind, message).because(DisplayErrorContext(&error).to_string()),
-        }
+        aws::refused(
+            call,
+            &format!("athena's workgroup {}", self.target.workgroup),
+            &["TooManyRequestsException", "ThrottlingException"],
+            error,
+        )
     }
 }
 

@@ -6,9 +6,8 @@
 
 use chrono::{DateTime, Utc};
 use staging::ColumnType;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::{Dialect, quote_literal};
+use crate::dialect::{Dialect, HASH_DIGITS, quote_literal, with_hash};
 use crate::plan::folded;
 
 pub(crate) const ATHENA: Dialect = Dialect {
@@ -27,7 +26,6 @@ pub(crate) const ATHENA: Dialect = Dialect {
 pub(super) const WIDENED: &str = "_widened_";
 /// Glue takes 255.
 const MAX_NAME_BYTES: usize = 255 - WIDENED.len();
-const HASH_DIGITS: usize = 12;
 /// An array constructor of Trino takes 254 values.
 const MAX_VALUES: usize = 200;
 
@@ -91,8 +89,7 @@ fn hashed(folded: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let start: String = folded.chars().map(plain).take(MAX_NAME_BYTES - HASH_DIGITS - 1).collect();
     let start = start.trim_start_matches('_');
-    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
-    format!("{start}_{hash:0digits$x}", digits = HASH_DIGITS)
+    with_hash(start, folded)
 }
 
 /// A quoted name, qualified or not, in a statement that changes tables.

@@ -2,9 +2,8 @@
 //! own in every table; columns that can't have their name get one that is made from it.
 
 use staging::ColumnType;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::{Dialect, quote_literal, rfc3339};
+use crate::dialect::{Dialect, hashed_within, quote_literal, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const POSTGRES: Dialect = Dialect {
@@ -23,7 +22,6 @@ pub(crate) const POSTGRES: Dialect = Dialect {
 pub(super) const OVERFLOW: &str = "_overflow";
 
 const MAX_NAME_BYTES: usize = 63;
-const HASH_DIGITS: usize = 12;
 /// The columns that every table has already.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"];
 
@@ -66,12 +64,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 fn hashed(folded: &str) -> String {
-    let mut end = folded.len().min(MAX_NAME_BYTES - HASH_DIGITS - 1);
-    while !folded.is_char_boundary(end) {
-        end -= 1;
-    }
-    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
-    format!("{}_{hash:0digits$x}", &folded[..end], digits = HASH_DIGITS)
+    hashed_within(folded, MAX_NAME_BYTES)
 }
 
 /// What these casts print depends on settings, which a merge pins.

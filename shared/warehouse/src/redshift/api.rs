@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_redshiftdata::config::BehaviorVersion;
-use aws_sdk_redshiftdata::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_redshiftdata::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_redshiftdata::operation::describe_statement::DescribeStatementOutput;
 use aws_sdk_redshiftdata::types::{Field, StatementStatusString, StatusString};
 use aws_sdk_redshiftdata::{Client, Config};
 use uuid::Uuid;
 
 use super::url::{Host, Target};
+use crate::aws;
 use crate::error::{Error, Kind, Result};
 use crate::script::{Failed, Purpose, Rows, Statement};
 
@@ -138,21 +139,12 @@ impl Api {
             Host::Workgroup(name) => format!("workgroup {name}"),
             Host::Cluster(name) => format!("cluster {name}"),
         };
-        let (kind, advice) = match error.code() {
-            Some("ActiveStatementsExceededException" | "ActiveSessionsExceededException") => {
-                (Kind::Locked, ": it has too many statements at the moment, try again later")
-            }
-            Some("AccessDeniedException") => (Kind::Unreachable, ": allow the caller to do it"),
-            Some("ExpiredTokenException" | "UnrecognizedClientException") => {
-                (Kind::Unreachable, ": renew the AWS credentials")
-            }
-            _ => (Kind::Unreachable, ": check the names in the url, and the AWS region"),
-        };
-        let message = format!("{call} on redshift's {host} failed{advice}");
-        match (error.code(), error.message()) {
-            (Some(code), Some(words)) => Error::new(kind, message).because(format!("{code}: {words}")),
-            _ => Error::new(kind, message).because(DisplayErrorContext(&error).to_string()),
-        }
+        aws::refused(
+            call,
+            &format!("redshift's {host}"),
+            &["ActiveStatementsExceededException", "ActiveSessionsExceededException"],
+            error,
+        )
     }
 }
 

@@ -1,9 +1,8 @@
 //! Redshift's dialect. Names are in lower case, whatever the case in which they are written, and have 127 bytes.
 
 use staging::ColumnType;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::{Dialect, rfc3339};
+use crate::dialect::{Dialect, escaped_literal, hashed_within, md5_of_digests, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const REDSHIFT: Dialect = Dialect {
@@ -12,14 +11,13 @@ pub(crate) const REDSHIFT: Dialect = Dialect {
     column_name,
     text_of,
     cast,
-    md5_of,
+    md5_of: md5_of_digests,
     lowest_time: "CAST('0001-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
     time_text: rfc3339,
-    literal,
+    literal: escaped_literal,
 };
 
 const MAX_NAME_BYTES: usize = 127;
-const HASH_DIGITS: usize = 12;
 /// The columns that every table has already.
 const SYSTEM_COLUMNS: [&str; 9] =
     ["oid", "tableoid", "ctid", "cmin", "cmax", "xmin", "xmax", "insertxid", "deletexid"];
@@ -85,12 +83,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 fn hashed(folded: &str) -> String {
-    let mut end = folded.len().min(MAX_NAME_BYTES - HASH_DIGITS - 1);
-    while !folded.is_char_boundary(end) {
-        end -= 1;
-    }
-    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
-    format!("{}_{hash:0digits$x}", &folded[..end], digits = HASH_DIGITS)
+    hashed_within(folded, MAX_NAME_BYTES)
 }
 
 /// A bare VARCHAR in a cast has 256 bytes; booleans have no cast to text.
@@ -127,20 +120,6 @@ fn cast(expression: &str, from: ColumnType, to: ColumnType) -> String {
     }
 }
 
-/// Each text has a digest of its own: all of them together may be longer than a text can be.
-fn md5_of(texts: &[String]) -> String {
-    let digests: Vec<String> = texts.iter().map(|text| format!("nvl(md5({text}), '-')")).collect();
-    match digests.is_empty() {
-        true => "md5('')".to_owned(),
-        false => format!("md5({})", digests.join(" || ")),
-    }
-}
-
-/// A backslash means something in a text.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,10 +146,5 @@ mod tests {
             assert!(!cut[..n].contains(name), "{name}");
         }
         assert_ne!(column_name("OID"), "oid");
-    }
-
-    #[test]
-    fn backslashes_in_texts_are_doubled() {
-        assert_eq!(literal(r"it's \n"), r"'it''s \\n'");
     }
 }

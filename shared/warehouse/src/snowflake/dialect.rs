@@ -1,9 +1,8 @@
 //! Snowflake's dialect. Ordinary names are in upper case, which is what an unquoted name means there.
 
 use staging::ColumnType;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::dialect::{Dialect, rfc3339};
+use crate::dialect::{Dialect, escaped_literal, hashed_within, md5_of_digests, rfc3339};
 use crate::plan::folded;
 
 pub(crate) const SNOWFLAKE: Dialect = Dialect {
@@ -12,15 +11,14 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     column_name: identifier,
     text_of,
     cast,
-    md5_of,
+    md5_of: md5_of_digests,
     lowest_time: "CAST('0001-01-01 00:00:00.000+00:00' AS TIMESTAMP_TZ(3))",
     time_text: rfc3339,
-    literal,
+    literal: escaped_literal,
 };
 
 /// Snowflake counts characters.
 const MAX_NAME_BYTES: usize = 255;
-const HASH_DIGITS: usize = 12;
 /// The longest text that there is unless an account says otherwise; a bare VARCHAR has this length.
 const LONGEST_TEXT: u64 = 16_777_216;
 
@@ -84,12 +82,7 @@ pub(super) fn identifier(name: &str) -> String {
 }
 
 fn hashed(folded: &str) -> String {
-    let mut end = folded.len().min(MAX_NAME_BYTES - HASH_DIGITS - 1);
-    while !folded.is_char_boundary(end) {
-        end -= 1;
-    }
-    let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
-    format!("{}_{hash:0digits$x}", &folded[..end], digits = HASH_DIGITS)
+    hashed_within(folded, MAX_NAME_BYTES)
 }
 
 /// Formats are given, since an account may have others.
@@ -117,20 +110,6 @@ fn text_of(expression: &str, from: ColumnType) -> String {
 /// A day as a time is its midnight in the session's zone, which is UTC.
 fn cast(expression: &str, _from: ColumnType, to: ColumnType) -> String {
     format!("CAST({expression} AS {})", type_name(to))
-}
-
-/// Each text has a digest of its own: all of them together may be longer than a text can be.
-fn md5_of(texts: &[String]) -> String {
-    let digests: Vec<String> = texts.iter().map(|text| format!("nvl(md5({text}), '-')")).collect();
-    match digests.is_empty() {
-        true => "md5('')".to_owned(),
-        false => format!("md5({})", digests.join(" || ")),
-    }
-}
-
-/// A backslash means something in a text.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]
@@ -166,10 +145,5 @@ mod tests {
             assert!(name.len() <= MAX_NAME_BYTES, "{name}");
             assert!(!cut[..n].contains(name), "{name}");
         }
-    }
-
-    #[test]
-    fn backslashes_in_texts_are_doubled() {
-        assert_eq!(literal(r"it's \n"), r"'it''s \\n'");
     }
 }

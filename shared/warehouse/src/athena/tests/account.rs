@@ -12,9 +12,9 @@ use super::super::Athena;
 use super::super::api::Api;
 use super::super::dialect::{ATHENA, identifier, in_ddl};
 use super::super::url::{Folder, target};
-use super::{cell, twin};
 use crate::conformance::{Bench, Cell, Row};
 use crate::script::Engine;
+use crate::twin::{self, cell};
 use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
 
 /// A database of its own, and a folder for staged files below the url's location.

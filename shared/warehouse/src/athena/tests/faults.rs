@@ -3,11 +3,12 @@
 use serde_json::json;
 use staging::{ColumnType, IS_DELETED, READ_AT, RUN_ID};
 
-use super::AthenaBench;
+use super::{bench, executed};
 use crate::Kind;
 use crate::conformance::{
     Bench, Cell, File, SET_COLUMNS, contact, contacts, identities, live, merge, read, stage,
 };
+use crate::twin::TwinBench;
 
 fn numbered(key: &str, rows: &[(i64, i64, i64)]) -> File {
     let row =
@@ -25,7 +26,7 @@ fn wider() -> [File; 2] {
 }
 
 /// Merges until as many statements were executed, and again after the crash. `false` once there are not so many.
-async fn is_mended(bench: &AthenaBench, files: &[File], after: u64) -> bool {
+async fn is_mended(bench: &TwinBench, files: &[File], after: u64) -> bool {
     let files = stage(bench, files);
     bench.call("crash", json!({"after": after}));
     let merged = bench.warehouse().await.merge(&files).await;
@@ -43,7 +44,7 @@ async fn is_mended(bench: &AthenaBench, files: &[File], after: u64) -> bool {
 /// After whichever statement a merge ends, the next one makes of the table what one merge would have made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_statement_is_mended_by_the_next_merge() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     for after in 0.. {
         let collection = format!("contacts_{after}");
         let of = |file: File| file.of_collection(&collection);
@@ -74,7 +75,7 @@ async fn a_crash_after_any_statement_is_mended_by_the_next_merge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_first_merge_is_mended() {
     for after in 0.. {
-        let Some(bench) = AthenaBench::new().await else { return };
+        let Some(bench) = bench().await else { return };
         let was_cut = is_mended(&bench, &[numbered("a", &[(1, 10, 1), (2, 10, 2)])], after).await;
         assert_eq!(bench.rows("contacts").await.len(), 2, "after {after}");
         let warehouse = bench.warehouse().await;
@@ -91,7 +92,7 @@ async fn a_crash_of_the_first_merge_is_mended() {
 /// A table that was dropped is filled again, though the ledger says that its files are merged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_a_dropped_table_is_made_anew_is_mended() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     for after in 0.. {
         let of = |file: File| file.of_collection(&format!("contacts_{after}"));
         let files = [of(numbered("a", &[(1, 10, 1)])), of(numbered("b", &[(2, 10, 2)]))];
@@ -108,7 +109,7 @@ async fn a_crash_while_a_dropped_table_is_made_anew_is_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_rows_and_their_sets_is_mended() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     let email = |value: &str, updated| live(1, "EMAIL", value, updated, updated + 1);
     let mut expected = None;
     for after in 0.. {
@@ -134,20 +135,20 @@ async fn a_crash_between_rows_and_their_sets_is_mended() {
 /// The call is sent again with the same token, and not executed again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     merge(&bench, &[numbered("a", &[(1, 10, 1)])]).await;
-    let before = bench.executed("MERGE");
+    let before = executed(&bench, "MERGE");
     bench.twin.call("lose", &json!({"containing": "MERGE"}));
     let merged = merge(&bench, &[numbered("b", &[(1, 20, 2), (2, 20, 2)])]).await;
     assert_eq!((merged.inserted, merged.updated), (1, 1));
-    assert_eq!(bench.executed("MERGE"), before + 1);
+    assert_eq!(executed(&bench, "MERGE"), before + 1);
     assert_eq!(bench.rows("_loaded_files").await.len(), 2);
     bench.close();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_another_one_came_before_is_tried_again() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     merge(&bench, &[numbered("a", &[(1, 10, 1)])]).await;
     for (n, statement) in ["MERGE", "INSERT INTO \"warehouse"].iter().enumerate() {
         bench.call("conflict", json!({"containing": statement, "times": 2}));
@@ -160,7 +161,7 @@ async fn a_commit_that_another_one_came_before_is_tried_again() {
 /// Another load brings a newer version after ours were compared, and before they are written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_comes_late_replaces_nothing_newer() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     merge(&bench, &[numbered("a", &[(1, 10, 1), (2, 10, 2)])]).await;
     let table = bench.quoted("contacts");
     let sql = format!(
@@ -176,7 +177,7 @@ async fn a_merge_that_comes_late_replaces_nothing_newer() {
 /// The same for a row that is to be deleted for its set.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_comes_late_deletes_nothing_newer() {
-    let Some(bench) = AthenaBench::new().await else { return };
+    let Some(bench) = bench().await else { return };
     let email = |value: &str, updated| live(1, "EMAIL", value, updated, updated + 1);
     merge(&bench, &[identities("a", vec![email("a@x", 10), email("b@x", 10)])]).await;
     let table = bench.quoted("identities");
