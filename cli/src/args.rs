@@ -26,6 +26,9 @@ Examples:
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections email_events --since 2026-01-01
       e-mail events from further back than the month that a first run reads
 
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
+      what changed; then every record's id is compared with the tables, and what differs is read again
+
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
       all but one: what can't be had with this credential need not make the run incomplete
 
@@ -283,6 +286,12 @@ pub(crate) enum ModeArg {
     Backfill,
     /// What changed since the last run
     Incremental,
+    /// What is due; then the ids of all records are compared with the tables of contacts, companies and deals, and what is
+    /// missing, gone or older there is read again
+    Reconcile,
+    /// The same, and calculated properties, associations and list memberships are compared as well, which change without a
+    /// new modified date
+    Refresh,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -297,6 +306,8 @@ impl ModeArg {
             ModeArg::Auto => None,
             ModeArg::Backfill => Some(Mode::Backfill),
             ModeArg::Incremental => Some(Mode::Incremental),
+            ModeArg::Reconcile => Some(Mode::Reconcile),
+            ModeArg::Refresh => Some(Mode::Refresh),
         }
     }
 }

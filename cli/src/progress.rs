@@ -14,12 +14,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn start(feed: &'static str, progress: &Arc<Progress>) -> Line {
+    pub(crate) fn start(feed: &str, progress: &Arc<Progress>) -> Line {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {prefix:.bold} {msg} [{elapsed}]") {
             bar.set_style(style);
         }
-        bar.set_prefix(feed);
+        bar.set_prefix(feed.to_owned());
         let (shown, progress) = (bar.clone(), Arc::clone(progress));
         let watch = tokio::spawn(async move {
             loop {

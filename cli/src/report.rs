@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets
 use extract::{ApiUsage, Outcome};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
-use load::Loaded;
+use load::{Loaded, Reconciled};
 use serde::Serialize;
 
 use crate::usage::Usage;
@@ -42,6 +42,11 @@ pub(crate) struct CollectionReport {
     pub(crate) statements: u64,
     pub(crate) merge_seconds: f64,
     pub(crate) unparsed_values: u64,
+    /// Records read where HubSpot's own count is no higher.
+    pub(crate) counted: u64,
+    /// Comparisons of the table with HubSpot's records, one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reconciled: Vec<Reconciled>,
     /// Files and bytes staged.
     pub(crate) files: u64,
     pub(crate) bytes: u64,
@@ -72,8 +77,50 @@ impl CollectionReport {
             statements: loaded.statements_that_write,
             merge_seconds: merging.as_secs_f64(),
             unparsed_values: staged.unparsed_values,
+            counted: staged.counted,
+            reconciled: Vec::new(),
             files: staged.files,
             bytes: staged.bytes,
+        }
+    }
+}
+
+/// The order in which outcomes get worse.
+const OUTCOMES: [&str; 4] = ["complete", "stopped", "skipped", "failed"];
+
+impl CollectionReport {
+    /// Takes in what a later run in the same sync did.
+    pub(crate) fn absorb(&mut self, later: CollectionReport) {
+        let rank = |outcome: &str| OUTCOMES.iter().position(|known| *known == outcome);
+        if rank(later.outcome) > rank(self.outcome) {
+            (self.outcome, self.reason) = (later.outcome, later.reason);
+        }
+        for text in later.degraded {
+            if !self.degraded.contains(&text) {
+                self.degraded.push(text);
+            }
+        }
+        self.rows += later.rows;
+        self.deleted += later.deleted;
+        self.merged_rows += later.merged_rows;
+        self.merged_files += later.merged_files;
+        self.merged_bytes += later.merged_bytes;
+        self.statements += later.statements;
+        self.merge_seconds += later.merge_seconds;
+        self.unparsed_values += later.unparsed_values;
+        self.counted += later.counted;
+        self.reconciled.extend(later.reconciled);
+        self.files += later.files;
+        self.bytes += later.bytes;
+    }
+
+    /// The snapshot of the table, or its comparison, did not come to its end.
+    pub(crate) fn is_not_reconciled(&mut self, outcome: &Outcome) {
+        let reason = outcome.reason().unwrap_or("its comparison with HubSpot did not end").to_owned();
+        let rank = |outcome: &str| OUTCOMES.iter().position(|known| *known == outcome);
+        if rank(outcome.name()) > rank(self.outcome) {
+            self.outcome = outcome.name();
+            self.reason = Some(reason);
         }
     }
 }
@@ -152,6 +199,9 @@ impl Report {
             }
             for reason in &collection.degraded {
                 text.push_str(&format!("{name}: degraded - {reason}\n"));
+            }
+            for reconciled in &collection.reconciled {
+                text.push_str(&format!("{name}: compared - {}\n", reconciled.text()));
             }
         }
         let calls: u64 = self.api.values().map(|usage| usage.calls).sum();

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
-use hubspot::feeds::Feed;
+use hubspot::feeds::{Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
-use load::{Loaded, Modes, Scope, load};
+use load::{Loaded, Modes, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Reads, Warehouse};
 
@@ -53,10 +53,13 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let run = Run { id: extract::new_run_id(), client, account, bucket, state };
     stop_on_interrupt(run.client.clone());
 
+    let work =
+        Work { run: &run, options: &options, selection: &selection, modes: &modes, warehouse: warehouse.as_deref() };
     let mut collections = BTreeMap::new();
     for &feed in &selection.feeds {
-        let mut reports = sync_feed(feed, &run, &options, &selection, &modes, warehouse.as_deref()).await;
-        reports.retain(|(name, _)| selection.collections.contains(name));
+        let mut reports = work.sync(feed).await;
+        work.reconcile(feed, &mut reports).await;
+        reports.retain(|name, _| selection.collections.contains(name));
         collections.extend(reports);
     }
     if let Some(warehouse) = &warehouse
@@ -71,6 +74,15 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 
 fn options(args: &Sync) -> anyhow::Result<Options> {
     let window = extract::window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
+    let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+    if let Some(mode) = args.mode.mode().filter(|mode| mode.is_snapshot()) {
+        if is_windowed {
+            bail!("--mode {} is about all records: leave out --since and --until", mode.name());
+        }
+        if args.warehouse == "none" {
+            bail!("--mode {} compares tables: name a --warehouse", mode.name());
+        }
+    }
     Ok(Options { mode: args.mode.mode(), window, address_calls: args.address_calls, ..Options::default() })
 }
 
@@ -121,41 +133,108 @@ fn stop_on_interrupt(client: Client) {
     });
 }
 
-/// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
-async fn sync_feed(
-    feed: &'static dyn Feed,
-    run: &Run,
-    options: &Options,
-    selection: &Selection,
-    modes: &Modes,
-    warehouse: Option<&dyn Warehouse>,
-) -> Vec<(&'static str, CollectionReport)> {
-    let started = Instant::now();
-    let progress = Arc::new(Progress::default());
-    let line = Line::start(feed.name(), &progress);
-    let extracted = extract::extract(feed, run, options, &progress).await;
-    keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
-    line.say("merging");
-    // A feed that ended before it knew its mode holds no lease, or its state can't be read.
-    let is_free =
-        !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_)) || extracted.mode.is_some();
-    let mut reports = Vec::new();
-    for collection in &extracted.collections {
-        let is_wanted = selection.collections.contains(collection.name);
-        let (mode, started) = (modes.of(collection.name), Instant::now());
-        let options = load::Options { scope: Scope::Everything, mode, deadline: None };
-        let loaded = match warehouse {
-            Some(warehouse) if is_free && is_wanted => {
-                load(collection.name, &run.state, &run.bucket, warehouse, &options).await
-            }
-            _ => Ok(Loaded::default()),
-        };
-        reports.push((
-            collection.name,
-            CollectionReport::new(extracted.mode, collection, loaded, started.elapsed()),
-        ));
+/// What all feeds of a sync have in common.
+struct Work<'a> {
+    run: &'a Run,
+    options: &'a Options,
+    selection: &'a Selection,
+    modes: &'a Modes,
+    warehouse: Option<&'a dyn Warehouse>,
+}
+
+type Reports = BTreeMap<&'static str, CollectionReport>;
+
+impl Work<'_> {
+    /// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
+    async fn sync(&self, feed: &'static dyn Feed) -> Reports {
+        let mode = self.options.mode.filter(|mode| !mode.is_snapshot());
+        let (extracted, line) = self.extract(feed, mode).await;
+        line.say("merging");
+        // A feed that ended before it knew its mode holds no lease, or its state can't be read.
+        let is_free =
+            !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_)) || extracted.mode.is_some();
+        let mut reports = BTreeMap::new();
+        for collection in &extracted.collections {
+            let is_wanted = self.selection.collections.contains(collection.name);
+            let (mode, started) = (self.modes.of(collection.name), Instant::now());
+            let options = load::Options { scope: Scope::Everything, mode, deadline: None };
+            let loaded = match self.warehouse {
+                Some(warehouse) if is_free && is_wanted => {
+                    load(collection.name, &self.run.state, &self.run.bucket, warehouse, &options).await
+                }
+                _ => Ok(Loaded::default()),
+            };
+            let report = CollectionReport::new(extracted.mode, collection, loaded, started.elapsed());
+            reports.insert(collection.name, report);
+        }
+        reports
     }
-    reports
+
+    async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, Line) {
+        let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
+        let line = Line::start(&extract::work_name(feed, mode), &progress);
+        let options = Options { mode, ..*self.options };
+        let extracted = extract::extract(feed, self.run, &options, &progress).await;
+        keep_report(&extracted, self.run, started.elapsed().as_secs_f64()).await;
+        (extracted, line)
+    }
+
+    /// Where it is asked for, takes a snapshot of the feed's records. Then, or where an earlier sync left one, compares
+    /// it with the table and has what differs read again, until nothing does.
+    async fn reconcile(&self, feed: &'static dyn Feed, reports: &mut Reports) {
+        let collection = feed.snapshot().and_then(staging::snapshot_of);
+        let (Some(collection), Some(warehouse)) = (collection, self.warehouse) else { return };
+        let Some(name) = feed.collections().iter().copied().find(|name| *name == collection) else { return };
+        if !self.selection.collections.contains(name) || !is_complete(reports, name) {
+            return;
+        }
+        if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
+            let (extracted, _line) = self.extract(feed, Some(mode)).await;
+            if extracted.outcome != Outcome::Complete {
+                return not_reconciled(reports, name, &extracted.outcome);
+            }
+        }
+        for _ in 0..MAX_ROUNDS {
+            let found = load::reconcile(name, &self.run.state, &self.run.bucket, warehouse).await;
+            let step = match found {
+                Ok(None) => return,
+                Ok(Some(found)) => {
+                    let step = found.step;
+                    if let Some(report) = reports.get_mut(name) {
+                        report.reconciled.push(found);
+                    }
+                    step
+                }
+                Err(error) => return not_reconciled(reports, name, &Outcome::Failed(format!("{error:#}"))),
+            };
+            if step == Step::Equal {
+                return;
+            }
+            for (name, later) in self.sync(feed).await {
+                if let Some(report) = reports.get_mut(name) {
+                    report.absorb(later);
+                }
+            }
+            if !is_complete(reports, name) {
+                return;
+            }
+        }
+        let reason = format!("{name} still differs from HubSpot after {MAX_ROUNDS} rounds: run again");
+        not_reconciled(reports, name, &Outcome::Stopped(reason));
+    }
+}
+
+/// A round asks for 20,000 records, or for everything.
+const MAX_ROUNDS: usize = 50;
+
+fn is_complete(reports: &Reports, name: &str) -> bool {
+    reports.get(name).is_some_and(|report| report.outcome == Outcome::Complete.name())
+}
+
+fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {
+    if let Some(report) = reports.get_mut(name) {
+        report.is_not_reconciled(outcome);
+    }
 }
 
 /// For `status`, and whoever wants to know later.

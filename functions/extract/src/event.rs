@@ -15,7 +15,8 @@ pub struct Event {
     /// Who invoked; for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// `backfill` or `incremental`; without one, an unfinished run goes on, and else what is due is read.
+    /// `backfill` or `incremental`; without one, an unfinished run goes on, and else what is due is read. `reconcile` or
+    /// `refresh` stages a snapshot, to be compared with the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// Only what changed or happened since this day or instant.
@@ -44,6 +45,10 @@ impl Event {
     /// # Errors
     /// When `since` or `until` is no instant, or the window is empty.
     pub fn options(&self) -> anyhow::Result<Options> {
+        let is_windowed = self.since.is_some() || self.until.is_some();
+        if is_windowed && self.mode.is_some_and(Mode::is_snapshot) {
+            bail!("a snapshot is of everything: leave out since and until");
+        }
         Ok(Options {
             mode: self.mode,
             window: window(("since", self.since.as_deref()), ("until", self.until.as_deref()))?,
@@ -52,10 +57,12 @@ impl Event {
         })
     }
 
-    /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for.
+    /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for. A
+    /// snapshot is a run of its own.
     pub fn next(&self) -> Event {
         Event {
             trigger: Some("continuation".to_owned()),
+            mode: self.mode.filter(|mode| mode.is_snapshot()),
             address_calls: self.address_calls,
             continuation: self.continuation + 1,
             ..Event::default()
@@ -119,5 +126,13 @@ mod tests {
         assert_eq!((next.mode, next.since.as_deref(), next.continuation), (None, None, 1));
         assert_eq!(next.address_calls, 7);
         assert_eq!(next.next().continuation, 2);
+        let snapshot = serde_json::from_str::<Event>(r#"{"mode": "reconcile"}"#).unwrap();
+        assert_eq!(snapshot.next().mode, Some(Mode::Reconcile));
+    }
+
+    #[test]
+    fn a_snapshot_has_no_window() {
+        let event = serde_json::from_str::<Event>(r#"{"mode": "refresh", "since": "2026-09-01"}"#).unwrap();
+        assert!(event.options().unwrap_err().to_string().contains("snapshot"));
     }
 }

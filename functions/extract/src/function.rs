@@ -57,7 +57,7 @@ impl Function {
             }
             Err(error) => {
                 failure = failure_kind(&error);
-                self.not_begun(&error)
+                self.not_begun(&error, &options)
             }
         };
         let report = RunReport::new(
@@ -85,8 +85,8 @@ impl Function {
         extract::extract(self.config.feed, run, options, &Progress::default()).await
     }
 
-    fn not_begun(&self, error: &anyhow::Error) -> FeedReport {
-        let mut report = FeedReport::new(self.config.feed);
+    fn not_begun(&self, error: &anyhow::Error, options: &Options) -> FeedReport {
+        let mut report = FeedReport::new(self.config.feed, options.mode);
         report.outcome = Outcome::of(error);
         report.settle();
         report

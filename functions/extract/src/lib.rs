@@ -4,6 +4,7 @@
 mod event;
 mod read;
 mod report;
+mod snapshot;
 mod stage;
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use hubspot::{Account, Client};
 use staging::{Bucket, Lease, State};
 
 pub use event::{Event, instant_ms, window};
-pub use report::{ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, RunReport};
+pub use report::{
+    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, RunReport, work_name,
+};
 pub use stage::Checkpoints;
 
 use stage::Stage;
@@ -71,7 +74,7 @@ pub async fn extract(
     progress: &Progress,
 ) -> FeedReport {
     let started = Instant::now();
-    let mut report = FeedReport::new(feed);
+    let mut report = FeedReport::new(feed, options.mode);
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = with_lease(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error);
@@ -106,7 +109,11 @@ async fn with_lease(
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let lease = run.state.lease(feed.name()).await?;
+    if report.collections.is_empty() {
+        // No snapshot is needed of what each run reads whole, or of what never changes.
+        return Ok(());
+    }
+    let lease = run.state.lease(&report.feed).await?;
     let read = read_feed(feed, run, &lease, options, progress, report).await;
     run.state.release(lease).await;
     read
@@ -120,43 +127,66 @@ async fn read_feed(
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let mut cursor: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    let mut cursor: Cursor = run.state.cursor(&report.feed).await?.unwrap_or_default();
     let before = cursor.clone();
     report.know(&cursor);
-    feed.ask_again(&run.client, &mut cursor).await?;
+    let wanted = match options.mode {
+        Some(mode) if mode.is_snapshot() => {
+            snapshot::prepare(feed, run, &mut cursor).await?;
+            None
+        }
+        _ => {
+            feed.ask_again(&run.client, &mut cursor).await?;
+            snapshot::wanted(feed, run, &mut cursor).await?
+        }
+    };
     let mode = due_mode(&cursor, options);
     report.mode = Some(mode);
     run.client.budget().set_urgent(mode == Mode::Incremental);
     if !goes_on(&cursor, options) {
         cursor.run = None;
     }
-    let read = read_with_what_answers(feed, run, lease, mode, options, &mut cursor, progress, report).await;
+    let session = Session {
+        client: run.client.clone(),
+        account_id: run.account.id,
+        run_id: run.id.clone(),
+        lookback: options.lookback,
+        address_calls: options.address_calls,
+        wanted,
+    };
+    let asked = Asked { feed, run, lease, mode, options, session };
+    let read = read_with_what_answers(&asked, &mut cursor, progress, report).await;
     report.know(&cursor);
     report.has_moved = cursor != before;
     read
 }
 
-/// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
-#[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
-async fn read_with_what_answers(
+/// What one run of one feed is about.
+struct Asked<'a> {
     feed: &'static dyn Feed,
-    run: &Run,
-    lease: &Lease,
+    run: &'a Run,
+    lease: &'a Lease,
     mode: Mode,
-    options: &Options,
+    options: &'a Options,
+    session: Session,
+}
+
+/// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
+async fn read_with_what_answers(
+    asked: &Asked<'_>,
     cursor: &mut Cursor,
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
     loop {
-        let read = read_opened(feed, run, lease, mode, options, cursor, progress, report).await;
+        let read = read_opened(asked, cursor, progress, report).await;
         let Err(error) = read else { return Ok(()) };
         let lost = error.downcast_ref::<hubspot::Error>().and_then(hubspot::Error::lost_source);
         match lost {
             // Known to be lost, and lost again: something else is wrong.
             Some(source) if !cursor.absent.contains_key(source) => {
                 let reason = format!("{error:#}");
-                tracing::warn!(feed.name = feed.name(), "the feed goes on without {source}: {reason}");
+                tracing::warn!(feed.name = asked.feed.name(), "the feed goes on without {source}: {reason}");
                 cursor.lose(source, reason);
             }
             _ => return Err(error),
@@ -165,41 +195,43 @@ async fn read_with_what_answers(
 }
 
 /// Plans the run, unless one is under way, and reads it.
-#[expect(clippy::too_many_arguments, reason = "one caller, and each is a different thing")]
 async fn read_opened(
-    feed: &'static dyn Feed,
-    run: &Run,
-    lease: &Lease,
-    mode: Mode,
-    options: &Options,
+    asked: &Asked<'_>,
     cursor: &mut Cursor,
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let session = Session {
-        client: run.client.clone(),
-        account_id: run.account.id,
-        run_id: run.id.clone(),
-        lookback: options.lookback,
-        address_calls: options.address_calls,
-    };
-    let opened = feed.open(&session, mode, cursor).await?;
+    let &Asked { feed, run, lease, mode, options, ref session } = asked;
+    // By our clock, as the time of each read is.
+    let began_ms = chrono::Utc::now().timestamp_millis();
+    let opened = feed.open(session, mode, cursor).await?;
     match &mut cursor.run {
         Some(unfinished) => opened.resume(unfinished).await?,
         None => {
             let mut planned = opened.plan(options.window, cursor).await?;
             planned.planned_width = planned.width();
+            if mode.is_snapshot() {
+                planned.began_ms = began_ms;
+                planned.compared_until_ms = snapshot::compared_until_ms(feed, run, options).await?;
+            }
             cursor.run = Some(planned);
         }
     }
-    let mut stage = Stage::open(run, lease, opened.tables(), options.checkpoints, report).await?;
+    let part = cursor.run.as_ref().and_then(snapshot::part);
+    let mut stage = Stage::open(run, lease, opened.tables(), part, options.checkpoints, report).await?;
     let read = read::slices(&*opened, cursor, &mut stage, progress, report).await;
+    let mut answers = None;
     if read.is_ok() {
+        if let Some(ended) = &cursor.run {
+            report.count(ended);
+            answers = ended.answers;
+        }
         cursor.finish(options.lookback);
         report.note(opened.notes());
     }
     let saved = stage.checkpoint(cursor, report).await;
-    read.and(saved)
+    read.and(saved)?;
+    snapshot::set_answered(feed, run, answers).await
 }
 
 /// Whether the run that was interrupted is the one that is asked for.

@@ -81,6 +81,7 @@ pub(crate) async fn slices(
         match read {
             Err(error) if is_unordered(&error) && !cursor.is_sequential => {
                 tracing::warn!(feed.name = report.feed, "{error:#}: it is read in one sequence");
+                run.stretches.clear();
                 feed.read_in_sequence(cursor, &mut run.slices);
                 slices = Slices::new(std::mem::take(&mut run.slices));
             }
@@ -117,6 +118,9 @@ async fn until_done(
         }
         let Some((number, page)) = under_way.next().await else {
             if run.then.is_empty() {
+                run.then = feed.checks(run, true);
+            }
+            if run.then.is_empty() {
                 return Ok(());
             }
             slices.waiting.extend(run.then.drain(..));
@@ -136,6 +140,7 @@ async fn until_done(
         } else if let Some(finished) = slices.reading.remove(&number) {
             slices.waiting.extend(feed.follow_up(&finished.slice, run));
         }
+        slices.waiting.extend(feed.checks(run, false));
         if stage.is_checkpoint_due() {
             run.slices = slices.unfinished();
             cursor.run = Some(run.clone());

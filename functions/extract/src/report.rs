@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::collections::BTreeMap;
 
-use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note};
+use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Unfinished};
 use hubspot::{Bucket, Budget, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,8 @@ impl Outcome {
 /// What one run of one feed did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedReport {
-    pub feed: &'static str,
+    /// The feed's name, or that of its snapshots: see [`work_name`].
+    pub feed: String,
     pub mode: Option<Mode>,
     pub outcome: Outcome,
     /// One for each of its collections.
@@ -113,27 +114,43 @@ pub struct CollectionReport {
     /// Tombstones among them.
     pub deleted: u64,
     pub unparsed_values: u64,
+    /// Records read where HubSpot's own count is no higher. Records that were read by their ids are not counted.
+    pub counted: u64,
     pub files: u64,
     pub bytes: u64,
 }
 
+/// The name of a feed's lease, cursor and reports; snapshots have their own, and so run beside.
+pub fn work_name(feed: &dyn Feed, mode: Option<Mode>) -> String {
+    match mode {
+        Some(mode) if mode.is_snapshot() => format!("snapshot-{}", feed.name()),
+        _ => feed.name().to_owned(),
+    }
+}
+
 impl FeedReport {
-    pub fn new(feed: &'static dyn Feed) -> FeedReport {
-        let collection = |&name: &&'static str| CollectionReport {
+    /// `mode` is the one that is asked for, if any.
+    pub fn new(feed: &'static dyn Feed, mode: Option<Mode>) -> FeedReport {
+        let collection = |name: &'static str| CollectionReport {
             name,
             outcome: Outcome::Complete,
             degraded: Vec::new(),
             rows: 0,
             deleted: 0,
             unparsed_values: 0,
+            counted: 0,
             files: 0,
             bytes: 0,
         };
+        let collections: Vec<&'static str> = match mode {
+            Some(mode) if mode.is_snapshot() => feed.snapshot().into_iter().collect(),
+            _ => feed.collections().to_vec(),
+        };
         FeedReport {
-            feed: feed.name(),
+            feed: work_name(feed, mode),
             mode: None,
             outcome: Outcome::Complete,
-            collections: feed.collections().iter().map(collection).collect(),
+            collections: collections.into_iter().map(collection).collect(),
             watermark_ms: None,
             caught_up_ms: None,
             done_share: None,
@@ -144,7 +161,19 @@ impl FeedReport {
     pub(crate) fn know(&mut self, cursor: &Cursor) {
         self.watermark_ms = cursor.watermark_ms;
         self.caught_up_ms = cursor.caught_up_ms;
-        self.done_share = cursor.run.as_ref().map(hubspot::feeds::Unfinished::done_share);
+        self.done_share = cursor.run.as_ref().map(Unfinished::done_share);
+    }
+
+    /// What HubSpot counted in the run that has ended, and whether it showed as much.
+    pub(crate) fn count(&mut self, run: &Unfinished) {
+        // The records are the first collection.
+        if let Some(records) = self.collections.first_mut() {
+            records.counted += run.counted;
+            if !run.short.is_empty() {
+                records.outcome = Outcome::Failed(run.short.join("; "));
+                self.outcome = records.outcome.clone();
+            }
+        }
     }
 
     /// Of all collections.
@@ -210,6 +239,8 @@ pub struct CollectionRecord {
     pub rows: u64,
     pub deleted: u64,
     pub unparsed_values: u64,
+    #[serde(default)]
+    pub counted: u64,
     pub files: u64,
     pub bytes: u64,
 }
@@ -250,6 +281,7 @@ impl RunReport {
                 rows: report.rows,
                 deleted: report.deleted,
                 unparsed_values: report.unparsed_values,
+                counted: report.counted,
                 files: report.files,
                 bytes: report.bytes,
             };
@@ -257,7 +289,7 @@ impl RunReport {
         };
         RunReport {
             run_id: run_id.to_owned(),
-            feed: feed.feed.to_owned(),
+            feed: feed.feed.clone(),
             mode: feed.mode,
             outcome: feed.outcome.name().to_owned(),
             reason: feed.outcome.reason().map(str::to_owned),

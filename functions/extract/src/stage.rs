@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use hubspot::feeds::{Appended, Cursor};
-use staging::{FileWriter, Lease, Rows, StagedFile, Table};
+use staging::{FileWriter, Lease, Rows, SnapshotPart, StagedFile, Table};
 
 use crate::Run;
 use crate::report::{CollectionReport, FeedReport};
@@ -31,6 +31,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) run: &'a Run,
     lease: &'a Lease,
     tables: Vec<StagedTable>,
+    /// What is staged is a snapshot; which part of it, each file says.
+    snapshot: Option<SnapshotPart>,
     checkpoints: Checkpoints,
     scratch: PathBuf,
     last_checkpoint: Instant,
@@ -51,6 +53,7 @@ impl<'a> Stage<'a> {
         run: &'a Run,
         lease: &'a Lease,
         tables: &[Table],
+        snapshot: Option<SnapshotPart>,
         checkpoints: Checkpoints,
         report: &mut FeedReport,
     ) -> anyhow::Result<Stage<'a>> {
@@ -64,7 +67,7 @@ impl<'a> Stage<'a> {
             staged.push(StagedTable { table: table.clone(), open: None, files, rows_appended: 0 });
         }
         let tables = staged;
-        Ok(Stage { run, lease, tables, checkpoints, scratch, last_checkpoint: Instant::now() })
+        Ok(Stage { run, lease, tables, snapshot, checkpoints, scratch, last_checkpoint: Instant::now() })
     }
 
     /// Where the next page's rows go, one for each table.
@@ -108,8 +111,13 @@ impl<'a> Stage<'a> {
         report: &mut FeedReport,
     ) -> anyhow::Result<()> {
         let mut files = Vec::new();
+        let part = self.snapshot.map(|part| SnapshotPart { is_last: cursor.run.is_none(), ..part });
         for table in &mut self.tables {
-            files.extend(table.seal(self.run).await?);
+            if part.is_some_and(|part| part.is_last) {
+                // A snapshot has a last file, if an empty one.
+                table.rows(self.run, &self.scratch)?;
+            }
+            files.extend(table.seal(self.run, part).await?);
         }
         self.run
             .state
@@ -152,10 +160,15 @@ impl StagedTable {
         Ok(self.open.insert(file).rows())
     }
 
-    async fn seal(&mut self, run: &Run) -> anyhow::Result<Option<StagedFile>> {
+    async fn seal(
+        &mut self,
+        run: &Run,
+        snapshot: Option<SnapshotPart>,
+    ) -> anyhow::Result<Option<StagedFile>> {
         let rows_appended = std::mem::take(&mut self.rows_appended);
         let Some(writer) = self.open.take() else { return Ok(None) };
-        if writer.is_empty() && rows_appended == 0 {
+        let is_needed = snapshot.is_some_and(|part| part.is_last);
+        if writer.is_empty() && rows_appended == 0 && !is_needed {
             writer.discard()?;
             return Ok(None);
         }
@@ -167,7 +180,8 @@ impl StagedTable {
                 self.table.collection
             );
         }
-        run.bucket.put(finished, Utc::now()).await.map(Some)
+        let file = run.bucket.put(finished, Utc::now()).await?;
+        Ok(Some(StagedFile { snapshot, ..file }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod event;
 mod modes;
+mod reconcile;
 mod report;
 mod runs;
 
@@ -13,6 +14,7 @@ use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
+pub use reconcile::{Reconciled, Step, is_due, reconcile};
 pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;
 
@@ -190,6 +192,7 @@ mod tests {
             rows: 1,
             bytes,
             staged_at: chrono::DateTime::UNIX_EPOCH,
+            snapshot: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::Loaded;
+use crate::{Loaded, Reconciled};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
@@ -20,6 +20,9 @@ pub struct LoadReport {
     pub seconds: f64,
     /// Those that had something to merge.
     pub tables: BTreeMap<String, TableReport>,
+    /// Tables that were compared with a snapshot of HubSpot's records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reconciled: BTreeMap<String, Reconciled>,
     /// Registered files that are not merged, after the load.
     pub pending_files: u64,
     /// The age of the oldest of them.
@@ -89,6 +92,7 @@ impl LoadReport {
             ended_at: String::new(),
             seconds: 0.0,
             tables: BTreeMap::new(),
+            reconciled: BTreeMap::new(),
             pending_files: 0,
             lag_seconds: 0.0,
             continuation,
@@ -104,7 +108,9 @@ impl LoadReport {
 
     /// Whether there was anything to do.
     pub fn has_worked(&self) -> bool {
-        !self.tables.is_empty() || self.maintained_tables.is_some() || self.outcome == "failed"
+        !self.tables.is_empty()
+            || !self.reconciled.is_empty()
+            || self.maintained_tables.is_some() || self.outcome == "failed"
     }
 
     /// The load is over; `failure` is what it failed with.

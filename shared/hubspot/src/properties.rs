@@ -16,6 +16,10 @@ pub(crate) struct Property {
     property_type: String,
     #[serde(default)]
     archived: bool,
+    #[serde(default)]
+    calculated: bool,
+    #[serde(rename = "fieldType", default)]
+    field_type: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +28,14 @@ struct Definitions {
 }
 
 impl Property {
+    /// HubSpot works its value out, and may change it without a new modified date. `calculated` says so of HubSpot's own
+    /// properties, the type of field of an account's
+    /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>).
+    pub(crate) fn is_calculated(&self) -> bool {
+        let is_by_field = |field_type: &String| field_type.starts_with("calculation_");
+        self.calculated || self.field_type.as_ref().is_some_and(is_by_field)
+    }
+
     /// By HubSpot's `type`; its `fieldType` only says how the value is edited. A type that is not known yet is text,
     /// which holds whatever it brings.
     pub(crate) fn column_type(&self) -> ColumnType {
@@ -97,8 +109,20 @@ mod tests {
     use super::*;
 
     fn column_type(name: &str, property_type: &str) -> ColumnType {
-        let property = Property { name: name.into(), property_type: property_type.into(), archived: false };
-        property.column_type()
+        let property = serde_json::json!({ "name": name, "type": property_type });
+        serde_json::from_value::<Property>(property).unwrap().column_type()
+    }
+
+    #[test]
+    fn calculated_properties_are_known_by_either_sign() {
+        let is_calculated = |property: serde_json::Value| {
+            serde_json::from_value::<Property>(property).unwrap().is_calculated()
+        };
+        let property = |calculated: bool, field: &str| serde_json::json!({ "name": "x", "type": "number", "calculated": calculated, "fieldType": field });
+        assert!(is_calculated(property(true, "number")));
+        assert!(is_calculated(property(false, "calculation_rollup")));
+        assert!(!is_calculated(property(false, "number")));
+        assert!(!is_calculated(serde_json::json!({ "name": "x", "type": "number", "fieldType": null })));
     }
 
     #[test]

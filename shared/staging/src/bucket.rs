@@ -135,7 +135,15 @@ impl Bucket {
         }
         .with_context(|| format!("the staged file {key} can't be kept"))?;
         let Description { run_id, table, rows, .. } = description;
-        Ok(StagedFile { key, collection: table.collection, run_id, rows, bytes, staged_at: now })
+        Ok(StagedFile {
+            key,
+            collection: table.collection,
+            run_id,
+            rows,
+            bytes,
+            staged_at: now,
+            snapshot: None,
+        })
     }
 
     /// The staged file on this machine, checked against what the state registered: a copy where the bucket is

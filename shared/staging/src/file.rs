@@ -14,6 +14,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::SnapshotPart;
 use crate::table::{ColumnType, Table};
 
 /// The footer key that holds the [`Description`].
@@ -58,6 +59,9 @@ pub struct StagedFile {
     pub rows: u64,
     pub bytes: u64,
     pub staged_at: DateTime<Utc>,
+    /// For files of a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotPart>,
 }
 
 /// Reads a file's description and checks it against the file itself: format, row count, columns.

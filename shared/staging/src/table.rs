@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub const SOURCE_UPDATED_AT: &str = "_source_updated_at";
 /// When the answer that carried the row arrived here; the second half of a row's version. Never NULL.
 pub const READ_AT: &str = "_read_at";
+/// In a snapshot: when HubSpot last changed the record. Rows of a snapshot have no version but the time of their read.
+pub const SHOWN_UPDATED_AT: &str = "_updated_at";
 /// The extract run that staged the row.
 pub const RUN_ID: &str = "_run_id";
 /// The key of the staged file that holds the row, as it is registered and as a warehouse's ledger knows it.

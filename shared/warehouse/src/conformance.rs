@@ -3,6 +3,7 @@
 
 mod batches;
 mod columns;
+mod compare;
 mod files;
 mod modes;
 pub(crate) mod property;
@@ -107,6 +108,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("history follows the columns", |bench| Box::pin(modes::history_follows_the_columns(bench))),
     ("hard deletes leave no past", |bench| Box::pin(modes::hard_deletes_leave_no_past(bench))),
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
+    ("every difference is found", |bench| Box::pin(compare::every_difference_is_found(bench))),
+    ("values that drift are found", |bench| Box::pin(compare::values_that_drift_are_found(bench))),
+    ("what left the table is known", |bench| Box::pin(compare::what_left_the_table_is_known(bench))),
+    ("a comparison needs both", |bench| Box::pin(compare::a_comparison_needs_both(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("many runs", |bench| Box::pin(modes::many_runs(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),

@@ -18,14 +18,16 @@ mod tests;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use ::duckdb::Connection;
+use ::duckdb::{Connection, Row};
 use async_trait::async_trait;
 
+use self::dialect::DUCKDB;
 use self::open::Handle;
 use self::schema::Schema;
+use crate::compare::{self, Tables, comparison, table_names};
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Merged, RunRow, TableMode, Warehouse};
+use crate::{Compare, Comparison, LocatedFile, Merged, RunRow, TableMode, Warehouse};
 
 #[derive(Debug, Clone)]
 pub(crate) struct DuckDb {
@@ -74,6 +76,23 @@ impl Warehouse for DuckDb {
             })
         })
         .await
+    }
+
+    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        let (compare, collection) = (compare.clone(), compare.collection.clone());
+        self.read(move |connection, schema| {
+            let names = table_names(&compare.collection);
+            let [table, snapshot, deleted] = &names;
+            let columns = |name: &str| schema.columns(connection, name);
+            let tables =
+                Tables { table: columns(table)?, snapshot: columns(snapshot)?, deleted: columns(deleted)? };
+            let quoted = names.each_ref().map(|name| schema.table(name));
+            let sql = compare::query(&DUCKDB, &compare, &tables, &quoted)?;
+            let row = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+            comparison(session::rows(connection, &sql, [], row)?).map(Some)
+        })
+        .await?
+        .ok_or_else(|| compare::nothing_to_compare(&collection))
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

@@ -4,6 +4,7 @@ mod athena;
 mod aws;
 mod checks;
 mod columns;
+mod compare;
 #[cfg(test)]
 mod conformance;
 mod dialect;
@@ -32,6 +33,7 @@ use aws_config::SdkConfig;
 use secrecy::SecretString;
 use staging::Description;
 
+pub use crate::compare::{Compare, Comparison, Difference, Differing};
 pub use crate::dialect::quote_identifier;
 pub use crate::error::{Error, Kind, Result};
 pub use crate::mode::TableMode;
@@ -157,6 +159,10 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
         self.merge_as(files, TableMode::default()).await
     }
+
+    /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the table
+    /// of its name ([`staging::snapshot_name`]). Changes nothing.
+    async fn compare(&self, compare: &Compare) -> Result<Comparison>;
 
     /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
     /// are. Before the first merge: nothing.

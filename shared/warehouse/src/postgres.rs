@@ -25,14 +25,14 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio_postgres::Client;
 
-#[cfg(test)]
 pub(crate) use self::dialect::POSTGRES;
 use self::schema::Schema;
-use self::session::{Session, open};
+use self::session::{Session, get, open};
 use self::url::Target;
+use crate::compare::{self, Tables, comparison, table_names};
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Merged, RunRow, TableMode, Warehouse};
+use crate::{Compare, Comparison, LocatedFile, Merged, RunRow, TableMode, Warehouse};
 
 /// How long a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,6 +119,28 @@ impl Warehouse for Postgres {
             Ok(merged)
         })
         .await
+    }
+
+    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        let mut client = self.client().await?;
+        let session = Session::begin(&mut client, self.patience).await?;
+        let names = table_names(&compare.collection);
+        let mut columns = Vec::with_capacity(names.len());
+        for name in &names {
+            columns.push(self.schema.columns(&session, name).await?.map(|columns| columns.present));
+        }
+        let mut columns = columns.into_iter();
+        let mut next = || columns.next().flatten();
+        let tables = Tables { table: next(), snapshot: next(), deleted: next() };
+        let quoted = names.each_ref().map(|name| self.schema.table(name));
+        let sql = compare::query(&POSTGRES, compare, &tables, &quoted)?;
+        let mut rows = Vec::new();
+        for row in session.rows(&sql, &[]).await? {
+            rows.push([get(&row, 0)?, get(&row, 1)?, get(&row, 2)?, get(&row, 3)?]);
+        }
+        session.commit().await?;
+        self.put_back(client);
+        comparison(rows)
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

@@ -27,7 +27,7 @@ pub(crate) use self::engine::{Engine, Failed, Limits, Purpose, Rows, Staging, St
 use self::schema::Schema;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse};
+use crate::{Compare, Comparison, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse};
 
 /// One schema of an engine.
 #[derive(Debug)]
@@ -80,6 +80,10 @@ impl<E: Engine> Warehouse for Scripted<E> {
             Ok(result) => result,
             Err(stopped) => Err(Error::new(Kind::Engine, "a merge stopped in the middle").because(stopped)),
         }
+    }
+
+    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        self.schema.compare(compare).await
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

@@ -2,6 +2,7 @@
 
 use lambda::{Environment, list};
 use load::Modes;
+use staging::snapshot_of;
 
 const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
 
@@ -42,7 +43,9 @@ impl Config {
         Ok(config)
     }
 
-    pub(super) fn is_wanted(&self, collection: &str) -> bool {
+    /// A snapshot is wanted as what it is of.
+    pub(super) fn is_wanted(&self, name: &str) -> bool {
+        let collection = snapshot_of(name).unwrap_or(name);
         self.collections.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == collection))
     }
 }

@@ -1,7 +1,7 @@
 //! What one invocation measured, as CloudWatch metrics.
 
 use lambda::{Invocation, Metrics, Unit, compute_dollars};
-use load::{LoadReport, TableReport};
+use load::{LoadReport, Reconciled, TableReport};
 
 use super::{Function, NAME};
 
@@ -14,6 +14,10 @@ impl Function {
         metrics.count("Files", sum(|table| table.files));
         metrics.count("Statements", sum(|table| table.statements));
         metrics.count("PendingFiles", report.pending_files);
+        metrics.count("DifferingRecords", report.reconciled.values().map(Reconciled::records).sum());
+        for (name, reconciled) in &report.reconciled {
+            metrics.count(format!("DifferingRecords_{name}"), reconciled.records());
+        }
         metrics.flag("FailedRuns", report.outcome == "failed");
         metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
         metrics.add("LagSeconds", Unit::Seconds, report.lag_seconds);

@@ -20,4 +20,6 @@ pub(super) static COMPANIES: ObjectType = ObjectType {
     ],
     fixed: &[("portal_id", BigInt, Fixed::AccountId)],
     associations: &[],
+    snapshot: "_snapshot_companies",
+    drifting: &[],
 };

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use staging::Pairs;
 
-use super::seen::{ArchivedIds, Hashes, RecentReads, Stamps};
-use super::slice::Slice;
+use super::seen::{ArchivedIds, Hashes, RecentReads};
+use super::slice::{Slice, Stretch};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,6 +19,10 @@ pub enum Mode {
     Backfill,
     /// What changed since the watermark.
     Incremental,
+    /// The ids of all records, to be compared with a table: a snapshot.
+    Reconcile,
+    /// The same, with what changes without a new modified date.
+    Refresh,
 }
 
 impl Mode {
@@ -25,7 +30,15 @@ impl Mode {
         match self {
             Mode::Backfill => "backfill",
             Mode::Incremental => "incremental",
+            Mode::Reconcile => "reconcile",
+            Mode::Refresh => "refresh",
         }
+    }
+
+    /// A snapshot is compared with a table, and not merged into one. It has a cursor and a lease of its own, so that
+    /// what changes is read beside it.
+    pub fn is_snapshot(self) -> bool {
+        matches!(self, Mode::Reconcile | Mode::Refresh)
     }
 }
 
@@ -58,7 +71,7 @@ pub struct Unfinished {
     pub archived: ArchivedIds,
     /// What a scan has shown: see [`Cursor::stamps`].
     #[serde(default)]
-    pub stamps: Stamps,
+    pub stamps: Pairs,
     /// The newest submission read of each form.
     #[serde(default)]
     pub forms: BTreeMap<String, i64>,
@@ -68,6 +81,29 @@ pub struct Unfinished {
     /// Records that one of several sources did not show: to be read again when the slice is done.
     #[serde(default)]
     pub again: Vec<u64>,
+    /// Stretches of ids that were read and not yet counted.
+    #[serde(default)]
+    pub stretches: Vec<Stretch>,
+    /// Records read where HubSpot counts as many.
+    #[serde(default)]
+    pub counted: u64,
+    /// Where HubSpot counts more records than it shows, whatever was tried.
+    #[serde(default)]
+    pub short: Vec<String>,
+    /// The version of the shared document of [`staging::Wanted`] that this run answers.
+    #[serde(default)]
+    pub answers: Option<u64>,
+    /// The names of the properties that are read, as hashes.
+    #[serde(default)]
+    pub properties: Option<Hashes>,
+    /// Something showed that only a run over everything can read.
+    #[serde(default)]
+    pub needs_whole: bool,
+    /// Of a snapshot: see [`staging::SnapshotPart`].
+    #[serde(default)]
+    pub began_ms: i64,
+    #[serde(default)]
+    pub compared_until_ms: i64,
     /// Not saved while the run is under way: a resumed run reads a few records again.
     #[serde(skip)]
     pub recent: RecentReads,
@@ -94,7 +130,7 @@ pub struct Cursor {
     /// What the last scan of a collection that is read whole has shown: a stamp of each object, by id, that is another
     /// one when the object is.
     #[serde(default)]
-    pub stamps: Stamps,
+    pub stamps: Pairs,
     /// The newest submission read of each form, where submissions come from the forms.
     #[serde(default)]
     pub forms: BTreeMap<String, i64>,
@@ -107,6 +143,10 @@ pub struct Cursor {
     /// A source answers that did not before: what it knows of older records is not read yet.
     #[serde(default)]
     pub is_due_whole: bool,
+    /// The names of the properties whose values are read, as hashes: one that is new has values of before. `None` until a
+    /// run has read any.
+    #[serde(default)]
+    pub properties: Option<Hashes>,
     /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
     /// again.
     #[serde(default)]
@@ -153,10 +193,18 @@ impl Unfinished {
             then: Vec::new(),
             newest_ms: None,
             archived: ArchivedIds::default(),
-            stamps: Stamps::default(),
+            stamps: Pairs::default(),
             forms: BTreeMap::new(),
             address_position: None,
             again: Vec::new(),
+            stretches: Vec::new(),
+            counted: 0,
+            short: Vec::new(),
+            answers: None,
+            properties: None,
+            needs_whole: false,
+            began_ms: 0,
+            compared_until_ms: 0,
             recent: RecentReads::default(),
         }
     }
@@ -210,11 +258,16 @@ impl Cursor {
     /// changes does it move to the time of the run (less the lag), or each run would read the crowd again.
     pub fn finish(&mut self, lookback: Lookback) {
         let Some(run) = self.run.take() else { return };
+        if run.mode.is_snapshot() {
+            self.caught_up_ms = Some(run.started_ms);
+            return;
+        }
+        self.properties = run.properties.or(self.properties.take());
         self.archived = run.archived;
         self.stamps = run.stamps;
         self.forms.extend(run.forms);
         self.address_position = run.address_position;
-        self.is_due_whole &= !run.is_whole;
+        self.is_due_whole = (self.is_due_whole && !run.is_whole) || run.needs_whole;
         if !run.moves_watermark {
             return;
         }
@@ -232,6 +285,7 @@ impl Cursor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slice::Walk;
     use super::*;
 
     const LOOKBACK: Lookback =
@@ -274,7 +328,11 @@ mod tests {
     fn a_cursor_survives_the_state() {
         let slices = vec![
             Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()) },
-            Slice::Changed { since_ms: 1, until_ms: 2, from: 0, below: None },
+            Slice::Changed { since_ms: 1, until_ms: 2, from: 0, below: None, walk: Walk::default() },
+            Slice::Having { property: "tier".to_owned(), from: 4 },
+            Slice::Wanted { records: Pairs([(7, 8)].into()) },
+            Slice::Again { from: 1, below: None, after: None, rows: 2 },
+            Slice::Counted { from: 1, below: Some(9), rows: 2, is_second: true },
             Slice::Named { ids: vec![7] },
             Slice::Happened { since_ms: 1, until_ms: 2, asked: None },
             Slice::All,

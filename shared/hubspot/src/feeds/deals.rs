@@ -23,4 +23,6 @@ pub(super) static DEALS: ObjectType = ObjectType {
         ),
     ],
     associations: &["companies", "contacts"],
+    snapshot: "_snapshot_deals",
+    drifting: &["associated_company_ids", "associated_vids"],
 };

@@ -10,14 +10,13 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use staging::ColumnType::{BigInt, Text, Timestamp};
-use staging::{Rows, Table};
+use staging::{Pairs, Rows, Table};
 
 use super::collection::{Collection, field, made};
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::lineage::DeletedReason;
-use super::seen::Stamps;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, OpenFeed, Session, Window};
 use crate::call::Call;
@@ -110,7 +109,7 @@ struct OpenCampaigns {
     document: Document,
     mode: Mode,
     /// The last activity of each campaign, as of the last run.
-    known: Stamps,
+    known: Pairs,
     /// The group of each campaign, which the lists alone tell.
     groups: Mutex<BTreeMap<u64, i64>>,
 }
@@ -225,7 +224,7 @@ impl OpenFeed for OpenCampaigns {
         let mut ids: Vec<u64> = stamps.iter().filter(is_new).map(|(id, _)| *id).collect();
         // The list has no order to rely on: one that it does not show is asked for before it is said to be gone.
         ids.extend(self.known.0.keys().filter(|id| !stamps.contains_key(id)));
-        run.stamps = Stamps(stamps);
+        run.stamps = Pairs(stamps);
         if !ids.is_empty() {
             run.slices.push(Slice::Named { ids });
         }

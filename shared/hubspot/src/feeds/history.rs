@@ -148,8 +148,8 @@ impl OpenHistory {
         let documents: Vec<Document> =
             history.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
         let recent = match mode {
-            Mode::Backfill => Hashes::default(),
             Mode::Incremental => cursor.recent.clone(),
+            _ => Hashes::default(),
         };
         Ok(OpenHistory {
             history,
@@ -269,9 +269,9 @@ impl OpenFeed for OpenHistory {
         run.moves_watermark = window.moves_watermark(cursor);
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
-            (None, Mode::Backfill, _) => now_ms - lookback.history_ms,
             (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - overlap_ms,
             (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.history.name)),
+            (None, _, _) => now_ms - lookback.history_ms,
         };
         let until_ms = window.until_ms.unwrap_or(now_ms);
         run.slices.push(Slice::Happened { since_ms, until_ms: until_ms.max(since_ms), asked: None });

@@ -32,7 +32,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::Utc;
-use staging::{Rows, Table};
+use staging::{Rows, Shared, Table, Wanted};
 
 use crate::client::Client;
 use crate::error::Result;
@@ -65,6 +65,12 @@ pub trait Feed: fmt::Debug + Send + Sync {
     /// Its collections and their columns, for people who query them.
     fn dictionary(&self) -> Vec<CollectionEntry>;
 
+    /// The collection that its snapshots are of, under their name ([`staging::snapshot_name`]); `None` where each run
+    /// reads everything, or what is read never changes. A feed is opened for a snapshot with the cursor of its snapshots.
+    fn snapshot(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Asks whether a source that did not answer in an earlier run does so now. Then the feed is due to be read from
     /// the start: what the source knows of older records was never read.
     async fn ask_again(&self, _client: &Client, _cursor: &mut Cursor) -> Result<()> {
@@ -89,6 +95,8 @@ pub struct Session {
     pub lookback: Lookback,
     /// Calls that may be spent on subscriptions of addresses outside the timeline.
     pub address_calls: u64,
+    /// What a comparison asked for, and nobody has read yet.
+    pub wanted: Option<Shared<Wanted>>,
 }
 
 impl Session {
@@ -142,6 +150,11 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// Called when a slice is finished: the slice that follows from it, if any.
     fn follow_up(&self, _finished: &Slice, _run: &mut Unfinished) -> Option<Slice> {
         None
+    }
+
+    /// Slices that check what was read; asked after each page, and at the end until there are none.
+    fn checks(&self, _run: &mut Unfinished, _is_end: bool) -> Vec<Slice> {
+        Vec::new()
     }
 
     /// The positions of the list turned out not to be ids: one slice for all of it, from the start.
@@ -198,7 +211,7 @@ pub struct Page {
 /// Each feed's own.
 #[derive(Debug)]
 enum Content {
-    Objects(objects::Page),
+    Objects(Box<objects::Page>),
     Contacts(contacts::Page),
     History(history::Page),
     Lists(contact_lists::Page),

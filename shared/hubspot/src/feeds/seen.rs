@@ -5,11 +5,13 @@
 //! the known, so that a run over an unchanged account stages nothing. Forgetting is always safe: a record that is
 //! read twice merges once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use staging::Pairs;
+use staging::pairs::{put_varint, take_varint, unzigzag, zigzag};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Entries a cursor may carry: 2 MB of hashes.
@@ -96,71 +98,51 @@ impl<'de> Deserialize<'de> for Hashes {
 /// Archived records and when they were archived.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchivedIds {
-    by_id: BTreeMap<u64, i64>,
+    by_id: Pairs,
     /// What was archived up to then is known even if it is not in the map: there were too many.
     floor_ms: Option<i64>,
 }
 
 impl ArchivedIds {
     pub(crate) fn add(&mut self, id: u64, archived_ms: i64) {
-        self.by_id.insert(id, archived_ms);
-        if self.by_id.len() > MAX_ARCHIVED {
+        self.by_id.0.insert(id, archived_ms);
+        if self.by_id.0.len() > MAX_ARCHIVED {
             self.forget_oldest_half();
         }
     }
 
     fn forget_oldest_half(&mut self) {
-        let mut times: Vec<i64> = self.by_id.values().copied().collect();
+        let mut times: Vec<i64> = self.by_id.0.values().copied().collect();
         times.sort_unstable();
         let median = times[times.len() / 2];
-        self.by_id.retain(|_, archived_ms| *archived_ms > median);
+        self.by_id.0.retain(|_, archived_ms| *archived_ms > median);
         self.floor_ms = self.floor_ms.max(Some(median));
     }
 
     pub(crate) fn holds(&self, id: u64, archived_ms: i64) -> bool {
-        self.by_id.get(&id) == Some(&archived_ms) || self.floor_ms.is_some_and(|floor| archived_ms <= floor)
+        self.by_id.0.get(&id) == Some(&archived_ms) || self.floor_ms.is_some_and(|floor| archived_ms <= floor)
     }
 
     /// Ids that were archived when `self` was made and are not in `now`.
     pub(crate) fn gone_in(&self, now: &ArchivedIds) -> Vec<u64> {
-        let is_gone =
-            |&(id, archived_ms): &(&u64, &i64)| !now.by_id.contains_key(id) && !now.holds(*id, *archived_ms);
-        self.by_id.iter().filter(is_gone).map(|(&id, _)| id).collect()
+        let is_gone = |&(id, archived_ms): &(&u64, &i64)| {
+            !now.by_id.0.contains_key(id) && !now.holds(*id, *archived_ms)
+        };
+        self.by_id.0.iter().filter(is_gone).map(|(&id, _)| id).collect()
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.by_id.len() * 8 + 10);
+        let mut bytes = Vec::new();
         put_varint(&mut bytes, zigzag(self.floor_ms.unwrap_or(i64::MIN)));
-        put_pairs(&mut bytes, &self.by_id);
+        bytes.extend(self.by_id.to_bytes());
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<ArchivedIds> {
         let mut rest = bytes;
         let floor_ms = Some(unzigzag(take_varint(&mut rest)?)).filter(|&floor| floor != i64::MIN);
-        Some(ArchivedIds { by_id: take_pairs(rest)?, floor_ms })
+        Some(ArchivedIds { by_id: Pairs::of_bytes(rest)?, floor_ms })
     }
-}
-
-/// A number for each id.
-fn put_pairs(bytes: &mut Vec<u8>, pairs: &BTreeMap<u64, i64>) {
-    let (mut last_id, mut last) = (0_u64, 0_i64);
-    for (&id, &number) in pairs {
-        put_varint(bytes, id.wrapping_sub(last_id));
-        put_varint(bytes, zigzag(number.wrapping_sub(last)));
-        (last_id, last) = (id, number);
-    }
-}
-
-fn take_pairs(mut rest: &[u8]) -> Option<BTreeMap<u64, i64>> {
-    let mut pairs = BTreeMap::new();
-    let (mut id, mut number) = (0_u64, 0_i64);
-    while !rest.is_empty() {
-        id = id.wrapping_add(take_varint(&mut rest)?);
-        number = number.wrapping_add(unzigzag(take_varint(&mut rest)?));
-        pairs.insert(id, number);
-    }
-    Some(pairs)
 }
 
 impl Serialize for ArchivedIds {
@@ -175,55 +157,6 @@ impl<'de> Deserialize<'de> for ArchivedIds {
         let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
         ArchivedIds::decode(&bytes).ok_or_else(|| de::Error::custom("the archived ids are not whole"))
     }
-}
-
-/// A stamp of each object of a collection that is scanned whole: it is another one when the object is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stamps(pub(crate) BTreeMap<u64, i64>);
-
-impl Serialize for Stamps {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::with_capacity(self.0.len() * 12);
-        put_pairs(&mut bytes, &self.0);
-        serializer.serialize_str(&BASE64.encode(bytes))
-    }
-}
-
-impl<'de> Deserialize<'de> for Stamps {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Stamps, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = BASE64.decode(text).map_err(de::Error::custom)?;
-        take_pairs(&bytes).map(Stamps).ok_or_else(|| de::Error::custom("the stamps are not whole"))
-    }
-}
-
-fn zigzag(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)) as u64
-}
-
-fn unzigzag(number: u64) -> i64 {
-    ((number >> 1) as i64) ^ -((number & 1) as i64)
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, tail) = rest.split_first()?;
-        *rest = tail;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -258,7 +191,7 @@ mod tests {
         for id in 0..=MAX_ARCHIVED as u64 {
             archived.add(id, id as i64);
         }
-        assert!(archived.by_id.len() <= MAX_ARCHIVED);
+        assert!(archived.by_id.0.len() <= MAX_ARCHIVED);
         assert!((0..=MAX_ARCHIVED as u64).all(|id| archived.holds(id, id as i64)));
         assert!(!archived.holds(7, MAX_ARCHIVED as i64 + 1));
     }
@@ -281,10 +214,7 @@ mod tests {
             let hashes = Hashes(ids.keys().copied().collect());
             let text = serde_json::to_string(&hashes).unwrap();
             prop_assert_eq!(serde_json::from_str::<Hashes>(&text).unwrap(), hashes);
-            let stamps = Stamps(ids.clone());
-            let text = serde_json::to_string(&stamps).unwrap();
-            prop_assert_eq!(serde_json::from_str::<Stamps>(&text).unwrap(), stamps);
-            let archived = ArchivedIds { by_id: ids, floor_ms: None };
+            let archived = ArchivedIds { by_id: Pairs(ids), floor_ms: None };
             let text = serde_json::to_string(&archived).unwrap();
             prop_assert_eq!(serde_json::from_str::<ArchivedIds>(&text).unwrap(), archived);
         }
@@ -294,7 +224,6 @@ mod tests {
             let json = serde_json::to_string(&text).unwrap();
             let _ = serde_json::from_str::<ArchivedIds>(&json);
             let _ = serde_json::from_str::<Hashes>(&json);
-            let _ = serde_json::from_str::<Stamps>(&json);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A part of a run that can be paged and resumed on its own, and how one is cut in two when somebody has nothing to do.
 
 use serde::{Deserialize, Serialize};
+use staging::Pairs;
 
 use crate::error::{Error, ErrorKind};
 
@@ -14,9 +15,25 @@ pub enum Slice {
     /// next page begins; without one the slice begins at `from`.
     Listed { archived: bool, from: u64, below: Option<u64>, after: Option<String> },
     /// Records changed in a window of time (both ends included), ids from `from` up to and without `below`, by search.
-    Changed { since_ms: i64, until_ms: i64, from: u64, below: Option<u64> },
+    Changed {
+        since_ms: i64,
+        until_ms: i64,
+        from: u64,
+        below: Option<u64>,
+        #[serde(default)]
+        walk: Walk,
+    },
+    /// Records that have a value of this property, ids from `from` on, by search.
+    Having { property: String, from: u64 },
     /// These records by their ids, the last ones first.
     Named { ids: Vec<u64> },
+    /// The same for records that a comparison found: see [`staging::Wanted`]. What HubSpot does not show any more is a
+    /// tombstone.
+    Wanted { records: Pairs },
+    /// Ids from `from` up to and without `below` once more, since HubSpot counts more records than were read of them.
+    Again { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
+    /// HubSpot is asked whether there are no more than `rows` records of these ids.
+    Counted { from: u64, below: Option<u64>, rows: u64, is_second: bool },
     /// What happened in a window of time (both ends included), newest first: `until_ms` comes down with each page.
     Happened { since_ms: i64, until_ms: i64, asked: Option<Asked> },
     /// What was submitted with one form, newest first, down to `since_ms`.
@@ -25,6 +42,26 @@ pub enum Slice {
     Addresses { after: Option<String> },
     /// Everything there is, in one go.
     All,
+}
+
+/// How a search goes, from its first page to its last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walk {
+    /// Records that HubSpot counted at the first page.
+    pub(crate) told: Option<u64>,
+    /// Records that the pages showed.
+    pub(crate) shown: u64,
+    /// Walks over the same window before this one.
+    pub(crate) before: u32,
+}
+
+/// Ids that were read, without a gap, and how many records they had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    pub(crate) from: u64,
+    /// `None` where the list does not go by ids: all of them.
+    pub(crate) below: Option<u64>,
+    pub(crate) rows: u64,
 }
 
 /// A window as HubSpot was asked for it, and its word for where the next page begins: good for a while, and for exactly
@@ -59,9 +96,9 @@ impl Slice {
     }
 
     /// The first id the slice has not read, as far as it is known.
-    fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         match self {
-            Slice::Listed { from, after, .. } => {
+            Slice::Listed { from, after, .. } | Slice::Again { from, after, .. } => {
                 after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
             }
             _ => 0,

@@ -324,6 +324,7 @@ mod tests {
             rows: 1,
             bytes: 10,
             staged_at: DateTime::UNIX_EPOCH,
+            snapshot: None,
         }
     }
 

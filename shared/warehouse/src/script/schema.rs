@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::engine::{Engine, Rows, Statement};
+use crate::compare::{self, Tables, comparison, table_names};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::{Maintained, RunRow, checks, runs};
+use crate::{Compare, Comparison, Maintained, RunRow, checks, runs};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -76,6 +77,21 @@ impl<E: Engine> Schema<E> {
             ledger: if has_ledger { self.in_ledger(collection).await? } else { HashSet::new() },
             columns: found.remove(&table),
         })
+    }
+
+    pub(super) async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        let names = table_names(&compare.collection);
+        let named = names.each_ref().map(|name| self.engine.identifier(name));
+        let mut found = self.engine.columns(&self.name, &named.each_ref().map(String::as_str)).await?;
+        let [table, snapshot, deleted] = named.each_ref().map(|name| found.remove(name));
+        let quoted = names.each_ref().map(|name| self.table(name));
+        let tables = Tables { table, snapshot, deleted };
+        let sql = compare::query(self.engine.dialect(), compare, &tables, &quoted)?;
+        let rows = self.engine.query(&sql).await?.into_iter().map(|row| {
+            let unlike = |row| Error::new(Kind::Engine, format!("a comparison answers with {row:?}"));
+            <[Option<String>; 4]>::try_from(row).map_err(unlike)
+        });
+        comparison(rows.collect::<Result<_>>()?)
     }
 
     /// Adds the runs that the schema does not hold yet, once it is bound to an account.

@@ -9,14 +9,13 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use staging::{Rows, Table};
+use staging::{Pairs, Rows, Table};
 
 use self::table::LISTS;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::lineage::DeletedReason;
-use super::seen::Stamps;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
@@ -63,7 +62,7 @@ struct OpenLists {
     document: Document,
     mode: Mode,
     /// The lists as the last run saw them.
-    known: Stamps,
+    known: Pairs,
     /// HubSpot's number of lists is not that of the lists it shows.
     mismatch: Mutex<Option<String>>,
 }

@@ -152,6 +152,15 @@ impl<'a> People<'a> {
         }
     }
 
+    /// A contact that HubSpot does not show any more. What was merged into it is gone already.
+    pub(super) fn removed(&mut self, record: &Record, has_profiles: bool) {
+        if has_profiles {
+            self.gone(record.id, record, DeletedReason::Removed);
+        } else {
+            self.empty_set(record.id, EMAIL, record, DeletedReason::Removed);
+        }
+    }
+
     fn gone(&mut self, vid: u64, record: &Record, reason: DeletedReason) {
         self.profiles.set("contact_id", |cell| cell.bigint(vid as i64));
         self.profiles.finish_gone(record.updated_ms, reason, record.archived_ms);

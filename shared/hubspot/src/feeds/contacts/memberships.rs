@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::MEMBERSHIPS;
+use super::{MEMBERSHIPS, OF_V1};
 use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
@@ -12,6 +12,9 @@ use crate::error::{ErrorKind, Result};
 use crate::feeds::objects::record_ids;
 use crate::json::{Malformed, Scanner};
 use crate::version;
+
+/// The place of `list_membership` among what is known of a contact besides its properties.
+pub(super) const PLACE: usize = OF_V1.len();
 
 /// Contacts in one call; HubSpot documents no number, this is what its other batches take.
 const MAX_CONTACTS: usize = 100;

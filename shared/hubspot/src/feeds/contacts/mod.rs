@@ -14,6 +14,7 @@
 mod forms;
 mod identities;
 mod memberships;
+mod snapshot;
 mod submissions;
 mod table;
 mod v1;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use staging::{Rows, Table};
 
 use self::identities::{IDENTITIES, PROFILES, People};
+use self::snapshot::ContactSnapshot;
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
 use super::cursor::{Cursor, Mode, Unfinished};
@@ -60,6 +62,10 @@ impl Feed for Contacts {
         CONTACT_OBJECTS.name
     }
 
+    fn snapshot(&self) -> Option<&'static str> {
+        Some(CONTACT_OBJECTS.snapshot)
+    }
+
     fn collections(&'static self) -> &'static [&'static str] {
         &COLLECTIONS
     }
@@ -89,7 +95,10 @@ impl Feed for Contacts {
         mode: Mode,
         cursor: &mut Cursor,
     ) -> Result<Box<dyn OpenFeed>> {
-        Ok(Box::new(OpenContacts::open(session, mode, cursor).await?))
+        Ok(match mode.is_snapshot() {
+            true => Box::new(ContactSnapshot::open(session, mode, cursor).await?),
+            false => Box::new(OpenContacts::open(session, mode, cursor).await?),
+        })
     }
 }
 
@@ -112,7 +121,7 @@ struct OpenContacts {
 /// Answers about the people on one page, or the submissions of one form.
 #[derive(Debug)]
 pub(super) enum Page {
-    People { records: objects::Page, v1: Vec<Bytes>, memberships: Vec<Bytes> },
+    People { records: Box<objects::Page>, v1: Vec<Bytes>, memberships: Vec<Bytes> },
     Submissions(Bytes),
 }
 
@@ -156,20 +165,14 @@ impl OpenContacts {
 
     async fn people(&self, slice: &Slice, limit: usize) -> Result<Page> {
         let records = self.objects.page(slice, limit).await?;
-        let mut ids = Vec::new();
-        if !records.is_archived {
-            for body in &records.bodies {
-                let shown = objects::record_ids(body)?;
-                ids.extend(shown.into_iter().filter(|id| slice.holds(*id)));
-            }
-        }
+        let ids = records.live_ids(slice)?;
         let (client, none) = (&self.session.client, &[][..]);
         let (v1, memberships) = futures::future::try_join(
             v1::read(client, if self.has(V1) { &ids } else { none }),
             memberships::read(client, if self.has(MEMBERSHIPS) { &ids } else { none }),
         )
         .await?;
-        Ok(Page::People { records, v1, memberships })
+        Ok(Page::People { records: Box::new(records), v1, memberships })
     }
 
     fn append_people(
@@ -188,11 +191,11 @@ impl OpenContacts {
             added_at.clone_from(&contact.added_at);
         }
         for (id, lists) in memberships::of_contacts(memberships)? {
-            extras.entry(id).or_default()[OF_V1.len()] = Some(Cow::Borrowed(lists));
+            extras.entry(id).or_default()[memberships::PLACE] = Some(Cow::Borrowed(lists));
         }
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
-        let was_named = matches!(slice, Slice::Named { .. });
+        let was_named = matches!(slice, Slice::Named { .. } | Slice::Wanted { .. });
         let [contacts, profiles, identities, submissions] = rows;
         let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
 
@@ -200,6 +203,7 @@ impl OpenContacts {
         let mut submissions = self.submissions.writer(submissions, reading);
         for record in &records {
             match (known.get(&record.id), record.archived_ms) {
+                _ if record.is_gone => people.removed(record, self.has(V1)),
                 (_, Some(_)) => people.archived(record, self.has(V1)),
                 (Some(contact), None) => {
                     people.live(record, contact)?;
@@ -292,7 +296,7 @@ impl OpenFeed for OpenContacts {
         let rows: &mut [&mut Rows; 4] = rows;
         match content {
             Page::People { records, v1, memberships } => {
-                self.append_people((records, &v1, &memberships), page.read_ms, slice, run, rows)
+                self.append_people((*records, &v1, &memberships), page.read_ms, slice, run, rows)
             }
             Page::Submissions(body) => {
                 let reading = self.session.reading(page.read_ms);
@@ -306,12 +310,11 @@ impl OpenFeed for OpenContacts {
     }
 
     fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        let restored = match self.objects.follow_up(finished, run) {
-            Some(Slice::Named { ids }) => ids,
-            _ => Vec::new(),
-        };
-        let ids = [restored, std::mem::take(&mut run.again)].concat();
-        (!ids.is_empty()).then_some(Slice::Named { ids })
+        self.objects.follow_up(finished, run)
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        self.objects.checks(run, is_end)
     }
 
     fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {

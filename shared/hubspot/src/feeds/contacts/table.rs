@@ -35,7 +35,7 @@ pub(in crate::feeds) static CONTACT_OBJECTS: ObjectType = ObjectType {
             Json,
             Fixed::Extra(
                 4,
-                "the lists it is in, a JSON list, as of the contact's last change: memberships batch read",
+                "the lists it is in, a JSON list, as of the contact's last change, or the last refresh: memberships batch read",
             ),
         ),
         ("merged_vids", Json, Fixed::MergedIds),
@@ -52,4 +52,6 @@ pub(in crate::feeds) static CONTACT_OBJECTS: ObjectType = ObjectType {
         ),
     ],
     associations: &[],
+    snapshot: "_snapshot_contacts",
+    drifting: &["list_membership"],
 };

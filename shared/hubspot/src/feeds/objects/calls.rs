@@ -12,8 +12,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::{value, version};
 
+/// The property that is a record's id.
+const ID: &str = "hs_object_id";
+
 /// Ranges that a backfill is cut into while it is read, by and large.
 pub(super) const RANGE_ENDS: u64 = 20;
+
+/// Searches that count what a backfill has read, and one for what is new at its end.
+pub(super) fn counts(records: u64) -> u64 {
+    records.div_ceil(super::counts::STRETCH_RECORDS) + 1
+}
 
 /// Records in a page of the list and in a batch read
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
@@ -35,7 +43,7 @@ pub(super) fn fits_url(layout: &Layout) -> bool {
 
 fn names_parameter(layout: &Layout) -> String {
     let names: Vec<String> = layout.property_names().map(percent_encoded).collect();
-    names.join(",")
+    if names.is_empty() { ID.to_owned() } else { names.join(",") }
 }
 
 pub(super) struct ListPage {
@@ -57,6 +65,8 @@ pub(super) struct Found {
     pub(super) records: Vec<Head>,
     /// The id at which the search goes on.
     pub(super) next: Option<u64>,
+    /// Records from the page's first on, by HubSpot's count.
+    pub(super) total: Option<u64>,
 }
 
 impl ObjectFeed {
@@ -69,7 +79,7 @@ impl ObjectFeed {
         ids_only: bool,
     ) -> Result<ListPage> {
         let names = match ids_only {
-            true => "hs_object_id".to_owned(),
+            true => ID.to_owned(),
             false => names_parameter(&self.layout),
         };
         let mut path = format!(
@@ -115,34 +125,17 @@ impl ObjectFeed {
         futures::future::try_join_all(calls.map(|call| async move { self.client.send(&call).await })).await
     }
 
-    /// Records changed in the window, ids from `from` on, as far as one page goes.
+    /// Records that the filter holds for, ids from `from` on, as far as one page goes.
     ///
     /// Each page is a search of its own that starts behind the last id, so neither the 10,000 results that one search
     /// may page through nor a crowd in one millisecond is a limit. A short page is no end; only no next page is.
-    pub(super) async fn search(
-        &self,
-        since_ms: i64,
-        until_ms: i64,
-        from: u64,
-        below: Option<u64>,
-    ) -> Result<Found> {
-        let mut filters = vec![json!({
-            "propertyName": self.object.modified,
-            "operator": "BETWEEN",
-            "value": since_ms.to_string(),
-            "highValue": until_ms.to_string(),
-        })];
-        if from > 0 {
-            filters.push(id_filter("GT", from - 1));
-        }
-        if let Some(below) = below {
-            filters.push(id_filter("LT", below));
-        }
-        let sorted = json!([{ "propertyName": "hs_object_id", "direction": "ASCENDING" }]);
+    pub(super) async fn search(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<Found> {
+        let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
+        let sorted = json!([{ "propertyName": ID, "direction": "ASCENDING" }]);
         let mut search = json!({
-            "filterGroups": [{ "filters": filters }],
+            "filterGroups": groups(filters),
             "sorts": sorted,
-            "properties": ["hs_object_id"],
+            "properties": [ID],
             "limit": SEARCH_RECORDS,
         });
         let (mut empty_pages, mut unsorted_pages) = (0, 0);
@@ -172,12 +165,13 @@ impl ObjectFeed {
                             format!("the search of {} goes on without an end or a record", self.object.name);
                         return Err(Error::new(ErrorKind::Malformed, message));
                     }
-                    None => return Ok(Found { records: Vec::new(), next: None }),
+                    None => return Ok(Found { records: Vec::new(), next: None, total: listed.total }),
                 }
             };
             let is_all = listed.after.is_none()
                 && listed.total.is_none_or(|total| total <= listed.records.len() as u64);
-            return Ok(Found { records: listed.records, next: (!is_all).then_some(last + 1) });
+            let next = (!is_all).then_some(last + 1);
+            return Ok(Found { records: listed.records, next, total: listed.total });
         }
     }
 
@@ -185,23 +179,37 @@ impl ObjectFeed {
     pub(super) async fn top_id(&self) -> Result<u64> {
         let search = json!({
             "filterGroups": [],
-            "sorts": [{ "propertyName": "hs_object_id", "direction": "DESCENDING" }],
-            "properties": ["hs_object_id"],
+            "sorts": [{ "propertyName": ID, "direction": "DESCENDING" }],
+            "properties": [ID],
             "limit": 1,
         });
         Ok(self.send_search(&search).await?.records.first().map_or(0, |record| record.0))
     }
 
-    /// Live records changed in the window, all where it is open on both sides, by HubSpot's count.
-    pub(super) async fn count(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Result<u64> {
-        let bound = |operator: &str, at_ms: Option<i64>| {
-            at_ms.map(|at_ms| {
-                json!({ "propertyName": self.object.modified, "operator": operator, "value": at_ms.to_string() })
-            })
-        };
-        let filters: Vec<Value> = bound("GTE", since_ms).into_iter().chain(bound("LTE", until_ms)).collect();
-        let groups = if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) };
-        let search = json!({ "filterGroups": groups, "properties": ["hs_object_id"], "limit": 1 });
+    /// Records changed in the window, both ends included; all where it is open on both sides.
+    pub(super) fn changed_in(&self, since_ms: Option<i64>, until_ms: Option<i64>) -> Option<Value> {
+        let property = self.object.modified;
+        match (since_ms, until_ms) {
+            (None, None) => None,
+            (Some(since_ms), None) => {
+                Some(json!({ "propertyName": property, "operator": "GTE", "value": since_ms.to_string() }))
+            }
+            (None, Some(until_ms)) => {
+                Some(json!({ "propertyName": property, "operator": "LTE", "value": until_ms.to_string() }))
+            }
+            (Some(since_ms), Some(until_ms)) => Some(json!({
+                "propertyName": property,
+                "operator": "BETWEEN",
+                "value": since_ms.to_string(),
+                "highValue": until_ms.to_string(),
+            })),
+        }
+    }
+
+    /// Live records that the filter holds for, with these ids, by HubSpot's count.
+    pub(super) async fn count(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<u64> {
+        let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
+        let search = json!({ "filterGroups": groups(filters), "properties": [ID], "limit": 1 });
         self.send_search(&search).await?.total.ok_or_else(|| {
             Error::new(ErrorKind::Malformed, format!("a search of {} tells no total", self.object.name))
         })
@@ -223,8 +231,17 @@ impl ObjectFeed {
     }
 }
 
+fn groups(filters: Vec<Value>) -> Value {
+    if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) }
+}
+
+fn id_filters(from: u64, below: Option<u64>) -> impl Iterator<Item = Value> {
+    let from = (from > 0).then(|| id_filter("GT", from - 1));
+    from.into_iter().chain(below.map(|below| id_filter("LT", below)))
+}
+
 fn id_filter(operator: &str, id: u64) -> Value {
-    json!({ "propertyName": "hs_object_id", "operator": operator, "value": id.to_string() })
+    json!({ "propertyName": ID, "operator": operator, "value": id.to_string() })
 }
 
 /// Ids, instants and paging of an answer whose values nobody needs.

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use staging::{Column, ColumnType, Table, TableError};
 
 use super::{Fixed, ObjectType};
+use crate::feeds::cursor::Mode;
 use crate::feeds::lineage::{Deletes, Lineage};
 use crate::properties::Property;
 
@@ -60,32 +61,75 @@ pub(super) struct Layout {
     pub(super) merged_into_id: usize,
     pub(super) deletes: Deletes,
     pub(super) lineage: Lineage,
+    /// In a snapshot: where the time goes that is a row's version elsewhere.
+    pub(super) shown_updated_at: Option<usize>,
     /// Columns from [`ObjectType::fixed`] that don't repeat a property.
     pub(super) fixed: Vec<(usize, Fixed)>,
+}
+
+/// What is read of each record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    Everything,
+    /// That it is there, and which version.
+    Ids,
+    /// The same, with what changes without a new modified date.
+    Drifting,
+}
+
+impl Show {
+    pub(super) fn in_mode(mode: Mode) -> Show {
+        match mode {
+            Mode::Backfill | Mode::Incremental => Show::Everything,
+            Mode::Reconcile => Show::Ids,
+            Mode::Refresh => Show::Drifting,
+        }
+    }
+
+    fn is_wanted(self, is_drifting: bool) -> bool {
+        self == Show::Everything || (self == Show::Drifting && is_drifting)
+    }
 }
 
 impl Layout {
     /// `without` names fixed columns that this run can't fill: a file that lacks a column leaves the table's values
     /// alone, where NULL would clear them.
+    ///
+    /// A column has the same name whatever else is shown.
     pub(super) fn new(
         object: &'static ObjectType,
         properties: &[Property],
         without: &[&str],
+        show: Show,
     ) -> Result<Layout, TableError> {
         let mut columns = Columns::default();
         let id = columns.add("id", ColumnType::BigInt);
-        let fixed: Vec<(usize, ColumnType, Fixed)> = object
-            .fixed
-            .iter()
-            .filter(|(name, _, _)| !without.contains(name))
-            .map(|&(name, column_type, fixed)| (columns.add(name, column_type), column_type, fixed))
-            .collect();
+        let mut fixed = Vec::new();
+        for &(name, column_type, source) in object.fixed.iter().filter(|(name, _, _)| !without.contains(name))
+        {
+            let free = columns.reserve(name);
+            if show.is_wanted(object.drifting.contains(&name)) {
+                fixed.push((columns.push(free, column_type), column_type, source));
+            }
+        }
         let deletes = Deletes::new(|name, column_type| columns.add(name, column_type));
         let merged_into_id = columns.add("merged_into_id", ColumnType::BigInt);
         let lineage = Lineage::new(|name, column_type| columns.add(name, column_type));
+        let is_snapshot = show != Show::Everything;
+        let shown_updated_at =
+            is_snapshot.then(|| columns.add(staging::SHOWN_UPDATED_AT, ColumnType::Timestamp));
         let mut slots = Vec::with_capacity(properties.len());
+        let calculated: HashSet<&str> = properties
+            .iter()
+            .filter(|property| property.is_calculated())
+            .map(|property| property.name.as_str())
+            .collect();
         for (property, column_type) in wanted(object, properties) {
-            let column = columns.add(&object.column_name(&property), column_type);
+            let name = columns.reserve(&object.column_name(&property));
+            if !show.is_wanted(calculated.contains(property.as_str())) {
+                continue;
+            }
+            let column = columns.push(name, column_type);
             let copy = fixed.iter().find(|(_, _, fixed)| fixed.copies(&property));
             let copy = copy.map(|&(column, column_type, _)| columns.target(column, column_type));
             slots.push(Slot {
@@ -102,8 +146,19 @@ impl Layout {
             .filter(|(_, _, fixed)| !matches!(fixed, Fixed::CopyOf(_) | Fixed::Unavailable(_)))
             .map(|(column, _, fixed)| (column, fixed))
             .collect();
-        let table = Table::new(object.name, &["id"], columns.list)?;
-        Ok(Layout { table, slots, by_property, id, merged_into_id, deletes, lineage, fixed })
+        let name = if is_snapshot { object.snapshot } else { object.name };
+        let table = Table::new(name, &["id"], columns.list)?;
+        Ok(Layout {
+            table,
+            slots,
+            by_property,
+            id,
+            merged_into_id,
+            deletes,
+            lineage,
+            shown_updated_at,
+            fixed,
+        })
     }
 
     pub(super) fn slot(&self, property: &str) -> Option<usize> {
@@ -149,6 +204,17 @@ struct Columns {
 
 impl Columns {
     fn add(&mut self, name: &str, column_type: ColumnType) -> usize {
+        let free = self.reserve(name);
+        self.push(free, column_type)
+    }
+
+    fn push(&mut self, free: String, column_type: ColumnType) -> usize {
+        self.list.push(Column::new(free, column_type));
+        self.list.len() - 1
+    }
+
+    /// The name that a column gets, whether it is there or not.
+    fn reserve(&mut self, name: &str) -> String {
         let mut free = name.to_owned();
         let mut attempt = 1;
         while !self.taken.insert(free.to_lowercase()) {
@@ -156,8 +222,7 @@ impl Columns {
                 if attempt == 1 { format!("property_{name}") } else { format!("property_{name}_{attempt}") };
             attempt += 1;
         }
-        self.list.push(Column::new(free, column_type));
-        self.list.len() - 1
+        free
     }
 
     fn target(&self, column: usize, column_type: ColumnType) -> Target {
@@ -181,7 +246,7 @@ mod tests {
 
     #[test]
     fn seed_columns_exist_whatever_the_account_defines() {
-        let layout = Layout::new(&CONTACT_OBJECTS, &[], &[]).unwrap();
+        let layout = Layout::new(&CONTACT_OBJECTS, &[], &[], Show::Everything).unwrap();
         let names = names(&layout);
         for column in
             ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"]
@@ -192,9 +257,13 @@ mod tests {
 
     #[test]
     fn the_definition_decides_the_type() {
-        let layout =
-            Layout::new(&COMPANIES, &[property("country", "enumeration"), property("size", "number")], &[])
-                .unwrap();
+        let layout = Layout::new(
+            &COMPANIES,
+            &[property("country", "enumeration"), property("size", "number")],
+            &[],
+            Show::Everything,
+        )
+        .unwrap();
         let size = layout.table.position("size").unwrap();
         assert_eq!(layout.table.columns[size].column_type, ColumnType::Double);
         assert_eq!(
@@ -207,7 +276,7 @@ mod tests {
     fn a_property_named_like_a_fixed_column_keeps_its_values() {
         let properties =
             [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
-        let layout = Layout::new(&COMPANIES, &properties, &[]).unwrap();
+        let layout = Layout::new(&COMPANIES, &properties, &[], Show::Everything).unwrap();
         let names = names(&layout);
         for column in ["property_is_deleted", "property_ID", "Name", "property_name"] {
             assert!(names.contains(&column), "{column} in {names:?}");

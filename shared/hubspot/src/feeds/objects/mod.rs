@@ -9,27 +9,35 @@
 //! | merged away | named by the survivor, wherever it is read |
 //! | restored | whatever left the list of archived records is read by its id |
 //! | wide accounts | names that don't fit a URL go into a batch read: ids from the list, values by id |
+//! | what a comparison found, and what an answer lacked | by id; what is neither live nor archived is gone |
+//! | a new property | search for the ids that have a value of it |
+//! | counts | what was listed or searched is counted by the search, and read again where it counts more |
+//! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
 mod associations;
 mod calls;
+mod counts;
 mod layout;
+mod named;
 mod object_type;
 mod records;
 mod slices;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use staging::{Rows, Table};
+use xxhash_rust::xxh3::xxh3_64;
 
 use self::calls::{Head, ListPage};
-use self::layout::Layout;
-use self::records::Associated;
+use self::counts::Count;
+use self::layout::{Layout, Show};
+use self::records::{Associated, Beside};
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::seen::{ArchivedIds, Hashes, RecentReads};
-use super::slice::Slice;
+use super::slice::{Slice, Walk};
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +59,10 @@ impl Feed for ObjectType {
 
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![self.entry()]
+    }
+
+    fn snapshot(&self) -> Option<&'static str> {
+        Some(self.snapshot)
     }
 
     async fn ask_again(&self, client: &Client, cursor: &mut Cursor) -> Result<()> {
@@ -89,10 +101,13 @@ pub(super) struct ObjectFeed {
     /// What earlier runs have read.
     recent: Hashes,
     archived: ArchivedIds,
+    /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
+    properties: Hashes,
+    new_properties: Vec<String>,
 }
 
 /// Answers that are fetched, not yet rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) bodies: Vec<Bytes>,
     associated: Associated,
@@ -101,11 +116,35 @@ pub(super) struct Page {
     /// Records the page showed that are known already, as (id, changed at or archived at).
     known: Vec<(u64, i64)>,
     pub(super) is_archived: bool,
+    /// Ids that were asked for: an answer may lack some.
+    asked: Vec<u64>,
+    /// Ids that were asked for, and are nowhere, with the versions that the table holds.
+    gone: Vec<(u64, Option<i64>)>,
+    /// Versions that the table holds of records that a comparison found.
+    versions: BTreeMap<u64, i64>,
+    /// For a range of ids.
+    count: Option<Count>,
+    /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
+    told: Option<u64>,
+    told_now: Option<u64>,
+    /// The search can't be asked for this.
+    is_refused: bool,
 }
 
 impl Page {
     pub(super) fn size_bytes(&self) -> usize {
         self.bodies.iter().map(Bytes::len).sum()
+    }
+
+    /// Ids of its records of the slice, but for those in the list of archived ones.
+    pub(super) fn live_ids(&self, slice: &Slice) -> Result<Vec<u64>> {
+        let mut ids = Vec::new();
+        if !self.is_archived {
+            for body in &self.bodies {
+                ids.extend(record_ids(body)?.into_iter().filter(|id| slice.holds(*id)));
+            }
+        }
+        Ok(ids)
     }
 }
 
@@ -115,8 +154,12 @@ enum Next {
     After(Option<String>),
     /// The search goes on at this id, or ends.
     From(Option<u64>),
+    /// The same, and records that its pages showed so far.
+    Found { from: Option<u64>, shown: u64 },
     /// These ids are done.
     Done(usize),
+    /// The slice was one call.
+    Nothing,
 }
 
 impl ObjectFeed {
@@ -140,20 +183,36 @@ impl ObjectFeed {
         let (refused, associations): (Vec<_>, Vec<_>) =
             object.associations.iter().copied().partition(is_absent);
         let of_refused = object.fixed.iter().filter(|(_, _, fixed)| {
-            matches!(fixed, Fixed::Associated(other) if refused.contains(other)) && cursor.has_tables()
+            matches!(fixed, Fixed::Associated(other) if refused.contains(other))
+                && (cursor.has_tables() || mode.is_snapshot())
         });
         let without: Vec<&str> =
             of_refused.map(|(name, _, _)| *name).chain(without.iter().copied()).collect();
-        let layout = Layout::new(object, &properties, &without).map_err(|source| {
+        let show = Show::in_mode(mode);
+        let associations = if show == Show::Ids { Vec::new() } else { associations };
+        let layout = Layout::new(object, &properties, &without, show).map_err(|source| {
             let message = format!("the properties of {} make no table", object.name);
             Error::new(ErrorKind::Malformed, message).caused_by(source)
         })?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
-        let (recent, archived) = match mode {
-            Mode::Backfill => (Hashes::default(), ArchivedIds::default()),
+        let (recent, mut archived) = match mode {
             Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
+            _ => (Hashes::default(), ArchivedIds::default()),
         };
+        let hash = |name: &str| xxh3_64(name.as_bytes());
+        let properties = Hashes(layout.property_names().map(hash).collect());
+        let new_properties: Vec<String> = match &cursor.properties {
+            Some(known) if mode == Mode::Incremental => {
+                let is_new = |name: &&str| !known.0.contains(&hash(name));
+                layout.property_names().filter(is_new).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        if !new_properties.is_empty() {
+            // Archived records have values too, and no search shows them: all of them are read again.
+            archived = ArchivedIds::default();
+        }
         Ok(ObjectFeed {
             object,
             session: session.clone(),
@@ -165,6 +224,8 @@ impl ObjectFeed {
             mode,
             recent,
             archived,
+            properties,
+            new_properties,
         })
     }
 
@@ -180,15 +241,23 @@ impl ObjectFeed {
                 let page = self.list(*archived, after.as_deref(), limit, ids_first).await?;
                 self.listed_page(page, slice, *archived, ids_first).await
             }
-            Slice::Changed { since_ms, until_ms, from, below } => {
-                self.changed_page(*since_ms, *until_ms, *from, *below).await
+            &Slice::Again { from, ref after, .. } => {
+                let after = after.clone().or_else(|| first_after(from));
+                let page = self.list(false, after.as_deref(), limit, self.is_wide).await?;
+                self.listed_page(page, slice, false, self.is_wide).await
             }
-            Slice::Named { ids } => {
-                let done = ids.len().min(limit);
-                let bodies = self.batch_read(&ids[ids.len() - done..], false).await?;
-                let associated = self.associated(&ids[ids.len() - done..]).await?;
-                let next = Some(Next::Done(done));
-                Ok(Page { bodies, associated, next, known: Vec::new(), is_archived: false })
+            &Slice::Counted { from, below, rows, is_second } => {
+                let count = self.counted(from, below, rows, is_second).await?;
+                Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
+            }
+            &Slice::Changed { since_ms, until_ms, from, below, walk } => {
+                self.changed_page(since_ms, until_ms, (from, below), walk).await
+            }
+            Slice::Having { property, from } => self.having_page(property, *from).await,
+            Slice::Named { ids } => self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await,
+            Slice::Wanted { records } => {
+                let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
+                self.wanted_page(records.collect()).await
             }
             other => Err(slice::foreign(other)),
         }
@@ -204,7 +273,7 @@ impl ObjectFeed {
         let associated = self.inline_associated(&page.body).await?;
         if !ids_first {
             let bodies = vec![page.body];
-            return Ok(Page { bodies, associated, next: None, known: Vec::new(), is_archived });
+            return Ok(Page { bodies, associated, is_archived, ..Page::default() });
         }
         let listed = calls::records(&page.body)?;
         if slice.is_range() && !listed.records.is_sorted_by_key(|record| record.0) {
@@ -214,22 +283,45 @@ impl ObjectFeed {
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
         let (known, ids) = parted(in_slice, |id, ms| is_archived && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
-        Ok(Page { bodies, associated, next: Some(Next::After(listed.after)), known, is_archived })
+        let next = Some(Next::After(listed.after));
+        Ok(Page { bodies, associated, next, known, is_archived, asked: ids, ..Page::default() })
     }
 
     async fn changed_page(
         &self,
         since_ms: i64,
         until_ms: i64,
-        from: u64,
-        below: Option<u64>,
+        (from, below): (u64, Option<u64>),
+        walk: Walk,
     ) -> Result<Page> {
-        let found = self.search(since_ms, until_ms, from, below).await?;
+        let window = self.changed_in(Some(since_ms), Some(until_ms));
+        let found = self.search(window.clone(), from, below).await?;
+        let told = walk.told.or(found.total);
+        let shown = walk.shown + found.records.len() as u64;
+        let mut told_now = None;
+        if found.next.is_none() && told.is_some_and(|told| told > shown) {
+            // Records that changed meanwhile have left the window, and its count.
+            told_now = Some(self.count(window, 0, below).await?);
+        }
         let is_known = |id, ms| self.recent.0.contains(&RecentReads::hash(id, ms));
         let (known, ids) = parted(found.records.into_iter(), is_known);
-        let bodies = self.batch_read(&ids, false).await?;
-        let associated = self.associated(&ids).await?;
-        Ok(Page { bodies, associated, next: Some(Next::From(found.next)), known, is_archived: false })
+        let next = Some(Next::Found { from: found.next, shown });
+        let page = self.by_ids(ids, next).await?;
+        Ok(Page { known, told, told_now, ..page })
+    }
+
+    async fn having_page(&self, property: &str, from: u64) -> Result<Page> {
+        let has_value = serde_json::json!({ "propertyName": property, "operator": "HAS_PROPERTY" });
+        match self.search(Some(has_value), from, None).await {
+            Ok(found) => {
+                let ids = found.records.into_iter().map(|(id, _)| id).collect();
+                self.by_ids(ids, Some(Next::From(found.next))).await
+            }
+            Err(refused) if refused.kind() == ErrorKind::BadRequest => {
+                Ok(Page { next: Some(Next::From(None)), is_refused: true, ..Page::default() })
+            }
+            Err(failed) => Err(failed),
+        }
     }
 
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
@@ -244,11 +336,14 @@ impl ObjectFeed {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         let mut seen = Vec::new();
         let mut next = page.next;
+        let begins_at = slice.position();
+        let is_list = next.is_none() || matches!(next, Some(Next::After(_)));
+        let beside = Beside { associated: &page.associated, known: &page.versions };
         for body in &page.bodies {
             // The client has checked that the body is UTF-8.
             let text = Scanner::whole(body)?;
             let keep = |id| slice.holds(id);
-            let read = records::append(&self.layout, text, keep, context, &page.associated, rows)?;
+            let read = records::append(&self.layout, text, keep, context, &beside, rows)?;
             if slice.is_range() && next.is_none() && !read.records.is_sorted_by_key(|record| record.id) {
                 let message = format!("the list of {} is not in the order of ids", self.object.name);
                 return Err(Error::new(ErrorKind::Unordered, message));
@@ -259,8 +354,29 @@ impl ObjectFeed {
             seen.extend(read.records.into_iter().filter(|record| record.is_kept));
             next = next.or(Some(Next::After(read.after)));
         }
+        if !page.gone.is_empty() {
+            let gone = records::append_gone(&self.layout, &page.gone, context, rows);
+            appended.written[0] += gone.written;
+            seen.extend(gone.records);
+        }
+        let ids: HashSet<u64> = seen.iter().map(|record| record.id).collect();
         appended.is_last = slice.advance(next)?;
-        for record in &seen {
+        if is_list {
+            slice.count_rows(begins_at, &ids, appended.is_last, run);
+        }
+        if appended.is_last {
+            self.judge_walk(slice, page.told_now, run);
+        }
+        if let Slice::Changed { walk, .. } = slice {
+            walk.told = page.told;
+        }
+        if let Some(count) = page.count {
+            self.judge(slice, count, run);
+        }
+        run.needs_whole |= page.is_refused;
+        // A record that a batch read left out is asked for by itself: it may be gone by now, or have been left out.
+        run.again.extend(page.asked.into_iter().filter(|id| !ids.contains(id)));
+        for record in seen.iter().filter(|record| !record.is_gone) {
             if let Some(archived_ms) = record.archived_ms {
                 run.archived.add(record.id, archived_ms);
             } else if let Some(updated_ms) = record.updated_ms {
@@ -291,7 +407,7 @@ impl OpenFeed for ObjectFeed {
     /// Whole: pages of the list, of which the last of each range is not full, and a batch read for each where the names of the properties don't fit a URL. A window:
     /// pages of the search, a batch read for each hundred records, and one for each kind of associated ids.
     async fn estimate(&self, window: Window) -> Result<Estimate> {
-        let records = self.count(window.since_ms, window.until_ms).await?;
+        let records = self.count(self.changed_in(window.since_ms, window.until_ms), 0, None).await?;
         let pages = records.div_ceil(calls::PAGE_RECORDS as u64).max(1);
         let mut estimate = Estimate {
             records: Some(records),
@@ -300,7 +416,7 @@ impl OpenFeed for ObjectFeed {
         };
         if window.is_whole() {
             estimate.general = pages * if self.is_wide { 2 } else { 1 } + pages.min(calls::RANGE_ENDS);
-            estimate.search = 1;
+            estimate.search = 1 + calls::counts(records);
         } else {
             estimate.general = pages;
             estimate.search = records.div_ceil(calls::SEARCH_RECORDS as u64).max(1);
@@ -312,7 +428,7 @@ impl OpenFeed for ObjectFeed {
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.size_bytes();
-        Ok(super::Page::new(Content::Objects(page), size_bytes))
+        Ok(super::Page::new(Content::Objects(Box::new(page)), size_bytes))
     }
 
     fn append_page(
@@ -327,19 +443,31 @@ impl OpenFeed for ObjectFeed {
         };
         let [rows] = rows else { return Err(slice::foreign(slice)) };
         let context = Context::plain(self.session.reading(read_ms));
-        Ok(self.append(content, slice, run, rows, &context)?.0)
+        Ok(self.append(*content, slice, run, rows, &context)?.0)
     }
 
-    /// What left the list of archived records may live again.
+    /// What left the list of archived records may live again; and what answers left out is asked for once more.
     fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        let Slice::Listed { archived: true, .. } = finished else { return None };
-        let ids = self.archived.gone_in(&run.archived);
+        let mut ids = std::mem::take(&mut run.again);
+        if let Slice::Listed { archived: true, .. } = finished {
+            ids.extend(self.archived.gone_in(&run.archived));
+        }
         (!ids.is_empty()).then_some(Slice::Named { ids })
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        ObjectFeed::due_counts(run, is_end)
     }
 
     fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
         cursor.is_sequential = true;
-        slices.retain(|slice| !matches!(slice, Slice::Listed { archived: false, .. }));
+        let is_by_id = |slice: &Slice| {
+            matches!(
+                slice,
+                Slice::Listed { archived: false, .. } | Slice::Again { .. } | Slice::Counted { .. }
+            )
+        };
+        slices.retain(|slice| !is_by_id(slice));
         slices.push(Slice::Listed { archived: false, from: 0, below: None, after: None });
     }
 
@@ -349,9 +477,20 @@ impl OpenFeed for ObjectFeed {
             let text = format!("ids of associated {other} are not read: {reason}");
             Some(Note { collection: self.object.name, gap: Gap::Degraded, text })
         });
-        refused.collect()
+        let mut notes: Vec<Note> = refused.collect();
+        if self.new_properties.len() > MAX_NEW_PROPERTIES {
+            let count = self.new_properties.len();
+            let text = format!(
+                "{count} properties are new: what they were before this run comes with the next one, which reads everything"
+            );
+            notes.push(Note { collection: self.object.name, gap: Gap::Degraded, text });
+        }
+        notes
     }
 }
+
+/// New properties whose past values are searched for, each by itself; with more of them, everything is read again.
+const MAX_NEW_PROPERTIES: usize = 30;
 
 /// The ids that an answer shows.
 pub(super) fn record_ids(body: &[u8]) -> Result<Vec<u64>> {

@@ -28,6 +28,10 @@ pub(in crate::feeds) struct ObjectType {
     pub(in crate::feeds) fixed: &'static [(&'static str, ColumnType, Fixed)],
     /// Objects whose associated ids are read with each record.
     pub(in crate::feeds) associations: &'static [&'static str],
+    /// The name of its snapshots: see [`staging::snapshot_name`].
+    pub(in crate::feeds) snapshot: &'static str,
+    /// Columns beside the properties that change without a new modified date.
+    pub(in crate::feeds) drifting: &'static [&'static str],
 }
 
 impl ObjectType {

@@ -1,7 +1,7 @@
 //! From the bytes of an answer to rows: one pass over the records, each value straight into its column's builder.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use staging::Rows;
 
@@ -62,6 +62,8 @@ pub(in crate::feeds) struct Record {
     pub(in crate::feeds) updated_ms: Option<i64>,
     pub(in crate::feeds) archived_ms: Option<i64>,
     pub(in crate::feeds) is_kept: bool,
+    /// HubSpot does not show it any more.
+    pub(in crate::feeds) is_gone: bool,
     /// Ids of records that were merged into it.
     pub(in crate::feeds) merged: Vec<u64>,
     /// Its e-mail addresses, where they were asked for.
@@ -78,18 +80,10 @@ pub(super) fn append(
     answer: &str,
     keep: impl Fn(u64) -> bool,
     context: &Context<'_>,
-    associated: &Associated,
+    beside: &Beside<'_>,
     rows: &mut Rows,
 ) -> Result<Read> {
-    let mut appender = Appender {
-        layout,
-        context,
-        associated,
-        rows,
-        order: Vec::new(),
-        unparsed: JsonFields::default(),
-        read: Read::default(),
-    };
+    let mut appender = Appender::new(layout, context, beside, rows);
     let mut has_results = false;
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" => {
@@ -106,6 +100,31 @@ pub(super) fn append(
         return Err(Error::new(ErrorKind::Malformed, "an answer has no results"));
     }
     Ok(appender.read)
+}
+
+/// Appends tombstones of records that HubSpot does not show any more, of these versions.
+pub(super) fn append_gone(
+    layout: &Layout,
+    gone: &[(u64, Option<i64>)],
+    context: &Context<'_>,
+    rows: &mut Rows,
+) -> Read {
+    let nothing = Beside { associated: &Associated::new(), known: &BTreeMap::new() };
+    let mut appender = Appender::new(layout, context, &nothing, rows);
+    for &(id, updated_ms) in gone {
+        appender.deleted(DeletedReason::Removed, None, None);
+        appender.finish(id, updated_ms);
+        appender.read.records.push(Record {
+            id,
+            updated_ms,
+            archived_ms: None,
+            is_kept: true,
+            is_gone: true,
+            merged: Vec::new(),
+            emails: Emails::default(),
+        });
+    }
+    appender.read
 }
 
 /// `paging.next.after`, text or number.
@@ -129,10 +148,18 @@ pub(in crate::feeds) fn next_after(paging: &mut Scanner<'_>) -> Result<Option<St
     Ok(after)
 }
 
+/// What is known of a page's records besides the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside<'a> {
+    pub(super) associated: &'a Associated,
+    /// Versions that the table holds of records which a comparison found: a row that is to replace one must not be older.
+    pub(super) known: &'a BTreeMap<u64, i64>,
+}
+
 struct Appender<'a> {
     layout: &'a Layout,
     context: &'a Context<'a>,
-    associated: &'a Associated,
+    beside: &'a Beside<'a>,
     rows: &'a mut Rows,
     /// The slot of each key of the record before, in order: records of a page have the same keys, so the next key is
     /// compared with one name instead of looked up.
@@ -169,7 +196,17 @@ impl Head<'_> {
     }
 }
 
-impl Appender<'_> {
+impl<'a> Appender<'a> {
+    fn new(
+        layout: &'a Layout,
+        context: &'a Context<'a>,
+        beside: &'a Beside<'a>,
+        rows: &'a mut Rows,
+    ) -> Appender<'a> {
+        let (order, unparsed, read) = (Vec::new(), JsonFields::default(), Read::default());
+        Appender { layout, context, beside, rows, order, unparsed, read }
+    }
+
     fn record(&mut self, record: &mut Scanner<'_>, keep: &impl Fn(u64) -> bool) -> Result<()> {
         let mut head = Head::default();
         let unparsed_before = self.read.written.unparsed_values;
@@ -186,6 +223,7 @@ impl Appender<'_> {
         })?;
         let Some(id) = head.id else { return Err(Error::new(ErrorKind::Malformed, "a record has no id")) };
         let is_kept = keep(id);
+        head.updated_ms = head.updated_ms.max(self.beside.known.get(&id).copied());
         let archived_ms = if head.is_archived { head.archived_ms.or(head.updated_ms) } else { None };
         let merged = head.merged_ids();
         if !is_kept {
@@ -213,13 +251,14 @@ impl Appender<'_> {
             updated_ms: head.updated_ms,
             archived_ms,
             is_kept,
+            is_gone: false,
             merged,
             emails,
         });
         Ok(())
     }
 
-    fn properties<'a>(&mut self, properties: &mut Scanner<'a>, head: &mut Head<'a>) -> Result<()> {
+    fn properties<'b>(&mut self, properties: &mut Scanner<'b>, head: &mut Head<'b>) -> Result<()> {
         let mut place = 0;
         properties.each_field(|key, value| -> Result<()> {
             let slot = self.slot_at(place, key);
@@ -294,7 +333,7 @@ impl Appender<'_> {
                     }
                 }
                 Fixed::Associated(other) => {
-                    let ids = self.associated.get(&id).and_then(|by_object| by_object.get(other));
+                    let ids = self.beside.associated.get(&id).and_then(|by_object| by_object.get(other));
                     cell.text(&json_list(ids.map_or(&[][..], Vec::as_slice)));
                 }
                 Fixed::CopyOf(_) | Fixed::Unavailable(_) => {}
@@ -312,7 +351,16 @@ impl Appender<'_> {
 
     fn finish(&mut self, id: u64, updated_ms: Option<i64>) {
         set(self.rows.cell(self.layout.id), |cell| cell.bigint(id as i64));
-        self.layout.lineage.finish(self.rows, &self.context.reading, updated_ms, &mut self.unparsed);
+        let version_ms = match self.layout.shown_updated_at {
+            Some(column) => {
+                if let Some(updated_ms) = updated_ms {
+                    set(self.rows.cell(column), |cell| cell.timestamp(updated_ms));
+                }
+                None
+            }
+            None => updated_ms,
+        };
+        self.layout.lineage.finish(self.rows, &self.context.reading, version_ms, &mut self.unparsed);
         self.read.written.rows += 1;
     }
 

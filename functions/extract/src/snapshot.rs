@@ -1,0 +1,68 @@
+//! What runs have to do with snapshots: staging one, and reading again what a comparison asked for.
+
+use anyhow::Context;
+use hubspot::feeds::{Cursor, Feed, Unfinished};
+use staging::{Shared, SnapshotPart, Wanted, snapshot_of};
+
+use crate::{Options, Run};
+
+/// A snapshot goes without the sources that the feed goes without.
+pub(crate) async fn prepare(feed: &dyn Feed, run: &Run, cursor: &mut Cursor) -> anyhow::Result<()> {
+    let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    cursor.absent = of_feed.absent;
+    cursor.sensitive = of_feed.sensitive;
+    cursor.is_sequential |= of_feed.is_sequential;
+    Ok(())
+}
+
+/// See [`SnapshotPart::caught_up_ms`].
+///
+/// # Errors
+/// When nothing was read whole yet: the whole account would be missing.
+pub(crate) async fn compared_until_ms(feed: &dyn Feed, run: &Run, options: &Options) -> anyhow::Result<i64> {
+    let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    let caught_up_ms = of_feed.caught_up_ms.filter(|_| of_feed.watermark_ms.is_some());
+    let caught_up_ms = caught_up_ms.with_context(|| {
+        format!("{} was never read whole, so there is nothing to compare: let a first run end", feed.name())
+    })?;
+    Ok(caught_up_ms - options.lookback.lag_ms)
+}
+
+/// What the files of a snapshot say of it.
+pub(crate) fn part(run: &Unfinished) -> Option<SnapshotPart> {
+    run.mode.is_snapshot().then_some(SnapshotPart {
+        began_ms: run.began_ms,
+        caught_up_ms: run.compared_until_ms,
+        is_last: false,
+    })
+}
+
+/// What a comparison asked for, and nobody has read yet.
+pub(crate) async fn wanted(
+    feed: &dyn Feed,
+    run: &Run,
+    cursor: &mut Cursor,
+) -> anyhow::Result<Option<Shared<Wanted>>> {
+    let Some(collection) = feed.snapshot().and_then(snapshot_of) else { return Ok(None) };
+    let wanted: Shared<Wanted> = run.state.shared(&Wanted::document(collection)).await?;
+    if !wanted.value.is_open() {
+        return Ok(None);
+    }
+    cursor.is_due_whole |= wanted.value.is_whole;
+    Ok(Some(wanted))
+}
+
+/// Says that what was asked for is registered, unless something else is asked for by now.
+pub(crate) async fn set_answered(feed: &dyn Feed, run: &Run, answers: Option<u64>) -> anyhow::Result<()> {
+    let (Some(collection), Some(version)) = (feed.snapshot().and_then(snapshot_of), answers) else {
+        return Ok(());
+    };
+    let document = Wanted::document(collection);
+    let mut wanted: Shared<Wanted> = run.state.shared(&document).await?;
+    if wanted.version == version {
+        wanted.value.is_answered = true;
+        // Somebody who wrote meanwhile asked for something else.
+        run.state.swap_shared(&document, &wanted).await?;
+    }
+    Ok(())
+}

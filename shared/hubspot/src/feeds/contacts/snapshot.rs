@@ -1,0 +1,81 @@
+//! A snapshot of the contacts: the list of ids and, to refresh, their calculated properties and the lists they are in.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use staging::{Rows, Table};
+
+use super::{CONTACT_OBJECTS, MEMBERSHIPS, Page, memberships};
+use crate::error::Result;
+use crate::feeds::cursor::{Cursor, Mode, Unfinished};
+use crate::feeds::objects::{Context, Extras, ObjectFeed};
+use crate::feeds::slice::{self, Slice};
+use crate::feeds::{self, Appended, Content, OpenFeed, Session, Window};
+
+#[derive(Debug)]
+pub(super) struct ContactSnapshot {
+    session: Session,
+    objects: ObjectFeed,
+    has_memberships: bool,
+}
+
+impl ContactSnapshot {
+    pub(super) async fn open(session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<ContactSnapshot> {
+        let has_memberships = mode == Mode::Refresh && !cursor.absent.contains_key(MEMBERSHIPS);
+        let without: &[&str] = if has_memberships { &[] } else { &["list_membership"] };
+        let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, without).await?;
+        Ok(ContactSnapshot { session: session.clone(), objects, has_memberships })
+    }
+}
+
+#[async_trait]
+impl OpenFeed for ContactSnapshot {
+    fn tables(&self) -> &[Table] {
+        self.objects.tables()
+    }
+
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        self.objects.plan(window, cursor).await
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page> {
+        let records = self.objects.page(slice, limit).await?;
+        let ids = if self.has_memberships { records.live_ids(slice)? } else { Vec::new() };
+        let memberships = memberships::read(&self.session.client, &ids).await?;
+        let size_bytes = records.size_bytes() + memberships.iter().map(Bytes::len).sum::<usize>();
+        let page = Page::People { records: Box::new(records), v1: Vec::new(), memberships };
+        Ok(feeds::Page::new(Content::Contacts(page), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: feeds::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let Content::Contacts(Page::People { records, memberships, .. }) = page.content else {
+            return Err(slice::foreign(slice));
+        };
+        let [rows] = rows else { return Err(slice::foreign(slice)) };
+        let mut extras = Extras::new();
+        for (id, lists) in memberships::of_contacts(&memberships)? {
+            extras.entry(id).or_default()[memberships::PLACE] = Some(Cow::Borrowed(lists));
+        }
+        let context = Context { reading: self.session.reading(page.read_ms), extras, wants_emails: false };
+        Ok(self.objects.append(*records, slice, run, rows, &context)?.0)
+    }
+
+    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+        self.objects.follow_up(finished, run)
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        self.objects.checks(run, is_end)
+    }
+
+    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
+        self.objects.read_in_sequence(cursor, slices);
+    }
+}

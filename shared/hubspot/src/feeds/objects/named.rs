@@ -1,0 +1,51 @@
+//! Records by their ids: live ones, archived ones, and what is neither.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use staging::Wanted;
+
+use super::{Next, ObjectFeed, Page, Result, record_ids};
+
+impl ObjectFeed {
+    /// Live records, as a search found them.
+    pub(super) async fn by_ids(&self, ids: Vec<u64>, next: Option<Next>) -> Result<Page> {
+        let bodies = self.batch_read(&ids, false).await?;
+        let associated = self.associated(&ids).await?;
+        Ok(Page { bodies, associated, next, asked: ids, ..Page::default() })
+    }
+
+    /// Records that should be there: what is not live may be in the recycle bin by now.
+    pub(super) async fn named_page(&self, ids: &[u64]) -> Result<Page> {
+        let mut bodies = self.batch_read(ids, false).await?;
+        let live = shown(&bodies)?;
+        let rest: Vec<u64> = ids.iter().copied().filter(|id| !live.contains(id)).collect();
+        if !rest.is_empty() {
+            bodies.extend(self.batch_read(&rest, true).await?);
+        }
+        let live: Vec<u64> = live.into_iter().collect();
+        let associated = self.associated(&live).await?;
+        Ok(Page { bodies, associated, next: Some(Next::Done(ids.len())), ..Page::default() })
+    }
+
+    /// The same for records that a comparison found: what HubSpot does not show at all is gone.
+    pub(super) async fn wanted_page(&self, wanted: Vec<(u64, i64)>) -> Result<Page> {
+        let ids: Vec<u64> = wanted.iter().map(|&(id, _)| id).collect();
+        let page = self.named_page(&ids).await?;
+        let found = shown(&page.bodies)?;
+        let version = |known: i64| (known != Wanted::NO_VERSION).then_some(known);
+        let is_gone = |(id, _): &&(u64, i64)| !found.contains(id);
+        let gone = wanted.iter().filter(is_gone).map(|&(id, known)| (id, version(known))).collect();
+        let versions: BTreeMap<u64, i64> =
+            wanted.into_iter().filter(|&(_, known)| version(known).is_some()).collect();
+        Ok(Page { gone, versions, ..page })
+    }
+}
+
+fn shown(bodies: &[Bytes]) -> Result<HashSet<u64>> {
+    let mut ids = HashSet::new();
+    for body in bodies {
+        ids.extend(record_ids(body)?);
+    }
+    Ok(ids)
+}
