@@ -53,11 +53,16 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let run = Run { id: extract::new_run_id(), client, account, bucket, state };
     stop_on_interrupt(run.client.clone());
 
-    let work =
-        Work { run: &run, options: &options, selection: &selection, modes: &modes, warehouse: warehouse.as_deref() };
+    let work = Work {
+        run: &run,
+        options: &options,
+        selection: &selection,
+        modes: &modes,
+        warehouse: warehouse.as_deref(),
+    };
     let mut collections = BTreeMap::new();
     for &feed in &selection.feeds {
-        let mut reports = work.sync(feed).await;
+        let mut reports = work.sync(feed, &run).await;
         work.reconcile(feed, &mut reports).await;
         reports.retain(|name, _| selection.collections.contains(name));
         collections.extend(reports);
@@ -146,13 +151,13 @@ type Reports = BTreeMap<&'static str, CollectionReport>;
 
 impl Work<'_> {
     /// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
-    async fn sync(&self, feed: &'static dyn Feed) -> Reports {
+    async fn sync(&self, feed: &'static dyn Feed, run: &Run) -> Reports {
         let mode = self.options.mode.filter(|mode| !mode.is_snapshot());
-        let (extracted, line) = self.extract(feed, mode).await;
+        let (extracted, line) = self.extract(feed, run, mode).await;
         line.say("merging");
         // A feed that ended before it knew its mode holds no lease, or its state can't be read.
-        let is_free =
-            !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_)) || extracted.mode.is_some();
+        let is_free = !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_))
+            || extracted.mode.is_some();
         let mut reports = BTreeMap::new();
         for collection in &extracted.collections {
             let is_wanted = self.selection.collections.contains(collection.name);
@@ -160,7 +165,7 @@ impl Work<'_> {
             let options = load::Options { scope: Scope::Everything, mode, deadline: None };
             let loaded = match self.warehouse {
                 Some(warehouse) if is_free && is_wanted => {
-                    load(collection.name, &self.run.state, &self.run.bucket, warehouse, &options).await
+                    load(collection.name, &run.state, &run.bucket, warehouse, &options).await
                 }
                 _ => Ok(Loaded::default()),
             };
@@ -170,13 +175,23 @@ impl Work<'_> {
         reports
     }
 
-    async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, Line) {
+    async fn extract(
+        &self,
+        feed: &'static dyn Feed,
+        run: &Run,
+        mode: Option<Mode>,
+    ) -> (FeedReport, Line) {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
         let options = Options { mode, ..*self.options };
-        let extracted = extract::extract(feed, self.run, &options, &progress).await;
-        keep_report(&extracted, self.run, started.elapsed().as_secs_f64()).await;
+        let extracted = extract::extract(feed, run, &options, &progress).await;
+        keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
         (extracted, line)
+    }
+
+    /// Files are named after their run: no run reads a feed twice.
+    fn another_run(&self) -> Run {
+        Run { id: extract::new_run_id(), ..self.run.clone() }
     }
 
     /// Where it is asked for, takes a snapshot of the feed's records. Then, or where an earlier sync left one, compares
@@ -189,7 +204,7 @@ impl Work<'_> {
             return;
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
-            let (extracted, _line) = self.extract(feed, Some(mode)).await;
+            let (extracted, _line) = self.extract(feed, &self.another_run(), Some(mode)).await;
             if extracted.outcome != Outcome::Complete {
                 return not_reconciled(reports, name, &extracted.outcome);
             }
@@ -210,7 +225,7 @@ impl Work<'_> {
             if step == Step::Equal {
                 return;
             }
-            for (name, later) in self.sync(feed).await {
+            for (name, later) in self.sync(feed, &self.another_run()).await {
                 if let Some(report) = reports.get_mut(name) {
                     report.absorb(later);
                 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
 pub mod cloud;
+mod order;
 mod sandbox;
 mod simulation;
 mod truth;
 
+pub use order::merge_in_any_order;
 pub use sandbox::{Ended, Sandbox, ended};
 pub use simulation::{Lived, simulate};
 pub use truth::{

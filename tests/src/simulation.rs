@@ -5,29 +5,30 @@
 //! The seed decides the account, what happens to it, and what goes wrong at which step. What runs at the same time is
 //! ordered by the machine, so a rare failure may need its seed more than once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, Operation, PerType, Processing, Server, Settings};
+use fake_hubspot::{ObjectType, PerType, Processing, Server, Settings};
 use fastrand::Rng;
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Budget, Client, Credential};
-use load::Scope;
+use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
 use tempfile::TempDir;
 use warehouse::{TableMode, Warehouse};
 
 use crate::truth::{COLLECTIONS, Expectations, all_differences};
 
-/// Change without a trace in the record: only a pass over all records could see it.
-const CALCULATED: [&str; 4] = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
 const SCHEMA: &str = "hubspot";
 /// Runs that may be needed to come to rest once nothing is in the way.
 const LAST_RUNS: usize = 6;
+/// Comparisons that may be needed until a table is as HubSpot shows it.
+const LAST_COMPARISONS: usize = 6;
+/// Tables that are compared with snapshots.
+const RECORDS: [&str; 3] = ["contacts", "companies", "deals"];
 
 /// What one seed went through.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +38,9 @@ pub struct Lived {
     pub runs: usize,
     pub cut_off: usize,
     pub merged_rows: u64,
+    pub comparisons: usize,
+    /// Records that a comparison asked for.
+    pub asked: u64,
 }
 
 struct World {
@@ -45,8 +49,6 @@ struct World {
     folder: TempDir,
     modes: TableMode,
     checkpoints: Checkpoints,
-    /// Records that were restored: one that was archived and restored between two lists of one run shows nowhere.
-    restored: BTreeSet<(ObjectType, u64)>,
     lived: Lived,
 }
 
@@ -65,7 +67,6 @@ pub async fn simulate(seed: u64) -> Result<Lived, String> {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
             interval: Duration::from_millis([20, 200, 20_000][dice.usize(..3)]),
         },
-        restored: BTreeSet::new(),
         lived: Lived { rounds: dice.usize(1..5), ..Lived::default() },
         dice,
     };
@@ -151,8 +152,7 @@ impl World {
             }
         }
         if let Some((records, marketing)) = working {
-            let operations = records.stop();
-            self.note(&operations);
+            self.lived.changes += records.stop().len();
             self.lived.changes += marketing.stop().len();
         }
         if self.dice.u8(..12) == 0 {
@@ -164,23 +164,14 @@ impl World {
     fn change(&mut self) {
         let account = Arc::clone(self.server.account());
         let count = self.dice.usize(..30);
-        let operations = Churn { per_second: 1.0, seed: self.dice.u64(..) }.burst(&account, count);
-        self.note(&operations);
+        let seed = self.dice.u64(..);
+        self.lived.changes += Churn { per_second: 1.0, seed }.burst(&account, count).len();
         let count = self.dice.usize(..30);
         let seed = self.dice.u64(..);
         self.lived.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::ALL[self.dice.usize(..3)];
             self.lived.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
-        }
-    }
-
-    fn note(&mut self, operations: &[Operation]) {
-        self.lived.changes += operations.len();
-        for operation in operations {
-            if let Operation::Restore { object, id } = operation {
-                self.restored.insert((*object, *id));
-            }
         }
     }
 
@@ -195,7 +186,12 @@ impl World {
         self.lived.runs += 1;
         let Some(run) = self.begin().await else { return };
         let options = Options {
-            mode: (self.dice.u8(..8) == 0).then_some(Mode::Backfill),
+            mode: match self.dice.u8(..16) {
+                0 | 1 => Some(Mode::Backfill),
+                2 => Some(Mode::Reconcile),
+                3 => Some(Mode::Refresh),
+                _ => None,
+            },
             checkpoints: self.checkpoints,
             ..Options::default()
         };
@@ -247,6 +243,21 @@ impl World {
         if let Ok(rows) = self.load(&collections).await {
             self.lived.merged_rows += rows;
         }
+        if self.dice.bool() {
+            let collection = RECORDS[self.dice.usize(..3)];
+            // Rows may wait to be merged, or there may be no snapshot.
+            let _ = self.compare(collection).await;
+        }
+    }
+
+    async fn compare(&mut self, collection: &str) -> Result<Option<Reconciled>, String> {
+        let (state, bucket) = self.state_and_bucket();
+        let warehouse = self.warehouse().await;
+        let found = load::reconcile(collection, &state, &bucket, &*warehouse).await;
+        let found = found.map_err(|error| format!("{error:#}"))?;
+        self.lived.comparisons += usize::from(found.is_some());
+        self.lived.asked += found.as_ref().map_or(0, |found| found.asked);
+        Ok(found)
     }
 
     async fn load(&self, collections: &[&str]) -> Result<u64, String> {
@@ -272,55 +283,67 @@ impl World {
         let lag = behaviour.index_lag.most.max(behaviour.index_lag.straggler);
         let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
         self.server.set_behaviour(calm);
-        // Associations change without a trace in the deal: an edit makes them be read again.
         let account = Arc::clone(self.server.account());
-        account.touch_many_in_one_ms(ObjectType::Deals, account.live_ids(ObjectType::Deals).len());
         // A collection without rows has no table.
         account.create_list(ObjectType::Contacts, "the last one", Processing::Manual);
-        for (object, id) in &self.restored {
-            // It may have been archived again.
-            let name = if *object == ObjectType::Contacts { "city" } else { "description" };
-            let _ = account.update(*object, *id, &[(name, Some("restored"))]);
-        }
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 
         for feed in FEEDS {
-            let mut outcome = String::new();
-            let mut is_complete = false;
-            for _ in 0..LAST_RUNS {
-                let Some(run) = self.begin().await else {
-                    return Err("HubSpot does not let us in".to_owned());
-                };
-                let was_under_way = self.is_under_way(*feed).await?;
-                let report = extract::extract(*feed, &run, &Options::default(), &Progress::default()).await;
-                outcome = format!("{:?}", report.outcome);
-                // A run that goes on from before sees what was there then.
-                is_complete = report.outcome == extract::Outcome::Complete && !was_under_way;
-                if is_complete {
-                    break;
-                }
-            }
-            if !is_complete {
-                return Err(format!("{} does not come to rest: {outcome}", feed.name()));
-            }
+            self.read_to_the_end(*feed, None).await?;
         }
         self.lived.merged_rows += self.load(&COLLECTIONS).await?;
+        for feed in FEEDS {
+            self.reconcile(*feed).await?;
+        }
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
             .map_err(|error| error.to_string())?;
         let expectations = Expectations {
-            calculated: &CALCULATED,
             since_ms,
             obsoleted_since_ms: account.now().timestamp_millis(),
-            has_memberships: false,
+            is_reconciled: true,
             ..Expectations::default()
         };
         let differences = all_differences(&database, &account, &expectations);
         if differences.is_empty() { Ok(self.lived) } else { Err(differences) }
     }
 
-    async fn is_under_way(&self, feed: &dyn Feed) -> Result<bool, String> {
+    /// Runs until one is complete that nothing of before is in.
+    async fn read_to_the_end(&mut self, feed: &'static dyn Feed, mode: Option<Mode>) -> Result<(), String> {
+        let name = extract::work_name(feed, mode);
+        let mut outcome = String::new();
+        for _ in 0..LAST_RUNS {
+            let run = self.begin().await.ok_or("HubSpot does not let us in")?;
+            let was_under_way = self.is_under_way(&name).await?;
+            let options = Options { mode, ..Options::default() };
+            let report = extract::extract(feed, &run, &options, &Progress::default()).await;
+            outcome = format!("{:?}", report.outcome);
+            // A run that goes on from before sees what was there then.
+            if report.outcome == extract::Outcome::Complete && !was_under_way {
+                return Ok(());
+            }
+        }
+        Err(format!("{name} does not come to rest: {outcome}"))
+    }
+
+    /// A snapshot, and what it asks for, until the table is as HubSpot shows it.
+    async fn reconcile(&mut self, feed: &'static dyn Feed) -> Result<(), String> {
+        let Some(collection) = feed.snapshot().and_then(staging::snapshot_of) else { return Ok(()) };
+        self.read_to_the_end(feed, Some(Mode::Refresh)).await?;
+        for _ in 0..LAST_COMPARISONS {
+            match self.compare(collection).await? {
+                Some(found) if found.step == Step::Equal => return Ok(()),
+                None => return Err(format!("{collection} has no snapshot to be compared with")),
+                Some(_) => {}
+            }
+            self.read_to_the_end(feed, None).await?;
+            self.lived.merged_rows += self.load(feed.collections()).await?;
+        }
+        Err(format!("{collection} does not become equal"))
+    }
+
+    async fn is_under_way(&self, name: &str) -> Result<bool, String> {
         let (state, _) = self.state_and_bucket();
-        let cursor = state.cursor::<hubspot::feeds::Cursor>(feed.name()).await;
+        let cursor = state.cursor::<hubspot::feeds::Cursor>(name).await;
         Ok(cursor.map_err(|error| error.to_string())?.is_some_and(|cursor| cursor.run.is_some()))
     }
 }

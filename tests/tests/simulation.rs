@@ -36,6 +36,8 @@ async fn whatever_happens_the_warehouse_is_the_account_in_the_end() {
                 sum.runs += lived.runs;
                 sum.cut_off += lived.cut_off;
                 sum.merged_rows += lived.merged_rows;
+                sum.comparisons += lived.comparisons;
+                sum.asked += lived.asked;
             }
             Err(why) => {
                 eprintln!("SEED={seed}: {why}");

@@ -10,25 +10,16 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use staging::{
-    Bucket, FILE, IS_DELETED, Lease, READ_AT, RECEIVED_AT, RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Shared,
-    SnapshotPart, StagedFile, State, UNPARSED, Wanted, snapshot_name,
+    Bucket, FILE, IS_DELETED, Lease, READ_AT, RECEIVED_AT, RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT,
+    Shared, SnapshotPart, StagedFile, State, UNPARSED, Wanted, snapshot_name,
 };
-use warehouse::{Compare, Comparison, Difference, Differing, Warehouse};
+use warehouse::{Compare, Comparison, Differing, Warehouse};
 
 use crate::locate;
 
 /// Columns of a snapshot that say what it shows, and when.
-const NOT_COMPARED: [&str; 9] = [
-    "id",
-    IS_DELETED,
-    SOURCE_UPDATED_AT,
-    SHOWN_UPDATED_AT,
-    READ_AT,
-    RECEIVED_AT,
-    RUN_ID,
-    FILE,
-    UNPARSED,
-];
+const NOT_COMPARED: [&str; 9] =
+    ["id", IS_DELETED, SOURCE_UPDATED_AT, SHOWN_UPDATED_AT, READ_AT, RECEIVED_AT, RUN_ID, FILE, UNPARSED];
 
 /// Records that an error names.
 const MAX_NAMED: usize = 10;
@@ -67,7 +58,8 @@ impl Reconciled {
 
     /// For people.
     pub fn text(&self) -> String {
-        let kinds: Vec<String> = self.differing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds: Vec<String> =
+            self.differing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         match self.step {
             Step::Equal => "equal to HubSpot".to_owned(),
             Step::Asked if self.is_whole => {
@@ -203,15 +195,14 @@ async fn compare(
 /// What is to be read again: what is there, by its id or, if that is too much, with everything else; then what is gone.
 fn wants(snapshot: SnapshotPart, comparison: &Comparison) -> Wanted {
     let mut wanted = Wanted { snapshot_ms: snapshot.began_ms, ..Wanted::default() };
-    let is_gone = |difference: Difference| difference == Difference::Gone;
     let to_read: u64 =
-        comparison.counts.iter().filter(|(kind, _)| !is_gone(*kind)).map(|(_, count)| count).sum();
+        comparison.counts.iter().filter(|(kind, _)| kind.is_shown()).map(|(_, count)| count).sum();
     if to_read > Wanted::MAX_RECORDS as u64 {
         wanted.is_whole = true;
         return wanted;
     }
-    let (gone, shown): (Vec<&Differing>, Vec<&Differing>) =
-        comparison.records.iter().partition(|record| is_gone(record.difference));
+    let (shown, gone): (Vec<&Differing>, Vec<&Differing>) =
+        comparison.records.iter().partition(|record| record.difference.is_shown());
     for record in shown.into_iter().chain(gone).take(Wanted::MAX_RECORDS) {
         if let Ok(id) = u64::try_from(record.id) {
             wanted.records.0.insert(id, record.updated_ms.unwrap_or(Wanted::NO_VERSION));
@@ -226,7 +217,7 @@ fn refuse_what_stays(comparison: &Comparison, before: &Wanted) -> anyhow::Result
     let stay: Vec<String> = comparison
         .records
         .iter()
-        .filter(|record| before.is_whole && record.difference != Difference::Gone || was_asked(record.id))
+        .filter(|record| before.is_whole && record.difference.is_shown() || was_asked(record.id))
         .map(|record| format!("{} {}", record.difference.name(), record.id))
         .collect();
     if stay.is_empty() {
@@ -248,6 +239,8 @@ fn keys<'f>(files: impl Iterator<Item = &'f StagedFile>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use warehouse::Difference;
+
     use super::*;
 
     const SNAPSHOT: SnapshotPart = SnapshotPart { began_ms: 7, caught_up_ms: 6, is_last: true };

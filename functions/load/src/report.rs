@@ -110,7 +110,8 @@ impl LoadReport {
     pub fn has_worked(&self) -> bool {
         !self.tables.is_empty()
             || !self.reconciled.is_empty()
-            || self.maintained_tables.is_some() || self.outcome == "failed"
+            || self.maintained_tables.is_some()
+            || self.outcome == "failed"
     }
 
     /// The load is over; `failure` is what it failed with.

@@ -19,7 +19,7 @@ pub use rows::{Cell, Rows, arrow_schema};
 pub use snapshot::{SnapshotPart, Wanted, snapshot_name, snapshot_of};
 pub use state::{FolderState, Lease, RunRecord, Shared, State, TableState};
 pub use table::{
-    Column, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT, RECEIVED_AT, REMOVED, RUN_ID,
-    SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
+    Column, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, MERGED_INTO_ID, READ_AT, RECEIVED_AT,
+    REMOVED, RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,
 };
 pub use writer::{FileWriter, Finished};

@@ -25,6 +25,8 @@ pub const IS_DELETED: &str = "is_deleted";
 pub const DELETED_AT: &str = "deleted_at";
 /// Why the row is a tombstone.
 pub const DELETED_REASON: &str = "deleted_reason";
+/// The record that this one was merged into; on tables of records.
+pub const MERGED_INTO_ID: &str = "merged_into_id";
 /// The [`DELETED_REASON`] of what HubSpot no longer shows.
 pub const REMOVED: &str = "removed";
 

@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use staging::{
-    ColumnType, IS_DELETED, READ_AT, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, SnapshotPart, snapshot_name,
+    ColumnType, IS_DELETED, MERGED_INTO_ID, READ_AT, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, SnapshotPart,
+    snapshot_name,
 };
 
 use crate::dialect::{Dialect, quote_identifier};
@@ -42,16 +43,19 @@ pub enum Difference {
     Revived,
     /// The table holds it as live, and HubSpot shows it nowhere.
     Gone,
+    /// It was merged into one that is gone.
+    Absorbed,
 }
 
 impl Difference {
-    pub const ALL: [Difference; 6] = [
+    pub const ALL: [Difference; 7] = [
         Difference::Missing,
         Difference::Stale,
         Difference::Drifted,
         Difference::Archived,
         Difference::Revived,
         Difference::Gone,
+        Difference::Absorbed,
     ];
 
     pub fn name(self) -> &'static str {
@@ -62,7 +66,13 @@ impl Difference {
             Difference::Archived => "archived",
             Difference::Revived => "revived",
             Difference::Gone => "gone",
+            Difference::Absorbed => "absorbed",
         }
+    }
+
+    /// HubSpot shows the record: reading everything brings it.
+    pub fn is_shown(self) -> bool {
+        !matches!(self, Difference::Gone | Difference::Absorbed)
     }
 }
 
@@ -192,17 +202,31 @@ pub(crate) fn query(
         revived = literal(Difference::Revived),
         stale = literal(Difference::Stale),
     );
-    let known = (dialect.text_of)("j.updated", ColumnType::Timestamp);
+    // Nobody will name them any more, and something may still be there in their name.
+    let absorbed = match find(table, MERGED_INTO_ID) {
+        None => String::new(),
+        Some(survivor) => format!(
+            " UNION ALL SELECT {absorbed} AS why, a.id AS id, a.updated AS updated FROM \
+             (SELECT {}, {} AS survivor FROM {table_name}) AS a JOIN j ON a.survivor = j.id \
+             WHERE j.why = {gone} AND a.is_deleted AND a.read_at < {began}",
+            of_table.join(", "),
+            quote_identifier(&survivor.name),
+            absorbed = literal(Difference::Absorbed),
+            gone = literal(Difference::Gone),
+        ),
+    };
+    let known = (dialect.text_of)("d.updated", ColumnType::Timestamp);
     let text = |expression: &str| (dialect.text_of)(expression, ColumnType::BigInt);
     Ok(format!(
-        "SELECT f.why, {}, {known_at}, {} FROM (SELECT j.why, j.id, {known} AS known, \
-         count(*) OVER (PARTITION BY j.why) AS n, row_number() OVER (PARTITION BY j.why ORDER BY j.id) AS place FROM \
-         (SELECT {why} AS why, coalesce(s.id, t.id) AS id, t.updated AS updated FROM ({shown}) AS s \
-         FULL OUTER JOIN ({held}) AS t ON s.id = t.id) AS j WHERE j.why IS NOT NULL) AS f WHERE f.place <= {}",
+        "WITH j AS (SELECT {why} AS why, coalesce(s.id, t.id) AS id, t.updated AS updated FROM ({shown}) AS s \
+         FULL OUTER JOIN ({held}) AS t ON s.id = t.id), \
+         d AS (SELECT j.why AS why, j.id AS id, j.updated AS updated FROM j WHERE j.why IS NOT NULL{absorbed}), \
+         f AS (SELECT d.why AS why, d.id AS id, {known} AS known, count(*) OVER (PARTITION BY d.why) AS n, \
+         row_number() OVER (PARTITION BY d.why ORDER BY d.id) AS place FROM d) \
+         SELECT f.why, {}, f.known, {} FROM f WHERE f.place <= {}",
         text("f.id"),
         text("f.n"),
         compare.most,
-        known_at = "f.known",
     ))
 }
 

@@ -116,7 +116,7 @@ pub(super) fn profile_differences(
             expected.insert(profile.vid, Profile { canonical, updated_at, profile });
         }
     }
-    let gone = Gone::new(account);
+    let gone = Gone::new(account, expectations);
     each_row(database, "SELECT * FROM hubspot.contact_identity_profiles", |row| {
         let vid = row.id_in("contact_id");
         if gone.is_dead(row, vid, &mut findings) {
@@ -158,11 +158,16 @@ fn as_sent(identity: &TruthIdentity) -> Value {
 pub(super) struct Gone {
     purged: BTreeSet<u64>,
     merged: BTreeMap<u64, u64>,
+    is_reconciled: bool,
 }
 
 impl Gone {
-    pub(super) fn new(account: &Account) -> Self {
-        Self { purged: account.purged_ids(CONTACTS), merged: account.merged_away(CONTACTS) }
+    pub(super) fn new(account: &Account, expectations: &Expectations<'_>) -> Self {
+        Self {
+            purged: account.purged_ids(CONTACTS),
+            merged: account.merged_away(CONTACTS),
+            is_reconciled: expectations.is_reconciled,
+        }
     }
 
     /// Whether the row is a tombstone. It says why.
@@ -184,6 +189,6 @@ impl Gone {
     pub(super) fn is_without_a_trace(&self, row: Row<'_>) -> bool {
         let canonical = row.number("canonical_vid").map(|canonical| canonical as u64);
         let is_purged = |id: u64| self.purged.contains(self.merged.get(&id).unwrap_or(&id));
-        canonical.is_some_and(is_purged)
+        !self.is_reconciled && canonical.is_some_and(is_purged)
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn differences(
     expectations: &Expectations<'_>,
 ) -> Findings {
     let mut expected = if expectations.has_v1 { of_v1(account) } else { of_properties(account) };
-    let gone = Gone::new(account);
+    let gone = Gone::new(account, expectations);
     let mut findings = Findings::default();
     each_row(database, "SELECT * FROM hubspot.contact_identities", |row| {
         let text = |column| row.text(column).unwrap_or_default().to_owned();

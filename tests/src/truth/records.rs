@@ -7,16 +7,17 @@ use duckdb::Connection;
 use fake_hubspot::{Account, ObjectType, TruthRecord};
 use serde_json::Value;
 
+use super::Expectations;
 use super::row::{Cell, Findings, Row, each_row};
 
 pub(super) fn differences(
-    calculated: &[&str],
+    expectations: &Expectations<'_>,
     database: &Connection,
     account: &Account,
     object: ObjectType,
 ) -> Findings {
     let without_calculated = |mut record: TruthRecord| {
-        record.properties.retain(|name, _| !calculated.contains(&name.as_str()));
+        record.properties.retain(|name, _| !expectations.calculated.contains(&name.as_str()));
         (record.id, record)
     };
     let mut expected: HashMap<u64, TruthRecord> = account.truth(object).map(without_calculated).collect();
@@ -27,8 +28,10 @@ pub(super) fn differences(
         match expected.remove(&id) {
             _ if findings.is_full() => {}
             // Without a trace in HubSpot: only a comparison of all ids can find it.
-            Some(record) if record.merged_into.is_some_and(|into| purged.contains(&into)) => {}
-            None if purged.contains(&id) => {}
+            Some(record) if record.merged_into.is_some_and(|into| purged.contains(&into)) => {
+                is_dead(row, id, expectations, &mut findings);
+            }
+            None if purged.contains(&id) => is_dead(row, id, expectations, &mut findings),
             Some(record) => compare(row, &record, object, &mut findings),
             None => {
                 findings.note(|| format!("{id}: in the table, or twice in it, but not in the account"));
@@ -44,6 +47,12 @@ pub(super) fn differences(
         });
     }
     findings
+}
+
+fn is_dead(row: Row<'_>, id: u64, expectations: &Expectations<'_>, findings: &mut Findings) {
+    if expectations.is_reconciled {
+        row.check(id, findings).is("is_deleted", true);
+    }
 }
 
 /// Merged into a record that is gone without a trace, so nothing names it any more.

@@ -1,12 +1,14 @@
 //! Tables and snapshots of them.
 
-use staging::{ColumnType, DELETED_REASON, IS_DELETED, SHOWN_UPDATED_AT, SnapshotPart, snapshot_name};
+use staging::{
+    ColumnType, DELETED_REASON, IS_DELETED, MERGED_INTO_ID, SHOWN_UPDATED_AT, SnapshotPart, snapshot_name,
+};
 
 use super::{Bench, Cell, File, contact, contacts, merge, merge_as};
 use crate::{Compare, Comparison, Difference, Kind, TableMode};
 
 use ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
-use Difference::{Archived, Drifted, Gone, Missing, Revived, Stale};
+use Difference::{Absorbed, Archived, Drifted, Gone, Missing, Revived, Stale};
 
 /// The snapshot began at 1,000, and what changed up to 900 is read.
 const SNAPSHOT: SnapshotPart = SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false };
@@ -134,6 +136,26 @@ pub(super) async fn values_that_drift_are_found(bench: &dyn Bench) {
     assert_eq!(found(&compare(bench, &["score"], 100).await), found(&comparison));
     assert_eq!(found(&compare(bench, &["tier"], 100).await), [(2, Drifted, Some(100))]);
     assert_eq!(compare(bench, &[], 100).await, Comparison::default());
+}
+
+/// What was merged into a record that is gone is asked for with it.
+pub(super) async fn what_was_absorbed_goes_along(bench: &dyn Bench) {
+    let columns: &[(&str, ColumnType)] = &[(IS_DELETED, Boolean), (MERGED_INTO_ID, BigInt)];
+    let row = |id: i64, read: i64, survivor: Option<i64>| {
+        let survivor = survivor.map_or(Cell::Null, Cell::BigInt);
+        contact(id, 100, read, &[Cell::Boolean(survivor != Cell::Null), survivor])
+    };
+    let rows = vec![
+        row(1, 500, None),
+        row(2, 500, Some(1)),
+        row(3, 1_500, Some(1)),
+        row(4, 500, None),
+        row(5, 500, Some(4)),
+    ];
+    merge(bench, &[contacts("table", columns, rows)]).await;
+    merge(bench, &[snapshot("now", vec![shown(4, 100, 1_100, false)])]).await;
+    let comparison = compare(bench, &[], 100).await;
+    assert_eq!(found(&comparison), [(1, Gone, Some(100)), (2, Absorbed, Some(100))]);
 }
 
 /// What left the table for being deleted is not missing.

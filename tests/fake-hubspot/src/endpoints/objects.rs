@@ -57,6 +57,8 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
     let on_page = call.shown(rows.len().min(limit));
     let has_more = rows.len() > on_page;
     rows.truncate(on_page);
+    let last_id = rows.last().map(|record| record.id);
+    rows.retain(|record| !call.site.leaves_out("objects.list", object, record.id));
 
     let mut out = Vec::with_capacity(rows.len() * 2_500 + 200);
     out.extend_from_slice(b"{\"results\":[");
@@ -67,8 +69,8 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
         selection.write(out, record, links);
     });
     out.push(b']');
-    if let Some(last) = rows.last().filter(|_| has_more) {
-        write_paging(&mut out, call, object, archived, last.id + 1);
+    if let Some(last_id) = last_id.filter(|_| has_more) {
+        write_paging(&mut out, call, object, archived, last_id + 1);
     }
     out.push(b'}');
     Ok(Reply::ok(out))

@@ -96,12 +96,14 @@ fn search(call: &Call<'_>, object: ObjectType) -> Answer {
     let first = first_sorted(found, (offset + limit) as usize, &search, &objects.catalog)?;
     let rows = first.get(offset as usize..).unwrap_or_default();
     let rows = &rows[..call.shown(rows.len())];
+    let next = offset + rows.len() as u64;
+    let rows: Vec<_> =
+        rows.iter().filter(|record| !call.site.leaves_out("objects.search", object, record.id)).collect();
     let selection = Selection::new(call, object, &objects.catalog, &search.properties, &[]);
     let mut out = Vec::with_capacity(rows.len() * 500 + 200);
     out.extend_from_slice(format!("{{\"total\":{total},\"results\":[").as_bytes());
-    write_joined(&mut out, rows, |out, record| selection.write(out, record, |_| ()));
+    write_joined(&mut out, &rows, |out, record| selection.write(out, record, |_| ()));
     out.push(b']');
-    let next = offset + rows.len() as u64;
     if next < total {
         out.extend_from_slice(format!(r#","paging":{{"next":{{"after":"{next}"}}}}"#).as_bytes());
     }

@@ -35,6 +35,17 @@ pub struct Server {
     accepting: JoinHandle<()>,
 }
 
+/// A record that answers leave out for no reason, as if it were not there. Counts go on counting it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Omission {
+    /// `objects.list`, `objects.search` or `objects.batch_read`.
+    pub endpoint: &'static str,
+    pub object: ObjectType,
+    pub id: u64,
+    /// Answers that do so.
+    pub times: u32,
+}
+
 /// What all requests share.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -44,6 +55,7 @@ pub(crate) struct Site {
     tokens: Mutex<Tokens>,
     recorder: Mutex<Recorder>,
     cursors: Mutex<HashSet<(ObjectType, bool, u64)>>,
+    omissions: Mutex<Vec<Omission>>,
     churn: Mutex<Option<RunningChurn>>,
     marketing_churn: Mutex<Option<RunningChurn>>,
 }
@@ -69,6 +81,7 @@ impl Server {
             tokens: Mutex::default(),
             recorder: Mutex::default(),
             cursors: Mutex::default(),
+            omissions: Mutex::default(),
             churn: Mutex::default(),
             marketing_churn: Mutex::default(),
         });
@@ -105,6 +118,15 @@ impl Server {
     }
 
     /// Empties counters and log; the numbers of requests go on.
+    pub fn leave_out(&self, omission: Omission) {
+        lock(&self.site.omissions).push(omission);
+    }
+
+    /// All records are shown again.
+    pub fn leave_nothing_out(&self) {
+        lock(&self.site.omissions).clear();
+    }
+
     pub fn reset_counters(&self) {
         self.site.recorder().reset();
     }
@@ -198,6 +220,17 @@ impl Site {
     }
 
     /// The `after` values that lists gave out.
+    /// Whether an answer that would show the record does not.
+    pub(crate) fn leaves_out(&self, endpoint: &str, object: ObjectType, id: u64) -> bool {
+        let mut omissions = lock(&self.omissions);
+        let is_it = |omission: &&mut Omission| {
+            omission.times > 0 && (omission.endpoint, omission.object, omission.id) == (endpoint, object, id)
+        };
+        let Some(omission) = omissions.iter_mut().find(is_it) else { return false };
+        omission.times -= 1;
+        true
+    }
+
     pub(crate) fn cursors(&self) -> MutexGuard<'_, HashSet<(ObjectType, bool, u64)>> {
         lock(&self.cursors)
     }

@@ -91,10 +91,12 @@ impl ObjectFeed {
             }
             Some(total) if total > shown => {
                 let name = self.object.name;
+                // The next run looks again.
+                run.moves_watermark = false;
                 let time = |ms: i64| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
                 run.short.push(format!(
                     "HubSpot counts {total} {name} that changed between {} and {}, and shows {shown}, however often it \
-                     is asked: the rest is not in the table. Run again in mode backfill",
+                     is asked: the rest is not in the table. The next run looks again; if it stays, run in mode backfill",
                     time(since_ms).to_rfc3339(),
                     time(until_ms).to_rfc3339()
                 ));

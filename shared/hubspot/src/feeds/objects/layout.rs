@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use staging::{Column, ColumnType, Table, TableError};
+use staging::{Column, ColumnType, MERGED_INTO_ID, Table, TableError};
 
 use super::{Fixed, ObjectType};
 use crate::feeds::cursor::Mode;
@@ -113,7 +113,7 @@ impl Layout {
             }
         }
         let deletes = Deletes::new(|name, column_type| columns.add(name, column_type));
-        let merged_into_id = columns.add("merged_into_id", ColumnType::BigInt);
+        let merged_into_id = columns.add(MERGED_INTO_ID, ColumnType::BigInt);
         let lineage = Lineage::new(|name, column_type| columns.add(name, column_type));
         let is_snapshot = show != Show::Everything;
         let shown_updated_at =

@@ -116,6 +116,8 @@ pub(super) struct Page {
     /// Records the page showed that are known already, as (id, changed at or archived at).
     known: Vec<(u64, i64)>,
     pub(super) is_archived: bool,
+    /// How many of the bodies come before those with archived records, where both are.
+    live_bodies: Option<usize>,
     /// Ids that were asked for: an answer may lack some.
     asked: Vec<u64>,
     /// Ids that were asked for, and are nowhere, with the versions that the table holds.
@@ -136,11 +138,11 @@ impl Page {
         self.bodies.iter().map(Bytes::len).sum()
     }
 
-    /// Ids of its records of the slice, but for those in the list of archived ones.
+    /// Ids of its live records of the slice.
     pub(super) fn live_ids(&self, slice: &Slice) -> Result<Vec<u64>> {
         let mut ids = Vec::new();
         if !self.is_archived {
-            for body in &self.bodies {
+            for body in &self.bodies[..self.live_bodies.unwrap_or(self.bodies.len())] {
                 ids.extend(record_ids(body)?.into_iter().filter(|id| slice.holds(*id)));
             }
         }

@@ -18,14 +18,15 @@ impl ObjectFeed {
     /// Records that should be there: what is not live may be in the recycle bin by now.
     pub(super) async fn named_page(&self, ids: &[u64]) -> Result<Page> {
         let mut bodies = self.batch_read(ids, false).await?;
-        let live = shown(&bodies)?;
+        let (live, live_bodies) = (shown(&bodies)?, Some(bodies.len()));
         let rest: Vec<u64> = ids.iter().copied().filter(|id| !live.contains(id)).collect();
         if !rest.is_empty() {
             bodies.extend(self.batch_read(&rest, true).await?);
         }
         let live: Vec<u64> = live.into_iter().collect();
         let associated = self.associated(&live).await?;
-        Ok(Page { bodies, associated, next: Some(Next::Done(ids.len())), ..Page::default() })
+        let next = Some(Next::Done(ids.len()));
+        Ok(Page { bodies, live_bodies, associated, next, ..Page::default() })
     }
 
     /// The same for records that a comparison found: what HubSpot does not show at all is gone.

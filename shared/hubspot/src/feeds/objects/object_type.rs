@@ -1,6 +1,6 @@
 //! What tells one object type from another: its properties' columns, and the columns beside them.
 
-use staging::ColumnType;
+use staging::{ColumnType, MERGED_INTO_ID};
 
 use crate::feeds::collection::Origin;
 use crate::feeds::dictionary::{CollectionEntry, ColumnEntry, lineage_entries};
@@ -52,7 +52,7 @@ impl ObjectType {
             origin: format!("property `{property}`"),
         });
         let survivor = ColumnEntry::new(
-            "merged_into_id",
+            MERGED_INTO_ID,
             ColumnType::BigInt,
             Origin::Made("the record that it was merged into, named by that record's `hs_merged_object_ids`"),
         );

@@ -1,0 +1,287 @@
+//! Green means complete: what HubSpot leaves out, what is lost on the way, and what leaves no trace is either repaired or
+//! makes the run red.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use fake_hubspot::{
+    Account, Behaviour, Kind, Marketing, ObjectType, Omission, PerType, Processing, Settings,
+};
+use serde_json::Value;
+use tests::{Expectations, Sandbox, assert_all_equal, assert_equal, assert_equal_but_for};
+
+const CONTACTS: ObjectType = ObjectType::Contacts;
+const FOR_EVER: u32 = u32::MAX;
+const RECORDS: [&str; 2] = ["--collections", "contacts,companies,deals"];
+
+fn settings() -> Settings {
+    Settings {
+        records: PerType { contacts: 600, companies: 120, deals: 150 },
+        marketing: Marketing { email_events: 200, subscription_changes: 50, ..Marketing::default() },
+        ..Settings::default()
+    }
+}
+
+fn records(contacts: usize) -> Settings {
+    Settings { records: PerType { contacts, companies: 5, deals: 5 }, odd_values: 0.0, ..Settings::default() }
+}
+
+fn leave_out(sandbox: &Sandbox, endpoint: &'static str, id: u64, times: u32) {
+    sandbox.server.leave_out(Omission { endpoint, object: CONTACTS, id, times });
+}
+
+fn of<'r>(report: &'r Value, collection: &str) -> &'r Value {
+    &report["collections"][collection]
+}
+
+/// What the comparisons of a table found, one after the other.
+fn compared(report: &Value, collection: &str) -> Vec<(String, Value)> {
+    let found = of(report, collection)["reconciled"].as_array().cloned().unwrap_or_default();
+    found
+        .into_iter()
+        .map(|one| (one["step"].as_str().unwrap().to_owned(), one["differing"].clone()))
+        .collect()
+}
+
+fn reconciled() -> Expectations<'static> {
+    Expectations { is_reconciled: true, ..Expectations::default() }
+}
+
+/// One of 10,000 records is left out of one page of the list: the count shows it, and the range is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_one_page_left_out_is_read_again() {
+    let sandbox = Sandbox::new(&records(10_000), Behaviour::default()).await;
+    let lost = sandbox.account().live_ids(CONTACTS)[6_543];
+    leave_out(&sandbox, "objects.list", lost, 1);
+    let report = sandbox.sync(&RECORDS).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+    assert_eq!(of(&report, "contacts")["counted"], sandbox.account().live_ids(CONTACTS).len());
+}
+
+/// The list never shows it, the search does: it is asked for by its id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_list_never_shows_is_asked_for() {
+    let sandbox = Sandbox::new(&records(1_000), Behaviour::default()).await;
+    let lost = sandbox.account().live_ids(CONTACTS)[321];
+    leave_out(&sandbox, "objects.list", lost, FOR_EVER);
+    sandbox.sync(&RECORDS).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+/// HubSpot counts a record that it shows nowhere. The run is red, and says which range it is in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_only_counted_makes_the_run_red() {
+    let sandbox = Sandbox::new(&records(1_000), Behaviour::default()).await;
+    let lost = sandbox.account().live_ids(CONTACTS)[321];
+    leave_out(&sandbox, "objects.list", lost, FOR_EVER);
+    leave_out(&sandbox, "objects.search", lost, FOR_EVER);
+    let ended = sandbox.sync(&RECORDS).await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let report = ended.report();
+    assert_eq!(of(&report, "contacts")["outcome"], "failed");
+    assert_eq!(of(&report, "deals")["outcome"], "complete");
+    let reason = of(&report, "contacts")["reason"].as_str().unwrap();
+    let live = sandbox.account().live_ids(CONTACTS).len();
+    assert!(reason.contains(&format!("HubSpot counts {live} contacts with ids from 0 to ")), "{reason}");
+    assert!(reason.contains(&format!("shows {}", live - 1)), "{reason}");
+
+    sandbox.server.leave_nothing_out();
+    sandbox.sync(&[&RECORDS[..], &["--mode", "backfill"]].concat()).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+/// The same for the searches and batch reads of an incremental run.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incremental_run_counts_too() {
+    let sandbox = Sandbox::new(&records(1_000), Behaviour::default()).await;
+    sandbox.sync(&RECORDS).await.complete();
+    let touched = sandbox.account().touch_many_in_one_ms(CONTACTS, 500);
+    for (endpoint, id) in [("objects.search", touched[77]), ("objects.batch_read", touched[300])] {
+        leave_out(&sandbox, endpoint, id, 1);
+    }
+    sandbox.sync(&RECORDS).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+
+    let touched = sandbox.account().touch_many_in_one_ms(CONTACTS, 30);
+    leave_out(&sandbox, "objects.search", touched[7], FOR_EVER);
+    let ended = sandbox.sync(&RECORDS).await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let report = ended.report();
+    let reason = of(&report, "contacts")["reason"].as_str().unwrap();
+    assert!(reason.contains("contacts that changed between"), "{reason}");
+    // The list shows it: a comparison finds the old version.
+    let report = sandbox.sync(&[&RECORDS[..], &["--mode", "reconcile"]].concat()).await.report();
+    assert!(compared(&report, "contacts").is_empty(), "only a complete run is compared: {report:#}");
+    sandbox.server.leave_nothing_out();
+    sandbox.sync(&RECORDS).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_file_that_is_lost_makes_the_run_red() {
+    let sandbox = Sandbox::new(&records(300), Behaviour::default()).await;
+    sandbox.sync(&[&RECORDS[..], &["--warehouse", "none"]].concat()).await.complete();
+    let folder = sandbox.path("state/files/hubspot/contacts");
+    let day = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(day).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(&file).unwrap();
+    for _ in 0..2 {
+        let ended = sandbox.sync(&RECORDS).await;
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        let reason = ended.report()["collections"]["contacts"]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains(file.file_name().unwrap().to_str().unwrap()), "{reason}");
+    }
+}
+
+/// Somebody deletes rows, changes one back, and marks one as deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_were_changed_by_hand_are_repaired() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let live = sandbox.account().live_ids(CONTACTS);
+    let by_hand = format!(
+        "DELETE FROM hubspot.contacts WHERE id IN ({}, {}); \
+         UPDATE hubspot.contacts SET is_deleted = true WHERE id = {}; \
+         UPDATE hubspot.contacts SET _source_updated_at = _source_updated_at - INTERVAL 1 DAY WHERE id = {}; \
+         DELETE FROM hubspot.deals;",
+        live[0], live[1], live[2], live[3]
+    );
+    sandbox.database().execute_batch(&by_hand).unwrap();
+    let report = sandbox.sync(&["--mode", "reconcile"]).await.complete();
+    assert_all_equal(&sandbox.database(), sandbox.account(), &reconciled());
+    let expected = serde_json::json!({"missing": 2, "revived": 1, "stale": 1});
+    let found = compared(&report, "contacts");
+    assert_eq!(found, [("asked".to_owned(), expected), ("equal".to_owned(), serde_json::json!({}))]);
+    assert_eq!(compared(&report, "companies").len(), 1, "{report:#}");
+
+    // Nothing is left to do, and nothing is written.
+    let report = sandbox.sync(&["--mode", "reconcile"]).await.complete();
+    for name in ["contacts", "companies", "deals"] {
+        assert_eq!(compared(&report, name), [("equal".to_owned(), serde_json::json!({}))], "{name}");
+        assert_eq!(of(&report, name)["merged_rows"], 0, "{name}");
+    }
+}
+
+/// What leaves no trace: privacy deletes of records that the table holds, of one that was merged from others, and of an
+/// archived one, as HubSpot does after 90 days; a merge of merges; a restored record.
+fn without_a_trace(account: &Account) {
+    for object in ObjectType::ALL {
+        let (live, archived) = (account.live_ids(object), account.archived_ids(object));
+        account.purge(object, live[3]).unwrap();
+        let survivor = account.merge(object, live[4], live[5]).unwrap();
+        let survivor = account.merge(object, survivor, live[6]).unwrap();
+        account.merge(object, live[7], live[8]).unwrap();
+        account.purge(object, survivor).unwrap();
+        account.archive(object, live[9]).unwrap();
+        account.purge(object, live[9]).unwrap();
+        account.restore(object, archived[0]).unwrap();
+        account.purge(object, archived[1]).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_left_no_trace_is_right_after_one_reconciliation() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    without_a_trace(sandbox.account());
+    let report = sandbox.sync(&["--mode", "refresh"]).await.complete();
+    assert_all_equal(&sandbox.database(), sandbox.account(), &reconciled());
+    let found = compared(&report, "contacts");
+    assert!(found[0].1["gone"].as_u64().unwrap() >= 4, "{found:?}");
+    assert_eq!(found.last().unwrap().0, "equal");
+}
+
+/// The warehouse is filled anew from all staged files in another order: what was deleted without a trace stays so.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_hold_in_whatever_order_files_arrive() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    without_a_trace(sandbox.account());
+    sandbox.sync(&["--mode", "refresh"]).await.complete();
+    for seed in 0..5 {
+        let database = sandbox.path(&format!("warehouse-{seed}.duckdb"));
+        tests::merge_in_any_order(&sandbox.path("state"), &database, seed).await;
+        let database = duckdb::Connection::open(database).unwrap();
+        assert_all_equal(&database, sandbox.account(), &reconciled());
+    }
+}
+
+/// Calculated properties, associations and list memberships change without a new modified date.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_without_a_new_date_comes_with_a_refresh() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    let (contacts, deals) = (account.live_ids(CONTACTS), account.live_ids(ObjectType::Deals));
+    account.set_calculated(CONTACTS, contacts[10], "hubspotscore", Some("77")).unwrap();
+    account.set_calculated(CONTACTS, contacts[11], "hubspotscore", None).unwrap();
+    account.set_calculated(ObjectType::Deals, deals[2], "hs_acv", Some("12.5")).unwrap();
+    account
+        .associate((ObjectType::Deals, deals[0]), (CONTACTS, contacts[12]), fake_hubspot::Label::Unlabeled)
+        .unwrap();
+    account.dissociate((ObjectType::Deals, deals[0]), (CONTACTS, contacts[12]));
+    account
+        .associate((ObjectType::Deals, deals[1]), (CONTACTS, contacts[13]), fake_hubspot::Label::Unlabeled)
+        .unwrap();
+    let list = account.create_list(CONTACTS, "late", Processing::Manual);
+    account.add_to_list(list, contacts[14]).unwrap();
+
+    let report = sandbox.sync(&["--mode", "refresh"]).await.complete();
+    assert_all_equal(&sandbox.database(), account, &reconciled());
+    let (contacts, deals) = (compared(&report, "contacts"), compared(&report, "deals"));
+    assert!(contacts[0].1["drifted"].as_u64().unwrap() >= 3, "{contacts:?}");
+    assert!(deals[0].1["drifted"].as_u64().unwrap() >= 2, "{deals:?}");
+    // Only what differs is read whole, and merged.
+    let merged = of(&report, "contacts")["merged_rows"].as_u64().unwrap();
+    assert!(merged < 20, "{merged} rows are merged");
+}
+
+/// A property appears, with values that records have had for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn past_values_of_a_new_property_are_read() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&RECORDS).await.complete();
+    let account = sandbox.account();
+    account.add_property(CONTACTS, "shoe_size", Kind::Number).unwrap();
+    let live = account.live_ids(CONTACTS);
+    for (n, id) in live.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
+        account.set_calculated(CONTACTS, *id, "shoe_size", Some(&(35 + n % 12).to_string())).unwrap();
+    }
+    let report = sandbox.sync(&RECORDS).await.complete();
+    assert_eq!(of(&report, "contacts")["mode"], "incremental");
+    assert_equal_but_for(&[], &sandbox.database(), account);
+    let rows = of(&report, "contacts")["rows"].as_u64().unwrap();
+    assert!(rows < live.len() as u64 / 2 + 100, "{rows} rows are read for a third of {}", live.len());
+    // It is new once.
+    assert_eq!(of(&sandbox.sync(&RECORDS).await.complete(), "contacts")["rows"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_needs_a_first_run_and_a_table() {
+    let sandbox = Sandbox::new(&records(100), Behaviour::default()).await;
+    for (more, code, said) in [
+        (&["--mode", "reconcile", "--warehouse", "none"][..], 2, "name a --warehouse"),
+        (&["--mode", "refresh", "--since", "2026-01-01"][..], 2, "leave out --since"),
+    ] {
+        let ended = sandbox.sync(more).await;
+        assert_eq!(ended.code, Some(code), "{ended:#?}");
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    // A first run is a part of it.
+    let report = sandbox.sync(&[&RECORDS[..], &["--mode", "reconcile"]].concat()).await.complete();
+    assert_eq!(compared(&report, "contacts").len(), 1);
+    assert_equal(&sandbox.database(), sandbox.account());
+}
+
+/// At most 10,100 calls for a million ids, in less than 100 MiB. Takes minutes, and some memory for the account.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a million records"]
+async fn a_million_ids_are_compared() {
+    let sandbox = Sandbox::new(&records(1_000_000), Behaviour::default()).await;
+    let only = ["--collections", "contacts", "--without", "contact_identity_profiles"];
+    sandbox.sync(&only).await.complete();
+    sandbox.server.reset_counters();
+    let started = std::time::Instant::now();
+    let report = sandbox.sync(&[&only[..], &["--mode", "reconcile"]].concat()).await.complete();
+    let calls = sandbox.server.counters().endpoints;
+    eprintln!("{calls:?} in {:?}, {report:#}", started.elapsed());
+    assert!(calls.values().sum::<u64>() <= 10_100, "{calls:?}");
+}
