@@ -89,6 +89,22 @@ Exit codes:
   1  it ended early or failed; the report says why
   2  wrong use or configuration; the message says what to do next";
 
+const RECONCILE_EXAMPLES: &str = "\
+Examples:
+  hubspot-source reconcile contacts --stack hubspot
+      a snapshot of all ids; the next load compares it with the table, and the next run reads again what differs
+
+  hubspot-source reconcile deals --stack hubspot --refresh
+      the same with calculated properties and associations
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
+      without a stack, and to its end
+
+Exit codes:
+  0  the snapshot is staged, or was started with --detach
+  1  it ended early or failed; the report says why
+  2  wrong use or configuration; the message says what to do next";
+
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   hubspot-source replay --stack hubspot
@@ -119,6 +135,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Start a backfill in a deployed stack, and follow it
     Backfill(Backfill),
+    /// Have a deployed stack compare a table with HubSpot's records; what differs is read again
+    Reconcile(Reconcile),
     /// Fill the warehouse of a deployed stack again from the staged files, without a call to HubSpot
     Replay(Replay),
     /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
@@ -229,20 +247,14 @@ pub(crate) struct Status {
     pub(crate) report: ReportFormat,
 }
 
+/// A run of a deployed stack.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = BACKFILL_EXAMPLES)]
-pub(crate) struct Backfill {
+pub(crate) struct Target {
     /// The collection; those that the same pages fill are read with it
     pub(crate) collection: String,
     /// Name of the deployed stack; region and credentials as every AWS program takes them
     #[arg(long, value_name = "NAME")]
     pub(crate) stack: String,
-    /// Only what changed or happened since this day or instant
-    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
-    pub(crate) since: Option<String>,
-    /// Only what changed or happened until this day or instant
-    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
-    pub(crate) until: Option<String>,
     /// Start nothing: follow the run that is under way
     #[arg(long)]
     pub(crate) follow: bool,
@@ -252,6 +264,29 @@ pub(crate) struct Backfill {
     /// How the report on stdout is written
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = BACKFILL_EXAMPLES)]
+pub(crate) struct Backfill {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only what changed or happened since this day or instant
+    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
+    pub(crate) since: Option<String>,
+    /// Only what changed or happened until this day or instant
+    #[arg(long, value_name = "DATE", conflicts_with = "follow")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = RECONCILE_EXAMPLES)]
+pub(crate) struct Reconcile {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Also compare what changes without a new modified date: calculated properties, associations, list memberships
+    #[arg(long)]
+    pub(crate) refresh: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]

@@ -39,6 +39,7 @@ async fn main() -> ExitCode {
         Command::Plan(plan) => plan::run(&plan).await,
         Command::Status(status) => stack::status(&status).await,
         Command::Backfill(backfill) => stack::backfill(&backfill).await,
+        Command::Reconcile(reconcile) => stack::reconcile(&reconcile).await,
         Command::Replay(replay) => stack::replay(&replay).await,
         Command::Demo(demo) => demo::run(&demo).await,
         Command::Dictionary => {

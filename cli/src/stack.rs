@@ -13,7 +13,7 @@ use hubspot::feeds::{FEEDS, Feed};
 use lambda::Aws;
 use staging::State;
 
-pub(crate) use backfill::run as backfill;
+pub(crate) use backfill::{reconcile, run as backfill};
 pub(crate) use replay::run as replay;
 pub(crate) use status::run as status;
 

@@ -175,12 +175,7 @@ impl Work<'_> {
         reports
     }
 
-    async fn extract(
-        &self,
-        feed: &'static dyn Feed,
-        run: &Run,
-        mode: Option<Mode>,
-    ) -> (FeedReport, Line) {
+    async fn extract(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> (FeedReport, Line) {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
         let options = Options { mode, ..*self.options };

@@ -13,7 +13,7 @@ import yaml
 
 from contract import (
     COLLECTIONS, CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FEEDS, LOAD_ENVIRONMENT, MANAGED_POLICIES, METRICS, PERMISSIONS,
-    resource_name,
+    SNAPSHOT_FEEDS, resource_name,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,12 +79,16 @@ def check_feeds(template):
 def check_equal(template):
     """What is there once for each feed is what contacts has, but for the names."""
     def renamed(one, feed):
+        if feed not in SNAPSHOT_FEEDS and "Events" in one["Properties"]:
+            events = {"OnSchedule": one["Properties"]["Events"]["OnSchedule"]}
+            one = {**one, "Properties": {**one["Properties"], "Events": events}}
         text = json.dumps(one).replace("ContactsMemory", "ExtractMemory")
         text = text.replace(", ".join(FEEDS["contacts"]), ", ".join(FEEDS[feed]))
         return json.loads(text.replace("Contacts", identifier(feed)).replace("contacts", feed))
 
     for feed in FEEDS:
-        for kind in ["Extract*", "*Log", "*Failed", "*Incomplete", "*Behind"]:
+        kinds = ["Extract*", "*Log", "*Failed", "*Incomplete", "*Behind"]
+        for kind in kinds + (["*Unreconciled"] if feed in SNAPSHOT_FEEDS else []):
             model = template["Resources"].get(kind.replace("*", "Contacts"))
             name = kind.replace("*", identifier(feed))
             found = template["Resources"].get(name)
@@ -148,11 +152,17 @@ def check_functions(template):
 
 def check_schedule(name, logical, properties):
     events = properties.get("Events", {})
-    wanted = ["OnSchedule", "OnMaintenance"] if name == "load" else ["OnSchedule"]
+    of_feed = ["OnSchedule", "OnReconcile", "OnRefresh"] if name in SNAPSHOT_FEEDS else ["OnSchedule"]
+    wanted = ["OnSchedule", "OnMaintenance"] if name == "load" else of_feed
     if list(events) != wanted or any(event["Type"] != "ScheduleV2" for event in events.values()):
         yield f"{logical} has the events {list(events)}, not the schedules {wanted}"
         return
-    inputs = {"OnSchedule": {"trigger": "schedule"}, "OnMaintenance": {"trigger": "schedule", "maintain": True}}
+    inputs = {
+        "OnSchedule": {"trigger": "schedule"},
+        "OnMaintenance": {"trigger": "schedule", "maintain": True},
+        "OnReconcile": {"trigger": "reconcile", "mode": "reconcile"},
+        "OnRefresh": {"trigger": "refresh", "mode": "refresh"},
+    }
     for event in wanted:
         if json.loads(events[event]["Properties"]["Input"]) != inputs[event]:
             yield f"{logical}.{event} has another input"
@@ -175,6 +185,13 @@ def check_schedule(name, logical, properties):
             "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 60},
         },
     }
+    for mode, every in [("Reconcile", "rate(1 day)"), ("Refresh", "rate(7 days)")]:
+        more[f"On{mode}"] = {
+            "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}-{mode.lower()}"},
+            "State": {"Fn::If": [f"{identifier(name)}{mode}IsOn", "ENABLED", "DISABLED"]},
+            "ScheduleExpression": {"Fn::If": [f"{mode}IsOn", {"Ref": f"{mode}Schedule"}, every]},
+            "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 60},
+        }
     for event in wanted:
         schedule = {key: value for key, value in events[event]["Properties"].items() if key != "Input"}
         yield from differences(expected | more[event], schedule, f"{logical}.{event}")
@@ -300,7 +317,10 @@ def check_parameters(template):
 def expected_alarm(function, kind):
     """The alarm of a function, but for its description."""
     dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Function", "Value": function}]
-    metric = {"Failed": "FailedRuns", "Incomplete": "IncompleteRuns", "Behind": "LagSeconds"}[kind]
+    metric = {
+        "Failed": "FailedRuns", "Incomplete": "IncompleteRuns", "Behind": "LagSeconds",
+        "Unreconciled": "ReconciliationAgeSeconds",
+    }[kind]
     assert metric in METRICS["load" if function == "load" else "extract"], f"{function} does not report {metric}"
     watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
     common = {
@@ -309,6 +329,16 @@ def expected_alarm(function, kind):
         "AlarmActions": [{"Ref": "Alarms"}],
         "OKActions": [{"Ref": "Alarms"}],
     }
+    if kind == "Unreconciled":
+        return common | {
+            "Metrics": [
+                {"Id": "hours", "Label": "hours since", "Expression": "age / 3600"},
+                {"Id": "age", "ReturnData": False, "MetricStat": {"Metric": watched, "Stat": "Minimum", "Period": 3600}},
+            ],
+            "EvaluationPeriods": 1,
+            "Threshold": {"Ref": "AlarmReconcileHours"},
+            "TreatMissingData": "ignore",
+        }
     if kind != "Behind":
         return common | watched | {
             "Statistic": "Maximum", "Period": 300, "EvaluationPeriods": 1, "Threshold": 0, "TreatMissingData": "ignore"}
@@ -330,8 +360,8 @@ def check_alarms(template):
     of_functions = {
         f"{identifier(function)}{kind}": (function, kind)
         for function in [*FEEDS, "load"]
-        for kind in ["Failed", "Incomplete", "Behind"]
-        if (function, kind) != ("load", "Incomplete")
+        for kind in ["Failed", "Incomplete", "Behind", "Unreconciled"]
+        if (function, kind) != ("load", "Incomplete") and (kind != "Unreconciled" or function in SNAPSHOT_FEEDS)
     }
     of_stack = {"DeadLettersAlarm": "dead-letters", "DailyCallsAlarm": "daily-calls"}
     if alarms.keys() != of_functions.keys() | of_stack.keys():
@@ -343,7 +373,8 @@ def check_alarms(template):
         if name in of_functions:
             function, kind = of_functions[name]
             yield from differences(expected_alarm(function, kind), properties, name)
-            condition = f"{identifier(function)}IsOn" if kind == "Behind" else None
+            conditions = {"Behind": "IsOn", "Unreconciled": "ReconcileIsOn"}
+            condition = f"{identifier(function)}{conditions[kind]}" if kind in conditions else None
             if alarm.get("Condition") != condition:
                 yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"
         suffix = of_stack.get(name) or of_functions[name][1].lower()

@@ -10,17 +10,20 @@ FEEDS = {
     "email_events": ["email_events"],
     "subscription_timeline": ["email_subscription_event_changes", "email_subscriptions"],
 }
+# Feeds whose records are compared with snapshots.
+SNAPSHOT_FEEDS = ["contacts", "companies", "deals"]
 COLLECTIONS = [collection for filled in FEEDS.values() for collection in filled]
 
 METRICS = {
     "extract": {
         "Rows", "DeletedRows", "UnparsedValues", "Files", "StagedBytes", "Calls", "RefusedCalls", "FailedRuns",
-        "IncompleteRuns", "StoppedRuns", "LagSeconds", "DailyCallsUsedPercent", "CostDollars",
+        "IncompleteRuns", "StoppedRuns", "LagSeconds", "NewestChangeSeconds", "DailyCallsUsedPercent", "CostDollars",
+        "SnapshotIds", "ReconciliationAgeSeconds",
         *(f"Rows_{collection}" for collection in COLLECTIONS),
     },
     "load": {
         "StagedRows", "MergedRows", "Files", "PendingFiles", "Statements", "FailedRuns", "StoppedRuns", "LagSeconds",
-        "CostDollars",
+        "CostDollars", "DifferingRecords", *(f"DifferingRecords_{feed}" for feed in SNAPSHOT_FEEDS),
     },
 }
 

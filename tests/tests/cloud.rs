@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use fake_hubspot::{Behaviour, Limits, Marketing, PerType, Settings};
+use fake_hubspot::{Behaviour, Limits, Marketing, ObjectType, PerType, Settings};
 use serde_json::{Value, json};
 use tests::cloud::{Act, Cloud, Moment};
 use tests::{Expectations, Sandbox, assert_all_equal, assert_equal};
@@ -62,6 +62,58 @@ fn every_event_is_one_of_a_function() {
         parsed += 1;
     }
     assert!(parsed >= 8, "{parsed} events");
+}
+
+/// A snapshot, a comparison, a run that reads again what differs, and a comparison that finds nothing: four invocations
+/// that know of each other by the state alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_compared_with_hubspot() {
+    let cloud = cloud().await;
+    cloud.invoke("contacts", &event("extract-schedule")).await.complete();
+    cloud.invoke("load", &event("load-schedule")).await.complete();
+    let account = cloud.sandbox.account();
+    let live = account.live_ids(ObjectType::Contacts);
+    account.purge(ObjectType::Contacts, live[5]).unwrap();
+    account.set_calculated(ObjectType::Contacts, live[6], "hubspotscore", Some("77")).unwrap();
+    let by_hand = format!("DELETE FROM hubspot.contacts WHERE id = {}", live[7]);
+    cloud.sandbox.database().execute_batch(&by_hand).unwrap();
+
+    for (snapshot, differing) in
+        [("extract-reconcile", json!({"gone": 1, "missing": 1})), ("extract-refresh", json!({"drifted": 1}))]
+    {
+        let report = cloud.invoke("contacts", &event(snapshot)).await.complete();
+        assert_eq!(report["feed"], "snapshot-contacts");
+        let step = async || {
+            let report = cloud.invoke("load", &event("load-schedule")).await.complete();
+            assert_eq!(report["pending_files"], 0, "{report:#}");
+            report["reconciled"]["contacts"].clone()
+        };
+        let found = step().await;
+        assert_eq!((&found["step"], &found["differing"]), (&json!("asked"), &differing), "{found:#}");
+        // Nobody has read it yet: the warehouse is not asked again.
+        assert_eq!(step().await, Value::Null);
+        cloud.invoke("contacts", &event("extract-schedule")).await.complete();
+        let found = step().await;
+        assert_eq!((&found["step"], &found["differing"]), (&json!("equal"), &json!({})), "{found:#}");
+        assert_eq!(step().await, Value::Null);
+    }
+    let expectations = Expectations {
+        without: &[
+            "companies",
+            "deals",
+            "contact_lists",
+            "email_campaigns",
+            "email_events",
+            "email_subscriptions",
+            "email_subscription_event_changes",
+        ],
+        is_reconciled: true,
+        ..Expectations::default()
+    };
+    assert_all_equal(&cloud.sandbox.database(), account, &expectations);
+    let metrics = cloud.metrics("contacts");
+    assert!(metrics.last().unwrap()["ReconciliationAgeSeconds"].as_f64().unwrap() < 600.0, "{metrics:#?}");
+    assert!(metrics[1]["SnapshotIds"].as_f64().unwrap() > 100.0 && metrics[1]["LagSeconds"].is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,15 @@
-//! `backfill`: starts one in a deployed stack and follows it. It goes on when nobody watches.
+//! `backfill` and `reconcile`: start a run in a deployed stack and follow it. It goes on when nobody watches.
 
 use anyhow::{Context, bail};
 use extract::{Event, RunReport};
-use hubspot::feeds::{Cursor, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Mode};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::Value;
+use staging::snapshot_of;
 
 use super::follow::{self, Work};
 use super::{Stack, feed_of};
-use crate::args::{Backfill, ReportFormat};
+use crate::args::{Backfill, Reconcile, ReportFormat, Target};
 use crate::sync::print;
 
 /// `true`: the backfill is complete, or was started and is not followed.
@@ -16,7 +17,6 @@ use crate::sync::print;
 /// # Errors
 /// For wrong use, and when the stack can't be reached.
 pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
-    let feed = feed_of(&args.collection)?;
     let event = Event {
         trigger: Some("backfill".to_owned()),
         mode: Some(Mode::Backfill),
@@ -24,47 +24,68 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
         until: args.until.clone(),
         ..Event::default()
     };
+    start(&args.target, &event, "backfill").await
+}
+
+/// A snapshot of the collection's records. `true`: it is staged, or was started and is not followed.
+///
+/// # Errors
+/// As of [`run`], and for a collection that is not compared.
+pub(crate) async fn reconcile(args: &Reconcile) -> anyhow::Result<bool> {
+    let collection = &args.target.collection;
+    if feed_of(collection)?.snapshot().and_then(snapshot_of) != Some(collection.as_str()) {
+        let compared: Vec<&str> =
+            FEEDS.iter().filter_map(|feed| feed.snapshot().and_then(snapshot_of)).collect();
+        bail!(
+            "{collection} is not compared: it is read whole by each run, or filled together with another table, or \
+             what is in it never changes. Compared are {}",
+            compared.join(", ")
+        );
+    }
+    let mode = if args.refresh { Mode::Refresh } else { Mode::Reconcile };
+    let event = Event { trigger: Some(mode.name().to_owned()), mode: Some(mode), ..Event::default() };
+    start(&args.target, &event, "reconcile").await
+}
+
+async fn start(args: &Target, event: &Event, command: &str) -> anyhow::Result<bool> {
+    let feed = feed_of(&args.collection)?;
+    let name = &extract::work_name(feed, event.mode);
     event.options()?;
     let stack = Stack::open(&args.stack).await;
-    let is_running = stack.state.is_leased(feed.name()).await?;
+    let is_running = stack.state.is_leased(name).await?;
     let after = if args.follow {
         // The last report that says that its work is over belongs to what was before.
-        let records = stack.state.records(feed.name(), 100).await?;
+        let records = stack.state.records(name, 100).await?;
         let over = records.iter().find(|record| record.report["goes_on"] != true);
         let is_unfinished = is_running || records.first().is_some_and(|last| last.report["goes_on"] == true);
         if !is_unfinished {
-            bail!(
-                "no run of {} is under way in the stack {}: start one without --follow",
-                feed.name(),
-                args.stack
-            );
+            bail!("no run of {name} is under way in the stack {}: start one without --follow", args.stack);
         }
         over.map(|record| record.run_id.clone()).unwrap_or_default()
     } else {
         if is_running {
             bail!(
-                "a run of {} is under way in the stack {}: wait for it to end, or watch it with --follow",
-                feed.name(),
+                "a run of {name} is under way in the stack {}: wait for it to end, or watch it with --follow",
                 args.stack
             );
         }
         let now = extract::new_run_id();
-        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), &event)
+        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), event)
             .await
             .with_context(|| format!("is the stack {} deployed in this region?", args.stack))?;
         now
     };
     if args.detach {
         eprintln!(
-            "started; watch it with: hubspot-source backfill {} --stack {} --follow",
+            "started; watch it with: hubspot-source {command} {} --stack {} --follow",
             args.collection, args.stack
         );
         return Ok(true);
     }
-    let bar = follow::bar(feed.name());
-    let work = Work { state: &stack.state, name: feed.name(), lease: Some(feed.name()), after: &after };
+    let bar = follow::bar(name);
+    let work = Work { state: &stack.state, name, lease: Some(name), after: &after };
     let last = follow::to_the_end(&work, &bar, async |bar: &ProgressBar, reports: &[Value]| {
-        let cursor: Option<Cursor> = stack.state.cursor(feed.name()).await?;
+        let cursor: Option<Cursor> = stack.state.cursor(name).await?;
         let share = cursor.and_then(|cursor| cursor.run).map_or(0.0, |run| run.done_share());
         bar.set_position((share * 1000.0) as u64);
         bar.set_message(format!(
@@ -99,9 +120,10 @@ fn rows(reports: &[Value]) -> u64 {
 fn text(report: &RunReport) -> String {
     let reason = report.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
     let calls: u64 = report.api.values().map(|usage| usage.calls).sum();
+    let load = if report.is_snapshot() { "compares it with the table" } else { "merges what is staged" };
     format!(
-        "{}: {}{reason}; the last of {} invocations made {calls} calls in {:.0} s. The load merges what is staged by its \
-         own schedule: hubspot-source status shows how far it is",
+        "{}: {}{reason}; the last of {} invocations made {calls} calls in {:.0} s. The load {load} by its own schedule: \
+         hubspot-source status shows how far it is",
         report.feed,
         report.outcome,
         report.continuation + 1,

@@ -8,7 +8,7 @@ use extract::RunReport;
 use hubspot::feeds::{FEEDS, Mode};
 use load::LoadReport;
 use serde::Serialize;
-use staging::State;
+use staging::{Shared, State, Wanted, snapshot_of};
 
 use crate::args::{ReportFormat, Status};
 use crate::report::{new_table, number};
@@ -40,6 +40,8 @@ struct CollectionStatus {
     watermark: Option<String>,
     /// Now less the moment up to which everything is read.
     lag_seconds: Option<f64>,
+    /// When the last snapshot of HubSpot's records began that the table was found equal to.
+    reconciled: Option<String>,
     /// The part of an unfinished run that is done, from 0 to 1.
     done_share: Option<f64>,
     pending_files: u64,
@@ -72,6 +74,14 @@ async fn report(state: &State) -> anyhow::Result<Report> {
         let last: Option<RunReport> =
             records.into_iter().next().map(|record| serde_json::from_value(record.report)).transpose()?;
         let is_running = state.is_leased(feed.name()).await?;
+        let of_snapshots = feed.snapshot().and_then(snapshot_of);
+        let reconciled_ms = match of_snapshots {
+            Some(collection) => {
+                let wanted: Shared<Wanted> = state.shared(&Wanted::document(collection)).await?;
+                wanted.value.reconciled_ms
+            }
+            None => None,
+        };
         for &name in feed.collections() {
             let record = last.as_ref().and_then(|run| run.collections.get(name));
             let status = CollectionStatus {
@@ -89,6 +99,7 @@ async fn report(state: &State) -> anyhow::Result<Report> {
                     .as_ref()
                     .and_then(|run| run.caught_up_ms)
                     .map(|caught_up_ms| (now_ms - caught_up_ms).max(0) as f64 / 1000.0),
+                reconciled: reconciled_ms.filter(|_| of_snapshots == Some(name)).and_then(instant),
                 done_share: last.as_ref().and_then(|run| run.done_share),
                 pending_files: pending.iter().filter(|file| file.collection == name).count() as u64,
             };
@@ -117,6 +128,7 @@ fn text(report: &Report) -> String {
         "rows",
         "newest change",
         "lag",
+        "equal to HubSpot",
         "pending files",
     ]);
     for (name, status) in &report.collections {
@@ -135,6 +147,7 @@ fn text(report: &Report) -> String {
             number(status.rows),
             Cell::new(status.watermark.as_deref().unwrap_or("-")),
             Cell::new(status.lag_seconds.map_or_else(|| "-".to_owned(), duration)),
+            Cell::new(status.reconciled.as_deref().map_or_else(|| "-".to_owned(), ago)),
             number(status.pending_files),
         ]);
     }

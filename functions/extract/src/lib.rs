@@ -137,7 +137,7 @@ async fn read_feed(
         }
         _ => {
             feed.ask_again(&run.client, &mut cursor).await?;
-            snapshot::wanted(feed, run, &mut cursor).await?
+            snapshot::wanted(feed, run, &mut cursor, report).await?
         }
     };
     let mode = due_mode(&cursor, options);

@@ -95,6 +95,8 @@ pub struct FeedReport {
     pub watermark_ms: Option<i64>,
     /// Everything up to here is read; see [`Cursor::caught_up_ms`].
     pub caught_up_ms: Option<i64>,
+    /// When the last snapshot began that the table was found equal to.
+    pub reconciled_ms: Option<i64>,
     /// The part of an unfinished run that is done, from 0 to 1.
     pub done_share: Option<f64>,
     /// The cursor is another one than before the run.
@@ -153,6 +155,7 @@ impl FeedReport {
             collections: collections.into_iter().map(collection).collect(),
             watermark_ms: None,
             caught_up_ms: None,
+            reconciled_ms: None,
             done_share: None,
             has_moved: false,
         }
@@ -218,6 +221,11 @@ pub struct RunReport {
     pub caught_up_ms: Option<i64>,
     /// Now less `caught_up_ms`.
     pub lag_seconds: Option<f64>,
+    /// Now less the newest change that was read: on an account where little happens it is no lag.
+    #[serde(default)]
+    pub newest_change_seconds: Option<f64>,
+    #[serde(default)]
+    pub reconciled_ms: Option<i64>,
     /// The part of an unfinished run that is done, from 0 to 1.
     pub done_share: Option<f64>,
     /// Invocations of the same work before this one.
@@ -265,6 +273,11 @@ impl ApiUsage {
 }
 
 impl RunReport {
+    /// What was staged is a snapshot, to be compared and not merged.
+    pub fn is_snapshot(&self) -> bool {
+        self.mode.is_some_and(Mode::is_snapshot)
+    }
+
     pub fn new(
         run_id: &str,
         feed: &FeedReport,
@@ -273,6 +286,7 @@ impl RunReport {
         continuation: u32,
     ) -> RunReport {
         let now = chrono::Utc::now();
+        let since = |ms: i64| (now.timestamp_millis() - ms).max(0) as f64 / 1000.0;
         let collection = |report: &CollectionReport| {
             let record = CollectionRecord {
                 outcome: report.outcome.name().to_owned(),
@@ -297,9 +311,9 @@ impl RunReport {
             seconds,
             watermark_ms: feed.watermark_ms,
             caught_up_ms: feed.caught_up_ms,
-            lag_seconds: feed
-                .caught_up_ms
-                .map(|caught_up_ms| (now.timestamp_millis() - caught_up_ms).max(0) as f64 / 1000.0),
+            lag_seconds: feed.caught_up_ms.map(since),
+            newest_change_seconds: feed.watermark_ms.map(since),
+            reconciled_ms: feed.reconciled_ms,
             done_share: feed.done_share,
             continuation,
             goes_on: false,

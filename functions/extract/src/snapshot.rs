@@ -4,7 +4,7 @@ use anyhow::Context;
 use hubspot::feeds::{Cursor, Feed, Unfinished};
 use staging::{Shared, SnapshotPart, Wanted, snapshot_of};
 
-use crate::{Options, Run};
+use crate::{FeedReport, Options, Run};
 
 /// A snapshot goes without the sources that the feed goes without.
 pub(crate) async fn prepare(feed: &dyn Feed, run: &Run, cursor: &mut Cursor) -> anyhow::Result<()> {
@@ -42,9 +42,11 @@ pub(crate) async fn wanted(
     feed: &dyn Feed,
     run: &Run,
     cursor: &mut Cursor,
+    report: &mut FeedReport,
 ) -> anyhow::Result<Option<Shared<Wanted>>> {
     let Some(collection) = feed.snapshot().and_then(snapshot_of) else { return Ok(None) };
     let wanted: Shared<Wanted> = run.state.shared(&Wanted::document(collection)).await?;
+    report.reconciled_ms = wanted.value.reconciled_ms;
     if !wanted.value.is_open() {
         return Ok(None);
     }

@@ -10,13 +10,17 @@ impl Function {
         let mut metrics = Metrics::new(&self.config.stack, self.config.feed.name());
         let sum =
             |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
-        metrics.count("Rows", sum(|collection| collection.rows));
-        metrics.count("DeletedRows", sum(|collection| collection.deleted));
-        metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));
-        metrics.count("Files", sum(|collection| collection.files));
-        for (name, collection) in &report.collections {
-            metrics.count(format!("Rows_{name}"), collection.rows);
+        if report.is_snapshot() {
+            metrics.count("SnapshotIds", sum(|collection| collection.rows));
+        } else {
+            metrics.count("Rows", sum(|collection| collection.rows));
+            metrics.count("DeletedRows", sum(|collection| collection.deleted));
+            metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));
+            for (name, collection) in &report.collections {
+                metrics.count(format!("Rows_{name}"), collection.rows);
+            }
         }
+        metrics.count("Files", sum(|collection| collection.files));
         metrics.count("Calls", report.api.values().map(|usage| usage.calls).sum());
         metrics.count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
         let is_skipped = |(name, collection): (&String, &extract::CollectionRecord)| {
@@ -26,8 +30,16 @@ impl Function {
         metrics.flag("IncompleteRuns", report.collections.iter().any(is_skipped));
         metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
         metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
-        if let Some(lag) = report.lag_seconds {
+        // A snapshot has no lag: what it shows is compared, and read by other runs.
+        if let Some(lag) = report.lag_seconds.filter(|_| !report.is_snapshot()) {
             metrics.add("LagSeconds", Unit::Seconds, lag);
+        }
+        if let Some(newest) = report.newest_change_seconds.filter(|_| !report.is_snapshot()) {
+            metrics.add("NewestChangeSeconds", Unit::Seconds, newest);
+        }
+        if let Some(reconciled_ms) = report.reconciled_ms {
+            let age_ms = chrono::Utc::now().timestamp_millis() - reconciled_ms;
+            metrics.add("ReconciliationAgeSeconds", Unit::Seconds, age_ms.max(0) as f64 / 1000.0);
         }
         if let Some((limit, left)) = report.daily
             && limit > 0
