@@ -198,18 +198,6 @@ pub(crate) fn cell(type_name: &str, text: String) -> Cell {
     }
 }
 
-/// What no warehouse that takes SQL text does yet.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("deleted rows leave in every order", "hard deletes are refused"),
-    ("members of sets leave in every order", "hard deletes are refused"),
-    ("the mode may change", "hard deletes are refused"),
-    ("hard deletes leave no past", "hard deletes are refused"),
-    ("history does not depend on order", "a history is refused"),
-    ("history may begin late", "a history is refused"),
-    ("history follows the columns", "a history is refused"),
-    ("sets have no history", "a history is refused, for another reason"),
-];
-
 /// Runs the cases of the suite that are wanted, each in a database of its own; `None` ends it without any. `not_run` are
 /// those that say nothing on this warehouse, and why.
 pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> Option<TwinBench>) {
@@ -217,7 +205,7 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
         assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");
     }
     for (name, case) in CASES.iter().filter(|(name, _)| is_wanted(name)) {
-        if let Some((_, reason)) = not_run.iter().chain(NOT_YET).find(|(not_run, _)| not_run == name) {
+        if let Some((_, reason)) = not_run.iter().find(|(not_run, _)| not_run == name) {
             eprintln!("not run: {name}: {reason}");
             continue;
         }
