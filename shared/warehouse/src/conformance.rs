@@ -4,7 +4,7 @@
 mod batches;
 mod columns;
 mod files;
-mod modes;
+pub(crate) mod modes;
 pub(crate) mod property;
 pub(crate) mod property_sets;
 mod refusals;
@@ -105,6 +105,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("history does not depend on order", |bench| Box::pin(modes::history_does_not_depend_on_order(bench))),
     ("history may begin late", |bench| Box::pin(modes::history_may_begin_late(bench))),
     ("history follows the columns", |bench| Box::pin(modes::history_follows_the_columns(bench))),
+    ("history outlives its table", |bench| Box::pin(modes::history_outlives_its_table(bench))),
+    ("what is kept of deleted rows follows the columns", |bench| {
+        Box::pin(modes::what_is_kept_follows_the_columns(bench))
+    }),
     ("hard deletes leave no past", |bench| Box::pin(modes::hard_deletes_leave_no_past(bench))),
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),

@@ -13,7 +13,7 @@ use crate::plan::{Plan, TableColumn, folded};
 pub(crate) struct HardDelete {
     dialect: &'static Dialect,
     table: TableName,
-    deleted: TableName,
+    pub(crate) deleted: TableName,
     /// Quoted.
     key: Vec<String>,
     /// The part of the key that a staged row is about: all of it, or the set key.
@@ -144,14 +144,6 @@ impl HardDelete {
     /// After the merge: what is deleted leaves the table, and its past with it.
     pub(crate) fn take_out(&self, history: Option<&TableName>) -> Vec<String> {
         let HardDelete { table, deleted, is_deleted, .. } = self;
-        let past = history.map(|history| {
-            format!(
-                "DELETE FROM {} WHERE EXISTS (SELECT 1 FROM {} AS t WHERE t.{is_deleted} AND {})",
-                history.qualified,
-                table.qualified,
-                self.same_key("t", &history.alone)
-            )
-        });
         let is_unknown = (!self.is_alone).then(|| {
             format!(
                 "NOT EXISTS (SELECT 1 FROM {} AS d WHERE {} AND {})",
@@ -169,7 +161,30 @@ impl HardDelete {
             table.qualified,
             where_all(is_gone)
         );
-        past.into_iter().chain([keep, self.delete()]).collect()
+        let past = history.map(|history| self.forget_past(history));
+        match self.is_alone {
+            true => past.into_iter().chain([keep, self.delete()]).collect(),
+            false => [keep, self.delete()].into_iter().chain(past).collect(),
+        }
+    }
+
+    /// Where another merge may come in between, what is deleted is known only when it has left the table.
+    fn forget_past(&self, history: &TableName) -> String {
+        let HardDelete { table, deleted, is_deleted, .. } = self;
+        let of = |table: &TableName, row: &str| {
+            format!("EXISTS (SELECT 1 FROM {} AS {row} WHERE ", table.qualified)
+        };
+        let is_gone = match self.is_alone {
+            true => format!("{}t.{is_deleted} AND {})", of(table, "t"), self.same_key("t", &history.alone)),
+            false => format!(
+                "{}{}) AND NOT {}{})",
+                of(deleted, "d"),
+                self.same_key("d", &history.alone),
+                of(table, "t"),
+                self.same_key("t", &history.alone)
+            ),
+        };
+        format!("DELETE FROM {} WHERE {is_gone}", history.qualified)
     }
 
     /// Where another merge may come in between: what is remembered, and what came back although it is.

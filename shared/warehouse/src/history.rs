@@ -35,6 +35,8 @@ pub(crate) struct History {
     /// Quoted.
     pub(crate) key: Vec<String>,
     version: VersionColumns,
+    /// The types of the columns that it has already: a table that was dropped may come back with narrower ones.
+    present: Vec<(String, ColumnType)>,
 }
 
 /// Quoted.
@@ -61,12 +63,15 @@ pub(crate) fn check_history(collection: &str, plan: &Plan<'_>) -> Result<()> {
 }
 
 impl History {
+    /// `present` are the columns that the history has, if it is there.
     pub(crate) fn new(
         dialect: &'static Dialect,
         table: &TableName,
         history: &TableName,
         plan: &Plan<'_>,
+        present: Option<&[TableColumn]>,
     ) -> History {
+        let type_of = |column: &TableColumn| (folded(&column.name), (dialect.column_type)(&column.type_name));
         let [updated_at, read_at, run_id] =
             [SOURCE_UPDATED_AT, READ_AT, RUN_ID].map(|name| dialect.quoted(name));
         let [content, from, to] = [CONTENT, VALID_FROM, VALID_TO].map(|name| dialect.quoted(name));
@@ -76,6 +81,7 @@ impl History {
             history: history.clone(),
             key: plan.primary_key.iter().map(|key| quote_identifier(key)).collect(),
             version: VersionColumns { updated_at, read_at, run_id, content, from, to },
+            present: present.unwrap_or_default().iter().map(type_of).collect(),
         }
     }
 
@@ -107,12 +113,13 @@ impl History {
     /// Adds the rows that the table has now, unless there are any versions. `columns` are the table's.
     pub(crate) fn begin(&self, columns: &[TableColumn]) -> String {
         let columns = self.of_table(columns);
-        let list = |item: fn(&ColumnSql) -> &str| columns.iter().map(item).collect::<Vec<_>>().join(", ");
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let values: Vec<String> = columns.iter().map(|column| self.kept(column, &column.staged)).collect();
         format!(
             "INSERT INTO {history} ({}, {}) SELECT {}, {} FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM {history})",
-            list(|column| &column.name),
+            names.join(", "),
             self.version.content,
-            list(|column| &column.staged),
+            values.join(", "),
             self.content(&columns),
             self.table.qualified,
             history = self.history.qualified
@@ -126,6 +133,14 @@ impl History {
             ColumnSql { staged: format!("t.{name}"), name, column_type }
         };
         columns.iter().map(column).collect()
+    }
+
+    /// A value of the table's type in the history's.
+    fn kept(&self, column: &ColumnSql, value: &str) -> String {
+        let name = folded(column.name.trim_matches('"'));
+        let present = self.present.iter().find(|(present, _)| *present == name);
+        let kept = present.map_or(column.column_type, |(_, present)| present.widened(column.column_type));
+        self.dialect.converted(value, column.column_type, kept)
     }
 
     /// Adds the versions of a group that it lacks. `source` reads the staged rows.
@@ -148,7 +163,7 @@ impl History {
              WHERE s.place = 1 AND NOT EXISTS (SELECT 1 FROM {history} AS h WHERE {} \
              AND coalesce(h.{run_id}, '') = coalesce(s.{run}, '') AND h.{content} = s.content)",
             list(all.iter().map(|column| column.name.clone()).collect()),
-            list((0..all.len()).map(|n| format!("s.v{n}")).collect()),
+            list(all.iter().enumerate().map(|(n, column)| self.kept(column, &format!("s.v{n}"))).collect()),
             list(partition.collect()),
             staged(file.unwrap_or(&columns.read_at)),
             list(all.iter().enumerate().map(|(n, column)| format!("{} AS v{n}", column.staged)).collect()),

@@ -9,6 +9,9 @@
 //! Where an engine has no transactions, the order of a script is what keeps a table right: what was merged is in the
 //! ledger at last, when nothing more is to be done, so that a script that ended early is run again, and each statement
 //! changes nothing that it changed before. Checks then come too late to take back what they find.
+//!
+//! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more statements.
+//! Where that begins or ends, some scripts of their own come first.
 
 mod beside;
 mod engine;
@@ -50,6 +53,11 @@ impl<E: Engine> Scripted<E> {
     /// All statements of a merge of one file into a table with these columns (name and type), or into none.
     pub(crate) fn statements(&self, file: &LocatedFile, columns: Option<&[(&str, &str)]>) -> String {
         golden::statements(&self.schema, file, columns).join(";\n\n")
+    }
+
+    /// The same for one that is kept without its deleted rows and with its past, and what goes with that.
+    pub(crate) fn mode_statements(&self, file: &LocatedFile, columns: &[(&str, &str)]) -> String {
+        golden::mode_statements(&self.schema, file, columns).join(";\n\n")
     }
 }
 

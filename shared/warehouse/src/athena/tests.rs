@@ -4,6 +4,7 @@
 mod account;
 mod faults;
 mod golden;
+mod modes;
 
 use std::time::{Duration, Instant};
 

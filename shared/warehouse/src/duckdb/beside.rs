@@ -56,9 +56,10 @@ impl Beside {
         if mode.history {
             check_history(collection, plan)?;
             let name = schema.table_name(&history_table(collection));
-            let it = History::new(&DUCKDB, &table, &name, plan);
-            match schema.columns(session.connection(), &history_table(collection))? {
-                Some(now) => bring_up_to(session, &name, &present, &now)?,
+            let now = schema.columns(session.connection(), &history_table(collection))?;
+            let it = History::new(&DUCKDB, &table, &name, plan, now.as_deref());
+            match &now {
+                Some(now) => bring_up_to(session, &name, &present, now)?,
                 None => session.write(&it.create(&present), []).map(drop)?,
             }
             history = Some(it);

@@ -123,7 +123,7 @@ async fn history(
     let name = history_table(collection);
     let now = schema.columns(session, &name).await?;
     let (table, name) = (schema.table_name(collection), schema.table_name(&name));
-    let it = History::new(&POSTGRES, &table, &name, plan);
+    let it = History::new(&POSTGRES, &table, &name, plan, now.as_ref().map(|now| now.present.as_slice()));
     match now {
         Some(now) => bring_up_to(session, &name, present, &now.present).await?,
         None => {

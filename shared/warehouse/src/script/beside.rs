@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::hard_delete::HardDelete;
 use crate::history::{History, VALID_TO, check_history};
 use crate::mode::{deleted_table, follow, history_table};
-use crate::plan::{Plan, TableColumn, folded};
+use crate::plan::{Plan, TableColumn};
 
 /// What a merge does besides, over all groups of a script.
 #[derive(Debug)]
 pub(super) struct Beside {
-    hard_delete: Option<(HardDelete, TableName)>,
+    hard_delete: Option<HardDelete>,
     history: Option<History>,
     /// A scratch table for [`History::find_times`], and its columns.
     times: Option<(String, Vec<(String, ColumnType)>)>,
@@ -45,13 +45,12 @@ impl Beside {
         if mode.hard_delete {
             let deleted = schema.table_name(&deleted_table(collection));
             let is_alone = engine.is_transactional();
-            let it = HardDelete::new(dialect, &table, &deleted, plan, &beside.columns, is_alone)?;
-            beside.hard_delete = it.map(|it| (it, deleted));
+            beside.hard_delete = HardDelete::new(dialect, &table, &deleted, plan, &beside.columns, is_alone)?;
         }
         if mode.history {
             check_history(collection, plan)?;
             let history = schema.table_name(&history_table(collection));
-            let history = History::new(dialect, &table, &history, plan);
+            let history = History::new(dialect, &table, &history, plan, present.history.as_deref());
             let key_type = |n: usize| {
                 let named = |column: &&TableColumn| plan.primary_key.get(n) == Some(&column.name);
                 let column = beside.columns.iter().find(named);
@@ -79,7 +78,7 @@ impl Beside {
 
     /// To be run before it is found which rows of a group change the table.
     pub(super) fn staged(&self, merge: &GroupMerge<'_>) -> Vec<Statement> {
-        let back = self.hard_delete.iter().flat_map(|(it, _)| merge.bring_back(it));
+        let back = self.hard_delete.iter().flat_map(|it| merge.bring_back(it));
         let added = self.history.iter().map(|it| merge.add_to(it));
         back.chain(added).map(Statement::write).collect()
     }
@@ -91,7 +90,7 @@ impl Beside {
             statements.push(Statement::scratch(it.find_times(times)));
             statements.push(Statement::write(it.merge_times(times, is_alone)));
         }
-        if let Some((it, _)) = &self.hard_delete {
+        if let Some(it) = &self.hard_delete {
             let out = it.take_out(self.history.as_ref().map(|history| &history.history));
             statements.extend(out.into_iter().map(Statement::write));
         }
@@ -102,9 +101,9 @@ impl Beside {
 impl<E: Engine> Target<'_, E> {
     pub(super) fn shapes_beside(&self) -> Vec<Vec<Statement>> {
         let Beside { hard_delete, history, columns, .. } = &self.beside;
-        let deleted = hard_delete.iter().flat_map(|(it, deleted)| {
-            self.to_columns(deleted, self.present.deleted.as_deref(), it.columns())
-        });
+        let deleted = hard_delete
+            .iter()
+            .flat_map(|it| self.to_columns(&it.deleted, self.present.deleted.as_deref(), it.columns()));
         let history = history.iter().flat_map(|it| {
             let columns = [columns.as_slice(), &it.own_columns()].concat();
             self.to_columns(&it.history, self.present.history.as_deref(), &columns)
@@ -131,66 +130,68 @@ impl<E: Engine> Target<'_, E> {
         }
     }
 
-    /// What has to be done ahead where the table was kept otherwise before: the number of statements, or `None` if it
-    /// is nothing.
+    /// Does ahead what [`Self::mode_change`] says; the number of statements, or `None` if it is nothing.
     pub(super) async fn change_mode(&self) -> Result<Option<u64>> {
-        if let Some(deleted) = self.present.deleted.as_deref().filter(|_| !self.mode.hard_delete) {
-            return self.end_hard_deletes(deleted).await;
-        }
-        let has_begun = |columns: &Vec<TableColumn>| {
-            let to = (self.schema.engine.dialect().column_name)(VALID_TO);
-            columns.iter().any(|column| folded(&column.name) == folded(&to))
-        };
-        match (&self.beside.history, &self.present.columns) {
-            (Some(it), Some(table)) if !self.present.history.as_ref().is_some_and(has_begun) => {
-                self.begin_history(it, table).await.map(Some)
-            }
-            _ => Ok(None),
-        }
+        let Some(Ahead { together, then }) = self.mode_change()? else { return Ok(None) };
+        let written = self.run_apart(together).await?;
+        self.schema.run(&then).await?;
+        Ok(Some(written + then.len() as u64))
     }
 
-    /// Brings back into the table what was deleted from it.
-    async fn end_hard_deletes(&self, now: &[TableColumn]) -> Result<Option<u64>> {
-        let engine = &self.schema.engine;
-        let deleted = self.schema.table_name(&deleted_table(self.collection));
+    /// What has to be done ahead where the table was kept otherwise before.
+    pub(super) fn mode_change(&self) -> Result<Option<Ahead>> {
+        if let Some(deleted) = self.present.deleted.as_deref().filter(|_| !self.mode.hard_delete) {
+            return self.end_of_hard_deletes(deleted);
+        }
+        let to = (self.schema.engine.dialect().column_name)(VALID_TO);
+        let has_begun = |columns: &Vec<TableColumn>| columns.iter().any(|column| column.name == to);
+        Ok(match (&self.beside.history, &self.present.columns) {
+            (Some(it), Some(table)) if !self.present.history.as_ref().is_some_and(has_begun) => {
+                Some(self.beginning_of_history(it, table))
+            }
+            _ => None,
+        })
+    }
+
+    /// Brings back into the table what was deleted from it. `now` are the columns of the table of deleted rows.
+    fn end_of_hard_deletes(&self, now: &[TableColumn]) -> Result<Option<Ahead>> {
+        let (engine, deleted) =
+            (&self.schema.engine, self.schema.table_name(&deleted_table(self.collection)));
+        let (dialect, is_alone) = (engine.dialect(), engine.is_transactional());
         let of = |columns: &[TableColumn]| {
-            HardDelete::new(
-                engine.dialect(),
-                &self.table,
-                &deleted,
-                &self.plan,
-                columns,
-                engine.is_transactional(),
-            )
+            HardDelete::new(dialect, &self.table, &deleted, &self.plan, columns, is_alone)
         };
         if of(&self.beside.columns)?.is_none() {
             return Ok(None);
         }
-        let present = self.present.columns.as_deref().map(of).transpose()?.flatten();
-        let Some(it) = present else {
+        let Some(it) = self.present.columns.as_deref().map(of).transpose()?.flatten() else {
             // The table is not there, or was made anew by hand.
-            return self.shape_ahead().await.map(Some);
+            return Ok(Some(Ahead { together: self.shapes(), then: Vec::new() }));
         };
         let mut together = self.to_columns(&deleted, Some(now), it.columns());
         together.push(it.bring_all_back().map(Statement::write).to_vec());
-        let written = self.run_apart(together).await?;
-        self.schema.run(&[Statement::shape(engine.drop_table(&deleted.qualified))]).await?;
-        Ok(Some(written + 1))
+        Ok(Some(Ahead { together, then: vec![Statement::shape(engine.drop_table(&deleted.qualified))] }))
     }
 
     /// With the rows that the table has now.
-    async fn begin_history(&self, it: &History, table: &[TableColumn]) -> Result<u64> {
+    fn beginning_of_history(&self, it: &History, table: &[TableColumn]) -> Ahead {
         let engine = &self.schema.engine;
         let [content, from, to] = it.own_columns();
         let columns = [table, &[content, from]].concat();
         let mut together = self.to_columns(&it.history, self.present.history.as_deref(), &columns);
         together.push(vec![Statement::write(it.begin(table))]);
-        let written = self.run_apart(together).await?;
-        let last = engine.add_columns(&it.history.qualified, &[defined(engine.dialect(), &to)]);
-        let last: Vec<Statement> = last.into_iter().map(Statement::shape).collect();
-        self.schema.run(&last).await?;
-        Ok(written + last.len() as u64)
+        let then = engine.add_columns(&it.history.qualified, &[defined(engine.dialect(), &to)]);
+        Ahead { together, then: then.into_iter().map(Statement::shape).collect() }
     }
+}
+
+/// Scripts of their own.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// Statements that belong together.
+    pub(super) together: Vec<Vec<Statement>>,
+    /// When all of those are done.
+    pub(super) then: Vec<Statement>,
 }
 
 fn defined(dialect: &Dialect, column: &TableColumn) -> Column {
