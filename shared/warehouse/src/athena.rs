@@ -125,6 +125,10 @@ impl Engine for Athena {
         }
     }
 
+    fn drop_table(&self, table: &str) -> String {
+        format!("DROP TABLE IF EXISTS {}", in_ddl(table))
+    }
+
     /// By name or by place is the same to Athena; places need no names, which may have what Hive has no place for.
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>> {
         let Staging { table, helper, types, files } = staging;
@@ -259,8 +263,7 @@ impl Athena {
 
     /// Iceberg tables go with their data; of a table over a manifest, the manifest is left.
     async fn drop_scratch(&self, table: &str) {
-        let sql = format!("DROP TABLE IF EXISTS {}", in_ddl(table));
-        if let Err(error) = self.api.execute(&sql, None).await {
+        if let Err(error) = self.api.execute(&self.drop_table(table), None).await {
             tracing::warn!(table, "a scratch table is left until the next maintenance: {error}");
         }
         if table.trim_end_matches('"').ends_with(HELPER) {

@@ -5,7 +5,7 @@ mod batches;
 mod columns;
 mod compare;
 mod files;
-mod modes;
+pub(crate) mod modes;
 pub(crate) mod property;
 pub(crate) mod property_sets;
 mod refusals;
@@ -106,6 +106,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("history does not depend on order", |bench| Box::pin(modes::history_does_not_depend_on_order(bench))),
     ("history may begin late", |bench| Box::pin(modes::history_may_begin_late(bench))),
     ("history follows the columns", |bench| Box::pin(modes::history_follows_the_columns(bench))),
+    ("history outlives its table", |bench| Box::pin(modes::history_outlives_its_table(bench))),
+    ("what is kept of deleted rows follows the columns", |bench| {
+        Box::pin(modes::what_is_kept_follows_the_columns(bench))
+    }),
     ("hard deletes leave no past", |bench| Box::pin(modes::hard_deletes_leave_no_past(bench))),
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
     ("every difference is found", |bench| Box::pin(compare::every_difference_is_found(bench))),

@@ -26,6 +26,15 @@ pub(crate) const LEDGER_COLUMNS: [(&str, ColumnType); 6] = [
     ("loaded_at", ColumnType::Timestamp),
 ];
 
+/// A table's name.
+#[derive(Debug, Clone)]
+pub(crate) struct TableName {
+    /// Quoted and qualified.
+    pub(crate) qualified: String,
+    /// Quoted; in a statement that changes the table's rows it stands for the table.
+    pub(crate) alone: String,
+}
+
 /// How one warehouse names columns and types, and brings values from one type to another. Each has one such value, in
 /// its own folder.
 #[derive(Debug)]
@@ -47,6 +56,8 @@ pub(crate) struct Dialect {
     pub(crate) lowest_time: &'static str,
     /// An instant as a text that becomes it in a cast: [`rfc3339`], where nothing else is wanted.
     pub(crate) time_text: fn(DateTime<Utc>) -> String,
+    /// Whether a text may be as long as all texts of a row together.
+    pub(crate) holds_whole_rows: bool,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
 }

@@ -4,50 +4,65 @@
 
 use staging::{ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
 
-use crate::dialect::{Dialect, quote_identifier};
+use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, TableColumn, folded};
 
-/// The statements for one table and what was deleted from it. Both names are quoted and qualified.
+/// The statements for one table and what was deleted from it.
 #[derive(Debug)]
 pub(crate) struct HardDelete {
-    table: String,
-    deleted: String,
+    dialect: &'static Dialect,
+    table: TableName,
+    pub(crate) deleted: TableName,
     /// Quoted.
     key: Vec<String>,
     /// The part of the key that a staged row is about: all of it, or the set key.
     reach: Vec<String>,
     /// What is kept of a deleted row: key, version, and the columns about deletion.
-    columns: Vec<String>,
+    columns: Vec<TableColumn>,
+    /// Quoted.
+    is_deleted: String,
+    version: [String; 2],
+    /// All statements of a merge are one transaction, and no other merge can come in between. Where they are not, a row
+    /// may be in both tables for a while, and none must ever be in neither: each statement looks at the other table.
+    is_alone: bool,
 }
 
 impl HardDelete {
     /// `None` if no row of the table is ever deleted. `present` are the table's columns after they were changed.
     pub(crate) fn new(
-        dialect: &Dialect,
-        table: &str,
-        deleted: &str,
+        dialect: &'static Dialect,
+        table: &TableName,
+        deleted: &TableName,
         plan: &Plan<'_>,
         present: &[TableColumn],
+        is_alone: bool,
     ) -> Result<Option<HardDelete>> {
         let named = |name: &str| present.iter().find(|column| folded(&column.name) == folded(name));
         let Some(is_deleted) = named(IS_DELETED) else { return Ok(None) };
         if (dialect.column_type)(&is_deleted.type_name) != ColumnType::Boolean {
-            let message =
-                format!("column {IS_DELETED} of table {table} is not a boolean, but rows are deleted by it");
+            let message = format!(
+                "column {IS_DELETED} of table {} is not a boolean, but rows are deleted by it",
+                table.qualified
+            );
             return Err(Error::new(Kind::Unsupported, message));
         }
         let others = [SOURCE_UPDATED_AT, READ_AT, RUN_ID, FILE, IS_DELETED, DELETED_AT, DELETED_REASON];
-        let others = others.iter().filter_map(|name| named(name)).map(|column| &column.name);
-        let is_other = |name: &&String| !plan.primary_key.contains(name);
-        let quoted = |name: &String| quote_identifier(name);
+        let others = others.iter().filter_map(|name| named(name));
+        let others = others.filter(|column| !plan.primary_key.contains(&column.name));
+        let keys = plan.primary_key.iter().filter_map(|key| named(key));
+        let quoted = |name: &str| quote_identifier(named(name).map_or(name, |column| &column.name));
         let reach = plan.sets.as_ref().map_or(&plan.primary_key, |sets| &sets.key);
         Ok(Some(HardDelete {
-            table: table.to_owned(),
-            deleted: deleted.to_owned(),
-            key: plan.primary_key.iter().map(quoted).collect(),
-            reach: reach.iter().map(quoted).collect(),
-            columns: plan.primary_key.iter().chain(others.filter(is_other)).map(quoted).collect(),
+            dialect,
+            table: table.clone(),
+            deleted: deleted.clone(),
+            key: plan.primary_key.iter().map(|key| quote_identifier(key)).collect(),
+            reach: reach.iter().map(|key| quote_identifier(key)).collect(),
+            columns: keys.chain(others).cloned().collect(),
+            is_deleted: quoted(IS_DELETED),
+            version: [SOURCE_UPDATED_AT, READ_AT].map(quoted),
+            is_alone,
         }))
     }
 
@@ -55,57 +70,169 @@ impl HardDelete {
         &self.key
     }
 
+    /// Those that the table of deleted rows has, or is to have.
+    pub(crate) fn columns(&self) -> &[TableColumn] {
+        &self.columns
+    }
+
     pub(crate) fn create(&self) -> String {
         format!(
             "CREATE TABLE {} AS SELECT {} FROM {} LIMIT 0",
-            self.deleted,
-            self.columns.join(", "),
-            self.table
+            self.deleted.qualified,
+            self.listed(""),
+            self.table.qualified
         )
     }
 
     /// Before a group is merged: brings back what its rows may be about. `source` reads the staged rows, and `staged`
     /// the n-th column of their primary key.
     pub(crate) fn bring_back(&self, source: &str, staged: impl Fn(usize) -> String) -> [String; 2] {
-        let keys = self.key.iter().enumerate().filter(|(_, key)| self.reach.contains(key));
-        let equal: Vec<String> = keys.map(|(n, key)| format!("d.{key} = {}", staged(n))).collect();
-        let is_staged = format!(" WHERE EXISTS (SELECT 1 FROM {source} WHERE {})", equal.join(" AND "));
-        [self.insert_back(&is_staged), format!("DELETE FROM {} AS d{is_staged}", self.deleted)]
+        let is_staged = |deleted: &str| {
+            let keys = self.key.iter().enumerate().filter(|(_, key)| self.reach.contains(key));
+            let equal: Vec<String> =
+                keys.map(|(n, key)| format!("{deleted}.{key} = {}", staged(n))).collect();
+            format!("EXISTS (SELECT 1 FROM {source} WHERE {})", equal.join(" AND "))
+        };
+        [self.insert_back(Some(is_staged("d"))), self.forget(Some(is_staged(&self.deleted.alone)))]
     }
 
-    /// When deleted rows are to stay in the table from now on.
+    /// When deleted rows are to stay in the table from now on. What is left to do is [`Self::drop`].
     pub(crate) fn bring_all_back(&self) -> [String; 2] {
-        [self.insert_back(""), format!("DROP TABLE {}", self.deleted)]
+        [self.insert_back(None), self.forget(None)]
     }
 
-    fn insert_back(&self, condition: &str) -> String {
-        let (names, values) = (self.columns.join(", "), self.listed("d."));
-        format!("INSERT INTO {} ({names}) SELECT {values} FROM {} AS d{condition}", self.table, self.deleted)
+    pub(crate) fn drop(&self) -> String {
+        format!("DROP TABLE {}", self.deleted.qualified)
+    }
+
+    fn insert_back(&self, condition: Option<String>) -> String {
+        let (names, values) = (self.listed(""), self.listed("d."));
+        let insert = format!("INSERT INTO {} ({names}) SELECT {values} FROM", self.table.qualified);
+        let deleted = format!("{} AS d{}", self.deleted.qualified, where_all(condition));
+        if self.is_alone {
+            return format!("{insert} {deleted}");
+        }
+        // Two merges at once may both have remembered a row.
+        let newest = self
+            .version
+            .iter()
+            .map(|column| format!("{} DESC", self.dialect.or_lowest(&format!("d.{column}"))));
+        format!(
+            "{insert} (SELECT {values}, row_number() OVER (PARTITION BY {} ORDER BY {}) AS place FROM {deleted}) AS d \
+             WHERE d.place = 1 AND NOT EXISTS (SELECT 1 FROM {} AS t WHERE {})",
+            self.key.iter().map(|key| format!("d.{key}")).collect::<Vec<_>>().join(", "),
+            newest.collect::<Vec<_>>().join(", "),
+            self.table.qualified,
+            self.same_key("t", "d")
+        )
+    }
+
+    /// What is in the table again.
+    fn forget(&self, condition: Option<String>) -> String {
+        let is_back = (!self.is_alone).then(|| {
+            let deleted = &self.deleted.alone;
+            format!(
+                "EXISTS (SELECT 1 FROM {} AS t WHERE {} AND {})",
+                self.table.qualified,
+                self.same_key("t", deleted),
+                self.is_no_older("t", deleted)
+            )
+        });
+        format!("DELETE FROM {}{}", self.deleted.qualified, where_all(condition.into_iter().chain(is_back)))
     }
 
     /// After the merge: what is deleted leaves the table, and its past with it.
-    pub(crate) fn take_out(&self, history: Option<&str>) -> Vec<String> {
-        let is_deleted = quote_identifier(IS_DELETED);
-        let equal: Vec<String> = self.key.iter().map(|key| format!("t.{key} = h.{key}")).collect();
-        let past = history.map(|history| {
+    pub(crate) fn take_out(&self, history: Option<&TableName>) -> Vec<String> {
+        let HardDelete { table, deleted, is_deleted, .. } = self;
+        let is_unknown = (!self.is_alone).then(|| {
             format!(
-                "DELETE FROM {history} AS h WHERE EXISTS (SELECT 1 FROM {} AS t WHERE t.{is_deleted} AND {})",
-                self.table,
-                equal.join(" AND ")
+                "NOT EXISTS (SELECT 1 FROM {} AS d WHERE {} AND {})",
+                deleted.qualified,
+                self.same_key("d", "t"),
+                self.is_no_older("d", "t")
             )
         });
+        let is_gone = Some(format!("t.{is_deleted}")).into_iter().chain(is_unknown);
         let keep = format!(
-            "INSERT INTO {} ({}) SELECT {} FROM {} AS t WHERE t.{is_deleted}",
-            self.deleted,
-            self.columns.join(", "),
+            "INSERT INTO {} ({}) SELECT {} FROM {} AS t{}",
+            deleted.qualified,
+            self.listed(""),
             self.listed("t."),
-            self.table
+            table.qualified,
+            where_all(is_gone)
         );
-        let delete = format!("DELETE FROM {} WHERE {is_deleted}", self.table);
-        past.into_iter().chain([keep, delete]).collect()
+        let past = history.map(|history| self.forget_past(history));
+        match self.is_alone {
+            true => past.into_iter().chain([keep, self.delete()]).collect(),
+            false => [keep, self.delete()].into_iter().chain(past).collect(),
+        }
+    }
+
+    /// Where another merge may come in between, what is deleted is known only when it has left the table.
+    fn forget_past(&self, history: &TableName) -> String {
+        let HardDelete { table, deleted, is_deleted, .. } = self;
+        let of = |table: &TableName, row: &str| {
+            format!("EXISTS (SELECT 1 FROM {} AS {row} WHERE ", table.qualified)
+        };
+        let is_gone = match self.is_alone {
+            true => format!("{}t.{is_deleted} AND {})", of(table, "t"), self.same_key("t", &history.alone)),
+            false => format!(
+                "{}{}) AND NOT {}{})",
+                of(deleted, "d"),
+                self.same_key("d", &history.alone),
+                of(table, "t"),
+                self.same_key("t", &history.alone)
+            ),
+        };
+        format!("DELETE FROM {} WHERE {is_gone}", history.qualified)
+    }
+
+    /// Where another merge may come in between: what is remembered, and what came back although it is.
+    fn delete(&self) -> String {
+        let HardDelete { table, deleted, is_deleted, .. } = self;
+        if self.is_alone {
+            return format!("DELETE FROM {} WHERE {is_deleted}", table.qualified);
+        }
+        format!(
+            "DELETE FROM {} WHERE EXISTS (SELECT 1 FROM {} AS d WHERE {} AND {} AND ({}.{is_deleted} OR NOT {}))",
+            table.qualified,
+            deleted.qualified,
+            self.same_key("d", &table.alone),
+            self.is_no_older("d", &table.alone),
+            table.alone,
+            self.is_no_older(&table.alone, "d")
+        )
+    }
+
+    fn same_key(&self, one: &str, other: &str) -> String {
+        let equal = |key: &String| format!("{one}.{key} = {other}.{key}");
+        self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// By their versions.
+    fn is_no_older(&self, one: &str, other: &str) -> String {
+        let [updated, read] = &self.version;
+        let of = |row: &str, column: &str| self.dialect.or_lowest(&format!("{row}.{column}"));
+        format!(
+            "({} > {} OR ({} = {} AND {} >= {}))",
+            of(one, updated),
+            of(other, updated),
+            of(one, updated),
+            of(other, updated),
+            of(one, read),
+            of(other, read)
+        )
     }
 
     fn listed(&self, of: &str) -> String {
-        self.columns.iter().map(|column| format!("{of}{column}")).collect::<Vec<_>>().join(", ")
+        let columns = self.columns.iter().map(|column| format!("{of}{}", quote_identifier(&column.name)));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn where_all(conditions: impl IntoIterator<Item = String>) -> String {
+    match conditions.into_iter().collect::<Vec<_>>().join(" AND ") {
+        none if none.is_empty() => none,
+        all => format!(" WHERE {all}"),
     }
 }

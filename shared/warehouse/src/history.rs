@@ -9,7 +9,7 @@
 use staging::{ColumnType, FILE, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT};
 
 use crate::columns::{ColumnSql, GroupColumns};
-use crate::dialect::{Dialect, quote_identifier};
+use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, TableColumn, folded};
 
@@ -28,12 +28,26 @@ fn is_lineage(column: &str) -> bool {
 
 /// The statements for one table and its history.
 #[derive(Debug)]
-pub(crate) struct History<'a> {
-    dialect: &'a Dialect,
-    table: String,
-    pub(crate) history: String,
+pub(crate) struct History {
+    dialect: &'static Dialect,
+    table: TableName,
+    pub(crate) history: TableName,
     /// Quoted.
     pub(crate) key: Vec<String>,
+    version: VersionColumns,
+    /// The types of the columns that it has already: a table that was dropped may come back with narrower ones.
+    present: Vec<(String, ColumnType)>,
+}
+
+/// Quoted.
+#[derive(Debug)]
+struct VersionColumns {
+    updated_at: String,
+    read_at: String,
+    run_id: String,
+    content: String,
+    from: String,
+    to: String,
 }
 
 /// Refuses a table whose rows come in sets: what leaves a set has no version of its own to begin at.
@@ -48,36 +62,85 @@ pub(crate) fn check_history(collection: &str, plan: &Plan<'_>) -> Result<()> {
     Err(Error::new(Kind::Unsupported, message))
 }
 
-impl<'a> History<'a> {
-    /// Both names are quoted and qualified.
-    pub(crate) fn new(dialect: &'a Dialect, table: &str, history: &str, plan: &Plan<'_>) -> History<'a> {
+impl History {
+    /// `present` are the columns that the history has, if it is there.
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        table: &TableName,
+        history: &TableName,
+        plan: &Plan<'_>,
+        present: Option<&[TableColumn]>,
+    ) -> History {
+        let type_of = |column: &TableColumn| (folded(&column.name), (dialect.column_type)(&column.type_name));
+        let [updated_at, read_at, run_id] =
+            [SOURCE_UPDATED_AT, READ_AT, RUN_ID].map(|name| dialect.quoted(name));
+        let [content, from, to] = [CONTENT, VALID_FROM, VALID_TO].map(|name| dialect.quoted(name));
         History {
             dialect,
-            table: table.to_owned(),
-            history: history.to_owned(),
+            table: table.clone(),
+            history: history.clone(),
             key: plan.primary_key.iter().map(|key| quote_identifier(key)).collect(),
+            version: VersionColumns { updated_at, read_at, run_id, content, from, to },
+            present: present.unwrap_or_default().iter().map(type_of).collect(),
         }
     }
 
     /// With the rows that the table has now; `columns` are the table's.
     pub(crate) fn create(&self, columns: &[TableColumn]) -> String {
+        let VersionColumns { content, from, to, .. } = &self.version;
+        let columns = self.of_table(columns);
+        let time = (self.dialect.type_name)(ColumnType::Timestamp);
+        format!(
+            "CREATE TABLE {} AS SELECT {}, {} AS {content}, CAST(NULL AS {time}) AS {from}, CAST(NULL AS {time}) AS {to} \
+             FROM {} AS t",
+            self.history.qualified,
+            columns.iter().map(|column| column.staged.clone()).collect::<Vec<_>>().join(", "),
+            self.content(&columns),
+            self.table.qualified
+        )
+    }
+
+    /// The columns that it has besides the table's.
+    pub(crate) fn own_columns(&self) -> [TableColumn; 3] {
+        let column = |(name, column_type)| TableColumn {
+            name: (self.dialect.column_name)(name),
+            type_name: (self.dialect.type_name)(column_type).to_owned(),
+        };
+        let time = ColumnType::Timestamp;
+        [(CONTENT, ColumnType::Text), (VALID_FROM, time), (VALID_TO, time)].map(column)
+    }
+
+    /// Adds the rows that the table has now, unless there are any versions. `columns` are the table's.
+    pub(crate) fn begin(&self, columns: &[TableColumn]) -> String {
+        let columns = self.of_table(columns);
+        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let values: Vec<String> = columns.iter().map(|column| self.kept(column, &column.staged)).collect();
+        format!(
+            "INSERT INTO {history} ({}, {}) SELECT {}, {} FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM {history})",
+            names.join(", "),
+            self.version.content,
+            values.join(", "),
+            self.content(&columns),
+            self.table.qualified,
+            history = self.history.qualified
+        )
+    }
+
+    fn of_table(&self, columns: &[TableColumn]) -> Vec<ColumnSql> {
         let column = |column: &TableColumn| {
             let (name, column_type) =
                 (quote_identifier(&column.name), (self.dialect.column_type)(&column.type_name));
             ColumnSql { staged: format!("t.{name}"), name, column_type }
         };
-        let columns: Vec<ColumnSql> = columns.iter().map(column).collect();
-        let time = (self.dialect.type_name)(ColumnType::Timestamp);
-        format!(
-            "CREATE TABLE {} AS SELECT {}, {} AS {}, CAST(NULL AS {time}) AS {}, CAST(NULL AS {time}) AS {} FROM {} AS t",
-            self.history,
-            columns.iter().map(|column| column.staged.clone()).collect::<Vec<_>>().join(", "),
-            self.content(&columns),
-            quote_identifier(CONTENT),
-            quote_identifier(VALID_FROM),
-            quote_identifier(VALID_TO),
-            self.table
-        )
+        columns.iter().map(column).collect()
+    }
+
+    /// A value of the table's type in the history's.
+    fn kept(&self, column: &ColumnSql, value: &str) -> String {
+        let name = folded(column.name.trim_matches('"'));
+        let present = self.present.iter().find(|(present, _)| *present == name);
+        let kept = present.map_or(column.column_type, |(_, present)| present.widened(column.column_type));
+        self.dialect.converted(value, column.column_type, kept)
     }
 
     /// Adds the versions of a group that it lacks. `source` reads the staged rows.
@@ -85,69 +148,142 @@ impl<'a> History<'a> {
         let all = &columns.columns;
         let place =
             |wanted: &ColumnSql| all.iter().position(|column| column.name == wanted.name).unwrap_or_default();
-        let version = || columns.keys.iter().chain([&columns.read_at, &columns.run_id]);
-        let content = self.content(all);
         let list = |items: Vec<String>| items.join(", ");
-        let same = |column: &ColumnSql| format!("h.{} = s.v{}", column.name, place(column));
+        let run = format!("v{}", place(&columns.run_id));
+        let staged = |column: &ColumnSql| format!("v{}", place(column));
+        let partition = columns.keys.iter().chain([&columns.read_at, &columns.run_id]).map(staged);
+        let same = |column: &ColumnSql| format!("h.{} = s.{}", column.name, staged(column));
+        let same = columns.keys.iter().chain([&columns.read_at]).map(same);
+        // Of two files that hold the same version, the one that is named first.
+        let file = all.iter().find(|column| folded(column.name.trim_matches('"')) == FILE);
+        let VersionColumns { run_id, content, .. } = &self.version;
         format!(
-            "INSERT INTO {history} ({}, {content_name}) SELECT {}, s.content FROM (SELECT {}, {content} AS content, \
-             row_number() OVER (PARTITION BY {}, {content} ORDER BY {}) AS place FROM {source}) AS s \
-             WHERE s.place = 1 AND NOT EXISTS (SELECT 1 FROM {history} AS h WHERE {} AND h.{content_name} = s.content)",
+            "INSERT INTO {history} ({}, {content}) SELECT {}, s.content FROM (SELECT v.*, row_number() OVER \
+             (PARTITION BY {}, content ORDER BY {}) AS place FROM (SELECT {}, {} AS content FROM {source}) AS v) AS s \
+             WHERE s.place = 1 AND NOT EXISTS (SELECT 1 FROM {history} AS h WHERE {} \
+             AND coalesce(h.{run_id}, '') = coalesce(s.{run}, '') AND h.{content} = s.content)",
             list(all.iter().map(|column| column.name.clone()).collect()),
-            list((0..all.len()).map(|n| format!("s.v{n}")).collect()),
+            list(all.iter().enumerate().map(|(n, column)| self.kept(column, &format!("s.v{n}"))).collect()),
+            list(partition.collect()),
+            staged(file.unwrap_or(&columns.read_at)),
             list(all.iter().enumerate().map(|(n, column)| format!("{} AS v{n}", column.staged)).collect()),
-            list(version().map(|column| column.staged.clone()).collect()),
-            self.file_of(all).unwrap_or(&columns.read_at.staged),
-            version().map(same).collect::<Vec<_>>().join(" AND "),
-            history = self.history,
-            content_name = quote_identifier(CONTENT),
+            self.content(all),
+            same.collect::<Vec<_>>().join(" AND "),
+            history = self.history.qualified,
         )
-    }
-
-    /// Of two files that hold the same version, the one that is named first.
-    fn file_of<'c>(&self, columns: &'c [ColumnSql]) -> Option<&'c str> {
-        let file = quote_identifier(FILE);
-        columns.iter().find(|column| column.name == file).map(|column| column.staged.as_str())
     }
 
     /// Finds anew when the versions held that have the key of one without a beginning.
     pub(crate) fn set_times(&self) -> String {
-        let History { history, .. } = self;
-        let [content, from, to] = [CONTENT, VALID_FROM, VALID_TO].map(quote_identifier);
-        let [updated_at, read_at, run_id] = [SOURCE_UPDATED_AT, READ_AT, RUN_ID].map(quote_identifier);
-        let keys = |of: &str| self.key.iter().map(|key| format!("{of}{key}")).collect::<Vec<_>>().join(", ");
-        let equal = |a: &str, b: &str| {
-            self.key.iter().map(|key| format!("{a}.{key} = {b}.{key}")).collect::<Vec<_>>().join(" AND ")
+        let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
+        let source = format!("{} AS h WHERE {}", self.history.qualified, self.is_to_be_timed());
+        format!(
+            "UPDATE {} AS h SET {from} = v.held_from, {to} = v.held_to FROM ({}) AS v \
+             WHERE {} AND h.{read_at} = v.{read_at} AND coalesce(h.{run_id}, '') = coalesce(v.{run_id}, '') \
+             AND h.{content} = v.{content}",
+            self.history.qualified,
+            self.held(&source),
+            self.same_key("h", "v")
+        )
+    }
+
+    /// The same in two statements, for engines that update from a table alone: `times` is one with the columns of
+    /// [`Self::times`]. A version that is there twice is one.
+    pub(crate) fn find_times(&self, times: &str) -> String {
+        let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
+        let keys = self.keys(|_, key| format!("v.{key}"));
+        let versions = format!(
+            "(SELECT DISTINCT {}, h.{updated_at}, h.{read_at}, h.{run_id}, h.{content} FROM {} AS h WHERE {}) AS h",
+            self.keys(|_, key| format!("h.{key}")),
+            self.history.qualified,
+            self.is_to_be_timed()
+        );
+        format!(
+            "INSERT INTO {times} SELECT {keys}, v.{read_at}, coalesce(v.{run_id}, ''), v.{content}, v.held_from, \
+             v.held_to FROM ({}) AS v",
+            self.held(&versions)
+        )
+    }
+
+    /// `key_type` is the type of the n-th column of the key.
+    pub(crate) fn times(&self, key_type: impl Fn(usize) -> ColumnType) -> Vec<(String, ColumnType)> {
+        let keys = (0..self.key.len()).map(|n| (format!("k{n}"), key_type(n)));
+        let others = [
+            ("read_at", ColumnType::Timestamp),
+            ("run_id", ColumnType::Text),
+            ("content", ColumnType::Text),
+            ("held_from", ColumnType::Timestamp),
+            ("held_to", ColumnType::Timestamp),
+        ];
+        keys.chain(others.map(|(name, column_type)| (name.to_owned(), column_type))).collect()
+    }
+
+    /// Redshift wants a clause for rows that do not match, of which there are none where no other merge can come in
+    /// between.
+    pub(crate) fn merge_times(&self, times: &str, is_alone: bool) -> String {
+        let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
+        let history = &self.history.alone;
+        let otherwise = match is_alone {
+            true => format!(
+                " WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
+                self.keys(|_, key| key.to_owned()),
+                self.keys(|n, _| format!("s.k{n}"))
+            ),
+            false => String::new(),
         };
+        let same_key: Vec<String> =
+            self.key.iter().enumerate().map(|(n, key)| format!("{history}.{key} = s.k{n}")).collect();
+        format!(
+            "MERGE INTO {} USING {times} AS s ON {} AND {history}.{read_at} = s.read_at \
+             AND coalesce({history}.{run_id}, '') = s.run_id AND {history}.{content} = s.content \
+             WHEN MATCHED THEN UPDATE SET {from} = s.held_from, {to} = s.held_to{otherwise}",
+            self.history.qualified,
+            same_key.join(" AND ")
+        )
+    }
+
+    /// Of a row of the history that is called `h`.
+    fn is_to_be_timed(&self) -> String {
+        format!(
+            "EXISTS (SELECT 1 FROM {} AS n WHERE n.{} IS NULL AND {})",
+            self.history.qualified,
+            self.version.from,
+            self.same_key("n", "h")
+        )
+    }
+
+    /// `held_from` and `held_to` of the versions that are read from `source`: all those of their keys.
+    fn held(&self, source: &str) -> String {
+        let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
+        let keys = self.keys(|_, key| key.to_owned());
         let order = format!(
-            "PARTITION BY {} ORDER BY {}, {read_at}, coalesce({run_id}, ''), {content}",
-            keys(""),
-            self.dialect.or_lowest(&updated_at)
+            "PARTITION BY {keys} ORDER BY {}, {read_at}, coalesce({run_id}, ''), {content}",
+            self.dialect.or_lowest(updated_at)
         );
         // By version: what came before, and when this one is seen to begin.
         let seen = format!(
-            "SELECT {}, {read_at}, {run_id}, {updated_at}, {content}, CASE WHEN {updated_at} IS NULL \
+            "SELECT {keys}, {read_at}, {run_id}, {updated_at}, {content}, CASE WHEN {updated_at} IS NULL \
              OR {updated_at} = lag({updated_at}) OVER ({order}) THEN {read_at} ELSE {updated_at} END AS seen_from, \
-             CASE WHEN {content} = lag({content}) OVER ({order}) THEN 1 ELSE 0 END AS is_repeat \
-             FROM {history} AS h WHERE EXISTS (SELECT 1 FROM {history} AS n WHERE n.{from} IS NULL AND {})",
-            keys(""),
-            equal("n", "h")
+             CASE WHEN {content} = lag({content}) OVER ({order}) THEN 1 ELSE 0 END AS is_repeat FROM {source}"
         );
         // A version that is newer in HubSpot's own time began no earlier than it says.
         let begun = format!(
             "SELECT *, min(seen_from) OVER ({order} ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS held_from \
              FROM ({seen}) AS seen"
         );
-        let held = format!(
+        format!(
             "SELECT *, CASE WHEN is_repeat = 1 THEN held_from ELSE min(CASE WHEN is_repeat = 0 THEN held_from END) \
              OVER ({order} ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) END AS held_to FROM ({begun}) AS begun"
-        );
-        format!(
-            "UPDATE {history} AS h SET {from} = v.held_from, {to} = v.held_to FROM ({held}) AS v \
-             WHERE {} AND h.{read_at} = v.{read_at} AND coalesce(h.{run_id}, '') = coalesce(v.{run_id}, '') \
-             AND h.{content} = v.{content}",
-            equal("h", "v")
         )
+    }
+
+    fn same_key(&self, one: &str, other: &str) -> String {
+        let equal = |key: &String| format!("{one}.{key} = {other}.{key}");
+        self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+    }
+
+    fn keys(&self, item: impl Fn(usize, &str) -> String) -> String {
+        self.key.iter().enumerate().map(|(n, key)| item(n, key)).collect::<Vec<_>>().join(", ")
     }
 
     /// What a version shows, whichever columns the table had when it came, and in whatever type.
@@ -158,7 +294,10 @@ impl<'a> History<'a> {
         let text = |column: &&ColumnSql| {
             let name = (self.dialect.literal)(&format!("{SEPARATOR}{}=", folded(&column.name)));
             let text = (self.dialect.text_of)(&column.staged, column.column_type);
-            format!("coalesce({name} || {text}, '')")
+            match self.dialect.holds_whole_rows {
+                true => format!("coalesce({name} || {text}, '')"),
+                false => format!("coalesce(md5({name} || md5({text})), '')"),
+            }
         };
         let texts: Vec<String> = shown.iter().map(text).collect();
         (self.dialect.md5_of)(&[joined(&texts)])

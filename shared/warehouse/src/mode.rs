@@ -25,12 +25,11 @@ pub(crate) fn history_table(collection: &str) -> String {
     format!("{collection}_history")
 }
 
-/// What brings a table beside the collection's to its types and, where `adds`, to its columns.
+/// What brings a table beside the collection's to these columns and their types.
 pub(crate) fn follow(
     dialect: &Dialect,
     table: &[TableColumn],
     beside: &[TableColumn],
-    adds: bool,
 ) -> (Vec<Column>, Vec<Widening>) {
     let (mut add, mut widen) = (Vec::new(), Vec::new());
     for column in table {
@@ -38,12 +37,11 @@ pub(crate) fn follow(
         match beside.iter().find(|other| folded(&other.name) == folded(&column.name)) {
             Some(other) => {
                 let from = (dialect.column_type)(&other.type_name);
-                if from != to {
+                if from.widened(to) != from {
                     widen.push(Widening { column: other.name.clone(), from, to: from.widened(to) });
                 }
             }
-            None if adds => add.push(Column::new(column.name.clone(), to)),
-            None => {}
+            None => add.push(Column::new(column.name.clone(), to)),
         }
     }
     (add, widen)

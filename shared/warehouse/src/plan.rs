@@ -39,6 +39,26 @@ pub(crate) enum TableChange {
     Alter { add: Vec<Column>, widen: Vec<Widening> },
 }
 
+impl TableChange {
+    /// The columns that a table with these ones has after it.
+    pub(crate) fn columns_after(&self, dialect: &Dialect, present: &[TableColumn]) -> Vec<TableColumn> {
+        let column = |column: &Column| TableColumn {
+            name: column.name.clone(),
+            type_name: (dialect.type_name)(column.column_type).to_owned(),
+        };
+        match self {
+            TableChange::Create(columns) => columns.iter().map(column).collect(),
+            TableChange::Alter { add, widen } => {
+                let widened = |now: &TableColumn| {
+                    let widening = widen.iter().find(|widening| widening.column == now.name);
+                    widening.map_or_else(|| now.clone(), |it| column(&Column::new(now.name.clone(), it.to)))
+                };
+                present.iter().map(widened).chain(add.iter().map(column)).collect()
+            }
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Widening {
     pub(crate) column: String,

@@ -9,13 +9,20 @@
 //! Where an engine has no transactions, the order of a script is what keeps a table right: what was merged is in the
 //! ledger at last, when nothing more is to be done, so that a script that ended early is run again, and each statement
 //! changes nothing that it changed before. Checks then come too late to take back what they find.
+//!
+//! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more statements.
+//! Where that begins or ends, some scripts of their own come first.
 
+mod beside;
 mod engine;
+#[cfg(test)]
+mod golden;
 mod merge;
 mod schema;
 mod sets;
 mod shape;
 mod sql;
+mod stage;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -45,7 +52,12 @@ impl<E: Engine> Scripted<E> {
 impl<E: Engine> Scripted<E> {
     /// All statements of a merge of one file into a table with these columns (name and type), or into none.
     pub(crate) fn statements(&self, file: &LocatedFile, columns: Option<&[(&str, &str)]>) -> String {
-        merge::statements(&self.schema, file, columns).join(";\n\n")
+        golden::statements(&self.schema, file, columns).join(";\n\n")
+    }
+
+    /// The same for one that is kept without its deleted rows and with its past, and what goes with that.
+    pub(crate) fn mode_statements(&self, file: &LocatedFile, columns: &[(&str, &str)]) -> String {
+        golden::mode_statements(&self.schema, file, columns).join(";\n\n")
     }
 }
 
@@ -69,14 +81,9 @@ impl<E: Engine> Warehouse for Scripted<E> {
             return Ok(Merged::default());
         }
         files.iter().try_for_each(|file| file.object().map(drop))?;
-        if mode != TableMode::default() {
-            let message =
-                "this warehouse keeps deleted rows and no history: leave out hard deletes and history";
-            return Err(Error::new(Kind::Unsupported, message));
-        }
         let (schema, files) = (Arc::clone(&self.schema), files.to_vec());
         // Work goes on when its future is dropped, so it runs as a task of its own.
-        match tokio::spawn(async move { merge::merge(&schema, &files).await }).await {
+        match tokio::spawn(async move { merge::merge(&schema, &files, mode).await }).await {
             Ok(result) => result,
             Err(stopped) => Err(Error::new(Kind::Engine, "a merge stopped in the middle").because(stopped)),
         }

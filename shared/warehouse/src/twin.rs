@@ -16,8 +16,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::conformance::{Bench, CASES, Cell, Row, is_wanted};
-use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
+use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, modes, stage};
+use crate::mode::{deleted_table, history_table};
+use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
 
 pub(crate) const SCHEMA: &str = "Warehouse \"test\"";
 
@@ -198,19 +199,6 @@ pub(crate) fn cell(type_name: &str, text: String) -> Cell {
     }
 }
 
-/// What no warehouse that takes SQL text does yet.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("what left the table is known", "hard deletes are refused"),
-    ("deleted rows leave in every order", "hard deletes are refused"),
-    ("members of sets leave in every order", "hard deletes are refused"),
-    ("the mode may change", "hard deletes are refused"),
-    ("hard deletes leave no past", "hard deletes are refused"),
-    ("history does not depend on order", "a history is refused"),
-    ("history may begin late", "a history is refused"),
-    ("history follows the columns", "a history is refused"),
-    ("sets have no history", "a history is refused, for another reason"),
-];
-
 /// Runs the cases of the suite that are wanted, each in a database of its own; `None` ends it without any. `not_run` are
 /// those that say nothing on this warehouse, and why.
 pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> Option<TwinBench>) {
@@ -218,7 +206,7 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
         assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");
     }
     for (name, case) in CASES.iter().filter(|(name, _)| is_wanted(name)) {
-        if let Some((_, reason)) = not_run.iter().chain(NOT_YET).find(|(not_run, _)| not_run == name) {
+        if let Some((_, reason)) = not_run.iter().find(|(not_run, _)| not_run == name) {
             eprintln!("not run: {name}: {reason}");
             continue;
         }
@@ -227,4 +215,63 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
         case(&bench).await;
         bench.close();
     }
+}
+
+/// Merges that a crash ends after whichever statement of whichever script are done again by the next one: those that
+/// begin to keep a table without its deleted rows and with its past, and those that end that.
+pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench) {
+    let mut number = 0;
+    // What merges into a table that has its deleted rows back is nothing new.
+    for (is_back, scripts) in [(false, 0..3), (true, 0..2)] {
+        for script in scripts {
+            let mut at = 0;
+            while crash_is_mended(bench, number, is_back, script, at).await {
+                (number, at) = (number + 1, at + 1);
+            }
+            number += 1;
+            assert!(at > 0, "the script {script} has no statements");
+        }
+    }
+    assert!(number > 60, "only {number} statements");
+}
+
+/// `false` if there are not so many statements. The first of the scripts is for the rows of the table that begins or
+/// ends, the second one makes it complete or drops it, and the third one merges.
+async fn crash_is_mended(bench: &TwinBench, number: usize, is_back: bool, script: usize, at: usize) -> bool {
+    let collection = format!("contacts_{number}");
+    let (deleted, history) = (deleted_table(&collection), history_table(&collection));
+    merge(bench, &[modes::kept(&collection)]).await;
+    let mut files = stage(bench, &modes::kept_otherwise(&collection));
+    let mut mode = modes::BOTH;
+    if is_back {
+        bench.warehouse().await.merge_as(&files, mode).await.expect("merge");
+        files = stage(bench, &[modes::kept_again(&collection)]);
+        mode = TableMode { hard_delete: false, ..mode };
+    }
+    let quoted_to = quote_identifier(&bench.column("_valid_to"));
+    let words = match (script, is_back) {
+        (0, false) => format!("NOT EXISTS (SELECT 1 FROM {})", bench.quoted(&history)),
+        (0, true) => format!("FROM {} AS d", bench.quoted(&deleted)),
+        (1, false) => format!("ALTER TABLE {} ADD COLUMN {quoted_to}", bench.quoted(&history)),
+        (1, true) => format!("DROP TABLE IF EXISTS {}", bench.quoted(&deleted)),
+        _ => format!("MERGE INTO {}", bench.quoted(&collection)),
+    };
+    bench.call("fail", json!({"containing": words, "at": at}));
+    let merged = bench.warehouse().await.merge_as(&files, mode).await;
+    let is_left = bench.call("fault", json!({}))["is_left"] == json!(true);
+    bench.call("fail", json!({"containing": "what no statement has", "at": 0}));
+    let when = format!("script {script}, statement {at}, back: {is_back}");
+    match merged {
+        Ok(_) => {}
+        Err(error) => {
+            assert!(!is_left, "{when}: {error:?}");
+            assert!(matches!(error.kind(), Kind::Engine | Kind::RowCount), "{when}: {error:?}");
+            bench.warehouse().await.merge_as(&files, mode).await.expect("merged again");
+        }
+    }
+    match is_back {
+        false => modes::assert_kept_otherwise(bench, &collection, &when).await,
+        true => modes::assert_kept_again(bench, &collection, &when).await,
+    }
+    !is_left
 }

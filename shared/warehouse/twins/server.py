@@ -82,6 +82,10 @@ class Twin:
         """Whether a failure that was asked for is still to come."""
         return {"is_left": self.databases[call["database"]].fault is not None}
 
+    def faults(self, call):
+        """How many answers are still to be lost, and commits to come late."""
+        return {"left": len(self.lost) + self.databases[call["database"]].conflicts[1]}
+
     def lose(self, call):
         """The answer to the next call whose body has `containing` in it is lost."""
         self.lost.append(call["containing"])

@@ -19,6 +19,7 @@ pub(crate) const ATHENA: Dialect = Dialect {
     md5_of,
     lowest_time: "TIMESTAMP '0001-01-01 00:00:00'",
     time_text,
+    holds_whole_rows: true,
     literal: quote_literal,
 };
 

@@ -11,6 +11,7 @@ use super::dialect::{ATHENA, identifier};
 use crate::Maintained;
 use crate::dialect::{ACCOUNT, LEDGER, RUNS, quote_identifier};
 use crate::error::{Error, Result};
+use crate::mode::{deleted_table, history_table};
 
 /// Scratch tables that are older have been left by a program that ended.
 const SCRATCH_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -51,7 +52,11 @@ async fn ours(athena: &Athena, schema: &str, present: &HashSet<String>) -> Resul
     }
     let ledger = format!("{}.{}", quote_identifier(schema), quote_identifier(LEDGER));
     let rows = athena.api.query(&format!("SELECT DISTINCT collection FROM {ledger}")).await?;
-    let collections = rows.into_iter().flatten().flatten().map(|collection| identifier(&collection));
+    let of_collection = |collection: String| {
+        let beside = [deleted_table(&collection), history_table(&collection)];
+        [collection].into_iter().chain(beside).map(|table| identifier(&table))
+    };
+    let collections = rows.into_iter().flatten().flatten().flat_map(of_collection);
     let mut ours: Vec<String> = collections.chain([LEDGER, ACCOUNT, RUNS].map(str::to_owned)).collect();
     ours.retain(|table| present.contains(table));
     ours.sort();

@@ -4,6 +4,7 @@
 mod account;
 mod faults;
 mod golden;
+mod modes;
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use staging::ColumnType;
 use self::account::AccountBench;
 use super::dialect::{ATHENA, identifier};
 use crate::conformance::{Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, read, stage};
-use crate::twin::{self, NOT_YET, TwinBench};
+use crate::twin::{self, TwinBench};
 use crate::{Kind, Maintained};
 
 /// Cases of the suite that say nothing here, and why.
@@ -70,9 +71,7 @@ async fn conforms() {
     for (name, case) in CASES.iter().filter(|(name, _)| is_wanted(name)) {
         let account = AccountBench::new().await;
         let not_run_there = if account.is_some() { NOT_RUN_THERE } else { &[] };
-        if let Some((_, reason)) =
-            NOT_RUN.iter().chain(NOT_YET).chain(not_run_there).find(|(not_run, _)| not_run == name)
-        {
+        if let Some((_, reason)) = NOT_RUN.iter().chain(not_run_there).find(|(not_run, _)| not_run == name) {
             eprintln!("not run: {name}: {reason}");
             continue;
         }

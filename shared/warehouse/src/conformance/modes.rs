@@ -6,13 +6,14 @@ use staging::{ColumnType, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT
 use super::sets::{identities, live, tombstone};
 use super::versions::permutations;
 use super::{Bench, Cell, File, contact, contacts, merge, merge_as, read, stage};
+use crate::mode::{deleted_table, history_table};
 use crate::{Kind, RunRow, TableMode};
 
 use ColumnType::{BigInt, Boolean, Text};
 
 const HARD: TableMode = TableMode { hard_delete: true, history: false };
 const HISTORY: TableMode = TableMode { hard_delete: false, history: true };
-const BOTH: TableMode = TableMode { hard_delete: true, history: true };
+pub(crate) const BOTH: TableMode = TableMode { hard_delete: true, history: true };
 
 const COLUMNS: &[(&str, ColumnType)] = &[("name", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
 
@@ -22,6 +23,71 @@ fn alive(id: i64, updated: impl Into<Option<i64>>, read: i64, name: &str) -> Vec
 
 fn dead(id: i64, updated: i64, read: i64) -> Vec<Cell> {
     contact(id, updated, read, &[Cell::text("gone"), Cell::Boolean(true), Cell::text("archived")])
+}
+
+/// For golden files: a table with rows that can be deleted.
+pub(crate) fn deletable() -> File {
+    contacts("deletable", &[COLUMNS, &[("it's", ColumnType::Double)]].concat(), vec![])
+}
+
+/// A table that keeps its deleted rows, for faults: what comes next is [`kept_otherwise`].
+pub(crate) fn kept(collection: &str) -> File {
+    let rows = vec![
+        alive(1, 10, 11, "first"),
+        alive(2, 7, 8, "another"),
+        alive(3, 10, 11, "three"),
+        dead(4, 10, 11),
+    ];
+    contacts("a", COLUMNS, rows).of_collection(collection)
+}
+
+/// A change, a deletion, what is older than a deletion, and two sets of columns.
+pub(crate) fn kept_otherwise(collection: &str) -> [File; 2] {
+    let changed = contacts("b", COLUMNS, vec![alive(1, 20, 21, "second"), dead(3, 20, 21)]);
+    let columns = [COLUMNS, &[("note", Text)]].concat();
+    let rows = [alive(1, 30, 31, "third"), alive(4, 5, 6, "too old")];
+    let rows = rows.map(|row| [row, vec![Cell::text("noted")]].concat()).to_vec();
+    let newer = contacts("c", &columns, rows).of_run("run-2");
+    [changed, newer].map(|file| file.of_collection(collection))
+}
+
+/// What becomes of both, without deleted rows and with the past.
+pub(crate) async fn assert_kept_otherwise(bench: &dyn Bench, collection: &str, when: &str) {
+    assert_kept_otherwise_by(bench, collection, when, 3).await;
+}
+
+pub(crate) async fn assert_kept_otherwise_by(bench: &dyn Bench, collection: &str, when: &str, files: usize) {
+    assert_eq!(names(bench, collection).await, [name(1, "third"), name(2, "another")], "{when}");
+    let deleted = read(bench, &deleted_table(collection), &["id", DELETED_REASON]).await;
+    let archived = |id: i64| vec![Cell::BigInt(id), Cell::text("archived")];
+    assert_eq!(deleted, [archived(3), archived(4)], "{when}");
+    assert_past(bench, collection, when).await;
+    assert_eq!(bench.warehouse().await.loaded(collection).await.expect("loaded").len(), files, "{when}");
+}
+
+async fn assert_past(bench: &dyn Bench, collection: &str, when: &str) {
+    let history = history_table(collection);
+    let version = |from: i64, to: Option<i64>, name: &str| (from, to, Cell::text(name));
+    assert_eq!(
+        past(bench, &history, 1).await,
+        [version(10, Some(20), "first"), version(20, Some(30), "second"), version(30, None, "third")],
+        "{when}"
+    );
+    assert_eq!(past(bench, &history, 2).await, [version(7, None, "another")], "{when}");
+    assert_eq!(bench.rows(&history).await.len(), 4, "{when}");
+}
+
+/// What brings the deleted rows back into the table.
+pub(crate) fn kept_again(collection: &str) -> File {
+    contacts("d", COLUMNS, vec![alive(2, 7, 8, "another")]).of_collection(collection)
+}
+
+pub(crate) async fn assert_kept_again(bench: &dyn Bench, collection: &str, when: &str) {
+    let states = read(bench, collection, &["id", IS_DELETED]).await;
+    let state = |(id, is_deleted)| vec![Cell::BigInt(id), Cell::Boolean(is_deleted)];
+    assert_eq!(states, [(1, false), (2, false), (3, true), (4, true)].map(state), "{when}");
+    assert!(!bench.has_table(&deleted_table(collection)).await, "{when}");
+    assert_past(bench, collection, when).await;
 }
 
 async fn names(bench: &dyn Bench, table: &str) -> Vec<Vec<Cell>> {
@@ -203,6 +269,38 @@ pub(super) async fn history_follows_the_columns(bench: &dyn Bench) {
     assert_eq!(
         past(bench, "contacts_history", 1).await,
         [(10, Some(40), Cell::text("Ada")), (40, None, Cell::text("Ada"))]
+    );
+}
+
+/// The versions that it had are there once, in the types that it had.
+pub(super) async fn history_outlives_its_table(bench: &dyn Bench) {
+    let number = |key: &str, updated: i64, number: Cell, column_type: ColumnType| {
+        let cells = [Cell::text("Ada"), number];
+        let columns = [("name", Text), ("number", column_type)];
+        contacts(key, &columns, vec![contact(1, updated, updated + 1, &cells)])
+    };
+    merge_as(bench, &[number("a", 10, Cell::text("7"), Text)], HISTORY).await;
+    bench.execute(&format!("DROP TABLE {}", bench.quoted("contacts"))).await;
+    merge_as(bench, &[number("b", 20, Cell::BigInt(8), BigInt)], HISTORY).await;
+    merge_as(bench, &[number("c", 20, Cell::BigInt(8), BigInt)], HISTORY).await;
+    assert_eq!(read(bench, "contacts", &["number"]).await, [[Cell::BigInt(8)]]);
+    assert_eq!(read(bench, "contacts_history", &["number"]).await, [[Cell::text("7")], [Cell::text("8")]]);
+    assert_eq!(
+        past(bench, "contacts_history", 1).await,
+        [(10, Some(20), Cell::text("Ada")), (20, None, Cell::text("Ada"))]
+    );
+}
+
+/// A column about deletion that comes later is kept of rows that are deleted later.
+pub(super) async fn what_is_kept_follows_the_columns(bench: &dyn Bench) {
+    let older: &[(&str, ColumnType)] = &[("name", Text), (IS_DELETED, Boolean)];
+    let row = |id: i64| contact(id, 10, 11, &[Cell::text("gone"), Cell::Boolean(true)]);
+    merge_as(bench, &[contacts("a", older, vec![row(1)])], HARD).await;
+    merge_as(bench, &[contacts("b", COLUMNS, vec![dead(2, 10, 11), alive(1, 5, 6, "too old")])], HARD).await;
+    assert!(names(bench, "contacts").await.is_empty());
+    assert_eq!(
+        read(bench, "_deleted_contacts", &["id", DELETED_REASON]).await,
+        [[Cell::BigInt(1), Cell::Null], [Cell::BigInt(2), Cell::text("archived")]]
     );
 }
 

@@ -5,6 +5,7 @@ use super::schema::Schema;
 use super::session::Session;
 use super::sql::{self, GroupMerge};
 use crate::TableMode;
+use crate::dialect::TableName;
 use crate::error::Result;
 use crate::hard_delete::HardDelete;
 use crate::history::{History, check_history};
@@ -13,12 +14,12 @@ use crate::plan::{Plan, TableColumn};
 
 /// What a merge does besides, over all groups.
 #[derive(Debug)]
-pub(super) struct Beside<'a> {
+pub(super) struct Beside {
     hard_delete: Option<HardDelete>,
-    history: Option<History<'a>>,
+    history: Option<History>,
 }
 
-impl<'a> Beside<'a> {
+impl Beside {
     /// To be called when the table has its columns, before the first group is merged.
     pub(super) fn begin(
         session: &mut Session<'_>,
@@ -26,25 +27,25 @@ impl<'a> Beside<'a> {
         collection: &str,
         plan: &Plan<'_>,
         mode: TableMode,
-    ) -> Result<Beside<'a>> {
+    ) -> Result<Beside> {
         let deleted_now = schema.columns(session.connection(), &deleted_table(collection))?;
         if mode == TableMode::default() && deleted_now.is_none() {
             return Ok(Beside { hard_delete: None, history: None });
         }
-        let table = schema.table(collection);
+        let table = schema.table_name(collection);
         let present = schema.columns(session.connection(), collection)?.unwrap_or_default();
-        let deleted = schema.table(&deleted_table(collection));
+        let deleted = schema.table_name(&deleted_table(collection));
         let mut hard_delete = None;
         if mode.hard_delete || deleted_now.is_some() {
-            hard_delete = HardDelete::new(&DUCKDB, &table, &deleted, plan, &present)?;
+            hard_delete = HardDelete::new(&DUCKDB, &table, &deleted, plan, &present, true)?;
         }
         if let Some(it) = &hard_delete {
             match &deleted_now {
-                Some(now) => bring_up_to(session, &deleted, &present, now, false)?,
+                Some(now) => bring_up_to(session, &deleted, it.columns(), now)?,
                 None => session.write(&it.create(), []).map(drop)?,
             }
             if !mode.hard_delete {
-                for statement in it.bring_all_back() {
+                for statement in it.bring_all_back().into_iter().chain([it.drop()]) {
                     session.write(&statement, [])?;
                 }
                 hard_delete = None;
@@ -54,10 +55,11 @@ impl<'a> Beside<'a> {
         let mut history = None;
         if mode.history {
             check_history(collection, plan)?;
-            let name = schema.table(&history_table(collection));
-            let it = History::new(&DUCKDB, &table, &name, plan);
-            match schema.columns(session.connection(), &history_table(collection))? {
-                Some(now) => bring_up_to(session, &name, &present, &now, true)?,
+            let name = schema.table_name(&history_table(collection));
+            let now = schema.columns(session.connection(), &history_table(collection))?;
+            let it = History::new(&DUCKDB, &table, &name, plan, now.as_deref());
+            match &now {
+                Some(now) => bring_up_to(session, &name, &present, now)?,
                 None => session.write(&it.create(&present), []).map(drop)?,
             }
             history = Some(it);
@@ -84,7 +86,7 @@ impl<'a> Beside<'a> {
             session.write(&it.set_times(), [])?;
         }
         if let Some(it) = &self.hard_delete {
-            for statement in it.take_out(self.history.as_ref().map(|history| history.history.as_str())) {
+            for statement in it.take_out(self.history.as_ref().map(|history| &history.history)) {
                 session.write(&statement, [])?;
             }
         }
@@ -94,15 +96,14 @@ impl<'a> Beside<'a> {
 
 fn bring_up_to(
     session: &mut Session<'_>,
-    name: &str,
+    name: &TableName,
     table: &[TableColumn],
     now: &[TableColumn],
-    adds: bool,
 ) -> Result<()> {
-    let (add, widen) = follow(&DUCKDB, table, now, adds);
+    let (add, widen) = follow(&DUCKDB, table, now);
     let added = add.iter().map(|column| DUCKDB.add_column(column));
     for action in added.chain(widen.iter().map(|widening| DUCKDB.widen(widening))) {
-        session.write(&sql::alter_table(name, &action), [])?;
+        session.write(&sql::alter_table(&name.qualified, &action), [])?;
     }
     Ok(())
 }

@@ -175,7 +175,7 @@ fn merge_group(
     plan: &Plan<'_>,
     group: &Group<'_>,
     sweep: Option<&Sweep<'_>>,
-    beside: &Beside<'_>,
+    beside: &Beside,
 ) -> Result<Vec<Count>> {
     let paths = paths(group)?;
     let columns_read = columns_read(session, group, &paths)?;

@@ -6,7 +6,7 @@ use duckdb::{Connection, params};
 
 use super::session::rows;
 use crate::checks;
-use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::dialect::{ACCOUNT, LEDGER, TableName, quote_identifier};
 use crate::error::Result;
 use crate::plan::TableColumn;
 
@@ -29,6 +29,10 @@ impl Schema {
 
     pub(super) fn table(&self, name: &str) -> String {
         format!("{}.{}", self.quoted(), quote_identifier(name))
+    }
+
+    pub(super) fn table_name(&self, name: &str) -> TableName {
+        TableName { qualified: self.table(name), alone: quote_identifier(name) }
     }
 
     /// `None` if there is no such table.

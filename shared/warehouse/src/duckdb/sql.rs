@@ -107,7 +107,7 @@ impl GroupMerge {
         )
     }
 
-    pub(super) fn add_to(&self, history: &History<'_>) -> String {
+    pub(super) fn add_to(&self, history: &History) -> String {
         history.add(&self.columns, &self.source)
     }
 

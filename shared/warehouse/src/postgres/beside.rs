@@ -5,7 +5,7 @@ use super::schema::{Columns, Schema};
 use super::session::Session;
 use super::sql::{self, GroupMerge};
 use crate::TableMode;
-use crate::dialect::quote_identifier;
+use crate::dialect::{TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::hard_delete::HardDelete;
 use crate::history::{History, VALID_FROM, check_history};
@@ -14,12 +14,12 @@ use crate::plan::{Plan, TableColumn};
 
 /// What a merge does besides, over all groups.
 #[derive(Debug)]
-pub(super) struct Beside<'a> {
+pub(super) struct Beside {
     hard_delete: Option<HardDelete>,
-    history: Option<History<'a>>,
+    history: Option<History>,
 }
 
-impl<'a> Beside<'a> {
+impl Beside {
     /// To be called when the table has its columns, before the first group is merged.
     pub(super) async fn begin(
         session: &mut Session<'_>,
@@ -27,7 +27,7 @@ impl<'a> Beside<'a> {
         collection: &str,
         plan: &Plan<'_>,
         mode: TableMode,
-    ) -> Result<Beside<'a>> {
+    ) -> Result<Beside> {
         let deleted = schema.columns(session, &deleted_table(collection)).await?;
         if mode == TableMode::default() && deleted.is_none() {
             return Ok(Beside { hard_delete: None, history: None });
@@ -58,7 +58,7 @@ impl<'a> Beside<'a> {
             session.write(&it.set_times(), &[]).await?;
         }
         if let Some(it) = &self.hard_delete {
-            for statement in it.take_out(self.history.as_ref().map(|history| history.history.as_str())) {
+            for statement in it.take_out(self.history.as_ref().map(|history| &history.history)) {
                 session.write(&statement, &[]).await?;
             }
         }
@@ -75,38 +75,40 @@ async fn hard_delete(
     now: Option<Columns>,
     mode: TableMode,
 ) -> Result<Option<HardDelete>> {
-    let (table, deleted) = (schema.table(collection), schema.table(&deleted_table(collection)));
+    let (table, deleted) = (schema.table_name(collection), schema.table_name(&deleted_table(collection)));
     if !mode.hard_delete && now.is_none() {
         return Ok(None);
     }
-    let Some(it) = HardDelete::new(&POSTGRES, &table, &deleted, plan, present)? else { return Ok(None) };
+    let Some(it) = HardDelete::new(&POSTGRES, &table, &deleted, plan, present, true)? else {
+        return Ok(None);
+    };
     match now {
-        Some(now) => bring_up_to(session, &deleted, present, &now.present, false).await?,
+        Some(now) => bring_up_to(session, &deleted, it.columns(), &now.present).await?,
         None => {
             session.write(&it.create(), &[]).await?;
-            session.write(&sql::add_primary_key_of(&deleted, it.key()), &[]).await?;
+            session.write(&sql::add_primary_key_of(&deleted.qualified, it.key()), &[]).await?;
         }
     }
     if !mode.hard_delete {
-        for statement in it.bring_all_back() {
+        for statement in it.bring_all_back().into_iter().chain([it.drop()]) {
             session.write(&statement, &[]).await?;
         }
         return Ok(None);
     }
     // Finds the few rows that are deleted at the end of a merge, so that it need not read the table.
     let index = quote_identifier(&identifier(&format!("{collection}_is_deleted")));
-    session.write(&sql::create_index_of_deleted(&index, &table, it.key()), &[]).await?;
+    session.write(&sql::create_index_of_deleted(&index, &table.qualified, it.key()), &[]).await?;
     Ok(Some(it))
 }
 
-async fn history<'a>(
+async fn history(
     session: &mut Session<'_>,
     schema: &Schema,
     collection: &str,
     plan: &Plan<'_>,
     present: &[TableColumn],
     mode: TableMode,
-) -> Result<Option<History<'a>>> {
+) -> Result<Option<History>> {
     if !mode.history {
         return Ok(None);
     }
@@ -120,15 +122,15 @@ async fn history<'a>(
     }
     let name = history_table(collection);
     let now = schema.columns(session, &name).await?;
-    let (table, name) = (schema.table(collection), schema.table(&name));
-    let it = History::new(&POSTGRES, &table, &name, plan);
+    let (table, name) = (schema.table_name(collection), schema.table_name(&name));
+    let it = History::new(&POSTGRES, &table, &name, plan, now.as_ref().map(|now| now.present.as_slice()));
     match now {
-        Some(now) => bring_up_to(session, &name, present, &now.present, true).await?,
+        Some(now) => bring_up_to(session, &name, present, &now.present).await?,
         None => {
             session.write(&it.create(present), &[]).await?;
-            session.write(&sql::create_index(&name, &it.key, None), &[]).await?;
+            session.write(&sql::create_index(&name.qualified, &it.key, None), &[]).await?;
             // Finds the versions that a merge has added.
-            session.write(&sql::create_index(&name, &it.key, Some(VALID_FROM)), &[]).await?;
+            session.write(&sql::create_index(&name.qualified, &it.key, Some(VALID_FROM)), &[]).await?;
         }
     }
     Ok(Some(it))
@@ -136,16 +138,15 @@ async fn history<'a>(
 
 async fn bring_up_to(
     session: &mut Session<'_>,
-    name: &str,
+    name: &TableName,
     table: &[TableColumn],
     now: &[TableColumn],
-    adds: bool,
 ) -> Result<()> {
-    let (add, widen) = follow(&POSTGRES, table, now, adds);
+    let (add, widen) = follow(&POSTGRES, table, now);
     let added = add.iter().map(|column| POSTGRES.add_column(column));
     let actions: Vec<String> = added.chain(widen.iter().map(|widening| POSTGRES.widen(widening))).collect();
     if !actions.is_empty() {
-        session.write(&sql::alter_table(name, &actions), &[]).await?;
+        session.write(&sql::alter_table(&name.qualified, &actions), &[]).await?;
     }
     Ok(())
 }

@@ -310,7 +310,7 @@ async fn merge_group(
     group: &Group<'_>,
     mut staged: StagedGroup,
     sweep: Option<&Sweep<'_>>,
-    beside: &Beside<'_>,
+    beside: &Beside,
 ) -> Result<Vec<Count>> {
     let mut is_first = true;
     let (merge, keys) = loop {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::dialect::identifier;
 use super::session::{Session, get};
 use crate::checks;
-use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use crate::dialect::{ACCOUNT, LEDGER, TableName, quote_identifier};
 use crate::error::Result;
 use crate::plan::TableColumn;
 
@@ -42,6 +42,10 @@ impl Schema {
 
     pub(super) fn table(&self, name: &str) -> String {
         format!("{}.{}", self.quoted(), quote_identifier(&identifier(name)))
+    }
+
+    pub(super) fn table_name(&self, name: &str) -> TableName {
+        TableName { qualified: self.table(name), alone: quote_identifier(&identifier(name)) }
     }
 
     /// `None` if there is no such table.

@@ -174,7 +174,7 @@ impl GroupMerge {
         it.bring_back(&format!("{} AS s", self.staged), staged)
     }
 
-    pub(super) fn add_to(&self, history: &History<'_>) -> String {
+    pub(super) fn add_to(&self, history: &History) -> String {
         history.add(&self.columns, &format!("{} AS s", self.staged))
     }
 

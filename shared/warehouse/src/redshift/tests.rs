@@ -9,6 +9,7 @@ use staging::ColumnType;
 use tempfile::TempDir;
 
 use super::dialect::{REDSHIFT, identifier};
+use crate::conformance::modes::{BOTH, deletable};
 use crate::conformance::{
     Bench, Cell, File, contact, contacts, identities, merge, read, stage, torture_file,
 };
@@ -66,6 +67,20 @@ async fn merge_of_a_torture_table() {
     );
 }
 
+#[tokio::test]
+async fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    let file = deletable().stage(TempDir::new().unwrap().path());
+    let present = [
+        ("id", "BIGINT"),
+        ("_source_updated_at", "TIMESTAMPTZ"),
+        ("_read_at", "TIMESTAMPTZ"),
+        ("is_deleted", "BOOLEAN"),
+    ];
+    insta::assert_snapshot!(warehouse.mode_statements(&file, &present));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_too_long_is_refused() {
     let Some(bench) = bench().await else { return };
@@ -119,6 +134,25 @@ async fn a_table_with_too_many_columns_is_refused() {
     let error = bench.warehouse().await.merge(&files).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
     assert!(error.to_string().contains("it can have 1600 columns"), "{error}");
+    bench.close();
+}
+
+/// Before anything is made for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_with_too_many_columns_is_refused() {
+    let Some(bench) = bench().await else { return };
+    let merge_with = async |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("property_{n:016}")).collect();
+        let columns: Vec<(&str, ColumnType)> =
+            names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+        let file = contacts("a", &columns, vec![]).of_collection(&format!("with_{count}"));
+        bench.warehouse().await.merge_as(&stage(&bench, &[file]), BOTH).await
+    };
+    merge_with(600).await.unwrap();
+    let error = merge_with(900).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    assert!(error.to_string().contains("or keep no history of it"), "{error}");
+    assert!(!bench.has_table("with_900").await && !bench.has_table("with_900_history").await);
     bench.close();
 }
 

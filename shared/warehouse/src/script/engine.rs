@@ -65,6 +65,11 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
             .collect()
     }
 
+    /// If it is there.
+    fn drop_table(&self, table: &str) -> String {
+        format!("DROP TABLE IF EXISTS {table}")
+    }
+
     /// Puts in place what the statements of [`Engine::stage`] need besides.
     async fn prepare(&self, _helper: &str, _files: &[&LocatedFile]) -> Result<()> {
         Ok(())

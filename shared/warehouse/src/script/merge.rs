@@ -10,16 +10,17 @@ use chrono::{DateTime, Utc};
 use staging::ColumnType;
 use uuid::Uuid;
 
-use super::engine::{Engine, Failed, Purpose, Rows, Staging, Statement};
+use super::beside::Beside;
+use super::engine::{Engine, Failed, Purpose, Rows, Statement};
 use super::schema::{Present, Schema, counts, row_counts};
 use super::sets::Sweep;
-use super::sql::{GroupMerge, Scratch, TableName, Ties};
-use crate::checks::{Outcome, check_account, check_rows};
-use crate::columns::ColumnSql;
-use crate::dialect::{LEDGER, quote_identifier};
+use super::sql::{GroupMerge, Scratch, Ties};
+use crate::checks::check_account;
+use crate::dialect::{LEDGER, TableName};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Group, Plan, check_names, folded, plan_within};
-use crate::{LocatedFile, Merged};
+use crate::mode::{deleted_table, history_table};
+use crate::plan::{Group, Plan, TableColumn, check_names, plan_within};
+use crate::{LocatedFile, Merged, TableMode};
 
 /// Files of one script: each has a row of the ledger's statement.
 const MAX_FILES: usize = 100;
@@ -28,11 +29,15 @@ const MAX_ATTEMPTS: u32 = 8;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 /// `files` has passed [`crate::plan::check_batch`].
-pub(super) async fn merge<E: Engine>(schema: &Schema<E>, files: &[LocatedFile]) -> Result<Merged> {
+pub(super) async fn merge<E: Engine>(
+    schema: &Schema<E>,
+    files: &[LocatedFile],
+    mode: TableMode,
+) -> Result<Merged> {
     let mut merged = Merged::default();
     let mut attempts = 0;
     loop {
-        match step(schema, files, &mut merged).await {
+        match step(schema, files, mode, &mut merged).await {
             Ok(Step::Last) => {
                 merged.merged_rows = merged.inserted + merged.updated;
                 return Ok(merged);
@@ -55,18 +60,23 @@ enum Step {
 }
 
 /// As much of the merge as one script has room for.
-async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut Merged) -> Result<Step> {
+async fn step<E: Engine>(
+    schema: &Schema<E>,
+    files: &[LocatedFile],
+    mode: TableMode,
+    merged: &mut Merged,
+) -> Result<Step> {
     let Some(first) = files.first() else { return Ok(Step::Last) };
     let collection = &first.description.table.collection;
-    let present = schema.present(collection).await?;
+    let present = schema.present(collection, mode).await?;
     check_account(&schema.quoted(), present.account, first)?;
-    let mend = schema.engine.mend(&schema.table(collection), present.columns.as_deref().unwrap_or_default());
+    let mend = mend(schema, collection, &present);
     if !mend.is_empty() {
         tracing::info!(
             collection.name = collection,
             "a change of columns was interrupted, and is brought to an end"
         );
-        schema.run(&mend.into_iter().map(Statement::shape).collect::<Vec<_>>()).await?;
+        schema.run(&mend).await?;
         return Ok(Step::More);
     }
     let is_loaded = |file: &LocatedFile| present.columns.is_some() && present.ledger.contains(&file.key);
@@ -79,17 +89,24 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     let all = new.len();
     new.truncate(MAX_FILES);
 
-    let mut target = Target::of(schema, collection, &present, Moment::now(), new)?;
+    let mut target = Target::of(schema, collection, &present, mode, Moment::now(), new)?;
+    // What can't be merged is refused before anything is changed for it.
+    let mut fits = target.fits()?;
     if present.columns.is_none() && !present.ledger.is_empty() {
         merged.statements_that_write += target.forget().await?;
         return Ok(Step::More);
     }
-    while !target.fits()? {
+    if let Some(written) = target.change_mode().await? {
+        merged.statements_that_write += written;
+        return Ok(Step::More);
+    }
+    while !fits {
         if target.plan.groups.len() == 1 {
             merged.statements_that_write += target.shape_ahead().await?;
             return Ok(Step::More);
         }
         target = target.with_fewer_groups()?;
+        fits = target.fits()?;
     }
     let taken: usize = target.plan.groups.iter().map(|group| group.files.len()).sum();
     let mut session = E::Session::default();
@@ -99,10 +116,23 @@ async fn step<E: Engine>(schema: &Schema<E>, files: &[LocatedFile], merged: &mut
     Ok(if taken == all { Step::Last } else { Step::More })
 }
 
+/// What brings changes of columns to an end that were interrupted.
+fn mend<E: Engine>(schema: &Schema<E>, collection: &str, present: &Present) -> Vec<Statement> {
+    let tables = [
+        (collection, &present.columns),
+        (&deleted_table(collection), &present.deleted),
+        (&history_table(collection), &present.history),
+    ];
+    let mend = |(table, columns): (&str, &Option<Vec<TableColumn>>)| {
+        schema.engine.mend(&schema.table(table), columns.as_deref().unwrap_or_default())
+    };
+    tables.into_iter().flat_map(mend).map(Statement::shape).collect()
+}
+
 /// What makes one step's statements differ from all others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    id: Uuid,
+    pub(super) id: Uuid,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -117,20 +147,23 @@ pub(super) struct Target<'a, E> {
     pub(super) schema: &'a Schema<E>,
     pub(super) collection: &'a str,
     pub(super) present: &'a Present,
+    pub(super) mode: TableMode,
     pub(super) moment: Moment,
     pub(super) table: TableName,
     pub(super) plan: Plan<'a>,
+    pub(super) beside: Beside,
     /// Of each group.
-    scratch: Vec<Scratch>,
+    pub(super) scratch: Vec<Scratch>,
     /// Of the sweep.
     touched_and_gone: [String; 2],
 }
 
 impl<'a, E: Engine> Target<'a, E> {
-    fn of(
+    pub(super) fn of(
         schema: &'a Schema<E>,
         collection: &'a str,
         present: &'a Present,
+        mode: TableMode,
         moment: Moment,
         files: Vec<&'a LocatedFile>,
     ) -> Result<Target<'a, E>> {
@@ -158,8 +191,10 @@ impl<'a, E: Engine> Target<'a, E> {
             schema,
             collection,
             present,
+            mode,
             moment,
-            table: TableName { qualified: schema.table(collection), alone: schema.unqualified(collection) },
+            table: schema.table_name(collection),
+            beside: Beside::of(schema, collection, present, &plan, mode, scratch("times".to_owned()))?,
             scratch: (0..plan.groups.len()).map(of_group).collect(),
             touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
             plan,
@@ -170,14 +205,15 @@ impl<'a, E: Engine> Target<'a, E> {
     fn with_fewer_groups(&self) -> Result<Target<'a, E>> {
         let groups = self.plan.groups.split_last().map_or(&[][..], |(_, others)| others);
         let files = groups.iter().flat_map(|group| group.files.iter().copied()).collect();
-        Target::of(self.schema, self.collection, self.present, self.moment, files)
+        Target::of(self.schema, self.collection, self.present, self.mode, self.moment, files)
     }
 
     fn scratch_tables(&self) -> Vec<String> {
         let of_group = |scratch: &Scratch| {
             [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
         };
-        self.scratch.iter().flat_map(of_group).chain(self.touched_and_gone.clone()).collect()
+        let of_all = self.touched_and_gone.iter().chain(self.beside.scratch_table()).cloned();
+        self.scratch.iter().flat_map(of_group).chain(of_all).collect()
     }
 
     /// Whether one script has room for it.
@@ -187,7 +223,7 @@ impl<'a, E: Engine> Target<'a, E> {
     fn fits(&self) -> Result<bool> {
         let limits = self.schema.engine.limits();
         let ties = vec![Ties { in_files: true, with_table: true }; self.plan.groups.len()];
-        let script = self.script(&self.merges()?, &ties)?;
+        let script = self.script(&self.merges()?, &ties);
         self.check_bytes(&script)?;
         let bytes: usize = script.iter().map(|statement| statement.sql.len()).sum();
         Ok(script.len() <= limits.statements && bytes <= limits.script_bytes)
@@ -197,9 +233,10 @@ impl<'a, E: Engine> Target<'a, E> {
         let limit = self.schema.engine.limits().statement_bytes;
         match script.iter().map(|statement| statement.sql.len()).max() {
             Some(bytes) if bytes > limit => {
+                let or_no_history = if self.mode.history { ", or keep no history of it" } else { "" };
                 let message = format!(
                     "a merge into {} needs a statement of {bytes} bytes, and the warehouse takes {limit}: leave out \
-                     properties, or merge fewer files at a time",
+                     properties, or merge fewer files at a time{or_no_history}",
                     self.table.qualified
                 );
                 Err(Error::new(Kind::Unsupported, message))
@@ -208,7 +245,7 @@ impl<'a, E: Engine> Target<'a, E> {
         }
     }
 
-    fn merges(&self) -> Result<Vec<GroupMerge<'_>>> {
+    pub(super) fn merges(&self) -> Result<Vec<GroupMerge<'_>>> {
         // One statement compares rows in the files and with the table: three contents, and what is around them.
         let content_bytes = self.schema.engine.limits().statement_bytes / 10 * 4;
         let dialect = self.schema.engine.dialect();
@@ -230,103 +267,13 @@ impl<'a, E: Engine> Target<'a, E> {
     async fn merge(&self, session: &mut E::Session, merged: &mut Merged) -> Result<()> {
         let merges = self.merges()?;
         let ties = self.stage(session, &merges).await?;
-        let script = self.script(&merges, &ties)?;
+        let script = self.script(&merges, &ties);
         let rows = self.run(session, &script).await?;
         self.count(&merges, &script, &rows, merged)
     }
 
-    /// Reads the files into scratch tables and refuses those whose rows are not what their descriptions promise.
-    async fn stage(&self, session: &mut E::Session, merges: &[GroupMerge<'_>]) -> Result<Vec<Ties>> {
-        let mut all = Vec::new();
-        for ((group, merge), scratch) in self.plan.groups.iter().zip(merges).zip(&self.scratch) {
-            let mut statements = self.schema_ahead();
-            statements.extend(self.read(group, scratch)?);
-            self.schema.engine.prepare(&scratch.helper, &group.files).await?;
-            statements.push(Statement::count(merge.count_staged()));
-            statements.push(Statement::count(merge.count_keys()));
-            let present = self.present_key();
-            if let Some(present) = &present {
-                statements.push(Statement::count(merge.count_present(present)));
-            }
-            self.check_bytes(&statements)?;
-            let mut rows = Vec::new();
-            for part in statements.chunks(self.schema.engine.limits().statements) {
-                rows.extend(self.run(session, part).await?);
-            }
-            let mut rows = rows.iter();
-            self.check_staged(group, rows.next())?;
-            let [keys, alike] = counts(rows.next().unwrap_or(&Vec::new()))?;
-            let [_, holders, ties] = match rows.next() {
-                Some(rows) => counts(rows)?,
-                None => [0, 0, 0],
-            };
-            if holders > 1 {
-                let arrived = keys + holders - 1;
-                Outcome { changed: 0, written: 0, keys, arrived }.check(&self.table.qualified)?;
-            }
-            // What groups before this one bring can be of the same versions.
-            let with_table = ties > 0 || !all.is_empty();
-            all.push(Ties { in_files: alike > 1, with_table });
-        }
-        Ok(all)
-    }
-
-    /// Where scratch tables are in the schema itself, it comes first.
-    fn schema_ahead(&self) -> Vec<Statement> {
-        let engine = &self.schema.engine;
-        match engine.is_transactional() || self.present.has_ledger {
-            true => Vec::new(),
-            false => vec![Statement::shape(engine.create_schema(&self.schema.quoted()))],
-        }
-    }
-
-    fn read(&self, group: &Group<'_>, scratch: &Scratch) -> Result<Vec<Statement>> {
-        let engine = &self.schema.engine;
-        let columns = group.files.first().map(|file| file.description.table.columns.as_slice());
-        let types: Vec<ColumnType> = columns.unwrap_or_default().iter().map(|c| c.column_type).collect();
-        let numbered = |(n, column_type): (usize, &ColumnType)| (format!("c{n}"), *column_type);
-        let places = ["file_no", "row_no"].map(|name| (name.to_owned(), ColumnType::BigInt));
-        let columns: Vec<(String, ColumnType)> =
-            places.into_iter().chain(types.iter().enumerate().map(numbered)).collect();
-        let mut statements =
-            vec![Statement::create_scratch(engine.create_scratch(&scratch.staged, &columns))];
-        let staging =
-            Staging { table: &scratch.staged, helper: &scratch.helper, types: &types, files: &group.files };
-        statements.extend(engine.stage(&staging)?);
-        Ok(statements)
-    }
-
-    fn check_staged(&self, group: &Group<'_>, rows: Option<&Rows>) -> Result<()> {
-        let mut staged = vec![[0, 0]; group.files.len()];
-        for row in rows.into_iter().flatten() {
-            let [file, rows, incomplete] = row_counts(row)?;
-            if let Some(counts) = staged.get_mut(file as usize) {
-                *counts = [rows, incomplete];
-            }
-        }
-        let check =
-            |(file, [rows, incomplete]): (&&LocatedFile, [u64; 2])| check_rows(file, rows, incomplete);
-        group.files.iter().zip(staged).try_for_each(check)
-    }
-
-    /// How the table's keys are compared before its columns change; `None` if it has no rows that could be compared.
-    fn present_key(&self) -> Option<impl Fn(&ColumnSql) -> String> {
-        let columns = self.present.columns.as_ref()?;
-        let has = |name: &str| columns.iter().any(|column| folded(&column.name) == folded(name));
-        let versions = [staging::SOURCE_UPDATED_AT, staging::READ_AT];
-        if !self.plan.primary_key.iter().map(String::as_str).chain(versions).all(has) {
-            return None;
-        }
-        let dialect = self.schema.engine.dialect();
-        let now = |name: &str| {
-            let column = columns.iter().find(|column| quote_identifier(&column.name) == name);
-            column.map_or(ColumnType::Text, |column| (dialect.column_type)(&column.type_name))
-        };
-        Some(move |key: &ColumnSql| dialect.converted(&key.in_table(), now(&key.name), key.column_type))
-    }
-
     /// The second half: all that changes the table, or nothing.
-    fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Result<Vec<Statement>> {
+    pub(super) fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Vec<Statement> {
         let engine = &self.schema.engine;
         let is_alone = engine.is_transactional();
         let mut sweep =
@@ -335,7 +282,7 @@ impl<'a, E: Engine> Target<'a, E> {
             Statement::create_scratch(engine.create_scratch(table, columns))
         };
         let mut script = self.begin();
-        script.extend(self.shapes()?.concat());
+        script.extend(self.shapes().concat());
         for (merge, scratch) in merges.iter().zip(&self.scratch) {
             script.push(create(&scratch.newest, &merge.newest_columns()));
             script.push(create(&scratch.changed, &merge.changed_columns()));
@@ -343,10 +290,14 @@ impl<'a, E: Engine> Target<'a, E> {
         for (table, columns) in sweep.iter().flat_map(Sweep::scratch) {
             script.push(create(table, &columns));
         }
-        script.extend(self.bind()?);
+        for (table, columns) in self.beside.scratch() {
+            script.push(create(table, columns));
+        }
+        script.extend(self.bind());
         let now = self.now();
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
         for (((group, merge), scratch), ties) in groups {
+            script.extend(self.beside.staged(merge));
             script.push(Statement::scratch(merge.find_newest(*ties)));
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));
@@ -356,10 +307,11 @@ impl<'a, E: Engine> Target<'a, E> {
                 .extend(sweep.as_ref().filter(|_| group.has_sets).map(|sweep| sweep.touch(&scratch.newest)));
         }
         script.extend(sweep.take().into_iter().flat_map(|sweep| sweep.end()));
+        script.extend(self.beside.end(is_alone));
         // What is in the ledger needs nothing more to be done.
         let ledger = self.schema.table(LEDGER);
         script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));
-        Ok(script)
+        script
     }
 
     pub(super) async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {
@@ -449,33 +401,4 @@ impl Statement {
     pub(super) fn writes(&self) -> bool {
         matches!(self.purpose, Purpose::Shape | Purpose::Write)
     }
-}
-
-/// All statements of a merge of one file into a table with these columns, for golden files.
-#[cfg(test)]
-pub(super) fn statements<E: Engine>(
-    schema: &Schema<E>,
-    file: &LocatedFile,
-    columns: Option<&[(&str, &str)]>,
-) -> Vec<String> {
-    let column = |&(name, type_name): &(&str, &str)| crate::plan::TableColumn {
-        name: name.to_owned(),
-        type_name: type_name.to_owned(),
-    };
-    let present = Present {
-        account: columns.map(|_| 42),
-        has_ledger: columns.is_some(),
-        ledger: std::collections::HashSet::new(),
-        columns: columns.map(|columns| columns.iter().map(column).collect()),
-    };
-    let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
-    let collection = &file.description.table.collection;
-    let target = Target::of(schema, collection, &present, moment, vec![file]).unwrap();
-    let merges = target.merges().unwrap();
-    let mut script = target.read(&target.plan.groups[0], &target.scratch[0]).unwrap();
-    script.extend([merges[0].count_staged(), merges[0].count_keys()].map(Statement::count));
-    script.extend(target.present_key().map(|present| Statement::count(merges[0].count_present(present))));
-    script.extend(target.script(&merges, &[Ties { in_files: true, with_table: true }]).unwrap());
-    script.extend(merges[0].write_changed(600));
-    script.into_iter().map(|statement| statement.sql).collect()
 }

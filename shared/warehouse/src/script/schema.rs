@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::engine::{Engine, Rows, Statement};
 use crate::compare::{self, Tables, comparison, table_names};
-use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, quote_identifier};
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
+use crate::mode::{deleted_table, history_table};
 use crate::plan::TableColumn;
-use crate::{Compare, Comparison, Maintained, RunRow, checks, runs};
+use crate::{Compare, Comparison, Maintained, RunRow, TableMode, checks, runs};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -24,6 +25,10 @@ pub(super) struct Present {
     /// Files of the collection in the ledger, whether its table is there or not.
     pub(super) ledger: HashSet<String>,
     pub(super) columns: Option<Vec<TableColumn>>,
+    /// Of the table of its deleted rows.
+    pub(super) deleted: Option<Vec<TableColumn>>,
+    /// Of its history. Nobody looks where none is wanted.
+    pub(super) history: Option<Vec<TableColumn>>,
 }
 
 impl<E: Engine> Schema<E> {
@@ -37,12 +42,16 @@ impl<E: Engine> Schema<E> {
     }
 
     /// A table's name without the schema's, quoted.
-    pub(super) fn unqualified(&self, table: &str) -> String {
+    fn unqualified(&self, table: &str) -> String {
         quote_identifier(&self.engine.identifier(table))
     }
 
     pub(super) fn table(&self, table: &str) -> String {
         format!("{}.{}", self.quoted(), self.unqualified(table))
+    }
+
+    pub(super) fn table_name(&self, table: &str) -> TableName {
+        TableName { qualified: self.table(table), alone: self.unqualified(table) }
     }
 
     fn literal(&self, text: &str) -> String {
@@ -66,16 +75,21 @@ impl<E: Engine> Schema<E> {
         }
     }
 
-    pub(super) async fn present(&self, collection: &str) -> Result<Present> {
-        let [table, ledger, account] =
-            [collection, LEDGER, ACCOUNT].map(|table| self.engine.identifier(table));
-        let mut found = self.engine.columns(&self.name, &[&table, &ledger, &account]).await?;
+    pub(super) async fn present(&self, collection: &str, mode: TableMode) -> Result<Present> {
+        let [table, ledger, account, deleted, history] =
+            [collection, LEDGER, ACCOUNT, &deleted_table(collection), &history_table(collection)]
+                .map(|table| self.engine.identifier(table));
+        let mut wanted: Vec<&str> = vec![&table, &ledger, &account, &deleted];
+        wanted.extend(mode.history.then_some(history.as_str()));
+        let mut found = self.engine.columns(&self.name, &wanted).await?;
         let has_ledger = found.contains_key(&ledger);
         Ok(Present {
             account: if found.contains_key(&account) { self.bound_account().await? } else { None },
             has_ledger,
             ledger: if has_ledger { self.in_ledger(collection).await? } else { HashSet::new() },
             columns: found.remove(&table),
+            deleted: found.remove(&deleted),
+            history: found.remove(&history),
         })
     }
 

@@ -4,8 +4,8 @@
 use staging::{ColumnType, REMOVED};
 
 use super::engine::{Purpose, Statement};
-use super::sql::{TableName, check};
-use crate::dialect::{Dialect, quote_identifier, quote_literal};
+use super::sql::check;
+use crate::dialect::{Dialect, TableName, quote_identifier, quote_literal};
 use crate::plan::{Plan, Sets};
 
 /// Deletes what is gone from its set, over all groups of a script.

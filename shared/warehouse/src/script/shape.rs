@@ -7,7 +7,7 @@ use super::merge::Target;
 use super::sql::check;
 use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::TableChange;
+use crate::plan::{TableChange, Widening};
 
 impl<E: Engine> Target<'_, E> {
     /// Nobody else has merged since this merge looked, and nobody will until it is done.
@@ -36,14 +36,14 @@ impl<E: Engine> Target<'_, E> {
         script
     }
 
-    pub(super) fn bind(&self) -> Result<Option<Statement>> {
+    pub(super) fn bind(&self) -> Option<Statement> {
         if self.present.account.is_some() {
-            return Ok(None);
+            return None;
         }
         let files = self.plan.groups.iter().flat_map(|group| &group.files);
         let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
         let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
-        Ok(Some(Statement::write(insert)))
+        Some(Statement::write(insert))
     }
 
     /// This machine's time: engines differ in what they call theirs.
@@ -53,37 +53,42 @@ impl<E: Engine> Target<'_, E> {
         format!("CAST({now} AS {})", (dialect.type_name)(ColumnType::Timestamp))
     }
 
-    /// What becomes of the table's columns: statements that belong together, in order.
-    pub(super) fn shapes(&self) -> Result<Vec<Vec<Statement>>> {
+    /// What becomes of the tables' columns: statements that belong together, in order.
+    pub(super) fn shapes(&self) -> Vec<Vec<Statement>> {
+        let table = &self.table.qualified;
+        let mut shapes = match &self.plan.change {
+            TableChange::Create(columns) => self.creation(table, columns),
+            TableChange::Alter { add, widen } => self.alteration(table, add, widen),
+        };
+        shapes.extend(self.shapes_beside());
+        shapes
+    }
+
+    pub(super) fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>> {
+        let engine = &self.schema.engine;
+        let limit = engine.limits().statement_bytes;
+        let mut first = columns.len();
+        while first > 1 && engine.create_table(table, &columns[..first]).len() > limit {
+            first /= 2;
+        }
+        let (first, later) = columns.split_at(first);
+        let create = vec![Statement::shape(engine.create_table(table, first))];
+        [create].into_iter().chain(self.alteration(table, later, &[])).collect()
+    }
+
+    pub(super) fn alteration(&self, table: &str, add: &[Column], widen: &[Widening]) -> Vec<Vec<Statement>> {
         let engine = &self.schema.engine;
         let dialect = engine.dialect();
-        let table = &self.table.qualified;
-        let add = |columns: &[Column]| {
-            let statements = engine.add_columns(table, columns).into_iter();
-            statements.map(|statement| vec![Statement::shape(statement)]).collect::<Vec<_>>()
-        };
-        Ok(match &self.plan.change {
-            TableChange::Create(columns) => {
-                let limit = engine.limits().statement_bytes;
-                let mut first = columns.len();
-                while first > 1 && engine.create_table(table, &columns[..first]).len() > limit {
-                    first /= 2;
-                }
-                let (first, later) = columns.split_at(first);
-                let create = vec![Statement::shape(engine.create_table(table, first))];
-                [create].into_iter().chain(add(later)).collect()
-            }
-            TableChange::Alter { add: columns, widen } => {
-                let widen = widen.iter().map(|widening| {
-                    let column = quote_identifier(&widening.column);
-                    let converted = dialect.converted(&column, widening.from, widening.to);
-                    let statements =
-                        engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
-                    statements.into_iter().map(Statement::shape).collect()
-                });
-                add(columns).into_iter().chain(widen).collect()
-            }
-        })
+        let add =
+            engine.add_columns(table, add).into_iter().map(|statement| vec![Statement::shape(statement)]);
+        let widen = widen.iter().map(|widening| {
+            let column = quote_identifier(&widening.column);
+            let converted = dialect.converted(&column, widening.from, widening.to);
+            let statements =
+                engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
+            statements.into_iter().map(Statement::shape).collect()
+        });
+        add.chain(widen).collect()
     }
 
     /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
@@ -101,14 +106,19 @@ impl<E: Engine> Target<'_, E> {
 
     /// Changes the columns in scripts of their own; answers with the number of statements.
     pub(super) async fn shape_ahead(&self) -> Result<u64> {
-        let shapes = self.shapes()?;
+        let shapes = self.shapes();
         if shapes.is_empty() {
             let message =
                 format!("a merge into {} needs more statements than a script has", self.table.qualified);
             return Err(Error::new(Kind::Unsupported, message));
         }
+        self.run_apart(shapes).await
+    }
+
+    /// In scripts of their own, as few as there is room in; answers with the number of statements.
+    pub(super) async fn run_apart(&self, together: Vec<Vec<Statement>>) -> Result<u64> {
         let mut session = E::Session::default();
-        let written = self.run_in_parts(&mut session, shapes).await;
+        let written = self.run_in_parts(&mut session, together).await;
         self.schema.engine.end(session, &[]).await;
         written
     }
@@ -116,7 +126,7 @@ impl<E: Engine> Target<'_, E> {
     async fn run_in_parts(&self, session: &mut E::Session, shapes: Vec<Vec<Statement>>) -> Result<u64> {
         let limit = self.schema.engine.limits().statements;
         let mut script = self.begin();
-        script.extend(self.bind()?);
+        script.extend(self.bind());
         let mut written = 0;
         for shape in shapes {
             if script.len() + shape.len() > limit {

@@ -9,7 +9,9 @@ use staging::ColumnType;
 use super::engine::Statement;
 use crate::LocatedFile;
 use crate::columns::{ColumnSql, GroupColumns};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, TableName};
+use crate::hard_delete::HardDelete;
+use crate::history::History;
 use crate::plan::{Field, Group, Plan};
 
 /// The scratch tables of one group.
@@ -30,15 +32,6 @@ pub(super) struct Scratch {
 pub(super) struct Ties {
     pub(super) in_files: bool,
     pub(super) with_table: bool,
-}
-
-/// A table's name.
-#[derive(Debug, Clone)]
-pub(super) struct TableName {
-    /// Quoted and qualified.
-    pub(super) qualified: String,
-    /// Quoted; in a `MERGE` it stands for the table.
-    pub(super) alone: String,
 }
 
 /// One group's merge into one table.
@@ -114,6 +107,15 @@ impl<'a> GroupMerge<'a> {
              FROM {} AS s) AS n JOIN {} AS t ON {same} GROUP BY {list}, n.updated_at, n.read_at) AS h",
             self.scratch.staged, self.table.qualified
         )
+    }
+
+    pub(super) fn bring_back(&self, it: &HardDelete) -> [String; 2] {
+        let staged = |n: usize| self.columns.keys.get(n).map_or_else(String::new, |key| key.staged.clone());
+        it.bring_back(&format!("{} AS s", self.scratch.staged), staged)
+    }
+
+    pub(super) fn add_to(&self, history: &History) -> String {
+        history.add(&self.columns, &format!("{} AS s", self.scratch.staged))
     }
 
     pub(super) fn newest_columns(&self) -> Vec<(String, ColumnType)> {

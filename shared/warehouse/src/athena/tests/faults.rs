@@ -4,11 +4,11 @@ use serde_json::json;
 use staging::{ColumnType, IS_DELETED, READ_AT, RUN_ID};
 
 use super::{bench, executed};
-use crate::Kind;
 use crate::conformance::{
     Bench, Cell, File, SET_COLUMNS, contact, contacts, identities, live, merge, read, stage,
 };
 use crate::twin::TwinBench;
+use crate::{Kind, TableMode};
 
 fn numbered(key: &str, rows: &[(i64, i64, i64)]) -> File {
     let row =
@@ -27,9 +27,13 @@ fn wider() -> [File; 2] {
 
 /// Merges until as many statements were executed, and again after the crash. `false` once there are not so many.
 async fn is_mended(bench: &TwinBench, files: &[File], after: u64) -> bool {
+    is_mended_as(bench, files, TableMode::default(), after).await
+}
+
+pub(super) async fn is_mended_as(bench: &TwinBench, files: &[File], mode: TableMode, after: u64) -> bool {
     let files = stage(bench, files);
     bench.call("crash", json!({"after": after}));
-    let merged = bench.warehouse().await.merge(&files).await;
+    let merged = bench.warehouse().await.merge_as(&files, mode).await;
     if bench.call("recover", json!({}))["crashed"] == false {
         merged.unwrap();
         return false;
@@ -37,7 +41,7 @@ async fn is_mended(bench: &TwinBench, files: &[File], after: u64) -> bool {
     if let Err(error) = merged {
         assert!(matches!(error.kind(), Kind::Engine), "{after}: {error:?}");
     }
-    bench.warehouse().await.merge(&files).await.unwrap();
+    bench.warehouse().await.merge_as(&files, mode).await.unwrap();
     true
 }
 

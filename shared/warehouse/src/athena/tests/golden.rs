@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::super::api::Api;
 use super::super::dialect::ATHENA;
 use super::super::{Athena, url};
+use crate::conformance::modes::deletable;
 use crate::conformance::{identities, torture_file};
 use crate::plan::{TableChange, TableColumn, plan};
 use crate::script::{Engine, Scripted, Staging};
@@ -54,6 +55,19 @@ fn merge_of_a_torture_table() {
         warehouse.statements(&sets, None),
     ];
     insta::assert_snapshot!(without_ids(&all.join("\n\n-----\n\n")));
+}
+
+#[test]
+fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
+    let warehouse = Scripted::new(athena(), "hubspot");
+    let file = deletable().stage(TempDir::new().unwrap().path());
+    let present = [
+        ("id", "BIGINT"),
+        ("_source_updated_at", "TIMESTAMP(6)"),
+        ("_read_at", "TIMESTAMP(6)"),
+        ("is_deleted", "BOOLEAN"),
+    ];
+    insta::assert_snapshot!(without_ids(&warehouse.mode_statements(&file, &present)));
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use staging::ColumnType;
+use tempfile::TempDir;
 
 use super::super::{Snowflake, connect};
 use super::{KEY, STAGE};
+use crate::conformance::modes::deletable;
 use crate::conformance::torture_file;
 use crate::script::{Engine, Purpose, Staging, Statement};
 use crate::{LocatedFile, Location};
@@ -81,6 +83,20 @@ fn merge_of_a_torture_table() {
     ];
     let texts = [warehouse.statements(&staged(), None), warehouse.statements(&staged(), Some(&present))];
     insta::assert_snapshot!(texts.join(";\n\n-- \n\n"));
+}
+
+#[test]
+fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
+    let url = format!("snowflake://loader@org-acc/d?warehouse=w&{STAGE}");
+    let warehouse = connect(&url, "hub\"spot", Some(&KEY.to_owned().into())).unwrap();
+    let file = deletable().stage(TempDir::new().unwrap().path());
+    let present = [
+        ("ID", "NUMBER(38,0)"),
+        ("_SOURCE_UPDATED_AT", "TIMESTAMP_TZ(3)"),
+        ("_READ_AT", "TIMESTAMP_TZ(3)"),
+        ("IS_DELETED", "BOOLEAN"),
+    ];
+    insta::assert_snapshot!(warehouse.mode_statements(&file, &present));
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! The statements of a merge as text, for golden files.
+
+use std::collections::HashSet;
+
+use chrono::DateTime;
+use staging::ColumnType;
+use uuid::Uuid;
+
+use super::engine::{Engine, Statement};
+use super::merge::{Moment, Target};
+use super::schema::{Present, Schema};
+use super::sql::Ties;
+use crate::history::VALID_TO;
+use crate::plan::TableColumn;
+use crate::{LocatedFile, TableMode};
+
+/// All statements of a merge of one file into a table with these columns, for golden files.
+pub(super) fn statements<E: Engine>(
+    schema: &Schema<E>,
+    file: &LocatedFile,
+    columns: Option<&[(&str, &str)]>,
+) -> Vec<String> {
+    let column = |&(name, type_name): &(&str, &str)| TableColumn {
+        name: name.to_owned(),
+        type_name: type_name.to_owned(),
+    };
+    let present = Present {
+        deleted: None,
+        history: None,
+        account: columns.map(|_| 42),
+        has_ledger: columns.is_some(),
+        ledger: HashSet::new(),
+        columns: columns.map(|columns| columns.iter().map(column).collect()),
+    };
+    let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
+    let collection = &file.description.table.collection;
+    let target = Target::of(schema, collection, &present, TableMode::default(), moment, vec![file]).unwrap();
+    let merges = target.merges().unwrap();
+    let mut script = target.read(&target.plan.groups[0], &target.scratch[0]).unwrap();
+    script.extend([merges[0].count_staged(), merges[0].count_keys()].map(Statement::count));
+    script.extend(target.present_key().map(|present| Statement::count(merges[0].count_present(present))));
+    script.extend(target.script(&merges, &[Ties { in_files: true, with_table: true }]));
+    script.extend(merges[0].write_changed(600));
+    script.into_iter().map(|statement| statement.sql).collect()
+}
+
+/// The statements that change anything, where one file is merged into a table that is kept without its deleted rows and
+/// with its past: into none; into one with these columns whose other tables lack some; and what is done ahead when that
+/// begins or ends.
+pub(super) fn mode_statements<E: Engine>(
+    schema: &Schema<E>,
+    file: &LocatedFile,
+    columns: &[(&str, &str)],
+) -> Vec<String> {
+    let table: Vec<TableColumn> = columns
+        .iter()
+        .map(|&(name, type_name)| TableColumn { name: name.to_owned(), type_name: type_name.to_owned() })
+        .collect();
+    let key = table[..1].to_vec();
+    let dialect = schema.engine.dialect();
+    let time = (dialect.type_name)(ColumnType::Timestamp).to_owned();
+    let valid_to = TableColumn { name: (dialect.column_name)(VALID_TO), type_name: time };
+    let history = [key.clone(), vec![valid_to]].concat();
+    let (all, none) = (TableMode { hard_delete: true, history: true }, TableMode::default());
+    let cases = [
+        ("into no table", all, None, None, None),
+        ("into a table", all, Some(table.clone()), Some(key.clone()), Some(history)),
+        ("a history begins", all, Some(table.clone()), Some(key.clone()), None),
+        ("hard deletes end", none, Some(table), Some(key), None),
+    ];
+    let mut texts = Vec::new();
+    for (case, mode, columns, deleted, history) in cases {
+        let is_there = columns.is_some();
+        let present = Present {
+            account: is_there.then_some(42),
+            has_ledger: is_there,
+            ledger: HashSet::new(),
+            columns,
+            deleted,
+            history,
+        };
+        let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
+        let collection = &file.description.table.collection;
+        let target = Target::of(schema, collection, &present, mode, moment, vec![file]).unwrap();
+        let script = match target.mode_change().unwrap() {
+            Some(ahead) => [ahead.together.concat(), ahead.then].concat(),
+            None => target.script(&target.merges().unwrap(), &[Ties { in_files: false, with_table: false }]),
+        };
+        texts.push(format!("-- {case}"));
+        texts.extend(script.into_iter().map(|statement| statement.sql));
+    }
+    texts
+}
