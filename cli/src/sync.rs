@@ -203,6 +203,9 @@ impl Work<'_> {
             if extracted.outcome != Outcome::Complete {
                 return not_reconciled(reports, name, &extracted.outcome);
             }
+        } else if !matches!(load::is_due(name, &self.run.state).await, Ok(true)) {
+            // Nothing of before is left, or another feed's document is corrupt, which that feed says.
+            return;
         }
         for _ in 0..MAX_ROUNDS {
             let found = load::reconcile(name, &self.run.state, &self.run.bucket, warehouse).await;
