@@ -4,11 +4,13 @@
 
 pub mod cloud;
 mod order;
+mod process;
 mod sandbox;
 mod simulation;
 mod truth;
 
 pub use order::merge_in_any_order;
+pub use process::{FakeProcess, World, peak_memory_mib};
 pub use sandbox::{Ended, Sandbox, ended};
 pub use simulation::{Lived, simulate};
 pub use truth::{

@@ -269,8 +269,11 @@ def check_state(template):
     rules = bucket["LifecycleConfiguration"]["Rules"]
     if {"DaysAfterInitiation": 1} not in [rule.get("AbortIncompleteMultipartUpload") for rule in rules]:
         yield "Staged keeps unfinished uploads"
+    snapshots = {"Prefix": {"Fn::Sub": "${Schema}/_snapshot_"}, "ExpirationInDays": 30}
+    if snapshots not in [{key: rule.get(key) for key in snapshots} for rule in rules]:
+        yield "Staged keeps snapshots"
     for rule in rules:
-        if rule.keys() & {"ExpirationInDays", "ExpirationDate", "Transitions", "Transition"}:
+        if rule.get("Prefix") != snapshots["Prefix"] and rule.keys() & {"ExpirationInDays", "ExpirationDate", "Transitions", "Transition"}:
             yield f"Staged.{rule['Id']}: a staged file is kept for ever, where it is read at once"
     tls = resources["StagedPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     expected = {

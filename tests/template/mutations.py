@@ -31,6 +31,7 @@ MUTATIONS = [
     ("State: !If [WarehouseWantsMaintenance, ENABLED, DISABLED]", "State: ENABLED"),
     (', "maintain": true', ""),
     (', "mode": "reconcile"', ""),
+    ("Prefix: !Sub ${Schema}/_snapshot_", "Prefix: !Sub ${Schema}/"),
     ("ScheduleExpression: !If [RefreshIsOn, !Ref RefreshSchedule, rate(7 days)]", "ScheduleExpression: rate(7 days)"),
     ("State: !If [DealsReconcileIsOn, ENABLED, DISABLED]", "State: ENABLED"),
     ("Threshold: !Ref AlarmReconcileHours", "Threshold: !Ref AlarmLagHours"),

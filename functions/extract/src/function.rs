@@ -7,6 +7,7 @@ mod metrics;
 use std::sync::Arc;
 
 use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport};
+use hubspot::feeds::Mode;
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
 use serde_json::Value;
@@ -46,6 +47,12 @@ impl Function {
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
         let options = event.options().map_err(lambda::refuse_event)?;
+        if event.mode.is_some_and(Mode::is_snapshot) && self.config.feed.snapshot().is_none() {
+            let feed = self.config.feed.name();
+            return Err(lambda::refuse_event(format!(
+                "{feed} is not compared with a snapshot: each run reads it whole, or what is in it never changes"
+            )));
+        }
         let client = self.client(invocation).await?;
 
         let mut run_id = extract::new_run_id();

@@ -8,10 +8,13 @@ use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Unfinished};
 use hubspot::{Bucket, Budget, ErrorKind};
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::NothingToCompare;
+
 /// What a reason of [`Outcome::Stopped`] begins with.
 const DEADLINE: &str = "deadline";
 const DAILY_LIMIT: &str = "daily_limit";
 const BUSY: &str = "busy";
+const NOT_READ_YET: &str = "not_read_yet";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,9 @@ impl Outcome {
         let state = error.downcast_ref::<staging::Error>().map(staging::Error::kind);
         if state == Some(staging::ErrorKind::Busy) {
             return Outcome::Stopped(format!("{BUSY}: {reason}"));
+        }
+        if error.is::<NothingToCompare>() {
+            return Outcome::Stopped(format!("{NOT_READ_YET}: {reason}"));
         }
         let kind = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
         match kind {

@@ -1,6 +1,8 @@
 //! What runs have to do with snapshots: staging one, and reading again what a comparison asked for.
 
-use anyhow::Context;
+use std::error::Error;
+use std::fmt;
+
 use hubspot::feeds::{Cursor, Feed, Unfinished};
 use staging::{Shared, SnapshotPart, Wanted, snapshot_of};
 
@@ -15,16 +17,30 @@ pub(crate) async fn prepare(feed: &dyn Feed, run: &Run, cursor: &mut Cursor) -> 
     Ok(())
 }
 
+/// The feed was never read whole: all that HubSpot shows would be missing.
+#[derive(Debug)]
+pub(crate) struct NothingToCompare(String);
+
+impl fmt::Display for NothingToCompare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} was never read whole, so there is nothing to compare: a first run has to end before",
+            self.0
+        )
+    }
+}
+
+impl Error for NothingToCompare {}
+
 /// See [`SnapshotPart::caught_up_ms`].
 ///
 /// # Errors
-/// When nothing was read whole yet: the whole account would be missing.
+/// [`NothingToCompare`].
 pub(crate) async fn compared_until_ms(feed: &dyn Feed, run: &Run, options: &Options) -> anyhow::Result<i64> {
     let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
     let caught_up_ms = of_feed.caught_up_ms.filter(|_| of_feed.watermark_ms.is_some());
-    let caught_up_ms = caught_up_ms.with_context(|| {
-        format!("{} was never read whole, so there is nothing to compare: let a first run end", feed.name())
-    })?;
+    let caught_up_ms = caught_up_ms.ok_or_else(|| NothingToCompare(feed.name().to_owned()))?;
     Ok(caught_up_ms - options.lookback.lag_ms)
 }
 

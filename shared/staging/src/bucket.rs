@@ -158,7 +158,10 @@ impl Bucket {
                 (path, true)
             }
         };
-        let description = describe(&path);
+        let description = describe(&path).with_context(|| {
+            let key = &file.key;
+            format!("the registered file {key} can't be used: put it back (a stack's bucket keeps what was deleted for a month)")
+        });
         let local = match description {
             Ok(description) => LocalFile { path, description, is_copy },
             Err(error) => {

@@ -1,0 +1,97 @@
+//! A pipeline in this process against an account in another one, so that what this one needs can be measured.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use extract::{FeedReport, Options, Outcome, Progress, Run};
+use hubspot::feeds::{Feed, Mode};
+use hubspot::{Bucket as Limit, Budget, Client, Credential};
+use load::{Reconciled, Scope};
+use staging::{Bucket, State};
+use warehouse::{TableMode, Warehouse};
+
+use crate::sandbox::binary;
+
+const SCHEMA: &str = "hubspot";
+
+/// The built `fake-hubspot`; it ends with this value.
+#[derive(Debug)]
+pub struct FakeProcess {
+    child: Child,
+    pub url: String,
+}
+
+impl FakeProcess {
+    pub fn start(more: &[&str]) -> FakeProcess {
+        let mut child =
+            Command::new(binary("fake-hubspot")).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        let mut greeting = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
+        let url = greeting.trim().strip_prefix("listening on ").unwrap().to_owned();
+        FakeProcess { child, url }
+    }
+
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for FakeProcess {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A state folder, and a database in it.
+#[derive(Debug)]
+pub struct World {
+    pub hubspot_url: String,
+    pub folder: PathBuf,
+}
+
+impl World {
+    fn state_and_bucket(&self) -> (Arc<State>, Bucket) {
+        let root = self.folder.join("state");
+        let state = State::open_folder(&root).unwrap();
+        (Arc::new(state), Bucket::open_folder(&root.join("files"), SCHEMA).unwrap())
+    }
+
+    async fn warehouse(&self) -> Box<dyn Warehouse> {
+        let url = format!("duckdb:{}", self.folder.join("warehouse.duckdb").display());
+        warehouse::connect(&url, SCHEMA, None, None).await.unwrap()
+    }
+
+    /// One complete run, and the calls that it made.
+    pub async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, u64) {
+        let (state, bucket) = self.state_and_bucket();
+        let budget = Budget::shared(0.0, Arc::clone(&state));
+        let client =
+            Client::new(&self.hubspot_url, Credential::token("pat-na1-fake").unwrap(), budget).unwrap();
+        let run = Run::begin(client.clone(), state, bucket).await.unwrap();
+        let options = Options { mode, ..Options::default() };
+        let report = extract::extract(feed, &run, &options, &Progress::default()).await;
+        assert_eq!(report.outcome, Outcome::Complete, "{report:#?}");
+        (report, Limit::ALL.iter().map(|limit| client.budget().usage(*limit).calls).sum())
+    }
+
+    pub async fn load(&self, collection: &str) {
+        let (state, bucket) = self.state_and_bucket();
+        let options = load::Options { scope: Scope::Everything, mode: TableMode::default(), deadline: None };
+        load::load(collection, &state, &bucket, &*self.warehouse().await, &options).await.unwrap();
+    }
+
+    pub async fn reconcile(&self, collection: &str) -> Option<Reconciled> {
+        let (state, bucket) = self.state_and_bucket();
+        load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await.unwrap()
+    }
+}
+
+/// Of this process, so far.
+pub fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
