@@ -57,7 +57,7 @@ impl Event {
         Event {
             trigger: Some("continuation".to_owned()),
             address_calls: self.address_calls,
-            continuation: self.continuation + 1,
+            continuation: self.continuation.saturating_add(1),
             ..Event::default()
         }
     }
@@ -119,5 +119,7 @@ mod tests {
         assert_eq!((next.mode, next.since.as_deref(), next.continuation), (None, None, 1));
         assert_eq!(next.address_calls, 7);
         assert_eq!(next.next().continuation, 2);
+        let last = Event { continuation: u32::MAX, ..Event::default() };
+        assert_eq!(last.next().continuation, u32::MAX);
     }
 }

@@ -2,6 +2,7 @@
 
 mod event;
 mod modes;
+mod password;
 mod report;
 mod runs;
 
@@ -13,6 +14,7 @@ use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
+pub use password::password;
 pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;
 

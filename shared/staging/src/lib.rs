@@ -4,6 +4,9 @@ mod aws;
 mod bucket;
 mod error;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod rows;
 mod state;
 mod table;
