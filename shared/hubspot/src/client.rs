@@ -275,6 +275,7 @@ impl Client {
     }
 
     /// What an answer comes to: its body, or why there is none.
+    #[expect(clippy::result_large_err, reason = "it is moved once, where a request has failed")]
     fn judge(
         &self,
         call: &Call,

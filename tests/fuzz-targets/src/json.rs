@@ -7,6 +7,8 @@ use serde_json::{Map, Number, Value};
 /// The scanner refuses documents that nest deeper than 256; so many brackets can't.
 const SHALLOW_BRACKETS: usize = 250;
 
+type Read = fn(&mut Scanner<'_>) -> Result<(), Malformed>;
+
 pub fn run(data: &[u8]) {
     let whole = Scanner::whole(data);
     let Ok(text) = std::str::from_utf8(data) else {
@@ -22,7 +24,7 @@ pub fn run(data: &[u8]) {
         assert!(is_json, "what is whole is JSON, but for what the scanner is lenient in");
     }
     // Anything may be read as anything.
-    let reads: [fn(&mut Scanner<'_>) -> Result<(), Malformed>; 7] = [
+    let reads: [Read; 7] = [
         |scanner| scanner.string().map(drop),
         |scanner| scanner.scalar().map(drop),
         |scanner| scanner.string_or_null().map(drop),

@@ -1,6 +1,6 @@
 //! Every target over its whole corpus and some thousand mutations of it, the same ones in each run: a few seconds, on
 //! the compiler that everything is built with. What reaches further is `scripts/fuzz`.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::fs;
 use std::panic::catch_unwind;
