@@ -64,7 +64,7 @@ impl Event {
             trigger: Some("continuation".to_owned()),
             mode: self.mode.filter(|mode| mode.is_snapshot()),
             address_calls: self.address_calls,
-            continuation: self.continuation + 1,
+            continuation: self.continuation.saturating_add(1),
             ..Event::default()
         }
     }
@@ -126,6 +126,8 @@ mod tests {
         assert_eq!((next.mode, next.since.as_deref(), next.continuation), (None, None, 1));
         assert_eq!(next.address_calls, 7);
         assert_eq!(next.next().continuation, 2);
+        let last = Event { continuation: u32::MAX, ..Event::default() };
+        assert_eq!(last.next().continuation, u32::MAX);
         let snapshot = serde_json::from_str::<Event>(r#"{"mode": "reconcile"}"#).unwrap();
         assert_eq!(snapshot.next().mode, Some(Mode::Reconcile));
     }

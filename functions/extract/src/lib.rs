@@ -1,6 +1,7 @@
 //! One run of one feed: HubSpot -> pages -> rows -> staged Parquet, with a cursor that is saved only together with the
 //! files it stands for.
 
+mod credential;
 mod event;
 mod read;
 mod report;
@@ -16,6 +17,7 @@ use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
 use hubspot::{Account, Client};
 use staging::{Bucket, Lease, State};
 
+pub use credential::credential;
 pub use event::{Event, instant_ms, window};
 pub use report::{
     ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, RunReport, work_name,

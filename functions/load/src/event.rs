@@ -39,8 +39,19 @@ impl Event {
     pub fn next(&self) -> Event {
         Event {
             trigger: Some("continuation".to_owned()),
-            continuation: self.continuation + 1,
+            continuation: self.continuation.saturating_add(1),
             ..self.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_has_gone_on_for_ever_goes_on() {
+        let last = Event { continuation: u32::MAX, replay: true, ..Event::default() };
+        assert_eq!((last.next().continuation, last.next().scope()), (u32::MAX, Scope::Everything));
     }
 }

@@ -2,7 +2,6 @@
 
 mod config;
 mod metrics;
-mod password;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -189,7 +188,7 @@ impl Function {
                 let secret = self.secrets.get(arn).await;
                 Some(
                     secret
-                        .and_then(|secret| password::parse(arn, &secret))
+                        .and_then(|secret| load::password(arn, &secret))
                         .map_err(|error| Failure::new(FailureKind::Configuration, error))?,
                 )
             }

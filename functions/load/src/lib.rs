@@ -2,6 +2,7 @@
 
 mod event;
 mod modes;
+mod password;
 mod reconcile;
 mod report;
 mod runs;
@@ -14,6 +15,7 @@ use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
+pub use password::password;
 pub use reconcile::{Reconciled, Step, is_due, reconcile};
 pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;

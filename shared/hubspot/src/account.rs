@@ -14,7 +14,7 @@ use crate::version;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    #[serde(rename = "portalId")]
+    #[serde(rename = "portalId", deserialize_with = "crate::json::deserialize_id")]
     pub id: u64,
     /// IANA name of the zone in which its day, and so its daily limit, begins.
     #[serde(default, deserialize_with = "text_or_none")]

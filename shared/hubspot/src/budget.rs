@@ -16,8 +16,11 @@ use chrono::{DateTime, Utc};
 use staging::State;
 
 use crate::error::{Error, ErrorKind, Result};
-use pace::Pace;
+use pace::{LIMITS, Pace};
 use share::{Known, Share};
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use share::take_calls;
 
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>: 100 requests per 10 s is the
 /// smallest limit of a private app, and of the associations API.
@@ -201,7 +204,7 @@ impl Budget {
             share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), |bucket| self.known(bucket)).await?;
         for (bucket, limit) in Bucket::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
             let mut pace = lock(&self.bucket(bucket).pace);
-            if limit > 0.0 && !pace.is_learned {
+            if LIMITS.contains(&limit) && !pace.is_learned {
                 pace.limit = limit;
             }
         }
@@ -239,6 +242,16 @@ impl Budget {
         let paced = self.bucket(bucket);
         paced.rate_limited.fetch_add(1, Ordering::Relaxed);
         lock(&paced.pace).refused(Instant::now(), pause);
+    }
+
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn waits(&self, now: Instant, pause: Duration) -> Vec<Duration> {
+        let wait = |bucket| {
+            let mut pace = lock(&self.bucket(bucket).pace);
+            pace.refused(now, pause);
+            [pace.turn(now) - now, pace.turn(now) - now]
+        };
+        Bucket::ALL.into_iter().flat_map(wait).collect()
     }
 
     pub(crate) fn retried(&self, bucket: Bucket) {

@@ -44,6 +44,8 @@ struct Shared {
     has_answered: AtomicBool,
     /// HubSpot's clock less ours, in milliseconds.
     clock_skew_ms: AtomicI64,
+    #[cfg(feature = "fuzzing")]
+    script: Option<crate::fuzzing::Script>,
 }
 
 impl Client {
@@ -96,8 +98,32 @@ impl Client {
             is_stopped: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
+            #[cfg(feature = "fuzzing")]
+            script: None,
         };
         Ok(Client { shared: Arc::new(shared) })
+    }
+
+    /// A client that is answered by the script, and never waits for its turn.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn scripted(http: reqwest::Client, script: crate::fuzzing::Script, budget: Budget) -> Client {
+        let shared = Shared {
+            http,
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            bearer: Bearer::new(Credential::Token("pat-x".into()), None),
+            budget,
+            deadline: Mutex::new(None),
+            is_stopped: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
+            clock_skew_ms: AtomicI64::new(0),
+            script: Some(script),
+        };
+        Client { shared: Arc::new(shared) }
+    }
+
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn script(&self) -> Option<&crate::fuzzing::Script> {
+        self.shared.script.as_ref()
     }
 
     pub fn budget(&self) -> &Budget {
@@ -116,11 +142,17 @@ impl Client {
 
     /// The time by HubSpot's clock, as far as its answers tell: a laptop whose clock is wrong loses nothing.
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now() + chrono::Duration::milliseconds(self.shared.clock_skew_ms.load(Ordering::Relaxed))
+        let skew = chrono::Duration::milliseconds(self.shared.clock_skew_ms.load(Ordering::Relaxed));
+        let ours = Utc::now();
+        ours.checked_add_signed(skew).unwrap_or(ours)
     }
 
     /// Sends the call until it is answered, and returns the body: whole JSON, of status 200 or 207.
     pub async fn send(&self, call: &Call) -> Result<Bytes> {
+        #[cfg(feature = "fuzzing")]
+        if let Some(script) = &self.shared.script {
+            return self.send_scripted(script, call);
+        }
         let (mut attempt, mut refusals) = (0, 0);
         let mut refused_token: Option<SecretString> = None;
         loop {
@@ -236,20 +268,46 @@ impl Client {
         self.learn_clock(answer.headers(), asked);
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body = read_body(answer).await;
-        if matches!(status, 200 | 207) {
-            let body = body.map_err(|error| Failed::transport(Some(error)))?;
-            let limits = limits(&headers);
-            self.budget().learn(call.bucket, limits);
+        match read_body(answer).await {
+            Err(error) if is_good(status) => Err(Failed::transport(Some(error))),
+            body => self.judge(call, status, &headers, body.unwrap_or_default()),
+        }
+    }
+
+    /// What an answer comes to: its body, or why there is none.
+    #[expect(clippy::result_large_err, reason = "it is moved once, where a request has failed")]
+    fn judge(
+        &self,
+        call: &Call,
+        status: u16,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> std::result::Result<Bytes, Failed> {
+        if is_good(status) {
+            self.budget().learn(call.bucket, limits(headers));
             return match Scanner::whole(&body) {
                 Ok(_) => Ok(body),
                 Err(_) => Err(Failed { failure: Failure::Body, refusal: Refusal::default(), source: None }),
             };
         }
-        let refusal = Refusal::read(&headers, &body.unwrap_or_default());
+        let refusal = Refusal::read(headers, &body);
         let failure =
             Failure::Status { code: status, policy: refusal.policy, retry_after: refusal.retry_after };
         Err(Failed { failure, refusal, source: None })
+    }
+
+    /// The next answer of the script, as the last attempt would have got it.
+    #[cfg(feature = "fuzzing")]
+    fn send_scripted(&self, script: &crate::fuzzing::Script, call: &Call) -> Result<Bytes> {
+        let answer = script.next();
+        self.learn_clock(&answer.headers, Utc::now());
+        self.judge(call, answer.status, &answer.headers, answer.body).map_err(|failed| {
+            let last = (crate::retry::MAX_ATTEMPTS, crate::retry::MAX_REFUSALS);
+            match decide(failed.failure, last.0, last.1, 0.5) {
+                Decision::Fail(kind) => failed.into_error(kind, call),
+                Decision::Again(_) | Decision::Pause(_) => failed.into_error(ErrorKind::RateLimited, call),
+            }
+        })
     }
 
     fn unanswered(&self, error: reqwest::Error) -> Failed {
@@ -268,6 +326,10 @@ impl Client {
             self.shared.clock_skew_ms.store(skew_ms, Ordering::Relaxed);
         }
     }
+}
+
+fn is_good(status: u16) -> bool {
+    matches!(status, 200 | 207)
 }
 
 fn skew_ms(theirs_ms: i64, asked_ms: i64, answered_ms: i64) -> i64 {
@@ -301,7 +363,10 @@ async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, 
 }
 
 fn limits(headers: &HeaderMap) -> Limits {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let number = |name: &str| {
+        let number = headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+        number.filter(|number| number.is_finite() && *number >= 0.0)
+    };
     Limits {
         max: number("x-hubspot-ratelimit-max"),
         interval: number("x-hubspot-ratelimit-interval-milliseconds")

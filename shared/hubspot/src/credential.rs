@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// HubSpot's half hour, a quarter of its life.
 const REFRESH_BEFORE: Duration = Duration::from_secs(180);
 
+/// A token that is said to live longer is refreshed by then all the same.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// What the user has. `Debug` shows none of it.
 #[derive(Debug, Clone)]
 pub enum Credential {
@@ -68,7 +71,7 @@ struct Held {
 }
 
 #[derive(Debug, Clone)]
-struct Access {
+pub(crate) struct Access {
     token: SecretString,
     refresh_token: SecretString,
     refresh_at: Instant,
@@ -177,15 +180,22 @@ async fn refresh(
     let body = answer.bytes().await.map_err(|source| {
         Error::new(ErrorKind::Transport, "the token can't be refreshed").caused_by(source.without_url())
     })?;
-    let refreshed: Refreshed = serde_json::from_slice(&body).map_err(|source| {
-        Error::new(ErrorKind::Malformed, "the answer to a token refresh does not parse").caused_by(source)
-    })?;
-    let life = Duration::from_secs(refreshed.expires_in);
-    Ok(Access {
-        token: refreshed.access_token.into(),
-        refresh_token: refreshed.refresh_token.map_or_else(|| refresh_token.clone(), SecretString::from),
-        refresh_at: asked + life - REFRESH_BEFORE.min(life / 4),
-    })
+    Access::read(&body, asked, refresh_token)
+}
+
+impl Access {
+    /// From the answer to a refresh that was asked for at this moment.
+    pub(crate) fn read(body: &[u8], asked: Instant, refresh_token: &SecretString) -> Result<Access> {
+        let refreshed: Refreshed = serde_json::from_slice(body).map_err(|source| {
+            Error::new(ErrorKind::Malformed, "the answer to a token refresh does not parse").caused_by(source)
+        })?;
+        let life = Duration::from_secs(refreshed.expires_in).min(LONGEST_LIFE);
+        Ok(Access {
+            token: refreshed.access_token.into(),
+            refresh_token: refreshed.refresh_token.map_or_else(|| refresh_token.clone(), SecretString::from),
+            refresh_at: asked + life - REFRESH_BEFORE.min(life / 4),
+        })
+    }
 }
 
 fn form_encoded(fields: &[(&str, &str)]) -> String {
@@ -213,6 +223,14 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(!error.to_string().contains("ret"));
         }
+    }
+
+    #[test]
+    fn a_token_that_lives_for_ever_is_refreshed_all_the_same() {
+        let body = br#"{"access_token":"t","expires_in":18446744073709551615}"#;
+        let asked = Instant::now();
+        let access = Access::read(body, asked, &"r".into()).unwrap();
+        assert!(access.refresh_at <= asked + LONGEST_LIFE);
     }
 
     #[test]

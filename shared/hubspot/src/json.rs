@@ -245,11 +245,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// An id: a whole number, bare or in quotes.
+    /// An id: a whole number, bare or in quotes, that a column of ids can hold.
     pub fn id(&mut self) -> Result<u64, Malformed> {
         let text = self.scalar()?;
-        text.and_then(|text| text.raw().parse().ok())
-            .ok_or_else(|| self.malformed("a numeric id before this"))
+        text.and_then(|text| parse_id(text.raw())).ok_or_else(|| self.malformed("a numeric id before this"))
     }
 
     /// `None` for anything but `true` and `false`, which is skipped.
@@ -319,6 +318,17 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A whole number that a column of ids can hold: half of those of 64 bits would come out negative.
+pub(crate) fn parse_id(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|&id| i64::try_from(id).is_ok())
+}
+
+/// The same, where serde reads it.
+pub(crate) fn deserialize_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let id = <u64 as serde::Deserialize>::deserialize(deserializer)?;
+    i64::try_from(id).map_err(serde::de::Error::custom).map(|_| id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,6 +364,13 @@ mod tests {
         assert_eq!(Scanner::new(" 51 ").id(), Ok(51));
         assert!(Scanner::new("\"x\"").id().is_err());
         assert!(Scanner::new("null").id().is_err());
+    }
+
+    #[test]
+    fn an_id_that_no_column_holds_is_none() {
+        assert_eq!(Scanner::new("9223372036854775807").id(), Ok(9_223_372_036_854_775_807));
+        assert!(Scanner::new("9223372036854775808").id().is_err());
+        assert!(Scanner::new("\"18446744073709551615\"").id().is_err());
     }
 
     proptest! {

@@ -9,6 +9,9 @@ mod encoding;
 mod error;
 pub mod families;
 pub mod feeds;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 mod properties;
 mod refusal;

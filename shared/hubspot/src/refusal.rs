@@ -12,6 +12,8 @@ use crate::retry::Policy;
 
 /// How much of a message is repeated.
 const MAX_REASON_CHARS: usize = 300;
+/// A longer body is no refusal of HubSpot's, and is not read: as a tree it takes many times its length.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -25,6 +27,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Refusal {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let body = body.get(..MAX_BODY_BYTES).map_or(body, |_| b"");
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut scopes = Vec::new();
@@ -40,19 +43,17 @@ impl Refusal {
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             correlation_id: header("x-hubspot-correlation-id")
                 .map(str::to_owned)
-                .or_else(|| text("correlationId")),
+                .or_else(|| text("correlationId"))
+                .map(|id| line(&id)),
         }
     }
 
     /// Why, in a few words; never longer than a line.
     pub(crate) fn reason(&self) -> String {
         if !self.scopes.is_empty() {
-            return format!("missing scope {}", self.scopes.join(" or "));
+            return line(&format!("missing scope {}", self.scopes.join(" or ")));
         }
-        match &self.message {
-            Some(message) => message.chars().filter(|c| !c.is_control()).take(MAX_REASON_CHARS).collect(),
-            None => "no reason given".to_owned(),
-        }
+        self.message.as_deref().map_or_else(|| "no reason given".to_owned(), line)
     }
 
     /// What to do about a 403 to this path. A body that names no scope may mean the account's product as well as the
@@ -68,6 +69,11 @@ impl Refusal {
             _ => "; add the scope to the key or app, then run again".to_owned(),
         }
     }
+}
+
+/// As much of a text as fits a line.
+fn line(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(MAX_REASON_CHARS).collect()
 }
 
 /// Strings under any key that speaks of scopes, wherever they are.
@@ -141,6 +147,25 @@ mod tests {
         ] {
             assert_eq!(read(body).reason(), "no reason given", "{body}");
         }
+    }
+
+    #[test]
+    fn whatever_is_repeated_is_a_line() {
+        let long = "s".repeat(2 * MAX_REASON_CHARS);
+        let body = format!(
+            r#"{{"context":{{"requiredScopes":["a\u0000b\n{long}"]}},"correlationId":"c\r\n{long}"}}"#
+        );
+        let refusal = read(&body);
+        for text in [refusal.reason(), refusal.correlation_id.unwrap()] {
+            assert_eq!(text.chars().count(), MAX_REASON_CHARS, "{text}");
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_beyond_all_measure_is_not_read() {
+        let body = format!(r#"{{"message":"x","errors":[{}0]}}"#, "0,".repeat(MAX_BODY_BYTES / 2));
+        assert_eq!(read(&body).reason(), "no reason given");
     }
 
     #[test]

@@ -77,7 +77,12 @@ fn boolean(text: &str) -> Option<bool> {
 /// milliseconds. Outside the years 1 to 9999 it is no instant.
 pub(crate) fn instant_ms(text: &str) -> Option<i64> {
     let ms = utc_ms(text.as_bytes()).or_else(|| epoch_ms(text)).or_else(|| any_iso_ms(text))?;
-    (FIRST_INSTANT_MS..=LAST_INSTANT_MS).contains(&ms).then_some(ms)
+    is_instant(ms).then_some(ms)
+}
+
+/// Within the years 1 to 9999.
+pub(crate) fn is_instant(ms: i64) -> bool {
+    (FIRST_INSTANT_MS..=LAST_INSTANT_MS).contains(&ms)
 }
 
 fn epoch_ms(text: &str) -> Option<i64> {

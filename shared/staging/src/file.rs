@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use parquet::basic::{LogicalType, Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use serde::{Deserialize, Serialize};
 
@@ -65,12 +65,18 @@ pub struct StagedFile {
 }
 
 /// Reads a file's description and checks it against the file itself: format, row count, columns.
-/// Any bytes are safe to pass; what is not a staged file is an error that says why.
+/// Any bytes are safe to pass; what is not a staged file is an error that says why. A footer made for it keeps the parquet
+/// crate for seconds (see `tests/fuzz`), and no longer than that for each five of its bytes.
 pub fn describe(path: &Path) -> anyhow::Result<Description> {
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("staged file {name} can't be opened"))?;
+    describe_whole(&name, file)
+}
+
+/// As [`describe`], of something else than a file on disk.
+pub(crate) fn describe_whole<R: ChunkReader + 'static>(name: &str, file: R) -> anyhow::Result<Description> {
     let reader = SerializedFileReader::new(file).with_context(|| format!("{name} is not a Parquet file"))?;
-    described(&name, reader.metadata())
+    described(name, reader.metadata())
 }
 
 /// What the end of a file says.

@@ -4,6 +4,9 @@ mod aws;
 mod bucket;
 mod error;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod pairs;
 mod rows;
 mod snapshot;

@@ -19,6 +19,9 @@ use crate::file::StagedFile;
 pub use dynamodb::TableState;
 pub use folder::FolderState;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::{dynamodb::decompress, folder::is_document};
+
 /// A closed set.
 #[derive(Debug)]
 pub enum State {

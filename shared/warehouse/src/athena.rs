@@ -10,7 +10,7 @@ mod dialect;
 mod maintain;
 #[cfg(test)]
 mod tests;
-mod url;
+pub(crate) mod url;
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -11,6 +11,9 @@ mod dialect;
 #[cfg(feature = "duckdb")]
 mod duckdb;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hard_delete;
 mod history;
 mod mode;

@@ -14,7 +14,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod url;
+pub(crate) mod url;
 
 use std::collections::HashSet;
 use std::fmt;

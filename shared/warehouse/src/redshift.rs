@@ -9,7 +9,7 @@ mod api;
 mod dialect;
 #[cfg(test)]
 mod tests;
-mod url;
+pub(crate) mod url;
 
 use std::collections::HashMap;
 

@@ -15,7 +15,7 @@ mod failure;
 mod key;
 #[cfg(test)]
 mod tests;
-mod url;
+pub(crate) mod url;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

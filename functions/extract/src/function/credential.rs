@@ -1,14 +1,12 @@
-//! HubSpot's credential, as Secrets Manager holds it: a bare token, or JSON with a `token`, or with an OAuth app's
-//! three values.
+//! HubSpot's credential, read from Secrets Manager, and again when it is refused.
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use async_trait::async_trait;
 use hubspot::{Credential, CredentialSource};
 use lambda::Secrets;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 
 #[derive(Debug)]
 pub(super) struct StoredCredential {
@@ -23,7 +21,8 @@ impl StoredCredential {
 
     pub(super) async fn read(&self) -> anyhow::Result<Credential> {
         let secret = self.secrets.get(&self.arn).await?;
-        parse(secret.expose_secret()).with_context(|| format!("the secret {} can't be used", self.arn))
+        extract::credential(secret.expose_secret())
+            .with_context(|| format!("the secret {} can't be used", self.arn))
     }
 }
 
@@ -35,68 +34,5 @@ impl CredentialSource for StoredCredential {
         };
         self.secrets.get_anew(&self.arn).await.map_err(unreadable)?;
         self.read().await.map_err(unreadable)
-    }
-}
-
-/// Both shapes at once; which it is shows by what is there. No `Debug`: it holds secrets.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Shape {
-    token: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-    refresh_token: Option<String>,
-}
-
-fn parse(text: &str) -> anyhow::Result<Credential> {
-    let text = text.trim();
-    if !text.starts_with('{') {
-        return Ok(Credential::token(text)?);
-    }
-    // Not serde's own message: it may quote the secret.
-    let Ok(shape) = serde_json::from_str::<Shape>(text) else {
-        bail!("{WANTED}; it is JSON of another shape");
-    };
-    match shape {
-        Shape { token: Some(token), client_id: None, client_secret: None, refresh_token: None } => {
-            Ok(Credential::token(&token)?)
-        }
-        Shape {
-            token: None,
-            client_id: Some(client_id),
-            client_secret: Some(client_secret),
-            refresh_token: Some(refresh_token),
-        } => Ok(Credential::OAuth {
-            client_id: client_id.trim().to_owned(),
-            client_secret: client_secret.trim().into(),
-            refresh_token: refresh_token.trim().into(),
-        }),
-        _ => bail!("{WANTED}; some of it is missing, or there is too much"),
-    }
-}
-
-const WANTED: &str = "it has to be a service key or private app token, or JSON with \"token\", or with \"client_id\", \
-                      \"client_secret\" and \"refresh_token\"";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shape_is_understood() {
-        assert!(matches!(parse(" pat-eu1-x\n").unwrap(), Credential::Token(_)));
-        assert!(matches!(parse(r#"{"token": "pat-eu1-x"}"#).unwrap(), Credential::Token(_)));
-        let oauth = r#"{"client_id": "a", "client_secret": "b", "refresh_token": "c"}"#;
-        assert!(matches!(parse(oauth).unwrap(), Credential::OAuth { .. }));
-    }
-
-    #[test]
-    fn what_is_no_credential_is_refused_without_showing_it() {
-        for text in
-            ["", "{}", "{\"token\": 7777}", "{\"key\": \"7777\"}", r#"{"client_id": "7777"}"#, "{7777"]
-        {
-            let error = format!("{:#}", parse(text).unwrap_err());
-            assert!(!error.contains("7777"), "{error}");
-        }
     }
 }

@@ -8,6 +8,9 @@ use super::{Limits, WINDOW};
 /// limit.
 const MAX_BURST: f64 = 10.0;
 
+/// Calls per [`WINDOW`] that an answer may tell; HubSpot's limits lie between 100 and 250.
+pub(super) const LIMITS: std::ops::RangeInclusive<f64> = 1.0..=100_000.0;
+
 /// When the next call may leave. Pure: the clock comes in as an argument.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -51,7 +54,8 @@ impl Pace {
         if let Some(max) = limits.max.filter(|&max| max >= 1.0) {
             let interval = limits.interval.filter(|interval| !interval.is_zero()).unwrap_or(WINDOW);
             self.is_learned = true;
-            self.limit = max * WINDOW.as_secs_f64() / interval.as_secs_f64();
+            let limit = max * WINDOW.as_secs_f64() / interval.as_secs_f64();
+            self.limit = limit.clamp(*LIMITS.start(), *LIMITS.end());
         }
         // Others use this app's limit too: what remains is less than what we leave. Skip a turn.
         if limits.remaining.is_some_and(|remaining| remaining < self.limit * self.reserve / 2.0) {
@@ -90,6 +94,21 @@ mod tests {
         let in_window =
             |first: Duration| turns.iter().filter(|&&turn| turn >= first && turn < first + WINDOW).count();
         turns.iter().map(|&first| in_window(first)).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_limit_beyond_all_measure_is_paced() {
+        let now = Instant::now();
+        for (max, interval) in
+            [(1e300, Duration::from_nanos(1)), (1.0, Duration::MAX), (f64::INFINITY, WINDOW)]
+        {
+            for reserve in [0.0, 0.1] {
+                let mut pace = Pace::new(100.0, reserve, now);
+                pace.learn(Limits { max: Some(max), interval: Some(interval), ..Limits::default() });
+                assert!(LIMITS.contains(&pace.limit), "{}", pace.limit);
+                assert!(pace.turn(now) - now <= Duration::from_secs(60));
+            }
+        }
     }
 
     #[test]

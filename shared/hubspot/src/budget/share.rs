@@ -17,6 +17,7 @@ use staging::{Shared, State};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::pace::LIMITS;
 use super::{Bucket, WINDOW};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,6 +33,8 @@ const SMALL_BLOCK: f64 = 8.0;
 const SLOW: f64 = 3.0;
 /// Searches are five a second: a larger block would keep others waiting.
 const SEARCH_BLOCK: f64 = 10.0;
+/// No call is given out further ahead: a document that says so, or a process whose clock is wrong, stops nobody for longer.
+const FURTHEST_MS: f64 = 3_600_000.0;
 /// Another process may write between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
 
@@ -55,24 +58,52 @@ struct Clock {
     limit: f64,
 }
 
+impl Allowance {
+    /// Takes `wanted` calls of each bucket: how long to wait before the first of them, and how long they last.
+    fn take(
+        &mut self,
+        wanted: [f64; 3],
+        known: impl Fn(Bucket) -> Known,
+        is_urgent: bool,
+        now_ms: f64,
+    ) -> [(Duration, Duration); 3] {
+        let mut taken = [(Duration::ZERO, Duration::ZERO); 3];
+        for (bucket, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
+            let clock = &mut self.buckets[bucket as usize];
+            let interval_ms = clock.interval_ms(known(bucket));
+            let begins_ms = clock.take(calls, interval_ms, is_urgent, now_ms);
+            taken[bucket as usize] = (
+                Duration::from_secs_f64((begins_ms - now_ms).max(0.0) / 1000.0),
+                Duration::from_secs_f64(calls * interval_ms / 1000.0),
+            );
+        }
+        taken
+    }
+}
+
 impl Clock {
     /// How long a call lasts: by what this process knows of the limit, or else by what another wrote.
     fn interval_ms(&mut self, known: Known) -> f64 {
         if known.is_learned {
             self.limit = known.limit;
         }
-        if self.limit > 0.0 { known.interval_ms * known.limit / self.limit } else { known.interval_ms }
+        if LIMITS.contains(&self.limit) {
+            known.interval_ms * known.limit / self.limit
+        } else {
+            known.interval_ms
+        }
     }
 
     /// Takes `calls`, each of which lasts `interval_ms`; returns when the first may leave.
     fn take(&mut self, calls: f64, interval_ms: f64, is_urgent: bool, now_ms: f64) -> f64 {
         let cost_ms = calls * interval_ms;
-        let begins_ms = self.given_until_ms.max(now_ms);
+        let next_ms = |until_ms: f64| until_ms.clamp(now_ms, now_ms + FURTHEST_MS);
+        let begins_ms = next_ms(self.given_until_ms);
         self.given_until_ms = begins_ms + cost_ms;
         if !is_urgent {
             return begins_ms;
         }
-        let begins_ms = self.urgent_until_ms.max(now_ms);
+        let begins_ms = next_ms(self.urgent_until_ms);
         self.urgent_until_ms = begins_ms + cost_ms;
         begins_ms
     }
@@ -177,28 +208,21 @@ impl Share {
             if shared.value.closed_until_ms as f64 > now_ms {
                 return Err(closed(shared.value.closed_until_ms));
             }
-            let (mut begins, mut lasts) = ([0.0; 3], [0.0; 3]);
-            for (other, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
-                let clock = &mut shared.value.buckets[other as usize];
-                let known = known(other);
-                let interval_ms = clock.interval_ms(known);
-                begins[other as usize] = clock.take(calls, interval_ms, is_urgent, now_ms);
-                lasts[other as usize] = calls * interval_ms;
-            }
+            let taken = shared.value.take(wanted, &known, is_urgent, now_ms);
             if self.swap(&shared).await? {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
-                    let wait_ms = (begins[index] - now_ms).max(0.0);
+                    let (wait, lasts) = taken[index];
                     tracing::debug!(
                         bucket = Bucket::ALL[index].name(),
                         calls,
-                        wait_ms,
+                        wait_ms = wait.as_millis() as u64,
                         is_urgent,
                         "calls are taken"
                     );
                     held[index].calls += calls;
                     held[index].block = calls;
-                    held[index].begins = Instant::now() + Duration::from_secs_f64(wait_ms / 1000.0);
-                    held[index].ends = held[index].begins + Duration::from_secs_f64(lasts[index] / 1000.0);
+                    held[index].begins = Instant::now() + wait;
+                    held[index].ends = held[index].begins + lasts;
                 }
                 return Ok(shared.value.buckets.map(|clock| clock.limit));
             }
@@ -255,6 +279,22 @@ fn unshared(source: staging::Error) -> Error {
     Error::new(ErrorKind::State, "the account's limits can't be shared").caused_by(source)
 }
 
+/// How long a process that reads this document would wait for its calls.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
+    let mut allowance: Allowance = serde_json::from_slice(document).ok()?;
+    let known = |bucket| {
+        let is_learned = bucket == Bucket::General;
+        Known { limit: 100.0, is_learned, interval_ms: 111.0 }
+    };
+    let now = Instant::now();
+    let taken = allowance.take([GENERAL_BLOCK; 3], known, true, now_ms()).into_iter();
+    let waits: Vec<Duration> = taken.flat_map(|(wait, lasts)| [(now + wait + lasts) - now, lasts]).collect();
+    closed(allowance.closed_until_ms);
+    serde_json::to_vec(&allowance).ok()?;
+    Some(waits)
+}
+
 fn now_ms() -> f64 {
     Utc::now().timestamp_millis() as f64
 }
@@ -262,6 +302,20 @@ fn now_ms() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_beyond_all_measure_stops_nobody_for_long() {
+        let now_ms = 1_790_000_000_000.0;
+        for number in [1e300, -1e300, 1e-300, f64::MAX] {
+            let clock = Clock { given_until_ms: number, urgent_until_ms: number, limit: number };
+            let mut document = Allowance { buckets: [clock; 3], closed_until_ms: 0 };
+            let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 100.0 };
+            for (wait, lasts) in document.take([30.0; 3], known, true, now_ms) {
+                assert!(wait.as_secs_f64() * 1000.0 <= FURTHEST_MS, "{wait:?}");
+                assert!(lasts <= Duration::from_secs(300), "{lasts:?}");
+            }
+        }
+    }
 
     /// Calls that `processes` take in a minute when each always wants more, as moments in milliseconds.
     fn taken(clock: &mut Clock, processes: usize, is_urgent: bool, from_ms: f64) -> Vec<f64> {

@@ -272,7 +272,7 @@ impl Cursor {
             return;
         }
         self.caught_up_ms = Some(run.started_ms);
-        let safe_ms = run.started_ms - lookback.lag_ms;
+        let safe_ms = run.started_ms.saturating_sub(lookback.lag_ms);
         let newest_ms = run.newest_ms.max(self.watermark_ms);
         self.recent = run.recent.hashes(run.overlap_ms);
         let is_crowded = self.recent.0.len() > MAX_REREAD || run.recent.is_overflowed();
@@ -316,6 +316,14 @@ mod tests {
     fn a_quiet_account_leaves_the_watermark() {
         assert_eq!(finished(Some(700), [].into_iter()).watermark_ms, Some(700));
         assert_eq!(finished(None, [].into_iter()).watermark_ms, Some(999_990));
+    }
+
+    #[test]
+    fn a_run_that_began_before_time_did_is_finished() {
+        let run = Unfinished::new(Mode::Incremental, i64::MIN, 0);
+        let mut cursor = Cursor { run: Some(run), ..Cursor::default() };
+        cursor.finish(LOOKBACK);
+        assert_eq!(cursor.watermark_ms, Some(i64::MIN));
     }
 
     #[test]

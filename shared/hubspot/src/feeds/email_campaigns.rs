@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Scanner;
+use crate::value;
 
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
 const PAGE_CAMPAIGNS: usize = 500;
@@ -133,11 +134,19 @@ struct Listed {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListedCampaign {
+    #[serde(deserialize_with = "crate::json::deserialize_id")]
     id: u64,
     #[serde(default)]
     last_updated_time: Option<i64>,
     #[serde(default)]
     group_id: Option<i64>,
+}
+
+impl ListedCampaign {
+    /// When it was active last; what is no instant is not told.
+    fn active_ms(&self) -> Option<i64> {
+        self.last_updated_time.filter(|&ms| value::is_instant(ms))
+    }
 }
 
 impl OpenCampaigns {
@@ -175,7 +184,7 @@ impl OpenCampaigns {
             for campaign in listed.campaigns {
                 groups.extend(campaign.group_id.map(|group| (campaign.id, group)));
                 let known = self.known.0.get(&campaign.id).copied().unwrap_or(NEVER_ACTIVE);
-                stamps.insert(campaign.id, known.max(campaign.last_updated_time.unwrap_or(NEVER_ACTIVE)));
+                stamps.insert(campaign.id, known.max(campaign.active_ms().unwrap_or(NEVER_ACTIVE)));
             }
             true
         };
@@ -183,11 +192,12 @@ impl OpenCampaigns {
         *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = groups;
         // A day of overlap: activity is told late.
         let newest_ms = self.known.0.values().copied().max().filter(|_| self.mode == Mode::Incremental);
-        let enough_ms = newest_ms.map_or(i64::MIN, |ms| ms - self.session.lookback.history_overlap_ms);
+        let enough_ms =
+            newest_ms.map_or(i64::MIN, |ms| ms.saturating_sub(self.session.lookback.history_overlap_ms));
         let mut recent = |listed: Listed| {
             let mut oldest_ms = i64::MAX;
             for campaign in listed.campaigns {
-                let Some(active_ms) = campaign.last_updated_time else { continue };
+                let Some(active_ms) = campaign.active_ms() else { continue };
                 oldest_ms = oldest_ms.min(active_ms);
                 let stamp = stamps.entry(campaign.id).or_insert(NEVER_ACTIVE);
                 *stamp = (*stamp).max(active_ms);
@@ -266,7 +276,7 @@ impl OpenFeed for OpenCampaigns {
                 continue;
             };
             let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
-            if active_ms != NEVER_ACTIVE {
+            if active_ms != NEVER_ACTIVE && value::is_instant(active_ms) {
                 writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
             }
             if let Some(&group) = groups.get(&id) {
@@ -278,5 +288,30 @@ impl OpenFeed for OpenCampaigns {
         }
         ids.truncate(ids.len().saturating_sub(done));
         Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), span: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(json: &str) -> Option<ListedCampaign> {
+        serde_json::from_str(json).ok()
+    }
+
+    #[test]
+    fn an_activity_outside_of_time_is_not_told() {
+        for ms in ["-9223372036854775808", "9223372036854775807", "253402300800000", "null"] {
+            let campaign = listed(&format!(r#"{{"id":1,"lastUpdatedTime":{ms}}}"#)).unwrap();
+            assert_eq!(campaign.active_ms(), None, "{ms}");
+        }
+        let campaign = listed(r#"{"id":1,"lastUpdatedTime":1700000000000}"#).unwrap();
+        assert_eq!(campaign.active_ms(), Some(1_700_000_000_000));
+    }
+
+    #[test]
+    fn an_id_that_no_column_holds_is_none() {
+        assert!(listed(r#"{"id":9223372036854775807}"#).is_some());
+        assert!(listed(r#"{"id":9223372036854775808}"#).is_none());
     }
 }

@@ -269,7 +269,7 @@ impl OpenFeed for OpenHistory {
         run.moves_watermark = window.moves_watermark(cursor);
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
-            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - overlap_ms,
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms.saturating_sub(overlap_ms),
             (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.history.name)),
             (None, _, _) => now_ms - lookback.history_ms,
         };

@@ -32,6 +32,8 @@ use chrono::Utc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::checkpoint::decompress;
 use self::items::{Item, key, n, number, s, text, unbuilt};
 pub(super) use self::lease::Renewal;
 use super::{RunRecord, Shared};
@@ -155,12 +157,14 @@ impl TableState {
         name: &str,
         next: &Shared<T>,
     ) -> Result<bool, Error> {
+        let revision =
+            next.version.checked_add(1).ok_or_else(|| self.corrupt(name, "it has no next revision"))?;
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(key("shared", name)))
-            .item("revision", n(next.version + 1))
+            .item("revision", n(revision))
             .item("value", s(to_json(&next.value)?))
             .condition_expression("attribute_not_exists(revision) OR revision = :version")
             .expression_attribute_values(":version", n(next.version))

@@ -104,7 +104,8 @@ impl FolderState {
             Err(TryLockError::Error(source)) => return Err(unwritable(&path, source)),
         }
         let document = format!("leases/{name}.json");
-        let version = self.read::<LeaseDocument>(&document)?.unwrap_or_default().version + 1;
+        let version =
+            self.next(&document, self.read::<LeaseDocument>(&document)?.unwrap_or_default().version)?;
         self.replace(&document, &LeaseDocument { version })?;
         Ok(Lease { name: name.to_owned(), version, hold: Hold::Folder { _lock: Lock { _file: file } } })
     }
@@ -211,7 +212,8 @@ impl FolderState {
         if now.map_or(0, |document| document.version) != next.version {
             return Ok(false);
         }
-        self.replace(&shared_path(name), &SharedDocument { version: next.version + 1, value: &next.value })?;
+        let version = self.next(&shared_path(name), next.version)?;
+        self.replace(&shared_path(name), &SharedDocument { version, value: &next.value })?;
         Ok(true)
     }
 
@@ -258,14 +260,12 @@ impl FolderState {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(unreadable(&path, source)),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|source| {
-            let message = format!(
-                "the state file {} is corrupt: put a copy of it back, or remove the file and read everything again \
-                 with --mode backfill (merging twice is harmless)",
-                path.display()
-            );
-            Error::new(ErrorKind::Corrupt, message).caused_by(source)
-        })
+        serde_json::from_slice(&bytes).map(Some).map_err(|source| corrupt(&path).caused_by(source))
+    }
+
+    /// The version after this one; the last one there is was not written by us.
+    fn next(&self, name: &str, version: u64) -> Result<u64, Error> {
+        version.checked_add(1).ok_or_else(|| corrupt(&self.root.join(name)))
     }
 
     fn replace<T: Serialize>(&self, name: &str, document: &T) -> Result<(), Error> {
@@ -299,6 +299,15 @@ fn check(document_version: u64, lease: &Lease) -> Result<(), Error> {
     if document_version > lease.version { Err(fenced(&lease.name)) } else { Ok(()) }
 }
 
+fn corrupt(path: &Path) -> Error {
+    let message = format!(
+        "the state file {} is corrupt: put a copy of it back, or remove the file and read everything again with \
+         --mode backfill (merging twice is harmless)",
+        path.display()
+    );
+    Error::new(ErrorKind::Corrupt, message)
+}
+
 fn unwritable(path: &Path, source: io::Error) -> Error {
     let message =
         format!("the state file {} can't be written: check its permissions and the disk", path.display());
@@ -308,6 +317,26 @@ fn unwritable(path: &Path, source: io::Error) -> Error {
 fn unreadable(path: &Path, source: io::Error) -> Error {
     let message = format!("the state file {} can't be read: check its permissions", path.display());
     Error::new(ErrorKind::Io, message).caused_by(source)
+}
+
+/// Whether the bytes are a document of any kind; one that is can be read again as it is written.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn is_document<C: Serialize + DeserializeOwned + Default>(bytes: &[u8]) -> bool {
+    fn is<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {
+        let Ok(document) = serde_json::from_slice::<T>(bytes) else { return false };
+        let written = serde_json::to_vec(&document).unwrap_or_default();
+        assert!(serde_json::from_slice::<T>(&written).is_ok(), "a document is none when it is written");
+        true
+    }
+    let kinds = [
+        is::<AccountDocument>,
+        is::<FeedDocument<C>>,
+        is::<TableDocument>,
+        is::<LeaseDocument>,
+        is::<SharedDocument<C>>,
+        is::<Vec<RunRecord>>,
+    ];
+    kinds.into_iter().filter(|is| is(bytes)).count() > 0
 }
 
 #[cfg(test)]
@@ -379,6 +408,18 @@ mod tests {
         state.bind_account(1).await.unwrap();
         state.bind_account(1).await.unwrap();
         assert_eq!(state.bind_account(2).await.unwrap_err().kind(), ErrorKind::OtherAccount);
+    }
+
+    #[tokio::test]
+    async fn a_version_without_a_next_one_is_corrupt() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let last = format!("{{\"version\":{},\"value\":1}}", u64::MAX);
+        fs::write(root.path().join("leases/contacts.json"), &last).unwrap();
+        assert_eq!(state.lease("contacts").await.unwrap_err().kind(), ErrorKind::Corrupt);
+        fs::write(root.path().join("shared/limits.json"), &last).unwrap();
+        let read = state.shared::<u64>("limits").await.unwrap();
+        assert_eq!(state.swap_shared("limits", &read).await.unwrap_err().kind(), ErrorKind::Corrupt);
     }
 
     #[tokio::test]

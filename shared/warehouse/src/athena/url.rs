@@ -9,21 +9,21 @@ const PARAMETERS: &str = "location, results, catalog";
 const CATALOG: &str = "AwsDataCatalog";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) workgroup: String,
-    pub(super) catalog: String,
+pub(crate) struct Target {
+    pub(crate) workgroup: String,
+    pub(crate) catalog: String,
     /// Where tables go.
-    pub(super) location: Folder,
+    pub(crate) location: Folder,
     /// Where Athena leaves what queries answer; without it, where the workgroup says.
-    pub(super) results: Option<Folder>,
+    pub(crate) results: Option<Folder>,
 }
 
 /// A folder in S3, as a prefix of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Folder {
-    pub(super) bucket: String,
+pub(crate) struct Folder {
+    pub(crate) bucket: String,
     /// Ends with a slash, or is empty.
-    pub(super) prefix: String,
+    pub(crate) prefix: String,
 }
 
 impl Folder {
@@ -43,7 +43,7 @@ impl Folder {
     }
 }
 
-pub(super) fn target(url: &str) -> Result<Target> {
+pub(crate) fn target(url: &str) -> Result<Target> {
     let parsed = Url::parse(url).map_err(|_| refused("is no url"))?;
     let has_more = parsed.fragment().is_some() || !parsed.username().is_empty() || parsed.port().is_some();
     if has_more || !parsed.path().trim_start_matches('/').is_empty() {

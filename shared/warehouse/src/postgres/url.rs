@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How far the server has to prove who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verify {
+pub(crate) enum Verify {
     Nothing,
     /// Its certificate is of an authority we trust.
     Authority,
@@ -28,19 +28,19 @@ pub(super) enum Verify {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Roots {
+pub(crate) enum Roots {
     System,
     File(PathBuf),
 }
 
 /// What a url says. Its `Debug` form and [`Target::name`] hold no password.
 #[derive(Clone)]
-pub(super) struct Target {
-    pub(super) config: Config,
-    pub(super) verify: Verify,
-    pub(super) roots: Roots,
+pub(crate) struct Target {
+    pub(crate) config: Config,
+    pub(crate) verify: Verify,
+    pub(crate) roots: Roots,
     /// Server and database in words.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl fmt::Debug for Target {
@@ -69,7 +69,7 @@ struct Parts {
     application_name: Option<String>,
 }
 
-pub(super) fn target(url: &str, password: Option<SecretString>) -> Result<Target> {
+pub(crate) fn target(url: &str, password: Option<SecretString>) -> Result<Target> {
     let mut parts = parts(url)?;
     let (verify, roots) = tls(&mut parts)?;
     let Parts { user, host, database, .. } = &parts;

@@ -9,24 +9,24 @@ const PARAMETERS: &str = "role, cluster, user, secret";
 
 /// Whose compute it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Host {
+pub(crate) enum Host {
     Workgroup(String),
     Cluster(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) host: Host,
-    pub(super) database: String,
+pub(crate) struct Target {
+    pub(crate) host: Host,
+    pub(crate) database: String,
     /// An ARN, or `default`: whoever made the warehouse said which.
-    pub(super) role: String,
+    pub(crate) role: String,
     /// A database user, for a cluster; without one it is named like the caller.
-    pub(super) user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The ARN of a secret with a user and a password.
-    pub(super) secret: Option<String>,
+    pub(crate) secret: Option<String>,
 }
 
-pub(super) fn target(url: &str) -> Result<Target> {
+pub(crate) fn target(url: &str) -> Result<Target> {
     let parsed = Url::parse(url).map_err(|_| refused("is no url"))?;
     if parsed.fragment().is_some() || !parsed.username().is_empty() || parsed.port().is_some() {
         return Err(refused("has a part that means nothing in it"));

@@ -13,29 +13,29 @@ const EXAMPLE: &str = "snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME&stage=DA
 const PARAMETERS: &str = "warehouse, role, stage, storage_integration, endpoint";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// In upper case, as a token names them; the account without a region.
-    pub(super) user: String,
-    pub(super) account: String,
+    pub(crate) user: String,
+    pub(crate) account: String,
     /// Where the API is, without a slash at the end.
-    pub(super) endpoint: String,
-    pub(super) database: String,
-    pub(super) warehouse: String,
+    pub(crate) endpoint: String,
+    pub(crate) database: String,
+    pub(crate) warehouse: String,
     /// Without one it is the user's default role.
-    pub(super) role: Option<String>,
-    pub(super) files: Files,
+    pub(crate) role: Option<String>,
+    pub(crate) files: Files,
 }
 
 /// How Snowflake reads the bucket. Names are quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Files {
+pub(crate) enum Files {
     /// A stage whose url is the bucket itself.
     Stage(String),
     /// What makes such a stage, for the time of a request.
     Integration(String),
 }
 
-pub(super) fn target(url: &str) -> Result<Target> {
+pub(crate) fn target(url: &str) -> Result<Target> {
     let parsed = Url::parse(url).map_err(|_| refused("is no url"))?;
     if parsed.password().is_some() {
         return Err(refused("has a password: the user's private key is given apart"));
@@ -66,6 +66,11 @@ pub(super) fn target(url: &str) -> Result<Target> {
     let text = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = text(parsed.username());
     let host = text(parsed.host_str().unwrap_or_default());
+    // It becomes a part of the host that tokens are sent to.
+    let is_account = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !host.bytes().all(is_account) {
+        return Err(refused(&format!("has the account {host:?}, which is none")));
+    }
     let database = text(parsed.path().trim_start_matches('/'));
     let missing: Vec<&str> = [
         ("user", user.is_empty()),
@@ -180,6 +185,8 @@ mod tests {
             ("u@a/d?warehouse=w&stage=c", "not DATABASE.SCHEMA.STAGE"),
             ("u@a/d?warehouse=my wh&stage=a.b.c", "write it in double quotes"),
             ("u@a/d?warehouse=w&stage=a.b.c&rolle=x", "unknown parameter \"rolle\": use some of warehouse"),
+            ("u@a%2Fb/d?warehouse=w&stage=a.b.c", "the account \"a/b\", which is none"),
+            ("u@a%25/d?warehouse=w&stage=a.b.c", "the account \"a%\", which is none"),
             ("u@a/d?warehouse=", "an empty warehouse"),
             ("u:p@a/d?warehouse=w&stage=a.b.c", "private key is given apart"),
             ("u@a/d?warehouse=w&stage=a.b.c&endpoint=http://proxy", "not https"),

@@ -359,7 +359,8 @@ impl OpenContacts {
         let overlap_ms = self.session.lookback.overlap_ms;
         let slices = forms.into_iter().map(|form| {
             let known_ms = self.forms.get(&form.id).filter(|_| mode == Mode::Incremental);
-            let since_ms = window.since_ms.or(known_ms.map(|known_ms| known_ms - overlap_ms)).unwrap_or(0);
+            let since_ms =
+                window.since_ms.or(known_ms.map(|known_ms| known_ms.saturating_sub(overlap_ms))).unwrap_or(0);
             Slice::Submitted { form, since_ms, after: None }
         });
         Ok(slices.collect())

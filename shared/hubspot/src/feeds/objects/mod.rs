@@ -175,7 +175,7 @@ impl ObjectFeed {
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
         let sensitive = match cursor.sensitive.take() {
-            Some(classes) if mode == Mode::Incremental => classes,
+            Some(classes) if mode != Mode::Backfill => classes,
             _ => properties::visible_classes(&client, object.name).await?,
         };
         let properties = properties::definitions(&client, object.name, &sensitive).await?;

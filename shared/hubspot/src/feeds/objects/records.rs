@@ -10,7 +10,7 @@ use super::layout::{Held, Layout, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
-use crate::json::{Malformed, Scanner, Str};
+use crate::json::{Malformed, Scanner, Str, parse_id};
 use crate::value;
 
 /// Ids associated with a record, by the object at the other end; the primary one first, the rest ascending.
@@ -188,7 +188,7 @@ impl Head<'_> {
     }
 
     fn merged_ids(&self) -> Vec<u64> {
-        self.parts(Held::MergedIds).iter().filter_map(|id| id.parse().ok()).collect()
+        self.parts(Held::MergedIds).iter().filter_map(|id| parse_id(id)).collect()
     }
 
     fn created_ms(&self) -> Option<i64> {

@@ -37,7 +37,7 @@ impl ObjectFeed {
         }
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
-            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms - lookback.overlap_ms,
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms.saturating_sub(lookback.overlap_ms),
             (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.object.name)),
             (None, _, _) => FIRST_INSTANT_MS,
         };

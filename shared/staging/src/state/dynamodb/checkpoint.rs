@@ -1,5 +1,6 @@
 //! A feed's cursor, and the checkpoint that moves it together with the files it stands for.
 
+use std::io::Read;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -20,6 +21,10 @@ use crate::state::{Lease, fenced};
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 const PART_BYTES: usize = 350 << 10;
 const MAX_PARTS: usize = 9;
+/// What a cursor may take when it is read: ten times what its sets take when they are full.
+const MAX_CURSOR_BYTES: u64 = 64 << 20;
+/// The decoder's window: 8 MB, and our own frames have 2 MB.
+const MAX_WINDOW_LOG: u32 = 23;
 
 impl TableState {
     pub(in crate::state) async fn cursor<C: DeserializeOwned>(&self, feed: &str) -> Result<Option<C>, Error> {
@@ -132,8 +137,13 @@ fn cursor_items<C: Serialize>(feed: &str, checkpoint: &str, cursor: &C) -> Resul
     Ok(bytes.chunks(PART_BYTES).enumerate().map(item).collect())
 }
 
-fn decompress<C: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<C> {
-    Ok(serde_json::from_slice(&zstd::decode_all(bytes)?)?)
+pub(crate) fn decompress<C: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<C> {
+    let mut decoder = zstd::Decoder::new(bytes)?;
+    decoder.window_log_max(MAX_WINDOW_LOG)?;
+    let mut json = Vec::new();
+    decoder.take(MAX_CURSOR_BYTES).read_to_end(&mut json)?;
+    // One that is longer is cut, and does not parse.
+    Ok(serde_json::from_slice(&json)?)
 }
 
 fn feed_key(feed: &str) -> String {
@@ -164,5 +174,22 @@ fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> {
         }
         TransactWriteItemsError::TransactionInProgressException(_) => Some(Cancelled::Conflict),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_grows_beyond_all_measure_is_none() {
+        let json = |length: u64| format!("[{}0]", "0,".repeat((length / 2) as usize));
+        let read = |length| {
+            let compressed = zstd::encode_all(json(length).as_bytes(), 3).unwrap();
+            assert!(compressed.len() < PART_BYTES, "{} bytes", compressed.len());
+            decompress::<serde::de::IgnoredAny>(&compressed)
+        };
+        assert!(read(MAX_CURSOR_BYTES / 2).is_ok());
+        assert!(read(2 * MAX_CURSOR_BYTES).is_err());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// # Errors
 /// When there is none in it; the message shows nothing of it.
-pub(super) fn parse(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString> {
+pub fn password(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString> {
     let text = secret.expose_secret().trim();
     let password = match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(fields)) => {
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Option<String> {
-        let parsed = parse("arn", &text.to_owned().into()).ok()?;
+        let parsed = password("arn", &text.to_owned().into()).ok()?;
         Some(parsed.expose_secret().to_owned())
     }
 

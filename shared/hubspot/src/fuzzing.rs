@@ -1,0 +1,84 @@
+//! What `tests/fuzz-targets` calls of what is private, and a client that is answered by a script instead of HubSpot.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use staging::{Cell, ColumnType};
+
+use crate::budget::Budget;
+use crate::client::Client;
+use crate::credential::Access;
+use crate::json::Str;
+
+/// One answer of HubSpot.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Headers that are none are left out.
+    pub fn new(status: u16, headers: &[(&[u8], &[u8])], body: Bytes) -> Answer {
+        let parsed = headers.iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
+        });
+        Answer { status, headers: parsed.collect(), body }
+    }
+}
+
+/// Answers in the order in which calls get them; behind the last one HubSpot fails.
+#[derive(Debug)]
+pub(crate) struct Script(Mutex<VecDeque<Answer>>);
+
+impl Script {
+    pub(crate) fn next(&self) -> Answer {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        next.unwrap_or(Answer { status: 500, ..Answer::default() })
+    }
+}
+
+/// Gives the answers that are left to another client, in place of its own.
+pub fn move_answers(from: &Client, to: &Client) {
+    if let (Some(from), Some(to)) = (from.script(), to.script()) {
+        let left = std::mem::take(&mut *from.0.lock().unwrap_or_else(PoisonError::into_inner));
+        *to.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+}
+
+/// A client that gets these answers.
+pub fn client(answers: impl IntoIterator<Item = Answer>, reserve: f64) -> Client {
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    let http = HTTP.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::new()
+    });
+    Client::scripted(http.clone(), Script(Mutex::new(answers.into_iter().collect())), Budget::new(reserve))
+}
+
+/// How long the next calls of each bucket would wait, by what answers have told; `pause` is that of a 429.
+pub fn waits(client: &Client, pause: Duration) -> Vec<Duration> {
+    client.budget().waits(Instant::now(), pause)
+}
+
+pub fn set_value(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bool {
+    crate::value::set(cell, column_type, value)
+}
+
+pub fn instant_ms(text: &str) -> Option<i64> {
+    crate::value::instant_ms(text)
+}
+
+/// Whether this is an answer to the refresh of a token.
+pub fn is_refreshed(body: &[u8]) -> bool {
+    Access::read(body, Instant::now(), &"refresh-token".into()).is_ok()
+}
+
+/// Takes calls out of the document that shares the account's limits; `None` where it does not parse.
+pub fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
+    crate::budget::take_calls(document)
+}

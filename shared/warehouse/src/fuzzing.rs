@@ -1,0 +1,33 @@
+//! What `tests/fuzz-targets` calls of what is private.
+
+use secrecy::SecretString;
+
+use crate::error::Result;
+use crate::{athena, postgres, redshift, snowflake};
+
+/// What the parser of each warehouse makes of a url, in a form that may be logged; of Snowflake's, where the API is.
+#[derive(Debug)]
+pub struct Parsed {
+    pub shown: String,
+    pub endpoint: Option<String>,
+}
+
+/// What `connect` makes of a url before it connects.
+///
+/// # Errors
+/// When the url is refused.
+pub fn parse(url: &str, password: Option<&str>) -> Result<Parsed> {
+    let plain = |shown| Parsed { shown, endpoint: None };
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("redshift") => Ok(plain(format!("{:?}", redshift::url::target(url)?))),
+        Some("athena") => Ok(plain(format!("{:?}", athena::url::target(url)?))),
+        Some("snowflake") => {
+            let target = snowflake::url::target(url)?;
+            Ok(Parsed { shown: format!("{target:?}"), endpoint: Some(target.endpoint) })
+        }
+        _ => {
+            let target = postgres::url::target(url, password.map(SecretString::from))?;
+            Ok(plain(format!("{target:?} {}", target.name)))
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Feeds, driven as a run drives them, against a HubSpot that answers with the bytes: the first one chooses feed, mode
+//! and what is known from before; then each line is an answer, in the order in which the feed asks.
+//!
+//! What must hold: no answer ends in a panic or in a run without an end; rows are as many as the feed says, and none
+//! is left of a page that failed; cells hold what their columns promise.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::ArrowError;
+use bytes::Bytes;
+use futures::executor::block_on;
+use hubspot::feeds::{
+    self, Cursor, FEEDS, Feed, Lookback, Mode, OpenFeed, Session, Slice, Unfinished, Window,
+};
+use hubspot::fuzzing::{Answer, client};
+use hubspot::{Client, ErrorKind};
+use serde::de::IgnoredAny;
+use staging::{ColumnType, Pairs, Rows, Wanted};
+
+use crate::values::is_in_range;
+
+/// What a run asks of HubSpot at the most, for each answer that it gets.
+const PAGES_PER_ANSWER: usize = 8;
+/// One property of each type, so that the corpus need not bring definitions along.
+const DEFINITIONS: &str = r#"{"results":[{"name":"name","type":"string"},{"name":"amount","type":"number"},{"name":"ok","type":"bool"},{"name":"day","type":"date"},{"name":"at","type":"datetime"},{"name":"blob","type":"json"},{"name":"id","type":"string"},{"name":"gone","type":"string","archived":true}]}"#;
+
+const CONTACTS: [&str; 1] = ["contacts"];
+const RECORDS: [&str; 2] = ["companies", "deals"];
+const MARKETING: [&str; 4] = ["contact_lists", "email_campaigns", "email_events", "subscription_timeline"];
+
+pub fn contacts(data: &[u8]) {
+    let _ = run(&CONTACTS, data);
+}
+
+pub fn records(data: &[u8]) {
+    let _ = run(&RECORDS, data);
+}
+
+pub fn marketing(data: &[u8]) {
+    let _ = run(&MARKETING, data);
+}
+
+/// Each line is an answer; a status and a space may stand before its body.
+pub(crate) fn answers(data: &[u8]) -> impl Iterator<Item = Answer> {
+    data.split(|&byte| byte == b'\n').map(|line| match line {
+        [hundreds @ b'3'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', body @ ..] => {
+            let status = [hundreds, tens, ones]
+                .iter()
+                .fold(0, |status, digit| status * 10 + u16::from(**digit - b'0'));
+            Answer::new(status, &[], Bytes::copy_from_slice(body))
+        }
+        body => Answer::new(200, &[], Bytes::copy_from_slice(body)),
+    })
+}
+
+/// How far a run got.
+#[derive(Debug, Default)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the test of the seeds looks at it"))]
+struct Reached {
+    rows: u64,
+    is_finished: bool,
+}
+
+fn run(names: &[&str], data: &[u8]) -> Reached {
+    let Some((&chosen, lines)) = data.split_first() else { return Reached::default() };
+    let name = names[usize::from(chosen) % names.len()];
+    let chosen = usize::from(chosen) / names.len();
+    let feed = *FEEDS.iter().find(|feed| feed.name() == name).expect("a feed of this name");
+    let has_properties = matches!(name, "contacts" | "companies" | "deals");
+    let mode = match (chosen & 1, has_properties && chosen & 16 != 0) {
+        (0, false) => Mode::Backfill,
+        (_, false) => Mode::Incremental,
+        (0, true) => Mode::Reconcile,
+        (_, true) => Mode::Refresh,
+    };
+    let asks_more = has_properties && chosen & 32 != 0;
+    let mut cursor = known(mode, chosen);
+    let client = client(answers(lines), 0.1);
+    if block_on(feed.ask_again(&client, &mut cursor)).is_err() {
+        return Reached::default();
+    }
+    let lines = lines.split(|&byte| byte == b'\n');
+    let pages_left = PAGES_PER_ANSWER * (2 + lines.clone().count());
+    // A value is JSON where the answer that it stands in is.
+    let is_strict = lines.into_iter().all(|line| serde_json::from_slice::<IgnoredAny>(line).is_ok());
+    let mut driver = Driver { feed, mode, pages_left, is_strict, asks_more, rows: 0 };
+    let mut is_finished = false;
+    let is_known = if has_properties { chosen & 2 == 0 } else { name != "subscription_timeline" };
+    if is_known {
+        OPENED.with_borrow_mut(|all| {
+            let opened = kept(all, feed, mode, &cursor);
+            hubspot::fuzzing::move_answers(&client, &opened.session.client);
+            is_finished = block_on(driver.run(opened, &mut cursor)).is_ok();
+        });
+    } else if let Ok(mut opened) = block_on(Opened::new(feed, mode, session(client), &mut cursor)) {
+        is_finished = block_on(driver.run(&mut opened, &mut cursor)).is_ok();
+    }
+    Reached { rows: driver.rows, is_finished }
+}
+
+fn session(client: Client) -> Session {
+    Session {
+        client,
+        account_id: 7,
+        run_id: "run-1".to_owned(),
+        lookback: Lookback::default(),
+        address_calls: 5,
+        wanted: None,
+    }
+}
+
+/// A feed, opened, and its rows.
+struct Opened {
+    session: Session,
+    feed: Box<dyn OpenFeed>,
+    rows: Vec<Rows>,
+}
+
+impl Opened {
+    async fn new(
+        feed: &'static dyn Feed,
+        mode: Mode,
+        session: Session,
+        cursor: &mut Cursor,
+    ) -> hubspot::Result<Opened> {
+        let feed = feed.open(&session, mode, cursor).await?;
+        let rows = feed.tables().iter().map(Rows::new).collect();
+        Ok(Opened { session, feed, rows })
+    }
+}
+
+/// A feed, the run's mode, and what else decides how it is opened.
+type Key = (&'static str, Mode, Vec<String>, bool);
+
+thread_local! {
+    /// Opening a feed takes longer than most answers. All but the timeline remember nothing of one run in the next.
+    static OPENED: RefCell<Vec<(Key, Opened)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The feed, opened; where it has properties, with those of [`DEFINITIONS`].
+fn kept<'a>(
+    all: &'a mut Vec<(Key, Opened)>,
+    feed: &'static dyn Feed,
+    mode: Mode,
+    cursor: &Cursor,
+) -> &'a mut Opened {
+    let has_stamps = cursor.stamps != Default::default();
+    let is_it = |(name, of_mode, absent, stamps): &Key| {
+        *name == feed.name()
+            && *of_mode == mode
+            && absent.iter().eq(cursor.absent.keys())
+            && *stamps == has_stamps
+    };
+    let place = all.iter().position(|(key, _)| is_it(key)).unwrap_or_else(|| {
+        let definitions = Answer::new(200, &[], Bytes::from_static(DEFINITIONS.as_bytes()));
+        // A backfill asks first which classes of sensitive properties there are.
+        let refused = if mode == Mode::Backfill { 2 } else { 0 };
+        let refusals = (0..refused).map(|_| Answer::new(403, &[], Bytes::new()));
+        let session = session(client(refusals.chain([definitions]), 0.1));
+        let opened = block_on(Opened::new(feed, mode, session, &mut cursor.clone())).expect("definitions");
+        let key = (feed.name(), mode, cursor.absent.keys().cloned().collect(), has_stamps);
+        all.push((key, opened));
+        all.len() - 1
+    });
+    &mut all[place].1
+}
+
+/// What earlier runs have left.
+fn known(mode: Mode, chosen: usize) -> Cursor {
+    let mut cursor = Cursor { sensitive: Some(Vec::new()), ..Cursor::default() };
+    if mode == Mode::Incremental {
+        cursor.watermark_ms = Some(1_700_000_000_000);
+    }
+    if chosen & 4 != 0 {
+        for source in
+            ["contacts v1", "list memberships", "associations with companies", "subscription status"]
+        {
+            cursor.lose(source, "HubSpot answered 404".to_owned());
+        }
+    }
+    if chosen & 8 != 0 {
+        // Lists and campaigns 1 and 2, as another run saw them.
+        cursor.stamps = serde_json::from_str("\"AQIBAg\"").expect("stamps");
+    }
+    cursor
+}
+
+struct Driver {
+    feed: &'static dyn Feed,
+    mode: Mode,
+    pages_left: usize,
+    is_strict: bool,
+    /// What a comparison or a count asks for besides, and the past values of a property.
+    asks_more: bool,
+    rows: u64,
+}
+
+impl Driver {
+    async fn run(&mut self, opened: &mut Opened, cursor: &mut Cursor) -> hubspot::Result<()> {
+        let mut lost = self.run_opened(opened, cursor).await?;
+        while let Some(error) = lost {
+            let source = error.lost_source().unwrap_or_default();
+            if cursor.absent.contains_key(source) {
+                return Err(error);
+            }
+            cursor.lose(source, error.to_string());
+            let session = opened.session.clone();
+            lost = self
+                .run_opened(&mut Opened::new(self.feed, self.mode, session, cursor).await?, cursor)
+                .await?;
+        }
+        cursor.finish(Lookback::default());
+        Ok(())
+    }
+
+    /// `Some`: a source is lost, and the feed goes on without it.
+    async fn run_opened(
+        &mut self,
+        opened: &mut Opened,
+        cursor: &mut Cursor,
+    ) -> hubspot::Result<Option<hubspot::Error>> {
+        let Opened { feed, rows, .. } = opened;
+        let mut run = match cursor.run.take() {
+            Some(mut run) => {
+                feed.resume(&mut run).await?;
+                run
+            }
+            None => {
+                let mut run = feed.plan(Window { since_ms: Some(1_000), until_ms: None }, cursor).await?;
+                if self.asks_more {
+                    let (from, below, rows) = (1, Some(900), 1);
+                    let records = Pairs([(1, 5), (2, Wanted::NO_VERSION), (u64::MAX, i64::MAX)].into());
+                    run.slices.extend([
+                        Slice::Wanted { records },
+                        Slice::Having { property: "name".to_owned(), from: 0 },
+                        Slice::Again { from, below, after: None, rows: 0 },
+                        Slice::Counted { from, below, rows, is_second: false },
+                        Slice::Counted { from, below, rows, is_second: true },
+                    ]);
+                }
+                run
+            }
+        };
+        let read = self.read(&**feed, cursor, &mut run, rows).await;
+        self.check_cells(&**feed, rows);
+        let _ = (run.done_share(), feed.notes());
+        cursor.run = Some(run);
+        match read {
+            Ok(()) => Ok(None),
+            Err(error) if error.lost_source().is_some() => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        open: &dyn OpenFeed,
+        cursor: &mut Cursor,
+        run: &mut Unfinished,
+        rows: &mut [Rows],
+    ) -> hubspot::Result<()> {
+        loop {
+            if run.slices.is_empty() {
+                run.slices.append(&mut run.then);
+            }
+            if run.slices.is_empty() {
+                run.slices = open.checks(run, true);
+            }
+            let Some(mut slice) = run.slices.pop() else { return Ok(()) };
+            let read = self.slice(open, &mut slice, run, rows).await;
+            if let Err(error) = read {
+                run.slices.push(slice);
+                if error.kind() == ErrorKind::Unordered && !cursor.is_sequential {
+                    open.read_in_sequence(cursor, &mut run.slices);
+                    assert!(cursor.is_sequential, "the next time it is read in sequence");
+                    continue;
+                }
+                return Err(error);
+            }
+            let next = open.follow_up(&slice, run);
+            run.slices.extend(next);
+            let checks = open.checks(run, false);
+            run.slices.extend(checks);
+        }
+    }
+
+    async fn slice(
+        &mut self,
+        open: &dyn OpenFeed,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [Rows],
+    ) -> hubspot::Result<()> {
+        loop {
+            assert!(self.pages_left > 0, "a run without an end: {slice:?}");
+            self.pages_left -= 1;
+            let page = open.fetch(slice, 100).await?;
+            let before: Vec<usize> = rows.iter().map(Rows::len).collect();
+            let mut borrowed: Vec<&mut Rows> = rows.iter_mut().collect();
+            let appended = feeds::append(open, page, slice, run, &mut borrowed);
+            let after = rows.iter().map(|rows| rows.len() as u64);
+            match appended {
+                Ok(appended) => {
+                    let written =
+                        before.iter().zip(&appended.written).map(|(&before, it)| before as u64 + it.rows);
+                    assert!(
+                        after.eq(written),
+                        "rows are as many as the feed says: {before:?} and {appended:?}"
+                    );
+                    if appended.is_last {
+                        return Ok(());
+                    }
+                    if let Some(other) = slice.split(appended.span) {
+                        run.slices.push(other);
+                    }
+                }
+                Err(error) => {
+                    assert!(
+                        after.eq(before.iter().map(|&before| before as u64)),
+                        "a page that failed leaves no row"
+                    );
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn check_cells(&mut self, open: &dyn OpenFeed, rows: &mut [Rows]) {
+        for (table, rows) in open.tables().iter().zip(rows) {
+            rows.truncate(rows.len());
+            if rows.is_empty() {
+                continue;
+            }
+            self.rows += rows.len() as u64;
+            let mut columns: BTreeMap<&str, ArrayRef> = BTreeMap::new();
+            rows.drain(|place, array| {
+                self.check_column(table.columns[place].column_type, &array);
+                columns.insert(&table.columns[place].name, array);
+                Ok::<_, ArrowError>(())
+            })
+            .expect("rows are arrays");
+            assert_eq!(columns[staging::READ_AT].null_count(), 0, "every row was read at some time");
+            for key in &table.primary_key {
+                let column = &columns[key.as_str()];
+                assert_eq!(column.null_count(), 0, "{} without its {key}", table.collection);
+            }
+        }
+    }
+
+    fn check_column(&self, column_type: ColumnType, array: &ArrayRef) {
+        match column_type {
+            ColumnType::Json if self.is_strict => {
+                for json in array.as_string::<i32>().iter().flatten() {
+                    assert!(serde_json::from_str::<IgnoredAny>(json).is_ok(), "{json} is not JSON");
+                }
+            }
+            ColumnType::Timestamp => {
+                for ms in array.as_primitive::<TimestampMillisecondType>().iter().flatten() {
+                    assert!(is_in_range(ms), "{ms} is no instant that a warehouse can hold");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Feeds, a target, its seeds and the rows they make.
+    type Seeds<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, u64)]);
+
+    /// A corpus that ends in errors alone would let the fuzzer look at nothing else.
+    #[test]
+    fn seeds_come_to_their_end_with_rows() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        let seeds: [Seeds; 3] = [
+            (
+                &RECORDS,
+                "records",
+                &[
+                    ("companies_incremental", 5),
+                    ("companies_window", 3),
+                    ("deals_associated", 2),
+                    ("restored", 5),
+                ],
+            ),
+            (
+                &CONTACTS,
+                "contacts",
+                &[("incremental", 9), ("archived", 24), ("by_forms", 5), ("v1_lost", 5), ("window", 9)],
+            ),
+            (
+                &MARKETING,
+                "marketing",
+                &[
+                    ("lists", 2),
+                    ("lists_known", 2),
+                    ("campaigns", 3),
+                    ("campaigns_known", 1),
+                    ("events", 3),
+                    ("events_expired", 2),
+                    ("timeline", 7),
+                    ("timeline_lost", 3),
+                ],
+            ),
+        ];
+        for (names, target, seeds) in seeds {
+            for &(seed, expected) in seeds {
+                let reached = run(names, &std::fs::read(corpus.join(target).join(seed)).unwrap());
+                assert!(reached.is_finished, "{target}/{seed} ends early");
+                assert_eq!(reached.rows, expected, "rows of {target}/{seed}");
+            }
+        }
+    }
+}
