@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Fetch the prebuilt DuckDB library
@@ -34,9 +34,24 @@ lint: setup ## Check format, lints and documentation
 test: lint ## Run everything that proves it right: lints, tests, pipelines, HubSpot's own client
 	@scripts/setup --tests
 	$(CARGO) build --release --workspace --bins
-	$(CARGO) test --release --workspace
+	$(CARGO) test --release --workspace --no-run
+	@# Pipelines wait for the fake account most of the time, units compute: together they take as long as one of them.
+	$(MAKE) --jobs=2 --output-sync=target --keep-going units pipelines
+	$(CARGO) test --release --workspace --doc
 	tests/official-client/run
 	$(MAKE) template
+
+# Cargo builds the same for all of these, since each is of the whole workspace.
+PIPELINES := $(sort $(basename $(notdir $(wildcard tests/tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/tests/*/main.rs))))
+
+.PHONY: units
+units: ## Run the tests of the crates by themselves, and the simulation; make test does it
+	$(CARGO) test --release --workspace --lib --bins --examples --test behaviour --test corpus
+	$(CARGO) test --release --workspace --test simulation
+
+.PHONY: pipelines
+pipelines: ## Run whole pipelines against the fake account; make test does it
+	$(CARGO) test --release --workspace --no-fail-fast $(foreach name,$(filter-out simulation,$(PIPELINES)),--test $(name))
 
 TOOLS := $(CURDIR)/.cache/tools
 

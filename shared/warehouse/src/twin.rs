@@ -232,7 +232,7 @@ pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench)
             assert!(at > 0, "the script {script} has no statements");
         }
     }
-    assert!(number > 60, "only {number} statements");
+    assert!(number > 40, "only {number} statements");
 }
 
 /// `false` if there are not so many statements. The first of the scripts is for the rows of the table that begins or

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
-use staging::Wanted;
 
 use super::{Next, ObjectFeed, Page, Result, record_ids};
+use crate::value;
 
 impl ObjectFeed {
     /// Live records, as a search found them.
@@ -34,7 +34,8 @@ impl ObjectFeed {
         let ids: Vec<u64> = wanted.iter().map(|&(id, _)| id).collect();
         let page = self.named_page(&ids).await?;
         let found = shown(&page.bodies)?;
-        let version = |known: i64| (known != Wanted::NO_VERSION).then_some(known);
+        // Besides [`staging::Wanted::NO_VERSION`], whatever a document holds that is no time.
+        let version = |known: i64| Some(known).filter(|&known| value::is_instant(known));
         let is_gone = |(id, _): &&(u64, i64)| !found.contains(id);
         let gone = wanted.iter().filter(is_gone).map(|&(id, known)| (id, version(known))).collect();
         let versions: BTreeMap<u64, i64> =
