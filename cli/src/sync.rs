@@ -62,7 +62,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     };
     let mut collections = BTreeMap::new();
     for &feed in &selection.feeds {
-        let mut reports = work.sync(feed, &run).await;
+        let mut reports = work.sync(feed, &run, options.mode.filter(|mode| !mode.is_snapshot())).await;
         work.reconcile(feed, &mut reports).await;
         reports.retain(|name, _| selection.collections.contains(name));
         collections.extend(reports);
@@ -151,8 +151,7 @@ type Reports = BTreeMap<&'static str, CollectionReport>;
 
 impl Work<'_> {
     /// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
-    async fn sync(&self, feed: &'static dyn Feed, run: &Run) -> Reports {
-        let mode = self.options.mode.filter(|mode| !mode.is_snapshot());
+    async fn sync(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> Reports {
         let (extracted, line) = self.extract(feed, run, mode).await;
         line.say("merging");
         // A feed that ended before it knew its mode holds no lease, or its state can't be read.
@@ -195,7 +194,9 @@ impl Work<'_> {
         let collection = feed.snapshot().and_then(staging::snapshot_of);
         let (Some(collection), Some(warehouse)) = (collection, self.warehouse) else { return };
         let Some(name) = feed.collections().iter().copied().find(|name| *name == collection) else { return };
-        if !self.selection.collections.contains(name) || !is_complete(reports, name) {
+        // A run over a window reads nothing else.
+        let is_windowed = self.options.window.since_ms.is_some() || self.options.window.until_ms.is_some();
+        if is_windowed || !self.selection.collections.contains(name) || !is_complete(reports, name) {
             return;
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
@@ -223,7 +224,7 @@ impl Work<'_> {
             if step == Step::Equal {
                 return;
             }
-            for (name, later) in self.sync(feed, &self.another_run()).await {
+            for (name, later) in self.sync(feed, &self.another_run(), None).await {
                 if let Some(report) = reports.get_mut(name) {
                     report.absorb(later);
                 }

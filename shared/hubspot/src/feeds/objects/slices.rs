@@ -17,21 +17,17 @@ impl ObjectFeed {
         let archived = Slice::Listed { archived: true, from: 0, below: None, after: None };
         let mut run = Unfinished::new(self.mode, now_ms, lookback.overlap_ms + lookback.lag_ms);
         let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+        // A run over a window reads no past values of a new property.
+        run.properties = (!is_windowed).then(|| self.properties.clone());
         // A window read first leaves everything older: the next run without one reads it all.
-        run.properties = Some(self.properties.clone());
         run.moves_watermark =
             window.moves_watermark(cursor) && (cursor.watermark_ms.is_some() || !is_windowed);
         if self.mode != Mode::Incremental && !is_windowed {
             // Archived records first: one that is restored meanwhile is then known, and found by the next run if the
             // live list was past it. The other way round it would show in neither list.
             run.is_whole = true;
-            run.answers = self
-                .session
-                .wanted
-                .as_ref()
-                .filter(|wanted| wanted.value.is_whole)
-                .map(|wanted| wanted.version);
             run.slices = vec![archived];
+            self.plan_what_is_wanted(&mut run);
             run.then = self.ranges(cursor).await?;
             return Ok(run);
         }
@@ -49,16 +45,24 @@ impl ObjectFeed {
         }
         if !is_windowed {
             self.plan_what_is_wanted(&mut run);
+            self.plan_new_properties(&mut run);
         }
         Ok(run)
     }
 
-    /// Records that a comparison asked for, and the past values of new properties.
+    /// Records that a comparison asked for: of those that are gone, everything would show nothing.
     fn plan_what_is_wanted(&self, run: &mut Unfinished) {
-        if let Some(wanted) = self.session.wanted.as_ref().filter(|wanted| !wanted.value.is_whole) {
+        let Some(wanted) = &self.session.wanted else { return };
+        if run.is_whole || !wanted.value.is_whole {
             run.answers = Some(wanted.version);
+        }
+        if !wanted.value.records.0.is_empty() {
             run.slices.push(Slice::Wanted { records: wanted.value.records.clone() });
         }
+    }
+
+    /// The past values of new properties.
+    fn plan_new_properties(&self, run: &mut Unfinished) {
         if self.new_properties.len() > MAX_NEW_PROPERTIES {
             run.needs_whole = true;
             return;
