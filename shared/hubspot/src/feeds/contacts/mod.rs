@@ -203,7 +203,13 @@ impl OpenContacts {
         let mut submissions = self.submissions.writer(submissions, reading);
         for record in &records {
             match (known.get(&record.id), record.archived_ms) {
-                _ if record.is_gone => people.removed(record, self.has(V1)),
+                _ if record.is_gone => {
+                    // A survivor may have shown its profile with a record of its own that was read just before the
+                    // merge, and so under any version up to now.
+                    let now_ms = self.session.client.now().timestamp_millis();
+                    let record = Record { updated_ms: record.updated_ms.max(Some(now_ms)), ..record.clone() };
+                    people.removed(&record, self.has(V1));
+                }
                 (_, Some(_)) => people.archived(record, self.has(V1)),
                 (Some(contact), None) => {
                     people.live(record, contact)?;
