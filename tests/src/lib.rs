@@ -4,15 +4,15 @@
 
 pub mod cloud;
 mod order;
-mod process;
 mod sandbox;
 mod simulation;
 mod truth;
+mod world;
 
 pub use order::merge_in_any_order;
-pub use process::{FakeProcess, World, peak_memory_mib};
 pub use sandbox::{Ended, Sandbox, ended};
 pub use simulation::{Lived, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
 };
+pub use world::{World, memory_mib};

@@ -1,8 +1,6 @@
-//! A pipeline in this process against an account in another one, so that what this one needs can be measured.
+//! A pipeline in this process, and the memory that it takes.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use extract::{FeedReport, Options, Outcome, Progress, Run};
@@ -12,38 +10,7 @@ use load::{Reconciled, Scope};
 use staging::{Bucket, State};
 use warehouse::{TableMode, Warehouse};
 
-use crate::sandbox::binary;
-
 const SCHEMA: &str = "hubspot";
-
-/// The built `fake-hubspot`; it ends with this value.
-#[derive(Debug)]
-pub struct FakeProcess {
-    child: Child,
-    pub url: String,
-}
-
-impl FakeProcess {
-    pub fn start(more: &[&str]) -> FakeProcess {
-        let mut child =
-            Command::new(binary("fake-hubspot")).args(more).stdout(Stdio::piped()).spawn().unwrap();
-        let mut greeting = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut greeting).unwrap();
-        let url = greeting.trim().strip_prefix("listening on ").unwrap().to_owned();
-        FakeProcess { child, url }
-    }
-
-    pub fn stop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for FakeProcess {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// A state folder, and a database in it.
 #[derive(Debug)]
@@ -89,9 +56,12 @@ impl World {
     }
 }
 
-/// Of this process, so far.
-pub fn peak_memory_mib() -> u64 {
+/// What this process holds now, and held at the most, in MiB.
+pub fn memory_mib() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    };
+    (of("VmRSS:"), of("VmHWM:"))
 }
