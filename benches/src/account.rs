@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use fake_hubspot::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tempfile::NamedTempFile;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Properties that HubSpot defines of contacts, the sensitive one included.
 const OF_HUBSPOT: usize = 52;
@@ -50,6 +52,9 @@ pub(crate) struct Described {
     pub(crate) records_only: bool,
     #[arg(long)]
     pub(crate) gzip: bool,
+    /// Answer over TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// HubSpot's limits; otherwise none that is felt
     #[arg(long)]
     pub(crate) limits: bool,
@@ -72,7 +77,12 @@ impl Described {
         ];
         arguments
             .extend(numbers.into_iter().flat_map(|(name, number)| [format!("--{name}"), number.to_string()]));
-        let switches = [("records-only", self.records_only), ("gzip", self.gzip), ("limits", self.limits)];
+        let switches = [
+            ("records-only", self.records_only),
+            ("gzip", self.gzip),
+            ("tls", self.tls),
+            ("limits", self.limits),
+        ];
         arguments
             .extend(switches.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| format!("--{name}")));
         arguments
@@ -126,7 +136,12 @@ pub(crate) async fn serve(described: Described) -> anyhow::Result<()> {
         narrow(&server).await?;
     }
     server.reset_counters();
-    say(server.url())?;
+    // Held until the end: it holds the certificate.
+    let tls = if described.tls { Some(Tls::before(&server).await?) } else { None };
+    say(&match &tls {
+        Some(tls) => format!("{} {}", tls.url, tls.certificate.path().display()),
+        None => server.url().to_owned(),
+    })?;
     let (lines, mut asked) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -168,6 +183,44 @@ pub(crate) async fn serve(described: Described) -> anyhow::Result<()> {
     }
     server.stop().await;
     Ok(())
+}
+
+/// What takes TLS off before the account, which knows none.
+struct Tls {
+    url: String,
+    certificate: NamedTempFile,
+}
+
+impl Tls {
+    async fn before(server: &Server) -> anyhow::Result<Tls> {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
+        let mut certificate = NamedTempFile::new()?;
+        certificate.write_all(made.cert.pem().as_bytes())?;
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())
+            .map_err(|error| anyhow::anyhow!("the key: {error}"))?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)?;
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("https://{}", listener.local_addr()?);
+        let account = server.url().trim_start_matches("http://").to_owned();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (acceptor, account) = (acceptor.clone(), account.clone());
+                tokio::spawn(async move {
+                    let mut plain = TcpStream::connect(account).await?;
+                    client.set_nodelay(true)?;
+                    plain.set_nodelay(true)?;
+                    let mut client = acceptor.accept(client).await?;
+                    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut plain, 64 << 10, 64 << 10)
+                        .await
+                });
+            }
+        });
+        Ok(Tls { url, certificate })
+    }
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
@@ -227,6 +280,8 @@ pub(crate) struct Served {
     asks: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     pub(crate) url: String,
+    /// Of its TLS.
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 impl Served {
@@ -238,8 +293,11 @@ impl Served {
             .spawn()?;
         let asks = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().context("the account has no output")?);
-        let mut served = Served { process, asks, answers, url: String::new() };
+        let mut served = Served { process, asks, answers, url: String::new(), certificate: None };
         served.url = served.answer()?;
+        if let Some((url, certificate)) = served.url.clone().split_once(' ') {
+            (served.url, served.certificate) = (url.to_owned(), Some(certificate.into()));
+        }
         Ok(served)
     }
 
@@ -277,9 +335,8 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // The end of its input tells it to stop; what it holds is not worth waiting for.
+        // The end of its input tells it to stop.
         self.asks = None;
-        let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
