@@ -125,6 +125,8 @@ pub(crate) struct LimitUse {
     pub(crate) least_share: f64,
     pub(crate) refused_share: f64,
     pub(crate) seconds: f64,
+    /// Calls in each ten seconds.
+    pub(crate) windows: Vec<u32>,
 }
 
 /// `bench serve`.
@@ -255,9 +257,10 @@ fn limit_use(server: &Server) -> LimitUse {
     let calls = log.iter().filter(|request| request.status != 429 && is_general(request.endpoint));
     let times: Vec<i64> = calls.map(|request| request.at.timestamp_millis()).collect();
     let first = times.first().copied().unwrap_or(0);
-    let mut windows = vec![0_u32; ((times.last().copied().unwrap_or(0) - first) / window_ms).max(1) as usize];
+    // The last ten seconds are the run's end, not its course.
+    let course_ms = times.last().copied().unwrap_or(0) - first - window_ms;
+    let mut windows = vec![0_u32; (course_ms / window_ms).max(1) as usize];
     for time in &times {
-        // What is left over at the end makes no whole window.
         if let Some(window) = windows.get_mut(((time - first) / window_ms) as usize) {
             *window += 1;
         }
@@ -270,6 +273,7 @@ fn limit_use(server: &Server) -> LimitUse {
         least_share: f64::from(windows.iter().copied().min().unwrap_or(0)) / limit,
         refused_share: general.refused as f64 / general.requests.max(1) as f64,
         seconds,
+        windows,
     }
 }
 
