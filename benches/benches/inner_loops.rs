@@ -1,6 +1,6 @@
 //! The two inner loops, without network: a page of 100 contacts into rows, and rows into a Parquet file. Pages come from
 //! a fake account in this process; only what is done with them is measured. Run by
-//! `cargo bench -p benches --bench inner_loops`.
+//! `cargo bench --workspace --bench inner_loops`.
 #![allow(clippy::unwrap_used, reason = "a bench ends when something is wrong")]
 
 use std::hint::black_box;
