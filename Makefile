@@ -55,6 +55,11 @@ pipelines: ## Run whole pipelines against the fake account; make test does it
 
 TOOLS := $(CURDIR)/.cache/tools
 
+.PHONY: bench
+bench: setup ## Measure what a run costs, beside the floor; BENCH="--scale 0.1 --only contacts" for a part
+	@$(CARGO) build --release --workspace --bins
+	@$(TARGET)/release/bench $(BENCH)
+
 .PHONY: template
 template: ## Check template.yaml: SAM, cfn-lint, checkov, and what must hold in it
 	@scripts/setup --tests

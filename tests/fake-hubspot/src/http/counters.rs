@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -54,6 +55,9 @@ pub struct LoggedRequest {
     pub method: String,
     /// Path and query.
     pub target: String,
+    /// What was sent, which JSON leaves out.
+    #[serde(skip)]
+    pub body: Bytes,
     pub endpoint: &'static str,
     pub status: u16,
     pub fault: Option<&'static str>,

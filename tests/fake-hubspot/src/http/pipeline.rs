@@ -229,6 +229,7 @@ impl Visit {
             at: Utc::now(),
             method: request.method.to_string(),
             target: request.target.clone(),
+            body: request.body.clone(),
             endpoint: self.endpoint,
             status: status.as_u16(),
             fault: self.fault.map(Fault::name),

@@ -165,7 +165,9 @@ impl OpenContacts {
 
     async fn people(&self, slice: &Slice, limit: usize) -> Result<Page> {
         let records = self.objects.page(slice, limit).await?;
-        let ids = records.live_ids(slice)?;
+        // A page is scanned for its ids only if somebody is asked about them.
+        let is_anybody_asked = self.has(V1) || self.has(MEMBERSHIPS);
+        let ids = if is_anybody_asked { records.live_ids(slice)? } else { Vec::new() };
         let (client, none) = (&self.session.client, &[][..]);
         let (v1, memberships) = futures::future::try_join(
             v1::read(client, if self.has(V1) { &ids } else { none }),
