@@ -217,22 +217,28 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
     }
 }
 
+/// Crashes are tried after every so many statements: a merge on a twin takes long, and there are dozens of them.
+/// `CRASHES=all` tries all.
+pub(crate) fn crash_stride() -> usize {
+    if std::env::var("CRASHES").is_ok_and(|value| value == "all") { 1 } else { 5 }
+}
+
 /// Merges that a crash ends after whichever statement of whichever script are done again by the next one: those that
 /// begin to keep a table without its deleted rows and with its past, and those that end that.
 pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench) {
-    let mut number = 0;
+    let (mut number, mut statements) = (0, 0);
     // What merges into a table that has its deleted rows back is nothing new.
     for (is_back, scripts) in [(false, 0..3), (true, 0..2)] {
         for script in scripts {
             let mut at = 0;
             while crash_is_mended(bench, number, is_back, script, at).await {
-                (number, at) = (number + 1, at + 1);
+                (number, at) = (number + 1, at + crash_stride());
             }
-            number += 1;
+            (number, statements) = (number + 1, statements + at);
             assert!(at > 0, "the script {script} has no statements");
         }
     }
-    assert!(number > 40, "only {number} statements");
+    assert!(statements > 40, "only {statements} statements");
 }
 
 /// `false` if there are not so many statements. The first of the scripts is for the rows of the table that begins or

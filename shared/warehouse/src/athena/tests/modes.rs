@@ -8,14 +8,14 @@ use super::bench;
 use super::faults::is_mended_as;
 use crate::conformance::{Bench, Cell, merge, merge_as, modes, read};
 use crate::mode::{deleted_table, history_table};
-use crate::twin::TwinBench;
+use crate::twin::{TwinBench, crash_stride};
 use crate::{Maintained, TableMode};
 
-/// After whichever statement it ends.
+/// After whichever statement it ends; see [`crash_stride`].
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_the_mode_changes_is_mended() {
     let Some(bench) = bench().await else { return };
-    for after in 0.. {
+    for after in (0..).step_by(crash_stride()) {
         let collection = format!("contacts_{after}");
         merge(&bench, &[modes::kept(&collection)]).await;
         let files = modes::kept_otherwise(&collection);
@@ -33,7 +33,7 @@ async fn a_crash_while_the_mode_changes_is_mended() {
 async fn a_crash_while_deleted_rows_come_back_is_mended() {
     let Some(bench) = bench().await else { return };
     let mode = TableMode { hard_delete: false, ..modes::BOTH };
-    for after in 0.. {
+    for after in (0..).step_by(crash_stride()) {
         let collection = format!("contacts_{after}");
         merge(&bench, &[modes::kept(&collection)]).await;
         merge_as(&bench, &modes::kept_otherwise(&collection), modes::BOTH).await;
@@ -51,7 +51,7 @@ async fn a_crash_while_deleted_rows_come_back_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_all_tables_are_made_is_mended() {
     let Some(bench) = bench().await else { return };
-    for after in 0.. {
+    for after in (0..).step_by(crash_stride()) {
         let collection = format!("contacts_{after}");
         let [second, third] = modes::kept_otherwise(&collection);
         let files = [modes::kept(&collection), second, third];
