@@ -36,7 +36,7 @@ test: lint ## Run everything that proves it right: lints, tests, pipelines, HubS
 	$(CARGO) build --release --workspace --bins
 	$(CARGO) test --release --workspace --no-run
 	@# Pipelines wait for the fake account most of the time, units compute: together they take as long as one of them.
-	$(MAKE) --jobs=2 --output-sync=target --keep-going units pipelines
+	$(MAKE) --jobs=2 --keep-going units pipelines
 	$(CARGO) test --release --workspace --doc
 	tests/official-client/run
 	$(MAKE) template
