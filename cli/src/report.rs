@@ -85,13 +85,14 @@ impl CollectionReport {
     }
 }
 
-/// The order in which outcomes get worse.
-const OUTCOMES: [&str; 4] = ["complete", "stopped", "skipped", "failed"];
+/// How bad an outcome is.
+fn rank(outcome: &str) -> Option<usize> {
+    ["complete", "stopped", "skipped", "failed"].iter().position(|known| *known == outcome)
+}
 
 impl CollectionReport {
     /// Takes in what a later run in the same sync did.
     pub(crate) fn absorb(&mut self, later: CollectionReport) {
-        let rank = |outcome: &str| OUTCOMES.iter().position(|known| *known == outcome);
         if rank(later.outcome) > rank(self.outcome) {
             (self.outcome, self.reason) = (later.outcome, later.reason);
         }
@@ -117,7 +118,6 @@ impl CollectionReport {
     /// The snapshot of the table, or its comparison, did not come to its end.
     pub(crate) fn is_not_reconciled(&mut self, outcome: &Outcome) {
         let reason = outcome.reason().unwrap_or("its comparison with HubSpot did not end").to_owned();
-        let rank = |outcome: &str| OUTCOMES.iter().position(|known| *known == outcome);
         if rank(outcome.name()) > rank(self.outcome) {
             self.outcome = outcome.name();
             self.reason = Some(reason);

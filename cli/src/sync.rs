@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
-use hubspot::feeds::{Feed, Mode};
+use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
 use load::{Loaded, Modes, Scope, Step, load};
@@ -40,6 +40,12 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let started = Instant::now();
     let selection = args::selection(args.collections.as_deref(), args.without.as_deref())?;
     let options = options(args)?;
+    if let Some(mode) = options.mode.filter(|mode| mode.is_snapshot())
+        && !compared().any(|name| selection.collections.contains(name))
+    {
+        let compared: Vec<&str> = compared().collect();
+        bail!("--mode {} compares {}: name one of them", mode.name(), compared.join(", "));
+    }
     let modes = args::modes(&args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
@@ -79,9 +85,8 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 
 fn options(args: &Sync) -> anyhow::Result<Options> {
     let window = extract::window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
-    let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
     if let Some(mode) = args.mode.mode().filter(|mode| mode.is_snapshot()) {
-        if is_windowed {
+        if !window.is_whole() {
             bail!("--mode {} is about all records: leave out --since and --until", mode.name());
         }
         if args.warehouse == "none" {
@@ -136,6 +141,11 @@ fn stop_on_interrupt(client: Client) {
             std::process::exit(130);
         }
     });
+}
+
+/// Collections that are compared with snapshots.
+pub(crate) fn compared() -> impl Iterator<Item = &'static str> {
+    FEEDS.iter().filter_map(|feed| feed.snapshot().and_then(staging::snapshot_of))
 }
 
 /// What all feeds of a sync have in common.
@@ -195,8 +205,10 @@ impl Work<'_> {
         let (Some(collection), Some(warehouse)) = (collection, self.warehouse) else { return };
         let Some(name) = feed.collections().iter().copied().find(|name| *name == collection) else { return };
         // A run over a window reads nothing else.
-        let is_windowed = self.options.window.since_ms.is_some() || self.options.window.until_ms.is_some();
-        if is_windowed || !self.selection.collections.contains(name) || !is_complete(reports, name) {
+        if !self.options.window.is_whole()
+            || !self.selection.collections.contains(name)
+            || !is_complete(reports, name)
+        {
             return;
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {

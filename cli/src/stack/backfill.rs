@@ -2,15 +2,14 @@
 
 use anyhow::{Context, bail};
 use extract::{Event, RunReport};
-use hubspot::feeds::{Cursor, FEEDS, Mode};
+use hubspot::feeds::{Cursor, Mode};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::Value;
-use staging::snapshot_of;
 
 use super::follow::{self, Work};
 use super::{Stack, feed_of};
 use crate::args::{Backfill, Reconcile, ReportFormat, Target};
-use crate::sync::print;
+use crate::sync::{compared, print};
 
 /// `true`: the backfill is complete, or was started and is not followed.
 ///
@@ -33,9 +32,9 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
 /// As of [`run`], and for a collection that is not compared.
 pub(crate) async fn reconcile(args: &Reconcile) -> anyhow::Result<bool> {
     let collection = &args.target.collection;
-    if feed_of(collection)?.snapshot().and_then(snapshot_of) != Some(collection.as_str()) {
-        let compared: Vec<&str> =
-            FEEDS.iter().filter_map(|feed| feed.snapshot().and_then(snapshot_of)).collect();
+    feed_of(collection)?;
+    if !compared().any(|name| name == collection) {
+        let compared: Vec<&str> = compared().collect();
         bail!(
             "{collection} is not compared: it is read whole by each run, or filled together with another table, or \
              what is in it never changes. Compared are {}",

@@ -66,7 +66,9 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<bool> {
 }
 
 async fn report(state: &State) -> anyhow::Result<Report> {
-    let pending = state.pending(None).await?;
+    let mut pending = state.pending(None).await?;
+    // What waits of a snapshot waits for HubSpot, not for a merge.
+    pending.retain(|file| file.snapshot.is_none());
     let now_ms = Utc::now().timestamp_millis();
     let mut collections = BTreeMap::new();
     for feed in FEEDS {

@@ -45,16 +45,11 @@ impl Event {
     /// # Errors
     /// When `since` or `until` is no instant, or the window is empty.
     pub fn options(&self) -> anyhow::Result<Options> {
-        let is_windowed = self.since.is_some() || self.until.is_some();
-        if is_windowed && self.mode.is_some_and(Mode::is_snapshot) {
+        let window = window(("since", self.since.as_deref()), ("until", self.until.as_deref()))?;
+        if !window.is_whole() && self.mode.is_some_and(Mode::is_snapshot) {
             bail!("a snapshot is of everything: leave out since and until");
         }
-        Ok(Options {
-            mode: self.mode,
-            window: window(("since", self.since.as_deref()), ("until", self.until.as_deref()))?,
-            address_calls: self.address_calls,
-            ..Options::default()
-        })
+        Ok(Options { mode: self.mode, window, address_calls: self.address_calls, ..Options::default() })
     }
 
     /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for. A

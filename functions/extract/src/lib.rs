@@ -132,16 +132,15 @@ async fn read_feed(
     let mut cursor: Cursor = run.state.cursor(&report.feed).await?.unwrap_or_default();
     let before = cursor.clone();
     report.know(&cursor);
-    let wanted = match options.mode {
-        Some(mode) if mode.is_snapshot() => {
-            snapshot::prepare(feed, run, &mut cursor).await?;
-            None
-        }
-        _ => {
-            feed.ask_again(&run.client, &mut cursor).await?;
-            snapshot::wanted(feed, run, &mut cursor, report).await?
-        }
-    };
+    let snapshot = options.mode.filter(|mode| mode.is_snapshot());
+    let (mut caught_up_ms, mut wanted) = (None, None);
+    if snapshot.is_some() {
+        report.mode = snapshot;
+        caught_up_ms = Some(snapshot::prepare(feed, run, options, &mut cursor).await?);
+    } else {
+        feed.ask_again(&run.client, &mut cursor).await?;
+        wanted = snapshot::wanted(feed, run, &mut cursor, report).await?;
+    }
     let mode = due_mode(&cursor, options);
     report.mode = Some(mode);
     run.client.budget().set_urgent(mode == Mode::Incremental);
@@ -156,7 +155,7 @@ async fn read_feed(
         address_calls: options.address_calls,
         wanted,
     };
-    let asked = Asked { feed, run, lease, mode, options, session };
+    let asked = Asked { feed, run, lease, mode, options, session, caught_up_ms };
     let read = read_with_what_answers(&asked, &mut cursor, progress, report).await;
     report.know(&cursor);
     report.has_moved = cursor != before;
@@ -171,6 +170,8 @@ struct Asked<'a> {
     mode: Mode,
     options: &'a Options,
     session: Session,
+    /// Of a snapshot: see [`staging::SnapshotPart`].
+    caught_up_ms: Option<i64>,
 }
 
 /// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
@@ -203,7 +204,7 @@ async fn read_opened(
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let &Asked { feed, run, lease, mode, options, ref session } = asked;
+    let &Asked { feed, run, lease, mode, options, ref session, caught_up_ms } = asked;
     // By our clock, as the time of each read is.
     let began_ms = chrono::Utc::now().timestamp_millis();
     let opened = feed.open(session, mode, cursor).await?;
@@ -212,9 +213,8 @@ async fn read_opened(
         None => {
             let mut planned = opened.plan(options.window, cursor).await?;
             planned.planned_width = planned.width();
-            if mode.is_snapshot() {
-                planned.began_ms = began_ms;
-                planned.compared_until_ms = snapshot::compared_until_ms(feed, run, options).await?;
+            if let Some(caught_up_ms) = caught_up_ms {
+                (planned.began_ms, planned.compared_until_ms) = (began_ms, caught_up_ms);
             }
             cursor.run = Some(planned);
         }
@@ -238,12 +238,11 @@ async fn read_opened(
 
 /// Whether the run that was interrupted is the one that is asked for.
 fn goes_on(cursor: &Cursor, options: &Options) -> bool {
-    let is_window = options.window.since_ms.is_some() || options.window.until_ms.is_some();
     let fits = |unfinished: &Unfinished| {
         let is_too_little = cursor.is_due_whole && !unfinished.is_whole;
         options.mode.map_or(!is_too_little, |mode| mode == unfinished.mode)
     };
-    !is_window && cursor.run.as_ref().is_some_and(fits)
+    options.window.is_whole() && cursor.run.as_ref().is_some_and(fits)
 }
 
 fn due_mode(cursor: &Cursor, options: &Options) -> Mode {

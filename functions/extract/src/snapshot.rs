@@ -8,15 +8,6 @@ use staging::{Shared, SnapshotPart, Wanted, snapshot_of};
 
 use crate::{FeedReport, Options, Run};
 
-/// A snapshot goes without the sources that the feed goes without.
-pub(crate) async fn prepare(feed: &dyn Feed, run: &Run, cursor: &mut Cursor) -> anyhow::Result<()> {
-    let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
-    cursor.absent = of_feed.absent;
-    cursor.sensitive = of_feed.sensitive;
-    cursor.is_sequential |= of_feed.is_sequential;
-    Ok(())
-}
-
 /// The feed was never read whole: all that HubSpot shows would be missing.
 #[derive(Debug)]
 pub(crate) struct NothingToCompare(String);
@@ -33,14 +24,23 @@ impl fmt::Display for NothingToCompare {
 
 impl Error for NothingToCompare {}
 
-/// See [`SnapshotPart::caught_up_ms`].
+/// Makes the cursor of a feed's snapshots go without the sources that the feed goes without; answers with
+/// [`SnapshotPart::caught_up_ms`].
 ///
 /// # Errors
 /// [`NothingToCompare`].
-pub(crate) async fn compared_until_ms(feed: &dyn Feed, run: &Run, options: &Options) -> anyhow::Result<i64> {
+pub(crate) async fn prepare(
+    feed: &dyn Feed,
+    run: &Run,
+    options: &Options,
+    cursor: &mut Cursor,
+) -> anyhow::Result<i64> {
     let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
     let caught_up_ms = of_feed.caught_up_ms.filter(|_| of_feed.watermark_ms.is_some());
     let caught_up_ms = caught_up_ms.ok_or_else(|| NothingToCompare(feed.name().to_owned()))?;
+    cursor.absent = of_feed.absent;
+    cursor.sensitive = of_feed.sensitive;
+    cursor.is_sequential |= of_feed.is_sequential;
     Ok(caught_up_ms - options.lookback.lag_ms)
 }
 

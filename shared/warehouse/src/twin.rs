@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, modes, stage};
+use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, merge_as, modes, stage};
 use crate::mode::{deleted_table, history_table};
 use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
 
@@ -239,6 +239,16 @@ pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench)
         }
     }
     assert!(statements > 40, "only {statements} statements");
+}
+
+/// Neither what makes the tables beside nor what fills them is done twice.
+pub(crate) async fn a_lost_answer_adds_no_version(bench: &TwinBench) {
+    merge(bench, &[modes::kept("contacts")]).await;
+    for words in ["NOT EXISTS (SELECT 1 FROM", "ADD COLUMN", "MERGE INTO"] {
+        bench.twin.call("lose", &json!({"containing": words}));
+    }
+    merge_as(bench, &modes::kept_otherwise("contacts"), modes::BOTH).await;
+    modes::assert_kept_otherwise(bench, "contacts", "answers are lost").await;
 }
 
 /// `false` if there are not so many statements. The first of the scripts is for the rows of the table that begins or

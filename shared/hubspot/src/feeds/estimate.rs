@@ -1,7 +1,5 @@
 //! What a backfill will cost, before anything runs.
 
-use super::Window;
-
 /// Calls that a backfill makes, as far as HubSpot's counts tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Estimate {
@@ -17,11 +15,5 @@ pub struct Estimate {
 impl Estimate {
     pub fn calls(&self) -> u64 {
         self.general + self.search + self.associations
-    }
-}
-
-impl Window {
-    pub(super) fn is_whole(self) -> bool {
-        self.since_ms.is_none() && self.until_ms.is_none()
     }
 }

@@ -193,6 +193,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// It is open on both sides: nothing is left out.
+    pub fn is_whole(self) -> bool {
+        self.since_ms.is_none() && self.until_ms.is_none()
+    }
+
     /// A window that begins behind the watermark, or ends in the past, leaves a gap beside it.
     fn moves_watermark(self, cursor: &Cursor) -> bool {
         let begins_behind = cursor.watermark_ms.is_some() && self.since_ms > cursor.watermark_ms;
@@ -254,4 +259,18 @@ pub enum Gap {
     Degraded,
     /// The table can't be filled.
     Skipped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_named_after_the_records_of_their_feed() {
+        let named: Vec<&str> = FEEDS.iter().filter_map(|feed| feed.snapshot()).collect();
+        assert_eq!(named, ["contacts", "companies", "deals"].map(staging::snapshot_name));
+        for feed in FEEDS.iter().filter(|feed| feed.snapshot().is_some()) {
+            assert_eq!(feed.snapshot().and_then(staging::snapshot_of), feed.collections().first().copied());
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The lists that the contacts of a page are in: one batch read. Joining or leaving a list changes neither the list nor
 //! the contact, so what is read here is as of the contact's last change.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -9,12 +11,12 @@ use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
-use crate::feeds::objects::record_ids;
+use crate::feeds::objects::{Extras, record_ids};
 use crate::json::{Malformed, Scanner};
 use crate::version;
 
 /// The place of `list_membership` among what is known of a contact besides its properties.
-pub(super) const PLACE: usize = OF_V1.len();
+const PLACE: usize = OF_V1.len();
 
 /// Contacts in one call; HubSpot documents no number, this is what its other batches take.
 const MAX_CONTACTS: usize = 100;
@@ -42,8 +44,15 @@ pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
     futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(MEMBERSHIPS))
 }
 
-/// Each contact's lists, as HubSpot sends them.
-pub(super) fn of_contacts(answers: &[Bytes]) -> Result<Vec<(u64, &str)>> {
+/// Adds each contact's lists, as HubSpot sends them.
+pub(super) fn put<'a>(answers: &'a [Bytes], extras: &mut Extras<'a>) -> Result<()> {
+    for (id, lists) in of_contacts(answers)? {
+        extras.entry(id).or_default()[PLACE] = Some(Cow::Borrowed(lists));
+    }
+    Ok(())
+}
+
+fn of_contacts(answers: &[Bytes]) -> Result<Vec<(u64, &str)>> {
     let mut contacts = Vec::new();
     for answer in answers {
         Scanner::new(Scanner::whole(answer)?).each_field(|key, value| match key.raw() {

@@ -19,7 +19,6 @@ mod submissions;
 mod table;
 mod v1;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -192,9 +191,7 @@ impl OpenContacts {
             v1.clone_from_slice(&contact.of_contact);
             added_at.clone_from(&contact.added_at);
         }
-        for (id, lists) in memberships::of_contacts(memberships)? {
-            extras.entry(id).or_default()[memberships::PLACE] = Some(Cow::Borrowed(lists));
-        }
+        memberships::put(memberships, &mut extras)?;
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
         let was_named = matches!(slice, Slice::Named { .. } | Slice::Wanted { .. });

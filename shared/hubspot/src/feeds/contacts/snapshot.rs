@@ -1,7 +1,5 @@
 //! A snapshot of the contacts: the list of ids and, to refresh, their calculated properties and the lists they are in.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use staging::{Rows, Table};
@@ -60,9 +58,7 @@ impl OpenFeed for ContactSnapshot {
         };
         let [rows] = rows else { return Err(slice::foreign(slice)) };
         let mut extras = Extras::new();
-        for (id, lists) in memberships::of_contacts(&memberships)? {
-            extras.entry(id).or_default()[memberships::PLACE] = Some(Cow::Borrowed(lists));
-        }
+        memberships::put(&memberships, &mut extras)?;
         let context = Context { reading: self.session.reading(page.read_ms), extras, wants_emails: false };
         Ok(self.objects.append(*records, slice, run, rows, &context)?.0)
     }

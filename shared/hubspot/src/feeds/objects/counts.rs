@@ -110,12 +110,10 @@ impl ObjectFeed {
         if is_end {
             join(&mut run.stretches);
         }
-        let (due, rest) = std::mem::take(&mut run.stretches)
-            .into_iter()
-            .partition(|stretch| is_end || (stretch.below.is_some() && stretch.rows >= STRETCH_RECORDS));
-        run.stretches = rest;
-        let due: Vec<Stretch> = due;
-        due.into_iter()
+        let is_due =
+            |stretch: &mut Stretch| is_end || (stretch.below.is_some() && stretch.rows >= STRETCH_RECORDS);
+        run.stretches
+            .extract_if(.., is_due)
             .map(|Stretch { from, below, rows }| Slice::Counted { from, below, rows, is_second: false })
             .collect()
     }

@@ -20,24 +20,23 @@ mod counts;
 mod layout;
 mod named;
 mod object_type;
+mod pages;
 mod records;
 mod slices;
 
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staging::{Rows, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::calls::{Head, ListPage};
-use self::counts::Count;
 use self::layout::{Layout, Show};
-use self::records::{Associated, Beside};
+use self::pages::Next;
+use self::records::Beside;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::seen::{ArchivedIds, Hashes, RecentReads};
-use super::slice::{Slice, Walk};
+use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,6 +44,7 @@ use crate::json::Scanner;
 use crate::properties;
 
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
+pub(super) use self::pages::{Page, record_ids};
 pub(super) use self::records::{Context, Extras, Record, next_after};
 
 #[async_trait]
@@ -104,64 +104,6 @@ pub(super) struct ObjectFeed {
     /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
     properties: Hashes,
     new_properties: Vec<String>,
-}
-
-/// Answers that are fetched, not yet rows.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) bodies: Vec<Bytes>,
-    associated: Associated,
-    /// Where the slice goes on, when the bodies don't say.
-    next: Option<Next>,
-    /// Records the page showed that are known already, as (id, changed at or archived at).
-    known: Vec<(u64, i64)>,
-    pub(super) is_archived: bool,
-    /// How many of the bodies come before those with archived records, where both are.
-    live_bodies: Option<usize>,
-    /// Ids that were asked for: an answer may lack some.
-    asked: Vec<u64>,
-    /// Ids that were asked for, and are nowhere, with the versions that the table holds.
-    gone: Vec<(u64, Option<i64>)>,
-    /// Versions that the table holds of records that a comparison found.
-    versions: BTreeMap<u64, i64>,
-    /// For a range of ids.
-    count: Option<Count>,
-    /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
-    told: Option<u64>,
-    told_now: Option<u64>,
-    /// The search can't be asked for this.
-    is_refused: bool,
-}
-
-impl Page {
-    pub(super) fn size_bytes(&self) -> usize {
-        self.bodies.iter().map(Bytes::len).sum()
-    }
-
-    /// Ids of its live records of the slice.
-    pub(super) fn live_ids(&self, slice: &Slice) -> Result<Vec<u64>> {
-        let mut ids = Vec::new();
-        if !self.is_archived {
-            for body in &self.bodies[..self.live_bodies.unwrap_or(self.bodies.len())] {
-                ids.extend(record_ids(body)?.into_iter().filter(|id| slice.holds(*id)));
-            }
-        }
-        Ok(ids)
-    }
-}
-
-#[derive(Debug)]
-enum Next {
-    /// The list goes on at this token, or ends.
-    After(Option<String>),
-    /// The search goes on at this id, or ends.
-    From(Option<u64>),
-    /// The same, and records that its pages showed so far.
-    Found { from: Option<u64>, shown: u64 },
-    /// These ids are done.
-    Done(usize),
-    /// The slice was one call.
-    Nothing,
 }
 
 impl ObjectFeed {
@@ -235,97 +177,6 @@ impl ObjectFeed {
         &self.layout.table
     }
 
-    pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        match slice {
-            Slice::Listed { archived, from, after, .. } => {
-                let ids_first = self.is_wide || (*archived && self.mode == Mode::Incremental);
-                let after = after.clone().or_else(|| first_after(*from));
-                let page = self.list(*archived, after.as_deref(), limit, ids_first).await?;
-                self.listed_page(page, slice, *archived, ids_first).await
-            }
-            &Slice::Again { from, ref after, .. } => {
-                let after = after.clone().or_else(|| first_after(from));
-                let page = self.list(false, after.as_deref(), limit, self.is_wide).await?;
-                self.listed_page(page, slice, false, self.is_wide).await
-            }
-            &Slice::Counted { from, below, rows, is_second } => {
-                let count = self.counted(from, below, rows, is_second).await?;
-                Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
-            }
-            &Slice::Changed { since_ms, until_ms, from, below, walk } => {
-                self.changed_page(since_ms, until_ms, (from, below), walk).await
-            }
-            Slice::Having { property, from } => self.having_page(property, *from).await,
-            Slice::Named { ids } => self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await,
-            Slice::Wanted { records } => {
-                let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
-                self.wanted_page(records.collect()).await
-            }
-            other => Err(slice::foreign(other)),
-        }
-    }
-
-    async fn listed_page(
-        &self,
-        page: ListPage,
-        slice: &Slice,
-        is_archived: bool,
-        ids_first: bool,
-    ) -> Result<Page> {
-        let associated = self.inline_associated(&page.body).await?;
-        if !ids_first {
-            let bodies = vec![page.body];
-            return Ok(Page { bodies, associated, is_archived, ..Page::default() });
-        }
-        let listed = calls::records(&page.body)?;
-        if slice.is_range() && !listed.records.is_sorted_by_key(|record| record.0) {
-            let message = format!("the list of {} is not in the order of ids", self.object.name);
-            return Err(Error::new(ErrorKind::Unordered, message));
-        }
-        let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
-        let (known, ids) = parted(in_slice, |id, ms| is_archived && self.archived.holds(id, ms));
-        let bodies = self.batch_read(&ids, is_archived).await?;
-        let next = Some(Next::After(listed.after));
-        Ok(Page { bodies, associated, next, known, is_archived, asked: ids, ..Page::default() })
-    }
-
-    async fn changed_page(
-        &self,
-        since_ms: i64,
-        until_ms: i64,
-        (from, below): (u64, Option<u64>),
-        walk: Walk,
-    ) -> Result<Page> {
-        let window = self.changed_in(Some(since_ms), Some(until_ms));
-        let found = self.search(window.clone(), from, below).await?;
-        let told = walk.told.or(found.total);
-        let shown = walk.shown + found.records.len() as u64;
-        let mut told_now = None;
-        if found.next.is_none() && told.is_some_and(|told| told > shown) {
-            // Records that changed meanwhile have left the window, and its count.
-            told_now = Some(self.count(window, 0, below).await?);
-        }
-        let is_known = |id, ms| self.recent.0.contains(&RecentReads::hash(id, ms));
-        let (known, ids) = parted(found.records.into_iter(), is_known);
-        let next = Some(Next::Found { from: found.next, shown });
-        let page = self.by_ids(ids, next).await?;
-        Ok(Page { known, told, told_now, ..page })
-    }
-
-    async fn having_page(&self, property: &str, from: u64) -> Result<Page> {
-        let has_value = serde_json::json!({ "propertyName": property, "operator": "HAS_PROPERTY" });
-        match self.search(Some(has_value), from, None).await {
-            Ok(found) => {
-                let ids = found.records.into_iter().map(|(id, _)| id).collect();
-                self.by_ids(ids, Some(Next::From(found.next))).await
-            }
-            Err(refused) if refused.kind() == ErrorKind::BadRequest => {
-                Ok(Page { next: Some(Next::From(None)), is_refused: true, ..Page::default() })
-            }
-            Err(failed) => Err(failed),
-        }
-    }
-
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
     pub(super) fn append(
         &self,
@@ -362,6 +213,9 @@ impl ObjectFeed {
             seen.extend(gone.records);
         }
         let ids: HashSet<u64> = seen.iter().map(|record| record.id).collect();
+        // A record that a batch read left out is asked for by itself: it may be gone by now, or have been left out.
+        let is_left_out = |id: &u64| slice.holds(*id) && !ids.contains(id);
+        run.again.extend(page.asked.into_iter().filter(is_left_out));
         appended.is_last = slice.advance(next)?;
         if is_list {
             slice.count_rows(begins_at, &ids, appended.is_last, run);
@@ -376,8 +230,6 @@ impl ObjectFeed {
             self.judge(slice, count, run);
         }
         run.needs_whole |= page.is_refused;
-        // A record that a batch read left out is asked for by itself: it may be gone by now, or have been left out.
-        run.again.extend(page.asked.into_iter().filter(|id| !ids.contains(id)));
         for record in seen.iter().filter(|record| !record.is_gone) {
             if let Some(archived_ms) = record.archived_ms {
                 run.archived.add(record.id, archived_ms);
@@ -493,29 +345,3 @@ impl OpenFeed for ObjectFeed {
 
 /// New properties whose past values are searched for, each by itself; with more of them, everything is read again.
 const MAX_NEW_PROPERTIES: usize = 30;
-
-/// The ids that an answer shows.
-pub(super) fn record_ids(body: &[u8]) -> Result<Vec<u64>> {
-    Ok(calls::records(body)?.records.into_iter().map(|(id, _)| id).collect())
-}
-
-/// Parts records into those that are known already, with the instant that says so, and the ids of the others.
-fn parted(
-    records: impl Iterator<Item = Head>,
-    is_known: impl Fn(u64, i64) -> bool,
-) -> (Vec<(u64, i64)>, Vec<u64>) {
-    let (mut known, mut new) = (Vec::new(), Vec::new());
-    for (id, instant_ms) in records {
-        match instant_ms {
-            Some(ms) if is_known(id, ms) => known.push((id, ms)),
-            _ => new.push(id),
-        }
-    }
-    (known, new)
-}
-
-/// Where a range begins that HubSpot has not named: one before its first id, so that it does not matter whether
-/// `after` includes the id it names.
-fn first_after(from: u64) -> Option<String> {
-    (from > 0).then(|| (from - 1).to_string())
-}

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
-use super::{Next, ObjectFeed, Page, Result, record_ids};
+use super::pages::{Next, Page, record_ids};
+use super::{ObjectFeed, Result};
 use crate::value;
 
 impl ObjectFeed {
@@ -15,25 +16,30 @@ impl ObjectFeed {
         Ok(Page { bodies, associated, next, asked: ids, ..Page::default() })
     }
 
-    /// Records that should be there: what is not live may be in the recycle bin by now.
+    /// Records that should be there.
     pub(super) async fn named_page(&self, ids: &[u64]) -> Result<Page> {
+        Ok(self.live_or_archived(ids).await?.0)
+    }
+
+    /// What is not live may be in the recycle bin by now. Answers also with the ids that were found in either.
+    async fn live_or_archived(&self, ids: &[u64]) -> Result<(Page, HashSet<u64>)> {
         let mut bodies = self.batch_read(ids, false).await?;
-        let (live, live_bodies) = (shown(&bodies)?, Some(bodies.len()));
-        let rest: Vec<u64> = ids.iter().copied().filter(|id| !live.contains(id)).collect();
+        let (mut found, live_bodies) = (shown(&bodies)?, Some(bodies.len()));
+        let (live, rest): (Vec<u64>, Vec<u64>) = ids.iter().partition(|id| found.contains(id));
         if !rest.is_empty() {
-            bodies.extend(self.batch_read(&rest, true).await?);
+            let archived = self.batch_read(&rest, true).await?;
+            found.extend(shown(&archived)?);
+            bodies.extend(archived);
         }
-        let live: Vec<u64> = live.into_iter().collect();
         let associated = self.associated(&live).await?;
         let next = Some(Next::Done(ids.len()));
-        Ok(Page { bodies, live_bodies, associated, next, ..Page::default() })
+        Ok((Page { bodies, live_bodies, associated, next, ..Page::default() }, found))
     }
 
     /// The same for records that a comparison found: what HubSpot does not show at all is gone.
     pub(super) async fn wanted_page(&self, wanted: Vec<(u64, i64)>) -> Result<Page> {
         let ids: Vec<u64> = wanted.iter().map(|&(id, _)| id).collect();
-        let page = self.named_page(&ids).await?;
-        let found = shown(&page.bodies)?;
+        let (page, found) = self.live_or_archived(&ids).await?;
         // Besides [`staging::Wanted::NO_VERSION`], whatever a document holds that is no time.
         let version = |known: i64| Some(known).filter(|&known| value::is_instant(known));
         let is_gone = |(id, _): &&(u64, i64)| !found.contains(id);

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{MAX_NEW_PROPERTIES, Next, ObjectFeed, Window, counts};
+use super::pages::Next;
+use super::{MAX_NEW_PROPERTIES, ObjectFeed, Window, counts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Mode, Unfinished};
 use crate::feeds::slice::{Slice, Walk};
@@ -16,7 +17,7 @@ impl ObjectFeed {
         let lookback = self.session.lookback;
         let archived = Slice::Listed { archived: true, from: 0, below: None, after: None };
         let mut run = Unfinished::new(self.mode, now_ms, lookback.overlap_ms + lookback.lag_ms);
-        let is_windowed = window.since_ms.is_some() || window.until_ms.is_some();
+        let is_windowed = !window.is_whole();
         // A run over a window reads no past values of a new property.
         run.properties = (!is_windowed).then(|| self.properties.clone());
         // A window read first leaves everything older: the next run without one reads it all.

@@ -5,8 +5,8 @@ use staging::ColumnType;
 
 use super::bench;
 use crate::Kind;
-use crate::conformance::{Bench, Cell, File, contact, contacts, merge, merge_as, modes, read, stage};
-use crate::twin::crashes_while_the_mode_changes_are_mended;
+use crate::conformance::{Bench, Cell, File, contact, contacts, merge, read, stage};
+use crate::twin::{self, crashes_while_the_mode_changes_are_mended};
 
 fn named(key: &str, updated: i64, name: &str) -> File {
     let rows = vec![contact(1, updated, updated, &[Cell::text(name)]), contact(updated, 5, 5, &[Cell::Null])];
@@ -62,12 +62,7 @@ async fn a_crash_while_the_mode_changes_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_adds_no_version() {
     let Some(bench) = bench().await else { return };
-    merge(&bench, &[modes::kept("contacts")]).await;
-    for words in ["NOT EXISTS (SELECT 1 FROM", "ADD COLUMN", "MERGE INTO"] {
-        bench.twin.call("lose", &json!({"containing": words}));
-    }
-    merge_as(&bench, &modes::kept_otherwise("contacts"), modes::BOTH).await;
-    modes::assert_kept_otherwise(&bench, "contacts", "answers are lost").await;
+    twin::a_lost_answer_adds_no_version(&bench).await;
     bench.close();
 }
 
