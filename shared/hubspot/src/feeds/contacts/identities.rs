@@ -91,9 +91,16 @@ impl<'a> People<'a> {
         People { profiles: profiles.writer(profile_rows, reading), identities }
     }
 
-    /// A contact that contacts v1 shows.
-    pub(super) fn live(&mut self, record: &Record, contact: &V1Contact<'_>) -> Result<()> {
-        let profiles = profiles(contact.profiles.unwrap_or("[]"), record.id)?;
+    /// A contact that contacts v1 shows. Answers whether the two agree: a profile of somebody whose merge the record
+    /// does not tell of yet would be written under a version from before the merge, and nothing would take it back
+    /// if the contact were gone by its next read. It is left for a second read (`is_again`), which takes all there is.
+    pub(super) fn live(&mut self, record: &Record, contact: &V1Contact<'_>, is_again: bool) -> Result<bool> {
+        let mut profiles = profiles(contact.profiles.unwrap_or("[]"), record.id)?;
+        let count = profiles.len();
+        if !is_again {
+            profiles.retain(|profile| profile.vid == record.id || record.merged.contains(&profile.vid));
+        }
+        let agree = profiles.len() == count;
         let mut shown = HashSet::new();
         for profile in &profiles {
             // One vid twice would be one row; its identities are kept all the same.
@@ -115,7 +122,7 @@ impl<'a> People<'a> {
         if !shown.contains(&record.id) {
             self.gone(record.id, record, DeletedReason::Removed);
         }
-        Ok(())
+        Ok(agree)
     }
 
     /// A contact without contacts v1: the addresses that its properties hold.

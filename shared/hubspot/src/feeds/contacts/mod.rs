@@ -194,7 +194,8 @@ impl OpenContacts {
         memberships::put(memberships, &mut extras)?;
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
-        let was_named = matches!(slice, Slice::Named { .. } | Slice::Wanted { .. });
+        let is_again = matches!(slice, Slice::Named { .. });
+        let was_named = is_again || matches!(slice, Slice::Wanted { .. });
         let [contacts, profiles, identities, submissions] = rows;
         let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
 
@@ -202,16 +203,12 @@ impl OpenContacts {
         let mut submissions = self.submissions.writer(submissions, reading);
         for record in &records {
             match (known.get(&record.id), record.archived_ms) {
-                _ if record.is_gone => {
-                    // A survivor may have shown its profile with a record of its own that was read just before the
-                    // merge, and so under any version up to now.
-                    let now_ms = self.session.client.now().timestamp_millis();
-                    let record = Record { updated_ms: record.updated_ms.max(Some(now_ms)), ..record.clone() };
-                    people.removed(&record, self.has(V1));
-                }
+                _ if record.is_gone => people.removed(record, self.has(V1)),
                 (_, Some(_)) => people.archived(record, self.has(V1)),
                 (Some(contact), None) => {
-                    people.live(record, contact)?;
+                    if !people.live(record, contact, is_again)? {
+                        run.again.push(record.id);
+                    }
                     submissions::of_contact(&mut submissions, record.id, contact)?;
                 }
                 (None, None) if self.has(V1) => self.note_unseen(record, was_named, run),
