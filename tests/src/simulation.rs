@@ -49,6 +49,8 @@ struct World {
     folder: TempDir,
     modes: TableMode,
     checkpoints: Checkpoints,
+    /// While there is a handle, the warehouse's file stays open.
+    open: Option<Box<dyn Warehouse>>,
     lived: Lived,
 }
 
@@ -67,6 +69,7 @@ pub async fn simulate(seed: u64) -> Result<Lived, String> {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
             interval: Duration::from_millis([20, 200, 20_000][dice.usize(..3)]),
         },
+        open: None,
         lived: Lived { rounds: dice.usize(1..5), ..Lived::default() },
         dice,
     };
@@ -155,7 +158,11 @@ impl World {
             self.lived.changes += records.stop().len();
             self.lived.changes += marketing.stop().len();
         }
+        if self.dice.bool() {
+            self.open = None;
+        }
         if self.dice.u8(..12) == 0 {
+            self.open = None;
             // A warehouse that is lost is filled again from what was staged.
             let _ = std::fs::remove_file(self.folder.path().join("warehouse.duckdb"));
         }
@@ -237,6 +244,9 @@ impl World {
     }
 
     async fn load_some(&mut self) {
+        if self.open.is_none() {
+            self.open = Some(self.warehouse().await);
+        }
         let mut collections = COLLECTIONS.to_vec();
         self.dice.shuffle(&mut collections);
         collections.truncate(self.dice.usize(1..5));
@@ -291,10 +301,12 @@ impl World {
         for feed in FEEDS {
             self.read_to_the_end(*feed, None).await?;
         }
+        self.open = Some(self.warehouse().await);
         self.lived.merged_rows += self.load(&COLLECTIONS).await?;
         for feed in FEEDS {
             self.reconcile(*feed).await?;
         }
+        self.open = None;
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
             .map_err(|error| error.to_string())?;
         let expectations = Expectations {

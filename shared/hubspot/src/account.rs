@@ -33,7 +33,7 @@ impl Account {
     /// Asks HubSpot; any valid credential may. The first call of a run: it finds out whether the credential is one.
     pub async fn of(client: &Client) -> Result<Account> {
         let body = client.send(&Call::get(format!("/account-info/{}/details", version::ACCOUNT))).await?;
-        serde_json::from_slice(&body).map_err(|source| {
+        serde_json::from_str(&body).map_err(|source| {
             Error::new(ErrorKind::Malformed, "the account's details do not parse").caused_by(source)
         })
     }
@@ -92,8 +92,8 @@ impl DailyUsage {
     }
 }
 
-fn read_usage(body: &[u8]) -> Option<DailyUsage> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+fn read_usage(body: &str) -> Option<DailyUsage> {
+    let body: Value = serde_json::from_str(body).ok()?;
     body.get("results")?.as_array()?.iter().find_map(|result| {
         let resets_at = result.get("resetsAt").and_then(Value::as_str);
         let resets_at = resets_at.and_then(|at| DateTime::parse_from_rfc3339(at).ok());
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn usage_is_read_or_not() {
-        let body = br#"{"results":[{"fetchStatus":"FAILED"},{"usageLimit":1000,"currentUsage":12,"resetsAt":"soon"}]}"#;
+        let body = r#"{"results":[{"fetchStatus":"FAILED"},{"usageLimit":1000,"currentUsage":12,"resetsAt":"soon"}]}"#;
         assert_eq!(read_usage(body), Some(DailyUsage { limit: 1_000, used: 12, resets_at: None }));
-        assert_eq!(read_usage(br#"{"results":[]}"#), None);
-        assert_eq!(read_usage(b"{}"), None);
+        assert_eq!(read_usage(r#"{"results":[]}"#), None);
+        assert_eq!(read_usage("{}"), None);
     }
 }

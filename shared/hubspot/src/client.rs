@@ -14,7 +14,7 @@ use crate::budget::{Bucket, Budget, Limits};
 use crate::call::Call;
 use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Scanner;
+use crate::json::Body;
 use crate::refusal::Refusal;
 use crate::retry::{Decision, Failure, decide};
 use crate::version;
@@ -147,8 +147,8 @@ impl Client {
         ours.checked_add_signed(skew).unwrap_or(ours)
     }
 
-    /// Sends the call until it is answered, and returns the body: whole JSON, of status 200 or 207.
-    pub async fn send(&self, call: &Call) -> Result<Bytes> {
+    /// Sends the call until it is answered, and returns the body, of status 200 or 207.
+    pub async fn send(&self, call: &Call) -> Result<Body> {
         #[cfg(feature = "fuzzing")]
         if let Some(script) = &self.shared.script {
             return self.send_scripted(script, call);
@@ -246,7 +246,7 @@ impl Client {
         self.shared.bearer.token(&self.shared.http, &token_url, refused).await
     }
 
-    async fn send_once(&self, call: &Call, token: &SecretString) -> std::result::Result<Bytes, Failed> {
+    async fn send_once(&self, call: &Call, token: &SecretString) -> std::result::Result<Body, Failed> {
         let url = format!("{}{}", self.shared.base_url, call.path);
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| Failed::transport(None))?;
@@ -282,13 +282,11 @@ impl Client {
         status: u16,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> std::result::Result<Bytes, Failed> {
+    ) -> std::result::Result<Body, Failed> {
         if is_good(status) {
             self.budget().learn(call.bucket, limits(headers));
-            return match Scanner::whole(&body) {
-                Ok(_) => Ok(body),
-                Err(_) => Err(Failed { failure: Failure::Body, refusal: Refusal::default(), source: None }),
-            };
+            let not_whole = |_| Failed { failure: Failure::Body, refusal: Refusal::default(), source: None };
+            return Body::new(body).map_err(not_whole);
         }
         let refusal = Refusal::read(headers, &body);
         let failure =
@@ -298,7 +296,7 @@ impl Client {
 
     /// The next answer of the script, as the last attempt would have got it.
     #[cfg(feature = "fuzzing")]
-    fn send_scripted(&self, script: &crate::fuzzing::Script, call: &Call) -> Result<Bytes> {
+    fn send_scripted(&self, script: &crate::fuzzing::Script, call: &Call) -> Result<Body> {
         let answer = script.next();
         self.learn_clock(&answer.headers, Utc::now());
         self.judge(call, answer.status, &answer.headers, answer.body).map_err(|failed| {

@@ -5,7 +5,10 @@
 //! and strict where a row could be lost: brackets must match, strings must end, the document must be whole.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use memchr::memchr2;
 
 /// How deep values may nest. HubSpot's answers stay under 20; list filters, the deepest, under 100.
@@ -105,6 +108,36 @@ fn hex4(digits: Option<&[u8]>) -> Option<u32> {
     digits?.iter().try_fold(0, |code, &digit| Some(code * 16 + char::from(digit).to_digit(16)?))
 }
 
+/// An answer's body: one whole JSON value. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Body(ByteString);
+
+impl Body {
+    /// # Errors
+    /// When it is no UTF-8, no JSON, or not all of it.
+    pub fn new(bytes: Bytes) -> Result<Body, Malformed> {
+        // To know where it fails is worth a second look at what failed.
+        let valid_up_to =
+            |bytes: &[u8]| std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        let text = ByteString::try_from(bytes.clone())
+            .map_err(|_| Malformed { at: valid_up_to(&bytes), expected: "UTF-8" })?;
+        let mut scanner = Scanner::new(&text);
+        scanner.skip()?;
+        match scanner.peek() {
+            None => Ok(Body(text)),
+            Some(_) => Err(scanner.malformed("the end of the document")),
+        }
+    }
+}
+
+impl Deref for Body {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A cursor over one document. Each method reads one value and leaves the cursor behind it.
 #[derive(Debug, Clone)]
 pub struct Scanner<'a> {
@@ -115,18 +148,6 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub fn new(text: &'a str) -> Scanner<'a> {
         Scanner { text, at: 0 }
-    }
-
-    /// Checks that `bytes` are one whole JSON value in UTF-8, and gives them as text.
-    pub fn whole(bytes: &[u8]) -> Result<&str, Malformed> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| Malformed { at: error.valid_up_to(), expected: "UTF-8" })?;
-        let mut scanner = Scanner::new(text);
-        scanner.skip()?;
-        match scanner.peek() {
-            None => Ok(text),
-            Some(_) => Err(scanner.malformed("the end of the document")),
-        }
     }
 
     fn malformed(&self, expected: &'static str) -> Malformed {
@@ -334,6 +355,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn whole(bytes: &[u8]) -> Result<Body, Malformed> {
+        Body::new(Bytes::copy_from_slice(bytes))
+    }
+
     fn text(json: &str) -> String {
         Scanner::new(json).string().unwrap().text().into_owned()
     }
@@ -349,13 +374,13 @@ mod tests {
     #[test]
     fn a_document_cut_short_is_not_whole() {
         let document = r#"{"results":[{"id":"1","properties":{"a":"x\"}y","b":null}}],"n":-1.5e3}"#;
-        assert!(Scanner::whole(document.as_bytes()).is_ok());
+        assert!(whole(document.as_bytes()).is_ok());
         for end in 0..document.len() {
-            assert!(Scanner::whole(&document.as_bytes()[..end]).is_err(), "cut at {end}");
+            assert!(whole(&document.as_bytes()[..end]).is_err(), "cut at {end}");
         }
-        assert!(Scanner::whole(b"{} x").is_err());
-        assert!(Scanner::whole(b"\xff").is_err());
-        assert!(Scanner::whole("[".repeat(100_000).as_bytes()).is_err());
+        assert!(whole(b"{} x").is_err());
+        assert!(whole(b"\xff").is_err());
+        assert!(whole("[".repeat(100_000).as_bytes()).is_err());
     }
 
     #[test]
@@ -382,7 +407,7 @@ mod tests {
 
         #[test]
         fn any_text_is_read_without_a_panic(value in ".*") {
-            let _ = Scanner::whole(value.as_bytes());
+            let _ = whole(value.as_bytes());
             // Whether it is a string, and ends, is the text's affair.
             if let Ok(string) = Scanner::new(&format!("\"{value}\"")).string() {
                 let _ = string.text();
@@ -392,7 +417,7 @@ mod tests {
         #[test]
         fn what_serde_calls_whole_is_whole(value in proptest::collection::vec(any::<Option<i64>>(), 0..9)) {
             let json = serde_json::to_vec(&value).unwrap();
-            prop_assert!(Scanner::whole(&json).is_ok());
+            prop_assert!(whole(&json).is_ok());
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Asks each family once, and changes nothing. Two rounds: some calls take an id, which the answers of others show.
 
-use bytes::Bytes;
 use futures::future::join_all;
 use serde_json::Value;
 
 use super::{FAMILIES, Family, Probe};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
+use crate::json::Body;
 
 /// A family, and what became of its probe.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Outcome {
         }
     }
 
-    fn of(answer: Result<&Bytes, &Error>) -> Outcome {
+    fn of(answer: Result<&Body, &Error>) -> Outcome {
         match answer {
             Ok(_) => Outcome::Answers,
             Err(error) => match error.kind() {
@@ -78,7 +78,7 @@ pub async fn probe(client: &Client) -> Vec<Probed> {
     .await;
     let first_of = |name: &str| {
         let index = FAMILIES.iter().position(|family| family.name == name)?;
-        answers.get(index)?.as_ref()?.as_ref().ok().and_then(first_id)
+        answers.get(index)?.as_ref()?.as_ref().ok().and_then(|body| first_id(body))
     };
     join_all(FAMILIES.iter().zip(&answers).map(|(family, answer)| {
         let id = match family.probe {
@@ -102,8 +102,8 @@ pub async fn probe(client: &Client) -> Vec<Probed> {
     .await
 }
 
-fn first_id(body: &Bytes) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
+fn first_id(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
     match body.pointer("/results/0/id")? {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
@@ -117,10 +117,9 @@ mod tests {
 
     #[test]
     fn the_first_id_is_found_or_not() {
-        let id = |body: &'static str| first_id(&Bytes::from_static(body.as_bytes()));
-        assert_eq!(id(r#"{"results":[{"id":"7"},{"id":"8"}]}"#).as_deref(), Some("7"));
-        assert_eq!(id(r#"{"results":[{"id":7}]}"#).as_deref(), Some("7"));
-        assert_eq!(id(r#"{"results":[]}"#), None);
-        assert_eq!(id("<html>"), None);
+        assert_eq!(first_id(r#"{"results":[{"id":"7"},{"id":"8"}]}"#).as_deref(), Some("7"));
+        assert_eq!(first_id(r#"{"results":[{"id":7}]}"#).as_deref(), Some("7"));
+        assert_eq!(first_id(r#"{"results":[]}"#), None);
+        assert_eq!(first_id("<html>"), None);
     }
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use staging::ColumnType::{BigInt, Text, Timestamp};
@@ -23,7 +22,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Scanner;
+use crate::json::{Body, Scanner};
 use crate::value;
 
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
@@ -118,7 +117,7 @@ struct OpenCampaigns {
 /// What some campaigns are; `None` for one that is gone.
 #[derive(Debug)]
 pub(super) struct Page {
-    details: Vec<(u64, Option<Bytes>)>,
+    details: Vec<(u64, Option<Body>)>,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +159,7 @@ impl OpenCampaigns {
         loop {
             let answer =
                 self.client().send(&Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"))).await?;
-            let mut listed: Listed = serde_json::from_slice(&answer).map_err(|source| {
+            let mut listed: Listed = serde_json::from_str(&answer).map_err(|source| {
                 Error::new(ErrorKind::Malformed, "a list of campaigns does not parse").caused_by(source)
             })?;
             let (has_more, next) = (listed.has_more, listed.offset.take().unwrap_or_default());
@@ -208,7 +207,7 @@ impl OpenCampaigns {
         Ok(stamps)
     }
 
-    async fn detail(&self, id: u64) -> Result<(u64, Option<Bytes>)> {
+    async fn detail(&self, id: u64) -> Result<(u64, Option<Body>)> {
         match self.client().send(&Call::get(format!("/email/public/v1/campaigns/{id}"))).await {
             Ok(body) => Ok((id, Some(body))),
             Err(gone) if gone.kind() == ErrorKind::NotFound => Ok((id, None)),
@@ -250,7 +249,7 @@ impl OpenFeed for OpenCampaigns {
         let ids = ids[ids.len() - ids.len().min(limit.min(DETAILS))..].to_vec();
         let details: Vec<_> =
             stream::iter(ids).map(|id| self.detail(id)).buffered(DETAILS_AT_ONCE).try_collect().await?;
-        let size_bytes = details.iter().filter_map(|(_, body)| body.as_ref()).map(Bytes::len).sum();
+        let size_bytes = details.iter().filter_map(|(_, body)| body.as_ref()).map(|body| body.len()).sum();
         Ok(super::Page::new(Content::Campaigns(Page { details }), size_bytes))
     }
 
@@ -282,7 +281,7 @@ impl OpenFeed for OpenCampaigns {
             if let Some(&group) = groups.get(&id) {
                 writer.set("group_id", |cell| cell.bigint(group));
             }
-            writer.fill(&mut Scanner::new(Scanner::whole(&detail)?))?;
+            writer.fill(&mut Scanner::new(&detail))?;
             // HubSpot does not say when a campaign was changed: the newest read is the newest version.
             writer.finish(None);
         }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staging::{Rows, Table};
 use tokio::sync::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,7 +24,7 @@ use super::{Appended, Content, Feed, OpenFeed, Session, Window};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::value;
 
 /// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
@@ -124,7 +123,7 @@ pub(super) struct OpenHistory {
 /// Answers that follow each other, and the window they were asked for.
 #[derive(Debug)]
 pub(super) struct Page {
-    bodies: Vec<Bytes>,
+    bodies: Vec<Body>,
     since_ms: i64,
     until_ms: i64,
 }
@@ -169,7 +168,7 @@ impl OpenHistory {
         &self.documents[place]
     }
 
-    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Bytes> {
+    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
         let offset = match asked.offset.as_str() {
             "" => String::new(),
             offset => format!("&offset={}", percent_encoded(offset)),
@@ -187,7 +186,7 @@ impl OpenHistory {
 
     /// The pages of the window's newest millisecond, if it fills the first one; from the top again when a word dies on
     /// the way.
-    async fn crowd(&self, from_the_top: &Asked, limit: usize) -> Result<Vec<Bytes>> {
+    async fn crowd(&self, from_the_top: &Asked, limit: usize) -> Result<Vec<Body>> {
         let _alone = self.turns.write().await;
         let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
         loop {
@@ -212,12 +211,12 @@ impl OpenHistory {
     /// Calls `each` with every entry of an answer and its time.
     fn each_entry<'a>(
         &self,
-        answer: &'a [u8],
+        answer: &'a str,
         mut each: impl FnMut(&'a str, i64) -> Result<(), Malformed>,
     ) -> Result<Paging> {
         let mut paging = Paging::default();
         let mut has_list = false;
-        Scanner::new(Scanner::whole(answer)?).each_field(|key, value| {
+        Scanner::new(answer).each_field(|key, value| {
             match key.raw() {
                 name if name == self.history.list => {
                     has_list = true;
@@ -294,7 +293,7 @@ impl OpenFeed for OpenHistory {
             }
             Err(failed) => return Err(failed),
         };
-        let size_bytes = bodies.iter().map(Bytes::len).sum();
+        let size_bytes = bodies.iter().map(|body| body.len()).sum();
         let page = Page { bodies, since_ms: asked.since_ms, until_ms: asked.until_ms };
         Ok(super::Page::new(Content::History(page), size_bytes))
     }

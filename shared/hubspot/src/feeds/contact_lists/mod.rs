@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staging::{Pairs, Rows, Table};
 
 use self::table::LISTS;
@@ -20,6 +19,7 @@ use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
+use crate::json::Body;
 
 #[derive(Debug)]
 pub(super) struct ContactLists;
@@ -71,8 +71,8 @@ struct OpenLists {
 /// the scan does not show.
 #[derive(Debug)]
 pub(super) struct Page {
-    scan: Vec<Bytes>,
-    by_ids: Vec<Bytes>,
+    scan: Vec<Body>,
+    by_ids: Vec<Body>,
 }
 
 impl OpenLists {
@@ -116,7 +116,7 @@ impl OpenFeed for OpenLists {
                 format!("HubSpot says that there are {total} lists, and shows {shown}, time and again");
             *self.mismatch.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
         }
-        let size_bytes = scan.answers.iter().chain(&by_ids).map(Bytes::len).sum();
+        let size_bytes = scan.answers.iter().chain(&by_ids).map(|body| body.len()).sum();
         Ok(super::Page::new(Content::Lists(Page { scan: scan.answers, by_ids }), size_bytes))
     }
 

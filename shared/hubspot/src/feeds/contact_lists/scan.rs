@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,7 +10,7 @@ use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::version;
 
 /// Lists in a page, and how far pages reach
@@ -36,7 +35,7 @@ const PROPERTIES: [&str; 6] = [
 /// What one scan has shown.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    pub(super) answers: Vec<Bytes>,
+    pub(super) answers: Vec<Body>,
     pub(super) ids: BTreeSet<u64>,
     /// As HubSpot says.
     pub(super) total: Option<u64>,
@@ -47,7 +46,7 @@ impl Scan {
         self.total.is_none_or(|total| total == self.ids.len() as u64)
     }
 
-    fn add(&mut self, answer: Bytes) -> Result<(usize, bool)> {
+    fn add(&mut self, answer: Body) -> Result<(usize, bool)> {
         let page = found(&answer)?;
         let (shown, has_more) = (page.lists.len(), page.has_more);
         self.ids.extend(page.lists.iter().map(|(id, _)| *id));
@@ -104,7 +103,7 @@ async fn scan_once(client: &Client) -> Result<Scan> {
     Ok(scan)
 }
 
-async fn search(client: &Client, mut body: Value) -> Result<Bytes> {
+async fn search(client: &Client, mut body: Value) -> Result<Body> {
     body["processingTypes"] = json!([]);
     body["additionalProperties"] = json!(PROPERTIES);
     body["objectTypeId"] = json!("0-1");
@@ -114,7 +113,7 @@ async fn search(client: &Client, mut body: Value) -> Result<Bytes> {
 }
 
 /// These lists with their filters, those that are there.
-pub(super) async fn by_ids(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
+pub(super) async fn by_ids(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
     let calls = ids.chunks(IDS_IN_A_URL).map(|ids| {
         let ids: String = ids.iter().map(|id| format!("listIds={id}&")).collect();
         Call::get(format!("/crm/lists/{}?{ids}includeFilters=true", version::LISTS))
@@ -136,10 +135,10 @@ pub(super) fn stamp(list: &str) -> i64 {
     xxh3_64(list.as_bytes()) as i64
 }
 
-pub(super) fn found(answer: &[u8]) -> Result<Found<'_>> {
+pub(super) fn found(answer: &str) -> Result<Found<'_>> {
     let mut found = Found::default();
     let mut has_lists = false;
-    Scanner::new(Scanner::whole(answer)?).each_field(|key, value| {
+    Scanner::new(answer).each_field(|key, value| {
         match key.raw() {
             "lists" => {
                 has_lists = true;

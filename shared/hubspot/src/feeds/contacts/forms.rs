@@ -14,7 +14,7 @@ use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
 use crate::feeds::objects::next_after;
 use crate::feeds::slice::{self, Form, Slice};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::version;
 
 /// HubSpot documents no number; it is what connectors ask for.
@@ -90,12 +90,12 @@ async fn page(client: &Client, archived: bool, after: Option<&str>, limit: usize
     let path =
         format!("/marketing/{}/forms?formTypes=all&limit={limit}&archived={archived}{after}", version::FORMS);
     let body = client.send(&Call::get(path)).await.map_err(|error| error.lost_if_refused(FORMS))?;
-    serde_json::from_slice(&body).map_err(|source| {
+    serde_json::from_str(&body).map_err(|source| {
         Error::new(ErrorKind::Malformed, "the list of forms does not parse").caused_by(source)
     })
 }
 
-pub(super) async fn submissions(client: &Client, form: &Form, after: Option<&str>) -> Result<Bytes> {
+pub(super) async fn submissions(client: &Client, form: &Form, after: Option<&str>) -> Result<Body> {
     let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
     let path = format!(
         "/form-integrations/v1/submissions/forms/{}?limit={SUBMISSIONS_IN_A_PAGE}{after}",
@@ -108,7 +108,7 @@ pub(super) async fn submissions(client: &Client, form: &Form, after: Option<&str
             if matches!(gone.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) && after.is_empty() =>
         {
             tracing::warn!(form.id, "the submissions of a form are not shown: {gone}");
-            Ok(Bytes::from_static(br#"{"results":[]}"#))
+            Ok(Body::new(Bytes::from_static(br#"{"results":[]}"#))?)
         }
         Err(error) => Err(error.lost_if_refused(FORMS)),
     }

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{MEMBERSHIPS, OF_V1};
@@ -12,7 +11,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::feeds::objects::{Extras, record_ids};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::version;
 
 /// The place of `list_membership` among what is known of a contact besides its properties.
@@ -33,7 +32,7 @@ pub(super) async fn answers(client: &Client) -> Result<bool> {
     }
 }
 
-pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
+pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
     let path = format!("/crm/lists/{}/records/memberships/batch/read", version::LISTS);
     let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
         let input = |id: &u64| json!({ "objectTypeId": "0-1", "recordId": id.to_string() });
@@ -45,17 +44,17 @@ pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
 }
 
 /// Adds each contact's lists, as HubSpot sends them.
-pub(super) fn put<'a>(answers: &'a [Bytes], extras: &mut Extras<'a>) -> Result<()> {
+pub(super) fn put<'a>(answers: &'a [Body], extras: &mut Extras<'a>) -> Result<()> {
     for (id, lists) in of_contacts(answers)? {
         extras.entry(id).or_default()[PLACE] = Some(Cow::Borrowed(lists));
     }
     Ok(())
 }
 
-fn of_contacts(answers: &[Bytes]) -> Result<Vec<(u64, &str)>> {
+fn of_contacts(answers: &[Body]) -> Result<Vec<(u64, &str)>> {
     let mut contacts = Vec::new();
     for answer in answers {
-        Scanner::new(Scanner::whole(answer)?).each_field(|key, value| match key.raw() {
+        Scanner::new(answer).each_field(|key, value| match key.raw() {
             "results" if value.is_nested() => value.each_item(|result| {
                 let (mut id, mut lists) = (None, "[]");
                 result.each_field(|key, value| {

@@ -23,7 +23,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staging::{Rows, Table};
 
 use self::identities::{IDENTITIES, PROFILES, People};
@@ -38,7 +37,7 @@ use super::slice::{self, Slice};
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
-use crate::json::Scanner;
+use crate::json::Body;
 
 pub(super) use self::table::CONTACT_OBJECTS;
 
@@ -120,8 +119,8 @@ struct OpenContacts {
 /// Answers about the people on one page, or the submissions of one form.
 #[derive(Debug)]
 pub(super) enum Page {
-    People { records: Box<objects::Page>, v1: Vec<Bytes>, memberships: Vec<Bytes> },
-    Submissions(Bytes),
+    People { records: Box<objects::Page>, v1: Vec<Body>, memberships: Vec<Body> },
+    Submissions(Body),
 }
 
 impl OpenContacts {
@@ -178,7 +177,7 @@ impl OpenContacts {
 
     fn append_people(
         &self,
-        (records, v1, memberships): (objects::Page, &[Bytes], &[Bytes]),
+        (records, v1, memberships): (objects::Page, &[Body], &[Body]),
         read_ms: i64,
         slice: &mut Slice,
         run: &mut Unfinished,
@@ -275,7 +274,7 @@ impl OpenFeed for OpenContacts {
             }
             slice => self.people(slice, limit).await?,
         };
-        let bytes = |bodies: &[Bytes]| bodies.iter().map(Bytes::len).sum::<usize>();
+        let bytes = |bodies: &[Body]| bodies.iter().map(|body| body.len()).sum::<usize>();
         let size_bytes = match &page {
             Page::People { records, v1, memberships } => {
                 records.size_bytes() + bytes(v1) + bytes(memberships)
@@ -303,7 +302,7 @@ impl OpenFeed for OpenContacts {
             Page::Submissions(body) => {
                 let reading = self.session.reading(page.read_ms);
                 let mut writer = self.submissions.writer(rows[3], reading);
-                let is_last = forms::append(Scanner::whole(&body)?, slice, run, &mut writer)?;
+                let is_last = forms::append(&body, slice, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
                 Ok(Appended { written, is_last, span: 0 })

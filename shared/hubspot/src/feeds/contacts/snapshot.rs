@@ -1,7 +1,6 @@
 //! A snapshot of the contacts: the list of ids and, to refresh, their calculated properties and the lists they are in.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use staging::{Rows, Table};
 
 use super::{CONTACT_OBJECTS, MEMBERSHIPS, Page, memberships};
@@ -41,7 +40,7 @@ impl OpenFeed for ContactSnapshot {
         let records = self.objects.page(slice, limit).await?;
         let ids = if self.has_memberships { records.live_ids(slice)? } else { Vec::new() };
         let memberships = memberships::read(&self.session.client, &ids).await?;
-        let size_bytes = records.size_bytes() + memberships.iter().map(Bytes::len).sum::<usize>();
+        let size_bytes = records.size_bytes() + memberships.iter().map(|body| body.len()).sum::<usize>();
         let page = Page::People { records: Box::new(records), v1: Vec::new(), memberships };
         Ok(feeds::Page::new(Content::Contacts(page), size_bytes))
     }

@@ -4,14 +4,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use bytes::Bytes;
-
 use super::V1;
 use super::table::OF_V1;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 
 /// Contacts in one call
 /// (<https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/get-contacts-v1-contactvids-batch>).
@@ -37,7 +35,7 @@ pub(super) async fn answers(client: &Client) -> Result<bool> {
     }
 }
 
-pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
+pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
     let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
         let vids: String = ids.iter().map(|id| format!("vid={id}&")).collect();
         // Without a property it would send all of them, which the records have already.
@@ -50,10 +48,10 @@ pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Bytes>> {
     futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(V1))
 }
 
-pub(super) fn contacts(answers: &[Bytes]) -> Result<HashMap<u64, V1Contact<'_>>> {
+pub(super) fn contacts(answers: &[Body]) -> Result<HashMap<u64, V1Contact<'_>>> {
     let mut contacts = HashMap::new();
     for answer in answers {
-        Scanner::new(Scanner::whole(answer)?).each_field(|vid, value| {
+        Scanner::new(answer).each_field(|vid, value| {
             let Ok(id) = vid.raw().parse() else { return value.skip() };
             contacts.insert(id, contact(value)?);
             Ok::<_, Malformed>(())
@@ -116,17 +114,20 @@ fn lead_guid(profiles: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
     fn a_contact_tells_what_it_has() {
-        let answer = Bytes::from_static(
+        let answer = Body::new(Bytes::from_static(
             br#"{"216677834118":{"vid":216677834118,"addedAt":5,"properties":{"email":{"value":"a@b"}},
                 "form-submissions":[{"conversion-id":"c"}],"merge-audits":[],
                 "identity-profiles":[{"vid":1,"identities":[{"type":"EMAIL","value":"a@b"}]},
                     {"vid":2,"identities":[{"value":"g1","type":"LEAD_GUID"},{"type":"LEAD_GUID","value":"g2"}]}]},
                "7":{"identity-profiles":[],"profile-token":""},"status":{"x":1}}"#,
-        );
+        ))
+        .unwrap();
         let answers = [answer];
         let contacts = contacts(&answers).unwrap();
         assert_eq!(contacts.len(), 2);

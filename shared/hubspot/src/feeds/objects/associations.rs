@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::records::{Associated, next_after};
@@ -14,7 +13,7 @@ use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::version;
 
 /// Records in one call of the associations endpoint
@@ -79,7 +78,7 @@ struct Collected {
 
 impl ObjectFeed {
     /// What the answer of a list call says, completed.
-    pub(super) async fn inline_associated(&self, body: &Bytes) -> Result<Associated> {
+    pub(super) async fn inline_associated(&self, body: &Body) -> Result<Associated> {
         let mut associated = Associated::new();
         if self.associations.is_empty() {
             return Ok(associated);
@@ -151,10 +150,9 @@ fn put(associated: &mut Associated, other: &'static str, collected: Collected) {
 }
 
 /// `results[].associations.<object>.{results[].{id,type}, paging}` of a list call.
-fn inline(body: &[u8]) -> Result<HashMap<String, Collected>> {
-    let text = Scanner::whole(body)?;
+fn inline(body: &str) -> Result<HashMap<String, Collected>> {
     let mut by_object: HashMap<String, Collected> = HashMap::new();
-    Scanner::new(text).each_field(|key, value| match key.raw() {
+    Scanner::new(body).each_field(|key, value| match key.raw() {
         "results" => value.each_item(|record| inline_record(record, &mut by_object)),
         _ => value.skip(),
     })?;
@@ -217,9 +215,8 @@ fn inline_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
 }
 
 /// An answer of the associations endpoint. Records without associations are absent, or among its `errors`.
-fn collect(body: &[u8], collected: &mut Collected) -> Result<()> {
-    let text = Scanner::whole(body)?;
-    Scanner::new(text).each_field(|key, value| match key.raw() {
+fn collect(body: &str, collected: &mut Collected) -> Result<()> {
+    Scanner::new(body).each_field(|key, value| match key.raw() {
         "results" => value.each_item(|result| collect_record(result, collected)),
         _ => value.skip(),
     })?;
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_company_comes_once_and_the_primary_one_first() {
-        let body = br#"{"results":[{"from":{"id":"7"},"to":[
+        let body = r#"{"results":[{"from":{"id":"7"},"to":[
             {"toObjectId":30,"associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":341,"label":null}]},
             {"toObjectId":"40","associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":341},
                                                    {"category":"HUBSPOT_DEFINED","typeId":5,"label":"Primary"}]},
@@ -313,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_list_call_brings_associations_along() {
-        let body = br#"{"results":[{"associations":{"companies":{"results":[
+        let body = r#"{"results":[{"associations":{"companies":{"results":[
             {"id":"9","type":"deal_to_company_unlabeled"},{"id":"8","type":"deal_to_company_unlabeled"},
             {"id":"9","type":"deal_to_company"}],"paging":{"next":{"after":"x"}}}},"id":"1"},{"id":"2"}]}"#;
         let mut by_object = inline(body).unwrap();

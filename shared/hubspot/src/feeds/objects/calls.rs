@@ -1,6 +1,5 @@
 //! The calls of the object endpoints, as requests: what is asked, and what the answer means apart from its rows.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::layout::Layout;
@@ -9,7 +8,7 @@ use crate::budget::Bucket;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::{value, version};
 
 /// The property that is a record's id.
@@ -47,7 +46,7 @@ fn names_parameter(layout: &Layout) -> String {
 }
 
 pub(super) struct ListPage {
-    pub(super) body: Bytes,
+    pub(super) body: Body,
 }
 
 /// A record's id, and the instant that tells whether it is known: `archivedAt` of an archived record, `updatedAt` of a
@@ -113,7 +112,7 @@ impl ObjectFeed {
     }
 
     /// The values of these records, in answers of at most [`PAGE_RECORDS`]. Ids that are gone are simply not in them.
-    pub(super) async fn batch_read(&self, ids: &[u64], archived: bool) -> Result<Vec<Bytes>> {
+    pub(super) async fn batch_read(&self, ids: &[u64], archived: bool) -> Result<Vec<Body>> {
         let path =
             format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
         let names: Vec<&str> = self.layout.property_names().collect();
@@ -245,11 +244,10 @@ fn id_filter(operator: &str, id: u64) -> Value {
 }
 
 /// Ids, instants and paging of an answer whose values nobody needs.
-pub(super) fn records(body: &[u8]) -> Result<Listed> {
-    let text = Scanner::whole(body)?;
+pub(super) fn records(body: &str) -> Result<Listed> {
     let mut listed = Listed { records: Vec::new(), after: None, total: None };
     let mut has_results = false;
-    Scanner::new(text).each_field(|key, value| match key.raw() {
+    Scanner::new(body).each_field(|key, value| match key.raw() {
         "results" => {
             has_results = true;
             value.each_item(|record| {

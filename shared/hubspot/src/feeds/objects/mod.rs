@@ -40,7 +40,6 @@ use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Scanner;
 use crate::properties;
 
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
@@ -193,10 +192,8 @@ impl ObjectFeed {
         let is_list = next.is_none() || matches!(next, Some(Next::After(_)));
         let beside = Beside { associated: &page.associated, known: &page.versions };
         for body in &page.bodies {
-            // The client has checked that the body is UTF-8.
-            let text = Scanner::whole(body)?;
             let keep = |id| slice.holds(id);
-            let read = records::append(&self.layout, text, keep, context, &beside, rows)?;
+            let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             if slice.is_range() && next.is_none() && !read.records.is_sorted_by_key(|record| record.id) {
                 let message = format!("the list of {} is not in the order of ids", self.object.name);
                 return Err(Error::new(ErrorKind::Unordered, message));

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bytes::Bytes;
-
 use super::pages::{Next, Page, record_ids};
 use super::{ObjectFeed, Result};
+use crate::json::Body;
 use crate::value;
 
 impl ObjectFeed {
@@ -50,7 +49,7 @@ impl ObjectFeed {
     }
 }
 
-fn shown(bodies: &[Bytes]) -> Result<HashSet<u64>> {
+fn shown(bodies: &[Body]) -> Result<HashSet<u64>> {
     let mut ids = HashSet::new();
     for body in bodies {
         ids.extend(record_ids(body)?);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::calls::{self, Head, ListPage};
@@ -13,11 +12,12 @@ use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
 use crate::feeds::seen::RecentReads;
 use crate::feeds::slice::{self, Slice, Walk};
+use crate::json::Body;
 
 /// Answers that are fetched, not yet rows.
 #[derive(Debug, Default)]
 pub(in crate::feeds) struct Page {
-    pub(in crate::feeds) bodies: Vec<Bytes>,
+    pub(in crate::feeds) bodies: Vec<Body>,
     pub(super) associated: Associated,
     /// Where the slice goes on, when the bodies don't say.
     pub(super) next: Option<Next>,
@@ -43,7 +43,7 @@ pub(in crate::feeds) struct Page {
 
 impl Page {
     pub(in crate::feeds) fn size_bytes(&self) -> usize {
-        self.bodies.iter().map(Bytes::len).sum()
+        self.bodies.iter().map(|body| body.len()).sum()
     }
 
     /// Ids of its live records of the slice.
@@ -166,7 +166,7 @@ impl ObjectFeed {
 }
 
 /// The ids that an answer shows.
-pub(in crate::feeds) fn record_ids(body: &[u8]) -> Result<Vec<u64>> {
+pub(in crate::feeds) fn record_ids(body: &str) -> Result<Vec<u64>> {
     Ok(calls::records(body)?.records.into_iter().map(|(id, _)| id).collect())
 }
 

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use staging::Rows;
 
@@ -17,7 +16,7 @@ use crate::feeds::history::OpenHistory;
 use crate::feeds::objects::next_after;
 use crate::feeds::slice::{self, Slice};
 use crate::feeds::{Appended, Content, Gap, Note, Page, Session, Written};
-use crate::json::{Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner};
 use crate::version;
 
 /// What the cursor calls the source, when it is refused or switched off.
@@ -39,7 +38,7 @@ pub(super) struct Addresses {
 #[derive(Debug)]
 pub(in crate::feeds) struct Statuses {
     next: Option<String>,
-    bodies: Vec<(String, Bytes)>,
+    bodies: Vec<(String, Body)>,
     as_of_ms: i64,
 }
 
@@ -90,7 +89,7 @@ impl Addresses {
         );
         let answer = client.send(&Call::get(path)).await.map_err(|error| error.lost_if_refused(STATUS))?;
         let (addresses, next) = addresses(&answer)?;
-        let bodies: Vec<(String, Bytes)> = stream::iter(addresses)
+        let bodies: Vec<(String, Body)> = stream::iter(addresses)
             .map(|address| self.status(address))
             .buffered(AT_ONCE)
             .try_filter_map(|status| std::future::ready(Ok(status)))
@@ -102,7 +101,7 @@ impl Addresses {
     }
 
     /// `None` for a text that HubSpot does not take for an address.
-    async fn status(&self, address: String) -> Result<Option<(String, Bytes)>> {
+    async fn status(&self, address: String) -> Result<Option<(String, Body)>> {
         match self.session.client.send(&status_call(&address)).await {
             Ok(body) => Ok(Some((address, body))),
             Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(None),
@@ -127,7 +126,7 @@ impl Addresses {
         let reading = self.session.reading(page.read_ms);
         let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
         for (address, body) in &statuses.bodies {
-            timeline::subscription(Scanner::whole(body)?, address, statuses.as_of_ms, &mut writer)?;
+            timeline::subscription(body, address, statuses.as_of_ms, &mut writer)?;
         }
         if statuses.next.is_some() && statuses.next == *after {
             return Err(Error::new(ErrorKind::Malformed, "a page of contacts ends where it began"));
@@ -141,9 +140,9 @@ impl Addresses {
 }
 
 /// The addresses of a page of contacts, and where the next page begins.
-fn addresses(answer: &[u8]) -> Result<(Vec<String>, Option<String>)> {
+fn addresses(answer: &str) -> Result<(Vec<String>, Option<String>)> {
     let (mut addresses, mut next) = (Vec::new(), None);
-    Scanner::new(Scanner::whole(answer)?).each_field(|key, value| match key.raw() {
+    Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|contact| {
             contact.each_field(|key, value| match key.raw() {
                 "properties" if value.is_object() => value.each_field(|key, value| {
@@ -175,7 +174,7 @@ mod tests {
 
     #[test]
     fn addresses_come_once_and_in_lower_case() {
-        let answer = br#"{"results":[
+        let answer = r#"{"results":[
             {"id":"1","properties":{"email":"Ada@Example.com","hs_additional_emails":"b@x.de;ada@example.com; "}},
             {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}],
             "paging":{"next":{"after":"3"}}}"#;
