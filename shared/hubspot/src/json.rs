@@ -39,55 +39,38 @@ impl<'a> Str<'a> {
         self.raw.is_empty()
     }
 
-    /// The text, escapes undone.
+    /// The text, escapes undone. Half a surrogate pair, or an escape that JSON does not know, becomes U+FFFD.
     pub fn text(self) -> Cow<'a, str> {
         if !self.is_escaped {
             return Cow::Borrowed(self.raw);
         }
-        let mut bytes = Vec::with_capacity(self.raw.len());
-        self.write_to(&mut bytes);
-        Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Appends the text, escapes undone. Half a surrogate pair, or an escape that JSON does not know, becomes U+FFFD.
-    pub fn write_to(self, out: &mut Vec<u8>) {
-        let bytes = self.raw.as_bytes();
-        if !self.is_escaped {
-            return out.extend_from_slice(bytes);
+        let mut text = String::with_capacity(self.raw.len());
+        let mut rest = self.raw;
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            text.push_str(plain);
+            let (character, length) = unescaped(escape.as_bytes());
+            text.push(character);
+            rest = escape.get(length..).unwrap_or_default();
         }
-        let mut at = 0;
-        while let Some(offset) = memchr::memchr(b'\\', &bytes[at..]) {
-            out.extend_from_slice(&bytes[at..at + offset]);
-            at += offset + 1;
-            at += write_escape(&bytes[at..], out);
-        }
-        out.extend_from_slice(&bytes[at..]);
+        text.push_str(rest);
+        Cow::Owned(text)
     }
 }
 
-/// Writes what the escape after a backslash stands for, and says how many bytes it took.
-fn write_escape(rest: &[u8], out: &mut Vec<u8>) -> usize {
-    let plain = match rest.first() {
-        Some(b'n') => b'\n',
-        Some(b't') => b'\t',
-        Some(b'r') => b'\r',
-        Some(b'b') => 8,
-        Some(b'f') => 12,
-        Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
-        Some(b'u') => {
-            let (character, length) = unicode_escape(rest);
-            let mut buffer = [0; 4];
-            out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes());
-            return length;
-        }
-        // Not an escape: leave what follows to be copied as text.
-        _ => {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-            return 0;
-        }
+/// What the escape after a backslash stands for, and the bytes it takes.
+fn unescaped(escape: &[u8]) -> (char, usize) {
+    let plain = match escape.first() {
+        Some(b'n') => '\n',
+        Some(b't') => '\t',
+        Some(b'r') => '\r',
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(&byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+        Some(b'u') => return unicode_escape(escape),
+        // Not an escape: what follows is text.
+        _ => return (char::REPLACEMENT_CHARACTER, 0),
     };
-    out.push(plain);
-    1
+    (plain, 1)
 }
 
 /// `uXXXX`, or `uXXXX\uXXXX` where the two are a surrogate pair; and the bytes it took.
@@ -229,7 +212,7 @@ impl<'a> Scanner<'a> {
         let mut end = start;
         let mut is_escaped = false;
         loop {
-            match memchr2(b'"', b'\\', bytes.get(end..).unwrap_or_default()) {
+            match plain_bytes(bytes.get(end..).unwrap_or_default()) {
                 Some(offset) if bytes[end + offset] == b'"' => {
                     end += offset;
                     self.at = end + 1;
@@ -337,6 +320,31 @@ impl<'a> Scanner<'a> {
         }
         Err(self.malformed(word))
     }
+}
+
+/// Bytes before the first quote or backslash. Keys and most values are so short that to set a vector search up takes
+/// longer than to look at eight bytes at a time.
+fn plain_bytes(bytes: &[u8]) -> Option<usize> {
+    const SHORT: usize = 32;
+    let (eights, _) = bytes[..bytes.len().min(SHORT)].as_chunks::<8>();
+    for (place, eight) in eights.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
+        let found =
+            zero_bytes(word ^ (EIGHT * u64::from(b'"'))) | zero_bytes(word ^ (EIGHT * u64::from(b'\\')));
+        if found != 0 {
+            return Some(place * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let searched = eights.len() * 8;
+    memchr2(b'"', b'\\', &bytes[searched..]).map(|offset| searched + offset)
+}
+
+/// One in each of eight bytes.
+const EIGHT: u64 = u64::from_le_bytes([1; 8]);
+
+/// The high bit of each byte that is zero, up to the first one; what is set above it means nothing.
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(EIGHT) & !word & (EIGHT << 7)
 }
 
 /// A whole number that a column of ids can hold: half of those of 64 bits would come out negative.

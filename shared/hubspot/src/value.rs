@@ -20,7 +20,7 @@ pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bo
         return true;
     }
     if column_type == ColumnType::Text {
-        cell.text_with(|bytes| value.write_to(bytes));
+        cell.text(&value.text());
         return true;
     }
     let text = value.text();

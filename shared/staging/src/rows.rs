@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray, TimestampMillisecondArray,
-};
-use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::types::{ArrowPrimitiveType, Date32Type, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, StringArray};
+use arrow_buffer::{ArrowNativeType, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::table::{ColumnType, Table};
@@ -76,8 +75,9 @@ impl Rows {
         self.finished = self.finished.min(rows);
     }
 
-    /// Hands the finished rows out, one column after the other, and starts again, empty. Only the column that is being
-    /// handled exists twice. The open row must have no cell set.
+    /// Shows the finished rows, one column after the other, and starts again, empty. The buffers of an array that
+    /// `each` does not keep are filled again by the next rows, so that memory stays where it is. The open row must have
+    /// no cell set.
     ///
     /// # Errors
     /// What `each` returns; the rows are then gone in part, so the caller can only give the file up.
@@ -87,7 +87,7 @@ impl Rows {
     ) -> Result<(), E> {
         let rows = std::mem::take(&mut self.finished);
         for (column, builder) in self.columns.iter_mut().enumerate() {
-            each(column, builder.take(rows)?)?;
+            builder.drain(rows, |array| each(column, array))?;
         }
         Ok(())
     }
@@ -123,19 +123,8 @@ pub struct Cell<'a> {
 
 impl Cell<'_> {
     pub fn text(self, value: &str) {
-        self.text_with(|bytes| bytes.extend_from_slice(value.as_bytes()));
-    }
-
-    /// Lets `write` append the value's text to the column's own buffer. It must append whole UTF-8 only; what is
-    /// not becomes NULL.
-    pub fn text_with(self, write: impl FnOnce(&mut Vec<u8>)) {
         let Values::Text { offsets, bytes } = &mut self.builder.values else { return self.mismatch("text") };
-        let start = bytes.len();
-        write(bytes);
-        if std::str::from_utf8(&bytes[start..]).is_err() {
-            bytes.truncate(start);
-            return self.builder.push_null();
-        }
+        bytes.extend_from_slice(value.as_bytes());
         offsets.push(bytes.len() as i32);
         self.builder.validity.append(true);
     }
@@ -263,40 +252,58 @@ impl ColumnBuilder {
         self.validity.truncate(rows);
     }
 
-    /// The first `rows` cells as an array. The buffers go into the array and are replaced by empty ones of the same
-    /// capacity: the next rows cost one allocation per column.
-    fn take(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+    /// Shows the first `rows` cells as an array, then starts again in its buffers.
+    fn drain<E: From<ArrowError>>(
+        &mut self,
+        rows: usize,
+        show: impl FnOnce(ArrayRef) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.fill_nulls(rows);
         let nulls = Some(NullBuffer::new(self.validity.finish())).filter(|nulls| nulls.null_count() > 0);
-        Ok(match &mut self.values {
+        match &mut self.values {
             Values::Text { offsets, bytes } => {
-                let next_offsets = first_offset(offsets.len());
-                let offsets = std::mem::replace(offsets, next_offsets);
-                let next_bytes = Vec::with_capacity(bytes.len());
-                let bytes = std::mem::replace(bytes, next_bytes);
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls)?)
+                let taken = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(offsets)));
+                let array = StringArray::try_new(taken, Buffer::from_vec(std::mem::take(bytes)), nulls)?;
+                let shown = show(Arc::new(array.clone()));
+                let (taken, taken_bytes, _) = array.into_parts();
+                *offsets = emptied(taken.into_inner());
+                offsets.push(0);
+                *bytes = emptied(taken_bytes.into());
+                shown
             }
-            Values::BigInt(values) => Arc::new(Int64Array::new(replaced(values).into(), nulls)),
-            Values::Double(values) => Arc::new(Float64Array::new(replaced(values).into(), nulls)),
-            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            Values::Date(values) => Arc::new(Date32Array::new(replaced(values).into(), nulls)),
-            Values::Timestamp(values) => {
-                Arc::new(TimestampMillisecondArray::new(replaced(values).into(), nulls).with_timezone("UTC"))
+            Values::BigInt(values) => primitive::<Int64Type, E>(values, nulls, |array| show(Arc::new(array))),
+            Values::Double(values) => {
+                primitive::<Float64Type, E>(values, nulls, |array| show(Arc::new(array)))
             }
-        })
+            Values::Boolean(values) => show(Arc::new(BooleanArray::new(values.finish(), nulls))),
+            Values::Date(values) => primitive::<Date32Type, E>(values, nulls, |array| show(Arc::new(array))),
+            Values::Timestamp(values) => primitive::<TimestampMillisecondType, E>(values, nulls, |array| {
+                show(Arc::new(array.with_timezone("UTC")))
+            }),
+        }
     }
 }
 
-fn first_offset(capacity: usize) -> Vec<i32> {
-    let mut offsets = Vec::with_capacity(capacity);
-    offsets.push(0);
-    offsets
+/// Shows the values as an array, and empties them.
+fn primitive<T: ArrowPrimitiveType, E>(
+    values: &mut Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+    show: impl FnOnce(PrimitiveArray<T>) -> Result<(), E>,
+) -> Result<(), E> {
+    let array = PrimitiveArray::<T>::new(std::mem::take(values).into(), nulls);
+    let shown = show(array.clone());
+    let (_, taken, _) = array.into_parts();
+    *values = emptied(taken);
+    shown
 }
 
-fn replaced<T>(values: &mut Vec<T>) -> Vec<T> {
-    let next = Vec::with_capacity(values.len());
-    std::mem::replace(values, next)
+/// The allocation of a buffer that nobody else holds any more, cut to twice what was needed; otherwise a new one.
+fn emptied<T: ArrowNativeType>(buffer: ScalarBuffer<T>) -> Vec<T> {
+    let mut values = buffer.into_inner().into_vec::<T>().unwrap_or_default();
+    let needed = values.len();
+    values.clear();
+    values.shrink_to(needed * 2);
+    values
 }
 
 #[cfg(test)]
@@ -372,11 +379,25 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_is_null() {
+    fn memory_stays_where_it_is() {
         let mut rows = rows();
-        rows.cell(1).unwrap().text_with(|bytes| bytes.push(0xff));
-        rows.finish_row();
-        assert!(drained(&mut rows)[1].is_null(0));
+        let mut filled = |values: i64| {
+            for value in 0..values {
+                rows.cell(0).unwrap().bigint(value);
+                rows.cell(1).unwrap().text("Anna");
+                rows.finish_row();
+            }
+            let mut places = Vec::new();
+            rows.drain(|_, array| {
+                places.extend(array.to_data().buffers().iter().map(|buffer| buffer.as_ptr() as usize));
+                Ok::<_, ArrowError>(())
+            })
+            .unwrap();
+            // The booleans' are small.
+            places[..3].to_vec()
+        };
+        let first = filled(1_000);
+        assert_eq!(filled(900), first);
     }
 
     #[test]
