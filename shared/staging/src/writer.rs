@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{FieldRef, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
@@ -30,6 +30,8 @@ use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 const ROW_GROUP_BYTES: usize = 3 << 20;
 /// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress.
 const COLUMN_BYTES: usize = 8 << 10;
+/// Rows whose file's name, the same for all, is in memory at a time.
+const NAMES: usize = 256;
 /// The footer keeps about half a kilobyte for each column of each row group in memory until the file is finished.
 const MAX_COLUMN_CHUNKS: usize = 2_000;
 
@@ -139,20 +141,22 @@ impl FileWriter {
         }
         let failed = self.write_failed();
         let columns = &self.columns;
-        let file_names: Option<ArrayRef> = self
-            .file_column
-            .map(|_| Arc::new(StringArray::from(vec![self.key.as_str(); self.rows.len()])) as ArrayRef);
+        let names: ArrayRef =
+            Arc::new(StringArray::from(vec![self.key.as_str(); NAMES.min(self.rows.len())]));
         let mut row_group = self.parquet.next_row_group().context(failed.clone())?;
         self.rows
             .drain(|column, array| {
-                let array = match &file_names {
-                    Some(names) if self.file_column == Some(column) => Arc::clone(names),
-                    _ => array,
-                };
                 let (field, factory) = &columns[column];
                 for mut writer in factory.create_column_writers(0)? {
-                    for leaf in compute_leaves(field, &array)? {
-                        writer.write(&leaf)?;
+                    let mut write = |array: &ArrayRef| -> Result<(), ParquetError> {
+                        compute_leaves(field, array)?.iter().try_for_each(|leaf| writer.write(leaf))
+                    };
+                    if self.file_column == Some(column) {
+                        for start in (0..array.len()).step_by(NAMES) {
+                            write(&names.slice(0, NAMES.min(array.len() - start)))?;
+                        }
+                    } else {
+                        write(&array)?;
                     }
                     writer.close()?.append_to_row_group(&mut row_group)?;
                 }
