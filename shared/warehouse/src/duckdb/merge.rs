@@ -27,7 +27,8 @@ pub(super) fn merge(
 ) -> Result<Merged> {
     let columns = files.iter().map(|file| file.description.table.columns.len()).max().unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    merge_within(Budget::for_columns(columns, cores), connection, schema, files, mode)
+    let rows = files.iter().map(|file| file.description.rows).sum();
+    merge_within(Budget::new(rows, columns, cores), connection, schema, files, mode)
 }
 
 /// Takes more memory when the budget turns out too small.
