@@ -31,17 +31,21 @@ impl World {
         warehouse::connect(&url, SCHEMA, None, None).await.unwrap()
     }
 
-    /// One complete run, and the calls that it made.
-    pub async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, u64) {
+    pub async fn begin(&self) -> Run {
         let (state, bucket) = self.state_and_bucket();
         let budget = Budget::shared(0.0, Arc::clone(&state));
-        let client =
-            Client::new(&self.hubspot_url, Credential::token("pat-na1-fake").unwrap(), budget).unwrap();
-        let run = Run::begin(client.clone(), state, bucket).await.unwrap();
+        let credential = Credential::token("pat-na1-fake").unwrap();
+        let client = Client::new(&self.hubspot_url, credential, budget).unwrap();
+        Run::begin(client, state, bucket).await.unwrap()
+    }
+
+    /// One complete run, and the calls that it made.
+    pub async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, u64) {
+        let run = self.begin().await;
         let options = Options { mode, ..Options::default() };
         let report = extract::extract(feed, &run, &options, &Progress::default()).await;
         assert_eq!(report.outcome, Outcome::Complete, "{report:#?}");
-        (report, Limit::ALL.iter().map(|limit| client.budget().usage(*limit).calls).sum())
+        (report, Limit::ALL.iter().map(|limit| run.client.budget().usage(*limit).calls).sum())
     }
 
     pub async fn load(&self, collection: &str) {

@@ -5,10 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use duckdb::Connection;
+use extract::{Checkpoints, Options, Outcome, Progress};
 use fake_hubspot::{Behaviour, Churn, Faults, Limits, ObjectType, PerType, Settings};
+use hubspot::feeds::FEEDS;
 use serde_json::Value;
-use tests::{Sandbox, assert_equal, assert_equal_but_for};
+use tests::{Sandbox, World, assert_equal, assert_equal_but_for};
 
 fn account_of(contacts: usize, others: usize) -> Settings {
     let records = PerType { contacts, companies: others, deals: others };
@@ -71,6 +74,25 @@ async fn a_killed_sync_goes_on_and_doubles_nothing() {
         let (rows, ids) = rows(&sandbox.database(), table);
         assert_eq!(rows, ids, "{table}");
     }
+}
+
+/// The second file of a run can't be kept, those after it could: none of them may be, nor the cursor behind them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_saved_after_a_checkpoint_that_failed() {
+    let sandbox = Sandbox::new(&account_of(100, 3_000), Behaviour::default()).await;
+    let world = World { hubspot_url: sandbox.server.url().to_owned(), folder: sandbox.path("") };
+    let run = world.begin().await;
+    let key = run.bucket.key("deals", &format!("{}-0002", run.id), Utc::now());
+    std::fs::create_dir_all(sandbox.path("state/files").join(key)).unwrap();
+    let every_page = Checkpoints { interval: Duration::ZERO, ..Checkpoints::default() };
+    let options = Options { checkpoints: every_page, ..Options::default() };
+    let deals = *FEEDS.iter().find(|feed| feed.name() == "deals").unwrap();
+    let report = extract::extract(deals, &run, &options, &Progress::default()).await;
+    assert!(matches!(report.outcome, Outcome::Failed { .. }), "{report:#?}");
+    assert_eq!(run.state.files("deals").await.unwrap().len(), 1);
+    drop(run);
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,16 @@ async fn until_done(
             let Some((number, slice)) = slices.start(std::mem::take(&mut may_split)) else { break };
             under_way.push(next_page(feed, number, slice));
         }
-        let Some((number, page)) = under_way.next().await else {
+        let next = tokio::select! {
+            // What is staged counts as soon as it can.
+            biased;
+            saved = stage.saved(report) => {
+                saved?;
+                continue;
+            }
+            next = under_way.next() => next,
+        };
+        let Some((number, page)) = next else {
             if run.then.is_empty() {
                 run.then = feed.checks(run, true);
             }
@@ -144,7 +153,7 @@ async fn until_done(
         if stage.is_checkpoint_due() {
             run.slices = slices.unfinished();
             cursor.run = Some(run.clone());
-            stage.checkpoint(cursor, report).await?;
+            stage.begin_checkpoint(cursor, report).await?;
         }
     }
 }

@@ -1,12 +1,16 @@
 //! From rows to registered files: an open Parquet file for each table, and the checkpoint that makes them count.
+//!
+//! A checkpoint is saved beside the reading: HubSpot is asked on while files become durable and are registered. There
+//! is one at a time, and each waits for the one before, so the cursor never tells of rows whose files are not there.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
+use futures::future::BoxFuture;
 use hubspot::feeds::{Appended, Cursor};
-use staging::{FileWriter, Lease, Rows, SnapshotPart, StagedFile, Table};
+use staging::{FileWriter, Finished, Lease, Rows, SnapshotPart, StagedFile, Table};
 
 use crate::Run;
 use crate::report::{CollectionReport, FeedReport};
@@ -26,7 +30,6 @@ impl Default for Checkpoints {
     }
 }
 
-#[derive(Debug)]
 pub(crate) struct Stage<'a> {
     pub(crate) run: &'a Run,
     lease: &'a Lease,
@@ -36,6 +39,10 @@ pub(crate) struct Stage<'a> {
     checkpoints: Checkpoints,
     scratch: PathBuf,
     last_checkpoint: Instant,
+    /// The checkpoint that is being saved.
+    saving: Option<BoxFuture<'a, anyhow::Result<Vec<StagedFile>>>>,
+    /// Rows were taken for a checkpoint that is not saved, or not yet: a later cursor without them would lose them.
+    is_behind: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,18 @@ impl<'a> Stage<'a> {
             staged.push(StagedTable { table: table.clone(), open: None, files, rows_appended: 0 });
         }
         let tables = staged;
-        Ok(Stage { run, lease, tables, snapshot, checkpoints, scratch, last_checkpoint: Instant::now() })
+        let last_checkpoint = Instant::now();
+        Ok(Stage {
+            run,
+            lease,
+            tables,
+            snapshot,
+            checkpoints,
+            scratch,
+            last_checkpoint,
+            saving: None,
+            is_behind: false,
+        })
     }
 
     /// Where the next page's rows go, one for each table.
@@ -104,30 +122,38 @@ impl<'a> Stage<'a> {
         is_any && (is_large || self.last_checkpoint.elapsed() >= self.checkpoints.interval)
     }
 
-    /// Makes the open files durable, then registers them and saves the cursor in one step.
-    pub(crate) async fn checkpoint(
+    /// Begins a checkpoint of what is read by now: the open files become durable, then they are registered and the
+    /// cursor is saved in one step. It goes on while [`Stage::saved`] is polled.
+    pub(crate) async fn begin_checkpoint(
         &mut self,
         cursor: &Cursor,
         report: &mut FeedReport,
     ) -> anyhow::Result<()> {
-        let mut files = Vec::new();
+        self.settle(report).await?;
+        ensure!(!self.is_behind, "nothing is saved after a checkpoint that failed");
+        self.is_behind = true;
         let part = self.snapshot.map(|part| SnapshotPart { is_last: cursor.run.is_none(), ..part });
+        let mut sealed = Vec::new();
         for table in &mut self.tables {
             if part.is_some_and(|part| part.is_last) {
                 // A snapshot has a last file, if an empty one.
                 table.rows(self.run, &self.scratch)?;
             }
-            files.extend(table.seal(self.run, part).await?);
+            sealed.extend(table.seal(part)?);
         }
-        self.run
-            .state
-            .checkpoint(self.lease, cursor, &files)
-            .await
-            .context("the checkpoint is not saved; the next run goes on from the one before")?;
-        for (table, file) in files.iter().filter_map(|file| {
-            let table = self.tables.iter().find(|table| table.table.collection == file.collection)?;
-            Some((table, file))
-        }) {
+        self.last_checkpoint = Instant::now();
+        self.saving = Some(Box::pin(save(self.run, self.lease, cursor.clone(), sealed)));
+        Ok(())
+    }
+
+    /// Waits until the checkpoint that is being saved is; for ever, if there is none.
+    pub(crate) async fn saved(&mut self, report: &mut FeedReport) -> anyhow::Result<()> {
+        let Some(saving) = &mut self.saving else { return std::future::pending().await };
+        let saved = saving.await;
+        self.saving = None;
+        let files = saved?;
+        self.is_behind = false;
+        for file in files {
             tracing::info!(
                 collection.name = file.collection,
                 file.key = file.key,
@@ -135,14 +161,53 @@ impl<'a> Stage<'a> {
                 file.bytes = file.bytes,
                 "a file is staged"
             );
-            let report = of_collection(report, &table.table)?;
+            let staged = self.tables.iter().find(|staged| staged.table.collection == file.collection);
+            let Some(staged) = staged else { continue };
+            let report = of_collection(report, &staged.table)?;
             report.rows += file.rows;
             report.bytes += file.bytes;
             report.files += 1;
         }
-        self.last_checkpoint = Instant::now();
         Ok(())
     }
+
+    /// A last checkpoint, and what is still being saved before it.
+    pub(crate) async fn checkpoint(
+        &mut self,
+        cursor: &Cursor,
+        report: &mut FeedReport,
+    ) -> anyhow::Result<()> {
+        self.begin_checkpoint(cursor, report).await?;
+        self.settle(report).await
+    }
+
+    async fn settle(&mut self, report: &mut FeedReport) -> anyhow::Result<()> {
+        match self.saving {
+            Some(_) => self.saved(report).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A file with all its rows, not durable yet.
+type Sealed = (Finished, Option<SnapshotPart>);
+
+async fn save(
+    run: &Run,
+    lease: &Lease,
+    cursor: Cursor,
+    sealed: Vec<Sealed>,
+) -> anyhow::Result<Vec<StagedFile>> {
+    let mut files = Vec::with_capacity(sealed.len());
+    for (finished, snapshot) in sealed {
+        let file = run.bucket.put(finished, Utc::now()).await?;
+        files.push(StagedFile { snapshot, ..file });
+    }
+    run.state
+        .checkpoint(lease, &cursor, &files)
+        .await
+        .context("the checkpoint is not saved; the next run goes on from the one before")?;
+    Ok(files)
 }
 
 impl StagedTable {
@@ -160,11 +225,8 @@ impl StagedTable {
         Ok(self.open.insert(file).rows())
     }
 
-    async fn seal(
-        &mut self,
-        run: &Run,
-        snapshot: Option<SnapshotPart>,
-    ) -> anyhow::Result<Option<StagedFile>> {
+    /// Ends the open file, unless there is nothing to stage.
+    fn seal(&mut self, snapshot: Option<SnapshotPart>) -> anyhow::Result<Option<Sealed>> {
         let rows_appended = std::mem::take(&mut self.rows_appended);
         let Some(writer) = self.open.take() else { return Ok(None) };
         let is_needed = snapshot.is_some_and(|part| part.is_last);
@@ -180,8 +242,7 @@ impl StagedTable {
                 self.table.collection
             );
         }
-        let file = run.bucket.put(finished, Utc::now()).await?;
-        Ok(Some(StagedFile { snapshot, ..file }))
+        Ok(Some((finished, snapshot)))
     }
 }
 

@@ -130,7 +130,7 @@ impl Bucket {
     pub async fn put(&self, finished: Finished, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
         let Finished { scratch, key, description, bytes } = finished;
         match &self.place {
-            Place::Folder(folder) => folder.adopt(&scratch, &key),
+            Place::Folder(folder) => folder.adopt(scratch, &key).await,
             Place::S3(s3) => s3.upload(&scratch, &key, bytes).await,
         }
         .with_context(|| format!("the staged file {key} can't be kept"))?;

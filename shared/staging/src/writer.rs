@@ -35,7 +35,7 @@ const NAMES: usize = 256;
 /// The footer keeps about half a kilobyte for each column of each row group in memory until the file is finished.
 const MAX_COLUMN_CHUNKS: usize = 2_000;
 
-/// A scratch file that is complete and synced to disk, ready for [`crate::Bucket::put`].
+/// A scratch file that is complete, ready for [`crate::Bucket::put`], which makes it durable.
 #[derive(Debug)]
 pub struct Finished {
     pub scratch: PathBuf,
@@ -168,14 +168,13 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Writes the footer and syncs the file to disk.
+    /// Writes what waits, and the footer.
     pub fn finish(mut self) -> anyhow::Result<Finished> {
         self.write_row_group()?;
         let description = serde_json::to_string(&self.description)?;
         self.parquet.append_key_value_metadata(KeyValue::new(METADATA_KEY.to_owned(), description));
         let failed = self.write_failed();
         let file = self.parquet.into_inner().context(failed.clone())?;
-        file.sync_all().context(failed.clone())?;
         let bytes = file.metadata().context(failed)?.len();
         Ok(Finished { scratch: self.scratch, key: self.key, description: self.description, bytes })
     }

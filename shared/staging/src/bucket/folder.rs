@@ -16,17 +16,19 @@ impl Folder {
         Folder { root: root.to_owned() }
     }
 
-    /// Moves a synced file to its key: a link fails where a rename would overwrite.
-    pub(super) fn adopt(&self, scratch: &Path, key: &str) -> anyhow::Result<()> {
+    /// Moves a file to its key once it is synced: a link fails where a rename would overwrite.
+    pub(super) async fn adopt(&self, scratch: PathBuf, key: &str) -> anyhow::Result<()> {
         let target = self.root.join(key);
-        let parent = target.parent().unwrap_or(&self.root);
-        let adopt = || -> io::Result<()> {
-            fs::create_dir_all(parent)?;
-            fs::hard_link(scratch, &target)?;
-            fs::remove_file(scratch)?;
-            File::open(parent)?.sync_all()
+        let parent = target.parent().unwrap_or(&self.root).to_owned();
+        let adopt = move || -> io::Result<()> {
+            File::open(&scratch)?.sync_all()?;
+            fs::create_dir_all(&parent)?;
+            fs::hard_link(&scratch, &target)?;
+            fs::remove_file(&scratch)?;
+            File::open(&parent)?.sync_all()
         };
-        Ok(adopt()?)
+        // The disk is waited for beside other work.
+        Ok(tokio::task::spawn_blocking(adopt).await??)
     }
 
     pub(super) fn path(&self, key: &str) -> anyhow::Result<PathBuf> {
