@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use load::Modes;
@@ -361,7 +361,9 @@ pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Resul
     let by_name: Vec<String> = hard_delete.iter().filter(|name| *name != load::ALL).cloned().collect();
     named(&by_name)?;
     named(history)?;
-    Ok(Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() })
+    let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
+    modes.check().map_err(|why| anyhow!("--history can't be used: {why}"))?;
+    Ok(modes)
 }
 
 fn known() -> Vec<&'static str> {
@@ -420,6 +422,17 @@ mod tests {
         );
         let error = selection(None, Some(&names(&[""]))).unwrap_err().to_string();
         assert!(error.starts_with("unknown collection \"\""), "{error}");
+    }
+
+    #[test]
+    fn a_history_is_refused_of_what_is_read_in_sets_and_of_nothing_else() {
+        for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
+            let modes = modes(&[], &names(&[collection.name]));
+            assert_eq!(modes.is_err(), !collection.set_key.is_empty(), "{}: {modes:?}", collection.name);
+        }
+        let refused = modes(&[], &names(&["contacts", "contact_identities"])).unwrap_err().to_string();
+        assert!(refused.starts_with("--history can't be used: contact_identities can't have"), "{refused}");
+        assert!(refused.contains("leave it out"), "{refused}");
     }
 
     #[test]

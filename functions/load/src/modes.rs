@@ -14,7 +14,23 @@ pub struct Modes {
 /// Stands for all collections.
 pub const ALL: &str = "all";
 
+/// Collections whose rows are read in sets: what leaves a set has no version that its past could begin or end at. They
+/// are known here by name since no staged file has told yet when a configuration is read.
+const WITHOUT_HISTORY: &[&str] = &["contact_identities"];
+
 impl Modes {
+    /// # Errors
+    /// Why a collection can't have what is asked for it, and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        match self.history.iter().find(|name| WITHOUT_HISTORY.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "{name} can't have a history, since its rows come and go in sets, without versions of their own: leave \
+                 it out; its deleted rows stay in the table unless it has hard deletes"
+            )),
+        }
+    }
+
     pub fn of(&self, collection: &str) -> TableMode {
         let is_named = |names: &[String]| names.iter().any(|name| name == collection);
         TableMode {
@@ -28,9 +44,22 @@ impl Modes {
 mod tests {
     use super::*;
 
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_history_of_sets_is_refused() {
+        let with_history = |names: &[&str]| Modes { history: list(names), ..Modes::default() };
+        assert_eq!(with_history(&["contacts", "deals"]).check(), Ok(()));
+        let refused = with_history(&["contacts", "contact_identities"]).check().unwrap_err();
+        assert!(refused.starts_with("contact_identities can't have a history"), "{refused}");
+        let hard_delete = Modes { hard_delete: list(&["contact_identities"]), ..Modes::default() };
+        assert_eq!(hard_delete.check(), Ok(()));
+    }
+
     #[test]
     fn all_is_for_deletes() {
-        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let modes = Modes { hard_delete: list(&["deals"]), history: list(&["contacts"]) };
         assert_eq!(modes.of("deals"), TableMode { hard_delete: true, history: false });
         assert_eq!(modes.of("contacts"), TableMode { hard_delete: false, history: true });

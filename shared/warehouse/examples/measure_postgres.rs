@@ -1,10 +1,8 @@
-//! Measures merges into PostgreSQL against bare `COPY` of the same rows, 60 columns wide: a first load, changed rows into
-//! a full table, and the same files again. Prints seconds, and CPU seconds and peak memory of this program.
+//! Measures merges into PostgreSQL against bare `COPY` of the same rows, 60 columns wide: a first load; changed rows into
+//! a full table, those that were added last, then some of each page, twice; and the same files again. Prints seconds, how
+//! many times a bare `COPY` just before that is, and CPU seconds and peak memory of this program.
 //!
-//!     cargo run --release -p warehouse --example measure_postgres -- postgres://me@localhost/test 5000000 1000000
-//!
-//! A last argument `scattered` spreads the changed rows over the whole table, so that every page of it changes; else they
-//! are those that were added last.
+//!     cargo run --release --workspace --example measure_postgres -- postgres://me@localhost/test 5000000 1000000
 //!
 //! Makes the schema `hubspot_measure` anew, and drops it at the end.
 
@@ -19,7 +17,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use staging::{Column, ColumnType, Description, FileWriter, READ_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, Table};
+use staging::{
+    Column, ColumnType, Description, FileWriter, IS_DELETED, READ_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, Table,
+};
 use tokio_postgres::{Client, NoTls};
 use warehouse::{LocatedFile, Location, Warehouse, connect};
 
@@ -29,9 +29,7 @@ const FILES_PER_MERGE: usize = 20;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_scattered = arguments.pop_if(|last| last == "scattered").is_some();
-    let mut arguments = arguments.into_iter();
+    let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("name a server: postgres://USER@HOST/DATABASE")?;
     let mut numbers = arguments.map(|argument| argument.parse::<u64>());
     let total = numbers.next().transpose()?.unwrap_or(500_000);
@@ -41,12 +39,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.batch_execute(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await?;
 
     // Four fifths of the changed rows replace one, a fifth is new.
-    let replaced = changed * 4 / 5;
+    let (replaced, new) = (changed * 4 / 5, changed - changed * 4 / 5);
     let step = total / replaced.max(1);
-    let replaced_id = |n: u64| if is_scattered { n * step } else { total - replaced + n };
-    let ids: Vec<u64> = (0..replaced).map(replaced_id).chain(total..total + changed - replaced).collect();
-    let again = stage(folder.path(), "contacts", 2, &ids)?;
-    let apart = stage(folder.path(), "apart", 2, &ids)?;
+    let ids = |version: i64, replaced_id: &dyn Fn(u64) -> u64| -> Vec<u64> {
+        let first_new = total + (version as u64 - 2) * new;
+        (0..replaced).map(replaced_id).chain(first_new..first_new + new).collect()
+    };
+    let adjacent = ids(2, &|n| total - replaced + n);
+    let scattered = ids(3, &|n| n * step);
+    let again = ids(4, &|n| n * step + step / 2);
 
     let warehouse = connect(&url, SCHEMA, None, None).await?;
     let started = Instant::now();
@@ -67,26 +68,44 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     settle(&client).await?;
 
-    merge(&*warehouse, "merge into a new table", &apart).await?;
+    let apart = stage(folder.path(), "apart", 2, &adjacent)?;
+    merge(&*warehouse, "merge into a new table", &apart, None).await?;
     let file = folder.path().join("rows.binary");
     copy_out(&client, &file).await?;
-    for _ in 0..2 {
-        bare_copy(&client, &file).await?;
+    for (what, version, ids) in [
+        ("merge of the rows added last", 2, adjacent),
+        ("merge of rows of each page", 3, scattered),
+        ("merge of others of each page", 4, again),
+    ] {
+        let files = stage(folder.path(), "contacts", version, &ids)?;
+        settle(&client).await?;
+        let copy = bare_copy(&client, &file).await?;
+        settle(&client).await?;
+        merge(&*warehouse, what, &files, Some(copy)).await?;
+        merge(&*warehouse, "the same files again", &files, None).await?;
+        files.iter().try_for_each(|file| std::fs::remove_file(path(file)))?;
     }
-    settle(&client).await?;
-    merge(&*warehouse, "merge", &again).await?;
-    merge(&*warehouse, "the same files again", &again).await?;
     client.batch_execute(&format!("DROP SCHEMA {SCHEMA} CASCADE")).await?;
     Ok(())
 }
 
-async fn merge(warehouse: &dyn Warehouse, what: &str, files: &[LocatedFile]) -> Result<(), Box<dyn Error>> {
+/// `copy` is how many seconds a bare one took.
+async fn merge(
+    warehouse: &dyn Warehouse,
+    what: &str,
+    files: &[LocatedFile],
+    copy: Option<f64>,
+) -> Result<(), Box<dyn Error>> {
     reset_peak_memory();
     let (started, cpu) = (Instant::now(), cpu_seconds());
     let rows: u64 = files.iter().map(|file| file.description.rows).sum();
     let merged = warehouse.merge(files).await?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-    println!("{what}, {rows} rows: {seconds:.2} s, {cpu:.2} s CPU here, {} MiB at most", peak_memory_mib());
+    let times = copy.map(|copy| format!(", {:.1} times the COPY", seconds / copy)).unwrap_or_default();
+    println!(
+        "{what}, {rows} rows: {seconds:.2} s{times}, {cpu:.2} s CPU here, {} MiB at most",
+        peak_memory_mib()
+    );
     println!("{merged:?}");
     Ok(())
 }
@@ -108,7 +127,7 @@ async fn copy_out(client: &Client, file: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// The rows as PostgreSQL wrote them itself, into a table without an index.
-async fn bare_copy(client: &Client, file: &Path) -> Result<(), Box<dyn Error>> {
+async fn bare_copy(client: &Client, file: &Path) -> Result<f64, Box<dyn Error>> {
     let bare = format!("{SCHEMA}.bare");
     client.batch_execute(&format!("CREATE TABLE {bare} (LIKE {SCHEMA}.apart)")).await?;
     client.batch_execute("CHECKPOINT").await?;
@@ -124,8 +143,10 @@ async fn bare_copy(client: &Client, file: &Path) -> Result<(), Box<dyn Error>> {
         sink.send(Bytes::from(chunk)).await?;
     }
     let rows = sink.finish().await?;
-    println!("bare COPY, {rows} rows: {:.2} s", started.elapsed().as_secs_f64());
-    Ok(client.batch_execute(&format!("DROP TABLE {bare}")).await?)
+    let seconds = started.elapsed().as_secs_f64();
+    println!("bare COPY, {rows} rows: {seconds:.2} s");
+    client.batch_execute(&format!("DROP TABLE {bare}")).await?;
+    Ok(seconds)
 }
 
 /// Without the password and the TLS that [`connect`] knows of: a server of one's own is meant.
@@ -171,7 +192,8 @@ fn columns() -> Vec<Column> {
         Column::new("email", Text),
     ];
     let types = [Double, BigInt, Boolean, Date, Timestamp, Text, Text, Text, Text];
-    columns.extend((0..55).map(|n| Column::new(format!("property_{n}"), types[n % types.len()])));
+    columns.push(Column::new(IS_DELETED, Boolean));
+    columns.extend((0..54).map(|n| Column::new(format!("property_{n}"), types[n % types.len()])));
     columns
 }
 
@@ -187,13 +209,14 @@ fn row(rows: &mut Rows, table: &Table, id: u64, version: i64, run: &str) {
             (2, _) => cell.timestamp(time + DAY_MS),
             (3, _) => cell.text(run),
             (4, _) => cell.text(&format!("user{id}@example.com")),
+            (5, _) => cell.boolean(false),
             _ if random.is_multiple_of(2) => {}
             (_, ColumnType::Double) => cell.double((random % 100_000) as f64 / 7.0),
             (_, ColumnType::BigInt) => cell.bigint((random % 1000) as i64),
             (_, ColumnType::Boolean) => cell.boolean(random % 8 < 4),
             (_, ColumnType::Date) => cell.date(18_262 + (random % 1500) as i32),
             (_, ColumnType::Timestamp) => cell.timestamp(time + (random % 1_000_000) as i64 * 1000),
-            (n, _) if n % 9 == 1 => cell.text(&format!("value {}", random % 1_000_000)),
+            (n, _) if n % 9 == 2 => cell.text(&format!("value {}", random % 1_000_000)),
             _ => cell.text(&format!("choice {}", random % 20)),
         }
     }

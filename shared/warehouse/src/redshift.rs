@@ -25,7 +25,8 @@ use crate::plan::TableColumn;
 use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, Statement};
 
 /// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some room
-/// is left for whatever they count besides.
+/// is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into one of
+/// them here: `COPY` takes all columns of a Parquet file or fails, and so the file has to fit into a scratch table.
 const LIMITS: Limits =
     Limits { statements: 40, statement_bytes: 99_000, script_bytes: usize::MAX, columns: 1_600 };
 

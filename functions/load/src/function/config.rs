@@ -24,7 +24,10 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn of_process() -> anyhow::Result<Config> {
-        let mut environment = Environment::of_process();
+        Config::of(Environment::of_process())
+    }
+
+    fn of<V: Fn(&str) -> Option<String>>(mut environment: Environment<V>) -> anyhow::Result<Config> {
         let config = Config {
             stack: environment.required("STACK"),
             state_table: environment.required("STATE_TABLE"),
@@ -39,6 +42,9 @@ impl Config {
             },
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
+        if let Err(why) = config.modes.check() {
+            environment.wrong("HISTORY", why);
+        }
         environment.check()?;
         Ok(config)
     }
@@ -47,5 +53,29 @@ impl Config {
     pub(super) fn is_wanted(&self, name: &str) -> bool {
         let collection = snapshot_of(name).unwrap_or(name);
         self.collections.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == collection))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_that_can_not_be_kept_is_refused_with_all_that_is_wrong() {
+        let with_history = |history: &'static str| {
+            Config::of(Environment::new(move |name: &str| match name {
+                "BUCKET" => None,
+                "MAX_CONTINUATIONS" => Some("3".to_owned()),
+                "HISTORY" => Some(history.to_owned()),
+                _ => Some("x".to_owned()),
+            }))
+        };
+        let refused = with_history("contacts,contact_identities").unwrap_err().to_string();
+        assert!(refused.contains("BUCKET not set"), "{refused}");
+        assert!(
+            refused.contains("HISTORY can't be used (contact_identities can't have a history"),
+            "{refused}"
+        );
+        assert!(!with_history("contacts").unwrap_err().to_string().contains("HISTORY"));
     }
 }

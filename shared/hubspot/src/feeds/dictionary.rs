@@ -11,6 +11,8 @@ pub struct CollectionEntry {
     pub name: &'static str,
     pub about: &'static str,
     pub primary_key: &'static [&'static str],
+    /// See [`staging::Table::set_key`]; empty where rows are not read in sets.
+    pub set_key: &'static [&'static str],
     pub key_reason: &'static str,
     pub calls: &'static str,
     /// How the account's properties are named as columns, where it has them.
@@ -37,6 +39,7 @@ impl Collection {
             name: self.name,
             about: self.about,
             primary_key: self.primary_key,
+            set_key: self.set_key,
             key_reason: self.key_reason,
             calls: self.calls,
             properties: None,

@@ -51,7 +51,7 @@ pub(super) async fn merge(
     if !bound {
         bind_account(&mut session, schema, first).await?;
     }
-    change_table(&mut session, schema, collection, &target).await?;
+    change_table(&mut session, schema, collection, &target, &staged).await?;
     let beside = Beside::begin(&mut session, schema, collection, &target.plan, mode).await?;
     let sweep = Sweep::new(&target.table, &target.plan);
     if let Some(sweep) = &sweep {
@@ -203,13 +203,14 @@ async fn change_table(
     schema: &Schema,
     collection: &str,
     target: &Target<'_>,
+    staged: &[StagedGroup],
 ) -> Result<()> {
     let table = &target.table;
     let needs_overflow = target.is_wide && !target.has_overflow;
     let mut actions = Vec::new();
     match &target.plan.change {
         TableChange::Create(columns) => {
-            create_table(session, schema, collection, target, columns).await?;
+            create_table(session, schema, collection, target, columns, staged).await?;
             actions.extend(needs_overflow.then(sql::add_overflow));
         }
         TableChange::Alter { add, widen } => {
@@ -244,8 +245,15 @@ async fn create_table(
     collection: &str,
     target: &Target<'_>,
     columns: &[Column],
+    staged: &[StagedGroup],
 ) -> Result<()> {
-    session.write(&POSTGRES.create_table(&target.table, columns), &[]).await?;
+    let (mut rows, mut bytes) = (0, 0);
+    for group in staged {
+        let [size] = session.counts(&group.staging.bytes()).await?;
+        bytes += size;
+        rows += group.staged.counts.iter().map(|count| count.staged).sum::<u64>();
+    }
+    session.write(&sql::create_table(&target.table, columns, (rows, bytes)), &[]).await?;
     // What a dropped table held is not loaded any more.
     let forget = format!("DELETE FROM {} WHERE collection = $1", schema.table(LEDGER));
     session.write(&forget, &[&collection]).await.map(drop)

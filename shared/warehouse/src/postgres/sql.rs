@@ -3,7 +3,7 @@
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
 
-use staging::IS_DELETED;
+use staging::{Column, IS_DELETED};
 
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
@@ -39,6 +39,23 @@ pub(super) fn count_changed() -> String {
 
 pub(super) fn drop_scratch() -> String {
     format!("DROP TABLE {NEWEST}")
+}
+
+/// How much of a page is filled with new rows, in percent. What is left takes later versions of these rows: one that is
+/// in the page of the version before it needs no entry in an index, and no other page is read and logged for it.
+const FILLFACTOR: u64 = 85;
+const PAGE_BYTES: u64 = 8_192;
+
+/// `staged` are a number of rows and their bytes. Room is left in pages where another row of that size fits in, and where
+/// rows change at all: those that are never deleted tell of what happened, and that stays.
+pub(super) fn create_table(table: &str, columns: &[Column], staged: (u64, u64)) -> String {
+    let (rows, bytes) = staged;
+    let rows_change = columns.iter().any(|column| column.name == IS_DELETED);
+    // Rows that are all in one page do not tell how large the next ones will be.
+    let has_room = bytes <= PAGE_BYTES || bytes / rows.max(1) <= PAGE_BYTES * (100 - FILLFACTOR) / 100;
+    let options =
+        if rows_change && has_room { format!(" WITH (fillfactor = {FILLFACTOR})") } else { String::new() };
+    POSTGRES.create_table(table, columns) + &options
 }
 
 /// One rewrite of the table at most, however many columns change.
@@ -128,6 +145,11 @@ impl Staging {
 
     pub(super) fn copy(&self) -> String {
         format!("COPY {} FROM STDIN (FORMAT binary)", self.table())
+    }
+
+    /// Without what texts take elsewhere.
+    pub(super) fn bytes(&self) -> String {
+        format!("SELECT pg_relation_size('{}')", self.table())
     }
 
     pub(super) fn drop(&self) -> String {
@@ -325,6 +347,8 @@ fn run_id(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use staging::ColumnType;
+
     use super::*;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
@@ -346,7 +370,7 @@ mod tests {
         ];
         let mut statements = POSTGRES.create_bookkeeping(ACCOUNT, LEDGER).to_vec();
         if let TableChange::Create(columns) = plan(&POSTGRES, None, vec![&file]).unwrap().change {
-            statements.push(POSTGRES.create_table(table, &columns));
+            statements.push(create_table(table, &columns, (1, PAGE_BYTES)));
         }
         // Two columns are too many.
         let plan = plan_within(&POSTGRES, 11, Some(&present), vec![&file]).unwrap();
@@ -381,5 +405,17 @@ mod tests {
             ]);
         }
         insta::assert_snapshot!(statements.join(";\n\n"));
+    }
+
+    #[test]
+    fn pages_have_room_where_rows_change_and_another_fits_in() {
+        let columns = [Column::new("id", ColumnType::BigInt), Column::new(IS_DELETED, ColumnType::Boolean)];
+        let has_room =
+            |columns: &[Column], staged| create_table("t", columns, staged).ends_with("(fillfactor = 85)");
+        assert!(has_room(&columns, (0, 0)));
+        assert!(has_room(&columns, (1, PAGE_BYTES)));
+        assert!(has_room(&columns, (14, 2 * PAGE_BYTES)));
+        assert!(!has_room(&columns, (13, 2 * PAGE_BYTES)));
+        assert!(!has_room(&columns[..1], (14, 2 * PAGE_BYTES)));
     }
 }

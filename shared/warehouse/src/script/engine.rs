@@ -123,7 +123,15 @@ pub(crate) struct Limits {
     pub(crate) statement_bytes: usize,
     /// Of all statements together.
     pub(crate) script_bytes: usize,
+    /// Of a table, scratch tables included.
     pub(crate) columns: usize,
+}
+
+impl Limits {
+    /// Of the files, which become rows of a scratch table that also has [`Staging::table`]'s two.
+    pub(crate) fn staged_columns(&self) -> usize {
+        self.columns.saturating_sub(2)
+    }
 }
 
 /// The way of a group's files into a scratch table.

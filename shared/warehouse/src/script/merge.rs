@@ -168,13 +168,14 @@ impl<'a, E: Engine> Target<'a, E> {
         files: Vec<&'a LocatedFile>,
     ) -> Result<Target<'a, E>> {
         let engine = &schema.engine;
-        let limit = engine.limits().columns;
+        let limit = engine.limits().staged_columns();
         let mut plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
         plan.groups = plan.groups.into_iter().flat_map(in_one_order).collect();
         if let Some(field) = plan.groups.iter().flat_map(|group| &group.overflow).next() {
             let message = format!(
-                "table {collection} has no room for the column {}: it can have {limit} columns; leave out properties, \
-                 or drop columns that are not needed",
+                "table {collection} has no room for the column {}: it can have {limit} columns; drop those of properties \
+                 that are gone, archive properties in HubSpot that nobody needs, or load into a warehouse that has more \
+                 columns or, as postgres, keeps what is too many in one",
                 field.source
             );
             return Err(Error::new(Kind::Unsupported, message));

@@ -60,6 +60,7 @@ impl ObjectType {
             name: self.name,
             about: self.about,
             primary_key: &["id"],
+            set_key: &[],
             key_reason: "HubSpot's record id. A merge ends in a record with a new id; the old ones stay as tombstones that name it",
             calls: self.calls,
             properties: Some(match self.column_prefix {
