@@ -121,8 +121,8 @@ impl Described {
 pub(crate) struct LimitUse {
     /// Of the general limit, from the first call to ten seconds before the last.
     pub(crate) share: f64,
-    /// The same of the ten seconds with the fewest calls.
-    pub(crate) least_share: f64,
+    /// The same without the first minute.
+    pub(crate) later_share: f64,
     pub(crate) refused_share: f64,
     pub(crate) seconds: f64,
     /// Calls in each ten seconds.
@@ -268,9 +268,11 @@ fn limit_use(server: &Server) -> LimitUse {
     let limit = server.behaviour().limits.general as f64;
     let general = server.counters().general;
     let seconds = windows.len() as f64 * 10.0;
+    let share_of =
+        |windows: &[u32]| f64::from(windows.iter().sum::<u32>()) / (limit * windows.len().max(1) as f64);
     LimitUse {
-        share: f64::from(windows.iter().sum::<u32>()) / (limit * windows.len() as f64),
-        least_share: f64::from(windows.iter().copied().min().unwrap_or(0)) / limit,
+        share: share_of(&windows),
+        later_share: share_of(windows.get(6..).unwrap_or_default()),
         refused_share: general.refused as f64 / general.requests.max(1) as f64,
         seconds,
         windows,

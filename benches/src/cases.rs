@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::account::{Described, LimitUse, Served};
 use crate::floor::Floored;
+use crate::group::Group;
 use crate::measure::{Cost, cost_of};
 
 #[derive(Debug, Args)]
@@ -77,6 +78,10 @@ enum Kind {
     Sync,
     /// At HubSpot's limits and distance.
     Limit,
+    /// The same with the CPU and the memory of a Lambda function.
+    Function {
+        memory_mib: u64,
+    },
 }
 
 const CONTACTS: &str = "contacts,contact_identity_profiles,contact_identities,form_submissions";
@@ -99,7 +104,7 @@ fn cases(scale: f64) -> Vec<Case> {
     let alone = |properties| Described { properties, records_only: true, ..of(100_000) };
     let far = |latency_ms| Described { limits: true, latency_ms, jitter_ms: 50, gzip: true, ..of(60_000) };
     let case = |name, account, kind, collections| Case { name, account, kind, collections };
-    use Kind::{Backfill, Incremental, Limit, Load, Sync};
+    use Kind::{Backfill, Function, Incremental, Limit, Load, Sync};
     vec![
         case("contacts, records alone, 12 properties", alone(12), Backfill, "contacts"),
         case("contacts, records alone, 60 properties", alone(60), Backfill, "contacts"),
@@ -148,12 +153,19 @@ fn cases(scale: f64) -> Vec<Case> {
         case("DuckDB, sync", of(100_000), Sync, CONTACTS),
         case("limit filled, 100 ms", far(100), Limit, CONTACTS),
         case("limit filled, 300 ms", far(300), Limit, CONTACTS),
+        case("limit filled, 100 ms, 128 MB", far(100), Function { memory_mib: 128 }, CONTACTS),
     ]
 }
 
 pub(crate) fn run(chosen: &Chosen) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for case in cases(chosen.scale).iter().filter(|case| case.name.contains(&chosen.only)) {
+        if let Kind::Function { memory_mib } = case.kind
+            && let Err(error) = Group::of_function(memory_mib)
+        {
+            eprintln!("{}: not measured: {error:#}", case.name);
+            continue;
+        }
         let mut best: Option<Row> = None;
         for _ in 0..chosen.repeat.max(1) {
             let row = case.run().with_context(|| case.name.to_owned())?;
@@ -269,15 +281,31 @@ impl Case {
                 }
                 self.row(cost, floors)
             }
-            Kind::Limit => {
-                let cost = self.sync(&account, &place, "none", &["--reserve", "0"])?;
-                let limit = Some(account.limit_use()?);
-                Ok(Row { limit, ..self.row(cost, Vec::new())? })
+            Kind::Limit => self.filled(&mut account, &place, None),
+            Kind::Function { memory_mib } => {
+                self.filled(&mut account, &place, Some(&Group::of_function(memory_mib)?))
             }
         }
     }
 
+    fn filled(&self, account: &mut Served, place: &Place, group: Option<&Group>) -> anyhow::Result<Row> {
+        let cost = self.sync_in(group, account, place, "none", &["--reserve", "0"])?;
+        let limit = Some(account.limit_use()?);
+        Ok(Row { limit, ..self.row(cost, Vec::new())? })
+    }
+
     fn sync(&self, account: &Served, place: &Place, warehouse: &str, more: &[&str]) -> anyhow::Result<Cost> {
+        self.sync_in(None, account, place, warehouse, more)
+    }
+
+    fn sync_in(
+        &self,
+        group: Option<&Group>,
+        account: &Served,
+        place: &Place,
+        warehouse: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Cost> {
         let state = place.path("state");
         let arguments =
             ["sync", "--warehouse", warehouse, "--collections", self.collections, "--report", "json"];
@@ -288,7 +316,7 @@ impl Case {
             "--state".into(),
             state.into(),
         ]);
-        cost_of(&program("hubspot-source")?, &arguments, &environment(account))
+        cost_of(&program("hubspot-source")?, &arguments, &environment(account), group)
     }
 
     /// The same requests, by programs that do as little as they can.
@@ -311,7 +339,7 @@ impl Case {
         [("download", arguments), ("download, scan, Parquet", scanned)]
             .into_iter()
             .map(|(name, arguments)| {
-                let cost = cost_of(&bench, &arguments, &environment(account))?;
+                let cost = cost_of(&bench, &arguments, &environment(account), None)?;
                 let floored = serde_json::from_str(&cost.stdout)?;
                 Ok((floor_cost(name, &cost), Some(floored)))
             })
@@ -355,7 +383,7 @@ fn floor_cost(name: &'static str, cost: &Cost) -> FloorCost {
 /// DuckDB's own copy of what was staged.
 fn bare_copy(place: &Place) -> anyhow::Result<(FloorCost, Option<Floored>)> {
     let arguments = [place.path("state").join("files/hubspot").into(), place.path("bare.duckdb").into()];
-    let cost = cost_of(&program("bare-copy")?, &arguments, &[])?;
+    let cost = cost_of(&program("bare-copy")?, &arguments, &[], None)?;
     Ok((floor_cost("bare copy", &cost), None))
 }
 

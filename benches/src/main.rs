@@ -4,12 +4,14 @@
 mod account;
 mod cases;
 mod floor;
+mod group;
 mod measure;
 mod scan;
 mod table;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -46,7 +48,12 @@ enum Part {
     Serve(Described),
     /// Starts a program and tells its cost
     #[command(hide = true)]
-    Measure { program: Vec<OsString> },
+    Measure {
+        /// A control group's list of members, to be joined before
+        #[arg(long)]
+        join: Vec<PathBuf>,
+        program: Vec<OsString>,
+    },
     /// Asks for the same pages again
     #[command(hide = true)]
     Floor(Floor),
@@ -55,7 +62,7 @@ enum Part {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
-        Some(Part::Measure { program }) => measure::measure(&program),
+        Some(Part::Measure { join, program }) => measure::measure(&join, &program),
         Some(Part::Serve(described)) => tokio::runtime::Runtime::new()?.block_on(account::serve(described)),
         Some(Part::Floor(floor)) => {
             // One thread, as the product has.

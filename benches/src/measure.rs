@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,6 +14,8 @@ use anyhow::{Context as _, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
+
+use crate::group::Group;
 
 /// `ru_maxrss` counts kibibytes, on macOS bytes.
 const MAX_RSS_UNIT: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
@@ -27,8 +29,12 @@ pub(crate) struct Cost {
     pub(crate) stdout: String,
 }
 
-/// `bench measure`: runs the program and prints its cost.
-pub(crate) fn measure(program: &[OsString]) -> anyhow::Result<()> {
+/// `bench measure`: runs the program, in the control groups with these lists of members, and prints its cost.
+pub(crate) fn measure(join: &[PathBuf], program: &[OsString]) -> anyhow::Result<()> {
+    for members in join {
+        std::fs::write(members, std::process::id().to_string())
+            .with_context(|| format!("{} can't be joined", members.display()))?;
+    }
     let (name, arguments) = program.split_first().context("a program is needed")?;
     let started = Instant::now();
     let ended = Command::new(name)
@@ -50,14 +56,18 @@ pub(crate) fn measure(program: &[OsString]) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout())?)
 }
 
-/// Runs a program that has to succeed, and tells its cost.
+/// Runs a program that has to succeed, in the group if there is one, and tells its cost.
 pub(crate) fn cost_of(
     program: &Path,
     arguments: &[OsString],
     more: &[(&str, OsString)],
+    group: Option<&Group>,
 ) -> anyhow::Result<Cost> {
+    let join = group.into_iter().flat_map(Group::members);
     let output = Command::new(std::env::current_exe()?)
-        .args(["measure", "--"])
+        .arg("measure")
+        .args(join.flat_map(|members| [OsString::from("--join"), members.into()]))
+        .arg("--")
         .arg(program)
         .args(arguments)
         .env_clear()

@@ -50,12 +50,12 @@ pub(crate) fn text(rows: &[Row]) -> String {
     let mut text = table.to_string();
     for (row, limit) in rows.iter().filter_map(|row| Some((row, row.limit.as_ref()?))) {
         text.push_str(&format!(
-            "\n{}: {:.1} % of the limit over {:.0} s ({:.1} % in the ten seconds with the fewest calls), {:.2} % refused; calls in \
+            "\n{}: {:.1} % of the limit over {:.0} s ({:.1} % without the first minute), {:.2} % refused; calls in \
              each ten seconds: {:?}",
             row.case,
             limit.share * 100.0,
             limit.seconds,
-            limit.least_share * 100.0,
+            limit.later_share * 100.0,
             limit.refused_share * 100.0,
             limit.windows
         ));

@@ -1,6 +1,7 @@
 //! How fast we may ask. HubSpot counts calls in three buckets, and each call waits here for its turn in one of them.
 //!
-//! A bucket is paced: calls leave at even distances, so that any ten seconds hold at most what the limit allows.
+//! A bucket is paced: calls leave at even distances, so that any ten seconds hold at most what the limit allows. What
+//! could not be sent in the last second is made up for, within what the ten seconds still allow.
 //! It starts at what the smallest account may do, learns the real limit from the headers of each answer, keeps a
 //! share in reserve for the customer's other apps, gives way when those use theirs, and stands still after a 429.
 //! Processes that read the same account share its limits through the state ([`Budget::shared`]).
@@ -186,6 +187,7 @@ impl Budget {
             return Err(Error::new(ErrorKind::Deadline, "the run's time is over"));
         }
         tokio::time::sleep_until(turn.into()).await;
+        lock(&self.bucket(bucket).pace).left(turn, Instant::now());
         drop(waiting);
         self.bucket(bucket).calls.fetch_add(1, Ordering::Relaxed);
         Ok(())

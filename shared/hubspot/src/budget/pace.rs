@@ -1,12 +1,13 @@
 //! When the next call of this process may leave.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{Limits, WINDOW};
 
-/// Calls that may leave at once after a pause. They come out of the reserve, so a window never holds more than the
-/// limit.
-const MAX_BURST: f64 = 10.0;
+/// Turns that nobody took are made up for if they are not older than this: a process that could not call for a moment
+/// (a slow disk, little CPU) loses nothing by it. Calls then leave at up to twice the pace, as far as the window allows.
+pub(super) const SAVED: Duration = Duration::from_secs(1);
 
 /// Calls per [`WINDOW`] that an answer may tell; HubSpot's limits lie between 100 and 250.
 pub(super) const LIMITS: std::ops::RangeInclusive<f64> = 1.0..=100_000.0;
@@ -22,32 +23,58 @@ pub(super) struct Pace {
     share: f64,
     reserve: f64,
     next: Instant,
+    /// The turns of the latest window.
+    taken: VecDeque<Instant>,
     lowered: Option<Instant>,
 }
 
 impl Pace {
     pub(super) fn new(limit: f64, reserve: f64, now: Instant) -> Pace {
-        Pace { limit, is_learned: false, share: 1.0, reserve, next: now, lowered: None }
+        Pace {
+            limit,
+            is_learned: false,
+            share: 1.0,
+            reserve,
+            next: now,
+            taken: VecDeque::new(),
+            lowered: None,
+        }
     }
 
     pub(super) fn interval(&self) -> Duration {
-        // One less than the limit: a window that begins with a call sees both its ends.
-        let calls = (self.limit * (1.0 - self.reserve) - 1.0).max(1.0) * self.share;
-        WINDOW.div_f64(calls)
+        WINDOW.div_f64(self.calls() * self.share)
     }
 
-    pub(super) fn burst(&self) -> f64 {
-        (self.limit * self.reserve).clamp(1.0, MAX_BURST)
+    /// Calls that a window may hold: one less than the limit, as a window that begins with a call sees both its ends.
+    fn calls(&self) -> f64 {
+        (self.limit * (1.0 - self.reserve) - 1.0).max(1.0)
     }
 
     /// Takes the next turn, and says when it is.
     pub(super) fn turn(&mut self, now: Instant) -> Instant {
         let interval = self.interval();
-        let saved = interval.mul_f64(self.burst() - 1.0);
-        let earliest = now.checked_sub(saved).unwrap_or(now);
-        let turn = self.next.max(earliest);
-        self.next = turn + interval;
-        turn.max(now)
+        let due = self.next.max(now.checked_sub(SAVED).unwrap_or(now));
+        self.next = due + interval;
+        let mut turn = due.max(now);
+        if let Some(&last) = self.taken.back() {
+            turn = turn.max(last + interval / 2);
+        }
+        while self.taken.front().is_some_and(|&first| first + WINDOW <= turn) {
+            self.taken.pop_front();
+        }
+        let too_many = (self.taken.len() + 1).saturating_sub(self.calls() as usize);
+        if let Some(&leaves) = too_many.checked_sub(1).and_then(|index| self.taken.get(index)) {
+            turn = turn.max(leaves + WINDOW);
+        }
+        self.taken.push_back(turn);
+        turn
+    }
+
+    /// A call left later than its turn was: the window that it counts in ends later too.
+    pub(super) fn left(&mut self, turn: Instant, now: Instant) {
+        if let Some(taken) = self.taken.iter_mut().rev().find(|taken| **taken == turn) {
+            *taken = now.max(turn);
+        }
     }
 
     pub(super) fn learn(&mut self, limits: Limits) {
@@ -117,12 +144,38 @@ mod tests {
         for (limit, reserve) in [(190.0, 0.0), (190.0, 0.1), (100.0, 0.5), (50.0, 0.1)] {
             let mut pace = Pace::new(limit, reserve, start);
             let turns = turns(&mut pace, start + Duration::from_secs(30));
-            let most = most_in_a_window(&turns) as f64;
-            let allowed = limit * (1.0 - reserve);
-            let burst = pace.burst() - 1.0;
-            assert!(most <= allowed + burst && most <= limit, "{most} of {allowed}, burst {burst}");
+            let (most, allowed) = (most_in_a_window(&turns) as f64, limit * (1.0 - reserve));
+            assert!(most <= allowed, "{most} of {allowed}");
             assert!(turns.len() as f64 >= 6.0 * allowed * 0.98, "{} of {}", turns.len(), 6.0 * allowed);
         }
+    }
+
+    #[test]
+    fn turns_that_nobody_could_take_are_made_up_for() {
+        let start = Instant::now();
+        let (mut pace, mut now, mut turns) = (Pace::new(190.0, 0.0, start), start, Vec::new());
+        while now < start + Duration::from_secs(60) {
+            now = pace.turn(now);
+            turns.push(now - start);
+            // Once in five seconds nothing can be sent for most of one.
+            if turns.len() % 95 == 0 {
+                now += Duration::from_millis(900);
+            }
+        }
+        let most = most_in_a_window(&turns);
+        assert!(most <= 190, "{most}");
+        assert!(turns.len() >= 1_110, "{} of 1,140", turns.len());
+    }
+
+    #[test]
+    fn an_idle_minute_saves_no_more_than_a_second() {
+        let start = Instant::now();
+        let mut pace = Pace::new(190.0, 0.0, start);
+        let later = start + Duration::from_secs(60);
+        let turns = turns(&mut pace, later);
+        let in_two_seconds = turns.iter().filter(|turn| **turn < Duration::from_secs(2)).count();
+        assert!((56..=58).contains(&in_two_seconds), "{in_two_seconds}: three seconds' worth");
+        assert!(most_in_a_window(&turns) <= 190);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use staging::{Shared, State};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::pace::LIMITS;
+use super::pace::{LIMITS, SAVED};
 use super::{Bucket, WINDOW};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -59,19 +59,20 @@ struct Clock {
 }
 
 impl Allowance {
-    /// Takes `wanted` calls of each bucket: how long to wait before the first of them, and how long they last.
+    /// Takes `wanted` calls of each bucket, for a process that was calling just now if it says how it `left` the clock: how long to wait before the first of them, and how long they last.
     fn take(
         &mut self,
         wanted: [f64; 3],
         known: impl Fn(Bucket) -> Known,
         is_urgent: bool,
         now_ms: f64,
+        left: [Option<Clock>; 3],
     ) -> [(Duration, Duration); 3] {
         let mut taken = [(Duration::ZERO, Duration::ZERO); 3];
         for (bucket, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
             let clock = &mut self.buckets[bucket as usize];
             let interval_ms = clock.interval_ms(known(bucket));
-            let begins_ms = clock.take(calls, interval_ms, is_urgent, now_ms);
+            let begins_ms = clock.take(calls, interval_ms, is_urgent, now_ms, left[bucket as usize]);
             taken[bucket as usize] = (
                 Duration::from_secs_f64((begins_ms - now_ms).max(0.0) / 1000.0),
                 Duration::from_secs_f64(calls * interval_ms / 1000.0),
@@ -94,16 +95,28 @@ impl Clock {
         }
     }
 
-    /// Takes `calls`, each of which lasts `interval_ms`; returns when the first may leave.
-    fn take(&mut self, calls: f64, interval_ms: f64, is_urgent: bool, now_ms: f64) -> f64 {
+    /// Takes `calls`, each of which lasts `interval_ms`; returns when the first may leave. A process that finds the clock
+    /// as it `left` it was alone: what it could not call in the last second it may make up for.
+    fn take(
+        &mut self,
+        calls: f64,
+        interval_ms: f64,
+        is_urgent: bool,
+        now_ms: f64,
+        left: Option<Clock>,
+    ) -> f64 {
         let cost_ms = calls * interval_ms;
-        let next_ms = |until_ms: f64| until_ms.clamp(now_ms, now_ms + FURTHEST_MS);
-        let begins_ms = next_ms(self.given_until_ms);
+        let next_ms = |until_ms: f64, left_ms: Option<f64>| {
+            let is_alone = left_ms.is_some_and(|left_ms| (until_ms - left_ms).abs() < 1.0);
+            let saved_ms = if is_alone { SAVED.as_secs_f64() * 1000.0 } else { 0.0 };
+            until_ms.clamp(now_ms - saved_ms, now_ms + FURTHEST_MS)
+        };
+        let begins_ms = next_ms(self.given_until_ms, left.map(|left| left.given_until_ms));
         self.given_until_ms = begins_ms + cost_ms;
         if !is_urgent {
             return begins_ms;
         }
-        let begins_ms = next_ms(self.urgent_until_ms);
+        let begins_ms = next_ms(self.urgent_until_ms, left.map(|left| left.urgent_until_ms));
         self.urgent_until_ms = begins_ms + cost_ms;
         begins_ms
     }
@@ -137,6 +150,8 @@ struct Held {
     /// When the block would be spent at the limit.
     ends: Instant,
     spent_last: Option<Instant>,
+    /// The clock as the block left it.
+    left: Clock,
 }
 
 impl Held {
@@ -163,7 +178,8 @@ pub(super) struct Turn {
 impl Share {
     pub(super) fn new(state: Arc<State>) -> Share {
         let now = Instant::now();
-        let held = Held { calls: 0.0, block: 0.0, begins: now, ends: now, spent_last: None };
+        let held =
+            Held { calls: 0.0, block: 0.0, begins: now, ends: now, spent_last: None, left: Clock::default() };
         Share { state, held: Mutex::new([held; 3]) }
     }
 
@@ -202,13 +218,15 @@ impl Share {
             let is_half_spent = is_in_use(held) && held.calls <= held.block / 2.0;
             if other == bucket || is_half_spent { block } else { 0.0 }
         });
+        let was_calling = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < 2 * SAVED);
+        let left = held.each_ref().map(|held| was_calling(held).then_some(held.left));
         for attempt in 0..SWAP_ATTEMPTS {
             let mut shared = self.read().await?;
             let now_ms = now_ms();
             if shared.value.closed_until_ms as f64 > now_ms {
                 return Err(closed(shared.value.closed_until_ms));
             }
-            let taken = shared.value.take(wanted, &known, is_urgent, now_ms);
+            let taken = shared.value.take(wanted, &known, is_urgent, now_ms, left);
             if self.swap(&shared).await? {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
                     let (wait, lasts) = taken[index];
@@ -223,6 +241,7 @@ impl Share {
                     held[index].block = calls;
                     held[index].begins = Instant::now() + wait;
                     held[index].ends = held[index].begins + lasts;
+                    held[index].left = shared.value.buckets[index];
                 }
                 return Ok(shared.value.buckets.map(|clock| clock.limit));
             }
@@ -288,7 +307,7 @@ pub(crate) fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
         Known { limit: 100.0, is_learned, interval_ms: 111.0 }
     };
     let now = Instant::now();
-    let taken = allowance.take([GENERAL_BLOCK; 3], known, true, now_ms()).into_iter();
+    let taken = allowance.take([GENERAL_BLOCK; 3], known, true, now_ms(), [None; 3]).into_iter();
     let waits: Vec<Duration> = taken.flat_map(|(wait, lasts)| [(now + wait + lasts) - now, lasts]).collect();
     closed(allowance.closed_until_ms);
     serde_json::to_vec(&allowance).ok()?;
@@ -310,7 +329,7 @@ mod tests {
             let clock = Clock { given_until_ms: number, urgent_until_ms: number, limit: number };
             let mut document = Allowance { buckets: [clock; 3], closed_until_ms: 0 };
             let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 100.0 };
-            for (wait, lasts) in document.take([30.0; 3], known, true, now_ms) {
+            for (wait, lasts) in document.take([30.0; 3], known, true, now_ms, [Some(clock); 3]) {
                 assert!(wait.as_secs_f64() * 1000.0 <= FURTHEST_MS, "{wait:?}");
                 assert!(lasts <= Duration::from_secs(300), "{lasts:?}");
             }
@@ -328,7 +347,7 @@ mod tests {
                 calls.sort_by(f64::total_cmp);
                 return calls;
             }
-            let begins_ms = clock.take(30.0, interval_ms, is_urgent, free_ms[next]);
+            let begins_ms = clock.take(30.0, interval_ms, is_urgent, free_ms[next], None);
             calls.extend((0..30).map(|call| begins_ms + f64::from(call) * interval_ms));
             free_ms[next] = begins_ms + 30.0 * interval_ms;
         }
@@ -359,14 +378,29 @@ mod tests {
     }
 
     #[test]
+    fn who_was_alone_makes_up_for_what_it_could_not_call() {
+        let mut clock = Clock::default();
+        clock.take(20.0, 50.0, false, 0.0, None);
+        let left = clock;
+        assert_eq!(clock.clone().take(20.0, 50.0, false, 1_600.0, Some(left)), 1_000.0);
+        assert_eq!(
+            clock.clone().take(20.0, 50.0, false, 9_000.0, Some(left)),
+            8_000.0,
+            "no more than a second"
+        );
+        clock.take(20.0, 50.0, false, 0.0, None);
+        assert_eq!(clock.take(20.0, 50.0, false, 2_600.0, Some(left)), 2_600.0, "another one has called");
+    }
+
+    #[test]
     fn an_incremental_run_does_not_wait_for_backfills_and_they_make_room() {
         let mut clock = Clock::default();
         for _ in 0..7 {
-            clock.take(20.0, 50.0, false, 0.0);
+            clock.take(20.0, 50.0, false, 0.0, None);
         }
-        assert_eq!(clock.take(20.0, 50.0, true, 100.0), 100.0);
-        assert_eq!(clock.take(20.0, 50.0, true, 100.0), 1_100.0, "but they wait for each other");
-        assert_eq!(clock.take(20.0, 50.0, false, 100.0), 9_000.0);
+        assert_eq!(clock.take(20.0, 50.0, true, 100.0, None), 100.0);
+        assert_eq!(clock.take(20.0, 50.0, true, 100.0, None), 1_100.0, "but they wait for each other");
+        assert_eq!(clock.take(20.0, 50.0, false, 100.0, None), 9_000.0);
     }
 
     async fn spend(share: &Share, calls: usize) -> usize {
