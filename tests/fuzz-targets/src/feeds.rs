@@ -395,7 +395,7 @@ mod tests {
             (
                 &CONTACTS,
                 "contacts",
-                &[("incremental", 9), ("archived", 24), ("by_forms", 5), ("v1_lost", 5), ("window", 9)],
+                &[("incremental", 15), ("archived", 21), ("by_forms", 5), ("v1_lost", 5), ("window", 10)],
             ),
             (
                 &MARKETING,
