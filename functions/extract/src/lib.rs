@@ -184,8 +184,7 @@ async fn read_with_what_answers(
     loop {
         let read = read_opened(asked, cursor, progress, report).await;
         let Err(error) = read else { return Ok(()) };
-        let lost = error.downcast_ref::<hubspot::Error>().and_then(hubspot::Error::lost_source);
-        match lost {
+        match lost_source(&error) {
             // Known to be lost, and lost again: something else is wrong.
             Some(source) if !cursor.absent.contains_key(source) => {
                 let reason = format!("{error:#}");
@@ -195,6 +194,10 @@ async fn read_with_what_answers(
             _ => return Err(error),
         }
     }
+}
+
+fn lost_source(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<hubspot::Error>().and_then(hubspot::Error::lost_source)
 }
 
 /// Plans the run, unless one is under way, and reads it.
@@ -232,7 +235,12 @@ async fn read_opened(
         report.note(opened.notes());
     }
     let saved = stage.checkpoint(cursor, report).await;
-    read.and(saved)?;
+    match (read, saved) {
+        (read, Ok(())) => read?,
+        (Err(error), Err(_)) if lost_source(&error).is_none() => return Err(error),
+        // To go on without a source, the cursor must not be past rows that are not saved.
+        (_, Err(unsaved)) => return Err(unsaved),
+    }
     snapshot::set_answered(feed, run, answers).await
 }
 
