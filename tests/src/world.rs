@@ -1,4 +1,4 @@
-//! A pipeline in this process, and the memory that it takes.
+//! A pipeline in this process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,19 +58,4 @@ impl World {
         let (state, bucket) = self.state_and_bucket();
         load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await.unwrap()
     }
-}
-
-/// The most that this process held counts from now.
-pub fn forget_the_most() {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-}
-
-/// What this process holds now, and held at the most, in MiB.
-pub fn memory_mib() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let of = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-    };
-    (of("VmRSS:"), of("VmHWM:"))
 }
