@@ -62,10 +62,17 @@ impl Opened {
             cursor.absent.extend(absent.map(|source| (source.to_owned(), "left out".to_owned())));
             let feed = contacts.open(&session, Mode::Backfill, &mut cursor).await.unwrap();
             let run = feed.plan(Window::default(), &mut cursor).await.unwrap();
-            let slice = run.slices.iter().max_by_key(|slice| slice.width()).unwrap().clone();
+            // Archived records, of which there are none, come first; the live ones then.
+            let slices = run.slices.iter().chain(&run.then);
+            let slice = slices.max_by_key(|slice| slice.width()).unwrap().clone();
             (server, feed, run, slice)
         });
-        Opened { runtime, _server: server, feed, run, slice }
+        let opened = Opened { runtime, _server: server, feed, run, slice };
+        let mut rows: Vec<Rows> = opened.feed.tables().iter().map(Rows::new).collect();
+        let mut each: Vec<&mut Rows> = rows.iter_mut().collect();
+        let mut position = (opened.slice.clone(), opened.run.clone());
+        assert_eq!(opened.append(opened.page(), &mut position, &mut each), RECORDS as u64);
+        opened
     }
 
     fn page(&self) -> Page {
