@@ -15,4 +15,4 @@ pub use simulation::{Lived, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
 };
-pub use world::World;
+pub use world::{World, most_memory_mib};

@@ -1,4 +1,4 @@
-//! A pipeline in this process.
+//! A pipeline in this process, and the memory that the process takes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,4 +58,11 @@ impl World {
         let (state, bucket) = self.state_and_bucket();
         load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await.unwrap()
     }
+}
+
+/// What this process held at the most, in MiB.
+pub fn most_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }

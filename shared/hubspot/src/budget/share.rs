@@ -59,7 +59,8 @@ struct Clock {
 }
 
 impl Allowance {
-    /// Takes `wanted` calls of each bucket, for a process that was calling just now if it says how it `left` the clock: how long to wait before the first of them, and how long they last.
+    /// Takes `wanted` calls of each bucket: how long to wait before the first of them, and how long they last. A process
+    /// that was calling just now says how it `left` the clocks.
     fn take(
         &mut self,
         wanted: [f64; 3],
