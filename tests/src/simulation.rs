@@ -239,7 +239,13 @@ impl World {
     }
 
     async fn warehouse(&self) -> Box<dyn Warehouse> {
-        let url = format!("duckdb:{}", self.folder.path().join("warehouse.duckdb").display());
+        let path = self.folder.path().join("warehouse.duckdb");
+        if !path.exists() {
+            // The tables are small, and DuckDB clears and compresses each block of a column whole.
+            let small = duckdb::Config::default().with("default_block_size", "16384").unwrap();
+            duckdb::Connection::open_with_flags(&path, small).unwrap();
+        }
+        let url = format!("duckdb:{}", path.display());
         warehouse::connect(&url, SCHEMA, None, None).await.unwrap()
     }
 

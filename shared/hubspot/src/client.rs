@@ -70,25 +70,28 @@ impl Client {
 
     fn with_bearer(base_url: &str, bearer: Bearer, budget: Budget) -> Result<Client> {
         let base_url = base_url.trim_end_matches('/');
-        let is_url = reqwest::Url::parse(base_url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        if !is_url {
+        let url = reqwest::Url::parse(base_url).ok();
+        let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             let message =
                 format!("{base_url:?} is not an http or https URL: give one such as {DEFAULT_BASE_URL}");
             return Err(Error::new(ErrorKind::Config, message));
-        }
+        };
         // One provider for all TLS of the process; a second call finds the first one's and leaves it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("hubspot-source/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(60))
             .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|source| {
-                Error::new(ErrorKind::Config, "no HTTP client can be made").caused_by(source)
-            })?;
+            .tcp_nodelay(true);
+        if url.scheme() == "http" {
+            // No redirect is followed, so the system's certificates, which take milliseconds to read, serve nothing.
+            http = http.tls_certs_only([]);
+        }
+        let http = http.build().map_err(|source| {
+            Error::new(ErrorKind::Config, "no HTTP client can be made").caused_by(source)
+        })?;
         let shared = Shared {
             http,
             base_url: base_url.to_owned(),

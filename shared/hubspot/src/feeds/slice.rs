@@ -6,7 +6,7 @@ use staging::Pairs;
 use crate::error::{Error, ErrorKind};
 
 /// Pages that must be left in a slice before it is cut: the reader of a cut slice reads up to a page for nothing.
-const FEWEST_PAGES: u64 = 8;
+const FEWEST_PAGES: u64 = 12;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

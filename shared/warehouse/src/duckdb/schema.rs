@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use duckdb::{Connection, params};
+use duckdb::{Connection, Row, params};
 
-use super::session::rows;
+use super::session::{rows, rows_if_any};
 use crate::checks;
 use crate::dialect::{ACCOUNT, LEDGER, TableName, quote_identifier};
 use crate::error::Result;
@@ -35,46 +35,27 @@ impl Schema {
         TableName { qualified: self.table(name), alone: quote_identifier(name) }
     }
 
-    /// `None` if there is no such table.
+    /// `None` if there is no such table. Asked several times a merge: DuckDB's own table of columns lists those of
+    /// every table there is, which takes longer than a small merge.
     pub(super) fn columns(&self, connection: &Connection, table: &str) -> Result<Option<Vec<TableColumn>>> {
-        let found = rows(
-            connection,
-            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() \
-             WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?) \
-             ORDER BY column_index",
-            params![self.catalog, self.name, table],
-            |row| {
-                let column = TableColumn { name: row.get(2)?, type_name: row.get(3)? };
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, column))
-            },
-        )?;
-        // DuckDB ignores the case of ASCII letters in names, and no other.
-        let is_it = |schema: &str, name: &str| {
-            schema.eq_ignore_ascii_case(&self.name) && name.eq_ignore_ascii_case(table)
-        };
-        let columns: Vec<TableColumn> = found
-            .into_iter()
-            .filter(|(schema, name, _)| is_it(schema, name))
-            .map(|(_, _, column)| column)
-            .collect();
-        Ok((!columns.is_empty()).then_some(columns))
+        let sql = format!("DESCRIBE {}", self.table(table));
+        let column = |row: &Row<'_>| Ok(TableColumn { name: row.get(0)?, type_name: row.get(1)? });
+        rows_if_any(connection, &sql, [], column)
     }
 
     pub(super) fn account(&self, connection: &Connection) -> Result<Option<u64>> {
-        if self.columns(connection, ACCOUNT)?.is_none() {
-            return Ok(None);
-        }
         let sql = format!("SELECT account_id FROM {}", self.table(ACCOUNT));
-        let accounts: Vec<i64> = rows(connection, &sql, [], |row| row.get(0))?;
+        let accounts: Vec<i64> = rows_if_any(connection, &sql, [], |row| row.get(0))?.unwrap_or_default();
         checks::account(&self.name, &accounts)
     }
 
     /// Empty when the collection's table is missing, whatever the ledger says.
     pub(super) fn loaded(&self, connection: &Connection, collection: &str) -> Result<HashSet<String>> {
-        if self.columns(connection, LEDGER)?.is_none() || self.columns(connection, collection)?.is_none() {
+        if self.columns(connection, collection)?.is_none() {
             return Ok(HashSet::new());
         }
         let sql = format!("SELECT file_key FROM {} WHERE collection = ?", self.table(LEDGER));
-        Ok(rows(connection, &sql, params![collection], |row| row.get(0))?.into_iter().collect())
+        let keys = rows_if_any(connection, &sql, params![collection], |row| row.get(0))?;
+        Ok(keys.into_iter().flatten().collect())
     }
 }

@@ -73,6 +73,26 @@ pub(super) fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
     move |source| Error::new(Kind::Engine, format!("duckdb failed to run {beginning:?}")).because(source)
 }
 
+/// Like [`rows`]; `None` if there is no such table, or no such schema.
+pub(super) fn rows_if_any<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    row: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
+) -> Result<Option<Vec<T>>> {
+    let is_missing =
+        |message: &str| message.starts_with("Catalog Error") && message.contains("does not exist");
+    match rows(connection, sql, params, row) {
+        Err(error) if says(&error, is_missing) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 pub(super) fn is_out_of_memory(error: &Error) -> bool {
-    StdError::source(error).is_some_and(|source| source.to_string().contains("Out of Memory Error"))
+    says(error, |message| message.contains("Out of Memory Error"))
+}
+
+/// DuckDB has no error codes.
+fn says(error: &Error, is_it: impl FnOnce(&str) -> bool) -> bool {
+    StdError::source(error).is_some_and(|source| is_it(&source.to_string()))
 }

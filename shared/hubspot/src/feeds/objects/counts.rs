@@ -11,7 +11,7 @@ use crate::feeds::cursor::Unfinished;
 use crate::feeds::slice::{Slice, Stretch, Walk};
 
 /// Records that one count is for: what is read again, at the most, where one is lacking.
-pub(super) const STRETCH_RECORDS: u64 = 20_000;
+pub(super) const STRETCH_RECORDS: u64 = 40_000;
 /// Times that a window is searched whose pages show less than it counts.
 const MAX_WALKS: u32 = 3;
 
