@@ -82,6 +82,7 @@ pub(crate) async fn slices(
             Err(error) if is_unordered(&error) && !cursor.is_sequential => {
                 tracing::warn!(feed.name = report.feed, "{error:#}: it is read in one sequence");
                 run.stretches.clear();
+                run.slices.append(&mut run.then);
                 feed.read_in_sequence(cursor, &mut run.slices);
                 slices = Slices::new(std::mem::take(&mut run.slices));
             }

@@ -49,6 +49,8 @@ pub(crate) struct Stage<'a> {
 struct StagedTable {
     table: Table,
     open: Option<FileWriter>,
+    /// The buffers of the file before, empty.
+    spare: Option<Rows>,
     files: usize,
     /// Rows appended since the last checkpoint, counted page by page: the file must hold as many.
     rows_appended: u64,
@@ -71,7 +73,7 @@ impl<'a> Stage<'a> {
         for table in tables {
             // A feed that is opened twice in a run goes on counting: no name is used twice.
             let files = of_collection(report, table)?.files as usize;
-            staged.push(StagedTable { table: table.clone(), open: None, files, rows_appended: 0 });
+            staged.push(StagedTable { table: table.clone(), open: None, spare: None, files, rows_appended: 0 });
         }
         let tables = staged;
         let last_checkpoint = Instant::now();
@@ -219,7 +221,11 @@ impl StagedTable {
                 let path = scratch.join(format!("{}-{}.parquet", self.table.collection, self.files));
                 let name = format!("{}-{:04}", run.id, self.files);
                 let key = run.bucket.key(&self.table.collection, &name, Utc::now());
-                FileWriter::create(&path, &key, run.account.id, &run.id, &self.table)?
+                let file = FileWriter::create(&path, &key, run.account.id, &run.id, &self.table)?;
+                match self.spare.take() {
+                    Some(rows) => file.reusing(rows),
+                    None => file,
+                }
             }
         };
         Ok(self.open.insert(file).rows())
@@ -234,7 +240,8 @@ impl StagedTable {
             writer.discard()?;
             return Ok(None);
         }
-        let finished = writer.finish()?;
+        let (finished, rows) = writer.finish_and_hand_over()?;
+        self.spare = Some(rows);
         if finished.description.rows != rows_appended {
             let staged = finished.description.rows;
             bail!(

@@ -102,6 +102,11 @@ impl FileWriter {
         })
     }
 
+    /// Fills the buffers that another file of the same table has left, so that memory stays where it is.
+    pub fn reusing(self, rows: Rows) -> FileWriter {
+        FileWriter { rows, ..self }
+    }
+
     /// Where the next page's rows go.
     pub fn rows(&mut self) -> &mut Rows {
         &mut self.rows
@@ -169,14 +174,21 @@ impl FileWriter {
     }
 
     /// Writes what waits, and the footer.
-    pub fn finish(mut self) -> anyhow::Result<Finished> {
+    pub fn finish(self) -> anyhow::Result<Finished> {
+        Ok(self.finish_and_hand_over()?.0)
+    }
+
+    /// The same, and its buffers, empty, for the next file of the table: see [`FileWriter::reusing`].
+    pub fn finish_and_hand_over(mut self) -> anyhow::Result<(Finished, Rows)> {
         self.write_row_group()?;
         let description = serde_json::to_string(&self.description)?;
         self.parquet.append_key_value_metadata(KeyValue::new(METADATA_KEY.to_owned(), description));
         let failed = self.write_failed();
         let file = self.parquet.into_inner().context(failed.clone())?;
         let bytes = file.metadata().context(failed)?.len();
-        Ok(Finished { scratch: self.scratch, key: self.key, description: self.description, bytes })
+        let finished =
+            Finished { scratch: self.scratch, key: self.key, description: self.description, bytes };
+        Ok((finished, self.rows))
     }
 
     /// Takes the file back: nothing was worth staging.
