@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, PerType, Processing, Server, Settings};
+use fake_hubspot::{ObjectType, PerType, Server, Settings};
 use fastrand::Rng;
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Budget, Client, Credential};
@@ -300,8 +300,6 @@ impl World {
         let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
         self.server.set_behaviour(calm);
         let account = Arc::clone(self.server.account());
-        // A collection without rows has no table.
-        account.create_list(ObjectType::Contacts, "the last one", Processing::Manual);
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 
         for feed in FEEDS {

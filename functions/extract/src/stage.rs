@@ -73,7 +73,13 @@ impl<'a> Stage<'a> {
         for table in tables {
             // A feed that is opened twice in a run goes on counting: no name is used twice.
             let files = of_collection(report, table)?.files as usize;
-            staged.push(StagedTable { table: table.clone(), open: None, spare: None, files, rows_appended: 0 });
+            staged.push(StagedTable {
+                table: table.clone(),
+                open: None,
+                spare: None,
+                files,
+                rows_appended: 0,
+            });
         }
         let tables = staged;
         let last_checkpoint = Instant::now();
