@@ -5,9 +5,9 @@
 //! has died costs a page that is read again. What happened is told late: each run reads the last hours again, and
 //! hashes in the cursor tell what is new in them, or was changed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
@@ -47,6 +47,8 @@ pub(super) struct History {
     /// The answer's list of entries, and an entry's time.
     pub(super) list: &'static str,
     pub(super) instant: &'static str,
+    /// For a table with one row for each of something: what an entry is about.
+    pub(super) about: Option<fn(&str) -> Result<String, Malformed>>,
     /// Turns an entry into rows, one writer per table.
     pub(super) append: fn(&Entry<'_>, &mut [Writer<'_>]) -> Result<(), Malformed>,
 }
@@ -56,29 +58,13 @@ pub(super) struct History {
 pub(super) struct Entry<'a> {
     pub(super) json: &'a str,
     pub(super) at_ms: i64,
-    /// For a table with one row for each of something: an entry of the same moment, and newer, was read already that
-    /// has what this text says.
-    pub(super) seen: &'a Seen,
+    /// Of the entries of this moment that are [about](History::about) the same, this is the newest. Their versions are
+    /// equal: their order is in the answers alone.
+    pub(super) is_newest: bool,
 }
 
-/// What the newest entries of a millisecond were about. Their order is in the answers alone: their versions are equal.
-#[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<HashSet<u64>>);
-
-/// Entries of one millisecond stand close together in the answers: older ones may be forgotten.
-const MAX_SEEN: usize = 100_000;
-
-impl Seen {
-    /// `false` for what was seen before at this moment.
-    pub(super) fn is_first(&self, at_ms: i64, what: &str) -> bool {
-        let hash = xxh3_64(what.as_bytes()) ^ (at_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= MAX_SEEN {
-            seen.clear();
-        }
-        seen.insert(hash)
-    }
-}
+/// What entries were about, as hashes, and their moments.
+type Told = HashSet<(i64, u64)>;
 
 #[async_trait]
 impl Feed for History {
@@ -113,7 +99,8 @@ pub(super) struct OpenHistory {
     mode: Mode,
     /// What earlier runs have read.
     recent: Hashes,
-    seen: Seen,
+    /// By the moment in which a page ended: what its entries of that moment told of, for the page that goes on there.
+    ends: Mutex<HashMap<i64, Told>>,
     /// Held alone by whoever reads a crowded millisecond, whose words have died before: nobody delays it.
     turns: RwLock<()>,
     /// Words that died since the last step forward.
@@ -126,6 +113,8 @@ pub(super) struct Page {
     bodies: Vec<Body>,
     since_ms: i64,
     until_ms: i64,
+    /// They go on where another page ended, perhaps in the middle of a millisecond.
+    goes_on: bool,
 }
 
 /// Where an answer goes on.
@@ -157,7 +146,7 @@ impl OpenHistory {
             documents,
             mode,
             recent,
-            seen: Seen::default(),
+            ends: Mutex::default(),
             turns: RwLock::default(),
             expired: AtomicU32::new(0),
         })
@@ -166,6 +155,10 @@ impl OpenHistory {
     /// By its place among the tables.
     pub(super) fn document(&self, place: usize) -> &Document {
         &self.documents[place]
+    }
+
+    fn ends(&self) -> MutexGuard<'_, HashMap<i64, Told>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
@@ -277,6 +270,17 @@ impl OpenFeed for OpenHistory {
         Ok(run)
     }
 
+    /// From the top of its millisecond: what the page before it told of there is not known any more.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        let slices = run.slices.iter_mut().filter(|_| self.history.about.is_some());
+        for slice in slices {
+            if let Slice::Happened { asked, .. } = slice {
+                *asked = None;
+            }
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let Slice::Happened { since_ms, until_ms, asked } = slice else { return Err(slice::foreign(slice)) };
         let from_the_top = Asked { since_ms: *since_ms, until_ms: *until_ms, offset: String::new() };
@@ -294,7 +298,8 @@ impl OpenFeed for OpenHistory {
             Err(failed) => return Err(failed),
         };
         let size_bytes = bodies.iter().map(|body| body.len()).sum();
-        let page = Page { bodies, since_ms: asked.since_ms, until_ms: asked.until_ms };
+        let Asked { since_ms, until_ms, ref offset } = *asked;
+        let page = Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty() };
         Ok(super::Page::new(Content::History(page), size_bytes))
     }
 
@@ -314,15 +319,21 @@ impl OpenFeed for OpenHistory {
         let mut writers: Vec<Writer<'_>> =
             self.documents.iter().zip(rows).map(|(document, rows)| document.writer(rows, reading)).collect();
         let mut whole = Paging::default();
+        let before = self.ends().remove(until_ms);
+        let mut told = before.filter(|_| content.goes_on).unwrap_or_default();
         for body in &content.bodies {
             let paging = self.each_entry(body, |json, at_ms| {
                 // What is outside is another slice's: this one was cut since, or is read from the top again.
                 if !(*since_ms..=*until_ms).contains(&at_ms) {
                     return Ok(());
                 }
+                let is_newest = match self.history.about {
+                    Some(about) => told.insert((at_ms, xxh3_64(about(json)?.as_bytes()))),
+                    None => true,
+                };
                 let hash = xxh3_64(json.as_bytes());
                 if !self.recent.0.contains(&hash) {
-                    (self.history.append)(&Entry { json, at_ms, seen: &self.seen }, &mut writers)?;
+                    (self.history.append)(&Entry { json, at_ms, is_newest }, &mut writers)?;
                 }
                 run.note(hash, at_ms);
                 Ok(())
@@ -345,6 +356,10 @@ impl OpenFeed for OpenHistory {
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         let is_last = next.is_none() || is_past_the_end;
+        told.retain(|(at_ms, _)| at_ms == until_ms);
+        if !is_last && !told.is_empty() {
+            self.ends().insert(*until_ms, told);
+        }
         let (asked_since_ms, asked_until_ms) = (content.since_ms, content.until_ms);
         *asked = next.map(|offset| Asked { since_ms: asked_since_ms, until_ms: asked_until_ms, offset });
         let span = whole.newest_ms.zip(whole.oldest_ms).map_or(0, |(newest, oldest)| newest.abs_diff(oldest));
@@ -368,4 +383,109 @@ fn instant_of(entry: &str, key_of_instant: &str) -> Result<i64, Malformed> {
         value.skip()
     })?;
     at_ms.ok_or(Malformed { at: 0, expected: "an entry with its time" })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_schema::ArrowError;
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::client::Client;
+    use crate::credential::Credential;
+    use crate::feeds::FEEDS;
+    use crate::feeds::cursor::Lookback;
+
+    const AT_MS: i64 = 1_700_000_000_007;
+
+    /// The timeline of subscriptions, and a slice of it down to 0.
+    struct Timeline {
+        feed: Box<dyn OpenFeed>,
+        run: Unfinished,
+        slice: Slice,
+    }
+
+    impl Timeline {
+        async fn open(recent: &[String]) -> Timeline {
+            let credential = Credential::token("pat-na1-x").unwrap();
+            let session = Session {
+                client: Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap(),
+                account_id: 1,
+                run_id: "run-1".into(),
+                lookback: Lookback::default(),
+                address_calls: 0,
+                wanted: None,
+            };
+            let mut cursor = Cursor { watermark_ms: Some(5), ..Cursor::default() };
+            cursor.recent = Hashes(recent.iter().map(|item| xxh3_64(item.as_bytes())).collect());
+            let feed = FEEDS.iter().find(|feed| feed.name() == "subscription_timeline").unwrap();
+            let feed = feed.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
+            let slice = Slice::Happened { since_ms: 0, until_ms: AT_MS + 2, asked: None };
+            Timeline { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice }
+        }
+
+        /// A page of these items, newest first, from the top or going on, and the rows that it makes: whether the
+        /// address had bounced.
+        fn page(&mut self, items: &[&String], goes_on: bool) -> Vec<bool> {
+            let items: Vec<&str> = items.iter().map(|item| item.as_str()).collect();
+            let answer =
+                format!(r#"{{"hasMore":true,"offset":"{}","timeline":[{}]}}"#, items.len(), items.join(","));
+            let Slice::Happened { since_ms, until_ms, .. } = self.slice else { panic!() };
+            let page = Page { bodies: vec![Body::new(answer.into()).unwrap()], since_ms, until_ms, goes_on };
+            let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
+            let page = super::super::Page::new(Content::History(page), 0);
+            let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();
+            self.feed.append_page(page, &mut self.slice, &mut self.run, &mut filled).unwrap();
+            let table = &self.feed.tables()[1];
+            let bounced = table.columns.iter().position(|column| column.name == "bounced").unwrap();
+            let mut found = Vec::new();
+            let shown = rows[1].drain(|column, array| {
+                if column == bounced {
+                    found.extend(array.as_boolean().iter().flatten());
+                }
+                Ok::<_, ArrowError>(())
+            });
+            shown.unwrap();
+            found
+        }
+    }
+
+    fn item(at_ms: i64, change: &str, has_bounced: bool) -> String {
+        format!(
+            r#"{{"timestamp":{at_ms},"recipient":"A@x.de","changes":[{{"changeType":"PORTAL_BOUNCE","change":"{change}"}}],
+                "snapshot":{{"email":"a@x.de","bounced":{has_bounced}}}}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn of_a_moment_the_newest_item_counts_whatever_was_read_before() {
+        let (older, newer) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
+        let mut together = Timeline::open(&[]).await;
+        assert_eq!(together.page(&[&newer, &older], false), [false]);
+
+        // The page ends between the two.
+        let mut apart = Timeline::open(&[]).await;
+        assert_eq!(apart.page(&[&newer], false), [false]);
+        assert!(apart.page(&[&older], true).is_empty());
+
+        // The newer one is told while the moment is read, and read from the top.
+        let mut meanwhile = Timeline::open(&[]).await;
+        assert_eq!(meanwhile.page(&[&older], false), [true]);
+        assert_eq!(meanwhile.page(&[&newer, &older], false), [false]);
+
+        // The older one is told after the newer one was read by an earlier run.
+        let mut late = Timeline::open(std::slice::from_ref(&newer)).await;
+        assert!(late.page(&[&newer, &older], false).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_goes_on_begins_at_the_top_of_a_moment() {
+        let mut timeline = Timeline::open(&[]).await;
+        timeline.page(&[&item(AT_MS, "BOUNCED", true)], false);
+        assert!(matches!(&timeline.slice, Slice::Happened { until_ms: AT_MS, asked: Some(_), .. }));
+        timeline.run.slices.push(timeline.slice.clone());
+        timeline.feed.resume(&mut timeline.run).await.unwrap();
+        assert!(matches!(&timeline.run.slices[0], Slice::Happened { until_ms: AT_MS, asked: None, .. }));
+    }
 }

@@ -76,7 +76,7 @@ impl OpenFeed for OpenTimeline {
         if self.addresses.slice(None).is_none() {
             run.slices.retain(|slice| !matches!(slice, Slice::Addresses { .. }));
         }
-        Ok(())
+        self.history.resume(run).await
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {

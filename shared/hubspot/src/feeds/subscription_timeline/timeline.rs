@@ -19,6 +19,7 @@ pub(super) static TIMELINE: History = History {
     query: "&includeSnapshots=true",
     list: "timeline",
     instant: "timestamp",
+    about: Some(recipient),
     append,
 };
 
@@ -95,11 +96,15 @@ fn append(entry: &Entry<'_>, writers: &mut [Writer<'_>]) -> Result<(), Malformed
         Ok::<_, Malformed>(())
     })?;
     match item.snapshot {
-        Some(snapshot) if entry.seen.is_first(entry.at_ms, &item.recipient.to_lowercase()) => {
+        Some(snapshot) if entry.is_newest => {
             subscription(snapshot, &item.recipient, entry.at_ms, subscriptions)
         }
         _ => Ok(()),
     }
+}
+
+fn recipient(json: &str) -> Result<String, Malformed> {
+    Ok(Item::read(json)?.recipient.to_lowercase())
 }
 
 impl<'a> Item<'a> {
