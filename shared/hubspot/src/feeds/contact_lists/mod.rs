@@ -141,9 +141,13 @@ impl OpenFeed for OpenLists {
         }
         for answer in &content.scan {
             for (id, json) in scan::found(answer)?.lists {
-                let is_first = run.stamps.0.insert(id, scan::stamp(json)).is_none();
-                if is_first && self.is_new(id, json) {
-                    table::row(&mut writer, json, filters.get(&id).copied().flatten())?;
+                let (stamp, filters) = (scan::stamp(json), filters.get(&id));
+                let is_new = self.is_new(id, json);
+                // Deleted since the scan: its filters are unknown, so it is another list when it is back.
+                let stamp = if is_new && filters.is_none() { !stamp } else { stamp };
+                let is_first = run.stamps.0.insert(id, stamp).is_none();
+                if is_first && is_new {
+                    table::row(&mut writer, json, filters.copied().flatten())?;
                 }
             }
         }
@@ -167,5 +171,45 @@ impl OpenFeed for OpenLists {
         let mismatch = self.mismatch.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let note = |text| Note { collection: LISTS.name, gap: Gap::Degraded, text };
         mismatch.map(note).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::credential::Credential;
+    use crate::feeds::cursor::Lookback;
+
+    const SCAN: &str = r#"{"total":1,"hasMore":false,"lists":[{"listId":"7","name":"x"}]}"#;
+
+    /// Reads one page, and answers with the number of rows and what the next run knows.
+    async fn read(known: Pairs, by_ids: &str) -> (usize, Pairs) {
+        let credential = Credential::token("pat-na1-x").unwrap();
+        let session = Session {
+            client: Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap(),
+            account_id: 1,
+            run_id: "run-1".into(),
+            lookback: Lookback::default(),
+            address_calls: 0,
+            wanted: None,
+        };
+        let mut cursor = Cursor { stamps: known, ..Cursor::default() };
+        let feed = ContactLists.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
+        let [scan, by_ids] = [SCAN, by_ids].map(|answer| vec![Body::new(answer.to_owned().into()).unwrap()]);
+        let page = super::super::Page::new(Content::Lists(Page { scan, by_ids }), 0);
+        let (mut rows, mut run) = (Rows::new(&feed.tables()[0]), Unfinished::new(Mode::Incremental, 9, 9));
+        feed.append_page(page, &mut Slice::All, &mut run, &mut [&mut rows]).unwrap();
+        (rows.len(), run.stamps)
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_deleted_while_it_is_read_is_read_again_when_it_is_back() {
+        let (rows, known) = read(Pairs::default(), r#"{"lists":[]}"#).await;
+        assert_eq!(rows, 1);
+        // It looks as it did before.
+        let (rows, known) = read(known, r#"{"lists":[{"listId":"7","filterBranch":{}}]}"#).await;
+        assert_eq!(rows, 1);
+        assert_eq!(read(known, r#"{"lists":[]}"#).await.0, 0);
     }
 }
