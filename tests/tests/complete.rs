@@ -10,7 +10,7 @@ use fake_hubspot::{
 use hubspot::feeds::{FEEDS, Mode};
 use load::Step;
 use serde_json::Value;
-use tests::{Expectations, Sandbox, assert_all_equal, assert_equal, assert_equal_but_for};
+use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal, assert_equal, assert_equal_but_for};
 
 const CONTACTS: ObjectType = ObjectType::Contacts;
 const FOR_EVER: u32 = u32::MAX;
@@ -325,4 +325,41 @@ async fn a_million_ids_are_compared() {
     let found = world.reconcile("companies").await.unwrap();
     eprintln!("loaded in {loaded:?}, compared in {:?}: {found:?}", started.elapsed());
     assert_eq!(found.step, Step::Equal);
+}
+
+/// Many accounts have no deals, or no forms. Their tables are there for those who query them, and can be compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_anything_has_every_table() {
+    let marketing = Marketing {
+        forms: 0,
+        lists: 0,
+        campaigns: 0,
+        email_events: 0,
+        subscription_changes: 0,
+        ..Marketing::default()
+    };
+    let records = PerType { contacts: 0, companies: 0, deals: 0 };
+    let sandbox =
+        Sandbox::new(&Settings { records, marketing, ..Settings::default() }, Behaviour::default()).await;
+    let first = sandbox.sync(&[]).await.complete();
+    for collection in COLLECTIONS {
+        assert_eq!(of(&first, collection)["files"], 1, "{collection}: {first:#}");
+        let query = format!("SELECT count(*) FROM hubspot.{collection}");
+        let rows: u64 = sandbox.database().query_row(&query, [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{collection}");
+    }
+    let compared_with = sandbox.sync(&["--mode", "reconcile"]).await.complete();
+    for collection in ["contacts", "companies", "deals"] {
+        let found = compared(&compared_with, collection);
+        assert!(matches!(&found[..], [(step, _)] if step == "equal"), "{collection}: {compared_with:#}");
+    }
+    let again = sandbox.sync(&[]).await.complete();
+    assert!(COLLECTIONS.iter().all(|collection| of(&again, collection)["files"] == 0), "{again:#}");
+
+    // The first record finds its table, with all its columns.
+    let first_one = sandbox.account().create(ObjectType::Deals, &[("dealname", Some("the first"))]).unwrap();
+    sandbox.sync(&[]).await.complete();
+    let query = format!("SELECT dealname FROM hubspot.deals WHERE id = {first_one}");
+    let name: String = sandbox.database().query_row(&query, [], |row| row.get(0)).unwrap();
+    assert_eq!(name, "the first");
 }

@@ -223,7 +223,9 @@ async fn read_opened(
         }
     }
     let part = cursor.run.as_ref().and_then(snapshot::part);
-    let mut stage = Stage::open(run, lease, opened.tables(), part, options.checkpoints, report).await?;
+    let is_first = cursor.watermark_ms.is_none();
+    let mut stage =
+        Stage::open(run, lease, opened.tables(), part, is_first, options.checkpoints, report).await?;
     let read = read::slices(&*opened, cursor, &mut stage, progress, report).await;
     let mut answers = None;
     if read.is_ok() {

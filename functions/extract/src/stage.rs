@@ -36,6 +36,9 @@ pub(crate) struct Stage<'a> {
     tables: Vec<StagedTable>,
     /// What is staged is a snapshot; which part of it, each file says.
     snapshot: Option<SnapshotPart>,
+    /// The feed was not read to its end before: then there is a file of each table, if an empty one, so that each table
+    /// is there for those who query it.
+    is_first: bool,
     checkpoints: Checkpoints,
     scratch: PathBuf,
     last_checkpoint: Instant,
@@ -52,6 +55,8 @@ struct StagedTable {
     /// The buffers of the file before, empty.
     spare: Option<Rows>,
     files: usize,
+    /// One of them is sealed.
+    is_staged: bool,
     /// Rows appended since the last checkpoint, counted page by page: the file must hold as many.
     rows_appended: u64,
 }
@@ -63,6 +68,7 @@ impl<'a> Stage<'a> {
         lease: &'a Lease,
         tables: &[Table],
         snapshot: Option<SnapshotPart>,
+        is_first: bool,
         checkpoints: Checkpoints,
         report: &mut FeedReport,
     ) -> anyhow::Result<Stage<'a>> {
@@ -78,6 +84,7 @@ impl<'a> Stage<'a> {
                 open: None,
                 spare: None,
                 files,
+                is_staged: files > 0,
                 rows_appended: 0,
             });
         }
@@ -88,6 +95,7 @@ impl<'a> Stage<'a> {
             lease,
             tables,
             snapshot,
+            is_first,
             checkpoints,
             scratch,
             last_checkpoint,
@@ -140,14 +148,16 @@ impl<'a> Stage<'a> {
         self.settle(report).await?;
         ensure!(!self.is_behind, "nothing is saved after a checkpoint that failed");
         self.is_behind = true;
-        let part = self.snapshot.map(|part| SnapshotPart { is_last: cursor.run.is_none(), ..part });
+        let is_last = cursor.run.is_none();
+        let part = self.snapshot.map(|part| SnapshotPart { is_last, ..part });
         let mut sealed = Vec::new();
         for table in &mut self.tables {
-            if part.is_some_and(|part| part.is_last) {
-                // A snapshot has a last file, if an empty one.
+            // A snapshot has a last file, if an empty one.
+            let is_needed = is_last && (part.is_some() || self.is_first && !table.is_staged);
+            if is_needed {
                 table.rows(self.run, &self.scratch)?;
             }
-            sealed.extend(table.seal(part)?);
+            sealed.extend(table.seal(part, is_needed)?);
         }
         self.last_checkpoint = Instant::now();
         self.saving = Some(Box::pin(save(self.run, self.lease, cursor.clone(), sealed)));
@@ -237,17 +247,17 @@ impl StagedTable {
         Ok(self.open.insert(file).rows())
     }
 
-    /// Ends the open file, unless there is nothing to stage.
-    fn seal(&mut self, snapshot: Option<SnapshotPart>) -> anyhow::Result<Option<Sealed>> {
+    /// Ends the open file; one without rows only where it is needed.
+    fn seal(&mut self, snapshot: Option<SnapshotPart>, is_needed: bool) -> anyhow::Result<Option<Sealed>> {
         let rows_appended = std::mem::take(&mut self.rows_appended);
         let Some(writer) = self.open.take() else { return Ok(None) };
-        let is_needed = snapshot.is_some_and(|part| part.is_last);
         if writer.is_empty() && rows_appended == 0 && !is_needed {
             writer.discard()?;
             return Ok(None);
         }
         let (finished, rows) = writer.finish_and_hand_over()?;
         self.spare = Some(rows);
+        self.is_staged = true;
         if finished.description.rows != rows_appended {
             let staged = finished.description.rows;
             bail!(

@@ -142,7 +142,7 @@ async fn go_on(
         return Ok(Some(report(Step::Waiting, &Comparison::default(), &before)));
     }
 
-    let comparison = compare(collection, snapshot, &files, bucket, warehouse).await?;
+    let comparison = compare(collection, snapshot, &files, state, bucket, warehouse).await?;
     let mut next = wants(snapshot, &comparison);
     next.reconciled_ms = before.reconciled_ms;
     let step = if comparison.counts.is_empty() { Step::Equal } else { Step::Asked };
@@ -168,9 +168,15 @@ async fn compare(
     collection: &str,
     snapshot: SnapshotPart,
     files: &[&StagedFile],
+    state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
 ) -> anyhow::Result<Comparison> {
+    if !state.files(collection).await?.is_empty() && warehouse.loaded(collection).await?.is_empty() {
+        bail!(
+            "its table is gone from the warehouse: fill it again from the staged files (replay), then compare"
+        );
+    }
     let held = warehouse.loaded(&snapshot_name(collection)).await?;
     let missing: Vec<StagedFile> =
         files.iter().filter(|file| !held.contains(&file.key)).map(|&file| file.clone()).collect();

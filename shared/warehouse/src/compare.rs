@@ -94,7 +94,8 @@ pub struct Comparison {
     pub records: Vec<Differing>,
 }
 
-/// The columns of the tables that a comparison reads; `None` where there is no such table.
+/// The columns of the tables that a comparison reads; `None` where there is no such table. Only the snapshot has to be
+/// there.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub(crate) table: Option<Vec<TableColumn>>,
@@ -116,8 +117,12 @@ pub(crate) fn query(
     quoted: &[String; 3],
 ) -> Result<String> {
     let collection = &compare.collection;
-    let (Some(table), Some(snapshot)) = (&tables.table, &tables.snapshot) else {
-        return Err(nothing_to_compare(collection));
+    let Some(snapshot) = &tables.snapshot else { return Err(nothing_to_compare(collection)) };
+    let [table_name, snapshot_name, deleted_name] = quoted;
+    // A table that is not there is an empty one: the snapshot without its rows.
+    let (table, table_rows) = match &tables.table {
+        Some(table) => (table, table_name.clone()),
+        None => (snapshot, format!("{snapshot_name} WHERE 1 = 0")),
     };
     let find = |columns: &[TableColumn], name: &str| {
         let name = folded(&(dialect.column_name)(name));
@@ -157,11 +162,10 @@ pub(crate) fn query(
             "s.c{n} <> t.c{n} OR (s.c{n} IS NULL AND t.c{n} IS NOT NULL) OR (s.c{n} IS NOT NULL AND t.c{n} IS NULL)"
         ));
     }
-    let [table_name, snapshot_name, deleted_name] = quoted;
     let held = match &tables.deleted {
-        None => format!("SELECT {} FROM {table_name}", of_table.join(", ")),
+        None => format!("SELECT {} FROM {table_rows}", of_table.join(", ")),
         Some(_) => format!(
-            "SELECT {} FROM {table_name} UNION ALL SELECT {} FROM {deleted_name}",
+            "SELECT {} FROM {table_rows} UNION ALL SELECT {} FROM {deleted_name}",
             of_table.join(", "),
             of_deleted.join(", ")
         ),
@@ -207,7 +211,7 @@ pub(crate) fn query(
         None => String::new(),
         Some(survivor) => format!(
             " UNION ALL SELECT {absorbed} AS why, a.id AS id, a.updated AS updated FROM \
-             (SELECT {}, {} AS survivor FROM {table_name}) AS a JOIN j ON a.survivor = j.id \
+             (SELECT {}, {} AS survivor FROM {table_rows}) AS a JOIN j ON a.survivor = j.id \
              WHERE j.why = {gone} AND a.is_deleted AND a.read_at < {began}",
             of_table.join(", "),
             quote_identifier(&survivor.name),
@@ -231,7 +235,7 @@ pub(crate) fn query(
 }
 
 pub(crate) fn nothing_to_compare(collection: &str) -> Error {
-    let message = format!("table {collection} or its snapshot is missing: load the staged files first");
+    let message = format!("the snapshot of {collection} is missing: load the staged files first");
     Error::new(Kind::Unsupported, message)
 }
 

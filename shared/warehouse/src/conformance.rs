@@ -116,7 +116,10 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("values that drift are found", |bench| Box::pin(compare::values_that_drift_are_found(bench))),
     ("what was absorbed goes along", |bench| Box::pin(compare::what_was_absorbed_goes_along(bench))),
     ("what left the table is known", |bench| Box::pin(compare::what_left_the_table_is_known(bench))),
-    ("a comparison needs both", |bench| Box::pin(compare::a_comparison_needs_both(bench))),
+    ("a table that is not there is empty", |bench| {
+        Box::pin(compare::a_table_that_is_not_there_is_empty(bench))
+    }),
+    ("a comparison needs a snapshot", |bench| Box::pin(compare::a_comparison_needs_a_snapshot(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("many runs", |bench| Box::pin(modes::many_runs(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),

@@ -168,7 +168,15 @@ pub(super) async fn what_left_the_table_is_known(bench: &dyn Bench) {
     assert_eq!(found(&compare(bench, &["score"], 100).await), [(2, Revived, Some(100))]);
 }
 
-pub(super) async fn a_comparison_needs_both(bench: &dyn Bench) {
+/// An account may have none of what the table is about, and what it has may be read first by a comparison.
+pub(super) async fn a_table_that_is_not_there_is_empty(bench: &dyn Bench) {
+    merge(bench, &[snapshot("before", Vec::new())]).await;
+    assert_eq!(compare(bench, &["score"], 100).await, Comparison::default());
+    merge(bench, &[snapshot("now", vec![shown(1, 100, 1_100, false), shown(2, 950, 1_100, false)])]).await;
+    assert_eq!(found(&compare(bench, &["score"], 100).await), [(1, Missing, None)]);
+}
+
+pub(super) async fn a_comparison_needs_a_snapshot(bench: &dyn Bench) {
     let compare = Compare { collection: "contacts".into(), snapshot: SNAPSHOT, columns: Vec::new(), most: 1 };
     let refused = async || bench.warehouse().await.compare(&compare).await.unwrap_err();
     assert_eq!(refused().await.kind(), Kind::Unsupported);
