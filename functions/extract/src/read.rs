@@ -4,6 +4,7 @@
 //! the cursor and the open file. So a slice and its rows can't come apart, and a checkpoint finds them in step.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use hubspot::feeds::{self, Cursor, OpenFeed, Page, Slice, Unfinished};
@@ -12,8 +13,11 @@ use hubspot::{Bucket, ErrorKind};
 use crate::report::{FeedReport, Progress};
 use crate::stage::Stage;
 
-/// Pages under way at once. At 300 ms an answer, 19 requests a second keep six busy.
-const MAX_PAGES_UNDER_WAY: usize = 16;
+/// Pages under way at once: at 300 ms an answer, 19 requests a second keep six busy; at a second and a half, thirty.
+const FEWEST_UNDER_WAY: usize = 8;
+const MOST_UNDER_WAY: usize = 32;
+/// How often it is asked whether more would help.
+const BREADTH_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes of answers that may wait in memory. Pages grow with the number of properties, so their number shrinks.
 const MAX_BYTES_UNDER_WAY: usize = 12 << 20;
 /// Records in a page, and the least a page is cut to when HubSpot fails on large ones.
@@ -24,6 +28,8 @@ const FEWEST_PAGE_RECORDS: usize = 10;
 struct Slices {
     waiting: VecDeque<Slice>,
     reading: BTreeMap<usize, Reading>,
+    /// Those that are being read whose next page nobody has asked for.
+    paused: VecDeque<usize>,
     next_number: usize,
 }
 
@@ -35,7 +41,12 @@ struct Reading {
 
 impl Slices {
     fn new(slices: Vec<Slice>) -> Slices {
-        Slices { waiting: slices.into(), reading: BTreeMap::new(), next_number: 0 }
+        Slices { waiting: slices.into(), reading: BTreeMap::new(), paused: VecDeque::new(), next_number: 0 }
+    }
+
+    fn go_on(&mut self) -> Option<(usize, Slice)> {
+        let number = self.paused.pop_front()?;
+        Some((number, self.reading.get(&number)?.slice.clone()))
     }
 
     /// A slice to read: one that waits, or else, where more at once gains anything, a half of the one with the most
@@ -62,6 +73,35 @@ impl Slices {
 
     fn unfinished(&self) -> Vec<Slice> {
         self.reading.values().map(|reading| &reading.slice).chain(&self.waiting).cloned().collect()
+    }
+}
+
+/// How many pages may be under way at once. Where HubSpot takes its time it takes many to reach its limit, and each one's
+/// answer may have to wait in memory; where answers come faster than they become rows, more of them would only wait.
+struct Breadth {
+    pages: usize,
+    since: Instant,
+    waited: Duration,
+}
+
+impl Breadth {
+    fn new(now: Instant) -> Breadth {
+        Breadth { pages: FEWEST_UNDER_WAY, since: now, waited: Duration::ZERO }
+    }
+
+    /// To be told how long each answer was waited for.
+    fn waited(&mut self, waited: Duration, is_limit_reached: bool, now: Instant) {
+        self.waited += waited;
+        let time = now - self.since;
+        if time < BREADTH_PERIOD {
+            return;
+        }
+        if self.waited < time / 2 {
+            self.pages = (self.pages * 3 / 4).max(FEWEST_UNDER_WAY);
+        } else if !is_limit_reached {
+            self.pages = (self.pages * 3 / 2).min(MOST_UNDER_WAY);
+        }
+        (self.since, self.waited) = (now, Duration::ZERO);
     }
 }
 
@@ -109,14 +149,18 @@ async fn until_done(
 ) -> anyhow::Result<()> {
     let mut under_way = FuturesUnordered::new();
     let mut page_bytes = 0;
+    let mut breadth = Breadth::new(Instant::now());
     loop {
-        let may_be_under_way = MAX_PAGES_UNDER_WAY.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
+        let is_limit_reached = stage.run.client.budget().is_filled(Bucket::General);
+        let may_be_under_way = breadth.pages.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
         // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
-        let mut may_split = !stage.run.client.budget().is_filled(Bucket::General);
+        let mut may_split = !is_limit_reached;
         while under_way.len() < may_be_under_way {
-            let Some((number, slice)) = slices.start(std::mem::take(&mut may_split)) else { break };
+            let next = slices.go_on().or_else(|| slices.start(std::mem::take(&mut may_split)));
+            let Some((number, slice)) = next else { break };
             under_way.push(next_page(feed, number, slice));
         }
+        let asked = Instant::now();
         let next = tokio::select! {
             // What is staged counts as soon as it can.
             biased;
@@ -137,6 +181,8 @@ async fn until_done(
             continue;
         };
         let page = page?;
+        let now = Instant::now();
+        breadth.waited(now - asked, is_limit_reached, now);
         // Follows the largest pages at once, and forgets them slowly.
         page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);
 
@@ -146,14 +192,17 @@ async fn until_done(
         stage.page_done(&appended, report)?;
         progress.add(appended.written.iter().map(|written| written.rows).sum());
         if !appended.is_last {
-            under_way.push(next_page(feed, number, reading.slice.clone()));
+            slices.paused.push_back(number);
         } else if let Some(finished) = slices.reading.remove(&number) {
             slices.waiting.extend(feed.follow_up(&finished.slice, run));
         }
         slices.waiting.extend(feed.checks(run, false));
         if stage.is_checkpoint_due() {
             run.slices = slices.unfinished();
+            // It is not saved, and large.
+            let recent = std::mem::take(&mut run.recent);
             cursor.run = Some(run.clone());
+            run.recent = recent;
             stage.begin_checkpoint(cursor, report).await?;
         }
     }
@@ -172,5 +221,25 @@ async fn next_page(feed: &dyn OpenFeed, number: usize, slice: Slice) -> (usize, 
             }
             page => return (number, page),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_are_under_way_as_the_answers_take_time() {
+        let mut now = Instant::now();
+        let mut breadth = Breadth::new(now);
+        let mut after_a_second = |waited_ms: u64, is_limit_reached: bool| {
+            now += BREADTH_PERIOD;
+            breadth.waited(Duration::from_millis(waited_ms), is_limit_reached, now);
+            breadth.pages
+        };
+        let slow = [false, false, true, false, false].map(|is_reached| after_a_second(900, is_reached));
+        assert_eq!(slow, [12, 18, 18, 27, MOST_UNDER_WAY]);
+        let busy = [100, 100, 100, 100, 100, 100].map(|waited_ms| after_a_second(waited_ms, false));
+        assert_eq!(busy, [24, 18, 13, 9, FEWEST_UNDER_WAY, FEWEST_UNDER_WAY]);
     }
 }

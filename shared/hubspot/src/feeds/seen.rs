@@ -6,6 +6,7 @@
 //! read twice merges once.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -16,6 +17,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Entries a cursor may carry: 2 MB of hashes.
 const MAX_RECENT: usize = 1 << 18;
+/// Fewer are not worth a look for those that are too old.
+const FEWEST_RECENT: usize = 1 << 10;
 /// Archived records a cursor may carry: about 1.5 MB.
 const MAX_ARCHIVED: usize = 200_000;
 
@@ -24,6 +27,8 @@ const MAX_ARCHIVED: usize = 200_000;
 pub struct RecentReads {
     newest_ms: Option<i64>,
     entries: Vec<(i64, u64)>,
+    /// How many there may be before those that are too old by now are looked for.
+    full_at: usize,
     has_overflowed: bool,
 }
 
@@ -44,9 +49,10 @@ impl RecentReads {
             return;
         }
         self.entries.push((updated_ms, version));
-        if self.entries.len() >= MAX_RECENT {
+        if self.entries.len() >= self.full_at {
             self.entries.retain(|&(updated_ms, _)| updated_ms >= oldest_ms);
-            if self.entries.len() > MAX_RECENT / 2 {
+            self.full_at = (self.entries.len() * 2).max(FEWEST_RECENT);
+            if self.full_at > MAX_RECENT {
                 self.entries = Vec::new();
                 self.has_overflowed = true;
             }
@@ -98,14 +104,15 @@ impl<'de> Deserialize<'de> for Hashes {
 /// Archived records and when they were archived.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArchivedIds {
-    by_id: Pairs,
+    /// Shared by the copies of a cursor, of which a run makes some with each checkpoint.
+    by_id: Arc<Pairs>,
     /// What was archived up to then is known even if it is not in the map: there were too many.
     floor_ms: Option<i64>,
 }
 
 impl ArchivedIds {
     pub(crate) fn add(&mut self, id: u64, archived_ms: i64) {
-        self.by_id.0.insert(id, archived_ms);
+        Arc::make_mut(&mut self.by_id).0.insert(id, archived_ms);
         if self.by_id.0.len() > MAX_ARCHIVED {
             self.forget_oldest_half();
         }
@@ -115,7 +122,7 @@ impl ArchivedIds {
         let mut times: Vec<i64> = self.by_id.0.values().copied().collect();
         times.sort_unstable();
         let median = times[times.len() / 2];
-        self.by_id.0.retain(|_, archived_ms| *archived_ms > median);
+        Arc::make_mut(&mut self.by_id).0.retain(|_, archived_ms| *archived_ms > median);
         self.floor_ms = self.floor_ms.max(Some(median));
     }
 
@@ -141,7 +148,7 @@ impl ArchivedIds {
     fn decode(bytes: &[u8]) -> Option<ArchivedIds> {
         let mut rest = bytes;
         let floor_ms = Some(unzigzag(take_varint(&mut rest)?)).filter(|&floor| floor != i64::MIN);
-        Some(ArchivedIds { by_id: Pairs::of_bytes(rest)?, floor_ms })
+        Some(ArchivedIds { by_id: Arc::new(Pairs::of_bytes(rest)?), floor_ms })
     }
 }
 
@@ -214,7 +221,7 @@ mod tests {
             let hashes = Hashes(ids.keys().copied().collect());
             let text = serde_json::to_string(&hashes).unwrap();
             prop_assert_eq!(serde_json::from_str::<Hashes>(&text).unwrap(), hashes);
-            let archived = ArchivedIds { by_id: Pairs(ids), floor_ms: None };
+            let archived = ArchivedIds { by_id: Arc::new(Pairs(ids)), floor_ms: None };
             let text = serde_json::to_string(&archived).unwrap();
             prop_assert_eq!(serde_json::from_str::<ArchivedIds>(&text).unwrap(), archived);
         }
