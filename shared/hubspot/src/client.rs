@@ -69,7 +69,6 @@ impl Client {
     }
 
     fn with_bearer(base_url: &str, bearer: Bearer, budget: Budget) -> Result<Client> {
-        let base_url = base_url.trim_end_matches('/');
         let url = reqwest::Url::parse(base_url).ok();
         let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
             let message =
@@ -94,7 +93,7 @@ impl Client {
         })?;
         let shared = Shared {
             http,
-            base_url: base_url.to_owned(),
+            base_url: base_url.trim_end_matches('/').to_owned(),
             bearer,
             budget,
             deadline: Mutex::new(None),

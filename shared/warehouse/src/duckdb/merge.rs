@@ -2,6 +2,8 @@
 //! then read whole. Replaced rows are deleted and inserted anew: DuckDB's own MERGE keeps whole rows in its hash join
 //! and in its undo log, and needs several times the memory.
 
+use std::collections::HashSet;
+
 use duckdb::types::Value;
 use duckdb::{Connection, params, params_from_iter};
 
@@ -69,13 +71,16 @@ fn merge_once(
 
     let account = schema.account(session.connection())?;
     let bound = check_account(&schema.quoted(), account, first)?;
-    let loaded = schema.loaded(session.connection(), collection)?;
+    let present = schema.columns(session.connection(), collection)?;
+    let loaded = match &present {
+        Some(_) => schema.ledger(session.connection(), collection)?,
+        None => HashSet::new(),
+    };
     let new: Vec<&LocatedFile> = files.iter().filter(|file| !loaded.contains(&file.key)).collect();
     if new.is_empty() {
         return Ok(Merged::default());
     }
 
-    let present = schema.columns(session.connection(), collection)?;
     let plan = plan(&DUCKDB, present.as_deref(), new)?;
     if !bound {
         bind_account(&mut session, schema, first.description.account_id)?;

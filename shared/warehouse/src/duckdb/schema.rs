@@ -51,9 +51,14 @@ impl Schema {
 
     /// Empty when the collection's table is missing, whatever the ledger says.
     pub(super) fn loaded(&self, connection: &Connection, collection: &str) -> Result<HashSet<String>> {
-        if self.columns(connection, collection)?.is_none() {
-            return Ok(HashSet::new());
+        match self.columns(connection, collection)? {
+            Some(_) => self.ledger(connection, collection),
+            None => Ok(HashSet::new()),
         }
+    }
+
+    /// The files that the ledger names for a collection whose table is there.
+    pub(super) fn ledger(&self, connection: &Connection, collection: &str) -> Result<HashSet<String>> {
         let sql = format!("SELECT file_key FROM {} WHERE collection = ?", self.table(LEDGER));
         let keys = rows_if_any(connection, &sql, params![collection], |row| row.get(0))?;
         Ok(keys.into_iter().flatten().collect())
