@@ -54,9 +54,14 @@ impl World {
         load::load(collection, &state, &bucket, &*self.warehouse().await, &options).await.unwrap();
     }
 
-    pub async fn reconcile(&self, collection: &str) -> Option<Reconciled> {
+    pub async fn reconcile(&self, collection: &str) -> Result<Option<Reconciled>, String> {
         let (state, bucket) = self.state_and_bucket();
-        load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await.unwrap()
+        let gone_on = load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await;
+        gone_on.map_err(|error| format!("{error:#}"))
+    }
+
+    pub fn database(&self) -> duckdb::Connection {
+        duckdb::Connection::open(self.folder.join("warehouse.duckdb")).unwrap()
     }
 }
 

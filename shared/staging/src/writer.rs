@@ -28,12 +28,16 @@ use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 /// Rows are kept in their builders until they make a row group; then it is written, one column after the other. A
 /// column's encoder and compressor take a quarter of a megabyte, which 1,500 columns at once could not afford.
 const ROW_GROUP_BYTES: usize = 3 << 20;
-/// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress.
-const COLUMN_BYTES: usize = 8 << 10;
+/// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress. In a narrow
+/// one no more than that: larger ones compress no better.
+const LEAST_COLUMN_BYTES: usize = 8 << 10;
+const MOST_COLUMN_BYTES: usize = 96 << 10;
 /// Rows whose file's name, the same for all, is in memory at a time.
 const NAMES: usize = 256;
-/// The footer keeps about half a kilobyte for each column of each row group in memory until the file is finished.
-const MAX_COLUMN_CHUNKS: usize = 2_000;
+/// The footer keeps most of a kilobyte for each column of each row group in memory until the file is finished. However wide
+/// the table, some row groups make a file.
+const MAX_COLUMN_CHUNKS: usize = 1_000;
+const FEWEST_ROW_GROUPS: usize = 4;
 
 /// A scratch file that is complete, ready for [`crate::Bucket::put`], which makes it durable.
 #[derive(Debug)]
@@ -128,12 +132,15 @@ impl FileWriter {
 
     /// The file should be finished: its footer has grown to what memory allows.
     pub fn is_full(&self) -> bool {
-        self.parquet.flushed_row_groups().len() * self.columns.len() >= MAX_COLUMN_CHUNKS
+        let row_groups = self.parquet.flushed_row_groups().len();
+        row_groups >= FEWEST_ROW_GROUPS && row_groups * self.columns.len() >= MAX_COLUMN_CHUNKS
     }
 
     /// To be called between pages: writes what waits once it makes a row group.
     pub fn page_done(&mut self) -> anyhow::Result<()> {
-        if self.rows.size_bytes() >= ROW_GROUP_BYTES.max(COLUMN_BYTES * self.columns.len()) {
+        let columns = self.columns.len();
+        let enough = ROW_GROUP_BYTES.clamp(LEAST_COLUMN_BYTES * columns, MOST_COLUMN_BYTES * columns);
+        if self.rows.size_bytes() >= enough {
             self.write_row_group()?;
         }
         Ok(())
