@@ -35,6 +35,8 @@ const MAX_CROWD_PAGES: usize = 64;
 /// Words that may die one after the other without a step forward.
 const MAX_EXPIRED: u32 = 50;
 
+type About = fn(&str) -> Result<String, Malformed>;
+
 /// What tells one history from another.
 #[derive(Debug)]
 pub(super) struct History {
@@ -48,7 +50,7 @@ pub(super) struct History {
     pub(super) list: &'static str,
     pub(super) instant: &'static str,
     /// For a table with one row for each of something: what an entry is about.
-    pub(super) about: Option<fn(&str) -> Result<String, Malformed>>,
+    pub(super) about: Option<About>,
     /// Turns an entry into rows, one writer per table.
     pub(super) append: fn(&Entry<'_>, &mut [Writer<'_>]) -> Result<(), Malformed>,
 }
