@@ -44,6 +44,7 @@ impl Slices {
         Slices { waiting: slices.into(), reading: BTreeMap::new(), paused: VecDeque::new(), next_number: 0 }
     }
 
+    /// One that is being read, for its next page.
     fn go_on(&mut self) -> Option<(usize, Slice)> {
         let number = self.paused.pop_front()?;
         Some((number, self.reading.get(&number)?.slice.clone()))

@@ -28,9 +28,9 @@ use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 /// Rows are kept in their builders until they make a row group; then it is written, one column after the other. A
 /// column's encoder and compressor take a quarter of a megabyte, which 1,500 columns at once could not afford.
 const ROW_GROUP_BYTES: usize = 3 << 20;
-/// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress. In a narrow
-/// one no more than that: larger ones compress no better.
+/// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress.
 const LEAST_COLUMN_BYTES: usize = 8 << 10;
+/// In a narrow table no more than this: larger pieces hardly compress better, and take long to fill.
 const MOST_COLUMN_BYTES: usize = 96 << 10;
 /// Rows whose file's name, the same for all, is in memory at a time.
 const NAMES: usize = 256;
