@@ -1,7 +1,7 @@
 //! First syncs, quiet syncs, busy accounts, lists.
 
 use chrono::TimeDelta;
-use fake_hubspot::{Behaviour, Churn, MarketingChurn, ObjectType, Processing, Settings};
+use fake_hubspot::{Behaviour, Churn, MarketingChurn, ObjectType, Processing, Settings, SubscriptionChange};
 use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
 
 use super::{CALCULATED, CONTACTS, assert_equal, assert_writes_nothing, degraded, touch_all_deals, value};
@@ -132,4 +132,20 @@ async fn who_joins_and_leaves_lists_is_seen_with_the_next_edit() {
     }
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox);
+}
+
+/// The newest of a moment's changes counts, also where it says word for word what an older one of them says.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_and_comes_back_in_one_moment_is_back() {
+    let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    let (kind, at) = (account.subscription_type_ids()[0], account.now());
+    let (comes, goes) = (SubscriptionChange::Subscribe(kind), SubscriptionChange::Unsubscribe(kind));
+    for change in [comes, goes, comes, goes] {
+        account.change_subscriptions("to-and-fro@example.com", &[change], None, at).unwrap();
+        sandbox.sync(&[]).await.complete();
+        assert_equal(&sandbox);
+    }
+    assert_writes_nothing(&sandbox).await;
 }

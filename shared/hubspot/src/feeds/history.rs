@@ -32,6 +32,8 @@ use crate::value;
 const ENTRIES_PER_RECORD: usize = 10;
 /// Pages of one crowded millisecond that are fetched in one go.
 const MAX_CROWD_PAGES: usize = 64;
+/// What tells an entry's hash from that of the same entry when it was the newest.
+const NOT_THE_NEWEST: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Words that may die one after the other without a step forward.
 const MAX_EXPIRED: u32 = 50;
 
@@ -137,10 +139,9 @@ impl OpenHistory {
     ) -> Result<OpenHistory> {
         let documents: Vec<Document> =
             history.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
-        let recent = match mode {
-            Mode::Incremental => cursor.recent.clone(),
-            _ => Hashes::default(),
-        };
+        // Of what a run that goes on has staged before, the runs before it know nothing.
+        let is_known = mode == Mode::Incremental && !(history.about.is_some() && cursor.run.is_some());
+        let recent = if is_known { cursor.recent.clone() } else { Hashes::default() };
         Ok(OpenHistory {
             history,
             session: session.clone(),
@@ -333,7 +334,8 @@ impl OpenFeed for OpenHistory {
                     Some(about) => told.insert((at_ms, xxh3_64(about(json)?.as_bytes()))),
                     None => true,
                 };
-                let hash = xxh3_64(json.as_bytes());
+                // An entry that is word for word like another one may be newer than one that stood between them.
+                let hash = xxh3_64(json.as_bytes()) ^ if is_newest { 0 } else { NOT_THE_NEWEST };
                 if !self.recent.0.contains(&hash) {
                     (self.history.append)(&Entry { json, at_ms, is_newest }, &mut writers)?;
                 }
@@ -409,7 +411,7 @@ mod tests {
     }
 
     impl Timeline {
-        async fn open(recent: &[String]) -> Timeline {
+        async fn open(recent: Hashes) -> Timeline {
             let credential = Credential::token("pat-na1-x").unwrap();
             let session = Session {
                 client: Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap(),
@@ -419,12 +421,16 @@ mod tests {
                 address_calls: 0,
                 wanted: None,
             };
-            let mut cursor = Cursor { watermark_ms: Some(5), ..Cursor::default() };
-            cursor.recent = Hashes(recent.iter().map(|item| xxh3_64(item.as_bytes())).collect());
+            let mut cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
             let feed = FEEDS.iter().find(|feed| feed.name() == "subscription_timeline").unwrap();
             let feed = feed.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
             let slice = Slice::Happened { since_ms: 0, until_ms: AT_MS + 2, asked: None };
             Timeline { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice }
+        }
+
+        /// What the next run knows.
+        fn known(&self) -> Hashes {
+            self.run.recent.hashes(self.run.overlap_ms)
         }
 
         /// A page of these items, newest first, from the top or going on, and the rows that it makes: whether the
@@ -463,27 +469,42 @@ mod tests {
     #[tokio::test]
     async fn of_a_moment_the_newest_item_counts_whatever_was_read_before() {
         let (older, newer) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
-        let mut together = Timeline::open(&[]).await;
+        let mut together = Timeline::open(Hashes::default()).await;
         assert_eq!(together.page(&[&newer, &older], false), [false]);
 
         // The page ends between the two.
-        let mut apart = Timeline::open(&[]).await;
+        let mut apart = Timeline::open(Hashes::default()).await;
         assert_eq!(apart.page(&[&newer], false), [false]);
         assert!(apart.page(&[&older], true).is_empty());
 
         // The newer one is told while the moment is read, and read from the top.
-        let mut meanwhile = Timeline::open(&[]).await;
+        let mut meanwhile = Timeline::open(Hashes::default()).await;
         assert_eq!(meanwhile.page(&[&older], false), [true]);
         assert_eq!(meanwhile.page(&[&newer, &older], false), [false]);
 
         // The older one is told after the newer one was read by an earlier run.
-        let mut late = Timeline::open(std::slice::from_ref(&newer)).await;
+        let mut before = Timeline::open(Hashes::default()).await;
+        before.page(&[&newer], false);
+        let mut late = Timeline::open(before.known()).await;
         assert!(late.page(&[&newer, &older], false).is_empty());
+        assert!(Timeline::open(late.known()).await.page(&[&newer, &older], false).is_empty());
+    }
+
+    /// Changes that one event caused are of its moment, and a change and its repetition say the same.
+    #[tokio::test]
+    async fn what_is_repeated_in_one_moment_is_new_if_something_came_between() {
+        let (bounced, unbounced) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
+        let mut first = Timeline::open(Hashes::default()).await;
+        assert_eq!(first.page(&[&bounced], false), [true]);
+        let mut second = Timeline::open(first.known()).await;
+        assert_eq!(second.page(&[&unbounced, &bounced], false), [false]);
+        let mut third = Timeline::open(second.known()).await;
+        assert_eq!(third.page(&[&bounced, &unbounced, &bounced], false), [true]);
     }
 
     #[tokio::test]
     async fn a_run_that_goes_on_begins_at_the_top_of_a_moment() {
-        let mut timeline = Timeline::open(&[]).await;
+        let mut timeline = Timeline::open(Hashes::default()).await;
         timeline.page(&[&item(AT_MS, "BOUNCED", true)], false);
         assert!(matches!(&timeline.slice, Slice::Happened { until_ms: AT_MS, asked: Some(_), .. }));
         timeline.run.slices.push(timeline.slice.clone());
