@@ -395,11 +395,7 @@ mod tests {
     use arrow_schema::ArrowError;
 
     use super::*;
-    use crate::budget::Budget;
-    use crate::client::Client;
-    use crate::credential::Credential;
     use crate::feeds::FEEDS;
-    use crate::feeds::cursor::Lookback;
 
     const AT_MS: i64 = 1_700_000_000_007;
 
@@ -412,18 +408,9 @@ mod tests {
 
     impl Timeline {
         async fn open(recent: Hashes) -> Timeline {
-            let credential = Credential::token("pat-na1-x").unwrap();
-            let session = Session {
-                client: Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap(),
-                account_id: 1,
-                run_id: "run-1".into(),
-                lookback: Lookback::default(),
-                address_calls: 0,
-                wanted: None,
-            };
             let mut cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
             let feed = FEEDS.iter().find(|feed| feed.name() == "subscription_timeline").unwrap();
-            let feed = feed.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
+            let feed = feed.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap();
             let slice = Slice::Happened { since_ms: 0, until_ms: AT_MS + 2, asked: None };
             Timeline { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice }
         }

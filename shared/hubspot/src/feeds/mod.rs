@@ -103,6 +103,21 @@ impl Session {
     fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
         lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms }
     }
+
+    /// For pages that are made by hand: nobody answers its client.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used, reason = "tests")]
+    pub(crate) fn unanswered() -> Session {
+        let credential = crate::Credential::token("pat-na1-x").unwrap();
+        Session {
+            client: Client::new("http://127.0.0.1:9", credential, crate::Budget::new(0.0)).unwrap(),
+            account_id: 1,
+            run_id: "run-1".to_owned(),
+            lookback: Lookback::default(),
+            address_calls: 0,
+            wanted: None,
+        }
+    }
 }
 
 /// A feed opened for one run: its tables follow the account's definitions of this moment.

@@ -177,25 +177,13 @@ impl OpenFeed for OpenLists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::Budget;
-    use crate::credential::Credential;
-    use crate::feeds::cursor::Lookback;
 
     const SCAN: &str = r#"{"total":1,"hasMore":false,"lists":[{"listId":"7","name":"x"}]}"#;
 
     /// Reads one page, and answers with the number of rows and what the next run knows.
     async fn read(known: Pairs, by_ids: &str) -> (usize, Pairs) {
-        let credential = Credential::token("pat-na1-x").unwrap();
-        let session = Session {
-            client: Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap(),
-            account_id: 1,
-            run_id: "run-1".into(),
-            lookback: Lookback::default(),
-            address_calls: 0,
-            wanted: None,
-        };
         let mut cursor = Cursor { stamps: known, ..Cursor::default() };
-        let feed = ContactLists.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
+        let feed = ContactLists.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap();
         let [scan, by_ids] = [SCAN, by_ids].map(|answer| vec![Body::new(answer.to_owned().into()).unwrap()]);
         let page = super::super::Page::new(Content::Lists(Page { scan, by_ids }), 0);
         let (mut rows, mut run) = (Rows::new(&feed.tables()[0]), Unfinished::new(Mode::Incremental, 9, 9));
