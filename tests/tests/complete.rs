@@ -238,13 +238,16 @@ async fn what_changes_without_a_new_date_comes_with_a_refresh() {
     assert!(merged < 20, "{merged} rows are merged");
 }
 
-/// A property appears, with values that records have had for long.
+/// A property appears, with values that records have had for long; one of them was in the recycle bin until now.
 #[tokio::test(flavor = "multi_thread")]
 async fn past_values_of_a_new_property_are_read() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&RECORDS).await.complete();
     let account = sandbox.account();
     account.add_property(CONTACTS, "shoe_size", Kind::Number).unwrap();
+    account.restore(CONTACTS, account.archived_ids(CONTACTS)[0]).unwrap();
+    // Deals are associated with it again, without a trace in them.
+    account.touch_many_in_one_ms(ObjectType::Deals, account.live_ids(ObjectType::Deals).len());
     let live = account.live_ids(CONTACTS);
     for (n, id) in live.iter().enumerate().filter(|(n, _)| n % 3 == 0) {
         account.set_calculated(CONTACTS, *id, "shoe_size", Some(&(35 + n % 12).to_string())).unwrap();

@@ -120,11 +120,9 @@ pub(crate) async fn slices(
         let read = until_done(feed, cursor, &mut run, &mut slices, stage, progress, report).await;
         run.slices = slices.unfinished();
         match read {
-            Err(error) if is_unordered(&error) && !cursor.is_sequential => {
+            Err(error) if is_unordered(&error) => {
                 tracing::warn!(feed.name = report.feed, "{error:#}: it is read in one sequence");
-                run.stretches.clear();
-                run.slices.append(&mut run.then);
-                feed.read_in_sequence(cursor, &mut run.slices);
+                feed.read_in_sequence(cursor, &mut run);
                 slices = Slices::new(std::mem::take(&mut run.slices));
             }
             read => {

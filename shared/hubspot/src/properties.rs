@@ -56,35 +56,38 @@ impl Property {
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/sensitive-data>).
 pub(crate) const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
-/// All properties of the object type that are in use, hidden ones included, by name: one call, no paging, and one
-/// more for each class of `sensitive` ones.
-pub(crate) async fn definitions(
+/// The properties of one object type, and the classes of sensitive ones among them.
+pub(crate) struct Visible {
+    /// Those in use, hidden ones included, by name.
+    pub(crate) properties: Vec<Property>,
+    pub(crate) sensitive: Vec<String>,
+}
+
+/// What the credential may see: one call for the ordinary properties and one for each class of sensitive ones, at once,
+/// without paging. Most may see none of the classes, and are refused: to be asked for once, not in each run; `None` asks.
+pub(crate) async fn visible(
     client: &Client,
     object_type: &str,
-    sensitive: &[String],
-) -> Result<Vec<Property>> {
-    let mut properties = of_class(client, object_type, "non_sensitive").await?;
-    for class in sensitive {
-        properties.extend(of_class(client, object_type, class).await?);
-    }
+    sensitive: Option<Vec<String>>,
+) -> Result<Visible> {
+    let may_be_refused = sensitive.is_none();
+    let classes = sensitive.unwrap_or_else(|| SENSITIVE.map(str::to_owned).to_vec());
+    let of_classes = classes.into_iter().map(|class| async move {
+        match of_class(client, object_type, &class).await {
+            Err(refused) if may_be_refused && is_refusal(refused.kind()) => Ok(None),
+            answered => answered.map(|properties| Some((class, properties))),
+        }
+    });
+    let ordinary = of_class(client, object_type, "non_sensitive");
+    let (mut properties, of_classes) =
+        futures::future::try_join(ordinary, futures::future::try_join_all(of_classes)).await?;
+
+    let (sensitive, of_them): (Vec<String>, Vec<_>) = of_classes.into_iter().flatten().unzip();
+    properties.extend(of_them.into_iter().flatten());
     properties.retain(|property| !property.archived);
     properties.sort_by(|a, b| a.name.cmp(&b.name));
     properties.dedup_by(|a, b| a.name == b.name);
-    Ok(properties)
-}
-
-/// The classes of sensitive properties that the credential may see. Most may see none, and are refused: to be asked
-/// for once, not in each run.
-pub(crate) async fn visible_classes(client: &Client, object_type: &str) -> Result<Vec<String>> {
-    let mut visible = Vec::new();
-    for class in SENSITIVE {
-        match of_class(client, object_type, class).await {
-            Ok(_) => visible.push(class.to_owned()),
-            Err(refused) if is_refusal(refused.kind()) => {}
-            Err(failed) => return Err(failed),
-        }
-    }
-    Ok(visible)
+    Ok(Visible { properties, sensitive })
 }
 
 fn is_refusal(kind: ErrorKind) -> bool {

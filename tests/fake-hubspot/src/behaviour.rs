@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub gzip: bool,
     /// A list accepts an `after` that it never gave out. Otherwise such a one starts from the beginning.
     pub after_is_lower_bound: bool,
+    /// So does the list of archived records.
+    pub archived_after_is_lower_bound: bool,
     /// A search for records modified since 1970 fails.
     pub search_from_zero_fails: bool,
     /// Bytes of path and query; longer ones are answered 414.
@@ -68,6 +70,12 @@ pub enum V1Contacts {
     Forbidden,
 }
 
+impl Behaviour {
+    pub(crate) fn takes_any_after(&self, archived: bool) -> bool {
+        self.after_is_lower_bound && (self.archived_after_is_lower_bound || !archived)
+    }
+}
+
 impl Default for Behaviour {
     /// Limits of a Professional account; no delay and no fault.
     fn default() -> Self {
@@ -81,6 +89,7 @@ impl Default for Behaviour {
             short_pages: 0.0,
             gzip: true,
             after_is_lower_bound: true,
+            archived_after_is_lower_bound: true,
             search_from_zero_fails: true,
             longest_target: 8_000,
             longest_search: 3_000,

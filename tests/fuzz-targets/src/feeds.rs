@@ -274,9 +274,8 @@ impl Driver {
             let read = self.slice(open, &mut slice, run, rows).await;
             if let Err(error) = read {
                 run.slices.push(slice);
-                if error.kind() == ErrorKind::Unordered && !cursor.is_sequential {
-                    open.read_in_sequence(cursor, &mut run.slices);
-                    assert!(cursor.is_sequential, "the next time it is read in sequence");
+                if error.kind() == ErrorKind::Unordered {
+                    open.read_in_sequence(cursor, run);
                     continue;
                 }
                 return Err(error);

@@ -69,6 +69,9 @@ pub struct Unfinished {
     /// What the list of archived records has shown so far.
     #[serde(default)]
     pub archived: ArchivedIds,
+    /// What left that list is known, and among the slices.
+    #[serde(default)]
+    pub is_archive_compared: bool,
     /// What a scan has shown: see [`Cursor::stamps`].
     #[serde(default)]
     pub stamps: Pairs,
@@ -127,6 +130,9 @@ pub struct Cursor {
     /// The list endpoint does not take ids as positions on this account.
     #[serde(default)]
     pub is_sequential: bool,
+    /// Nor does its list of archived records.
+    #[serde(default)]
+    pub is_archive_sequential: bool,
     /// What the last scan of a collection that is read whole has shown: a stamp of each object, by id, that is another
     /// one when the object is.
     #[serde(default)]
@@ -193,6 +199,7 @@ impl Unfinished {
             then: Vec::new(),
             newest_ms: None,
             archived: ArchivedIds::default(),
+            is_archive_compared: false,
             stamps: Pairs::default(),
             forms: BTreeMap::new(),
             address_position: None,
@@ -335,7 +342,8 @@ mod tests {
     #[test]
     fn a_cursor_survives_the_state() {
         let slices = vec![
-            Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()) },
+            Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()), top: None },
+            Slice::Listed { archived: true, from: 9, below: None, after: None, top: Some(20) },
             Slice::Changed { since_ms: 1, until_ms: 2, from: 0, below: None, walk: Walk::default() },
             Slice::Having { property: "tier".to_owned(), from: 4 },
             Slice::Wanted { records: Pairs([(7, 8)].into()) },

@@ -173,7 +173,7 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     }
 
     /// The positions of the list turned out not to be ids: one slice for all of it, from the start.
-    fn read_in_sequence(&self, _cursor: &mut Cursor, _slices: &mut Vec<Slice>) {}
+    fn read_in_sequence(&self, _cursor: &mut Cursor, _run: &mut Unfinished) {}
 
     /// What the tables lack, or have from elsewhere, because a source does not answer.
     fn notes(&self) -> Vec<Note> {

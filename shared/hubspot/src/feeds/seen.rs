@@ -126,6 +126,19 @@ impl ArchivedIds {
         self.floor_ms = self.floor_ms.max(Some(median));
     }
 
+    /// The highest id, 0 where there is none.
+    pub(crate) fn top(&self) -> u64 {
+        self.by_id.0.last_key_value().map_or(0, |(&id, _)| id)
+    }
+
+    /// Ids that part the records evenly: into parts of `fewest` records at the least, and `most` parts at the most.
+    pub(crate) fn parted(&self, fewest: usize, most: usize) -> Vec<u64> {
+        let count = self.by_id.0.len();
+        let parts = (count / fewest).clamp(1, most);
+        let firsts = self.by_id.0.keys().copied().step_by(count / parts + 1);
+        firsts.skip(1).collect()
+    }
+
     pub(crate) fn holds(&self, id: u64, archived_ms: i64) -> bool {
         self.by_id.0.get(&id) == Some(&archived_ms) || self.floor_ms.is_some_and(|floor| archived_ms <= floor)
     }
@@ -201,6 +214,18 @@ mod tests {
         assert!(archived.by_id.0.len() <= MAX_ARCHIVED);
         assert!((0..=MAX_ARCHIVED as u64).all(|id| archived.holds(id, id as i64)));
         assert!(!archived.holds(7, MAX_ARCHIVED as i64 + 1));
+    }
+
+    #[test]
+    fn archived_records_are_parted_evenly() {
+        let mut archived = ArchivedIds::default();
+        assert_eq!((archived.top(), archived.parted(10, 4)), (0, vec![]));
+        for id in 0..19 {
+            archived.add(id * id, 1);
+        }
+        assert_eq!((archived.top(), archived.parted(10, 4)), (18 * 18, vec![]));
+        assert_eq!(archived.parted(9, 4), [10 * 10]);
+        assert_eq!(archived.parted(3, 4), [25, 100, 225]);
     }
 
     #[test]

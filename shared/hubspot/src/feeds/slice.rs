@@ -6,14 +6,22 @@ use staging::Pairs;
 use crate::error::{Error, ErrorKind};
 
 /// Pages that must be left in a slice before it is cut: the reader of a cut slice reads up to a page for nothing.
-const FEWEST_PAGES: u64 = 12;
+pub(super) const FEWEST_PAGES: u64 = 12;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Slice {
     /// Ids from `from` up to and without `below`, by the list endpoint. `after` is HubSpot's own word for where the
-    /// next page begins; without one the slice begins at `from`.
-    Listed { archived: bool, from: u64, below: Option<u64>, after: Option<String> },
+    /// next page begins; without one the slice begins at `from`. `top` is the highest id of archived records, by and
+    /// large, where their list may be cut.
+    Listed {
+        archived: bool,
+        from: u64,
+        below: Option<u64>,
+        after: Option<String>,
+        #[serde(default)]
+        top: Option<u64>,
+    },
     /// Records changed in a window of time (both ends included), ids from `from` up to and without `below`, by search.
     Changed {
         since_ms: i64,
@@ -85,9 +93,9 @@ impl Slice {
     /// Ids, or milliseconds, that are left to read; 0 where the slice can't be cut.
     pub fn width(&self) -> u64 {
         match self {
-            Slice::Listed { archived: false, below: Some(below), .. } => {
-                below.saturating_sub(self.position())
-            }
+            Slice::Listed { archived: true, top: None, .. } => 0,
+            Slice::Listed { below: Some(below), .. } => below.saturating_sub(self.position()),
+            Slice::Listed { after: Some(_), top: Some(top), .. } => top.saturating_sub(self.position()),
             Slice::Happened { since_ms, until_ms, .. } => {
                 u64::try_from(until_ms.saturating_sub(*since_ms)).unwrap_or(0)
             }
@@ -113,9 +121,15 @@ impl Slice {
             return None;
         }
         match self {
-            Slice::Listed { below, .. } => {
+            Slice::Listed { archived, below, top, .. } => {
                 let middle = position + width / 2;
-                let upper = Slice::Listed { archived: false, from: middle, below: *below, after: None };
+                let upper = Slice::Listed {
+                    archived: *archived,
+                    from: middle,
+                    below: *below,
+                    after: None,
+                    top: *top,
+                };
                 *below = Some(middle);
                 Some(upper)
             }

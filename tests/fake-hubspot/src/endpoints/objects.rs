@@ -81,12 +81,12 @@ fn first_id(call: &Call<'_>, object: ObjectType, archived: bool) -> Result<u64, 
     let Some(after) = call.request.parameter("after") else { return Ok(0) };
     let after = after.parse().map_err(|_| Problem::validation(format!("Invalid paging cursor: {after}")))?;
     let is_known =
-        call.behaviour.after_is_lower_bound || call.site.cursors().contains(&(object, archived, after));
+        call.behaviour.takes_any_after(archived) || call.site.cursors().contains(&(object, archived, after));
     Ok(if is_known { after } else { 0 })
 }
 
 fn write_paging(out: &mut Vec<u8>, call: &Call<'_>, object: ObjectType, archived: bool, after: u64) {
-    if !call.behaviour.after_is_lower_bound {
+    if !call.behaviour.takes_any_after(archived) {
         call.site.cursors().insert((object, archived, after));
     }
     // Not a path that answers, in HubSpot's documentation neither.

@@ -318,8 +318,8 @@ impl OpenFeed for OpenContacts {
         self.objects.checks(run, is_end)
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
-        self.objects.read_in_sequence(cursor, slices);
+    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
+        self.objects.read_in_sequence(cursor, run);
     }
 
     fn notes(&self) -> Vec<Note> {

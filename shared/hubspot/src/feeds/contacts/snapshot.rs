@@ -70,7 +70,7 @@ impl OpenFeed for ContactSnapshot {
         self.objects.checks(run, is_end)
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
-        self.objects.read_in_sequence(cursor, slices);
+    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
+        self.objects.read_in_sequence(cursor, run);
     }
 }

@@ -31,7 +31,7 @@ use staging::{Rows, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::layout::{Layout, Show};
-use self::pages::Next;
+use self::pages::{Listing, Next};
 use self::records::Beside;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
@@ -40,7 +40,7 @@ use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::properties;
+use crate::properties::{self, Visible};
 
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::pages::{Page, record_ids};
@@ -115,11 +115,8 @@ impl ObjectFeed {
         without: &[&str],
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
-        let sensitive = match cursor.sensitive.take() {
-            Some(classes) if mode != Mode::Backfill => classes,
-            _ => properties::visible_classes(&client, object.name).await?,
-        };
-        let properties = properties::definitions(&client, object.name, &sensitive).await?;
+        let known = cursor.sensitive.take().filter(|_| mode != Mode::Backfill);
+        let Visible { properties, sensitive } = properties::visible(&client, object.name, known).await?;
         cursor.sensitive = Some(sensitive);
 
         let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
@@ -139,7 +136,7 @@ impl ObjectFeed {
         })?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
-        let (recent, mut archived) = match mode {
+        let (recent, archived) = match mode {
             Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
             _ => (Hashes::default(), ArchivedIds::default()),
         };
@@ -152,10 +149,6 @@ impl ObjectFeed {
             }
             _ => Vec::new(),
         };
-        if !new_properties.is_empty() {
-            // Archived records have values too, and no search shows them: all of them are read again.
-            archived = ArchivedIds::default();
-        }
         Ok(ObjectFeed {
             object,
             session: session.clone(),
@@ -187,22 +180,22 @@ impl ObjectFeed {
     ) -> Result<(Appended, Vec<Record>)> {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         let mut seen = Vec::new();
-        let mut next = page.next;
+        let (mut next, mut listing) = (page.next, page.listing);
         let begins_at = slice.position();
-        let is_list = next.is_none() || matches!(next, Some(Next::After(_)));
         let beside = Beside { associated: &page.associated, known: &page.versions };
         for body in &page.bodies {
             let keep = |id| slice.holds(id);
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
-            if slice.is_range() && next.is_none() && !read.records.is_sorted_by_key(|record| record.id) {
-                let message = format!("the list of {} is not in the order of ids", self.object.name);
-                return Err(Error::new(ErrorKind::Unordered, message));
-            }
             appended.written[0] += read.written;
-            let ids = || read.records.iter().map(|record| record.id);
-            appended.span = appended.span.max(ids().max().unwrap_or(0) - ids().min().unwrap_or(0));
+            if next.is_none() {
+                listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
+                next = Some(Next::After(read.after));
+            }
             seen.extend(read.records.into_iter().filter(|record| record.is_kept));
-            next = next.or(Some(Next::After(read.after)));
+        }
+        if let (Some(listing), Some(Next::After(after))) = (&listing, &next) {
+            slice.expect_order(listing, after.as_deref())?;
+            appended.span = listing.span();
         }
         if !page.gone.is_empty() {
             let gone = records::append_gone(&self.layout, &page.gone, context, rows);
@@ -214,7 +207,7 @@ impl ObjectFeed {
         let is_left_out = |id: &u64| slice.holds(*id) && !ids.contains(id);
         run.again.extend(page.asked.into_iter().filter(is_left_out));
         appended.is_last = slice.advance(next)?;
-        if is_list {
+        if listing.is_some() {
             slice.count_rows(begins_at, &ids, appended.is_last, run);
         }
         if appended.is_last {
@@ -297,29 +290,24 @@ impl OpenFeed for ObjectFeed {
         Ok(self.append(*content, slice, run, rows, &context)?.0)
     }
 
-    /// What left the list of archived records may live again; and what answers left out is asked for once more.
-    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        let mut ids = std::mem::take(&mut run.again);
-        if let Slice::Listed { archived: true, .. } = finished {
-            ids.extend(self.archived.gone_in(&run.archived));
-        }
+    /// What answers left out is asked for once more.
+    fn follow_up(&self, _finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+        let ids = std::mem::take(&mut run.again);
         (!ids.is_empty()).then_some(Slice::Named { ids })
     }
 
+    /// Counts; and at the end, what left the list of archived records, since it may live again.
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
-        ObjectFeed::due_counts(run, is_end)
+        let mut checks = ObjectFeed::due_counts(run, is_end);
+        if is_end && !std::mem::replace(&mut run.is_archive_compared, true) {
+            let ids = self.archived.gone_in(&run.archived);
+            checks.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
+        }
+        checks
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, slices: &mut Vec<Slice>) {
-        cursor.is_sequential = true;
-        let is_by_id = |slice: &Slice| {
-            matches!(
-                slice,
-                Slice::Listed { archived: false, .. } | Slice::Again { .. } | Slice::Counted { .. }
-            )
-        };
-        slices.retain(|slice| !is_by_id(slice));
-        slices.push(Slice::Listed { archived: false, from: 0, below: None, after: None });
+    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
+        slices::read_in_sequence(cursor, run);
     }
 
     fn notes(&self) -> Vec<Note> {

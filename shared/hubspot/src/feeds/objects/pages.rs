@@ -8,7 +8,7 @@ use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
 use super::{ObjectFeed, Result};
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use crate::feeds::cursor::Mode;
 use crate::feeds::seen::RecentReads;
 use crate::feeds::slice::{self, Slice, Walk};
@@ -21,6 +21,8 @@ pub(in crate::feeds) struct Page {
     pub(super) associated: Associated,
     /// Where the slice goes on, when the bodies don't say.
     pub(super) next: Option<Next>,
+    /// Of a list, when the bodies don't say.
+    pub(super) listing: Option<Listing>,
     /// Records the page showed that are known already, as (id, changed at or archived at).
     pub(super) known: Vec<(u64, i64)>,
     pub(super) is_archived: bool,
@@ -55,6 +57,25 @@ impl Page {
             }
         }
         Ok(ids)
+    }
+}
+
+/// The ids that a page of a list showed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listing {
+    pub(super) lowest: Option<u64>,
+    pub(super) highest: Option<u64>,
+    pub(super) is_sorted: bool,
+}
+
+impl Listing {
+    pub(super) fn of(ids: impl Iterator<Item = u64> + Clone) -> Listing {
+        Listing { lowest: ids.clone().min(), highest: ids.clone().max(), is_sorted: ids.is_sorted() }
+    }
+
+    /// From the first id to the last.
+    pub(super) fn span(&self) -> u64 {
+        self.highest.unwrap_or(0) - self.lowest.unwrap_or(0)
     }
 }
 
@@ -116,15 +137,14 @@ impl ObjectFeed {
             return Ok(Page { bodies, associated, is_archived, ..Page::default() });
         }
         let listed = calls::records(&page.body)?;
-        if slice.is_range() && !listed.records.is_sorted_by_key(|record| record.0) {
-            let message = format!("the list of {} is not in the order of ids", self.object.name);
-            return Err(Error::new(ErrorKind::Unordered, message));
-        }
+        let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
-        let (known, ids) = parted(in_slice, |id, ms| is_archived && self.archived.holds(id, ms));
+        // Archived records have values of new properties too, and no search shows them: all of them are read again.
+        let may_be_known = is_archived && self.new_properties.is_empty();
+        let (known, ids) = parted(in_slice, |id, ms| may_be_known && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
         let next = Some(Next::After(listed.after));
-        Ok(Page { bodies, associated, next, known, is_archived, asked: ids, ..Page::default() })
+        Ok(Page { bodies, associated, next, listing, known, is_archived, asked: ids, ..Page::default() })
     }
 
     async fn changed_page(

@@ -2,20 +2,23 @@
 
 use std::collections::HashSet;
 
-use super::pages::Next;
+use super::calls::PAGE_RECORDS;
+use super::pages::{Listing, Next};
 use super::{MAX_NEW_PROPERTIES, ObjectFeed, Window, counts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Mode, Unfinished};
-use crate::feeds::slice::{Slice, Walk};
+use crate::feeds::slice::{FEWEST_PAGES, Slice, Walk};
 
 /// A lower bound of 0 makes the search fail with a 500: one second after the epoch does not.
 const FIRST_INSTANT_MS: i64 = 1_000;
+/// Parts of the list of archived records: each costs up to a page more.
+const FEWEST_PART_RECORDS: usize = FEWEST_PAGES as usize * PAGE_RECORDS;
+const MOST_ARCHIVED_PARTS: usize = 16;
 
 impl ObjectFeed {
     pub(super) async fn plan_run(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         let now_ms = self.client.now().timestamp_millis();
         let lookback = self.session.lookback;
-        let archived = Slice::Listed { archived: true, from: 0, below: None, after: None };
         let mut run = Unfinished::new(self.mode, now_ms, lookback.overlap_ms + lookback.lag_ms);
         let is_windowed = !window.is_whole();
         // A run over a window reads no past values of a new property.
@@ -27,9 +30,10 @@ impl ObjectFeed {
             // Archived records first: one that is restored meanwhile is then known, and found by the next run if the
             // live list was past it. The other way round it would show in neither list.
             run.is_whole = true;
-            run.slices = vec![archived];
+            let top = self.top_id().await?;
+            run.then = self.ranges(top, cursor).await?;
+            run.slices = self.archived_parts(top, cursor);
             self.plan_what_is_wanted(&mut run);
-            run.then = self.ranges(cursor).await?;
             return Ok(run);
         }
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
@@ -40,7 +44,7 @@ impl ObjectFeed {
         };
         run.slices.push(changed(since_ms, window.until_ms.unwrap_or(now_ms)));
         if run.moves_watermark {
-            run.slices.push(archived);
+            run.slices.extend(self.archived_parts(cursor.archived.top(), cursor));
         } else {
             run.archived = cursor.archived.clone();
         }
@@ -76,21 +80,59 @@ impl ObjectFeed {
 
     /// All live records: where the list endpoint takes an id as a position, a range that ends at the highest id, to be
     /// cut while it is read, and an open one behind it for what is created meanwhile; else one sequence.
-    async fn ranges(&self, cursor: &mut Cursor) -> Result<Vec<Slice>> {
-        let end = self.top_id().await? + 1;
-        if !cursor.is_sequential && !self.pages_by_id(end - 1).await? {
+    async fn ranges(&self, top: u64, cursor: &mut Cursor) -> Result<Vec<Slice>> {
+        if !cursor.is_sequential && !self.pages_by_id(top).await? {
             tracing::warn!(
                 feed.name = self.object.name,
                 "the list does not page by id: it is read in one sequence"
             );
             cursor.is_sequential = true;
         }
-        let range = |from, below| Slice::Listed { archived: false, from, below, after: None };
+        let range = |from, below| Slice::Listed { archived: false, from, below, after: None, top: None };
         Ok(match cursor.is_sequential {
             true => vec![range(0, None)],
-            false => vec![range(0, Some(end)), range(end, None)],
+            false => vec![range(0, Some(top + 1)), range(top + 1, None)],
         })
     }
+
+    /// All archived records. No search shows them: many that an earlier run has read tell where to cut the list evenly;
+    /// else it is cut while it is read, if it has more than a few pages, where a lot of cuts may hit a gap. A snapshot
+    /// spends no call on speed.
+    fn archived_parts(&self, top: u64, cursor: &Cursor) -> Vec<Slice> {
+        let part = |from, below, top| Slice::Listed { archived: true, from, below, after: None, top };
+        if cursor.is_sequential || cursor.is_archive_sequential || self.mode.is_snapshot() {
+            return vec![part(0, None, None)];
+        }
+        let bounds = cursor.archived.parted(FEWEST_PART_RECORDS, MOST_ARCHIVED_PARTS);
+        if bounds.is_empty() {
+            return vec![part(0, None, Some(top))];
+        }
+        let begins = std::iter::once(0).chain(bounds.iter().copied());
+        let ends = bounds.iter().copied().map(Some).chain([None]);
+        begins.zip(ends).map(|(from, below)| part(from, below, None)).collect()
+    }
+}
+
+/// Makes one slice, from the start, of the parts of a list that does not go by id. Archived records come before live
+/// ones: while they are read in parts, it is theirs.
+pub(super) fn read_in_sequence(cursor: &mut Cursor, run: &mut Unfinished) {
+    let sequence = |archived| Slice::Listed { archived, from: 0, below: None, after: None, top: None };
+    let is_archived = |slice: &Slice| matches!(slice, Slice::Listed { archived: true, .. });
+    if run.slices.iter().any(|slice| is_archived(slice) && slice.is_range()) {
+        cursor.is_archive_sequential = true;
+        run.slices.retain(|slice| !is_archived(slice));
+        run.slices.push(sequence(true));
+        return;
+    }
+    cursor.is_sequential = true;
+    run.stretches.clear();
+    run.slices.append(&mut run.then);
+    run.slices.retain(|slice| match slice {
+        Slice::Listed { archived, .. } => *archived,
+        Slice::Again { .. } | Slice::Counted { .. } => false,
+        _ => true,
+    });
+    run.slices.push(sequence(false));
 }
 
 fn changed(since_ms: i64, until_ms: i64) -> Slice {
@@ -112,12 +154,10 @@ impl Slice {
     /// Moves the slice behind its page. `true`: that was its last one.
     pub(super) fn advance(&mut self, next: Option<Next>) -> Result<bool> {
         match (self, next) {
-            (Slice::Again { below, after, .. }, Some(Next::After(next))) => {
-                next_position(*below, after, next)
-            }
-            (Slice::Listed { below, after, archived, .. }, Some(Next::After(next))) => {
-                next_position(below.filter(|_| !*archived), after, next)
-            }
+            (
+                Slice::Listed { below, after, .. } | Slice::Again { below, after, .. },
+                Some(Next::After(next)),
+            ) => next_position(*below, after, next),
             (Slice::Changed { from, below, walk, .. }, Some(Next::Found { from: next, shown })) => {
                 walk.shown = shown;
                 let Some(next) = next else { return Ok(true) };
@@ -144,12 +184,36 @@ impl Slice {
     }
 
     /// The slice is one of several, told apart by id: its pages must come in the order of ids.
-    pub(super) fn is_range(&self) -> bool {
+    fn is_range(&self) -> bool {
         matches!(
             self,
-            Slice::Listed { archived: false, from, below, .. } | Slice::Again { from, below, .. }
+            Slice::Listed { from, below, .. } | Slice::Again { from, below, .. }
                 if *from > 0 || below.is_some()
         )
+    }
+
+    /// Whether the list goes by id: its page is sorted, does not begin before its position, and the next position is
+    /// not before its end. A slice that is not yet cut then never is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unordered`] for a slice that is cut.
+    pub(super) fn expect_order(&mut self, listing: &Listing, next: Option<&str>) -> Result<()> {
+        // `first_after` asks for one id more.
+        let begins_at = Some(self.position().saturating_sub(1));
+        let goes_on_behind = |next: &str| next.parse().is_ok_and(|next: u64| Some(next) >= listing.highest);
+        if listing.is_sorted
+            && (listing.lowest.is_none() || listing.lowest >= begins_at)
+            && next.is_none_or(goes_on_behind)
+        {
+            return Ok(());
+        }
+        if self.is_range() {
+            return Err(Error::new(ErrorKind::Unordered, "the list is not in the order of ids"));
+        }
+        if let Slice::Listed { top, .. } = self {
+            *top = None;
+        }
+        Ok(())
     }
 
     /// Remembers what a page of a list has read, until it is counted. The page began at the id `begins_at`.
@@ -210,7 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn range(from: u64, below: Option<u64>) -> Slice {
-        Slice::Listed { archived: false, from, below, after: None }
+        Slice::Listed { archived: false, from, below, after: None, top: None }
     }
 
     #[test]
@@ -229,6 +293,55 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_does_not_go_by_id_is_not_cut() {
+        let page = |ids: &'static [u64]| Listing::of(ids.iter().copied());
+        let odd = [
+            (page(&[5, 9, 7]), Some("10")),
+            (page(&[5, 9]), Some("8")),
+            (page(&[5, 9]), Some("opaque")),
+            (page(&[3, 9]), Some("10")),
+        ];
+        for (listing, next) in odd {
+            let mut whole = Slice::Listed {
+                archived: true,
+                from: 0,
+                below: None,
+                after: Some("5".to_owned()),
+                top: Some(1_000),
+            };
+            let mut part = whole.clone();
+            assert!(part.split(1).is_some(), "{listing:?}");
+            assert_eq!(part.expect_order(&listing, next).unwrap_err().kind(), ErrorKind::Unordered);
+            whole.expect_order(&listing, next).unwrap();
+            assert_eq!((whole.width(), whole.split(1)), (0, None), "{listing:?}");
+        }
+        for (listing, next) in [(page(&[4, 9]), Some("9")), (page(&[]), Some("10")), (page(&[5]), None)] {
+            let mut part = range(5, Some(1_000));
+            part.expect_order(&listing, next).unwrap();
+        }
+    }
+
+    #[test]
+    fn archived_records_are_read_in_sequence_before_live_ones() {
+        let listed = |archived, from, below| Slice::Listed { archived, from, below, after: None, top: None };
+        let mut cursor = Cursor::default();
+        let mut run = Unfinished::new(Mode::Backfill, 0, 0);
+        run.slices = vec![listed(true, 0, Some(50)), Slice::Named { ids: vec![1] }, listed(true, 50, None)];
+        run.then = vec![listed(false, 0, Some(90)), listed(false, 90, None)];
+        let then = run.then.clone();
+        read_in_sequence(&mut cursor, &mut run);
+        assert_eq!(run.slices, [Slice::Named { ids: vec![1] }, listed(true, 0, None)]);
+        assert_eq!(run.then, then);
+        assert!(cursor.is_archive_sequential && !cursor.is_sequential);
+
+        run.slices.push(Slice::Again { from: 0, below: Some(90), after: None, rows: 7 });
+        read_in_sequence(&mut cursor, &mut run);
+        let left = [Slice::Named { ids: vec![1] }, listed(true, 0, None), listed(false, 0, None)];
+        assert_eq!(run.slices, left);
+        assert!(run.then.is_empty() && cursor.is_sequential);
+    }
+
+    #[test]
     fn positions_that_are_no_ids_end_the_ranges() {
         let error = range(0, Some(9_000)).advance(Some(Next::After(Some("x".into())))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unordered);
@@ -237,16 +350,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_cut_loses_no_id_and_doubles_none(from in 0..1_000_u64, width in 0..10_000_u64, position in 0..5_000_u64) {
-            let mut lower = range(from, Some(from + width));
-            if position > from {
-                let _ = lower.advance(Some(Next::After(Some(position.to_string()))));
-            }
-            let whole = lower.clone();
-            if let Some(upper) = lower.split(1) {
-                for id in 0..12_000 {
-                    prop_assert_eq!(u8::from(lower.holds(id)) + u8::from(upper.holds(id)), u8::from(whole.holds(id)));
+            let open = Slice::Listed { archived: true, from, below: None, after: None, top: Some(from + width) };
+            for mut lower in [range(from, Some(from + width)), open] {
+                if position > from {
+                    let _ = lower.advance(Some(Next::After(Some(position.to_string()))));
                 }
-                prop_assert!(lower.width() > 0 && upper.width() > 0);
+                let whole = lower.clone();
+                if let Some(upper) = lower.split(1) {
+                    for id in 0..12_000 {
+                        let held = u8::from(lower.holds(id)) + u8::from(upper.holds(id));
+                        prop_assert_eq!(held, u8::from(whole.holds(id)));
+                    }
+                    prop_assert!(lower.width() > 0);
+                }
             }
         }
     }
