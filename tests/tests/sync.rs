@@ -153,7 +153,7 @@ fn archived_positions(sandbox: &Sandbox) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_of_archived_records_is_read_in_parts_where_it_goes_by_id() {
     let settings = Settings {
-        records: PerType { contacts: 8_000, companies: 20, deals: 20 },
+        records: PerType { contacts: 5_400, companies: 20, deals: 20 },
         archived: 0.5,
         ..settings()
     };

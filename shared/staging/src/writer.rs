@@ -282,6 +282,45 @@ mod tests {
         assert_eq!(described.table, table());
     }
 
+    /// Bytes that wait when a row group of so many columns of text is written, and row groups of a full file.
+    fn bounds(columns: usize) -> (usize, usize) {
+        let text = (0..columns).map(|n| Column::new(format!("c{n}"), ColumnType::Text)).collect();
+        let table = Table::new("contacts", &["c0"], text).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer =
+            FileWriter::create(&folder.path().join("a.parquet"), "a/key.parquet", 42, "run-1", &table)
+                .unwrap();
+        let mut bytes_of_first = 0;
+        while !writer.is_full() {
+            for column in 0..columns {
+                writer.rows().cell(column).unwrap().text(&"x".repeat(1_000));
+            }
+            writer.rows().finish_row();
+            if writer.parquet.flushed_row_groups().is_empty() {
+                bytes_of_first = writer.rows.size_bytes();
+            }
+            writer.page_done().unwrap();
+        }
+        (bytes_of_first, writer.parquet.flushed_row_groups().len())
+    }
+
+    #[test]
+    fn a_row_group_is_of_its_width_and_a_file_of_so_many() {
+        for (columns, bytes, row_groups) in [
+            (20, 20 * MOST_COLUMN_BYTES, MAX_COLUMN_CHUNKS / 20),
+            (100, ROW_GROUP_BYTES, MAX_COLUMN_CHUNKS / 100),
+            (1_000, 1_000 * LEAST_COLUMN_BYTES, FEWEST_ROW_GROUPS),
+        ] {
+            let (bytes_of_first, row_groups_of_file) = bounds(columns);
+            let a_row = columns * 1_100;
+            assert!(
+                (bytes..bytes + a_row).contains(&bytes_of_first),
+                "{columns} columns: {bytes_of_first} bytes"
+            );
+            assert_eq!(row_groups_of_file, row_groups, "{columns} columns");
+        }
+    }
+
     #[test]
     fn a_file_without_rows_is_still_a_staged_file() {
         let folder = tempfile::tempdir().unwrap();

@@ -273,7 +273,8 @@ impl OpenFeed for OpenHistory {
         Ok(run)
     }
 
-    /// From the top of its millisecond: what the page before it told of there is not known any more.
+    /// Where the newest entry about somebody counts, from the top of the millisecond: what the page before told of there
+    /// is not known any more.
     async fn resume(&self, run: &mut Unfinished) -> Result<()> {
         let slices = run.slices.iter_mut().filter(|_| self.history.about.is_some());
         for slice in slices {
