@@ -26,6 +26,8 @@ const FEWEST_PAGE_RECORDS: usize = 10;
 
 /// The slices of a run, each either waiting or being read.
 struct Slices {
+    /// What searches found. It is read before they go on, so little of it waits.
+    found: VecDeque<Slice>,
     waiting: VecDeque<Slice>,
     reading: BTreeMap<usize, Reading>,
     /// Those that are being read whose next page nobody has asked for.
@@ -41,27 +43,37 @@ struct Reading {
 
 impl Slices {
     fn new(slices: Vec<Slice>) -> Slices {
-        Slices { waiting: slices.into(), reading: BTreeMap::new(), paused: VecDeque::new(), next_number: 0 }
+        Slices {
+            found: VecDeque::new(),
+            waiting: slices.into(),
+            reading: BTreeMap::new(),
+            paused: VecDeque::new(),
+            next_number: 0,
+        }
     }
 
-    /// One that is being read, for its next page.
-    fn go_on(&mut self) -> Option<(usize, Slice)> {
-        let number = self.paused.pop_front()?;
-        Some((number, self.reading.get(&number)?.slice.clone()))
-    }
-
-    /// A slice to read: one that waits, or else, where more at once gains anything, a half of the one with the most
-    /// pages left.
-    fn start(&mut self, may_split: bool) -> Option<(usize, Slice)> {
+    /// The slice to ask for a page of: what was found, then one that is being read, then one that waits, or else, where
+    /// more at once gains anything, a half of the one with the most pages left: one, then `may_split` is over.
+    fn next(&mut self, may_split: &mut bool) -> Option<(usize, Slice)> {
+        if let Some(found) = self.found.pop_front() {
+            return Some(self.start(found));
+        }
+        if let Some(number) = self.paused.pop_front() {
+            return Some((number, self.reading.get(&number)?.slice.clone()));
+        }
         let slice = match self.waiting.pop_front() {
             Some(slice) => slice,
-            None if may_split => self.split_longest()?,
+            None if std::mem::take(may_split) => self.split_longest()?,
             None => return None,
         };
+        Some(self.start(slice))
+    }
+
+    fn start(&mut self, slice: Slice) -> (usize, Slice) {
         let number = self.next_number;
         self.next_number += 1;
         self.reading.insert(number, Reading { slice: slice.clone(), page_span: None });
-        Some((number, slice))
+        (number, slice)
     }
 
     fn split_longest(&mut self) -> Option<Slice> {
@@ -73,7 +85,8 @@ impl Slices {
     }
 
     fn unfinished(&self) -> Vec<Slice> {
-        self.reading.values().map(|reading| &reading.slice).chain(&self.waiting).cloned().collect()
+        let reading = self.reading.values().map(|reading| &reading.slice);
+        reading.chain(&self.found).chain(&self.waiting).cloned().collect()
     }
 }
 
@@ -155,8 +168,7 @@ async fn until_done(
         // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
         let mut may_split = !is_limit_reached;
         while under_way.len() < may_be_under_way {
-            let next = slices.go_on().or_else(|| slices.start(std::mem::take(&mut may_split)));
-            let Some((number, slice)) = next else { break };
+            let Some((number, slice)) = slices.next(&mut may_split) else { break };
             under_way.push(next_page(feed, number, slice));
         }
         let asked = Instant::now();
@@ -190,6 +202,7 @@ async fn until_done(
         reading.page_span = Some(appended.span);
         stage.page_done(&appended, report)?;
         progress.add(appended.written.iter().map(|written| written.rows).sum());
+        slices.found.extend(appended.found);
         if !appended.is_last {
             slices.paused.push_back(number);
         } else if let Some(finished) = slices.reading.remove(&number) {

@@ -14,7 +14,7 @@ use arrow_schema::ArrowError;
 use bytes::Bytes;
 use futures::executor::block_on;
 use hubspot::feeds::{
-    self, Cursor, FEEDS, Feed, Lookback, Mode, OpenFeed, Session, Slice, Unfinished, Window,
+    self, Appended, Cursor, FEEDS, Feed, Lookback, Mode, OpenFeed, Session, Slice, Unfinished, Window,
 };
 use hubspot::fuzzing::{Answer, client};
 use hubspot::{Client, ErrorKind};
@@ -157,10 +157,10 @@ fn kept<'a>(
     };
     let place = all.iter().position(|(key, _)| is_it(key)).unwrap_or_else(|| {
         let definitions = Answer::new(200, &[], Bytes::from_static(DEFINITIONS.as_bytes()));
-        // A backfill asks first which classes of sensitive properties there are.
+        // A backfill asks, too, which classes of sensitive properties there are.
         let refused = if mode == Mode::Backfill { 2 } else { 0 };
         let refusals = (0..refused).map(|_| Answer::new(403, &[], Bytes::new()));
-        let session = session(client(refusals.chain([definitions]), 0.1));
+        let session = session(client(std::iter::once(definitions).chain(refusals), 0.1));
         let opened = block_on(Opened::new(feed, mode, session, &mut cursor.clone())).expect("definitions");
         let key = (feed.name(), mode, cursor.absent.keys().cloned().collect(), has_stamps);
         all.push((key, opened));
@@ -271,61 +271,54 @@ impl Driver {
                 run.slices = open.checks(run, true);
             }
             let Some(mut slice) = run.slices.pop() else { return Ok(()) };
-            let read = self.slice(open, &mut slice, run, rows).await;
-            if let Err(error) = read {
-                run.slices.push(slice);
-                if error.kind() == ErrorKind::Unordered {
-                    open.read_in_sequence(cursor, run);
-                    continue;
+            let appended = match self.page(open, &mut slice, run, rows).await {
+                Ok(appended) => appended,
+                Err(error) => {
+                    run.slices.push(slice);
+                    if error.kind() == ErrorKind::Unordered {
+                        open.read_in_sequence(cursor, run);
+                        continue;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
+            };
+            if appended.is_last {
+                let next = open.follow_up(&slice, run);
+                run.slices.extend(next);
+            } else {
+                run.slices.extend(slice.split(appended.span));
+                run.slices.push(slice);
             }
-            let next = open.follow_up(&slice, run);
-            run.slices.extend(next);
             let checks = open.checks(run, false);
-            run.slices.extend(checks);
+            run.slices.extend(checks.into_iter().chain(appended.found));
         }
     }
 
-    async fn slice(
+    async fn page(
         &mut self,
         open: &dyn OpenFeed,
         slice: &mut Slice,
         run: &mut Unfinished,
         rows: &mut [Rows],
-    ) -> hubspot::Result<()> {
-        loop {
-            assert!(self.pages_left > 0, "a run without an end: {slice:?}");
-            self.pages_left -= 1;
-            let page = open.fetch(slice, 100).await?;
-            let before: Vec<usize> = rows.iter().map(Rows::len).collect();
-            let mut borrowed: Vec<&mut Rows> = rows.iter_mut().collect();
-            let appended = feeds::append(open, page, slice, run, &mut borrowed);
-            let after = rows.iter().map(|rows| rows.len() as u64);
-            match appended {
-                Ok(appended) => {
-                    let written =
-                        before.iter().zip(&appended.written).map(|(&before, it)| before as u64 + it.rows);
-                    assert!(
-                        after.eq(written),
-                        "rows are as many as the feed says: {before:?} and {appended:?}"
-                    );
-                    if appended.is_last {
-                        return Ok(());
-                    }
-                    if let Some(other) = slice.split(appended.span) {
-                        run.slices.push(other);
-                    }
-                }
-                Err(error) => {
-                    assert!(
-                        after.eq(before.iter().map(|&before| before as u64)),
-                        "a page that failed leaves no row"
-                    );
-                    return Err(error);
-                }
+    ) -> hubspot::Result<Appended> {
+        assert!(self.pages_left > 0, "a run without an end: {slice:?}");
+        self.pages_left -= 1;
+        let page = open.fetch(slice, 100).await?;
+        let before: Vec<u64> = rows.iter().map(|rows| rows.len() as u64).collect();
+        let mut borrowed: Vec<&mut Rows> = rows.iter_mut().collect();
+        let appended = feeds::append(open, page, slice, run, &mut borrowed);
+        let after: Vec<u64> = rows.iter().map(|rows| rows.len() as u64).collect();
+        match &appended {
+            Ok(appended) => {
+                let written = before.iter().zip(&appended.written).map(|(before, it)| before + it.rows);
+                assert!(
+                    written.eq(after.iter().copied()),
+                    "rows are as many as the feed says: {before:?} and {appended:?}"
+                );
             }
+            Err(_) => assert_eq!(after, before, "a page that failed leaves no row"),
         }
+        appended
     }
 
     fn check_cells(&mut self, open: &dyn OpenFeed, rows: &mut [Rows]) {

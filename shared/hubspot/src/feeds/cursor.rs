@@ -350,6 +350,7 @@ mod tests {
             Slice::Again { from: 1, below: None, after: None, rows: 2 },
             Slice::Counted { from: 1, below: Some(9), rows: 2, is_second: true },
             Slice::Named { ids: vec![7] },
+            Slice::Found { ids: vec![9] },
             Slice::Happened { since_ms: 1, until_ms: 2, asked: None },
             Slice::All,
         ];

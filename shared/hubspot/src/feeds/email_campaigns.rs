@@ -286,7 +286,7 @@ impl OpenFeed for OpenCampaigns {
             writer.finish(None);
         }
         ids.truncate(ids.len().saturating_sub(done));
-        Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), span: 0 })
+        Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), ..Appended::default() })
     }
 }
 

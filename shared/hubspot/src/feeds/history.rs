@@ -368,7 +368,12 @@ impl OpenFeed for OpenHistory {
         let (asked_since_ms, asked_until_ms) = (content.since_ms, content.until_ms);
         *asked = next.map(|offset| Asked { since_ms: asked_since_ms, until_ms: asked_until_ms, offset });
         let span = whole.newest_ms.zip(whole.oldest_ms).map_or(0, |(newest, oldest)| newest.abs_diff(oldest));
-        Ok(Appended { written: writers.iter().map(|writer| writer.written).collect(), is_last, span })
+        Ok(Appended {
+            written: writers.iter().map(|writer| writer.written).collect(),
+            is_last,
+            span,
+            ..Appended::default()
+        })
     }
 }
 

@@ -257,6 +257,8 @@ pub struct Appended {
     pub is_last: bool,
     /// Ids, or milliseconds, from the page's first to its last: how dense the records lie there.
     pub span: u64,
+    /// What the page found the ids of, to be read by itself while the search goes on.
+    pub found: Option<Slice>,
 }
 
 /// What people should know of a collection that is not filled as it could be.

@@ -31,6 +31,8 @@ pub enum Slice {
         #[serde(default)]
         walk: Walk,
     },
+    /// Records that a page of a search found.
+    Found { ids: Vec<u64> },
     /// Records that have a value of this property, ids from `from` on, by search.
     Having { property: String, from: u64 },
     /// These records by their ids, the last ones first.

@@ -164,7 +164,7 @@ impl OpenFeed for OpenLists {
             writer.set("archived", |cell| cell.boolean(true));
             writer.finish_gone(None, DeletedReason::Removed, None);
         }
-        Ok(Appended { written: vec![writer.written], is_last: true, span: 0 })
+        Ok(Appended { written: vec![writer.written], is_last: true, ..Appended::default() })
     }
 
     fn notes(&self) -> Vec<Note> {

@@ -305,7 +305,7 @@ impl OpenFeed for OpenContacts {
                 let is_last = forms::append(&body, slice, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
-                Ok(Appended { written, is_last, span: 0 })
+                Ok(Appended { written, is_last, ..Appended::default() })
             }
         }
     }

@@ -4,7 +4,7 @@
 //! | what | how |
 //! |---|---|
 //! | backfill | the list endpoint, ids cut into ranges that are read concurrently |
-//! | incremental | search for the ids that changed in a fixed window, sorted and sought by id; values by batch read |
+//! | incremental | search for the ids that changed in a fixed window, sorted and sought by id; values by batch read, while the search goes on |
 //! | archived | the list of archived records, whole, in every run; only the new ones are read |
 //! | merged away | named by the survivor, wherever it is read |
 //! | restored | whatever left the list of archived records is read by its id |
@@ -206,6 +206,7 @@ impl ObjectFeed {
         // A record that a batch read left out is asked for by itself: it may be gone by now, or have been left out.
         let is_left_out = |id: &u64| slice.holds(*id) && !ids.contains(id);
         run.again.extend(page.asked.into_iter().filter(is_left_out));
+        appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(next)?;
         if listing.is_some() {
             slice.count_rows(begins_at, &ids, appended.is_last, run);

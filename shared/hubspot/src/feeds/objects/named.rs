@@ -9,10 +9,10 @@ use crate::value;
 
 impl ObjectFeed {
     /// Live records, as a search found them.
-    pub(super) async fn by_ids(&self, ids: Vec<u64>, next: Option<Next>) -> Result<Page> {
+    pub(super) async fn found_page(&self, ids: Vec<u64>) -> Result<Page> {
         let bodies = self.batch_read(&ids, false).await?;
         let associated = self.associated(&ids).await?;
-        Ok(Page { bodies, associated, next, asked: ids, ..Page::default() })
+        Ok(Page { bodies, associated, next: Some(Next::Done(ids.len())), asked: ids, ..Page::default() })
     }
 
     /// Records that should be there.

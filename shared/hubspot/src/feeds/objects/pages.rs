@@ -28,6 +28,8 @@ pub(in crate::feeds) struct Page {
     pub(super) is_archived: bool,
     /// How many of the bodies come before those with archived records, where both are.
     pub(super) live_bodies: Option<usize>,
+    /// Ids that a search found, and nobody has asked for yet.
+    pub(super) found: Vec<u64>,
     /// Ids that were asked for: an answer may lack some.
     pub(super) asked: Vec<u64>,
     /// Ids that were asked for, and are nowhere, with the versions that the table holds.
@@ -115,6 +117,10 @@ impl ObjectFeed {
                 self.changed_page(since_ms, until_ms, (from, below), walk).await
             }
             Slice::Having { property, from } => self.having_page(property, *from).await,
+            Slice::Found { ids } => {
+                let most = limit * calls::SEARCH_RECORDS / calls::PAGE_RECORDS;
+                self.found_page(ids[ids.len() - ids.len().min(most)..].to_vec()).await
+            }
             Slice::Named { ids } => self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await,
             Slice::Wanted { records } => {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
@@ -164,10 +170,9 @@ impl ObjectFeed {
             told_now = Some(self.count(window, 0, below).await?);
         }
         let is_known = |id, ms| self.recent.0.contains(&RecentReads::hash(id, ms));
-        let (known, ids) = parted(found.records.into_iter(), is_known);
+        let (known, new) = parted(found.records.into_iter(), is_known);
         let next = Some(Next::Found { from: found.next, shown });
-        let page = self.by_ids(ids, next).await?;
-        Ok(Page { known, told, told_now, ..page })
+        Ok(Page { known, found: new, next, told, told_now, ..Page::default() })
     }
 
     async fn having_page(&self, property: &str, from: u64) -> Result<Page> {
@@ -175,7 +180,7 @@ impl ObjectFeed {
         match self.search(Some(has_value), from, None).await {
             Ok(found) => {
                 let ids = found.records.into_iter().map(|(id, _)| id).collect();
-                self.by_ids(ids, Some(Next::From(found.next))).await
+                Ok(Page { found: ids, next: Some(Next::From(found.next)), ..Page::default() })
             }
             Err(refused) if refused.kind() == ErrorKind::BadRequest => {
                 Ok(Page { next: Some(Next::From(None)), is_refused: true, ..Page::default() })

@@ -175,7 +175,7 @@ impl Slice {
                 Ok(records.0.is_empty())
             }
             (Slice::Counted { .. }, Some(Next::Nothing)) => Ok(true),
-            (Slice::Named { ids }, Some(Next::Done(done))) => {
+            (Slice::Named { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())
             }

@@ -135,7 +135,7 @@ impl Addresses {
         let is_last = statuses.next.is_none() || is_spent;
         run.address_position.clone_from(&statuses.next);
         *after = statuses.next;
-        Ok(Appended { written: vec![Written::default(), writer.written], is_last, span: 0 })
+        Ok(Appended { written: vec![Written::default(), writer.written], is_last, ..Appended::default() })
     }
 }
 
