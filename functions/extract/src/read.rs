@@ -241,6 +241,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_found_is_read_before_the_search_goes_on() {
+        let search = Slice::Having { property: "tier".to_owned(), from: 0 };
+        let found = Slice::Found { ids: vec![7] };
+        let mut slices = Slices::new(vec![search.clone(), Slice::All]);
+        let (number, _) = slices.next(&mut false).unwrap();
+        slices.found.push_back(found.clone());
+        slices.paused.push_back(number);
+        assert_eq!(slices.unfinished(), [search.clone(), found.clone(), Slice::All]);
+        let order = std::iter::from_fn(|| Some(slices.next(&mut true)?.1));
+        assert_eq!(order.collect::<Vec<_>>(), [found, search, Slice::All]);
+    }
+
+    #[test]
     fn as_many_are_under_way_as_the_answers_take_time() {
         let mut now = Instant::now();
         let mut breadth = Breadth::new(now);

@@ -95,8 +95,8 @@ impl ObjectFeed {
         })
     }
 
-    /// All archived records. No search shows them: many that an earlier run has read tell where to cut the list evenly;
-    /// else it is cut while it is read, if it has more than a few pages, where a lot of cuts may hit a gap. A snapshot
+    /// All archived records, which no search shows and nothing counts. Where an earlier run has read many, their ids tell
+    /// where to cut the list evenly; else it is cut while it is read, and some cuts hit a gap and cost a page. A snapshot
     /// spends no call on speed.
     fn archived_parts(&self, top: u64, cursor: &Cursor) -> Vec<Slice> {
         let part = |from, below, top| Slice::Listed { archived: true, from, below, after: None, top };
