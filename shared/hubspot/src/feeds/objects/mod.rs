@@ -5,7 +5,7 @@
 //! |---|---|
 //! | backfill | the list endpoint, ids cut into ranges that are read concurrently |
 //! | incremental | search for the ids that changed in a fixed window, sorted and sought by id; values by batch read, while the search goes on |
-//! | archived | the list of archived records, whole, in every run; only the new ones are read |
+//! | archived | the list of archived records, whole, in every run, in parts if it is long; only the new ones are read |
 //! | merged away | named by the survivor, wherever it is read |
 //! | restored | whatever left the list of archived records is read by its id |
 //! | wide accounts | names that don't fit a URL go into a batch read: ids from the list, values by id |
@@ -291,18 +291,24 @@ impl OpenFeed for ObjectFeed {
         Ok(self.append(*content, slice, run, rows, &context)?.0)
     }
 
-    /// What answers left out is asked for once more.
-    fn follow_up(&self, _finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        let ids = std::mem::take(&mut run.again);
-        (!ids.is_empty()).then_some(Slice::Named { ids })
+    /// What answers left out is asked for once more: a page of it, where a search is read in pieces; the rest at the end.
+    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+        if matches!(finished, Slice::Found { .. }) && run.again.len() < calls::PAGE_RECORDS {
+            return None;
+        }
+        named(std::mem::take(&mut run.again))
     }
 
-    /// Counts; and at the end, what left the list of archived records, since it may live again.
+    /// Counts; and at the end, what is left to ask for once more, and what left the list of archived records, since it may
+    /// live again.
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
         let mut checks = ObjectFeed::due_counts(run, is_end);
-        if is_end && !std::mem::replace(&mut run.is_archive_compared, true) {
-            let ids = self.archived.gone_in(&run.archived);
-            checks.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
+        if is_end {
+            let mut ids = std::mem::take(&mut run.again);
+            if !std::mem::replace(&mut run.is_archive_compared, true) {
+                ids.extend(self.archived.gone_in(&run.archived));
+            }
+            checks.extend(named(ids));
         }
         checks
     }
@@ -327,6 +333,10 @@ impl OpenFeed for ObjectFeed {
         }
         notes
     }
+}
+
+fn named(ids: Vec<u64>) -> Option<Slice> {
+    (!ids.is_empty()).then_some(Slice::Named { ids })
 }
 
 /// New properties whose past values are searched for, each by itself; with more of them, everything is read again.
