@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use extract::{ApiUsage, Outcome};
+use extract::{ApiUsage, Outcome, Quarantined};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
 use load::{Loaded, Reconciled};
@@ -50,6 +50,10 @@ pub(crate) struct CollectionReport {
     /// Files and bytes staged.
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// Things that HubSpot answers badly: the table lacks them, or holds their old rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) quarantined: Vec<Quarantined>,
+    pub(crate) quarantined_count: u64,
 }
 
 impl CollectionReport {
@@ -81,19 +85,22 @@ impl CollectionReport {
             reconciled: Vec::new(),
             files: staged.files,
             bytes: staged.bytes,
+            quarantined: staged.quarantined.clone(),
+            quarantined_count: staged.quarantined_count,
         }
     }
 }
 
 /// How bad an outcome is.
 fn rank(outcome: &str) -> Option<usize> {
-    ["complete", "stopped", "skipped", "failed"].iter().position(|known| *known == outcome)
+    ["complete", "stopped", "incomplete", "skipped", "failed"].iter().position(|known| *known == outcome)
 }
 
 impl CollectionReport {
     /// Takes in what a later run in the same sync did.
     pub(crate) fn absorb(&mut self, later: CollectionReport) {
-        if rank(later.outcome) > rank(self.outcome) {
+        // A later run asks again for what was set aside: it knows best.
+        if rank(later.outcome) > rank(self.outcome) || self.outcome == "incomplete" {
             (self.outcome, self.reason) = (later.outcome, later.reason);
         }
         for text in later.degraded {
@@ -113,6 +120,8 @@ impl CollectionReport {
         self.reconciled.extend(later.reconciled);
         self.files += later.files;
         self.bytes += later.bytes;
+        // The later run knows best.
+        (self.quarantined, self.quarantined_count) = (later.quarantined, later.quarantined_count);
     }
 
     /// The snapshot of the table, or its comparison, did not come to its end.

@@ -207,13 +207,13 @@ impl Work<'_> {
         // A run over a window reads nothing else.
         if !self.options.window.is_whole()
             || !self.selection.collections.contains(name)
-            || !is_complete(reports, name)
+            || !has_ended(reports, name)
         {
             return;
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
             let (extracted, _line) = self.extract(feed, &self.another_run(), Some(mode)).await;
-            if extracted.outcome != Outcome::Complete {
+            if !extracted.outcome.has_ended() {
                 return not_reconciled(reports, name, &extracted.outcome);
             }
         } else if !matches!(load::is_due(name, &self.run.state).await, Ok(true)) {
@@ -241,7 +241,7 @@ impl Work<'_> {
                     report.absorb(later);
                 }
             }
-            if !is_complete(reports, name) {
+            if !has_ended(reports, name) {
                 return;
             }
         }
@@ -253,8 +253,9 @@ impl Work<'_> {
 /// A round asks for 20,000 records, or for everything.
 const MAX_ROUNDS: usize = 50;
 
-fn is_complete(reports: &Reports, name: &str) -> bool {
-    reports.get(name).is_some_and(|report| report.outcome == Outcome::Complete.name())
+/// The collection was read to its end, perhaps but for some things that are set aside.
+fn has_ended(reports: &Reports, name: &str) -> bool {
+    reports.get(name).is_some_and(|report| matches!(report.outcome, "complete" | "incomplete"))
 }
 
 fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {

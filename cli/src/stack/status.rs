@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<bool> {
         ReportFormat::Text => text(&report),
     });
     let is_well = |status: &CollectionStatus| {
-        status.is_running || !matches!(status.outcome.as_str(), "failed" | "skipped")
+        status.is_running || !matches!(status.outcome.as_str(), "failed" | "skipped" | "incomplete")
     };
     let has_loaded = report.load.as_ref().is_none_or(|load| load.outcome != "failed");
     Ok(has_loaded && report.collections.values().all(is_well))

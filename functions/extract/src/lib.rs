@@ -20,7 +20,8 @@ use staging::{Bucket, Lease, State};
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
 pub use report::{
-    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, RunReport, work_name,
+    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, Quarantined, RunReport,
+    work_name,
 };
 pub use stage::Checkpoints;
 
@@ -219,7 +220,7 @@ async fn read_opened(
             if let Some(caught_up_ms) = caught_up_ms {
                 (planned.began_ms, planned.compared_until_ms) = (began_ms, caught_up_ms);
             }
-            cursor.run = Some(planned);
+            cursor.begin(planned);
         }
     }
     let part = cursor.run.as_ref().and_then(snapshot::part);
@@ -234,6 +235,7 @@ async fn read_opened(
             answers = ended.answers;
         }
         cursor.finish(options.lookback);
+        report.quarantine(&cursor.quarantine);
         report.note(opened.notes());
     }
     let saved = stage.checkpoint(cursor, report).await;

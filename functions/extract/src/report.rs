@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::collections::BTreeMap;
 
-use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Unfinished};
+use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Quarantine, Unfinished};
 use hubspot::{Bucket, Budget, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub enum Outcome {
     Complete,
     /// It ended early, as it should; the next run goes on.
     Stopped(String),
+    /// All is delivered but for single things that HubSpot answers badly; they are named, and asked for in each run.
+    Incomplete(String),
     /// The feed can't be read with this credential; nothing else is hurt.
     Skipped(String),
     /// Something is wrong; what was read before is staged.
@@ -34,15 +36,24 @@ impl Outcome {
         match self {
             Outcome::Complete => "complete",
             Outcome::Stopped(_) => "stopped",
+            Outcome::Incomplete(_) => "incomplete",
             Outcome::Skipped(_) => "skipped",
             Outcome::Failed(_) => "failed",
         }
     }
 
+    /// The run came to its end, and what follows from it may begin.
+    pub fn has_ended(&self) -> bool {
+        matches!(self, Outcome::Complete | Outcome::Incomplete(_))
+    }
+
     pub fn reason(&self) -> Option<&str> {
         match self {
             Outcome::Complete => None,
-            Outcome::Stopped(reason) | Outcome::Skipped(reason) | Outcome::Failed(reason) => Some(reason),
+            Outcome::Stopped(reason)
+            | Outcome::Incomplete(reason)
+            | Outcome::Skipped(reason)
+            | Outcome::Failed(reason) => Some(reason),
         }
     }
 
@@ -126,7 +137,30 @@ pub struct CollectionReport {
     pub counted: u64,
     pub files: u64,
     pub bytes: u64,
+    /// Things that HubSpot answers badly: the table lacks them, or holds their old rows.
+    pub quarantined: Vec<Quarantined>,
+    /// All of them; a report lists [`MAX_LISTED`] at the most.
+    pub quarantined_count: u64,
 }
+
+/// One thing that HubSpot answers badly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Its kind, such as `record` or `campaign`.
+    pub kind: String,
+    pub id: String,
+    /// HubSpot's last answer.
+    pub reason: String,
+    /// When it was first set aside; RFC 3339.
+    pub since: String,
+    /// Runs that have asked for it in vain.
+    pub runs: u32,
+}
+
+/// Things in quarantine that a report lists.
+const MAX_LISTED: usize = 100;
+/// Those that its reason names.
+const MAX_NAMED: usize = 5;
 
 /// The name of a feed's lease, cursor and reports; snapshots have their own, and so run beside.
 pub fn work_name(feed: &dyn Feed, mode: Option<Mode>) -> String {
@@ -149,6 +183,8 @@ impl FeedReport {
             counted: 0,
             files: 0,
             bytes: 0,
+            quarantined: Vec::new(),
+            quarantined_count: 0,
         };
         let collections: Vec<&'static str> = match mode {
             Some(mode) if mode.is_snapshot() => feed.snapshot().into_iter().collect(),
@@ -185,6 +221,33 @@ impl FeedReport {
         }
     }
 
+    /// Names what was set aside in the run that has ended.
+    pub(crate) fn quarantine(&mut self, quarantine: &Quarantine) {
+        for (kind, id, entry) in quarantine.iter() {
+            let mut collections = self.collections.iter_mut();
+            let own = collections.position(|report| report.name == entry.collection).unwrap_or(0);
+            let Some(report) = self.collections.get_mut(own) else { continue };
+            report.quarantined_count += 1;
+            if report.quarantined.len() < MAX_LISTED {
+                report.quarantined.push(Quarantined {
+                    kind: kind.to_owned(),
+                    id: id.to_owned(),
+                    reason: entry.reason.clone(),
+                    since: rfc3339(entry.since_ms),
+                    runs: entry.runs,
+                });
+            }
+        }
+        if let Some(first) = self.collections.first_mut() {
+            first.quarantined_count += quarantine.overflow();
+        }
+        for report in &mut self.collections {
+            if report.quarantined_count > 0 && report.outcome == Outcome::Complete {
+                report.outcome = Outcome::Incomplete(quarantine_text(report));
+            }
+        }
+    }
+
     /// Of all collections.
     pub fn rows(&self) -> u64 {
         self.collections.iter().map(|collection| collection.rows).sum()
@@ -202,14 +265,40 @@ impl FeedReport {
         }
     }
 
-    /// The feed's outcome becomes that of each collection which has none of its own.
+    /// The feed's outcome becomes that of each collection which has none of its own; a feed that ended without some
+    /// things is incomplete.
     pub fn settle(&mut self) {
         for report in &mut self.collections {
             if report.outcome == Outcome::Complete {
                 report.outcome = self.outcome.clone();
             }
         }
+        let incomplete = self.collections.iter().map(|report| &report.outcome);
+        let mut incomplete = incomplete.filter(|outcome| matches!(outcome, Outcome::Incomplete(_)));
+        if self.outcome == Outcome::Complete
+            && let Some(outcome) = incomplete.next()
+        {
+            self.outcome = outcome.clone();
+        }
     }
+}
+
+/// The things that a table lacks, for people.
+fn quarantine_text(report: &CollectionReport) -> String {
+    let named = report.quarantined.iter().take(MAX_NAMED);
+    let named: Vec<String> =
+        named.map(|thing| format!("{} {} ({})", thing.kind, thing.id, thing.reason)).collect();
+    let count = report.quarantined_count;
+    let more = if count > named.len() as u64 { ", ..." } else { "" };
+    format!(
+        "HubSpot answers badly for {count} of them, which keep their old rows and are asked for again by each run: {}{more}",
+        named.join(", ")
+    )
+}
+
+fn rfc3339(ms: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 /// One run of one feed as it is kept, and as machines read it.
@@ -257,6 +346,10 @@ pub struct CollectionRecord {
     pub counted: u64,
     pub files: u64,
     pub bytes: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
+    #[serde(default)]
+    pub quarantined_count: u64,
 }
 
 /// Calls of one bucket.
@@ -304,6 +397,8 @@ impl RunReport {
                 counted: report.counted,
                 files: report.files,
                 bytes: report.bytes,
+                quarantined: report.quarantined.clone(),
+                quarantined_count: report.quarantined_count,
             };
             (report.name.to_owned(), record)
         };

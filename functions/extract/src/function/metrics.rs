@@ -23,11 +23,13 @@ impl Function {
         metrics.count("Files", sum(|collection| collection.files));
         metrics.count("Calls", report.api.values().map(|usage| usage.calls).sum());
         metrics.count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
-        let is_skipped = |(name, collection): (&String, &extract::CollectionRecord)| {
-            self.config.collections.contains(name.as_str()) && collection.outcome == "skipped"
+        metrics.count("QuarantinedThings", sum(|collection| collection.quarantined_count));
+        let is_incomplete = |(name, collection): (&String, &extract::CollectionRecord)| {
+            self.config.collections.contains(name.as_str())
+                && matches!(collection.outcome.as_str(), "skipped" | "incomplete")
         };
         metrics.flag("FailedRuns", is_failed);
-        metrics.flag("IncompleteRuns", report.collections.iter().any(is_skipped));
+        metrics.flag("IncompleteRuns", report.collections.iter().any(is_incomplete));
         metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
         metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
         // A snapshot has no lag: what it shows is compared, and read by other runs.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
+use super::quarantine::Quarantine;
 use super::seen::{ArchivedIds, Hashes, RecentReads};
 use super::slice::{Slice, Stretch};
 
@@ -102,6 +103,9 @@ pub struct Unfinished {
     /// Something showed that only a run over everything can read.
     #[serde(default)]
     pub needs_whole: bool,
+    /// Things that this run could not read, and those of earlier runs that it has not read either.
+    #[serde(default)]
+    pub quarantine: Quarantine,
     /// Of a snapshot: see [`staging::SnapshotPart`].
     #[serde(default)]
     pub began_ms: i64,
@@ -157,6 +161,9 @@ pub struct Cursor {
     /// again.
     #[serde(default)]
     pub sensitive: Option<Vec<String>>,
+    /// Things that HubSpot answers badly: each run asks for them again.
+    #[serde(default)]
+    pub quarantine: Quarantine,
 }
 
 /// How far back runs look, and how close to now they trust the index.
@@ -210,6 +217,7 @@ impl Unfinished {
             answers: None,
             properties: None,
             needs_whole: false,
+            quarantine: Quarantine::default(),
             began_ms: 0,
             compared_until_ms: 0,
             recent: RecentReads::default(),
@@ -258,6 +266,13 @@ impl Cursor {
         self.absent.insert(source.to_owned(), reason);
     }
 
+    /// Makes a planned run the one that is under way.
+    pub fn begin(&mut self, planned: Unfinished) {
+        let mut quarantine = self.quarantine.of_new_run();
+        quarantine.absorb(planned.quarantine);
+        self.run = Some(Unfinished { quarantine, ..planned });
+    }
+
     /// The run's slices are all done: what it read becomes the watermark.
     ///
     /// The watermark is the newest change that was seen, not the time of the run: an index that stands still for
@@ -265,6 +280,7 @@ impl Cursor {
     /// changes does it move to the time of the run (less the lag), or each run would read the crowd again.
     pub fn finish(&mut self, lookback: Lookback) {
         let Some(run) = self.run.take() else { return };
+        self.quarantine = run.quarantine.end_run();
         if run.mode.is_snapshot() {
             self.caught_up_ms = Some(run.started_ms);
             return;

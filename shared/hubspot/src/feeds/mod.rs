@@ -24,6 +24,7 @@ mod estimate;
 mod history;
 mod lineage;
 mod objects;
+mod quarantine;
 mod seen;
 mod slice;
 mod subscription_timeline;
@@ -41,6 +42,7 @@ pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
 pub use estimate::Estimate;
+pub use quarantine::{Quarantine, SetAside, Thing};
 pub use slice::Slice;
 
 /// All feeds, in the order in which they run.
