@@ -11,6 +11,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use memchr::memchr2;
 
+use crate::paging::{Next, Paging};
+
 /// How deep values may nest. HubSpot's answers stay under 20; list filters, the deepest, under 100.
 const MAX_DEPTH: usize = 256;
 
@@ -93,7 +95,66 @@ fn hex4(digits: Option<&[u8]>) -> Option<u32> {
 
 /// An answer's body: one whole JSON value. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Body(ByteString);
+pub struct Body {
+    text: ByteString,
+    outline: Outline,
+}
+
+/// What the fields at the top of an answer say of it; known from the pass that finds the document whole.
+#[derive(Debug, Clone, Default)]
+struct Outline {
+    /// A bit for each of [`LISTS`], and the number of items in them.
+    lists: u8,
+    items: usize,
+    is_in_part: bool,
+    paging: Paging,
+}
+
+/// Lists that answers hold, by HubSpot's names.
+const LISTS: [&str; 5] = ["results", "lists", "campaigns", "events", "timeline"];
+
+impl Outline {
+    fn read(scanner: &mut Scanner<'_>) -> Result<Outline, Malformed> {
+        let mut outline = Outline::default();
+        if !scanner.is_object() {
+            return scanner.skip().map(|()| outline);
+        }
+        scanner.each_field(|key, value| match key.raw() {
+            "status" => {
+                let is_text = value.peek() == Some(b'"');
+                outline.is_in_part |= is_text && !value.string()?.raw().eq_ignore_ascii_case(COMPLETE);
+                if is_text { Ok(()) } else { value.skip() }
+            }
+            "errors" => {
+                outline.is_in_part |= !matches!(value.raw()?, "[]" | "null" | "{}");
+                Ok(())
+            }
+            "numErrors" => {
+                outline.is_in_part |= !matches!(value.raw()?, "0" | "null");
+                Ok(())
+            }
+            name => {
+                let place = LISTS.iter().position(|list| *list == name);
+                match place.filter(|_| value.peek() == Some(b'[')) {
+                    Some(place) => {
+                        outline.lists |= 1 << place;
+                        value.each_item(|item| {
+                            outline.items += 1;
+                            item.skip()
+                        })
+                    }
+                    // The objects of v1 have a key for each contact.
+                    None if place.is_some() || name.starts_with(|c: char| c.is_ascii_digit()) => value.skip(),
+                    None => outline.paging.field(key, value),
+                }
+            }
+        })?;
+        Ok(outline)
+    }
+}
+
+/// The status of an answer that is all there is.
+pub(crate) const COMPLETE: &str = "COMPLETE";
 
 impl Body {
     /// # Errors
@@ -105,11 +166,27 @@ impl Body {
         let text = ByteString::try_from(bytes.clone())
             .map_err(|_| Malformed { at: valid_up_to(&bytes), expected: "UTF-8" })?;
         let mut scanner = Scanner::new(&text);
-        scanner.skip()?;
+        let outline = Outline::read(&mut scanner)?;
         match scanner.peek() {
-            None => Ok(Body(text)),
+            None => Ok(Body { text, outline }),
             Some(_) => Err(scanner.malformed("the end of the document")),
         }
+    }
+
+    /// It holds this list, one of those that HubSpot's answers have.
+    pub(crate) fn has_list(&self, list: &str) -> bool {
+        let place = LISTS.iter().position(|known| *known == list);
+        place.is_some_and(|place| self.outline.lists & (1 << place) != 0)
+    }
+
+    /// The place where the next page begins, of answers that come in pages of `limit` items.
+    pub(crate) fn next(&self, limit: usize) -> Next {
+        self.outline.paging.next(self.outline.items, limit)
+    }
+
+    /// It says itself that it is not all that was asked for: a status other than COMPLETE, or errors.
+    pub(crate) fn is_in_part(&self) -> bool {
+        self.outline.is_in_part
     }
 }
 
@@ -117,7 +194,7 @@ impl Deref for Body {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -404,6 +481,26 @@ mod tests {
         assert_eq!(Scanner::new("9223372036854775807").id(), Ok(9_223_372_036_854_775_807));
         assert!(Scanner::new("9223372036854775808").id().is_err());
         assert!(Scanner::new("\"18446744073709551615\"").id().is_err());
+    }
+
+    #[test]
+    fn an_answer_in_part_is_known_by_its_top() {
+        let body = |json: &str| whole(json.as_bytes()).unwrap();
+        for json in [
+            r#"{"results":[],"status":"PENDING"}"#,
+            r#"{"errors":[{}],"results":[]}"#,
+            r#"{"results":[],"numErrors":1}"#,
+        ] {
+            assert!(body(json).is_in_part() && body(json).has_list("results"), "{json}");
+        }
+        let good = body(
+            r#"{"status":"COMPLETE","results":[{"status":"x","errors":[1]}],"errors":[],"numErrors":0}"#,
+        );
+        assert!(!good.is_in_part());
+        for json in [r#"{"results":null}"#, r#"{"result":[]}"#, "[]", "7"] {
+            assert!(!body(json).has_list("results"), "{json}");
+        }
+        assert!(!body(r#"{"results":[]}"#).has_list("lists"));
     }
 
     proptest! {

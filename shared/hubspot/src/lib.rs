@@ -13,6 +13,8 @@ pub mod feeds;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod json;
+mod paging;
+mod parts;
 mod properties;
 mod refusal;
 mod retry;

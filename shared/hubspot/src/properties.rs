@@ -99,7 +99,7 @@ async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec
         "/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}",
         version::PROPERTIES
     );
-    let body = client.send(&Call::get(path)).await?;
+    let body = client.send_for_list(&Call::get(path), "results").await?;
     let definitions: Definitions = serde_json::from_str(&body).map_err(|source| {
         let message = format!("the property definitions of {object_type} do not parse");
         Error::new(ErrorKind::Malformed, message).caused_by(source)

@@ -25,6 +25,7 @@ use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
+use crate::paging::Next;
 use crate::value;
 
 /// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
@@ -119,13 +120,13 @@ pub(super) struct Page {
     until_ms: i64,
     /// They go on where another page ended, perhaps in the middle of a millisecond.
     goes_on: bool,
+    /// Entries that each of them was asked for.
+    limit: usize,
 }
 
-/// Where an answer goes on.
+/// The moments that an answer reaches from and to.
 #[derive(Debug, Default)]
-struct Paging {
-    has_more: bool,
-    offset: Option<String>,
+struct Reach {
     newest_ms: Option<i64>,
     oldest_ms: Option<i64>,
 }
@@ -177,7 +178,7 @@ impl OpenHistory {
             limit * ENTRIES_PER_RECORD,
             self.history.query,
         );
-        self.session.client.send(&Call::get(path)).await
+        self.session.client.send_for_list(&Call::get(path), self.history.list).await
     }
 
     /// The pages of the window's newest millisecond, if it fills the first one; from the top again when a word dies on
@@ -194,11 +195,12 @@ impl OpenHistory {
                 }
                 answer => answer?,
             };
-            let paging = self.each_entry(&body, |_, _| Ok(()))?;
+            let reach = self.each_entry(&body, |_, _| Ok(()))?;
+            let next = body.next(limit * ENTRIES_PER_RECORD);
             bodies.push(body);
-            let is_crowd = paging.oldest_ms == Some(asked.until_ms) && paging.has_more;
-            match paging.offset {
-                Some(offset) if is_crowd && bodies.len() < MAX_CROWD_PAGES => asked.offset = offset,
+            let is_crowd = reach.oldest_ms == Some(asked.until_ms);
+            match next {
+                Next::At(offset) if is_crowd && bodies.len() < MAX_CROWD_PAGES => asked.offset = offset,
                 _ => return Ok(bodies),
             }
         }
@@ -209,8 +211,8 @@ impl OpenHistory {
         &self,
         answer: &'a str,
         mut each: impl FnMut(&'a str, i64) -> Result<(), Malformed>,
-    ) -> Result<Paging> {
-        let mut paging = Paging::default();
+    ) -> Result<Reach> {
+        let mut reach = Reach::default();
         let mut has_list = false;
         Scanner::new(answer).each_field(|key, value| {
             match key.raw() {
@@ -219,15 +221,11 @@ impl OpenHistory {
                     value.each_item(|entry| {
                         let json = entry.raw()?;
                         let at_ms = instant_of(json, self.history.instant)?;
-                        paging.newest_ms = paging.newest_ms.max(Some(at_ms));
-                        paging.oldest_ms =
-                            Some(paging.oldest_ms.map_or(at_ms, |oldest_ms| oldest_ms.min(at_ms)));
+                        reach.newest_ms = reach.newest_ms.max(Some(at_ms));
+                        reach.oldest_ms =
+                            Some(reach.oldest_ms.map_or(at_ms, |oldest_ms| oldest_ms.min(at_ms)));
                         each(json, at_ms)
                     })?;
-                }
-                "hasMore" => paging.has_more = value.boolean()?.unwrap_or(false),
-                "offset" if !value.is_nested() => {
-                    paging.offset = value.scalar()?.map(|offset| offset.text().into_owned());
                 }
                 _ => value.skip()?,
             }
@@ -237,7 +235,7 @@ impl OpenHistory {
             let message = format!("an answer has no {}", self.history.list);
             return Err(Error::new(ErrorKind::Malformed, message));
         }
-        Ok(paging)
+        Ok(reach)
     }
 
     fn count_expired(&self, expired: Error) -> Result<()> {
@@ -303,7 +301,8 @@ impl OpenFeed for OpenHistory {
         };
         let size_bytes = bodies.iter().map(|body| body.len()).sum();
         let Asked { since_ms, until_ms, ref offset } = *asked;
-        let page = Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty() };
+        let limit = limit * ENTRIES_PER_RECORD;
+        let page = Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit };
         Ok(super::Page::new(Content::History(page), size_bytes))
     }
 
@@ -322,11 +321,13 @@ impl OpenFeed for OpenHistory {
         let reading = self.session.reading(page.read_ms);
         let mut writers: Vec<Writer<'_>> =
             self.documents.iter().zip(rows).map(|(document, rows)| document.writer(rows, reading)).collect();
-        let mut whole = Paging::default();
+        let mut whole = Reach::default();
+        // A page that is not there goes nowhere.
+        let mut next = Next::End;
         let before = self.ends().remove(until_ms);
         let mut told = before.filter(|_| content.goes_on).unwrap_or_default();
         for body in &content.bodies {
-            let paging = self.each_entry(body, |json, at_ms| {
+            let reach = self.each_entry(body, |json, at_ms| {
                 // What is outside is another slice's: this one was cut since, or is read from the top again.
                 if !(*since_ms..=*until_ms).contains(&at_ms) {
                     return Ok(());
@@ -343,20 +344,21 @@ impl OpenFeed for OpenHistory {
                 run.note(hash, at_ms);
                 Ok(())
             })?;
-            whole.newest_ms = whole.newest_ms.max(paging.newest_ms);
-            whole.oldest_ms = [whole.oldest_ms, paging.oldest_ms].into_iter().flatten().min();
-            (whole.has_more, whole.offset) = (paging.has_more, paging.offset);
+            whole.newest_ms = whole.newest_ms.max(reach.newest_ms);
+            whole.oldest_ms = [whole.oldest_ms, reach.oldest_ms].into_iter().flatten().min();
+            next = body.next(content.limit);
         }
         let is_past_the_end = whole.oldest_ms.is_some_and(|oldest_ms| oldest_ms < *since_ms);
         if let Some(oldest_ms) = whole.oldest_ms.filter(|oldest_ms| oldest_ms < until_ms) {
             *until_ms = oldest_ms.max(*since_ms);
             self.expired.store(0, Ordering::Relaxed);
         }
-        let next = whole.offset.filter(|offset| whole.has_more && !offset.is_empty());
+        let is_unsaid = matches!(next, Next::Full | Next::Unsaid);
+        let next = if let Next::At(offset) = next { Some(offset) } else { None };
         let is_stuck = next.is_some()
             && whole.oldest_ms.is_none()
             && asked.as_ref().is_some_and(|asked| Some(&asked.offset) == next.as_ref());
-        if is_stuck || (whole.has_more && next.is_none()) {
+        if is_stuck || is_unsaid {
             let message = format!("a page of {} does not say where the next one begins", self.history.name);
             return Err(Error::new(ErrorKind::Malformed, message));
         }
@@ -433,7 +435,13 @@ mod tests {
             let answer =
                 format!(r#"{{"hasMore":true,"offset":"{}","timeline":[{}]}}"#, items.len(), items.join(","));
             let Slice::Happened { since_ms, until_ms, .. } = self.slice else { panic!() };
-            let page = Page { bodies: vec![Body::new(answer.into()).unwrap()], since_ms, until_ms, goes_on };
+            let page = Page {
+                bodies: vec![Body::new(answer.into()).unwrap()],
+                since_ms,
+                until_ms,
+                goes_on,
+                limit: 1_000,
+            };
             let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
             let page = super::super::Page::new(Content::History(page), 0);
             let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();

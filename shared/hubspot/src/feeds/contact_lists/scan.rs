@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
+use crate::paging::Next;
 use crate::version;
 
 /// Lists in a page, and how far pages reach
@@ -48,7 +49,7 @@ impl Scan {
 
     fn add(&mut self, answer: Body) -> Result<(usize, bool)> {
         let page = found(&answer)?;
-        let (shown, has_more) = (page.lists.len(), page.has_more);
+        let (shown, has_more) = (page.lists.len(), answer.next(PAGE_LISTS) != Next::End);
         self.ids.extend(page.lists.iter().map(|(id, _)| *id));
         self.answers.push(answer);
         Ok((shown, has_more))
@@ -109,7 +110,7 @@ async fn search(client: &Client, mut body: Value) -> Result<Body> {
     body["objectTypeId"] = json!("0-1");
     body["sort"] = json!("HS_LIST_ID");
     let path = format!("/crm/lists/{}/search", version::LISTS);
-    client.send(&Call::post(path, body.to_string(), Bucket::General)).await
+    client.send_for_list(&Call::post(path, body.to_string(), Bucket::General), "lists").await
 }
 
 /// These lists with their filters, those that are there.
@@ -118,7 +119,7 @@ pub(super) async fn by_ids(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
         let ids: String = ids.iter().map(|id| format!("listIds={id}&")).collect();
         Call::get(format!("/crm/lists/{}?{ids}includeFilters=true", version::LISTS))
     });
-    let answers = calls.map(|call| async move { client.send(&call).await });
+    let answers = calls.map(|call| async move { client.send_for_list(&call, "lists").await });
     futures::future::try_join_all(answers).await
 }
 
@@ -126,7 +127,6 @@ pub(super) async fn by_ids(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
 #[derive(Debug, Default)]
 pub(super) struct Found<'a> {
     pub(super) lists: Vec<(u64, &'a str)>,
-    has_more: bool,
     total: Option<u64>,
 }
 
@@ -148,7 +148,6 @@ pub(super) fn found(answer: &str) -> Result<Found<'_>> {
                     Ok::<_, Malformed>(())
                 })?;
             }
-            "hasMore" => found.has_more = value.boolean()?.unwrap_or(false),
             "total" if !value.is_nested() => {
                 found.total = value.scalar()?.and_then(|total| total.raw().parse().ok());
             }

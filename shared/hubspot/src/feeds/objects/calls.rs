@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::layout::Layout;
-use super::{ObjectFeed, associations, records};
+use super::{ObjectFeed, associations};
 use crate::budget::Bucket;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
+use crate::paging::Next;
 use crate::{value, version};
 
 /// The property that is a record's id.
@@ -47,6 +48,8 @@ fn names_parameter(layout: &Layout) -> String {
 
 pub(super) struct ListPage {
     pub(super) body: Body,
+    /// Records that were asked for.
+    pub(super) limit: usize,
 }
 
 /// A record's id, and the instant that tells whether it is known: `archivedAt` of an archived record, `updatedAt` of a
@@ -56,7 +59,6 @@ pub(super) type Head = (u64, Option<i64>);
 /// The records an answer names.
 pub(super) struct Listed {
     pub(super) records: Vec<Head>,
-    pub(super) after: Option<String>,
     total: Option<u64>,
 }
 
@@ -92,8 +94,8 @@ impl ObjectFeed {
         if let Some(after) = after {
             path.push_str(&format!("&after={}", percent_encoded(after)));
         }
-        match self.client.send(&Call::get(path)).await {
-            Ok(body) => Ok(ListPage { body }),
+        match self.client.send_for_list(&Call::get(path), "results").await {
+            Ok(body) => Ok(ListPage { body, limit }),
             Err(refused) if refused.kind() == ErrorKind::MissingScope => {
                 Err(self.refused_part(refused).await)
             }
@@ -136,10 +138,13 @@ impl ObjectFeed {
             "sorts": sorted,
             "properties": [ID],
             "limit": SEARCH_RECORDS,
+            "after": "0",
         });
         let (mut empty_pages, mut unsorted_pages) = (0, 0);
         loop {
-            let listed = self.send_search(&search).await?;
+            let (mut listed, goes_on) = self.send_search(&search).await?;
+            // A bound that HubSpot leaves out of account.
+            listed.records.retain(|record| below.is_none_or(|below| record.0 < below));
             let is_in_order = listed.records.is_sorted_by(|a, b| a.0 < b.0)
                 && listed.records.first().is_none_or(|record| record.0 >= from);
             if !is_in_order && unsorted_pages < MAX_UNSORTED_PAGES {
@@ -153,22 +158,29 @@ impl ObjectFeed {
                 return Err(Error::new(ErrorKind::Malformed, message));
             }
             let Some(&(last, _)) = listed.records.last() else {
-                match listed.after {
-                    Some(after) if empty_pages < MAX_EMPTY_PAGES => {
+                match goes_on {
+                    Next::At(after) if empty_pages < MAX_EMPTY_PAGES => {
                         empty_pages += 1;
                         search["after"] = Value::from(after);
                         continue;
                     }
-                    Some(_) => {
+                    Next::At(_) | Next::Unsaid => {
                         let message =
                             format!("the search of {} goes on without an end or a record", self.object.name);
                         return Err(Error::new(ErrorKind::Malformed, message));
                     }
-                    None => return Ok(Found { records: Vec::new(), next: None, total: listed.total }),
+                    Next::End | Next::Full => {
+                        return Ok(Found { records: Vec::new(), next: None, total: listed.total });
+                    }
                 }
             };
-            let is_all = listed.after.is_none()
-                && listed.total.is_none_or(|total| total <= listed.records.len() as u64);
+            let may_be_all = match goes_on {
+                Next::End => true,
+                // HubSpot leaves paging out where there is no more: then its count says so.
+                Next::Full => listed.total.is_some(),
+                Next::At(_) | Next::Unsaid => false,
+            };
+            let is_all = may_be_all && listed.total.is_none_or(|total| total <= listed.records.len() as u64);
             let next = (!is_all).then_some(last + 1);
             return Ok(Found { records: listed.records, next, total: listed.total });
         }
@@ -181,8 +193,9 @@ impl ObjectFeed {
             "sorts": [{ "propertyName": ID, "direction": "DESCENDING" }],
             "properties": [ID],
             "limit": 1,
+            "after": "0",
         });
-        Ok(self.send_search(&search).await?.records.first().map_or(0, |record| record.0))
+        Ok(self.send_search(&search).await?.0.records.first().map_or(0, |record| record.0))
     }
 
     /// Records changed in the window, both ends included; all where it is open on both sides.
@@ -208,16 +221,24 @@ impl ObjectFeed {
     /// Live records that the filter holds for, with these ids, by HubSpot's count.
     pub(super) async fn count(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<u64> {
         let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
-        let search = json!({ "filterGroups": groups(filters), "properties": [ID], "limit": 1 });
-        self.send_search(&search).await?.total.ok_or_else(|| {
+        let search = json!({
+            "filterGroups": groups(filters),
+            "sorts": [{ "propertyName": ID, "direction": "ASCENDING" }],
+            "properties": [ID],
+            "limit": 1,
+            "after": "0",
+        });
+        self.send_search(&search).await?.0.total.ok_or_else(|| {
             Error::new(ErrorKind::Malformed, format!("a search of {} tells no total", self.object.name))
         })
     }
 
-    async fn send_search(&self, search: &Value) -> Result<Listed> {
+    /// What a search shows, and where it goes on. HubSpot's specification requires `sorts` and `after` in every body.
+    async fn send_search(&self, search: &Value) -> Result<(Listed, Next)> {
         let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
-        let body = self.client.send(&Call::post(path, search.to_string(), Bucket::Search)).await?;
-        records(&body)
+        let call = Call::post(path, search.to_string(), Bucket::Search);
+        let body = self.client.send_for_list(&call, "results").await?;
+        Ok((records(&body)?, body.next(SEARCH_RECORDS)))
     }
 
     /// Whether `after` takes any id, and means it: asked for the page at `id`, does the list begin there?
@@ -245,7 +266,7 @@ fn id_filter(operator: &str, id: u64) -> Value {
 
 /// Ids, instants and paging of an answer whose values nobody needs.
 pub(super) fn records(body: &str) -> Result<Listed> {
-    let mut listed = Listed { records: Vec::new(), after: None, total: None };
+    let mut listed = Listed { records: Vec::new(), total: None };
     let mut has_results = false;
     Scanner::new(body).each_field(|key, value| match key.raw() {
         "results" => {
@@ -254,10 +275,6 @@ pub(super) fn records(body: &str) -> Result<Listed> {
                 listed.records.push(record_head(record)?);
                 Ok::<_, Malformed>(())
             })
-        }
-        "paging" => {
-            listed.after = records::next_after(value)?;
-            Ok(())
         }
         "total" => {
             listed.total = value.scalar()?.and_then(|total| total.raw().parse().ok());

@@ -180,16 +180,15 @@ impl ObjectFeed {
     ) -> Result<(Appended, Vec<Record>)> {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         let mut seen = Vec::new();
-        let (mut next, mut listing) = (page.next, page.listing);
+        let (next, mut listing) = (page.next, page.listing);
         let begins_at = slice.position();
         let beside = Beside { associated: &page.associated, known: &page.versions };
         for body in &page.bodies {
             let keep = |id| slice.holds(id);
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
-            if next.is_none() {
+            if listing.is_none() && matches!(next, Some(Next::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
-                next = Some(Next::After(read.after));
             }
             seen.extend(read.records.into_iter().filter(|record| record.is_kept));
         }

@@ -8,11 +8,12 @@ use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
 use super::{ObjectFeed, Result};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
 use crate::feeds::seen::RecentReads;
 use crate::feeds::slice::{self, Slice, Walk};
 use crate::json::Body;
+use crate::paging;
 
 /// Answers that are fetched, not yet rows.
 #[derive(Debug, Default)]
@@ -138,9 +139,10 @@ impl ObjectFeed {
         ids_first: bool,
     ) -> Result<Page> {
         let associated = self.inline_associated(&page.body).await?;
+        let next = Some(Next::After(self.position_behind(&page, slice, is_archived).await?));
         if !ids_first {
             let bodies = vec![page.body];
-            return Ok(Page { bodies, associated, is_archived, ..Page::default() });
+            return Ok(Page { bodies, associated, next, is_archived, ..Page::default() });
         }
         let listed = calls::records(&page.body)?;
         let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
@@ -149,8 +151,44 @@ impl ObjectFeed {
         let may_be_known = is_archived && self.new_properties.is_empty();
         let (known, ids) = parted(in_slice, |id, ms| may_be_known && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
-        let next = Some(Next::After(listed.after));
         Ok(Page { bodies, associated, next, listing, known, is_archived, asked: ids, ..Page::default() })
+    }
+
+    /// HubSpot's word for where the list goes on; `None` at its end.
+    ///
+    /// A full page that names no other is the last one only if nothing is behind its last record: HubSpot leaves paging
+    /// out where there is no more, and so does an answer that tells of it in other words.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when more is there and nothing tells where.
+    async fn position_behind(
+        &self,
+        page: &ListPage,
+        slice: &Slice,
+        is_archived: bool,
+    ) -> Result<Option<String>> {
+        let is_unsaid = match page.body.next(page.limit) {
+            paging::Next::At(after) => return Ok(Some(after)),
+            paging::Next::End => return Ok(None),
+            paging::Next::Full => false,
+            paging::Next::Unsaid => true,
+        };
+        let shown = record_ids(&page.body)?;
+        let behind = shown.iter().max().map_or(0, |last| last + 1);
+        if !slice.holds(behind) {
+            return Ok(Some(behind.to_string()));
+        }
+        let rest = self.list(is_archived, Some(&behind.to_string()), 1, true).await?;
+        match record_ids(&rest.body)?.iter().min() {
+            Some(&id) if id >= behind => Ok(Some(behind.to_string())),
+            // The list takes no id for a position: it has no way to say more.
+            Some(_) if is_unsaid => {
+                let message =
+                    format!("a full page of the list of {} does not say where it goes on", self.object.name);
+                Err(Error::new(ErrorKind::Malformed, message))
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn changed_page(

@@ -51,8 +51,6 @@ impl<'a> Context<'a> {
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
     pub(super) written: Written,
-    /// Where the next page begins, in HubSpot's words.
-    pub(super) after: Option<String>,
 }
 
 /// What is remembered of a record.
@@ -89,10 +87,6 @@ pub(super) fn append(
         "results" => {
             has_results = true;
             value.each_item(|record| appender.record(record, &keep))
-        }
-        "paging" => {
-            appender.read.after = next_after(value)?;
-            Ok(())
         }
         _ => Ok(value.skip()?),
     })?;

@@ -13,7 +13,6 @@ use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Unfinished};
 use crate::feeds::history::OpenHistory;
-use crate::feeds::objects::next_after;
 use crate::feeds::slice::{self, Slice};
 use crate::feeds::{Appended, Content, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner};
@@ -82,13 +81,17 @@ impl Addresses {
         // Before anybody is asked: what is told after this moment is newer.
         let as_of_ms = client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
         let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-        let path = format!(
-            "/crm/objects/{}/contacts?limit={}&properties=email,hs_additional_emails{after}",
-            version::OBJECTS,
-            limit.min(PAGE_CONTACTS)
-        );
-        let answer = client.send(&Call::get(path)).await.map_err(|error| error.lost_if_refused(STATUS))?;
-        let (addresses, next) = addresses(&answer)?;
+        let call = |limit: usize| {
+            Call::get(format!(
+                "/crm/objects/{}/contacts?limit={limit}&properties=email,hs_additional_emails{after}",
+                version::OBJECTS
+            ))
+        };
+        let limit = limit.min(PAGE_CONTACTS);
+        let lost = |error: Error| error.lost_if_refused(STATUS);
+        let answer = client.send_for_list(&call(limit), "results").await.map_err(lost)?;
+        let next = client.position_behind(&answer, call, limit, "results").await.map_err(lost)?;
+        let addresses = addresses(&answer)?;
         let bodies: Vec<(String, Body)> = stream::iter(addresses)
             .map(|address| self.status(address))
             .buffered(AT_ONCE)
@@ -139,9 +142,9 @@ impl Addresses {
     }
 }
 
-/// The addresses of a page of contacts, and where the next page begins.
-fn addresses(answer: &str) -> Result<(Vec<String>, Option<String>)> {
-    let (mut addresses, mut next) = (Vec::new(), None);
+/// The addresses of a page of contacts.
+fn addresses(answer: &str) -> Result<Vec<String>> {
+    let mut addresses = Vec::new();
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|contact| {
             contact.each_field(|key, value| match key.raw() {
@@ -157,15 +160,11 @@ fn addresses(answer: &str) -> Result<(Vec<String>, Option<String>)> {
                 _ => value.skip(),
             })
         }),
-        "paging" => {
-            next = next_after(value)?;
-            Ok(())
-        }
         _ => value.skip(),
     })?;
     addresses.sort_unstable();
     addresses.dedup();
-    Ok((addresses, next))
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -176,10 +175,7 @@ mod tests {
     fn addresses_come_once_and_in_lower_case() {
         let answer = r#"{"results":[
             {"id":"1","properties":{"email":"Ada@Example.com","hs_additional_emails":"b@x.de;ada@example.com; "}},
-            {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}],
-            "paging":{"next":{"after":"3"}}}"#;
-        let (addresses, next) = addresses(answer).unwrap();
-        assert_eq!(addresses, ["ada@example.com", "b@x.de"]);
-        assert_eq!(next.as_deref(), Some("3"));
+            {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}]}"#;
+        assert_eq!(addresses(answer).unwrap(), ["ada@example.com", "b@x.de"]);
     }
 }

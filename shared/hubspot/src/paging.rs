@@ -1,0 +1,182 @@
+//! The next page of an answer, in whichever words HubSpot tells of it: `paging.next.after`, `hasMore` with `offset`,
+//! `has-more` with `vid-offset`.
+//!
+//! No page is the last one in silence: a full page that tells of no other is told apart from one that is said to be the
+//! last, and from one that speaks of paging in words that nobody knows.
+
+use crate::json::{Malformed, Scanner, Str};
+
+/// The fields of an answer that speak of paging.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Paging {
+    has_more: Option<bool>,
+    after: Option<String>,
+    offset: Option<String>,
+    /// A field that sounds like paging and has none of the known names.
+    is_odd: bool,
+}
+
+/// The place where the page after this one begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    At(String),
+    /// There is no other page.
+    End,
+    /// A page with as many items as were asked for tells of no other.
+    Full,
+    /// There is another page, and nothing tells where it begins; or words that nobody knows stand beside a full page.
+    Unsaid,
+}
+
+/// Parts of a name that make it sound like paging.
+const SOUNDS: [&str; 7] = ["pag", "more", "offset", "after", "cursor", "next", "token"];
+
+impl Paging {
+    /// Reads a field of the answer, whatever it is.
+    pub(crate) fn field(&mut self, key: Str<'_>, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let name = folded(key.raw());
+        match name.as_str() {
+            "paging" | "pagination" if value.is_object() => self.paging(value),
+            name => self.named(name, value),
+        }
+    }
+
+    fn named(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        match name {
+            "hasmore" | "more" | "hasnext" | "hasnextpage" if !value.is_nested() => {
+                self.has_more = value.scalar()?.and_then(|word| match word.raw() {
+                    "true" => Some(true),
+                    "false" => Some(false),
+                    _ => None,
+                });
+                Ok(())
+            }
+            "offset" | "vidoffset" | "nextoffset" if !value.is_nested() => {
+                self.offset = text(value)?;
+                Ok(())
+            }
+            "after" | "nextafter" if !value.is_nested() => {
+                self.after = text(value)?;
+                Ok(())
+            }
+            "next" => self.next_field(value),
+            _ => self.odd(name, value),
+        }
+    }
+
+    /// `{next: {after, link}}`, `{}`, `{next: null}`.
+    fn paging(&mut self, paging: &mut Scanner<'_>) -> Result<(), Malformed> {
+        paging.each_field(|key, value| match folded(key.raw()).as_str() {
+            "prev" | "previous" => value.skip(),
+            name => self.named(name, value),
+        })
+    }
+
+    fn next_field(&mut self, next: &mut Scanner<'_>) -> Result<(), Malformed> {
+        if !next.is_object() {
+            if next.is_nested() {
+                self.is_odd = true;
+                return next.skip();
+            }
+            self.after = text(next)?;
+            return Ok(());
+        }
+        next.each_field(|key, value| match folded(key.raw()).as_str() {
+            "after" | "offset" | "cursor" if !value.is_nested() => {
+                self.after = text(value)?;
+                Ok(())
+            }
+            "link" => value.skip(),
+            name => self.odd(name, value),
+        })
+    }
+
+    fn odd(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        let raw = value.raw()?;
+        let is_nothing = matches!(raw, "null" | "false" | "{}" | "[]" | "\"\"");
+        self.is_odd |= !is_nothing && SOUNDS.iter().any(|sound| name.contains(sound));
+        Ok(())
+    }
+
+    /// The page showed `shown` items; `limit` of them were asked for.
+    pub(crate) fn next(&self, shown: usize, limit: usize) -> Next {
+        let is_full = shown >= limit;
+        match (self.has_more, &self.after, &self.offset) {
+            (Some(false), ..) => Next::End,
+            (_, Some(at), _) | (Some(true), None, Some(at)) => Next::At(at.clone()),
+            (Some(true), None, None) => Next::Unsaid,
+            // An offset stands beside the last page too: to follow it costs a page that is empty.
+            (None, None, Some(at)) if shown > 0 => Next::At(at.clone()),
+            (None, None, _) if is_full && self.is_odd => Next::Unsaid,
+            (None, None, _) if is_full => Next::Full,
+            (None, None, _) => Next::End,
+        }
+    }
+}
+
+/// Lower case, without dashes and underscores.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+fn text(value: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
+    Ok(value.scalar()?.map(|text| text.text().into_owned()).filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(answer: &str, shown: usize) -> Next {
+        let mut paging = Paging::default();
+        Scanner::new(answer).each_field(|key, value| paging.field(key, value)).unwrap();
+        paging.next(shown, 10)
+    }
+
+    fn at(token: &str) -> Next {
+        Next::At(token.to_owned())
+    }
+
+    #[test]
+    fn every_spelling_of_more_is_followed() {
+        for answer in [
+            r#"{"hasMore":true,"offset":"7"}"#,
+            r#"{"has-more":true,"vid-offset":7}"#,
+            r#"{"has_more":true,"offset":"7","total":90}"#,
+            r#"{"HasMore":"true","offset":"7"}"#,
+            r#"{"paging":{"next":{"after":"7","link":"https://x"}}}"#,
+            r#"{"paging":{"next":{"after":7},"prev":{"before":"1"}}}"#,
+            r#"{"paging":{"next":"7"}}"#,
+            r#"{"pagination":{"next_after":"7"}}"#,
+        ] {
+            assert_eq!(next(answer, 10), at("7"), "{answer}");
+            assert_eq!(next(answer, 3), at("7"), "a short page is no end: {answer}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_may_say_so_in_any_way() {
+        for answer in [
+            "{}",
+            r#"{"paging":null}"#,
+            r#"{"paging":{}}"#,
+            r#"{"paging":{"next":null}}"#,
+            r#"{"hasMore":false,"offset":"7"}"#,
+            r#"{"has-more":false}"#,
+        ] {
+            assert_eq!(next(answer, 3), Next::End, "{answer}");
+        }
+        assert_eq!(next(r#"{"has-more":false,"offset":"7"}"#, 10), Next::End);
+    }
+
+    #[test]
+    fn a_full_page_does_not_end_in_silence() {
+        assert_eq!(next(r#"{"paging":{}}"#, 10), Next::Full);
+        assert_eq!(next(r#"{"offset":"7"}"#, 10), at("7"));
+        assert_eq!(next(r#"{"offset":"7"}"#, 0), Next::End);
+        assert_eq!(next(r#"{"hasMore":true}"#, 10), Next::Unsaid);
+        for odd in [r#"{"nextPageToken":"7"}"#, r#"{"paging":{"further":{}, "nextPage":"7"}}"#] {
+            assert_eq!(next(odd, 10), Next::Unsaid, "{odd}");
+        }
+    }
+}

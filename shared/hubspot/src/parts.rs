@@ -1,0 +1,307 @@
+//! Answers in part: 207, errors beside results, a status that is not COMPLETE, a list that is not there. What such an
+//! answer leaves out is not nothing: it is asked for again, and what stays out is known by name.
+
+use std::collections::HashSet;
+
+use crate::call::Call;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Body, COMPLETE, Malformed, Scanner, parse_id};
+use crate::paging::Next;
+
+/// Complaints of an answer that are kept one by one.
+const MAX_COMPLAINTS: usize = 2_000;
+/// Categories that a text names.
+const MAX_NAMED: usize = 3;
+
+impl Client {
+    /// Sends a call whose answer holds a list, and asks once more where the answer is one in part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when both answers are in part: where pages follow each other, there is no going on.
+    pub(crate) async fn send_for_list(&self, call: &Call, list: &'static str) -> Result<Body> {
+        let is_whole = |body: &Body| body.has_list(list) && !body.is_in_part();
+        let body = self.send(call).await?;
+        if is_whole(&body) {
+            return Ok(body);
+        }
+        tracing::warn!(call.name = call.name(), "an answer is not whole: it is asked for once more");
+        let body = self.send(call).await?;
+        if is_whole(&body) {
+            return Ok(body);
+        }
+        let why = match body.has_list(list) {
+            true => Told::of(&body)?.text(),
+            false => format!("it has no {list}"),
+        };
+        let message = format!("HubSpot answers {} in part, time and again: {why}", call.name());
+        Err(Error::new(ErrorKind::Malformed, message))
+    }
+
+    /// HubSpot's word for where the page behind this one begins; `None` at the end. `call` makes the call that the page
+    /// answers, with a limit.
+    ///
+    /// Where a full page tells of no other, a page with one item less has to: if it does not, there may be more behind
+    /// both of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when there may be more and nothing tells where.
+    pub(crate) async fn position_behind(
+        &self,
+        page: &Body,
+        call: impl Fn(usize) -> Call + Send + Sync,
+        limit: usize,
+        list: &'static str,
+    ) -> Result<Option<String>> {
+        match page.next(limit) {
+            Next::At(position) => return Ok(Some(position)),
+            Next::End => return Ok(None),
+            Next::Full if limit > 1 => {
+                let smaller = self.send_for_list(&call(limit - 1), list).await?;
+                if matches!(smaller.next(limit - 1), Next::At(_) | Next::End) {
+                    return Ok(None);
+                }
+            }
+            Next::Full | Next::Unsaid => {}
+        }
+        let message = format!("a full page of {} does not say where it goes on", call(limit).name());
+        Err(Error::new(ErrorKind::Malformed, message))
+    }
+}
+
+/// What a batch's answer says apart from its results.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    status: Option<String>,
+    has_results: bool,
+    errors: u64,
+    complaints: Vec<Complaint>,
+}
+
+/// One entry of an answer's `errors`.
+#[derive(Debug, Default)]
+struct Complaint {
+    /// Category and subcategory, which may be objects, as they stand.
+    category: String,
+    ids: Vec<u64>,
+}
+
+impl Told {
+    pub(crate) fn of(body: &Body) -> Result<Told, Malformed> {
+        let mut told = Told { has_results: body.has_list("results"), ..Told::default() };
+        if body.is_in_part() {
+            Scanner::new(body).each_field(|key, value| match key.raw() {
+                "status" | "errors" | "numErrors" => told.field(key.raw(), value),
+                _ => value.skip(),
+            })?;
+        }
+        Ok(told)
+    }
+
+    fn field(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
+        match name {
+            "status" if !value.is_nested() => {
+                let status = value.scalar()?.map(|status| status.text().into_owned());
+                self.status = status.filter(|status| !status.eq_ignore_ascii_case(COMPLETE));
+                Ok(())
+            }
+            "numErrors" if !value.is_nested() => {
+                let count = value.scalar()?.and_then(|count| count.raw().parse().ok());
+                self.errors = self.errors.max(count.unwrap_or(1));
+                Ok(())
+            }
+            "errors" if value.is_nested() && !value.is_object() => {
+                let mut count = 0;
+                value.each_item(|error| {
+                    count += 1;
+                    let complaint = complaint(error)?;
+                    if self.complaints.len() < MAX_COMPLAINTS {
+                        self.complaints.push(complaint);
+                    }
+                    Ok::<_, Malformed>(())
+                })?;
+                self.errors = self.errors.max(count);
+                Ok(())
+            }
+            _ => value.skip(),
+        }
+    }
+
+    /// Why something is not shown, for people: categories, and no values.
+    pub(crate) fn text(&self) -> String {
+        if !self.has_results {
+            return "the answer has no results".to_owned();
+        }
+        if let Some(status) = &self.status {
+            return format!("the answer's status is {status:.40}");
+        }
+        let mut categories: Vec<&str> =
+            self.complaints.iter().map(|complaint| complaint.category.as_str()).collect();
+        categories.retain(|category| !category.is_empty());
+        categories.sort_unstable();
+        categories.dedup();
+        categories.truncate(MAX_NAMED);
+        match (categories.is_empty(), self.errors) {
+            (true, 0) => "the answer leaves it out".to_owned(),
+            (true, errors) => format!("the answer leaves it out, with {errors} errors that say nothing"),
+            (false, _) => format!("the answer leaves it out: {:.200}", categories.join(", ")),
+        }
+    }
+}
+
+#[cfg_attr(not(test), expect(dead_code, reason = "for batch reads"))]
+impl Told {
+    /// What the answer shows can be relied on: it is complete, and no complaint is about it.
+    pub(crate) fn is_about(&self, id: u64, benign: &str) -> bool {
+        let names = |complaint: &Complaint| !complaint.is(benign) && complaint.ids.contains(&id);
+        self.complaints.iter().any(names)
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.status.is_none() && self.has_results
+    }
+
+    /// Of the ids that were asked for and not shown, those of which the answer says by this category that there is
+    /// nothing to show.
+    ///
+    /// A complaint that names nobody counts where there is no other one, and as many as ids are missing.
+    pub(crate) fn benign(&self, missing: &[u64], benign: &str) -> HashSet<u64> {
+        if !self.is_complete() {
+            return HashSet::new();
+        }
+        let of_category = self.complaints.iter().filter(|complaint| complaint.is(benign));
+        let named: HashSet<u64> = of_category.flat_map(|complaint| complaint.ids.iter().copied()).collect();
+        let is_unnamed = |id: &&u64| !named.contains(id);
+        let unnamed = missing.iter().filter(is_unnamed).count();
+        let nameless = self.complaints.iter().filter(|complaint| complaint.ids.is_empty());
+        let is_all_benign = self.complaints.iter().all(|complaint| complaint.is(benign))
+            && self.errors == self.complaints.len() as u64;
+        if unnamed > 0 && is_all_benign && nameless.count() == unnamed {
+            return missing.iter().copied().collect();
+        }
+        missing.iter().copied().filter(|id| named.contains(id)).collect()
+    }
+}
+
+impl Complaint {
+    fn is(&self, category: &str) -> bool {
+        self.category.contains(category)
+    }
+}
+
+/// `{category, subCategory, context: {ids: [..]}}`, or a text.
+fn complaint(error: &mut Scanner<'_>) -> Result<Complaint, Malformed> {
+    let mut complaint = Complaint::default();
+    if !error.is_object() {
+        return error.skip().map(|()| complaint);
+    }
+    error.each_field(|key, value| {
+        match key.raw() {
+            "category" | "subCategory" => {
+                let text = value.raw()?.trim_matches('"');
+                if text != "null" {
+                    let gap = if complaint.category.is_empty() { "" } else { "/" };
+                    complaint.category = format!("{}{gap}{text:.150}", complaint.category);
+                }
+            }
+            "context" if value.is_object() => value.each_field(|key, value| {
+                if is_of_ids(key.raw()) {
+                    ids(value.raw()?, &mut complaint.ids)
+                } else {
+                    value.skip()?
+                };
+                Ok::<_, Malformed>(())
+            })?,
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(complaint)
+}
+
+/// The names under which a complaint tells whom it is about: `ids`, `fromObjectId`, `recordId`, `vid`.
+fn is_of_ids(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_id = name.ends_with("id") || name.ends_with("ids") || name == "from";
+    is_id
+        && !["to", "portal", "account", "hub", "type", "request", "correlation"]
+            .iter()
+            .any(|other| name.starts_with(other) || name.contains("type"))
+}
+
+/// A list, a number or a text with numbers in it.
+fn ids(json: &str, ids: &mut Vec<u64>) {
+    let numbers = json.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter_map(parse_id);
+    ids.extend(numbers);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: &str = "NO_ASSOCIATIONS_FOUND";
+
+    fn told(json: &str) -> Told {
+        Told::of(&Body::new(json.to_owned().into()).unwrap()).unwrap()
+    }
+
+    fn benign(json: &str, missing: &[u64]) -> Vec<u64> {
+        let mut ids: Vec<u64> = told(json).benign(missing, NONE).into_iter().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn whom_a_complaint_is_about_is_told_in_many_shapes() {
+        for ids in [r#"["2"]"#, "[2]", "2", r#""2""#, r#""[2, 3]""#] {
+            for key in ["fromObjectId", "ids", "recordId", "objectIds", "vid"] {
+                for category in [
+                    r#""category":"OBJECT_NOT_FOUND","subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND""#,
+                    r#""subCategory":{"name":"crm.associations.NO_ASSOCIATIONS_FOUND"},"category":"X""#,
+                    r#""category":"crm.associations.NO_ASSOCIATIONS_FOUND","subCategory":null"#,
+                ] {
+                    let json = format!(
+                        r#"{{"results":[],"errors":[{{{category},"context":{{"{key}":{ids},"toObjectId":["9"]}}}}]}}"#
+                    );
+                    assert_eq!(benign(&json, &[2, 9]), [2], "{json}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_complaint_of_another_kind_says_nothing() {
+        for category in ["INTERNAL_ERROR", "of the future", ""] {
+            let json = format!(
+                r#"{{"status":"COMPLETE","results":[],"numErrors":1,
+                    "errors":[{{"category":"{category}","context":{{"ids":["2"]}}}}]}}"#
+            );
+            assert!(benign(&json, &[2]).is_empty());
+            assert!(told(&json).is_about(2, NONE) && !told(&json).is_about(3, NONE));
+        }
+        let pending = r#"{"status":"PENDING","results":[],"errors":[{"category":"NO_ASSOCIATIONS_FOUND","context":{"ids":[2]}}]}"#;
+        assert!(benign(pending, &[2]).is_empty());
+    }
+
+    #[test]
+    fn complaints_that_name_nobody_count_when_there_are_as_many_as_missing() {
+        let two = r#"{"results":[],"errors":[{"category":"NO_ASSOCIATIONS_FOUND"},{"category":"NO_ASSOCIATIONS_FOUND"}]}"#;
+        assert_eq!(benign(two, &[2, 3]), [2, 3]);
+        assert!(benign(two, &[2, 3, 4]).is_empty());
+        let mixed = r#"{"results":[],"errors":[{"category":"NO_ASSOCIATIONS_FOUND"},"odd"]}"#;
+        assert!(benign(mixed, &[2]).is_empty());
+        let counted = r#"{"results":[],"numErrors":2,"errors":[{"category":"NO_ASSOCIATIONS_FOUND"}]}"#;
+        assert!(benign(counted, &[2]).is_empty());
+    }
+
+    #[test]
+    fn a_reason_has_categories_and_no_values() {
+        let odd =
+            r#"{"results":[],"errors":[{"category":"A","subCategory":{"x":1},"message":"a@b.c"},"a@b.c"]}"#;
+        assert_eq!(told(odd).text(), r#"the answer leaves it out: A/{"x":1}"#);
+        assert_eq!(told(r#"{"status":"COMPLETE"}"#).text(), "the answer has no results");
+        assert_eq!(told(r#"{"results":[],"status":"PENDING"}"#).text(), "the answer's status is PENDING");
+        let silent = r#"{"results":[],"numErrors":3}"#;
+        assert_eq!(told(silent).text(), "the answer leaves it out, with 3 errors that say nothing");
+    }
+}
