@@ -35,7 +35,7 @@ pub(crate) use self::forms::{Form, Submission};
 pub use self::forms::{FormType, TruthForm, TruthSubmission};
 pub(crate) use self::guid::Guid;
 pub use self::identities::{TruthIdentity, TruthProfile, TruthV1Contact};
-pub(crate) use self::journal::Place;
+pub(crate) use self::journal::{Arrived, Place};
 pub(crate) use self::lists::List;
 pub use self::lists::{Membership, Processing, TruthList, TruthMembership};
 pub(crate) use self::properties::{Catalog, Origin, Property};

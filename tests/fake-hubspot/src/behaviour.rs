@@ -54,6 +54,17 @@ pub struct Behaviour {
     /// How long the `offset` of e-mail events, campaigns and the subscription timeline is good for.
     #[serde(with = "milliseconds")]
     pub offset_lifetime: Duration,
+    /// E-mail events and changes of subscriptions are shown in the order of their arrival: each up to this long after it
+    /// happened.
+    #[serde(with = "milliseconds")]
+    pub arrival_jitter: Duration,
+    /// The `offset` of e-mail events and of the subscription timeline leads back to the first page of its window.
+    pub offsets_lead_back: bool,
+    /// E-mail events and the subscription timeline show everything, whatever window they are asked for.
+    pub windows_are_ignored: bool,
+    /// How far contacts v1 is behind: it shows no submission and no contact that is newer.
+    #[serde(with = "milliseconds")]
+    pub v1_lag: Duration,
     /// The subscription status of an address tells `unsubscribeFromPortal`. HubSpot's examples differ.
     pub shows_unsubscribe_from_portal: bool,
 }
@@ -102,6 +113,10 @@ impl Default for Behaviour {
             v1_contacts: V1Contacts::Alive,
             not_in_product: BTreeSet::new(),
             offset_lifetime: Duration::from_secs(3_600),
+            arrival_jitter: Duration::ZERO,
+            offsets_lead_back: false,
+            windows_are_ignored: false,
+            v1_lag: Duration::ZERO,
             shows_unsubscribe_from_portal: true,
         }
     }
@@ -220,7 +235,8 @@ impl Faults {
     }
 }
 
-/// How long search stays behind: each change waits a time between `least` and `most`, a few much longer.
+/// How long search stays behind: each change waits a time between `least` and `most`, a few much longer. At times the
+/// index stands still: what is due then waits for the end of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IndexLag {
@@ -232,6 +248,11 @@ pub struct IndexLag {
     pub stragglers: f64,
     #[serde(with = "milliseconds")]
     pub straggler: Duration,
+    /// How long the index stands still, at the end of each [period](IndexLag::period).
+    #[serde(with = "milliseconds")]
+    pub standstill: Duration,
+    #[serde(with = "milliseconds")]
+    pub period: Duration,
 }
 
 impl Default for IndexLag {
@@ -246,7 +267,14 @@ impl IndexLag {
     }
 
     pub fn up_to(most: Duration) -> Self {
-        Self { least: Duration::ZERO, most, stragglers: 0.0, straggler: most * 5 }
+        Self {
+            least: Duration::ZERO,
+            most,
+            stragglers: 0.0,
+            straggler: most * 5,
+            standstill: Duration::ZERO,
+            period: Duration::from_secs(3_600),
+        }
     }
 }
 

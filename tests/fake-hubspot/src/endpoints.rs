@@ -134,6 +134,16 @@ impl Call<'_> {
         }
     }
 
+    /// How long after it happened something arrives, at the most.
+    fn most_delay_ms(&self) -> i64 {
+        self.behaviour.arrival_jitter.as_millis() as i64
+    }
+
+    /// The same for each of several things, told apart by a number: always the same.
+    fn delay_ms(&self, number: u64) -> i64 {
+        Dice::nth(self.behaviour.seed ^ ARRIVALS, number).between(0, self.most_delay_ms() + 1)
+    }
+
     /// A page of at most `limit` of the rows, and whether more are to come.
     fn page<T>(&self, rows: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, bool) {
         let mut rows: Vec<T> = rows.take(limit + 1).collect();
@@ -145,6 +155,7 @@ impl Call<'_> {
 }
 
 const SHORT_PAGES: u64 = 0x0070_6167_6573;
+const ARRIVALS: u64 = 0x6172_7269_7665;
 
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,

@@ -15,6 +15,8 @@ const SWEEP_AT: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Index {
     lag: IndexLag,
+    /// Periods are counted from here.
+    begun: Instant,
     dice: Dice,
     behind: BTreeMap<u64, Behind>,
 }
@@ -48,7 +50,7 @@ impl Behind {
 
 impl Index {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { lag: IndexLag::none(), dice: Dice::new(seed), behind: BTreeMap::new() }
+        Self { lag: IndexLag::none(), begun: Instant::now(), dice: Dice::new(seed), behind: BTreeMap::new() }
     }
 
     pub(crate) fn set_lag(&mut self, lag: IndexLag) {
@@ -57,17 +59,18 @@ impl Index {
 
     /// A record changed. `None` stands for a record that search must not find.
     pub(crate) fn follow(&mut self, id: u64, before: Option<Arc<Record>>, after: Option<Arc<Record>>) {
+        let now = Instant::now();
         let delay = self.next_delay();
-        if delay.is_zero() && !self.behind.contains_key(&id) {
+        let due = self.moving(now + delay);
+        if due == now && !self.behind.contains_key(&id) {
             return;
         }
-        let now = Instant::now();
         if self.behind.len() >= SWEEP_AT {
             self.behind.retain(|_, behind| !behind.is_settled(now));
         }
         let behind = self.behind.entry(id).or_insert(Behind { shown: before, coming: Vec::new() });
         behind.settle(now);
-        behind.coming.push((now + delay, after));
+        behind.coming.push((due, after));
     }
 
     /// The records that search shows, in no particular order.
@@ -79,6 +82,17 @@ impl Index {
         let up_to_date =
             live.iter().filter(|(id, _)| !self.behind.contains_key(*id)).map(|(_, record)| record);
         up_to_date.chain(self.behind.values().filter_map(move |behind| behind.at(now)))
+    }
+
+    /// The first moment from `due` on in which the index does not stand still.
+    fn moving(&self, due: Instant) -> Instant {
+        let IndexLag { standstill, period, .. } = self.lag;
+        if standstill.is_zero() || period.is_zero() {
+            return due;
+        }
+        let since_period = (due - self.begun).as_nanos() % period.as_nanos();
+        let until_period = period - Duration::from_nanos(since_period as u64);
+        if until_period <= standstill { due + until_period } else { due }
     }
 
     fn next_delay(&mut self) -> Duration {
@@ -129,6 +143,15 @@ mod tests {
             }
         }
         assert!(behind.coming.is_empty());
+    }
+
+    #[test]
+    fn what_is_due_while_the_index_stands_still_shows_at_the_end_of_it() {
+        let mut index = Index::new(1);
+        let seconds = Duration::from_secs;
+        index.set_lag(IndexLag { standstill: seconds(60), period: seconds(600), ..IndexLag::none() });
+        let after = |due: u64| (index.moving(index.begun + seconds(due)) - index.begun).as_secs();
+        assert_eq!([0, 539, 540, 599, 600, 1_139, 1_141].map(after), [0, 539, 600, 600, 600, 1_139, 1_200]);
     }
 
     #[test]

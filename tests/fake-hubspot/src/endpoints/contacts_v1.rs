@@ -1,6 +1,7 @@
 //! What is left of contacts v1: reads of contacts, without their lists. Only they tell of identities, and only the list
 //! of all contacts tells when one was added.
 
+use chrono::{DateTime, Utc};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -55,7 +56,7 @@ fn batch(call: &Call<'_>) -> Answer {
     let view = View::new(call, None, "all")?;
     let state = call.account().read();
     let live = &state.objects[ObjectType::Contacts].live;
-    let contacts = vids.iter().filter_map(|vid| live.get(vid));
+    let contacts = vids.iter().filter_map(|vid| live.get(vid)).filter(|contact| view.shows(contact));
     let shown: Map<String, Value> =
         contacts.map(|contact| (contact.id.to_string(), view.contact(&state, contact))).collect();
     Ok(Reply::json(&shown))
@@ -70,8 +71,8 @@ fn list(call: &Call<'_>) -> Answer {
     let offset = number("vidOffset").map_err(invalid)?.unwrap_or(0);
     let view = View::new(call, Some(&SHOWN_BY_DEFAULT), "newest")?;
     let state = call.account().read();
-    let live = state.objects[ObjectType::Contacts].live.range(offset + 1..);
-    let (rows, has_more) = call.page(live.map(|(_, contact)| contact), count);
+    let live = state.objects[ObjectType::Contacts].live.range(offset + 1..).map(|(_, contact)| contact);
+    let (rows, has_more) = call.page(live.filter(|contact| view.shows(contact)), count);
     let shown: Vec<Value> = rows
         .iter()
         .map(|contact| {
@@ -91,6 +92,7 @@ fn profile(call: &Call<'_>, vid: &str) -> Answer {
     let state = call.account().read();
     let contacts = &state.objects[ObjectType::Contacts];
     let contact = vid.parse().ok().and_then(|vid| contacts.live.get(&contacts.survivor(vid)));
+    let contact = contact.filter(|contact| view.shows(contact));
     let contact = contact.ok_or_else(|| Problem::not_found("contact does not exist"))?;
     Ok(Reply::json(&view.contact(&state, contact)))
 }
@@ -104,6 +106,8 @@ struct View {
     with_versions: bool,
     sees_sensitive: bool,
     submissions: Submissions,
+    /// What is newer is not shown yet.
+    until: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +138,12 @@ impl View {
             with_versions: request.parameter("propertyMode") == Some("value_and_history"),
             sees_sensitive: call.may("crm.objects.contacts.sensitive.read.v2"),
             submissions,
+            until: call.account().now() - call.behaviour.v1_lag,
         })
+    }
+
+    fn shows(&self, contact: &Record) -> bool {
+        contact.created_at <= self.until
     }
 
     fn contact(&self, state: &State, contact: &Record) -> Value {
@@ -179,7 +188,8 @@ impl View {
     }
 
     /// From the newest one on.
-    fn submissions(&self, newest_first: Vec<&Submission>) -> Vec<Value> {
+    fn submissions(&self, mut newest_first: Vec<&Submission>) -> Vec<Value> {
+        newest_first.retain(|submission| submission.timestamp <= self.until.timestamp_millis());
         let chosen = match self.submissions {
             Submissions::None => &[],
             Submissions::All => newest_first.as_slice(),

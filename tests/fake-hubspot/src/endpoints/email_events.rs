@@ -1,11 +1,12 @@
-//! E-mail events, newest first. An `offset` goes on just before the last event of its page: what is told late and lies
+//! E-mail events, the last one to arrive first. An `offset` goes on just before the last event of its page: what is told late and lies
 //! after it isn't seen any more by whoever pages on.
 
 use hyper::Method;
 use serde::Serialize;
 
 use super::{Answer, Call, Reply, Route, limit, offsets};
-use crate::account::{Body, Campaign, EmailEvent, EventId, EventType, Guid};
+use crate::account::{Arrived, Body, Campaign, EmailEvent, EventId, EventType, Guid};
+use crate::dice::mix;
 use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
@@ -39,20 +40,24 @@ struct Page<'a> {
 fn list(call: &Call<'_>) -> Answer {
     let request = call.request;
     let limit = limit(request.parameter("limit"), BY_DEFAULT, MOST)?;
-    let (from, to) = window(request)?;
+    let (from, to) = window(call)?;
     let filters = Filters::new(request)?;
-    let before = offsets::take(call)?;
+    let before = offsets::take(call)?.filter(|_| !call.behaviour.offsets_lead_back);
     let state = call.account().read();
     let emails = &state.emails;
-    let events = emails.events.newest_first(from, to, before);
-    let matching = events.filter(|(_, event)| filters.match_event(event, &emails.campaigns[event.campaign]));
+    let most = call.most_delay_ms();
+    let events = emails
+        .events
+        .last_arrived_first((from, to), before, most, |(at, told), _| call.delay_ms(at as u64 ^ mix(told)));
+    let matching =
+        events.filter(|Arrived { entry, .. }| filters.match_event(entry, &emails.campaigns[entry.campaign]));
     let (rows, has_more) = call.page(matching, limit);
-    let last = rows.last().map(|(place, _)| *place).or(before);
+    let last = rows.last().map(|event| event.arrival).or(before);
     let body = |event| body(call, event, &emails.campaigns);
     Ok(Reply::json(&Page {
         has_more,
         offset: offsets::give(call, last.unwrap_or((from, 0))),
-        events: rows.into_iter().map(|(_, event)| body(event)).collect(),
+        events: rows.into_iter().map(|event| body(event.entry)).collect(),
     }))
 }
 
@@ -61,10 +66,10 @@ fn body<'a>(call: &Call<'_>, event: &'a EmailEvent, campaigns: &'a [Campaign]) -
 }
 
 /// Milliseconds, both included.
-pub(super) fn window(request: &Request) -> Result<(i64, i64), Problem> {
-    let start = number(request, "startTimestamp")?.unwrap_or(i64::MIN);
-    let end = number(request, "endTimestamp")?.unwrap_or(i64::MAX);
-    Ok((start, end))
+pub(super) fn window(call: &Call<'_>) -> Result<(i64, i64), Problem> {
+    let start = number(call.request, "startTimestamp")?.unwrap_or(i64::MIN);
+    let end = number(call.request, "endTimestamp")?.unwrap_or(i64::MAX);
+    Ok(if call.behaviour.windows_are_ignored { (i64::MIN, i64::MAX) } else { (start, end) })
 }
 
 fn number(request: &Request, name: &str) -> Result<Option<i64>, Problem> {

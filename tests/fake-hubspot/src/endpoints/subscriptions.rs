@@ -1,11 +1,13 @@
-//! Subscriptions as v1 tells of them: one address at a time, and the timeline of changes, newest first.
+//! Subscriptions as v1 tells of them: one address at a time, and the timeline of changes, the last
+//! one to arrive first.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::email_events::window;
 use super::{Answer, Call, Reply, Route, limit, offsets};
-use crate::account::{Place, Standing, SubscriptionChange, TimelineItem};
+use crate::account::{Arrived, Place, Standing, SubscriptionChange, TimelineItem};
+use crate::dice::mix;
 use crate::http::limits::Bucket;
 use crate::http::request::Request;
 
@@ -89,23 +91,29 @@ fn body(call: &Call<'_>, email: &str, standing: &Standing) -> Value {
 fn timeline(call: &Call<'_>) -> Answer {
     let request = call.request;
     let limit = limit(request.parameter("limit"), BY_DEFAULT, MOST)?;
-    let (from, to) = window(request)?;
+    let (from, to) = window(call)?;
     let (change_type, recipient) = (request.parameter("changeType"), request.parameter("recipient"));
-    let before = offsets::take(call)?;
+    let before = offsets::take(call)?.filter(|_| !call.behaviour.offsets_lead_back);
     let state = call.account().read();
-    let items = state.subscriptions.timeline.newest_first(from, to, before);
-    let matching = items.filter(|(_, item)| {
+    // What one address did in one moment stays in its order, which nothing else tells.
+    let delay = |(at, _): Place, item: &TimelineItem| {
+        let of_recipient = item.recipient.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        call.delay_ms(at as u64 ^ of_recipient)
+    };
+    let timeline = &state.subscriptions.timeline;
+    let items = timeline.last_arrived_first((from, to), before, call.most_delay_ms(), delay);
+    let matching = items.filter(|Arrived { entry: item, .. }| {
         let has_type = |kind| item.changes.iter().any(|change| change.change_type() == kind);
         change_type.is_none_or(has_type)
             && recipient.is_none_or(|recipient| recipient.eq_ignore_ascii_case(&item.recipient))
     });
     let (rows, has_more) = call.page(matching, limit);
-    let last = rows.last().map(|(place, _)| *place).or(before).unwrap_or((from, 0));
-    let shown: Vec<Value> = rows.iter().map(|(place, item)| item_body(call, *place, item)).collect();
+    let last = rows.last().map(|item| item.arrival).or(before).unwrap_or((from, 0));
+    let shown: Vec<Value> = rows.iter().map(|item| item_body(call, item.at, item.entry)).collect();
     Ok(Reply::json(&json!({"hasMore": has_more, "offset": offsets::give(call, last), "timeline": shown})))
 }
 
-fn item_body(call: &Call<'_>, (at, _): Place, item: &TimelineItem) -> Value {
+fn item_body(call: &Call<'_>, at: i64, item: &TimelineItem) -> Value {
     let account = call.account().settings().account_id;
     let change = |change: &SubscriptionChange| {
         let mut shown = json!({

@@ -220,3 +220,22 @@ async fn all_of_v1_may_be_gone_or_forbidden() {
     fake.post("/_fake/behaviour", &json!({"v1_contacts": "gone"})).await;
     assert_eq!(fake.get(BATCH).await.status, 404);
 }
+
+#[tokio::test]
+async fn v1_may_be_behind_the_records() {
+    let lag = std::time::Duration::from_millis(400);
+    let fake = Fake::start(&small(), Behaviour { v1_lag: lag, ..calm() }).await;
+    let account = fake.account();
+    let (old, new) = (some_id(&fake, CONTACTS), account.create(CONTACTS, &[]).unwrap());
+    let count = async |vid| contact(&fake, vid, "").await["form-submissions"].as_array().map(Vec::len);
+    let before = count(old).await.unwrap();
+    let submission = account.submit_form(old, &account.form_ids()[0]).unwrap();
+    assert_eq!((count(old).await, count(new).await), (Some(before), None));
+    let record = account.truth(CONTACTS).find(|record| record.id == old).unwrap();
+    let conversions = record.properties["num_conversion_events"].as_deref().unwrap();
+    assert_eq!(conversions, (before + 1).to_string(), "the record tells of it");
+
+    tokio::time::sleep(lag + std::time::Duration::from_millis(50)).await;
+    assert_eq!((count(old).await, count(new).await), (Some(before + 1), Some(0)));
+    assert_eq!(contact(&fake, old, "").await["form-submissions"][0]["conversion-id"], json!(submission));
+}

@@ -231,3 +231,37 @@ async fn generated_events_lie_within_their_days_and_not_in_the_last_hours() {
     assert!(created.iter().all(|created| (oldest..=newest).contains(created)));
     assert!(created.is_sorted());
 }
+
+/// HubSpot shows the order of their arrival.
+#[tokio::test]
+async fn events_may_be_out_of_order() {
+    let jitter = Duration::from_secs(30);
+    let fake = Fake::start(&busy(400, 0), Behaviour { arrival_jitter: jitter, ..calm() }).await;
+    let events = fake.read_all(&format!("{EVENTS}?limit=7"), "events").await;
+    let created: Vec<i64> = events.iter().map(|event| event["created"].as_i64().unwrap()).collect();
+    let mut newest = i64::MAX;
+    let most_ahead = created.iter().map(|at| {
+        let ahead = at - newest;
+        newest = newest.min(*at);
+        ahead
+    });
+    let most_ahead = most_ahead.skip(1).max().unwrap();
+    assert!((1..=jitter.as_millis() as i64).contains(&most_ahead), "{most_ahead} ms");
+    let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+    let (shown, all): (BTreeSet<_>, BTreeSet<_>) =
+        (events.iter().map(id).collect(), truth(&fake).iter().map(id).collect());
+    assert_eq!((events.len(), shown), (all.len(), all));
+}
+
+#[tokio::test]
+async fn offsets_may_lead_back_and_windows_be_ignored() {
+    let fake = Fake::start(&small(), Behaviour { offsets_lead_back: true, ..calm() }).await;
+    let path = format!("{EVENTS}?limit=10&startTimestamp=0&endTimestamp={}", i64::MAX);
+    let first = fake.get(&path).await.json();
+    let second = fake.get(&format!("{path}&offset={}", first["offset"].as_str().unwrap())).await.json();
+    assert_eq!((&second["events"], &second["hasMore"]), (&first["events"], &true.into()));
+
+    let fake = Fake::start(&small(), Behaviour { windows_are_ignored: true, ..calm() }).await;
+    let nothing = format!("{EVENTS}?limit=10&startTimestamp=0&endTimestamp=1");
+    assert_eq!(fake.get(&nothing).await.json()["events"].as_array().unwrap().len(), 10);
+}

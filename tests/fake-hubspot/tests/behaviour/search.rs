@@ -209,3 +209,17 @@ async fn what_is_too_much_is_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_index_stands_still_at_times() {
+    let standstill = Duration::from_millis(1_000);
+    // From the start on: it is the end of a period of which nothing else is left.
+    let lag = IndexLag { standstill, period: standstill, ..IndexLag::none() };
+    let fake = Fake::start(&small(), Behaviour { index_lag: lag, ..calm() }).await;
+    let id = some_id(&fake, ObjectType::Contacts);
+    fake.account().update(ObjectType::Contacts, id, &[("firstname", Some("Changed"))]).unwrap();
+    let found = async || fake.search("contacts", &filters(&[("firstname", "EQ", "Changed")])).await.ids();
+    assert!(found().await.is_empty());
+    tokio::time::sleep(standstill).await;
+    assert_eq!(found().await, [id]);
+}
