@@ -13,7 +13,7 @@ use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
 use fake_hubspot::{ObjectType, PerType, Server, Settings};
 use fastrand::Rng;
-use hubspot::feeds::{FEEDS, Feed, Mode};
+use hubspot::feeds::{FEEDS, Feed, Lookback, Mode};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
@@ -49,6 +49,7 @@ struct World {
     folder: TempDir,
     modes: TableMode,
     checkpoints: Checkpoints,
+    lookback: Lookback,
     /// While there is a handle, the warehouse's file stays open.
     open: Option<Box<dyn Warehouse>>,
     lived: Lived,
@@ -68,6 +69,11 @@ pub async fn simulate(seed: u64) -> Result<Lived, String> {
         checkpoints: Checkpoints {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
             interval: Duration::from_millis([20, 200, 20_000][dice.usize(..3)]),
+        },
+        lookback: Lookback {
+            // Longer than changes take to get into the index, one before the other; not longer than it stands still.
+            overlap_ms: if dice.bool() { 2_500 } else { Lookback::default().overlap_ms },
+            ..Lookback::default()
         },
         open: None,
         lived: Lived { rounds: dice.usize(1..5), ..Lived::default() },
@@ -126,7 +132,15 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
         faults,
         latency: Duration::from_millis(dice.u64(..4)),
         jitter: Duration::from_millis(dice.u64(..4)),
-        index_lag: IndexLag { stragglers: 0.05, ..IndexLag::up_to(lag) },
+        index_lag: IndexLag {
+            stragglers: 0.05,
+            standstill: Duration::from_millis(if dice.bool() { 0 } else { dice.u64(..600) }),
+            period: Duration::from_secs(1),
+            ..IndexLag::up_to(lag)
+        },
+        arrival_jitter: Duration::from_secs(if dice.bool() { 0 } else { dice.u64(..31) }),
+        windows_are_ignored: dice.u8(..8) == 0,
+        v1_lag: Duration::from_millis(if dice.bool() { 0 } else { dice.u64(..300) }),
         short_pages: if dice.bool() { 0.0 } else { dice.f64() },
         repeat_associations_per_label: dice.bool(),
         after_is_lower_bound: dice.u8(..4) > 0,
@@ -200,6 +214,7 @@ impl World {
                 _ => None,
             },
             checkpoints: self.checkpoints,
+            lookback: self.lookback,
             ..Options::default()
         };
         if self.dice.u8(..4) == 0 {
@@ -296,7 +311,9 @@ impl World {
     /// Nothing is in the way any more; the next runs must be complete, and the tables equal.
     async fn come_to_rest(mut self, since_ms: i64) -> Result<Lived, String> {
         let behaviour = self.server.behaviour();
-        let lag = behaviour.index_lag.most.max(behaviour.index_lag.straggler);
+        let index_lag = behaviour.index_lag;
+        let lag = index_lag.most.max(index_lag.straggler) + index_lag.standstill;
+        let lag = lag.max(behaviour.v1_lag);
         let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
         self.server.set_behaviour(calm);
         let account = Arc::clone(self.server.account());
@@ -330,7 +347,7 @@ impl World {
         for _ in 0..LAST_RUNS {
             let run = self.begin().await.ok_or("HubSpot does not let us in")?;
             let was_under_way = self.is_under_way(&name).await?;
-            let options = Options { mode, ..Options::default() };
+            let options = Options { mode, lookback: self.lookback, ..Options::default() };
             let report = extract::extract(feed, &run, &options, &Progress::default()).await;
             outcome = format!("{:?}", report.outcome);
             // A run that goes on from before sees what was there then.

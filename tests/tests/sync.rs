@@ -1,6 +1,7 @@
 //! What a sync brings into the tables, and what the next one brings.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use chrono::TimeDelta;
 use fake_hubspot::{Account, Behaviour, IndexLag, Kind, ObjectType, PerType, Settings};
 use tests::{Sandbox, assert_equal};
 
@@ -226,4 +227,52 @@ async fn what_the_index_shows_late_is_not_lost() {
     tokio::time::sleep(late + std::time::Duration::from_millis(500)).await;
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox.database(), account);
+}
+
+/// Longer than runs look back. The records that it shows last are a crowd, and one that is newer by the time it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_stands_still_for_hours_loses_nothing() {
+    let settings = Settings { records: PerType { contacts: 3_000, companies: 20, deals: 20 }, ..settings() };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    let contacts = account.live_ids(ObjectType::Contacts);
+    let edit = |id: u64, ago: TimeDelta| {
+        account.set_clock_offset(-ago);
+        account.update(ObjectType::Contacts, id, &[("jobtitle", Some("edited"))]).unwrap();
+    };
+    account.set_clock_offset(-TimeDelta::hours(6));
+    let crowd = account.touch_many_in_one_ms(ObjectType::Contacts, 2_100);
+    let last = contacts.iter().find(|id| !crowd.contains(id)).unwrap();
+    edit(*last, TimeDelta::hours(5));
+    let stands_still = std::time::Duration::from_millis(2_500);
+    sandbox.server.set_behaviour(Behaviour {
+        index_lag: IndexLag { least: stands_still, most: stands_still, ..IndexLag::none() },
+        ..sandbox.server.behaviour()
+    });
+    for (id, hours) in contacts.iter().rev().zip([4, 3, 2]) {
+        edit(*id, TimeDelta::hours(hours));
+    }
+    edit(*last, TimeDelta::zero());
+    touch_all_deals(account);
+    sandbox.sync(&[]).await.complete();
+    tokio::time::sleep(stands_still).await;
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+}
+
+/// Settled versions are remembered, however many: none of them is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_changes_is_read_once() {
+    let settings = Settings { records: PerType { contacts: 3_000, companies: 20, deals: 20 }, ..settings() };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    sandbox.account().set_clock_offset(-TimeDelta::minutes(20));
+    sandbox.account().touch_many_in_one_ms(ObjectType::Contacts, 2_500);
+    assert!(merged_rows(&sandbox.sync(&[]).await.complete()) >= 2_500);
+    for _ in 0..2 {
+        let again = sandbox.sync(&[]).await.complete();
+        assert_eq!(again["collections"]["contacts"]["rows"], 0, "{again:#}");
+    }
+    assert_equal(&sandbox.database(), sandbox.account());
 }

@@ -149,6 +149,11 @@ impl Client {
         ours.checked_add_signed(skew).unwrap_or(ours)
     }
 
+    /// A moment of our clock by HubSpot's, in milliseconds since 1970.
+    pub(crate) fn by_hubspots_clock(&self, ours_ms: i64) -> i64 {
+        ours_ms.saturating_add(self.shared.clock_skew_ms.load(Ordering::Relaxed))
+    }
+
     /// Sends the call until it is answered, and returns the body, of status 200 or 207.
     pub async fn send(&self, call: &Call) -> Result<Body> {
         #[cfg(feature = "fuzzing")]

@@ -148,3 +148,41 @@ async fn addresses_outlive_their_contacts() {
         &Expectations { calculated: &super::CALCULATED, ..Expectations::default() },
     );
 }
+
+/// Events and changes are shown by when they arrived, up to half a minute after they happened, also where a page ends, a
+/// window is cut, or an offset is of no use.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_out_of_order_between_pages_is_not_lost() {
+    let marketing =
+        Marketing { email_events: 9_000, subscription_changes: 3_000, days: 5, ..Marketing::default() };
+    let settings = Settings { marketing, ..Settings::default() };
+    let out_of_order = Behaviour {
+        latency: std::time::Duration::from_millis(5),
+        arrival_jitter: std::time::Duration::from_secs(30),
+        ..Behaviour::default()
+    };
+    let expectations = Expectations { without: &NOT_OF_EVENTS, since_ms: 0, ..Expectations::default() };
+    for offsets_lead_back in [false, true] {
+        let behaviour = Behaviour { offsets_lead_back, ..out_of_order.clone() };
+        let sandbox = Sandbox::new(&settings, behaviour).await;
+        sandbox.sync(&["--collections", OF_EVENTS]).await.complete();
+        assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+        let calls: u64 = sandbox.server.counters().endpoints.values().sum();
+        assert!(calls < 120, "{calls} calls");
+        let again = sandbox.sync(&["--collections", OF_EVENTS]).await.complete();
+        assert_eq!(again["collections"]["email_events"]["rows"], 0, "{again:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_hubspot_ignores_is_told_of_and_read_nevertheless() {
+    let behaviour = Behaviour { windows_are_ignored: true, ..Behaviour::default() };
+    let sandbox = Sandbox::new(&Settings::default(), behaviour).await;
+    let report = sandbox.sync(&["--collections", OF_EVENTS]).await.complete();
+    let month = Expectations { without: &NOT_OF_EVENTS, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &month);
+    let told = super::degraded(&report, "email_events");
+    assert!(told[0].contains("outside the window"), "{told:?}");
+    let query = "SELECT count(*) FROM hubspot.email_events WHERE created < now() - INTERVAL 33 DAY";
+    assert_eq!(value(&sandbox, query).as_deref(), Some("0"));
+}

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
 use super::quarantine::Quarantine;
-use super::seen::{ArchivedIds, Hashes, RecentReads};
+use super::recent::{RecentReads, Versions};
+use super::seen::{ArchivedIds, Hashes};
 use super::slice::{Slice, Stretch};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +129,7 @@ pub struct Cursor {
     pub caught_up_ms: Option<i64>,
     /// Versions read near the watermark, which the next run's overlap will show again.
     #[serde(default)]
-    pub recent: Hashes,
+    pub recent: Versions,
     #[serde(default)]
     pub archived: ArchivedIds,
     /// The list endpoint does not take ids as positions on this account.
@@ -174,19 +175,27 @@ pub struct Lookback {
     pub overlap_ms: i64,
     /// Newer changes than this are read, but the watermark does not pass them.
     pub lag_ms: i64,
+    /// A record that changed less than this before it was read is read again by the next run: contacts v1, the lists and
+    /// the associations may be some minutes behind the record that they were read with, and nothing tells when they
+    /// have followed.
+    pub settle_ms: i64,
     /// The same as `overlap_ms` for what happened: events are told late, and one may be marked obsolete afterwards.
     pub history_overlap_ms: i64,
     /// How far back the first run over what happened goes, if nothing else is said: a month, as Segment's did.
     pub history_ms: i64,
 }
 
-const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+/// How far HubSpot's clocks may be apart, and ours from its: a change from further in the future tells nothing of time.
+const SKEW_MS: i64 = MINUTE_MS;
 
 impl Default for Lookback {
     fn default() -> Lookback {
         Lookback {
             overlap_ms: HOUR_MS,
-            lag_ms: 60_000,
+            lag_ms: MINUTE_MS,
+            settle_ms: 15 * MINUTE_MS,
             history_overlap_ms: 24 * HOUR_MS,
             history_ms: 31 * 24 * HOUR_MS,
         }
@@ -237,15 +246,24 @@ impl Unfinished {
         (1.0 - self.width() as f64 / self.planned_width as f64).clamp(0.0, 1.0)
     }
 
-    /// Remembers that this version was read.
+    /// HubSpot shows a change, in what the watermark goes by, at `read_ms` by its clock.
+    pub(super) fn saw(&mut self, changed_ms: i64, read_ms: i64) {
+        if changed_ms <= read_ms.saturating_add(SKEW_MS) {
+            self.newest_ms = self.newest_ms.max(Some(changed_ms));
+        }
+    }
+
+    /// Remembers that this version was read: the next run need not read it again.
     pub(super) fn note(&mut self, version: u64, updated_ms: i64) {
-        self.recent.add(version, updated_ms, self.overlap_ms);
-        self.newest_ms = self.newest_ms.max(self.recent.newest_ms());
+        self.recent.add(version, updated_ms, self.asked_again_from());
+    }
+
+    /// The next run asks for nothing from before this.
+    fn asked_again_from(&self) -> i64 {
+        let newest_ms = self.newest_ms.map(|newest_ms| newest_ms.min(self.started_ms));
+        newest_ms.map_or(i64::MIN, |newest_ms| newest_ms.saturating_sub(self.overlap_ms))
     }
 }
-
-/// A window that holds more than this is read again by each run until the watermark leaves it behind; so it does.
-const MAX_REREAD: usize = 2_000;
 
 impl Cursor {
     /// Files of this feed were staged in an earlier run, and merged before those of this one: their columns are there.
@@ -276,10 +294,11 @@ impl Cursor {
     /// The run's slices are all done: what it read becomes the watermark.
     ///
     /// The watermark is the newest change that was seen, not the time of the run: an index that stands still for
-    /// hours shows nothing new, and a watermark that went on meanwhile would leave a gap. Only after a crowd of
-    /// changes does it move to the time of the run (less the lag), or each run would read the crowd again.
+    /// hours shows nothing new, and a watermark that went on meanwhile would leave a gap. Changes near it are remembered,
+    /// so that no run reads a crowd of them again.
     pub fn finish(&mut self, lookback: Lookback) {
         let Some(run) = self.run.take() else { return };
+        let asked_again_from = run.asked_again_from();
         self.quarantine = run.quarantine.end_run();
         if run.mode.is_snapshot() {
             self.caught_up_ms = Some(run.started_ms);
@@ -297,27 +316,30 @@ impl Cursor {
         self.caught_up_ms = Some(run.started_ms);
         let safe_ms = run.started_ms.saturating_sub(lookback.lag_ms);
         let newest_ms = run.newest_ms.max(self.watermark_ms);
-        self.recent = run.recent.hashes(run.overlap_ms);
-        let is_crowded = self.recent.0.len() > MAX_REREAD || run.recent.is_overflowed();
-        self.watermark_ms = Some(match newest_ms {
-            Some(newest_ms) if !is_crowded => newest_ms.min(safe_ms),
-            _ => safe_ms,
-        });
+        self.recent = run.recent.into_versions(asked_again_from);
+        self.watermark_ms = Some(newest_ms.map_or(safe_ms, |newest_ms| newest_ms.min(safe_ms)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::recent::MOST_RECENT;
     use super::super::slice::Walk;
     use super::*;
 
-    const LOOKBACK: Lookback =
-        Lookback { overlap_ms: 1_000, lag_ms: 10, history_overlap_ms: 1_000, history_ms: 1_000 };
+    const LOOKBACK: Lookback = Lookback {
+        overlap_ms: 1_000,
+        lag_ms: 10,
+        settle_ms: 100,
+        history_overlap_ms: 1_000,
+        history_ms: 1_000,
+    };
 
     fn finished(watermark_ms: Option<i64>, changes: impl Iterator<Item = i64>) -> Cursor {
         let mut run = Unfinished::new(Mode::Incremental, 1_000_000, LOOKBACK.overlap_ms + LOOKBACK.lag_ms);
         for (id, updated_ms) in changes.enumerate() {
-            run.note(id as u64, updated_ms);
+            run.saw(updated_ms, run.started_ms);
+            run.note(RecentReads::hash(id as u64, updated_ms), updated_ms);
         }
         let mut cursor = Cursor { run: Some(run), watermark_ms, ..Cursor::default() };
         cursor.finish(LOOKBACK);
@@ -350,9 +372,24 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_left_behind() {
-        let crowd = std::iter::repeat_n(800, MAX_REREAD + 1);
-        assert_eq!(finished(Some(5), crowd).watermark_ms, Some(999_990));
+    fn a_crowd_takes_the_watermark_no_further_and_is_remembered() {
+        let cursor = finished(Some(5), std::iter::repeat_n(800, MOST_RECENT));
+        assert_eq!(cursor.watermark_ms, Some(800));
+        assert!((0..MOST_RECENT as u64).all(|id| cursor.recent.hold(RecentReads::hash(id, 800))));
+    }
+
+    #[test]
+    fn a_change_from_the_future_tells_nothing_of_time() {
+        let cursor = finished(Some(5), [800, i64::MAX].into_iter());
+        assert_eq!(cursor.watermark_ms, Some(800));
+        assert!(cursor.recent.hold(RecentReads::hash(0, 800)));
+    }
+
+    #[test]
+    fn what_changes_during_a_long_run_is_remembered_from_its_start_on() {
+        let cursor = finished(None, [999_000, 1_000_000, 1_050_000].into_iter());
+        assert_eq!(cursor.watermark_ms, Some(999_990));
+        assert_eq!(cursor.recent.len(), 3);
     }
 
     #[test]
@@ -367,7 +404,7 @@ mod tests {
             Slice::Counted { from: 1, below: Some(9), rows: 2, is_second: true },
             Slice::Named { ids: vec![7] },
             Slice::Found { ids: vec![9] },
-            Slice::Happened { since_ms: 1, until_ms: 2, asked: None },
+            Slice::Happened { since_ms: 1, until_ms: 2, asked: None, reached_ms: Some(2) },
             Slice::All,
         ];
         let then = vec![Slice::Named { ids: vec![8] }];

@@ -109,7 +109,28 @@ pub(super) struct Writer<'a> {
     pub(super) written: Written,
 }
 
+/// What a writer had written at some moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    rows: usize,
+    written: Written,
+}
+
 impl Writer<'_> {
+    /// To be asked between two rows.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { rows: self.rows.len(), written: self.written }
+    }
+
+    /// Takes back all rows since then, the open one included.
+    pub(super) fn take_back(&mut self, to: Mark) {
+        self.rows.truncate(to.rows);
+        self.unknown.clear();
+        self.unparsed.clear();
+        self.unparsed_in_row = 0;
+        self.written = to.written;
+    }
+
     /// Fills the open row from an object.
     pub(super) fn fill(&mut self, object: &mut Scanner<'_>) -> Result<(), Malformed> {
         self.fields(&self.document.fields, "", object)

@@ -17,6 +17,7 @@ pub(super) static EMAIL_EVENTS: History = History {
     query: "",
     list: "events",
     instant: "created",
+    entry: "event",
     about: None,
     append,
 };

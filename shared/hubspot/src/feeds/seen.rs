@@ -1,9 +1,8 @@
 //! What earlier runs have read already, small enough to keep in a cursor.
 //!
-//! An incremental run looks back over its watermark, because the search index lags, and HubSpot's list of archived
-//! records has no filter by time at all. Both show the same records again and again; these sets tell the new from
-//! the known, so that a run over an unchanged account stages nothing. Forgetting is always safe: a record that is
-//! read twice merges once.
+//! HubSpot's list of archived records has no filter by time: it shows the same records again and again. These sets tell
+//! the new from the known, so that a run over an unchanged account stages nothing. Forgetting is always safe: a record
+//! that is read twice merges once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,71 +12,11 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use staging::Pairs;
 use staging::pairs::{put_varint, take_varint, unzigzag, zigzag};
-use xxhash_rust::xxh3::xxh3_64;
 
-/// Entries a cursor may carry: 2 MB of hashes.
-const MAX_RECENT: usize = 1 << 18;
-/// Fewer are not worth a look for those that are too old.
-const FEWEST_RECENT: usize = 1 << 10;
 /// Archived records a cursor may carry: about 1.5 MB.
 const MAX_ARCHIVED: usize = 200_000;
 
-/// Versions of records read lately: those changed in the last `span` before the newest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecentReads {
-    newest_ms: Option<i64>,
-    entries: Vec<(i64, u64)>,
-    /// How many there may be before those that are too old by now are looked for.
-    full_at: usize,
-    has_overflowed: bool,
-}
-
-impl RecentReads {
-    /// The identity of one version of one record.
-    pub(crate) fn hash(id: u64, updated_ms: i64) -> u64 {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&id.to_le_bytes());
-        bytes[8..].copy_from_slice(&updated_ms.to_le_bytes());
-        xxh3_64(&bytes)
-    }
-
-    /// `version` is a hash that tells this version from every other.
-    pub(crate) fn add(&mut self, version: u64, updated_ms: i64, span_ms: i64) {
-        self.newest_ms = self.newest_ms.max(Some(updated_ms));
-        let oldest_ms = self.newest_ms.unwrap_or(updated_ms).saturating_sub(span_ms);
-        if updated_ms < oldest_ms || self.has_overflowed {
-            return;
-        }
-        self.entries.push((updated_ms, version));
-        if self.entries.len() >= self.full_at {
-            self.entries.retain(|&(updated_ms, _)| updated_ms >= oldest_ms);
-            self.full_at = (self.entries.len() * 2).max(FEWEST_RECENT);
-            if self.full_at > MAX_RECENT {
-                self.entries = Vec::new();
-                self.has_overflowed = true;
-            }
-        }
-    }
-
-    /// The newest change read, by HubSpot's clock.
-    pub(crate) fn newest_ms(&self) -> Option<i64> {
-        self.newest_ms
-    }
-
-    /// There were too many to remember.
-    pub(crate) fn is_overflowed(&self) -> bool {
-        self.has_overflowed
-    }
-
-    /// What to remember for the next run: the hashes within `span_ms` of the newest change.
-    pub(crate) fn hashes(&self, span_ms: i64) -> Hashes {
-        let oldest_ms = self.newest_ms.unwrap_or(0).saturating_sub(span_ms);
-        let recent = self.entries.iter().filter(|&&(updated_ms, _)| updated_ms >= oldest_ms);
-        Hashes(recent.map(|&(_, hash)| hash).collect())
-    }
-}
-
-/// A set of record versions, as a cursor keeps it.
+/// A set of names, as hashes, as a cursor keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hashes(pub(crate) HashSet<u64>);
 
@@ -183,27 +122,6 @@ impl<'de> Deserialize<'de> for ArchivedIds {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn only_the_span_before_the_newest_is_remembered() {
-        let mut recent = RecentReads::default();
-        for (version, updated_ms) in [(1, 1_000), (2, 1_950), (3, 2_000), (4, 1_000)] {
-            recent.add(version, updated_ms, 100);
-        }
-        let hashes = recent.hashes(100);
-        assert_eq!(recent.newest_ms(), Some(2_000));
-        assert_eq!(hashes.0, HashSet::from([2, 3]));
-    }
-
-    #[test]
-    fn too_many_recent_reads_are_forgotten() {
-        let mut recent = RecentReads::default();
-        for id in 0..2 * MAX_RECENT as u64 {
-            recent.add(id, 5, 100);
-        }
-        assert!(recent.hashes(100).0.is_empty());
-        assert_eq!(recent.newest_ms(), Some(5));
-    }
 
     #[test]
     fn too_many_archived_records_are_known_by_their_time() {

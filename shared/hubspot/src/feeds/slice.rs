@@ -44,8 +44,15 @@ pub enum Slice {
     Again { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
     /// HubSpot is asked whether there are no more than `rows` records of these ids.
     Counted { from: u64, below: Option<u64>, rows: u64, is_second: bool },
-    /// What happened in a window of time (both ends included), newest first: `until_ms` comes down with each page.
-    Happened { since_ms: i64, until_ms: i64, asked: Option<Asked> },
+    /// What happened in a window of time (both ends included), by and large newest first; `reached_ms` comes down with each
+    /// page: above it all is read, but for what HubSpot shows out of order.
+    Happened {
+        since_ms: i64,
+        until_ms: i64,
+        asked: Option<Asked>,
+        #[serde(default)]
+        reached_ms: Option<i64>,
+    },
     /// What was submitted with one form, newest first, down to `since_ms`.
     Submitted { form: Form, since_ms: i64, after: Option<String> },
     /// How the addresses of the contacts stand, from this position of HubSpot's list on.
@@ -92,14 +99,20 @@ pub struct Form {
 }
 
 impl Slice {
+    /// A window of time of which nothing is read.
+    pub(crate) fn happened(since_ms: i64, until_ms: i64) -> Slice {
+        Slice::Happened { since_ms, until_ms, asked: None, reached_ms: None }
+    }
+
     /// Ids, or milliseconds, that are left to read; 0 where the slice can't be cut.
     pub fn width(&self) -> u64 {
         match self {
             Slice::Listed { archived: true, top: None, .. } => 0,
             Slice::Listed { below: Some(below), .. } => below.saturating_sub(self.position()),
             Slice::Listed { after: Some(_), top: Some(top), .. } => top.saturating_sub(self.position()),
-            Slice::Happened { since_ms, until_ms, .. } => {
-                u64::try_from(until_ms.saturating_sub(*since_ms)).unwrap_or(0)
+            Slice::Happened { since_ms, until_ms, reached_ms, .. } => {
+                let reached_ms = reached_ms.map_or(*until_ms, |reached_ms| reached_ms.min(*until_ms));
+                u64::try_from(reached_ms.saturating_sub(*since_ms)).unwrap_or(0)
             }
             _ => 0,
         }
@@ -137,7 +150,7 @@ impl Slice {
             }
             Slice::Happened { since_ms, .. } => {
                 let middle = *since_ms + (width / 2) as i64;
-                let older = Slice::Happened { since_ms: *since_ms, until_ms: middle, asked: None };
+                let older = Slice::happened(*since_ms, middle);
                 *since_ms = middle + 1;
                 Some(older)
             }
@@ -163,8 +176,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cut_window_loses_no_instant_and_doubles_none(since_ms in 0..1_000_i64, width in 0..5_000_i64) {
-            let mut newer = Slice::Happened { since_ms, until_ms: since_ms + width, asked: None };
+        fn a_cut_window_loses_no_instant_and_doubles_none(
+            since_ms in 0..1_000_i64,
+            width in 0..5_000_i64,
+            read in proptest::option::of(0..5_000_i64),
+        ) {
+            let reached_ms = read.map(|read| since_ms + (width - read).max(0));
+            let mut newer =
+                Slice::Happened { since_ms, until_ms: since_ms + width, asked: None, reached_ms };
             let whole = newer.clone();
             if let Some(older) = newer.split(1) {
                 for at in 0..7_000 {

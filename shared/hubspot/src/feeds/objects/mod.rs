@@ -35,7 +35,8 @@ use self::pages::{Listing, Next};
 use self::records::Beside;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
-use super::seen::{ArchivedIds, Hashes, RecentReads};
+use super::recent::{RecentReads, Versions};
+use super::seen::{ArchivedIds, Hashes};
 use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
@@ -98,7 +99,7 @@ pub(super) struct ObjectFeed {
     is_wide: bool,
     mode: Mode,
     /// What earlier runs have read.
-    recent: Hashes,
+    recent: Versions,
     archived: ArchivedIds,
     /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
     properties: Hashes,
@@ -138,7 +139,7 @@ impl ObjectFeed {
         // A backfill reads everything, whatever is known.
         let (recent, archived) = match mode {
             Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
-            _ => (Hashes::default(), ArchivedIds::default()),
+            _ => (Versions::default(), ArchivedIds::default()),
         };
         let hash = |name: &str| xxh3_64(name.as_bytes());
         let properties = Hashes(layout.property_names().map(hash).collect());
@@ -220,10 +221,19 @@ impl ObjectFeed {
             self.judge(slice, count, run);
         }
         run.needs_whole |= page.is_refused;
+        let read_ms = self.client.by_hubspots_clock(context.reading.read_ms);
+        // The watermark goes by what the search shows, or, in a run over everything, by what the lists do.
+        let is_listed = matches!(slice, Slice::Listed { archived: false, .. } | Slice::Again { .. });
+        let newest_listed = seen.iter().filter(|_| is_listed).filter_map(|record| record.updated_ms).max();
+        if let Some(newest_ms) = page.newest_ms.max(newest_listed) {
+            run.saw(newest_ms, read_ms);
+        }
+        let settled_ms = read_ms.saturating_sub(self.session.lookback.settle_ms);
         for record in seen.iter().filter(|record| !record.is_gone) {
             if let Some(archived_ms) = record.archived_ms {
                 run.archived.add(record.id, archived_ms);
-            } else if let Some(updated_ms) = record.updated_ms {
+            } else if let Some(updated_ms) = record.updated_ms.filter(|updated_ms| *updated_ms <= settled_ms)
+            {
                 run.note(RecentReads::hash(record.id, updated_ms), updated_ms);
             }
         }

@@ -10,7 +10,7 @@ use super::records::Associated;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
-use crate::feeds::seen::RecentReads;
+use crate::feeds::recent::RecentReads;
 use crate::feeds::slice::{self, Slice, Walk};
 use crate::json::Body;
 use crate::paging;
@@ -27,6 +27,8 @@ pub(in crate::feeds) struct Page {
     /// Records the page showed that are known already, as (id, changed at or archived at).
     pub(super) known: Vec<(u64, i64)>,
     pub(super) is_archived: bool,
+    /// The newest change that the search for changes shows. Values are read after it, and may be newer than its index.
+    pub(super) newest_ms: Option<i64>,
     /// How many of the bodies come before those with archived records, where both are.
     pub(super) live_bodies: Option<usize>,
     /// Ids that a search found, and nobody has asked for yet.
@@ -207,10 +209,11 @@ impl ObjectFeed {
             // Records that changed meanwhile have left the window, and its count.
             told_now = Some(self.count(window, 0, below).await?);
         }
-        let is_known = |id, ms| self.recent.0.contains(&RecentReads::hash(id, ms));
+        let newest_ms = found.records.iter().filter_map(|record| record.1).max();
+        let is_known = |id, ms| self.recent.hold(RecentReads::hash(id, ms));
         let (known, new) = parted(found.records.into_iter(), is_known);
         let next = Some(Next::Found { from: found.next, shown });
-        Ok(Page { known, found: new, next, told, told_now, ..Page::default() })
+        Ok(Page { known, newest_ms, found: new, next, told, told_now, ..Page::default() })
     }
 
     async fn having_page(&self, property: &str, from: u64) -> Result<Page> {

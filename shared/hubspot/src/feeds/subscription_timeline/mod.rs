@@ -99,7 +99,13 @@ impl OpenFeed for OpenTimeline {
         }
     }
 
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        self.history.checks(run, is_end)
+    }
+
     fn notes(&self) -> Vec<Note> {
-        self.addresses.note().into_iter().collect()
+        let mut notes = self.history.notes();
+        notes.extend(self.addresses.note());
+        notes
     }
 }

@@ -19,6 +19,7 @@ pub(super) static TIMELINE: History = History {
     query: "&includeSnapshots=true",
     list: "timeline",
     instant: "timestamp",
+    entry: "item of the timeline",
     about: Some(recipient),
     append,
 };

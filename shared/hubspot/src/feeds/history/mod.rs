@@ -1,0 +1,817 @@
+//! A feed of what happened: e-mail events, changes of subscriptions. HubSpot shows a window of time, by and large newest
+//! first, and says where its next page begins by a word that is good for a while, and for exactly that window.
+//!
+//! A slice is a window; it is cut by time while it is read. Its bounds say which entries are its own, wherever they stand
+//! in the answers: HubSpot shows some when they arrived, not when they happened. Down to where it is read is another
+//! matter: a word that has died, or leads nowhere, costs some pages that are read again from somewhat above that. What
+//! happened is told late: each run reads the last hours again, and hashes in the cursor tell what is new in them, or was
+//! changed.
+
+mod answer;
+mod aside;
+mod trail;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use staging::{Rows, Table};
+use tokio::sync::RwLock;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::answer::{Shown, each_entry};
+use self::trail::{MARGIN_MS, Seek, Trail};
+use super::collection::Collection;
+use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
+use super::document::{Document, Writer};
+use super::recent::Versions;
+use super::slice::{self, Asked, Slice};
+use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use crate::call::Call;
+use crate::encoding::percent_encoded;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Body, Malformed};
+use crate::paging::Next;
+
+/// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
+/// (<https://developers.hubspot.com/docs/api-reference/legacy/reporting/email-analytics/events/get-email-public-v1-events>).
+const ENTRIES_PER_RECORD: usize = 10;
+/// Pages that are fetched in one go, where offsets die, until one of them is a step forward.
+const MAX_PAGES_AT_ONCE: usize = 64;
+/// What tells an entry's hash from that of the same entry when it was the newest.
+const NOT_THE_NEWEST: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Words that may die one after the other without a step forward.
+const MAX_EXPIRED: u32 = 50;
+
+type About = fn(&str) -> Result<String, Malformed>;
+
+/// What tells one history from another.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) name: &'static str,
+    pub(super) collections: &'static [&'static str],
+    pub(super) tables: &'static [&'static Collection],
+    pub(super) path: &'static str,
+    /// More of the query, each parameter with an ampersand before it.
+    pub(super) query: &'static str,
+    /// The answer's list of entries, and an entry's time.
+    pub(super) list: &'static str,
+    pub(super) instant: &'static str,
+    /// One entry, as people call it.
+    pub(super) entry: &'static str,
+    /// For a table with one row for each of something: what an entry is about.
+    pub(super) about: Option<About>,
+    /// Turns an entry into rows, one writer per table.
+    pub(super) append: fn(&Entry<'_>, &mut [Writer<'_>]) -> Result<(), Malformed>,
+}
+
+/// One entry of an answer.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) json: &'a str,
+    pub(super) at_ms: i64,
+    /// Of the entries of this moment that are [about](History::about) the same, this is the newest. Their versions are
+    /// equal: their order is in the answers alone.
+    pub(super) is_newest: bool,
+}
+
+#[async_trait]
+impl Feed for History {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        self.collections
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        self.tables.iter().map(|table| table.entry()).collect()
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        Ok(Box::new(OpenHistory::open(self, session, mode, cursor)?))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct OpenHistory {
+    history: &'static History,
+    session: Session,
+    documents: Vec<Document>,
+    tables: Vec<Table>,
+    mode: Mode,
+    /// What earlier runs have read.
+    recent: Versions,
+    /// Of each window, by its upper bound.
+    trails: Mutex<HashMap<i64, Trail>>,
+    /// Held alone by whoever reads pages whose words have died before: nobody delays it.
+    turns: RwLock<()>,
+    /// What was set aside since the feed was opened, or may have been by an interrupted run: kinds and ids.
+    aside: Mutex<HashSet<(String, String)>>,
+    /// All that earlier runs have set aside is asked for again.
+    asks_again: AtomicBool,
+    /// Entries outside the windows that HubSpot was asked for.
+    foreign: AtomicU64,
+}
+
+/// Answers that follow each other, and the window they were asked for.
+#[derive(Debug)]
+pub(super) struct Page {
+    bodies: Vec<Body>,
+    since_ms: i64,
+    until_ms: i64,
+    /// They go on where another page ended, perhaps in the middle of a millisecond.
+    goes_on: bool,
+    /// Entries that each of them was asked for.
+    limit: usize,
+}
+
+/// Whose an entry is, by its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    Here,
+    /// To the slice that has that part of the window now.
+    Elsewhere,
+    /// To nothing that was asked for.
+    Nowhere,
+}
+
+/// A page, and the slice that it is read for.
+#[derive(Debug, Clone, Copy)]
+struct Bounds<'a> {
+    page: &'a Page,
+    since_ms: i64,
+    until_ms: i64,
+    /// When the page was read, by HubSpot's clock.
+    read_ms: i64,
+}
+
+impl Bounds<'_> {
+    /// Just outside the window that was asked for, HubSpot may know better what belongs to it.
+    fn belongs(&self, at_ms: i64) -> Belongs {
+        let &Page { since_ms, until_ms, .. } = self.page;
+        let margin = since_ms.saturating_sub(MARGIN_MS)..=until_ms.saturating_add(MARGIN_MS);
+        if (self.since_ms..=self.until_ms.max(until_ms)).contains(&at_ms) {
+            Belongs::Here
+        } else if (since_ms..=until_ms).contains(&at_ms) {
+            Belongs::Elsewhere
+        } else if margin.contains(&at_ms) {
+            Belongs::Here
+        } else {
+            Belongs::Nowhere
+        }
+    }
+}
+
+impl OpenHistory {
+    pub(super) fn open(
+        history: &'static History,
+        session: &Session,
+        mode: Mode,
+        cursor: &Cursor,
+    ) -> Result<OpenHistory> {
+        let documents: Vec<Document> =
+            history.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
+        // Of what a run that goes on has staged before, the runs before it know nothing.
+        let is_known = mode == Mode::Incremental && !(history.about.is_some() && cursor.run.is_some());
+        let recent = if is_known { cursor.recent.clone() } else { Versions::default() };
+        Ok(OpenHistory {
+            history,
+            session: session.clone(),
+            tables: documents.iter().map(|document| document.table.clone()).collect(),
+            documents,
+            mode,
+            recent,
+            trails: Mutex::default(),
+            turns: RwLock::default(),
+            aside: Mutex::default(),
+            asks_again: AtomicBool::new(false),
+            foreign: AtomicU64::new(0),
+        })
+    }
+
+    /// By its place among the tables.
+    pub(super) fn document(&self, place: usize) -> &Document {
+        &self.documents[place]
+    }
+
+    fn trails(&self) -> MutexGuard<'_, HashMap<i64, Trail>> {
+        self.trails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slice's window as it is asked for without an offset.
+    fn asked_from_the_top(&self, since_ms: i64, until_ms: i64, reached_ms: Option<i64>) -> Asked {
+        let top_ms = |reached_ms| self.trails().entry(until_ms).or_default().top_ms(reached_ms);
+        let until_ms = reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).clamp(since_ms, until_ms));
+        Asked { since_ms, until_ms, offset: String::new() }
+    }
+
+    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
+        let offset = match asked.offset.as_str() {
+            "" => String::new(),
+            offset => format!("&offset={}", percent_encoded(offset)),
+        };
+        let path = format!(
+            "{}?startTimestamp={}&endTimestamp={}&limit={}{}{offset}",
+            self.history.path,
+            asked.since_ms,
+            asked.until_ms,
+            limit * ENTRIES_PER_RECORD,
+            self.history.query,
+        );
+        self.session.client.send_for_list(&Call::get(path), self.history.list).await
+    }
+
+    /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
+    /// dies on the way.
+    async fn forward(
+        &self,
+        (since_ms, until_ms, reached_ms): (i64, i64, Option<i64>),
+        limit: usize,
+    ) -> Result<(Vec<Body>, Asked)> {
+        let _alone = self.turns.write().await;
+        'top: loop {
+            let from_the_top = self.asked_from_the_top(since_ms, until_ms, reached_ms);
+            let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
+            loop {
+                let body = match self.ask(&asked, limit).await {
+                    Err(expired) if is_expired(&expired, &asked) => {
+                        self.count_expired(until_ms, expired)?;
+                        continue 'top;
+                    }
+                    answer => answer?,
+                };
+                let mut shown = Shown::default();
+                each_entry(self.history, &body, |_, _, at_ms| {
+                    shown.moments.extend(at_ms.ok().filter(|at_ms| (since_ms..=until_ms).contains(at_ms)));
+                })?;
+                let next = body.next(limit * ENTRIES_PER_RECORD);
+                bodies.push(body);
+                let is_forward = shown.reached_ms(reached_ms.unwrap_or(until_ms)).is_some();
+                match next {
+                    Next::At(offset)
+                        if !is_forward && offset != asked.offset && bodies.len() < MAX_PAGES_AT_ONCE =>
+                    {
+                        asked.offset = offset;
+                    }
+                    _ => return Ok((bodies, from_the_top)),
+                }
+            }
+        }
+    }
+
+    fn count_expired(&self, until_ms: i64, expired: Error) -> Result<()> {
+        let mut trails = self.trails();
+        let trail = trails.entry(until_ms).or_default();
+        trail.expired += 1;
+        if trail.expired <= MAX_EXPIRED {
+            tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
+            return Ok(());
+        }
+        let message = format!("the offsets of {} die faster than pages can be read", self.history.name);
+        Err(Error::new(ErrorKind::Malformed, message).caused_by(expired))
+    }
+
+    /// Turns the entries of one answer that belong to the slice into rows.
+    fn append_body(
+        &self,
+        body: &str,
+        bounds: Bounds<'_>,
+        trail: &mut Trail,
+        run: &mut Unfinished,
+        writers: &mut [Writer<'_>],
+    ) -> Result<Shown> {
+        let mut shown = Shown::default();
+        let mut near_ms = bounds.page.until_ms;
+        each_entry(self.history, body, |json, hash, at_ms| {
+            shown.print = shown.print.wrapping_add(hash);
+            shown.entries += 1;
+            let at_ms = match at_ms {
+                Ok(at_ms) => at_ms,
+                Err(odd) => return self.set_entry_aside((json, hash), near_ms, odd, run),
+            };
+            near_ms = at_ms;
+            shown.newest_ms = shown.newest_ms.max(Some(at_ms));
+            match bounds.belongs(at_ms) {
+                Belongs::Here => {}
+                Belongs::Elsewhere => return,
+                Belongs::Nowhere => {
+                    self.foreign.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+            }
+            if (bounds.since_ms..=bounds.until_ms).contains(&at_ms) {
+                shown.moments.push(at_ms);
+            }
+            if let Err(odd) = self.append_entry(json, hash, at_ms, trail, run, writers) {
+                return self.set_entry_aside((json, hash), at_ms, odd, run);
+            }
+            run.saw(at_ms, bounds.read_ms);
+        })?;
+        Ok(shown)
+    }
+
+    fn append_entry(
+        &self,
+        json: &str,
+        hash: u64,
+        at_ms: i64,
+        trail: &mut Trail,
+        run: &mut Unfinished,
+        writers: &mut [Writer<'_>],
+    ) -> Result<(), Malformed> {
+        let is_newest = match self.history.about {
+            Some(about) => trail.told.insert((at_ms, xxh3_64(about(json)?.as_bytes()))),
+            None => true,
+        };
+        // An entry that is word for word like another one may be newer than one that stood between them.
+        let version = hash ^ if is_newest { 0 } else { NOT_THE_NEWEST };
+        if !self.recent.hold(version) {
+            aside::append_whole(writers, |writers| {
+                (self.history.append)(&Entry { json, at_ms, is_newest }, writers)
+            })?;
+        }
+        run.note(version, at_ms);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl OpenFeed for OpenHistory {
+    fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+        let now_ms = self.session.client.now().timestamp_millis();
+        let lookback = self.session.lookback;
+        let overlap_ms = lookback.history_overlap_ms;
+        let mut run = Unfinished::new(self.mode, now_ms, overlap_ms + lookback.lag_ms);
+        run.moves_watermark = window.moves_watermark(cursor);
+        let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
+            (Some(since_ms), _, _) => since_ms,
+            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms.saturating_sub(overlap_ms),
+            (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.history.name)),
+            (None, _, _) => now_ms - lookback.history_ms,
+        };
+        let until_ms = window.until_ms.unwrap_or(now_ms).max(since_ms);
+        run.slices.push(Slice::happened(since_ms, until_ms));
+        if window.is_whole() {
+            run.slices.extend(self.windows_aside(since_ms, cursor));
+            self.asks_again.store(true, Ordering::Relaxed);
+        }
+        Ok(run)
+    }
+
+    /// Where the newest entry about somebody counts, from the top: what the page before told of is not known any more. What
+    /// this run has set aside before is released by a later one.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        self.know_aside(run);
+        let slices = run.slices.iter_mut().filter(|_| self.history.about.is_some());
+        for slice in slices {
+            if let Slice::Happened { asked, .. } = slice {
+                *asked = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+        let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice else {
+            return Err(slice::foreign(slice));
+        };
+        let asked = asked.clone().unwrap_or_else(|| self.asked_from_the_top(since_ms, until_ms, reached_ms));
+        let first = {
+            let _turn = self.turns.read().await;
+            self.ask(&asked, limit).await
+        };
+        let (bodies, asked) = match first {
+            Ok(body) => (vec![body], asked),
+            Err(expired) if is_expired(&expired, &asked) => {
+                self.count_expired(until_ms, expired)?;
+                self.forward((since_ms, until_ms, reached_ms), limit).await?
+            }
+            Err(failed) => return Err(failed),
+        };
+        let size_bytes = bodies.iter().map(|body| body.len()).sum();
+        let Asked { since_ms, until_ms, ref offset } = asked;
+        let limit = limit * ENTRIES_PER_RECORD;
+        let page = Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit };
+        Ok(super::Page::new(Content::History(page), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let (Content::History(content), &mut Slice::Happened { since_ms, until_ms, reached_ms, ref asked }) =
+            (page.content, &mut *slice)
+        else {
+            return Err(slice::foreign(slice));
+        };
+        let reading = self.session.reading(page.read_ms);
+        let read_ms = self.session.client.by_hubspots_clock(page.read_ms);
+        let mut writers: Vec<Writer<'_>> =
+            self.documents.iter().zip(rows).map(|(document, rows)| document.writer(rows, reading)).collect();
+        let mut trails = self.trails();
+        let trail = trails.entry(until_ms).or_default();
+        if !content.goes_on {
+            trail.begin();
+        }
+        let foreign_before = self.foreign.load(Ordering::Relaxed);
+        let bounds = Bounds { page: &content, since_ms, until_ms, read_ms };
+        let (mut newest_ms, mut reached, mut last) = (None, reached_ms, None);
+        for body in &content.bodies {
+            let mut shown = self.append_body(body, bounds, trail, run, &mut writers)?;
+            newest_ms = newest_ms.max(shown.newest_ms);
+            let low_ms = shown.reached_ms(reached.unwrap_or(until_ms));
+            if low_ms.is_some() {
+                reached = low_ms;
+                trail.moves();
+            }
+            let next = body.next(content.limit);
+            let offset = if let Next::At(offset) = &next { Some(offset.as_str()) } else { None };
+            let is_repeated = trail.is_repeated(&shown, offset, self.history.about.is_some());
+            last = Some((next, is_repeated, shown));
+        }
+        let Some((next, is_repeated, shown)) = last else { return Err(slice::foreign(slice)) };
+        // An entry may stand some way from its place, at the window's lower end too.
+        let is_past_the_end =
+            newest_ms.is_some_and(|newest_ms| newest_ms < since_ms.saturating_sub(MARGIN_MS));
+        let mut is_last = next == Next::End || is_past_the_end;
+        let mut goes_on_at = None;
+        let leads_on = |offset: &String| asked.as_ref().is_none_or(|asked| asked.offset != *offset);
+        if let Next::At(offset) = next
+            && leads_on(&offset)
+            && !(is_last || is_repeated || trail.is_seeking)
+        {
+            let (since_ms, until_ms) = (content.since_ms, content.until_ms);
+            goes_on_at = Some(Asked { since_ms, until_ms, offset });
+        } else if !is_last {
+            let top_ms = content.until_ms.min(until_ms);
+            (reached, is_last) = match trail.seek(top_ms, reached, &shown) {
+                Seek::From(from_ms) => (Some(from_ms), false),
+                Seek::Without { at_ms } => {
+                    self.set_window_aside(at_ms, at_ms, run);
+                    (Some(at_ms.saturating_sub(1)), at_ms <= since_ms)
+                }
+                Seek::Nowhere => {
+                    self.set_window_aside(since_ms, top_ms, run);
+                    (reached, true)
+                }
+            };
+        }
+        if let Some(reached_ms) = reached {
+            trail.told.retain(|(at_ms, _)| *at_ms <= reached_ms.saturating_add(MARGIN_MS));
+        }
+        if is_last {
+            trails.remove(&until_ms);
+        }
+        // A window that HubSpot does not keep to takes as long to read whatever its width.
+        let is_kept_to = self.foreign.load(Ordering::Relaxed) == foreign_before;
+        let reached = reached.map(|reached_ms| reached_ms.clamp(since_ms, until_ms));
+        let span = newest_ms.zip(reached).map_or(0, |(newest_ms, reached_ms)| newest_ms.abs_diff(reached_ms));
+        *slice = Slice::Happened { since_ms, until_ms, asked: goes_on_at, reached_ms: reached };
+        Ok(Appended {
+            written: writers.iter().map(|writer| writer.written).collect(),
+            is_last,
+            span: if is_kept_to { span } else { u64::MAX },
+            ..Appended::default()
+        })
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        if is_end {
+            self.release(run);
+        }
+        Vec::new()
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let foreign = self.foreign.load(Ordering::Relaxed);
+        let collection = self.history.collections.first().filter(|_| foreign > 0);
+        let text = format!(
+            "HubSpot shows {foreign} entries outside the window that it was asked for: they are left out"
+        );
+        collection.map(|&collection| Note { collection, gap: Gap::Degraded, text }).into_iter().collect()
+    }
+}
+
+/// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
+fn is_expired(error: &Error, asked: &Asked) -> bool {
+    error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_schema::ArrowError;
+
+    use super::*;
+    use crate::feeds::{FEEDS, Quarantine};
+
+    const AT_MS: i64 = 1_700_000_000_007;
+    const HOUR_MS: i64 = 3_600_000;
+    /// Some minutes before.
+    const EARLY_MS: i64 = AT_MS - 1_000_000;
+
+    /// A history, and a slice of it down to 0.
+    struct Reader {
+        feed: Box<dyn OpenFeed>,
+        run: Unfinished,
+        slice: Slice,
+        pages: u32,
+    }
+
+    impl Reader {
+        async fn open(name: &str, recent: Versions) -> Reader {
+            let mut cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
+            let feed = FEEDS.iter().find(|feed| feed.name() == name).unwrap();
+            let feed = feed.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap();
+            let slice = Slice::happened(0, AT_MS + 2);
+            Reader { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice, pages: 0 }
+        }
+
+        async fn of_events() -> Reader {
+            Reader::open("email_events", Versions::default()).await
+        }
+
+        async fn of_timeline(recent: Versions) -> Reader {
+            Reader::open("subscription_timeline", recent).await
+        }
+
+        /// What the next run knows.
+        fn known(&self) -> Versions {
+            self.run.recent.clone().into_versions(i64::MIN)
+        }
+
+        fn answer(&mut self, list: &str, items: &[&str]) -> Page {
+            let Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = self.slice else { panic!() };
+            let top_ms = reached_ms.unwrap_or(until_ms);
+            self.pages += 1;
+            let (offset, items) = (self.pages, items.join(","));
+            let answer = format!(r#"{{"hasMore":true,"offset":"{offset}","{list}":[{items}]}}"#);
+            let (since_ms, until_ms) =
+                asked.as_ref().map_or((since_ms, top_ms), |asked| (asked.since_ms, asked.until_ms));
+            let goes_on = asked.is_some();
+            Page {
+                bodies: vec![Body::new(answer.into()).unwrap()],
+                since_ms,
+                until_ms,
+                goes_on,
+                limit: 1_000,
+            }
+        }
+
+        fn append(&mut self, page: Page) -> (Appended, Vec<Rows>) {
+            let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
+            let page = super::super::Page::new(Content::History(page), 0);
+            let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();
+            let appended = self.feed.append_page(page, &mut self.slice, &mut self.run, &mut filled).unwrap();
+            (appended, rows)
+        }
+
+        /// A page of items of the timeline, newest first, from the top or going on, and the rows that it makes: whether
+        /// the address had bounced.
+        fn page(&mut self, items: &[&String], goes_on: bool) -> Vec<bool> {
+            let items: Vec<&str> = items.iter().map(|item| item.as_str()).collect();
+            let page = Page { goes_on, ..self.answer("timeline", &items) };
+            let (_, mut rows) = self.append(page);
+            let table = &self.feed.tables()[1];
+            let bounced = table.columns.iter().position(|column| column.name == "bounced").unwrap();
+            let mut found = Vec::new();
+            let shown = rows[1].drain(|column, array| {
+                if column == bounced {
+                    found.extend(array.as_boolean().iter().flatten());
+                }
+                Ok::<_, ArrowError>(())
+            });
+            shown.unwrap();
+            found
+        }
+
+        /// A page of events of these moments; how many rows it makes, and whether it is the last one.
+        fn events(&mut self, moments: &[i64]) -> (u64, bool) {
+            let events: Vec<String> = moments.iter().map(|&at_ms| event(at_ms)).collect();
+            let events: Vec<&str> = events.iter().map(String::as_str).collect();
+            self.raw_events(&events)
+        }
+
+        fn raw_events(&mut self, events: &[&str]) -> (u64, bool) {
+            let page = self.answer("events", events);
+            let (appended, _) = self.append(page);
+            (appended.written[0].rows, appended.is_last)
+        }
+
+        fn reached_ms(&self) -> Option<i64> {
+            let Slice::Happened { reached_ms, .. } = self.slice else { panic!() };
+            reached_ms
+        }
+    }
+
+    fn event(at_ms: i64) -> String {
+        format!(r#"{{"id":"e{at_ms}","created":{at_ms},"type":"SENT"}}"#)
+    }
+
+    fn item(at_ms: i64, change: &str, has_bounced: bool) -> String {
+        format!(
+            r#"{{"timestamp":{at_ms},"recipient":"A@x.de","changes":[{{"changeType":"PORTAL_BOUNCE","change":"{change}"}}],
+                "snapshot":{{"email":"a@x.de","bounced":{has_bounced}}}}}"#
+        )
+    }
+
+    fn aside(run: &Unfinished) -> Vec<(String, String)> {
+        run.quarantine.iter().map(|(kind, id, _)| (kind.to_owned(), id.to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_page_shows_above_the_one_before_it_is_kept() {
+        let mut reader = Reader::of_events().await;
+        assert_eq!(reader.events(&[EARLY_MS + 105, EARLY_MS + 104, EARLY_MS + 102]), (3, false));
+        assert_eq!(reader.events(&[EARLY_MS + 103, EARLY_MS + 101, EARLY_MS + 100]), (3, false));
+    }
+
+    /// The other slice asks for its window from the top, and finds all of it there.
+    #[tokio::test]
+    async fn what_is_past_the_new_end_of_a_cut_window_is_left_to_the_other_half() {
+        let mut reader = Reader::of_events().await;
+        let at = |hours: i64| AT_MS - hours * HOUR_MS;
+        reader.events(&[at(1), at(2), at(3)]);
+        let other = reader.slice.split(1).unwrap();
+        let Slice::Happened { until_ms: cut_ms, .. } = other else { panic!() };
+        // One is late in the order, one ahead of it; only a page that is past the end by far is the last one.
+        assert_eq!(reader.events(&[cut_ms - 1, at(4), cut_ms + 1]), (2, false));
+        assert_eq!(reader.events(&[cut_ms, cut_ms - 60_000]), (0, false));
+        assert_eq!(reader.events(&[cut_ms - 70_000, cut_ms + 2]), (1, false));
+        assert_eq!(reader.events(&[cut_ms - HOUR_MS]), (0, true));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_nobody_can_read_holds_back_no_other() {
+        let mut reader = Reader::of_events().await;
+        let odd = [r#"{"id":"e2","created":null}"#, r#"{"id":"e3","created":{"at":7}}"#, "null", "[]"];
+        let good = [event(EARLY_MS + 105), event(EARLY_MS + 103)];
+        let page = [good[0].as_str(), odd[0], odd[1], odd[2], odd[3], good[1].as_str()];
+        assert_eq!(reader.raw_events(&page), (2, false));
+        let names = aside(&reader.run);
+        assert_eq!(names.len(), 4, "{names:?}");
+        let is_named =
+            |(kind, id): &(String, String)| kind == "event" && id.starts_with("e2 near 2023-11-14T");
+        assert!(names.iter().any(is_named), "{names:?}");
+        // Beside another neighbour it is the same.
+        assert_eq!(reader.raw_events(&[event(EARLY_MS + 90).as_str(), odd[0]]), (1, false));
+        assert_eq!(aside(&reader.run).len(), 4);
+    }
+
+    #[tokio::test]
+    async fn an_odd_item_leaves_no_row_behind() {
+        let mut reader = Reader::of_timeline(Versions::default()).await;
+        let odd = item(AT_MS, "BOUNCED", true).replace("}],", "},7],");
+        let page = reader.answer("timeline", &[item(AT_MS, "BOUNCED", true).as_str(), &odd]);
+        let (appended, rows) = reader.append(page);
+        assert_eq!((appended.written[0].rows, rows[0].len(), rows[1].len()), (1, 1, 1));
+        let [(kind, id)] = &aside(&reader.run)[..] else { panic!() };
+        assert!(kind == "item of the timeline" && id.starts_with('#') && !id.contains('@'), "{id}");
+    }
+
+    #[tokio::test]
+    async fn what_was_set_aside_is_asked_for_again_until_it_is_well() {
+        let mut reader = Reader::of_events().await;
+        reader.raw_events(&[event(AT_MS).as_str(), r#"{"id":"e2"}"#]);
+        let mut cursor = Cursor { run: Some(reader.run), ..Cursor::default() };
+        cursor.finish(crate::feeds::Lookback::default());
+        cursor.watermark_ms = Some(AT_MS + 100 * HOUR_MS);
+        assert_eq!(cursor.quarantine.count(), 1);
+
+        let mut next = Reader::of_events().await;
+        let planned = next.feed.plan(Window::default(), &mut cursor).await.unwrap();
+        let [_, again] = &planned.slices[..] else { panic!("{:?}", planned.slices) };
+        assert_eq!(*again, Slice::happened(AT_MS - MARGIN_MS, AT_MS + MARGIN_MS));
+        cursor.begin(planned);
+        next.run = cursor.run.take().unwrap();
+        assert_eq!(next.run.quarantine.count(), 1);
+        next.raw_events(&[r#"{"id":"e2"}"#]);
+        next.feed.checks(&mut next.run, true);
+        assert_eq!(next.run.quarantine.count(), 1, "it is still odd");
+
+        let mut well = Reader::of_events().await;
+        well.run = well.feed.plan(Window::default(), &mut cursor).await.unwrap();
+        well.run.quarantine = next.run.quarantine;
+        well.events(&[AT_MS]);
+        well.feed.checks(&mut well.run, true);
+        assert_eq!(well.run.quarantine, Quarantine::default());
+    }
+
+    #[tokio::test]
+    async fn entries_outside_the_window_are_counted_and_left_out() {
+        let mut reader = Reader::of_events().await;
+        reader.slice = Slice::happened(AT_MS - HOUR_MS, AT_MS);
+        // HubSpot may see the edge of a window a little differently.
+        let moments = [AT_MS + HOUR_MS, AT_MS + 1, AT_MS - 5, AT_MS - HOUR_MS - 1];
+        assert_eq!(reader.events(&moments), (3, false));
+        let notes = reader.feed.notes();
+        assert!(notes[0].text.contains("1 entries outside the window"), "{notes:?}");
+        assert_eq!(reader.events(&[AT_MS - 20 * HOUR_MS]), (0, true));
+    }
+
+    /// Each answer is the same, and says that there is more.
+    #[tokio::test]
+    async fn a_page_that_comes_again_and_again_comes_to_an_end() {
+        let mut reader = Reader::of_events().await;
+        let shown = [EARLY_MS + 105, EARLY_MS + 104, EARLY_MS + 103, EARLY_MS + 102];
+        reader.events(&shown);
+        let (mut pages, mut is_last) = (1, false);
+        while !is_last {
+            (_, is_last) = reader.events(&shown);
+            pages += 1;
+            assert!(pages < 20, "no end: {:?}", reader.slice);
+        }
+        let names = aside(&reader.run);
+        assert!(names.iter().all(|(kind, _)| kind == "window"), "{names:?}");
+        assert!(names.iter().any(|(_, id)| id.starts_with("1970-01-01T00:00:00.000Z to ")), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn empty_pages_without_an_end_come_to_one() {
+        let mut reader = Reader::of_events().await;
+        let pages = (0..100).take_while(|_| !reader.events(&[]).1).count();
+        assert!(pages < 30, "{pages}");
+        assert_eq!(aside(&reader.run).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn without_a_useful_offset_the_window_gets_smaller() {
+        let mut reader = Reader::of_events().await;
+        assert_eq!(reader.events(&[EARLY_MS + 900_000, EARLY_MS + 700_000, EARLY_MS + 600_000]), (3, false));
+        assert_eq!(reader.events(&[EARLY_MS + 900_000, EARLY_MS + 700_000, EARLY_MS + 600_000]), (3, false));
+        let Slice::Happened { ref asked, reached_ms, .. } = reader.slice else { panic!() };
+        assert_eq!((asked, reached_ms), (&None, Some(EARLY_MS + 600_000 + MARGIN_MS)));
+    }
+
+    #[tokio::test]
+    async fn of_a_moment_the_newest_item_counts_whatever_was_read_before() {
+        let (older, newer) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
+        let mut together = Reader::of_timeline(Versions::default()).await;
+        assert_eq!(together.page(&[&newer, &older], false), [false]);
+
+        // The page ends between the two.
+        let mut apart = Reader::of_timeline(Versions::default()).await;
+        assert_eq!(apart.page(&[&newer], false), [false]);
+        assert!(apart.page(&[&older], true).is_empty());
+
+        // Between them are others, of another moment.
+        let mut far_apart = Reader::of_timeline(Versions::default()).await;
+        let (before, after) = (item(AT_MS - 9, "BOUNCED", true), item(AT_MS + 1, "BOUNCED", true));
+        assert_eq!(far_apart.page(&[&newer, &before], false), [false, true]);
+        assert_eq!(far_apart.page(&[&after, &older], true), [true]);
+
+        // The newer one is told while the moment is read, and read from the top.
+        let mut meanwhile = Reader::of_timeline(Versions::default()).await;
+        assert_eq!(meanwhile.page(&[&older], false), [true]);
+        assert_eq!(meanwhile.page(&[&newer, &older], false), [false]);
+
+        // The older one is told after the newer one was read by an earlier run.
+        let mut before = Reader::of_timeline(Versions::default()).await;
+        before.page(&[&newer], false);
+        let mut late = Reader::of_timeline(before.known()).await;
+        assert!(late.page(&[&newer, &older], false).is_empty());
+        assert!(Reader::of_timeline(late.known()).await.page(&[&newer, &older], false).is_empty());
+    }
+
+    /// Changes that one event caused are of its moment, and a change and its repetition say the same.
+    #[tokio::test]
+    async fn what_is_repeated_in_one_moment_is_new_if_something_came_between() {
+        let (bounced, unbounced) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
+        let mut first = Reader::of_timeline(Versions::default()).await;
+        assert_eq!(first.page(&[&bounced], false), [true]);
+        let mut second = Reader::of_timeline(first.known()).await;
+        assert_eq!(second.page(&[&unbounced, &bounced], false), [false]);
+        let mut third = Reader::of_timeline(second.known()).await;
+        assert_eq!(third.page(&[&bounced, &unbounced, &bounced], false), [true]);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_goes_on_begins_at_the_top_of_a_moment() {
+        let mut timeline = Reader::of_timeline(Versions::default()).await;
+        timeline.page(&[&item(AT_MS, "BOUNCED", true)], false);
+        assert_eq!(timeline.reached_ms(), Some(AT_MS));
+        assert!(matches!(&timeline.slice, Slice::Happened { asked: Some(_), .. }));
+        timeline.run.slices.push(timeline.slice.clone());
+        timeline.feed.resume(&mut timeline.run).await.unwrap();
+        assert!(matches!(
+            &timeline.run.slices[0],
+            Slice::Happened { reached_ms: Some(AT_MS), asked: None, .. }
+        ));
+    }
+}
