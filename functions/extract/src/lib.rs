@@ -149,7 +149,7 @@ async fn read_feed(
         cursor.run = None;
     }
     let session = Session {
-        client: run.client.clone(),
+        client: run.client.apart(),
         account_id: run.account.id,
         run_id: run.id.clone(),
         lookback: options.lookback,
@@ -158,6 +158,7 @@ async fn read_feed(
     };
     let asked = Asked { feed, run, lease, mode, options, session, caught_up_ms };
     let read = read_with_what_answers(&asked, &mut cursor, progress, report).await;
+    report.count_odd_text(&asked.session.client.take_odd_text());
     report.know(&cursor);
     report.has_moved = cursor != before;
     read

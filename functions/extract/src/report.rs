@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Quarantine, Unfinished};
-use hubspot::{Bucket, Budget, ErrorKind};
+use hubspot::{Bucket, Budget, ErrorKind, OddText};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::NothingToCompare;
@@ -209,15 +209,24 @@ impl FeedReport {
         self.done_share = cursor.run.as_ref().map(Unfinished::done_share);
     }
 
-    /// What HubSpot counted in the run that has ended, and whether it showed as much.
+    /// What HubSpot counted in the run that has ended.
     pub(crate) fn count(&mut self, run: &Unfinished) {
         // The records are the first collection.
         if let Some(records) = self.collections.first_mut() {
             records.counted += run.counted;
-            if !run.short.is_empty() {
-                records.outcome = Outcome::Failed(run.short.join("; "));
-                self.outcome = records.outcome.clone();
-            }
+        }
+    }
+
+    /// Counts and names what HubSpot sent that is no text.
+    pub(crate) fn count_odd_text(&mut self, odd: &OddText) {
+        if let Some(first) = self.collections.first_mut().filter(|_| odd.places > 0) {
+            first.unparsed_values += odd.places;
+            let calls: Vec<&str> = odd.calls.iter().map(String::as_str).take(MAX_NAMED).collect();
+            first.degraded.push(format!(
+                "bytes that are no UTF-8 became U+FFFD at {} places of the answers to {}",
+                odd.places,
+                calls.join(", ")
+            ));
         }
     }
 

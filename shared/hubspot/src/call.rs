@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::budget::Bucket;
+use crate::retry::Patience;
 
 /// One request, as often as it has to be sent.
 #[derive(Debug, Clone)]
@@ -12,20 +13,43 @@ pub struct Call {
     /// JSON to post; without one the call is a GET.
     pub body: Option<Bytes>,
     pub bucket: Bucket,
+    pub(crate) patience: Patience,
 }
 
 impl Call {
     pub fn get(path: impl Into<String>) -> Call {
-        Call { path: path.into(), body: None, bucket: Bucket::General }
+        Call { path: path.into(), body: None, bucket: Bucket::General, patience: Patience::Full }
     }
 
     pub fn post(path: impl Into<String>, body: impl Into<Bytes>, bucket: Bucket) -> Call {
-        Call { path: path.into(), body: Some(body.into()), bucket }
+        Call { path: path.into(), body: Some(body.into()), bucket, patience: Patience::Full }
     }
 
-    /// What may be logged: no query, which can hold ids, addresses and hundreds of property names.
+    pub(crate) fn with(self, patience: Patience) -> Call {
+        Call { patience, ..self }
+    }
+
+    /// What may be logged: no query, which can hold ids and hundreds of property names, and no address.
     pub(crate) fn name(&self) -> String {
         let method = if self.body.is_some() { "POST" } else { "GET" };
-        format!("{method} {}", self.path.split('?').next().unwrap_or_default())
+        let path = self.path.split('?').next().unwrap_or_default();
+        let shown = |segment| if is_address(segment) { "{address}" } else { segment };
+        let segments: Vec<&str> = path.split('/').map(shown).collect();
+        format!("{method} {}", segments.join("/"))
+    }
+}
+
+fn is_address(segment: &str) -> bool {
+    segment.contains('@') || segment.contains("%40")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_not_named() {
+        let call = Call::get("/email/public/v1/subscriptions/ada%40example.com?x=ada@example.com");
+        assert_eq!(call.name(), "GET /email/public/v1/subscriptions/{address}");
     }
 }

@@ -1,7 +1,8 @@
 //! One HTTP client for one account: sends a call when its bucket's turn has come, and again for as long as that makes
 //! sense. What it returns is whole JSON; everything else is an [`Error`] whose kind says what can be done.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,15 @@ use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 use crate::refusal::Refusal;
-use crate::retry::{Decision, Failure, decide};
+use crate::retry::{Decision, Failure, Tried, decide};
 use crate::version;
 
 pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
 /// HubSpot itself gives up after 100 s (status 524).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Until what looks like the end of an endpoint is asked once more.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
 /// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
 const MAX_BODY_BYTES: usize = 128 << 20;
 
@@ -30,6 +33,17 @@ const MAX_BODY_BYTES: usize = 128 << 20;
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Bytes of answers that are no UTF-8, and the calls that brought them.
+    odd_text: Arc<Mutex<OddText>>,
+}
+
+/// What answers held that is no UTF-8.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OddText {
+    /// Places at which U+FFFD stands for it.
+    pub places: u64,
+    /// The names of the calls.
+    pub calls: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -44,6 +58,7 @@ struct Shared {
     has_answered: AtomicBool,
     /// HubSpot's clock less ours, in milliseconds.
     clock_skew_ms: AtomicI64,
+    second_look_ms: AtomicU64,
     #[cfg(feature = "fuzzing")]
     script: Option<crate::fuzzing::Script>,
 }
@@ -100,10 +115,11 @@ impl Client {
             is_stopped: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
+            second_look_ms: AtomicU64::new(SECOND_LOOK.as_millis() as u64),
             #[cfg(feature = "fuzzing")]
             script: None,
         };
-        Ok(Client { shared: Arc::new(shared) })
+        Ok(Client { shared: Arc::new(shared), odd_text: Arc::default() })
     }
 
     /// A client that is answered by the script, and never waits for its turn.
@@ -118,14 +134,25 @@ impl Client {
             is_stopped: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
+            second_look_ms: AtomicU64::new(SECOND_LOOK.as_millis() as u64),
             script: Some(script),
         };
-        Client { shared: Arc::new(shared) }
+        Client { shared: Arc::new(shared), odd_text: Arc::default() }
     }
 
     #[cfg(feature = "fuzzing")]
     pub(crate) fn script(&self) -> Option<&crate::fuzzing::Script> {
         self.shared.script.as_ref()
+    }
+
+    /// The same client, which counts odd text by itself.
+    pub fn apart(&self) -> Client {
+        Client { shared: Arc::clone(&self.shared), odd_text: Arc::default() }
+    }
+
+    /// What was odd in the answers since it was taken last, by this client and its clones.
+    pub fn take_odd_text(&self) -> OddText {
+        std::mem::take(&mut self.odd_text.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn budget(&self) -> &Budget {
@@ -140,6 +167,11 @@ impl Client {
     /// Nothing more is sent from now on; calls fail with [`ErrorKind::Interrupted`].
     pub fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Changes how long it takes until what looks like the end of an endpoint is asked once more: 3 s.
+    pub fn set_second_look(&self, wait: Duration) {
+        self.shared.second_look_ms.store(wait.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// The time by HubSpot's clock, as far as its answers tell: a laptop whose clock is wrong loses nothing.
@@ -160,7 +192,7 @@ impl Client {
         if let Some(script) = &self.shared.script {
             return self.send_scripted(script, call);
         }
-        let (mut attempt, mut refusals) = (0, 0);
+        let mut tried = Tried::default();
         let mut refused_token: Option<SecretString> = None;
         loop {
             self.wait_for_turn(call.bucket).await?;
@@ -181,20 +213,20 @@ impl Client {
                     Err(failed) => failed,
                 },
             };
-            match decide(failed.failure, attempt, refusals, fastrand::f64()) {
+            match decide(failed.failure, tried, call.patience, fastrand::f64()) {
                 Decision::Again(wait) => {
-                    attempt += 1;
-                    tracing::warn!(
-                        call.name = call.name(),
-                        attempt,
-                        wait_ms = wait.as_millis() as u64,
-                        "a call is sent again: {:?}",
-                        failed.failure
-                    );
+                    tried.attempts += 1;
+                    warn_of_another(call, tried, wait, failed.failure);
+                    self.sleep(wait).await?;
+                }
+                Decision::SecondLook => {
+                    tried.ends += 1;
+                    let wait = Duration::from_millis(self.shared.second_look_ms.load(Ordering::Relaxed));
+                    warn_of_another(call, tried, wait, failed.failure);
                     self.sleep(wait).await?;
                 }
                 Decision::Pause(wait) => {
-                    refusals += 1;
+                    tried.refusals += 1;
                     self.budget().refused(call.bucket, wait);
                 }
                 Decision::Fail(kind) => {
@@ -293,7 +325,14 @@ impl Client {
         if is_good(status) {
             self.budget().learn(call.bucket, limits(headers));
             let not_whole = |_| Failed { failure: Failure::Body, refusal: Refusal::default(), source: None };
-            return Body::new(body).map_err(not_whole);
+            let (body, places) = Body::repaired(body).map_err(not_whole)?;
+            if places > 0 {
+                tracing::warn!(call.name = call.name(), places, "an answer holds bytes that are no UTF-8");
+                let mut odd = self.odd_text.lock().unwrap_or_else(PoisonError::into_inner);
+                odd.places += places;
+                odd.calls.insert(call.name());
+            }
+            return Ok(body);
         }
         let refusal = Refusal::read(headers, &body);
         let failure =
@@ -307,10 +346,11 @@ impl Client {
         let answer = script.next();
         self.learn_clock(&answer.headers, Utc::now());
         self.judge(call, answer.status, &answer.headers, answer.body).map_err(|failed| {
-            let last = (crate::retry::MAX_ATTEMPTS, crate::retry::MAX_REFUSALS);
-            match decide(failed.failure, last.0, last.1, 0.5) {
+            use crate::retry::{MAX_ATTEMPTS, MAX_REFUSALS};
+            let last = Tried { attempts: MAX_ATTEMPTS, refusals: MAX_REFUSALS, ends: 1 };
+            match decide(failed.failure, last, call.patience, 0.5) {
                 Decision::Fail(kind) => failed.into_error(kind, call),
-                Decision::Again(_) | Decision::Pause(_) => failed.into_error(ErrorKind::RateLimited, call),
+                _ => failed.into_error(ErrorKind::RateLimited, call),
             }
         })
     }
@@ -331,6 +371,15 @@ impl Client {
             self.shared.clock_skew_ms.store(skew_ms, Ordering::Relaxed);
         }
     }
+}
+
+fn warn_of_another(call: &Call, tried: Tried, wait: Duration, failure: Failure) {
+    tracing::warn!(
+        call.name = call.name(),
+        attempt = tried.attempts + tried.ends,
+        wait_ms = wait.as_millis() as u64,
+        "a call is sent again: {failure:?}"
+    );
 }
 
 fn is_good(status: u16) -> bool {
@@ -404,21 +453,23 @@ impl Failed {
 
     fn into_error(self, kind: ErrorKind, call: &Call) -> Error {
         let name = call.name();
-        let message = match self.failure {
+        let (message, advice) = match self.failure {
             Failure::Status { code, .. } => {
                 let reason = self.refusal.reason();
                 let advice = match kind {
                     ErrorKind::MissingScope => self.refusal.scope_advice(&call.path),
                     _ => advice(kind).to_owned(),
                 };
-                format!("HubSpot answered {code} to {name}: {}{advice}", reason.trim_end_matches('.'))
+                (format!("HubSpot answered {code} to {name}: {}", reason.trim_end_matches('.')), advice)
             }
             Failure::Transport | Failure::Unreachable => {
-                format!("{name} was not answered: check the network and the HubSpot URL")
+                (format!("{name} was not answered"), ": check the network and the HubSpot URL".to_owned())
             }
-            Failure::Body => format!("the answers to {name} were not whole JSON"),
+            Failure::Body => (format!("the answers to {name} were not whole JSON"), String::new()),
         };
         let error = Error::new(kind, message)
+            .with_advice(advice)
+            .with_error_type(self.refusal.error_type)
             .with_retry_after(self.refusal.retry_after)
             .with_correlation_id(self.refusal.correlation_id);
         match self.source {

@@ -46,10 +46,20 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    refused: Option<Box<Refused>>,
     retry_after: Option<Duration>,
     correlation_id: Option<String>,
     lost: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What is known of a refusal.
+#[derive(Debug, Default)]
+struct Refused {
+    /// The next step, for people; follows the message.
+    advice: String,
+    /// HubSpot's name for it.
+    error_type: Option<String>,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -59,6 +69,7 @@ impl Error {
         Error {
             kind,
             message: message.into(),
+            refused: None,
             retry_after: None,
             correlation_id: None,
             lost: None,
@@ -73,6 +84,16 @@ impl Error {
 
     pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         self.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn with_advice(mut self, advice: String) -> Error {
+        self.refused.get_or_insert_default().advice = advice;
+        self
+    }
+
+    pub(crate) fn with_error_type(mut self, error_type: Option<String>) -> Error {
+        self.refused.get_or_insert_default().error_type = error_type;
         self
     }
 
@@ -121,6 +142,30 @@ impl Error {
         )
     }
 
+    /// The error may be that of the one thing that was asked for, while HubSpot answers well for others: no limit, no
+    /// deadline, no bad credential.
+    pub(crate) fn may_be_of_one_thing(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::MissingScope
+                | ErrorKind::NotFound
+                | ErrorKind::UrlTooLong
+                | ErrorKind::BadRequest
+                | ErrorKind::Server
+                | ErrorKind::Transport
+                | ErrorKind::Malformed
+        )
+    }
+
+    pub(crate) fn error_type(&self) -> Option<&str> {
+        self.refused.as_ref()?.error_type.as_deref()
+    }
+
+    /// What happened, without the next step.
+    pub(crate) fn reason(&self) -> &str {
+        &self.message
+    }
+
     /// When HubSpot said to come back.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -135,6 +180,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        f.write_str(self.refused.as_ref().map_or("", |refused| &refused.advice))?;
         match &self.correlation_id {
             Some(id) => write!(f, " (correlation id {id})"),
             None => Ok(()),

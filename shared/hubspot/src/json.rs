@@ -13,8 +13,10 @@ use memchr::memchr2;
 
 use crate::paging::{Next, Paging};
 
-/// How deep values may nest. HubSpot's answers stay under 20; list filters, the deepest, under 100.
+/// How deep values may nest before the stack is left alone. HubSpot's answers stay under 20.
 const MAX_DEPTH: usize = 256;
+/// How deep they may nest at all.
+const MAX_OPEN: usize = 100_000;
 
 /// The bytes are not the JSON that was expected. `at` is a byte offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -157,14 +159,28 @@ impl Outline {
 pub(crate) const COMPLETE: &str = "COMPLETE";
 
 impl Body {
+    /// Bytes that are no UTF-8 become U+FFFD, each run of them one; how many runs there are comes back beside the body.
+    ///
     /// # Errors
-    /// When it is no UTF-8, no JSON, or not all of it.
+    /// When it is no JSON, or not all of it.
+    pub fn repaired(bytes: Bytes) -> Result<(Body, u64), Malformed> {
+        if let Ok(text) = ByteString::try_from(bytes.clone()) {
+            return Ok((Body::whole(text)?, 0));
+        }
+        let odd = bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+        let text = ByteString::from(String::from_utf8_lossy(&bytes).into_owned());
+        Ok((Body::whole(text)?, odd as u64))
+    }
+
+    /// The same, for who does not count.
+    ///
+    /// # Errors
+    /// When it is no JSON, or not all of it.
     pub fn new(bytes: Bytes) -> Result<Body, Malformed> {
-        // To know where it fails is worth a second look at what failed.
-        let valid_up_to =
-            |bytes: &[u8]| std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        let text = ByteString::try_from(bytes.clone())
-            .map_err(|_| Malformed { at: valid_up_to(&bytes), expected: "UTF-8" })?;
+        Body::repaired(bytes).map(|(body, _)| body)
+    }
+
+    fn whole(text: ByteString) -> Result<Body, Malformed> {
         let mut scanner = Scanner::new(&text);
         let outline = Outline::read(&mut scanner)?;
         match scanner.peek() {
@@ -371,12 +387,69 @@ impl<'a> Scanner<'a> {
 
     fn skip_nested(&mut self, depth: usize) -> Result<(), Malformed> {
         if depth > MAX_DEPTH {
-            return Err(self.malformed("less nesting"));
+            return self.skip_deep();
         }
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
             Some(b'{') => self.each_field(|_, value| value.skip_nested(depth + 1)),
             Some(b'[') => self.each_item(|value| value.skip_nested(depth + 1)),
+            _ => self.skip_plain(),
+        }
+    }
+
+    /// The same without a call for each level.
+    fn skip_deep(&mut self) -> Result<(), Malformed> {
+        // The ends of what is open, the innermost last.
+        let mut open: Vec<u8> = Vec::new();
+        loop {
+            let begun = self.peek();
+            match begun {
+                Some(b'{' | b'[') if open.len() == MAX_OPEN => return Err(self.malformed("less nesting")),
+                Some(first @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    let end = if first == b'{' { b'}' } else { b']' };
+                    open.push(end);
+                    if self.peek() != Some(end) {
+                        if first == b'{' {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'"') => _ = self.string()?,
+                _ => self.skip_plain()?,
+            }
+            // A value has ended, or what holds it is empty.
+            while let Some(&end) = open.last() {
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if end == b'}' {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(byte) if byte == end => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return Err(self.malformed("a comma or an end")),
+                }
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn key(&mut self) -> Result<(), Malformed> {
+        self.string()?;
+        self.expect(b':', "a colon")
+    }
+
+    /// What is neither a string nor nested.
+    fn skip_plain(&mut self) -> Result<(), Malformed> {
+        match self.peek() {
             Some(b't') => self.literal("true"),
             Some(b'f') => self.literal("false"),
             Some(b'n') => self.literal("null"),
@@ -424,6 +497,25 @@ fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(EIGHT) & !word & (EIGHT << 7)
 }
 
+/// How many arrays and objects a JSON value has around its innermost part.
+pub(crate) fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut is_string, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            b'{' | b'[' if !is_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !is_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// A whole number that a column of ids can hold: half of those of 64 bits would come out negative.
 pub(crate) fn parse_id(text: &str) -> Option<u64> {
     text.parse().ok().filter(|&id| i64::try_from(id).is_ok())
@@ -465,7 +557,34 @@ mod tests {
         }
         assert!(whole(b"{} x").is_err());
         assert!(whole(b"\xff").is_err());
-        assert!(whole("[".repeat(100_000).as_bytes()).is_err());
+        assert!(whole("[".repeat(200_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_nests_deep_is_whole_or_not_like_anything_else() {
+        let nested = |levels: usize, inner: &str| {
+            format!("{}{inner}{}", r#"[1,{"a":"]","b":"#.repeat(levels), r#","c":{}},[]]"#.repeat(levels))
+        };
+        for levels in [1, 127, 128, 129, 2_000] {
+            let document = nested(levels, "[true,null,-1.5e3,\"}\"]");
+            assert!(whole(document.as_bytes()).is_ok(), "{levels}");
+            assert_eq!(depth(&document), 2 * levels + 1);
+            for odd in ["", "[1 2]", "{\"a\"}", "{1:2}", "[", "]", "tru", "1]"] {
+                assert!(whole(nested(levels, odd).as_bytes()).is_err(), "{levels} {odd}");
+            }
+            for end in [1, levels, document.len() / 2, document.len() - 1] {
+                assert!(whole(&document.as_bytes()[..end]).is_err(), "{levels} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_themselves() {
+        let (body, odd) =
+            Body::repaired(Bytes::from_static(b"{\"a\":\"x\xff\xfey\",\"b\":\"\xc3\",\"c\":1}")).unwrap();
+        assert_eq!((&*body, odd), ("{\"a\":\"x\u{fffd}\u{fffd}y\",\"b\":\"\u{fffd}\",\"c\":1}", 3));
+        assert!(Body::repaired(Bytes::from_static(b"{\"a\":\xff}")).is_err());
+        assert_eq!(Body::repaired(Bytes::from_static(b"{}")).unwrap().1, 0);
     }
 
     #[test]

@@ -24,6 +24,6 @@ mod version;
 pub use account::{Account, DailyUsage};
 pub use budget::{Bucket, Budget, Usage};
 pub use call::Call;
-pub use client::{Client, DEFAULT_BASE_URL};
+pub use client::{Client, DEFAULT_BASE_URL, OddText};
 pub use credential::{Credential, CredentialSource};
 pub use error::{Error, ErrorKind, Result};

@@ -19,6 +19,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub(crate) struct Refusal {
     pub(crate) message: Option<String>,
     pub(crate) scopes: Vec<String>,
+    /// HubSpot's name for the error, such as `FORM_TYPE_NOT_ALLOWED`.
+    pub(crate) error_type: Option<String>,
     pub(crate) policy: Option<Policy>,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) correlation_id: Option<String>,
@@ -34,7 +36,10 @@ impl Refusal {
         collect_scopes(&body, false, &mut scopes);
         scopes.sort();
         scopes.dedup();
+        let first = body.get("errors").and_then(|errors| errors.get(0)?.get("errorType"));
+        let error_type = first.or_else(|| body.get("errorType")).and_then(Value::as_str).map(line);
         Refusal {
+            error_type,
             message: text("message"),
             scopes,
             policy: text("policyName").and_then(|name| Policy::named(&name)),
@@ -71,9 +76,16 @@ impl Refusal {
     }
 }
 
-/// As much of a text as fits a line.
+/// As much of a text as fits a line, without the addresses in it.
 fn line(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MAX_REASON_CHARS).collect()
+    let line: String =
+        text.chars().filter(|character| !character.is_control()).take(MAX_REASON_CHARS).collect();
+    if !line.contains('@') && !line.contains("%40") {
+        return line;
+    }
+    let is_address = |word: &str| word.contains('@') || word.contains("%40");
+    let words = line.split(' ').map(|word| if is_address(word) { "{address}" } else { word });
+    words.collect::<Vec<_>>().join(" ").chars().take(MAX_REASON_CHARS).collect()
 }
 
 /// Strings under any key that speaks of scopes, wherever they are.
@@ -160,6 +172,12 @@ mod tests {
             assert_eq!(text.chars().count(), MAX_REASON_CHARS, "{text}");
             assert!(!text.chars().any(char::is_control), "{text:?}");
         }
+    }
+
+    #[test]
+    fn addresses_are_not_repeated() {
+        let refusal = read(r#"{"message":"no such recipient: <ada@example.com>, really"}"#);
+        assert_eq!(refusal.reason(), "no such recipient: {address} really");
     }
 
     #[test]

@@ -7,6 +7,10 @@ use crate::error::ErrorKind;
 
 /// Requests sent for one call, refusals by a limit aside.
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
+/// The same where there is somebody to turn to: a smaller page, or the next of many things.
+const FEW_ATTEMPTS: u32 = 4;
+/// The longest wait before one of them.
+const LITTLE_WAIT: Duration = Duration::from_secs(2);
 /// Requests sent before an address that never answered is given up.
 const UNREACHABLE_ATTEMPTS: u32 = 4;
 /// Refusals by a limit that one call waits out.
@@ -49,32 +53,87 @@ impl Policy {
     }
 }
 
+/// How much is done for a call before it has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The run depends on it.
+    #[default]
+    Full,
+    /// The same; and what looks like the end of the endpoint (403, 404) is asked once more, seconds later.
+    Twice,
+    /// It may fail: the run goes on beside it.
+    Little,
+    /// It has failed before, and is only tried.
+    Once,
+}
+
+impl Patience {
+    /// For a part of what is read in parts, since the whole can't be had: the whole, and each single thing, are worth a
+    /// few tries, what is between them is not.
+    pub(crate) fn of_part(length: usize, whole: usize) -> Patience {
+        if length == whole || length == 1 { Patience::Little } else { Patience::Once }
+    }
+
+    fn wait(self, wait: Duration) -> Duration {
+        if self == Patience::Little { wait.min(LITTLE_WAIT) } else { wait }
+    }
+
+    fn attempts(self) -> u32 {
+        match self {
+            Patience::Full | Patience::Twice => MAX_ATTEMPTS,
+            Patience::Little => FEW_ATTEMPTS,
+            Patience::Once => 1,
+        }
+    }
+}
+
+/// What came before of one call, each from 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tried {
+    pub(crate) attempts: u32,
+    /// Refusals by a limit.
+    pub(crate) refusals: u32,
+    /// Answers that looked like the end of the endpoint.
+    pub(crate) ends: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Send again after this long.
     Again(Duration),
     /// Nobody sends in this bucket for this long; then again.
     Pause(Duration),
+    /// Send again after some seconds, since it may be over by then.
+    SecondLook,
     Fail(ErrorKind),
 }
 
-/// `attempt` and `refusals` count what came before, from 0. `jitter` is a number from 0 to 1.
-pub(crate) fn decide(failure: Failure, attempt: u32, refusals: u32, jitter: f64) -> Decision {
+/// `jitter` is a number from 0 to 1.
+pub(crate) fn decide(failure: Failure, tried: Tried, patience: Patience, jitter: f64) -> Decision {
+    let attempt = tried.attempts;
+    let most = patience.attempts();
     match failure {
-        Failure::Status { code: 429, policy, retry_after } => refused(policy, retry_after, refusals, jitter),
+        Failure::Status { code: 429, policy, retry_after } => {
+            refused(policy, retry_after, tried.refusals, jitter)
+        }
+        Failure::Status { code: 403 | 404 | 410, .. } if patience == Patience::Twice && tried.ends == 0 => {
+            Decision::SecondLook
+        }
         Failure::Status { code, retry_after, .. } => {
             let Some((kind, first, attempts)) = retried_status(code) else {
                 return Decision::Fail(final_kind(code));
             };
+            let attempts = attempts.min(most);
             if retry_after.is_some_and(|wait| wait > LONGEST_WAIT) || attempt + 1 >= attempts {
                 return Decision::Fail(kind);
             }
-            Decision::Again(retry_after.unwrap_or_default().max(backoff(first, attempt, jitter)))
+            let wait = patience.wait(backoff(first, attempt, jitter));
+            Decision::Again(retry_after.unwrap_or_default().max(wait))
         }
-        Failure::Unreachable if attempt + 1 < UNREACHABLE_ATTEMPTS => {
+        Failure::Unreachable if attempt + 1 < UNREACHABLE_ATTEMPTS.min(most) => {
             Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
         }
-        Failure::Transport | Failure::Body if attempt + 1 < MAX_ATTEMPTS => {
+        Failure::Transport | Failure::Body if attempt + 1 < most => {
             Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
         }
         Failure::Unreachable | Failure::Transport => Decision::Fail(ErrorKind::Transport),
@@ -137,6 +196,11 @@ fn backoff(first: Duration, attempt: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// With full patience.
+    fn decide(failure: Failure, attempts: u32, refusals: u32, jitter: f64) -> Decision {
+        super::decide(failure, Tried { attempts, refusals, ends: 0 }, Patience::Full, jitter)
+    }
 
     fn status(code: u16) -> Failure {
         Failure::Status { code, policy: None, retry_after: None }
@@ -202,5 +266,34 @@ mod tests {
         let expected =
             [BadRequest, Unauthorized, MissingScope, NotFound, UrlTooLong, Server, Server, Unauthorized];
         assert_eq!(kinds, expected.map(Decision::Fail));
+    }
+
+    #[test]
+    fn what_may_fail_is_tried_for_seconds() {
+        for (patience, waits) in [(Patience::Once, 0), (Patience::Little, 3)] {
+            for failure in [status(500), status(503), Failure::Transport, Failure::Body] {
+                let mut tried = Tried::default();
+                let mut waited = Duration::ZERO;
+                while let Decision::Again(wait) = super::decide(failure, tried, patience, 1.0) {
+                    tried.attempts += 1;
+                    waited += wait;
+                }
+                assert_eq!(tried.attempts, waits, "{failure:?}");
+                assert!(waited <= Duration::from_secs(6), "{waited:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_an_endpoint_is_looked_at_twice() {
+        let look = |code, ends, patience| {
+            super::decide(status(code), Tried { ends, ..Tried::default() }, patience, 0.0)
+        };
+        for code in [403, 404, 410] {
+            assert_eq!(look(code, 0, Patience::Twice), Decision::SecondLook);
+            assert!(matches!(look(code, 1, Patience::Twice), Decision::Fail(_)));
+            assert!(matches!(look(code, 0, Patience::Full), Decision::Fail(_)));
+        }
+        assert_eq!(look(400, 0, Patience::Twice), Decision::Fail(ErrorKind::BadRequest));
     }
 }
