@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, PerType, Server, Settings};
+use fake_hubspot::{ObjectType, PerType, Poison, PoisonEffect, Server, Settings};
 use fastrand::Rng;
 use hubspot::feeds::{FEEDS, Feed, Lookback, Mode};
 use hubspot::{Budget, Client, Credential};
@@ -152,6 +152,7 @@ impl World {
     /// People work on the account, some time passes, and a few runs and loads try their luck.
     async fn round(&mut self) {
         self.change();
+        self.poison();
         let account = Arc::clone(self.server.account());
         let per_second = 40.0 * self.dice.f64();
         let is_restless = self.dice.bool();
@@ -193,6 +194,34 @@ impl World {
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::ALL[self.dice.usize(..3)];
             self.lived.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
+        }
+    }
+
+    /// Single things that HubSpot answers badly from now on, until it doesn't.
+    fn poison(&mut self) {
+        if self.dice.bool() {
+            self.server.heal();
+        }
+        let account = Arc::clone(self.server.account());
+        for _ in 0..self.dice.usize(..4) {
+            let status = PoisonEffect::Status([400, 403, 404][self.dice.usize(..3)]);
+            let poison = match self.dice.u8(..4) {
+                0 => {
+                    let Some(id) = self.dice.choice(account.campaign_ids()) else { continue };
+                    Poison::new("campaigns.get", format!("\"id\":{id},"), status)
+                }
+                1 => {
+                    let moment = PoisonEffect::Status([403, 404][self.dice.usize(..2)]);
+                    Poison { times: 1, ..Poison::new("contacts_v1.batch", "", moment) }
+                }
+                _ => {
+                    let Some(id) = self.dice.choice(account.list_ids()) else { continue };
+                    let effects = [PoisonEffect::Status(400), PoisonEffect::Null, PoisonEffect::WithoutId];
+                    let endpoint = ["lists.search", "lists.list"][self.dice.usize(..2)];
+                    Poison::new(endpoint, format!("\"listId\":\"{id}\""), effects[self.dice.usize(..3)])
+                }
+            };
+            self.server.poison(poison);
         }
     }
 
@@ -244,6 +273,7 @@ impl World {
         let budget = Budget::shared(0.0, Arc::clone(&state));
         let credential = Credential::token("pat-na1-fake").ok()?;
         let client = Client::new(self.server.url(), credential, budget).ok()?;
+        client.set_second_look(Duration::from_millis(5));
         Run::begin(client, state, bucket).await.ok()
     }
 
@@ -316,6 +346,7 @@ impl World {
         let lag = lag.max(behaviour.v1_lag);
         let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
         self.server.set_behaviour(calm);
+        self.server.heal();
         let account = Arc::clone(self.server.account());
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 

@@ -220,14 +220,15 @@ async fn until_done(
     }
 }
 
-/// A slice's next page; a smaller one when HubSpot fails on it again and again.
+/// A slice's next page; a smaller one when HubSpot fails on it again and again, unless the feed has tried that.
 async fn next_page(feed: &dyn OpenFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
+    let fewest = if feed.reads_around(&slice) { PAGE_RECORDS } else { FEWEST_PAGE_RECORDS };
     let mut limit = PAGE_RECORDS;
     loop {
         let page = feed.fetch(&slice, limit).await;
         match page {
-            Err(error) if error.kind() == ErrorKind::Server && limit > FEWEST_PAGE_RECORDS => {
-                limit = (limit / 2).max(FEWEST_PAGE_RECORDS);
+            Err(error) if error.kind() == ErrorKind::Server && limit > fewest => {
+                limit = (limit / 2).max(fewest);
                 let collection = feed.tables().first().map(|table| table.collection.as_str());
                 tracing::warn!(collection.name = collection, page.records = limit, "a smaller page is tried");
             }

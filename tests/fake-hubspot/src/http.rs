@@ -7,6 +7,7 @@ pub(crate) mod faults;
 pub(crate) mod limits;
 pub(crate) mod payload;
 pub(crate) mod pipeline;
+pub(crate) mod poison;
 pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod server;

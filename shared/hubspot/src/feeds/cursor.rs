@@ -92,15 +92,15 @@ pub struct Unfinished {
     /// Records read where HubSpot counts as many.
     #[serde(default)]
     pub counted: u64,
-    /// Where HubSpot counts more records than it shows, whatever was tried.
-    #[serde(default)]
-    pub short: Vec<String>,
     /// The version of the shared document of [`staging::Wanted`] that this run answers.
     #[serde(default)]
     pub answers: Option<u64>,
     /// The names of the properties that are read, as hashes.
     #[serde(default)]
     pub properties: Option<Hashes>,
+    /// It reads what earlier runs have read without a source: see [`Cursor::reread_since_ms`].
+    #[serde(default)]
+    pub reread_since_ms: Option<i64>,
     /// Something showed that only a run over everything can read.
     #[serde(default)]
     pub needs_whole: bool,
@@ -151,6 +151,13 @@ pub struct Cursor {
     /// Sources that did not answer, and why: the feed goes on without them, and asks again in each run.
     #[serde(default)]
     pub absent: BTreeMap<String, String>,
+    /// Where the tables had all that a source knows when it was lost: the watermark of then. It is missing for a source
+    /// that was lost before everything had been read with it.
+    #[serde(default)]
+    pub missed_since: BTreeMap<String, i64>,
+    /// A source answers again: what has changed since this moment was read without it.
+    #[serde(default)]
+    pub reread_since_ms: Option<i64>,
     /// A source answers that did not before: what it knows of older records is not read yet.
     #[serde(default)]
     pub is_due_whole: bool,
@@ -222,9 +229,9 @@ impl Unfinished {
             again: Vec::new(),
             stretches: Vec::new(),
             counted: 0,
-            short: Vec::new(),
             answers: None,
             properties: None,
+            reread_since_ms: None,
             needs_whole: false,
             quarantine: Quarantine::default(),
             began_ms: 0,
@@ -273,15 +280,30 @@ impl Cursor {
 
     /// A source of the feed answers that did not before. A run that was interrupted has read without it.
     pub(super) fn answers_again(&mut self, source: &str) {
-        if self.absent.remove(source).is_some() {
-            self.is_due_whole = true;
-            self.run = None;
+        if self.absent.remove(source).is_none() {
+            return;
+        }
+        let interrupted = self.run.take();
+        match self.missed_since.remove(source) {
+            Some(since_ms) if interrupted.is_none_or(|run| !run.is_whole) => {
+                self.reread_since_ms = Some(self.reread_since_ms.unwrap_or(since_ms).min(since_ms));
+            }
+            _ => self.is_due_whole = true,
         }
     }
 
     /// A source of the feed does not answer any more, for this reason.
     pub fn lose(&mut self, source: &str, reason: String) {
         self.absent.insert(source.to_owned(), reason);
+        if let Some(watermark_ms) = self.watermark_ms.filter(|_| !self.is_due_whole) {
+            let since_ms = self.reread_since_ms.unwrap_or(watermark_ms).min(watermark_ms);
+            self.missed_since.entry(source.to_owned()).or_insert(since_ms);
+        }
+    }
+
+    /// Up to this moment the tables have what the source knows, though it is lost.
+    pub(super) fn missed_since(&self, source: &str) -> Option<i64> {
+        self.missed_since.get(source).copied().filter(|_| self.absent.contains_key(source))
     }
 
     /// Makes a planned run the one that is under way.
@@ -310,6 +332,11 @@ impl Cursor {
         self.forms.extend(run.forms);
         self.address_position = run.address_position;
         self.is_due_whole = (self.is_due_whole && !run.is_whole) || run.needs_whole;
+        if run.is_whole || run.reread_since_ms.is_some() {
+            // Another source may have come back while the run was interrupted.
+            let is_read = |since_ms: &i64| !run.is_whole && run.reread_since_ms > Some(*since_ms);
+            self.reread_since_ms = self.reread_since_ms.filter(is_read);
+        }
         if !run.moves_watermark {
             return;
         }
@@ -402,6 +429,7 @@ mod tests {
             Slice::Wanted { records: Pairs([(7, 8)].into()) },
             Slice::Again { from: 1, below: None, after: None, rows: 2 },
             Slice::Counted { from: 1, below: Some(9), rows: 2, is_second: true },
+            Slice::Recounted { window: Some((1, 2)), from: 1, below: None },
             Slice::Named { ids: vec![7] },
             Slice::Found { ids: vec![9] },
             Slice::Happened { since_ms: 1, until_ms: 2, asked: None, reached_ms: Some(2) },

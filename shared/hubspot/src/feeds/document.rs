@@ -9,8 +9,11 @@ use staging::{Cell, ColumnType, Rows, Table};
 use super::collection::{Collection, Origin};
 use super::lineage::{DeletedReason, Deletes, EXTRA, JsonFields, Lineage, Reading, set};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner};
+use crate::json::{self, Malformed, Scanner};
 use crate::value;
+
+/// Levels of a JSON value that a column takes.
+const MAX_JSON_DEPTH: usize = 450;
 
 /// The table of one collection, for one run.
 #[derive(Debug)]
@@ -156,6 +159,25 @@ impl Writer<'_> {
         }
     }
 
+    /// Sets a column of JSON by name; what nests too deep for one is kept as text.
+    pub(super) fn set_json(&mut self, column: &str, json: &str) {
+        if is_too_deep(json) {
+            let quoted = serde_json::Value::from(column).to_string();
+            self.unparsed.add_text(&quoted, json);
+            self.unparsed_in_row += 1;
+        } else {
+            self.set(column, |cell| cell.text(json));
+        }
+    }
+
+    /// Drops the open row.
+    pub(super) fn discard(&mut self) {
+        self.rows.discard_row();
+        self.unknown.clear();
+        self.unparsed.clear();
+        self.unparsed_in_row = 0;
+    }
+
     /// Ends the open row, of something that is there.
     pub(super) fn finish(&mut self, updated_ms: Option<i64>) {
         if let Some(deletes) = &self.document.deletes {
@@ -198,7 +220,9 @@ impl Writer<'_> {
     fn value(&mut self, target: &Target, value: &mut Scanner<'_>) -> Result<(), Malformed> {
         if target.column_type == ColumnType::Json {
             let json = value.raw()?;
-            if json != "null" {
+            if is_too_deep(json) {
+                self.not_parsed(target, json);
+            } else if json != "null" {
                 set(self.rows.cell(target.column), |cell| cell.text(json));
             }
             return Ok(());
@@ -220,6 +244,11 @@ impl Writer<'_> {
         self.unparsed.add_text(&target.json_name, text);
         self.unparsed_in_row += 1;
     }
+}
+
+/// No warehouse takes it for JSON: BigQuery's take 500 levels, Redshift's 1,000.
+fn is_too_deep(json: &str) -> bool {
+    json.len() > 2 * MAX_JSON_DEPTH && json::depth(json) > MAX_JSON_DEPTH
 }
 
 impl Node {

@@ -1,9 +1,12 @@
 //! E-mail campaigns. HubSpot lists their ids in no order, and apart from that those with recent activity; what a
 //! campaign is, and its counters, takes one call for each. So a run asks for the campaigns that are new or were active
 //! since the last run, and for no other.
+//!
+//! One that can't be had is set aside; where none can be had, it is the family that is refused.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -14,15 +17,17 @@ use staging::{Pairs, Rows, Table};
 use super::collection::{Collection, field, made};
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
-use super::document::Document;
+use super::document::{Document, Writer};
 use super::lineage::DeletedReason;
+use super::quarantine::Thing;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, OpenFeed, Session, Window};
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Body, Scanner};
+use crate::json::{Body, Malformed, Scanner, parse_id};
+use crate::retry::Patience;
 use crate::value;
 
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
@@ -33,6 +38,11 @@ const DETAILS: usize = 20;
 const DETAILS_AT_ONCE: usize = 4;
 /// A stamp of a campaign whose last activity HubSpot has not told.
 const NEVER_ACTIVE: i64 = 0;
+/// What the quarantine calls a campaign, and an entry of the lists that names none.
+const KIND: &str = "campaign";
+const ODD_KIND: &str = "listed campaign";
+/// Campaigns that are asked for to find out whether it is the whole family that is refused.
+const OTHERS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct EmailCampaigns;
@@ -97,9 +107,16 @@ impl Feed for EmailCampaigns {
         mode: Mode,
         cursor: &mut Cursor,
     ) -> Result<Box<dyn OpenFeed>> {
-        let document = Document::new(&CAMPAIGNS, &[])?;
-        let (session, known) = (session.clone(), cursor.stamps.clone());
-        Ok(Box::new(OpenCampaigns { session, document, mode, known, groups: Mutex::default() }))
+        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
+        Ok(Box::new(OpenCampaigns {
+            session: session.clone(),
+            document: Document::new(&CAMPAIGNS, &[])?,
+            mode,
+            known: cursor.stamps.clone(),
+            held: quarantine.ids(KIND).filter_map(parse_id).collect(),
+            listed: Mutex::default(),
+            has_told: AtomicBool::new(false),
+        }))
     }
 }
 
@@ -110,14 +127,36 @@ struct OpenCampaigns {
     mode: Mode,
     /// The last activity of each campaign, as of the last run.
     known: Pairs,
-    /// The group of each campaign, which the lists alone tell.
-    groups: Mutex<BTreeMap<u64, i64>>,
+    /// Campaigns that earlier runs have asked for in vain.
+    held: BTreeSet<u64>,
+    listed: Mutex<Lists>,
+    /// Some campaign was told of.
+    has_told: AtomicBool,
 }
 
-/// What some campaigns are; `None` for one that is gone.
+/// What the lists say.
+#[derive(Debug, Default)]
+struct Lists {
+    /// The last activity of each campaign.
+    stamps: BTreeMap<u64, i64>,
+    /// The group of each campaign, which nothing else tells.
+    groups: BTreeMap<u64, i64>,
+    /// Entries that name no campaign.
+    odd: u64,
+}
+
+/// What some campaigns are.
 #[derive(Debug)]
 pub(super) struct Page {
-    details: Vec<(u64, Option<Body>)>,
+    details: Vec<(u64, Detail)>,
+}
+
+#[derive(Debug)]
+enum Detail {
+    Told(Body),
+    /// No list shows it, and it is not found.
+    Gone,
+    Refused(Error),
 }
 
 #[derive(Deserialize)]
@@ -127,7 +166,7 @@ struct Listed {
     has_more: bool,
     #[serde(default)]
     offset: Option<String>,
-    campaigns: Vec<ListedCampaign>,
+    campaigns: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -153,20 +192,41 @@ impl OpenCampaigns {
         &self.session.client
     }
 
-    /// Calls `each` with every page of a list, until it says that it has seen enough.
-    async fn each_page(&self, path: &str, mut each: impl FnMut(Listed) -> bool + Send) -> Result<()> {
-        let mut offset = String::new();
+    fn listed(&self) -> MutexGuard<'_, Lists> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls `each` with the campaigns of every page of a list, until it says that it has seen enough. Answers with the
+    /// number of entries that name no campaign. A position that HubSpot refuses costs a second look from the top.
+    async fn each_page(
+        &self,
+        path: &str,
+        mut each: impl FnMut(Vec<ListedCampaign>) -> bool + Send,
+    ) -> Result<u64> {
+        let (mut offset, mut odd, mut is_second) = (String::new(), 0, false);
         loop {
-            let answer =
-                self.client().send(&Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"))).await?;
+            let call = Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"));
+            let answer = match self.client().send(&call).await {
+                Err(refused)
+                    if refused.kind() == ErrorKind::BadRequest && !offset.is_empty() && !is_second =>
+                {
+                    (offset, odd, is_second) = (String::new(), 0, true);
+                    continue;
+                }
+                answer => answer?,
+            };
             let mut listed: Listed = serde_json::from_str(&answer).map_err(|source| {
                 Error::new(ErrorKind::Malformed, "a list of campaigns does not parse").caused_by(source)
             })?;
             let (has_more, next) = (listed.has_more, listed.offset.take().unwrap_or_default());
             let next = format!("&offset={}", percent_encoded(&next));
-            let goes_on = each(listed) && has_more;
+            let shown = listed.campaigns.len() as u64;
+            let campaigns: Vec<ListedCampaign> =
+                listed.campaigns.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+            odd += shown - campaigns.len() as u64;
+            let goes_on = each(campaigns) && has_more;
             if !goes_on {
-                return Ok(());
+                return Ok(odd);
             }
             if next == offset {
                 return Err(Error::new(ErrorKind::Malformed, "a page of campaigns ends where it began"));
@@ -176,26 +236,24 @@ impl OpenCampaigns {
     }
 
     /// Every campaign, and its last activity where that is after what is known.
-    async fn scan(&self) -> Result<BTreeMap<u64, i64>> {
-        let mut stamps = BTreeMap::new();
-        let mut groups = BTreeMap::new();
-        let mut all = |listed: Listed| {
-            for campaign in listed.campaigns {
+    async fn scan(&self) -> Result<Lists> {
+        let (mut stamps, mut groups) = (BTreeMap::new(), BTreeMap::new());
+        let mut all = |listed: Vec<ListedCampaign>| {
+            for campaign in listed {
                 groups.extend(campaign.group_id.map(|group| (campaign.id, group)));
                 let known = self.known.0.get(&campaign.id).copied().unwrap_or(NEVER_ACTIVE);
                 stamps.insert(campaign.id, known.max(campaign.active_ms().unwrap_or(NEVER_ACTIVE)));
             }
             true
         };
-        self.each_page("/email/public/v1/campaigns/by-id", &mut all).await?;
-        *self.groups.lock().unwrap_or_else(PoisonError::into_inner) = groups;
+        let odd = self.each_page("/email/public/v1/campaigns/by-id", &mut all).await?;
         // A day of overlap: activity is told late.
         let newest_ms = self.known.0.values().copied().max().filter(|_| self.mode == Mode::Incremental);
         let enough_ms =
             newest_ms.map_or(i64::MIN, |ms| ms.saturating_sub(self.session.lookback.history_overlap_ms));
-        let mut recent = |listed: Listed| {
+        let mut recent = |listed: Vec<ListedCampaign>| {
             let mut oldest_ms = i64::MAX;
-            for campaign in listed.campaigns {
+            for campaign in listed {
                 let Some(active_ms) = campaign.active_ms() else { continue };
                 oldest_ms = oldest_ms.min(active_ms);
                 let stamp = stamps.entry(campaign.id).or_insert(NEVER_ACTIVE);
@@ -203,16 +261,53 @@ impl OpenCampaigns {
             }
             oldest_ms >= enough_ms
         };
-        self.each_page("/email/public/v1/campaigns", &mut recent).await?;
-        Ok(stamps)
+        let odd = odd.max(self.each_page("/email/public/v1/campaigns", &mut recent).await?);
+        Ok(Lists { stamps, groups, odd })
     }
 
-    async fn detail(&self, id: u64) -> Result<(u64, Option<Body>)> {
-        match self.client().send(&Call::get(format!("/email/public/v1/campaigns/{id}"))).await {
-            Ok(body) => Ok((id, Some(body))),
-            Err(gone) if gone.kind() == ErrorKind::NotFound => Ok((id, None)),
-            Err(failed) => Err(failed),
+    async fn ask(&self, id: u64, patience: Patience) -> Result<Body> {
+        let call = Call::get(format!("/email/public/v1/campaigns/{id}"));
+        let answer = self.client().send(&call.with(patience)).await;
+        self.has_told.fetch_or(answer.is_ok(), Ordering::Relaxed);
+        answer
+    }
+
+    /// # Errors
+    /// Only when the answer says nothing of the campaign.
+    async fn detail(&self, id: u64) -> Result<(u64, Detail)> {
+        let patience = if self.held.contains(&id) { Patience::Once } else { Patience::Little };
+        let detail = match self.ask(id, patience).await {
+            Ok(body) => Detail::Told(body),
+            Err(gone) if gone.kind() == ErrorKind::NotFound && !self.listed().stamps.contains_key(&id) => {
+                Detail::Gone
+            }
+            Err(refused) if refused.may_be_of_one_thing() => Detail::Refused(refused),
+            Err(failed) => return Err(failed),
+        };
+        Ok((id, detail))
+    }
+
+    /// Whether the refusal is that of single campaigns: others are told of. `asked` were refused.
+    async fn answers_for_others(&self, asked: &[u64], rest: &[u64], refused: &Error) -> Result<bool> {
+        if self.has_told.load(Ordering::Relaxed) {
+            return Ok(true);
         }
+        let known = self.known.0.keys().filter(|id| !self.held.contains(id) && !asked.contains(id));
+        let others: Vec<u64> = rest.iter().rev().chain(known).take(OTHERS).copied().collect();
+        for &id in &others {
+            match self.ask(id, Patience::Little).await {
+                Ok(_) => return Ok(true),
+                Err(failed) if !failed.may_be_of_one_thing() => return Err(failed),
+                Err(_) => {}
+            }
+        }
+        let is_of_family = matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound);
+        if is_of_family || !others.is_empty() {
+            return Ok(false);
+        }
+        // It is the only one there is: if HubSpot answers otherwise, it is the campaign.
+        self.client().send(&Call::get("/email/public/v1/campaigns/by-id?limit=1")).await?;
+        Ok(true)
     }
 }
 
@@ -227,13 +322,20 @@ impl OpenFeed for OpenCampaigns {
         let now_ms = self.client().now().timestamp_millis();
         let mut run = Unfinished::new(self.mode, now_ms, 0);
         run.is_whole = self.mode == Mode::Backfill;
-        let stamps = self.scan().await?;
-        let is_new =
-            |(id, stamp): &(&u64, &i64)| self.mode == Mode::Backfill || self.known.0.get(id) != Some(stamp);
-        let mut ids: Vec<u64> = stamps.iter().filter(is_new).map(|(id, _)| *id).collect();
+        let lists = self.scan().await?;
+        let is_wanted = |(id, stamp): &(&u64, &i64)| {
+            self.mode == Mode::Backfill || self.held.contains(id) || self.known.0.get(id) != Some(stamp)
+        };
+        let mut ids: Vec<u64> = lists.stamps.iter().filter(is_wanted).map(|(id, _)| *id).collect();
         // The list has no order to rely on: one that it does not show is asked for before it is said to be gone.
-        ids.extend(self.known.0.keys().filter(|id| !stamps.contains_key(id)));
-        run.stamps = Pairs(stamps);
+        let before: BTreeSet<u64> = self.known.0.keys().chain(&self.held).copied().collect();
+        ids.extend(before.into_iter().filter(|id| !lists.stamps.contains_key(id)));
+        run.stamps = Pairs(lists.stamps.clone());
+        if lists.odd > 0 {
+            let thing = Thing { kind: ODD_KIND, id: "without an id", collection: CAMPAIGNS.name };
+            run.set_aside(thing, format!("{} entries of the list name no campaign", lists.odd));
+        }
+        *self.listed() = lists;
         if !ids.is_empty() {
             run.slices.push(Slice::Named { ids });
         }
@@ -241,15 +343,31 @@ impl OpenFeed for OpenCampaigns {
     }
 
     async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
-        self.scan().await.map(drop)
+        *self.listed() = self.scan().await?;
+        Ok(())
+    }
+
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let Slice::Named { ids } = slice else { return Err(slice::foreign(slice)) };
-        let ids = ids[ids.len() - ids.len().min(limit.min(DETAILS))..].to_vec();
-        let details: Vec<_> =
-            stream::iter(ids).map(|id| self.detail(id)).buffered(DETAILS_AT_ONCE).try_collect().await?;
-        let size_bytes = details.iter().filter_map(|(_, body)| body.as_ref()).map(|body| body.len()).sum();
+        let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
+        let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
+            .map(|id| self.detail(id))
+            .buffered(DETAILS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let first = details.iter().position(|(_, detail)| matches!(detail, Detail::Refused(_)));
+        if let Some(place) = first
+            && let Detail::Refused(refused) = &details[place].1
+            && !self.answers_for_others(asked, rest, refused).await?
+            && let Detail::Refused(refused) = details.swap_remove(place).1
+        {
+            return Err(refused);
+        }
+        let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
         Ok(super::Page::new(Content::Campaigns(Page { details }), size_bytes))
     }
 
@@ -266,27 +384,78 @@ impl OpenFeed for OpenCampaigns {
         };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
         let done = content.details.len();
-        let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = self.listed();
         for (id, detail) in content.details {
-            writer.set("id", |cell| cell.bigint(id as i64));
-            let Some(detail) = detail else {
-                run.stamps.0.remove(&id);
-                writer.finish_gone(None, DeletedReason::Removed, None);
-                continue;
-            };
-            let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
-            if active_ms != NEVER_ACTIVE && value::is_instant(active_ms) {
-                writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
+            match detail {
+                Detail::Told(detail) => {
+                    let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
+                    match self.row(id, &detail, active_ms, listed.groups.get(&id).copied(), &mut writer) {
+                        Ok(()) => run.release(KIND, id),
+                        Err(odd) => {
+                            writer.discard();
+                            self.set_aside(id, &odd.to_string(), run);
+                        }
+                    }
+                }
+                Detail::Gone => {
+                    run.stamps.0.remove(&id);
+                    run.release(KIND, id);
+                    writer.set("id", |cell| cell.bigint(id as i64));
+                    writer.finish_gone(None, DeletedReason::Removed, None);
+                }
+                Detail::Refused(refused) => self.set_aside(id, refused.reason(), run),
             }
-            if let Some(&group) = groups.get(&id) {
-                writer.set("group_id", |cell| cell.bigint(group));
-            }
-            writer.fill(&mut Scanner::new(&detail))?;
-            // HubSpot does not say when a campaign was changed: the newest read is the newest version.
-            writer.finish(None);
         }
         ids.truncate(ids.len().saturating_sub(done));
         Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), ..Appended::default() })
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        if is_end {
+            run.release_what_was_not_set_aside_again(ODD_KIND);
+        }
+        Vec::new()
+    }
+}
+
+impl OpenCampaigns {
+    fn row(
+        &self,
+        id: u64,
+        detail: &str,
+        active_ms: i64,
+        group: Option<i64>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), Malformed> {
+        writer.set("id", |cell| cell.bigint(id as i64));
+        if active_ms != NEVER_ACTIVE && value::is_instant(active_ms) {
+            writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
+        }
+        if let Some(group) = group {
+            writer.set("group_id", |cell| cell.bigint(group));
+        }
+        writer.fill(&mut Scanner::new(detail))?;
+        // HubSpot does not say when a campaign was changed: the newest read is the newest version.
+        writer.finish(None);
+        Ok(())
+    }
+
+    /// Its row stays as it is. To the next run it is as new as to this one, whatever becomes of the quarantine.
+    fn set_aside(&self, id: u64, reason: &str, run: &mut Unfinished) {
+        match self.known.0.get(&id) {
+            Some(&known) => run.stamps.0.insert(id, known),
+            None => run.stamps.0.remove(&id),
+        };
+        run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: CAMPAIGNS.name }, reason);
+    }
+}
+
+impl Detail {
+    fn size_bytes(&self) -> usize {
+        match self {
+            Detail::Told(body) => body.len(),
+            Detail::Gone | Detail::Refused(_) => 0,
+        }
     }
 }
 

@@ -155,6 +155,11 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// again with a cursor that knows of it.
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page>;
 
+    /// Whether `fetch` gets past what HubSpot fails on by itself: then a smaller page is no help.
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        false
+    }
+
     /// Turns a page into rows, one [`Rows`] per table, and moves its slice past it. The slice may have been cut
     /// shorter since the page was fetched; what is past its end is left to the slice that has it now. On an error the
     /// rows may hold a part of the page: [`append`] takes it back.
@@ -238,7 +243,7 @@ enum Content {
     Objects(Box<objects::Page>),
     Contacts(contacts::Page),
     History(history::Page),
-    Lists(contact_lists::Page),
+    Lists(Box<contact_lists::Page>),
     Campaigns(email_campaigns::Page),
     Addresses(subscription_timeline::Statuses),
 }

@@ -39,6 +39,9 @@ pub struct SetAside {
     pub since_ms: i64,
     /// Runs that have asked for it in vain.
     pub runs: u32,
+    /// The run under way has asked for it in vain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_again: bool,
 }
 
 /// The name of one thing.
@@ -86,14 +89,20 @@ impl Quarantine {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let is_full = self.things.values().map(BTreeMap::len).sum::<usize>() >= MAX_THINGS;
         if let Some(known) = self.things.get_mut(thing.kind).and_then(|things| things.get_mut(thing.id)) {
-            known.reason = reason;
+            (known.reason, known.is_again) = (reason, true);
             return;
         }
         if is_full {
             self.overflow += 1;
             return;
         }
-        let entry = SetAside { collection: thing.collection.to_owned(), reason, since_ms: now_ms, runs: 0 };
+        let entry = SetAside {
+            collection: thing.collection.to_owned(),
+            reason,
+            since_ms: now_ms,
+            runs: 0,
+            is_again: true,
+        };
         self.things.entry(thing.kind.to_owned()).or_default().insert(thing.id.to_owned(), entry);
     }
 
@@ -107,15 +116,22 @@ impl Quarantine {
 
     /// What a new run starts with: everything that is still set aside.
     pub(super) fn of_new_run(&self) -> Quarantine {
-        Quarantine { things: self.things.clone(), overflow: 0 }
+        let mut things = self.things.clone();
+        for entry in things.values_mut().flat_map(BTreeMap::values_mut) {
+            entry.is_again = false;
+        }
+        Quarantine { things, overflow: 0 }
     }
 
-    /// Adds what another one holds.
-    pub(super) fn absorb(&mut self, other: Quarantine) {
-        for (kind, things) in other.things {
-            self.things.entry(kind).or_default().extend(things);
+    /// Adds what the planning of a run has set aside.
+    pub(super) fn absorb(&mut self, planned: Quarantine) {
+        for (kind, things) in planned.things {
+            for (id, entry) in things {
+                let thing = Thing { kind: &kind, id: &id, collection: &entry.collection };
+                self.set_aside(thing, &entry.reason, entry.since_ms);
+            }
         }
-        self.overflow += other.overflow;
+        self.overflow += planned.overflow;
     }
 
     /// The run that asked for all of these has ended.
@@ -149,6 +165,16 @@ impl Unfinished {
     pub fn release(&mut self, kind: &str, id: impl fmt::Display) {
         if !self.quarantine.is_empty() {
             self.quarantine.release(kind, &id.to_string());
+        }
+    }
+
+    /// Releases the things of a kind that this run has not set aside again: it has read all there is.
+    pub(super) fn release_what_was_not_set_aside_again(&mut self, kind: &str) {
+        if let Some(things) = self.quarantine.things.get_mut(kind) {
+            things.retain(|_, entry| entry.is_again);
+            if things.is_empty() {
+                self.quarantine.things.remove(kind);
+            }
         }
     }
 }
@@ -189,6 +215,24 @@ mod tests {
         next.set_aside(thing("1"), "403", 99);
         let entry = next.end_run().iter().next().map(|(_, _, entry)| entry.clone()).unwrap();
         assert_eq!((entry.since_ms, entry.runs), (7, 2));
+    }
+
+    #[test]
+    fn what_is_not_set_aside_again_is_released() {
+        let mut before = Quarantine::default();
+        for id in ["1", "2"] {
+            before.set_aside(thing(id), "403", 7);
+        }
+        let mut run = Unfinished::new(Mode::Incremental, 99, 0);
+        run.quarantine = before.end_run().of_new_run();
+        let mut planned = Quarantine::default();
+        planned.set_aside(thing("2"), "500", 99);
+        run.quarantine.absorb(planned);
+        run.release_what_was_not_set_aside_again("form");
+        run.release_what_was_not_set_aside_again("campaign");
+        let left: Vec<_> =
+            run.quarantine.iter().map(|(_, id, entry)| (id, entry.since_ms, entry.runs)).collect();
+        assert_eq!(left, [("2", 7, 1)]);
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub enum Slice {
     Again { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
     /// HubSpot is asked whether there are no more than `rows` records of these ids.
     Counted { from: u64, below: Option<u64>, rows: u64, is_second: bool },
+    /// HubSpot is asked once more for records that it counted and did not show: those changed in a window of time, or all,
+    /// with ids from `from` up to and without `below`.
+    Recounted { window: Option<(i64, i64)>, from: u64, below: Option<u64> },
     /// What happened in a window of time (both ends included), by and large newest first; `reached_ms` comes down with each
     /// page: above it all is read, but for what HubSpot shows out of order.
     Happened {
@@ -70,6 +73,17 @@ pub struct Walk {
     pub(crate) shown: u64,
     /// Walks over the same window before this one.
     pub(crate) before: u32,
+    #[serde(default)]
+    pub(crate) odd: OddCount,
+}
+
+/// Where, among the ids that a search walks through, HubSpot counts more records than it shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OddCount {
+    /// The first id of the last page, and the records that HubSpot counted behind that page.
+    pub(crate) last: Option<(u64, u64)>,
+    /// Ids from the first one up to and without the second.
+    pub(crate) range: Option<(u64, Option<u64>)>,
 }
 
 /// Ids that were read, without a gap, and how many records they had.

@@ -85,7 +85,8 @@ fn respond(visit: &mut Visit, behaviour: &Behaviour, request: &Request) -> Answe
         return Err(Problem::not_in_product());
     }
     let call = Call { site: &site, behaviour, request, number: visit.number };
-    (route.answer)(&call)
+    let answer = (route.answer)(&call);
+    site.spoil(visit.endpoint, &request.target, answer)
 }
 
 /// One request's way through the server.

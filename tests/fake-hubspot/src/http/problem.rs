@@ -38,6 +38,12 @@ impl Problem {
         )
     }
 
+    /// Of one thing that HubSpot can't show.
+    pub(crate) fn of_status(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::json(status, json!({"status": "error", "message": "This one can't be shown"}))
+    }
+
     /// HubSpot sends no category here.
     pub(crate) fn record_not_found() -> Self {
         Self::json(StatusCode::NOT_FOUND, json!({"status": "error", "message": "resource not found"}))

@@ -20,7 +20,9 @@ use super::connection::{Connection, EndsWithReset};
 use super::counters::{Counters, LoggedRequest, Recorder};
 use super::limits::Limiter;
 use super::pipeline;
+use super::poison::{self, Poison};
 use crate::churn::RunningChurn;
+use crate::endpoints::Answer;
 use crate::{Account, Behaviour, ObjectType};
 
 /// How long answers that are under way may take when the server stops.
@@ -56,6 +58,7 @@ pub(crate) struct Site {
     recorder: Mutex<Recorder>,
     cursors: Mutex<HashSet<(ObjectType, bool, u64)>>,
     omissions: Mutex<Vec<Omission>>,
+    poisons: Mutex<Vec<Poison>>,
     churn: Mutex<Option<RunningChurn>>,
     marketing_churn: Mutex<Option<RunningChurn>>,
 }
@@ -82,6 +85,7 @@ impl Server {
             recorder: Mutex::default(),
             cursors: Mutex::default(),
             omissions: Mutex::default(),
+            poisons: Mutex::default(),
             churn: Mutex::default(),
             marketing_churn: Mutex::default(),
         });
@@ -117,7 +121,6 @@ impl Server {
         self.site.recorder().log()
     }
 
-    /// Empties counters and log; the numbers of requests go on.
     pub fn leave_out(&self, omission: Omission) {
         lock(&self.site.omissions).push(omission);
     }
@@ -127,6 +130,17 @@ impl Server {
         lock(&self.site.omissions).clear();
     }
 
+    /// A thing that is answered badly from now on.
+    pub fn poison(&self, poison: Poison) {
+        lock(&self.site.poisons).push(poison);
+    }
+
+    /// Everything is answered well again.
+    pub fn heal(&self) {
+        lock(&self.site.poisons).clear();
+    }
+
+    /// Empties counters and log; the numbers of requests go on.
     pub fn reset_counters(&self) {
         self.site.recorder().reset();
     }
@@ -219,7 +233,6 @@ impl Site {
         lock(&self.recorder)
     }
 
-    /// The `after` values that lists gave out.
     /// Whether an answer that would show the record does not.
     pub(crate) fn leaves_out(&self, endpoint: &str, object: ObjectType, id: u64) -> bool {
         let mut omissions = lock(&self.omissions);
@@ -231,6 +244,11 @@ impl Site {
         true
     }
 
+    pub(super) fn spoil(&self, endpoint: &str, target: &str, answer: Answer) -> Answer {
+        poison::spoil(&mut lock(&self.poisons), endpoint, target, answer)
+    }
+
+    /// The `after` values that lists gave out.
     pub(crate) fn cursors(&self) -> MutexGuard<'_, HashSet<(ObjectType, bool, u64)>> {
         lock(&self.cursors)
     }

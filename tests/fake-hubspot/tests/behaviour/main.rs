@@ -16,6 +16,7 @@ mod generation;
 mod limits;
 mod lists;
 mod marketing;
+mod poison;
 mod properties;
 mod search;
 mod subscriptions;

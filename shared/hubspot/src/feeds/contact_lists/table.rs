@@ -71,7 +71,7 @@ pub(super) fn row(writer: &mut Writer<'_>, json: &str, filter_branch: Option<&st
         writer.set("meta_data_last_size_change_at", |cell| cell.timestamp(changed_ms));
     }
     if let Some(filter_branch) = filter_branch {
-        writer.set("filter_branch", |cell| cell.text(filter_branch));
+        writer.set_json("filter_branch", filter_branch);
     }
     writer.fill(&mut Scanner::new(json))?;
     // When a list was changed says nothing of its size: the newest read is the newest version.

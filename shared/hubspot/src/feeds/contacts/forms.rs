@@ -1,10 +1,17 @@
 //! Submissions by form, for when contacts v1 does not answer: newest first, 50 a page, and no filter by time, so each
 //! form is read down to what its last run had seen. Each form has a mark of its own: one for all would skip what other
 //! forms got meanwhile.
+//!
+//! A form that can't be read is set aside, and its mark stays where it was: the next run reads it from there.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::submissions::SUBMISSIONS;
 use super::{FORMS, submissions};
 use crate::call::Call;
 use crate::client::Client;
@@ -13,22 +20,46 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
 use crate::feeds::objects::next_after;
+use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Form, Slice};
 use crate::json::{Body, Malformed, Scanner};
+use crate::retry::Patience;
 use crate::version;
 
 /// HubSpot documents no number; it is what connectors ask for.
 const FORMS_IN_A_PAGE: usize = 100;
 /// <https://developers.hubspot.com/docs/methods/forms/get-submissions-for-a-form>
 const SUBMISSIONS_IN_A_PAGE: usize = 50;
-/// HubSpot refuses to show their submissions.
+/// HubSpot refuses to show their submissions, and says so.
 const UNREADABLE_TYPE: &str = "blog_comment";
+const TYPE_NOT_ALLOWED: &str = "FORM_TYPE_NOT_ALLOWED";
+/// What the quarantine calls a form, submissions of one that are none, and the list of forms.
+pub(super) const KIND: &str = "form";
+const ODD_KIND: &str = "submissions of form";
+pub(super) const LIST_KIND: &str = "list of forms";
+pub(super) const ALL: &str = "all";
+/// Forms that are asked for to find out whether it is the whole family that is refused.
+const OTHERS: usize = 2;
 
 #[derive(Deserialize)]
 struct Forms {
-    results: Vec<ListedForm>,
+    results: Vec<serde_json::Value>,
     #[serde(default)]
     paging: Option<Paging>,
+}
+
+impl Forms {
+    /// Those that have an id: without one, none can be asked for.
+    fn forms(self) -> Vec<Form> {
+        let listed =
+            self.results.into_iter().filter_map(|form| serde_json::from_value::<ListedForm>(form).ok());
+        let form = |form: ListedForm| Form {
+            id: form.id,
+            name: form.name.unwrap_or_default(),
+            form_type: form.form_type.unwrap_or_default(),
+        };
+        listed.map(form).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,26 +83,26 @@ struct Next {
 }
 
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match page(client, false, None, 1).await {
+    match page(client, false, None, 1, Patience::Full).await {
         Ok(_) => Ok(true),
         Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
         Err(failed) => Err(failed),
     }
 }
 
-/// All forms whose submissions can be read, archived ones included.
-pub(super) async fn list(client: &Client) -> Result<Vec<Form>> {
-    let mut forms = Vec::new();
+/// All forms whose submissions can be read, archived ones included; and the number of entries that name no form.
+pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
+    let (mut forms, mut odd) = (Vec::new(), 0);
     for archived in [false, true] {
         let mut after = None;
         loop {
-            let listed = page(client, archived, after.as_deref(), FORMS_IN_A_PAGE).await?;
-            forms.extend(listed.results.into_iter().map(|form| Form {
-                id: form.id,
-                name: form.name.unwrap_or_default(),
-                form_type: form.form_type.unwrap_or_default(),
-            }));
-            let next = listed.paging.and_then(|paging| paging.next?.after);
+            let mut listed =
+                page(client, archived, after.as_deref(), FORMS_IN_A_PAGE, Patience::Little).await?;
+            let next = listed.paging.take().and_then(|paging| paging.next?.after);
+            let entries = listed.results.len();
+            let named = listed.forms();
+            odd += entries - named.len();
+            forms.extend(named);
             if next.is_none() || next == after {
                 break;
             }
@@ -81,56 +112,172 @@ pub(super) async fn list(client: &Client) -> Result<Vec<Form>> {
     forms.retain(|form| form.form_type != UNREADABLE_TYPE);
     forms.sort_by(|a, b| a.id.cmp(&b.id));
     forms.dedup_by(|a, b| a.id == b.id);
-    Ok(forms)
+    Ok((forms, odd))
 }
 
 /// Without `formTypes` only one of the types is listed.
-async fn page(client: &Client, archived: bool, after: Option<&str>, limit: usize) -> Result<Forms> {
+async fn page(
+    client: &Client,
+    archived: bool,
+    after: Option<&str>,
+    limit: usize,
+    patience: Patience,
+) -> Result<Forms> {
     let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
     let path =
         format!("/marketing/{}/forms?formTypes=all&limit={limit}&archived={archived}{after}", version::FORMS);
-    let body = client.send(&Call::get(path)).await.map_err(|error| error.lost_if_refused(FORMS))?;
+    let answer = client.send(&Call::get(path).with(patience)).await;
+    let body = answer.map_err(|error| error.lost_if_refused(FORMS))?;
     serde_json::from_str(&body).map_err(|source| {
         Error::new(ErrorKind::Malformed, "the list of forms does not parse").caused_by(source)
     })
 }
 
-pub(super) async fn submissions(client: &Client, form: &Form, after: Option<&str>) -> Result<Body> {
-    let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-    let path = format!(
-        "/form-integrations/v1/submissions/forms/{}?limit={SUBMISSIONS_IN_A_PAGE}{after}",
-        percent_encoded(&form.id)
-    );
-    match client.send(&Call::get(path)).await {
-        Ok(body) => Ok(body),
-        // The form was deleted since it was listed, or is of a type that is not shown: it has no more submissions.
-        Err(gone)
-            if matches!(gone.kind(), ErrorKind::NotFound | ErrorKind::BadRequest) && after.is_empty() =>
-        {
-            tracing::warn!(form.id, "the submissions of a form are not shown: {gone}");
-            Ok(Body::new(Bytes::from_static(br#"{"results":[]}"#))?)
+/// A page of the submissions of a form.
+#[derive(Debug)]
+pub(in crate::feeds) struct Page {
+    answer: Answer,
+    /// The position that the slice had is dead: the page is the form's first one.
+    is_from_the_top: bool,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Shown(Body),
+    Refused(Error),
+}
+
+impl Page {
+    pub(super) fn size_bytes(&self) -> usize {
+        match &self.answer {
+            Answer::Shown(body) => body.len(),
+            Answer::Refused(_) => 0,
         }
-        Err(error) => Err(error.lost_if_refused(FORMS)),
+    }
+}
+
+/// What the calls for submissions have shown in this run.
+#[derive(Debug, Default)]
+pub(super) struct FormReader {
+    /// Forms that earlier runs have asked for in vain.
+    held: BTreeSet<String>,
+    /// Some form's submissions were shown.
+    has_shown: AtomicBool,
+    /// Forms that were read from the top again.
+    from_the_top: Mutex<BTreeSet<String>>,
+}
+
+impl FormReader {
+    pub(super) fn new<'a>(held: impl Iterator<Item = &'a str>) -> FormReader {
+        FormReader { held: held.map(str::to_owned).collect(), ..FormReader::default() }
+    }
+
+    /// The page at the position; the first one, once, if HubSpot does not know the position any more.
+    ///
+    /// # Errors
+    /// When the answer says nothing of this form alone.
+    pub(super) async fn page(&self, client: &Client, form: &Form, after: Option<&str>) -> Result<Page> {
+        let patience = if self.held.contains(&form.id) { Patience::Once } else { Patience::Little };
+        let refused = match self.ask(client, &form.id, after, patience).await {
+            Ok(body) => return Ok(Page { answer: Answer::Shown(body), is_from_the_top: false }),
+            Err(dead)
+                if dead.kind() == ErrorKind::BadRequest && after.is_some() && self.may_restart(form) =>
+            {
+                tracing::warn!(form.id, "the position in a form is refused: it is read from the top");
+                match self.ask(client, &form.id, None, patience).await {
+                    Ok(body) => return Ok(Page { answer: Answer::Shown(body), is_from_the_top: true }),
+                    Err(refused) => refused,
+                }
+            }
+            Err(refused) => refused,
+        };
+        if refused.error_type() == Some(TYPE_NOT_ALLOWED) {
+            tracing::warn!(form.id, "the submissions of a form are not shown: {refused}");
+            let none = Body::new(Bytes::from_static(br#"{"results":[]}"#))?;
+            return Ok(Page { answer: Answer::Shown(none), is_from_the_top: true });
+        }
+        if !refused.may_be_of_one_thing() {
+            return Err(refused);
+        }
+        match self.answers_for_others(client, form, &refused).await? {
+            true => Ok(Page { answer: Answer::Refused(refused), is_from_the_top: false }),
+            false => Err(refused.lost_if_refused(FORMS)),
+        }
+    }
+
+    async fn ask(&self, client: &Client, id: &str, after: Option<&str>, patience: Patience) -> Result<Body> {
+        let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
+        let path = format!(
+            "/form-integrations/v1/submissions/forms/{}?limit={SUBMISSIONS_IN_A_PAGE}{after}",
+            percent_encoded(id)
+        );
+        let answer = client.send(&Call::get(path).with(patience)).await;
+        self.has_shown.fetch_or(answer.is_ok(), Ordering::Relaxed);
+        answer
+    }
+
+    fn may_restart(&self, form: &Form) -> bool {
+        self.from_the_top.lock().unwrap_or_else(PoisonError::into_inner).insert(form.id.clone())
+    }
+
+    /// Whether the refusal is that of single forms: others are shown.
+    async fn answers_for_others(&self, client: &Client, form: &Form, refused: &Error) -> Result<bool> {
+        if self.has_shown.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let listed = page(client, false, None, FORMS_IN_A_PAGE, Patience::Full).await?.forms();
+        let is_other = |other: &Form| other.id != form.id && other.form_type != UNREADABLE_TYPE;
+        let others: Vec<Form> = listed
+            .into_iter()
+            .filter(is_other)
+            .filter(|form| !self.held.contains(&form.id))
+            .take(OTHERS)
+            .collect();
+        for other in &others {
+            match self.ask(client, &other.id, None, Patience::Little).await {
+                Ok(_) => return Ok(true),
+                Err(failed) if !failed.may_be_of_one_thing() => return Err(failed),
+                Err(_) => {}
+            }
+        }
+        // Of the only form there is, the list has just been read.
+        Ok(others.is_empty() && refused.kind() != ErrorKind::MissingScope)
     }
 }
 
 /// Appends a page of submissions, and moves the slice past it. `true`: that was the last one.
 pub(super) fn append(
-    answer: &str,
+    page: &Page,
     slice: &mut Slice,
     run: &mut Unfinished,
     writer: &mut Writer<'_>,
 ) -> Result<bool> {
     let Slice::Submitted { form, since_ms, after } = slice else { return Err(slice::foreign(slice)) };
-    let (mut next, mut oldest_ms) = (None, i64::MAX);
-    let newest = run.forms.entry(form.id.clone()).or_default();
+    let answer = match &page.answer {
+        Answer::Shown(body) => body,
+        Answer::Refused(refused) => {
+            set_aside(KIND, form, refused.reason(), run);
+            return Ok(true);
+        }
+    };
+    if page.is_from_the_top {
+        *after = None;
+    }
+    let (mut next, mut oldest_ms, mut newest_ms, mut odd) = (None, i64::MAX, 0, 0);
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|submission| {
             let whole = submission.raw()?;
-            let (id, at_ms) = submissions::of_form(whole, &form.id)?;
+            let Ok((id, at_ms)) = submissions::of_form(whole, &form.id) else {
+                odd += 1;
+                return Ok(());
+            };
             if let Some(at_ms) = at_ms {
-                *newest = (*newest).max(at_ms);
+                newest_ms = newest_ms.max(at_ms);
                 oldest_ms = oldest_ms.min(at_ms);
+            }
+            // An earlier run has read it, from here or from contacts v1, which tells more.
+            if at_ms.is_some_and(|at_ms| at_ms < *since_ms) {
+                return Ok(());
             }
             writer.set("id", |cell| cell.text(&id));
             row(writer, form, whole, at_ms)?;
@@ -144,11 +291,33 @@ pub(super) fn append(
         _ => Ok(value.skip()?),
     })?;
     if next.is_some() && next == *after {
-        return Err(Error::new(ErrorKind::Malformed, "a page of submissions ends where it began"));
+        set_aside(KIND, form, "a page of its submissions ends where it began", run);
+        return Ok(true);
+    }
+    if odd > 0 {
+        set_aside(ODD_KIND, form, &format!("{odd} of a page are no submissions"), run);
+    } else if !run.quarantine.holds(ODD_KIND, &form.id) {
+        let newest = run.forms.entry(form.id.clone()).or_default();
+        *newest = (*newest).max(newest_ms);
     }
     let is_last = next.is_none() || oldest_ms < *since_ms;
     *after = next;
     Ok(is_last)
+}
+
+/// The form's mark stays where the run before has left it.
+fn set_aside(kind: &str, form: &Form, reason: &str, run: &mut Unfinished) {
+    run.forms.remove(&form.id);
+    run.set_aside(Thing { kind, id: &form.id, collection: SUBMISSIONS.name }, reason);
+}
+
+/// At the end of a run, in which every form that is listed was asked for.
+pub(super) fn release_what_is_read(run: &mut Unfinished) {
+    run.release_what_was_not_set_aside_again(LIST_KIND);
+    if !run.quarantine.holds(LIST_KIND, ALL) {
+        run.release_what_was_not_set_aside_again(KIND);
+        run.release_what_was_not_set_aside_again(ODD_KIND);
+    }
 }
 
 fn row(writer: &mut Writer<'_>, form: &Form, submission: &str, at_ms: Option<i64>) -> Result<(), Malformed> {

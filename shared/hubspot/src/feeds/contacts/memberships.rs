@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::feeds::objects::{Extras, record_ids};
 use crate::json::{Body, Malformed, Scanner};
+use crate::retry::Patience;
 use crate::version;
 
 /// The place of `list_membership` among what is known of a contact besides its properties.
@@ -25,19 +26,24 @@ const MAX_CONTACTS: usize = 100;
 pub(super) async fn answers(client: &Client) -> Result<bool> {
     let path = format!("/crm/objects/{}/contacts?limit=1&properties=hs_object_id", version::OBJECTS);
     let first = record_ids(&client.send(&Call::get(path)).await?)?;
-    match read(client, &first).await {
+    match ask(client, &first, Patience::Full).await {
         Ok(_) => Ok(true),
         Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
         Err(failed) => Err(failed),
     }
 }
 
+/// The lists of these contacts. A moment in which nobody answers is not the end of the call.
 pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
+    ask(client, ids, Patience::Twice).await
+}
+
+async fn ask(client: &Client, ids: &[u64], patience: Patience) -> Result<Vec<Body>> {
     let path = format!("/crm/lists/{}/records/memberships/batch/read", version::LISTS);
     let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
         let input = |id: &u64| json!({ "objectTypeId": "0-1", "recordId": id.to_string() });
         let inputs: Vec<Value> = ids.iter().map(input).collect();
-        Call::post(path.clone(), json!({ "inputs": inputs }).to_string(), Bucket::General)
+        Call::post(path.clone(), json!({ "inputs": inputs }).to_string(), Bucket::General).with(patience)
     });
     let answers = calls.map(|call| async move { client.send(&call).await });
     futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(MEMBERSHIPS))

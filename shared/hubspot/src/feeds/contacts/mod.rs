@@ -9,7 +9,7 @@
 //! | forms | submissions, in place of contacts v1 | no submissions |
 //!
 //! Contacts v1 has no date-based successor and may be switched off: a run in which it stops answering goes on without
-//! it, and once it answers again everything is read again.
+//! it, and once it answers again, what was read without it is read again.
 
 mod forms;
 mod identities;
@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
+use self::forms::FormReader;
 use self::identities::{IDENTITIES, PROFILES, People};
 use self::snapshot::ContactSnapshot;
 use self::submissions::SUBMISSIONS;
@@ -33,6 +34,7 @@ use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::objects::{self, Context, Extras, ObjectFeed, Record};
+use super::quarantine::Thing;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
@@ -112,6 +114,9 @@ struct OpenContacts {
     mode: Mode,
     /// Submissions that earlier runs have read, by form.
     forms: BTreeMap<String, i64>,
+    form_reader: FormReader,
+    /// Up to this moment, contacts v1 has told of all submissions.
+    told_until_ms: Option<i64>,
     /// Contacts that contacts v1 did not show although they are there.
     unseen: AtomicU64,
 }
@@ -120,7 +125,7 @@ struct OpenContacts {
 #[derive(Debug)]
 pub(super) enum Page {
     People { records: Box<objects::Page>, v1: Vec<Body>, memberships: Vec<Body> },
-    Submissions(Body),
+    Submissions(forms::Page),
 }
 
 impl OpenContacts {
@@ -137,6 +142,8 @@ impl OpenContacts {
         }
         without_submission.extend(submissions::OF_FORMS.iter().filter(|_| has_v1));
         let absent = cursor.absent.clone();
+        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
+        let form_reader = FormReader::new(quarantine.ids(forms::KIND));
         let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, &without).await?;
         let profiles = Document::new(&PROFILES, &[])?;
         let identities = Document::new(&IDENTITIES, &without_identity)?;
@@ -153,6 +160,8 @@ impl OpenContacts {
             absent,
             mode,
             forms: cursor.forms.clone(),
+            form_reader,
+            told_until_ms: cursor.missed_since(V1),
             unseen: AtomicU64::new(0),
         })
     }
@@ -241,7 +250,8 @@ impl OpenFeed for OpenContacts {
             v1::read(&self.session.client, &[1]).await?;
         }
         let mut run = self.objects.plan(window, cursor).await?;
-        run.then.extend(self.form_slices(run.mode, window).await?);
+        let slices = self.form_slices(&mut run, window).await?;
+        run.then.extend(slices);
         Ok(run)
     }
 
@@ -262,15 +272,20 @@ impl OpenFeed for OpenContacts {
             run.then.retain(|slice| !is_by_form(slice));
         }
         if run.forms.is_empty() && !run.slices.iter().chain(&run.then).any(is_by_form) {
-            run.then.extend(self.form_slices(run.mode, Window::default()).await?);
+            let slices = self.form_slices(run, Window::default()).await?;
+            run.then.extend(slices);
         }
         Ok(())
+    }
+
+    fn reads_around(&self, slice: &Slice) -> bool {
+        matches!(slice, Slice::Submitted { .. })
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = match slice {
             Slice::Submitted { form, after, .. } => {
-                Page::Submissions(forms::submissions(&self.session.client, form, after.as_deref()).await?)
+                Page::Submissions(self.form_reader.page(&self.session.client, form, after.as_deref()).await?)
             }
             slice => self.people(slice, limit).await?,
         };
@@ -279,7 +294,7 @@ impl OpenFeed for OpenContacts {
             Page::People { records, v1, memberships } => {
                 records.size_bytes() + bytes(v1) + bytes(memberships)
             }
-            Page::Submissions(body) => body.len(),
+            Page::Submissions(page) => page.size_bytes(),
         };
         Ok(super::Page::new(Content::Contacts(page), size_bytes))
     }
@@ -299,10 +314,10 @@ impl OpenFeed for OpenContacts {
             Page::People { records, v1, memberships } => {
                 self.append_people((*records, &v1, &memberships), page.read_ms, slice, run, rows)
             }
-            Page::Submissions(body) => {
+            Page::Submissions(submitted) => {
                 let reading = self.session.reading(page.read_ms);
                 let mut writer = self.submissions.writer(rows[3], reading);
-                let is_last = forms::append(&body, slice, run, &mut writer)?;
+                let is_last = forms::append(&submitted, slice, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
                 Ok(Appended { written, is_last, ..Appended::default() })
@@ -315,6 +330,9 @@ impl OpenFeed for OpenContacts {
     }
 
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        if is_end {
+            forms::release_what_is_read(run);
+        }
         self.objects.checks(run, is_end)
     }
 
@@ -351,15 +369,29 @@ impl OpenFeed for OpenContacts {
 }
 
 impl OpenContacts {
-    /// A slice for each form, where submissions come from the forms.
-    async fn form_slices(&self, mode: Mode, window: Window) -> Result<Vec<Slice>> {
+    /// A slice for each form, where submissions come from the forms. A list of forms that HubSpot can't show holds back no
+    /// contact.
+    async fn form_slices(&self, run: &mut Unfinished, window: Window) -> Result<Vec<Slice>> {
         if self.has(V1) || !self.has(FORMS) {
             return Ok(Vec::new());
         }
-        let forms = forms::list(&self.session.client).await?;
+        let thing = |id| Thing { kind: forms::LIST_KIND, id, collection: SUBMISSIONS.name };
+        let forms = match forms::list(&self.session.client).await {
+            Ok((forms, 0)) => forms,
+            Ok((forms, odd)) => {
+                run.set_aside(thing("without an id"), format!("{odd} entries name no form"));
+                forms
+            }
+            Err(failed) if failed.may_be_of_one_thing() => {
+                run.set_aside(thing(forms::ALL), failed.reason());
+                return Ok(Vec::new());
+            }
+            Err(failed) => return Err(failed),
+        };
         let overlap_ms = self.session.lookback.overlap_ms;
         let slices = forms.into_iter().map(|form| {
-            let known_ms = self.forms.get(&form.id).filter(|_| mode == Mode::Incremental);
+            let known_ms = self.forms.get(&form.id).copied().max(self.told_until_ms);
+            let known_ms = known_ms.filter(|_| run.mode == Mode::Incremental);
             let since_ms =
                 window.since_ms.or(known_ms.map(|known_ms| known_ms.saturating_sub(overlap_ms))).unwrap_or(0);
             Slice::Submitted { form, since_ms, after: None }

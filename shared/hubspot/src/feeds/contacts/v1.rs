@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
+use crate::retry::Patience;
 
 /// Contacts in one call
 /// (<https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/get-contacts-v1-contactvids-batch>).
@@ -28,14 +29,19 @@ pub(super) struct V1Contact<'a> {
 
 /// Whether contacts v1 answers, asked for a contact that need not exist.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match read(client, &[1]).await {
+    match ask(client, &[1], Patience::Full).await {
         Ok(_) => Ok(true),
         Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
         Err(failed) => Err(failed),
     }
 }
 
+/// What contacts v1 knows of these contacts. A moment in which it does not answer is not its end.
 pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
+    ask(client, ids, Patience::Twice).await
+}
+
+async fn ask(client: &Client, ids: &[u64], patience: Patience) -> Result<Vec<Body>> {
     let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
         let vids: String = ids.iter().map(|id| format!("vid={id}&")).collect();
         // Without a property it would send all of them, which the records have already.
@@ -43,6 +49,7 @@ pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
             "/contacts/v1/contact/vids/batch?{vids}property=email&propertyMode=value_only\
              &formSubmissionMode=all&showListMemberships=false"
         ))
+        .with(patience)
     });
     let answers = calls.map(|call| async move { client.send(&call).await });
     futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(V1))

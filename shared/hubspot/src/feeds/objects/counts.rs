@@ -2,18 +2,26 @@
 //!
 //! Each stretch of ids that was listed is counted once more, by a search; each window that was searched has its count in
 //! the answer. Where the count is higher, the same is read again; where it still is, every id that the search shows is
-//! asked for by itself. What then is lacking HubSpot counts and does not show: the run says so, and fails.
+//! asked for by itself. What then is lacking HubSpot counts and does not show: the count is set aside, by the ids that it
+//! is of, and each later run counts them again.
 //!
 //! A lower count is none of ours: records come and go while a run reads, and the index of the search lags.
 
+use serde_json::Value;
+
+use super::calls::Found;
 use super::{ObjectFeed, Result};
 use crate::feeds::cursor::Unfinished;
-use crate::feeds::slice::{Slice, Stretch, Walk};
+use crate::feeds::quarantine::Thing;
+use crate::feeds::slice::{OddCount, Slice, Stretch, Walk};
 
 /// Records that one count is for: what is read again, at the most, where one is lacking.
 pub(super) const STRETCH_RECORDS: u64 = 40_000;
 /// Times that a window is searched whose pages show less than it counts.
 const MAX_WALKS: u32 = 3;
+
+/// What the quarantine calls a count that is higher than what is shown.
+pub(super) const KIND: &str = "count";
 
 /// What HubSpot says of a range of ids.
 #[derive(Debug)]
@@ -21,6 +29,31 @@ pub(super) struct Count {
     total: u64,
     /// The ids that the search shows, where the count was too high twice.
     ids: Option<Vec<u64>>,
+    /// Where among them it is too high.
+    odd: OddCount,
+}
+
+impl OddCount {
+    /// A page that begins at `from`: behind it HubSpot counts fewer than it should, if the page does not show them all.
+    pub(super) fn count(self, from: u64, page: &Found) -> OddCount {
+        let OddCount { last, mut range } = self;
+        let Some(total) = page.total else { return self };
+        let shown = page.records.len() as u64;
+        if let Some((last_from, left)) = last
+            && left > total
+        {
+            range = range.or(Some((last_from, Some(from))));
+        }
+        if page.next.is_none() && total > shown {
+            range = range.or(Some((from, None)));
+        }
+        OddCount { last: Some((from, total.saturating_sub(shown))), range }
+    }
+
+    /// Where the count is too high, of these ids.
+    fn within(self, from: u64, below: Option<u64>) -> (u64, Option<u64>) {
+        self.range.map_or((from, below), |(odd_from, odd_below)| (odd_from.max(from), odd_below.or(below)))
+    }
 }
 
 impl ObjectFeed {
@@ -33,53 +66,85 @@ impl ObjectFeed {
     ) -> Result<Count> {
         let total = self.count(None, from, below).await?;
         if total <= rows || !is_second {
-            return Ok(Count { total, ids: None });
+            return Ok(Count { total, ids: None, odd: OddCount::default() });
         }
-        let (mut ids, mut next) = (Vec::new(), Some(from));
+        self.shown_and_counted(None, from, below).await
+    }
+
+    /// The same ids, or those among them that changed in a window, in a later run.
+    pub(super) async fn recounted(
+        &self,
+        window: Option<(i64, i64)>,
+        from: u64,
+        below: Option<u64>,
+    ) -> Result<Count> {
+        let window = window.and_then(|(since_ms, until_ms)| self.changed_in(Some(since_ms), Some(until_ms)));
+        self.shown_and_counted(window, from, below).await
+    }
+
+    /// All ids that the search shows, and the count once more at its end.
+    async fn shown_and_counted(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<Count> {
+        let (mut ids, mut odd, mut next) = (Vec::new(), OddCount::default(), Some(from));
         while let Some(from) = next {
-            let found = self.search(None, from, below).await?;
+            let found = self.search(filter.clone(), from, below).await?;
+            odd = odd.count(from, &found);
             ids.extend(found.records.into_iter().map(|(id, _)| id));
             next = found.next;
         }
-        Ok(Count { total: self.count(None, from, below).await?, ids: Some(ids) })
+        Ok(Count { total: self.count(filter, from, below).await?, ids: Some(ids), odd })
     }
 
-    /// What follows from a count.
-    pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut Unfinished) {
-        let &Slice::Counted { from, below, rows, .. } = slice else { return };
-        let name = self.object.name;
-        let Count { total, ids } = count;
+    /// What follows from a count; answers with ids that are to be read.
+    pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut Unfinished) -> Vec<u64> {
+        let (window, from, below, rows) = match *slice {
+            Slice::Counted { from, below, rows, .. } => (None, from, below, rows),
+            Slice::Recounted { window, from, below } => (window, from, below, 0),
+            _ => return Vec::new(),
+        };
+        let Count { total, ids, odd } = count;
+        if let Slice::Recounted { .. } = slice {
+            let ids = ids.unwrap_or_default();
+            let (shown, id) = (ids.len() as u64, name_of(window, from, below));
+            if total > shown {
+                self.set_count_aside((window, from, below), OddCount::default(), total, shown, run);
+                return Vec::new();
+            }
+            run.release(KIND, id);
+            // What is there by now may be what was lacking.
+            return ids;
+        }
         if total <= rows {
             run.counted += rows;
-            return;
+            return Vec::new();
         }
         let Some(ids) = ids else {
             tracing::warn!(
-                feed.name = name,
-                "HubSpot counts {total} records {}, and showed {rows}: they are read again",
-                range(from, below)
+                feed.name = self.object.name,
+                "HubSpot counts {total} records with {}, and showed {rows}: they are read again",
+                name_of(None, from, below)
             );
             run.then.push(Slice::Again { from, below, after: None, rows: 0 });
-            return;
+            return Vec::new();
         };
         let shown = ids.len() as u64;
         if total > shown.max(rows) {
-            run.short.push(format!(
-                "HubSpot counts {total} {name} {}, and shows {}, however often it is asked: the rest is not in the \
-                 table. Run again in mode backfill; if it stays, ask HubSpot's support",
-                range(from, below),
-                shown.max(rows)
-            ));
-        } else {
-            run.counted += shown.max(rows);
+            self.set_count_aside((None, from, below), odd, total, shown.max(rows), run);
         }
+        run.counted += shown.max(rows);
         if !ids.is_empty() {
             run.then.push(Slice::Named { ids });
         }
+        Vec::new()
     }
 
     /// The search over a window has come to its end.
-    pub(super) fn judge_walk(&self, slice: &Slice, total_now: Option<u64>, run: &mut Unfinished) {
+    pub(super) fn judge_walk(
+        &self,
+        slice: &Slice,
+        total_now: Option<u64>,
+        odd: OddCount,
+        run: &mut Unfinished,
+    ) {
         let &Slice::Changed { since_ms, until_ms, below, walk: Walk { shown, before, .. }, .. } = slice
         else {
             return;
@@ -90,19 +155,35 @@ impl ObjectFeed {
                 run.then.push(Slice::Changed { since_ms, until_ms, from: 0, below, walk });
             }
             Some(total) if total > shown => {
-                let name = self.object.name;
-                // The next run looks again.
-                run.moves_watermark = false;
-                let time = |ms: i64| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
-                run.short.push(format!(
-                    "HubSpot counts {total} {name} that changed between {} and {}, and shows {shown}, however often it \
-                     is asked: the rest is not in the table. The next run looks again; if it stays, run in mode backfill",
-                    time(since_ms).to_rfc3339(),
-                    time(until_ms).to_rfc3339()
-                ));
+                run.counted += shown;
+                let window = Some((since_ms, until_ms));
+                self.set_count_aside((window, 0, below), odd, total, shown, run);
             }
             _ => run.counted += shown,
         }
+    }
+
+    /// The next run counts the same again, and the one after it.
+    fn set_count_aside(
+        &self,
+        (window, from, below): (Option<(i64, i64)>, u64, Option<u64>),
+        odd: OddCount,
+        total: u64,
+        shown: u64,
+        run: &mut Unfinished,
+    ) {
+        let name = self.object.name;
+        let time = |ms| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339();
+        let which = match window {
+            Some((since_ms, until_ms)) => {
+                format!("that changed between {} and {}", time(since_ms), time(until_ms))
+            }
+            None => format!("with {}", name_of(None, from, below)),
+        };
+        let reason =
+            format!("HubSpot counts {total} {name} {which}, and shows {shown}, however often it is asked");
+        let (from, below) = odd.within(from, below);
+        run.set_aside(Thing { kind: KIND, id: &name_of(window, from, below), collection: name }, reason);
     }
 
     /// Stretches that are to be counted: the long ones, and at the end all.
@@ -152,16 +233,84 @@ fn join(stretches: &mut Vec<Stretch>) {
     *stretches = joined;
 }
 
-fn range(from: u64, below: Option<u64>) -> String {
-    match below {
-        Some(below) => format!("with ids from {from} to {}", below.saturating_sub(1)),
-        None => "in all".to_owned(),
+/// The name of what was counted: `ids 5 to 9`, `ids from 5`, and behind it, for a window, `changed 1 to 2`, in
+/// milliseconds.
+fn name_of(window: Option<(i64, i64)>, from: u64, below: Option<u64>) -> String {
+    let ids = match below {
+        Some(below) => format!("ids {from} to {}", below.saturating_sub(1)),
+        None => format!("ids from {from}"),
+    };
+    match window {
+        Some((since_ms, until_ms)) => format!("{ids} changed {since_ms} to {until_ms}"),
+        None => ids,
+    }
+}
+
+impl Slice {
+    /// The slice that counts once more what has this name.
+    pub(super) fn recounted(name: &str) -> Option<Slice> {
+        let (ids, window) = match name.split_once(" changed ") {
+            Some((ids, window)) => (ids, Some(window)),
+            None => (name, None),
+        };
+        let window = match window {
+            None => None,
+            Some(window) => {
+                let (since_ms, until_ms) = window.split_once(" to ")?;
+                Some((since_ms.parse().ok()?, until_ms.parse().ok()?))
+            }
+        };
+        let ids = ids.strip_prefix("ids ")?;
+        let (from, below) = match ids.split_once(" to ") {
+            Some((from, last)) => (from.parse().ok()?, Some(last.parse::<u64>().ok()?.saturating_add(1))),
+            None => (ids.strip_prefix("from ")?.parse().ok()?, None),
+        };
+        Some(Slice::Recounted { window, from, below })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_counted_again_is_known_by_its_name() {
+        for (window, from, below) in [
+            (None, 0, None),
+            (None, 5, Some(9)),
+            (Some((-1, 1_790_000_000_000)), 0, None),
+            (Some((1_000, 2_000)), 7, Some(8)),
+        ] {
+            let name = name_of(window, from, below);
+            assert_eq!(Slice::recounted(&name), Some(Slice::Recounted { window, from, below }), "{name}");
+        }
+        for name in ["", "ids", "ids 1", "ids 1 to x", "ids from 1 changed 2"] {
+            assert_eq!(Slice::recounted(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_is_too_high_is_so_where_it_drops() {
+        let page = |ids: &[u64], total, next| Found {
+            records: ids.iter().map(|&id| (id, None)).collect(),
+            next,
+            total: Some(total),
+        };
+        let walk = |pages: &[(u64, Found)]| {
+            pages
+                .iter()
+                .fold(OddCount::default(), |odd, (from, page)| odd.count(*from, page))
+                .within(0, Some(99))
+        };
+        // Five are counted behind the first page, four behind the second one's beginning.
+        let dropping =
+            [(0, page(&[1, 2], 7, Some(3))), (3, page(&[5, 6], 4, Some(7))), (7, page(&[8, 9], 2, None))];
+        assert_eq!(walk(&dropping), (0, Some(3)));
+        let at_the_end =
+            [(0, page(&[1, 2], 4, Some(3))), (3, page(&[5], 2, Some(6))), (6, page(&[], 1, None))];
+        assert_eq!(walk(&at_the_end), (6, Some(99)));
+        assert_eq!(walk(&[(0, page(&[1], 1, None))]), (0, Some(99)));
+    }
 
     #[test]
     fn pages_make_stretches() {

@@ -101,6 +101,8 @@ pub(super) struct ObjectFeed {
     /// What earlier runs have read.
     recent: Versions,
     archived: ArchivedIds,
+    /// What was archived since then is not known: it was read without a source that is back.
+    reread_since_ms: Option<i64>,
     /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
     properties: Hashes,
     new_properties: Vec<String>,
@@ -138,6 +140,9 @@ impl ObjectFeed {
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
         let (recent, archived) = match mode {
+            Mode::Incremental if cursor.reread_since_ms.is_some() => {
+                (Versions::default(), cursor.archived.clone())
+            }
             Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
             _ => (Versions::default(), ArchivedIds::default()),
         };
@@ -161,6 +166,9 @@ impl ObjectFeed {
             mode,
             recent,
             archived,
+            reread_since_ms: cursor
+                .reread_since_ms
+                .map(|since_ms| since_ms.saturating_sub(session.lookback.overlap_ms)),
             properties,
             new_properties,
         })
@@ -212,13 +220,14 @@ impl ObjectFeed {
             slice.count_rows(begins_at, &ids, appended.is_last, run);
         }
         if appended.is_last {
-            self.judge_walk(slice, page.told_now, run);
+            self.judge_walk(slice, page.told_now, page.odd, run);
         }
         if let Slice::Changed { walk, .. } = slice {
-            walk.told = page.told;
+            (walk.told, walk.odd) = (page.told, page.odd);
         }
         if let Some(count) = page.count {
-            self.judge(slice, count, run);
+            let found = self.judge(slice, count, run);
+            appended.found = (!found.is_empty()).then_some(Slice::Found { ids: found });
         }
         run.needs_whole |= page.is_refused;
         let read_ms = self.client.by_hubspots_clock(context.reading.read_ms);
@@ -313,6 +322,10 @@ impl OpenFeed for ObjectFeed {
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
         let mut checks = ObjectFeed::due_counts(run, is_end);
         if is_end {
+            if run.is_whole {
+                // It has counted everything.
+                run.release_what_was_not_set_aside_again(counts::KIND);
+            }
             let mut ids = std::mem::take(&mut run.again);
             if !std::mem::replace(&mut run.is_archive_compared, true) {
                 ids.extend(self.archived.gone_in(&run.archived));

@@ -11,7 +11,7 @@ use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
 use crate::feeds::recent::RecentReads;
-use crate::feeds::slice::{self, Slice, Walk};
+use crate::feeds::slice::{self, OddCount, Slice, Walk};
 use crate::json::Body;
 use crate::paging;
 
@@ -44,6 +44,7 @@ pub(in crate::feeds) struct Page {
     /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
     pub(super) told: Option<u64>,
     pub(super) told_now: Option<u64>,
+    pub(super) odd: OddCount,
     /// The search can't be asked for this.
     pub(super) is_refused: bool,
 }
@@ -116,6 +117,10 @@ impl ObjectFeed {
                 let count = self.counted(from, below, rows, is_second).await?;
                 Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
             }
+            &Slice::Recounted { window, from, below } => {
+                let count = self.recounted(window, from, below).await?;
+                Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
+            }
             &Slice::Changed { since_ms, until_ms, from, below, walk } => {
                 self.changed_page(since_ms, until_ms, (from, below), walk).await
             }
@@ -151,7 +156,8 @@ impl ObjectFeed {
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
         // Archived records have values of new properties too, and no search shows them: all of them are read again.
         let may_be_known = is_archived && self.new_properties.is_empty();
-        let (known, ids) = parted(in_slice, |id, ms| may_be_known && self.archived.holds(id, ms));
+        let may_be_known = |ms| may_be_known && self.reread_since_ms.is_none_or(|since_ms| ms < since_ms);
+        let (known, ids) = parted(in_slice, |id, ms| may_be_known(ms) && self.archived.holds(id, ms));
         let bodies = self.batch_read(&ids, is_archived).await?;
         Ok(Page { bodies, associated, next, listing, known, is_archived, asked: ids, ..Page::default() })
     }
@@ -204,6 +210,7 @@ impl ObjectFeed {
         let found = self.search(window.clone(), from, below).await?;
         let told = walk.told.or(found.total);
         let shown = walk.shown + found.records.len() as u64;
+        let odd = walk.odd.count(from, &found);
         let mut told_now = None;
         if found.next.is_none() && told.is_some_and(|told| told > shown) {
             // Records that changed meanwhile have left the window, and its count.
@@ -213,7 +220,7 @@ impl ObjectFeed {
         let is_known = |id, ms| self.recent.hold(RecentReads::hash(id, ms));
         let (known, new) = parted(found.records.into_iter(), is_known);
         let next = Some(Next::Found { from: found.next, shown });
-        Ok(Page { known, newest_ms, found: new, next, told, told_now, ..Page::default() })
+        Ok(Page { known, newest_ms, found: new, next, told, told_now, odd, ..Page::default() })
     }
 
     async fn having_page(&self, property: &str, from: u64) -> Result<Page> {

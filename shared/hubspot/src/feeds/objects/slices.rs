@@ -38,7 +38,11 @@ impl ObjectFeed {
         }
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
-            (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms.saturating_sub(lookback.overlap_ms),
+            (None, Mode::Incremental, Some(watermark_ms)) => {
+                run.reread_since_ms = cursor.reread_since_ms;
+                let since_ms = cursor.reread_since_ms.unwrap_or(watermark_ms).min(watermark_ms);
+                since_ms.saturating_sub(lookback.overlap_ms)
+            }
             (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.object.name)),
             (None, _, _) => FIRST_INSTANT_MS,
         };
@@ -51,6 +55,7 @@ impl ObjectFeed {
         if !is_windowed {
             self.plan_what_is_wanted(&mut run);
             self.plan_new_properties(&mut run);
+            run.slices.extend(cursor.quarantine.ids(counts::KIND).filter_map(Slice::recounted));
         }
         Ok(run)
     }
@@ -174,7 +179,7 @@ impl Slice {
                 }
                 Ok(records.0.is_empty())
             }
-            (Slice::Counted { .. }, Some(Next::Nothing)) => Ok(true),
+            (Slice::Counted { .. } | Slice::Recounted { .. }, Some(Next::Nothing)) => Ok(true),
             (Slice::Named { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())

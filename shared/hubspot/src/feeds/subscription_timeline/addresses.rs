@@ -1,56 +1,99 @@
 //! How the addresses of all contacts stand: one call for each, as many in a run as the run may spend, and the next run
 //! goes on behind the last one. The timeline knows only of addresses that changed something lately.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
 use staging::Rows;
 
 use super::timeline;
+use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::{Cursor, Unfinished};
 use crate::feeds::history::OpenHistory;
+use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Slice};
 use crate::feeds::{Appended, Content, Gap, Note, Page, Session, Written};
-use crate::json::{Body, Malformed, Scanner};
+use crate::json::{Body, Malformed, Scanner, parse_id};
+use crate::retry::Patience;
 use crate::version;
 
 /// What the cursor calls the source, when it is refused or switched off.
 const STATUS: &str = "subscription status";
+/// What the quarantine calls an address that can't be asked about. Its id is the contact's.
+const KIND: &str = "address of contact";
+const COLLECTION: &str = "email_subscriptions";
 /// Contacts whose addresses are one page of rows.
 const PAGE_CONTACTS: usize = 20;
 /// Addresses that are asked about at once.
 const AT_ONCE: usize = 8;
+/// An address that nobody has.
+const NOBODY: &str = "nobody@example.com";
 
 #[derive(Debug)]
 pub(super) struct Addresses {
     session: Session,
     /// Why nobody can be asked about.
     absent: Option<String>,
+    /// Contacts whose addresses earlier runs have asked about in vain.
+    held: BTreeSet<u64>,
     spent: AtomicU64,
+    /// Somebody was told of.
+    has_told: AtomicBool,
+    /// The position in the list of contacts was refused before.
+    is_from_the_top: AtomicBool,
 }
 
 /// Where the contacts go on, and how the addresses of this page stand.
 #[derive(Debug)]
 pub(in crate::feeds) struct Statuses {
+    /// Contacts that were asked for by their ids; `None` for those of a page of the list.
+    named: Option<Vec<u64>>,
     next: Option<String>,
-    bodies: Vec<(String, Body)>,
+    of_contacts: Vec<Status>,
     as_of_ms: i64,
 }
 
+#[derive(Debug)]
+struct Status {
+    address: Address,
+    answer: Answer,
+}
+
+/// An address, and the contact that has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Address {
+    text: String,
+    contact: u64,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Told(Body),
+    /// HubSpot does not take the text for an address.
+    None,
+    Refused(Error),
+}
+
 pub(super) async fn ask_again(client: &Client, cursor: &mut Cursor) -> Result<()> {
-    if !cursor.absent.contains_key(STATUS) {
-        return Ok(());
-    }
-    match client.send(&status_call("nobody@example.com")).await {
-        Ok(_) => _ = cursor.absent.remove(STATUS),
-        Err(refused) if matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound) => {}
-        Err(failed) => return Err(failed),
+    if cursor.absent.contains_key(STATUS) && answers(client).await? {
+        cursor.absent.remove(STATUS);
     }
     Ok(())
+}
+
+/// Whether anybody can be asked about.
+async fn answers(client: &Client) -> Result<bool> {
+    match client.send(&status_call(NOBODY)).await {
+        Ok(_) => Ok(true),
+        Err(refused) if matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound) => Ok(false),
+        Err(failed) => Err(failed),
+    }
 }
 
 fn status_call(address: &str) -> Call {
@@ -59,57 +102,131 @@ fn status_call(address: &str) -> Call {
 
 impl Addresses {
     pub(super) fn new(session: &Session, cursor: &Cursor) -> Addresses {
-        let absent = cursor.absent.get(STATUS).cloned();
-        Addresses { session: session.clone(), absent, spent: AtomicU64::new(0) }
+        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
+        Addresses {
+            session: session.clone(),
+            absent: cursor.absent.get(STATUS).cloned(),
+            held: quarantine.ids(KIND).filter_map(parse_id).collect(),
+            spent: AtomicU64::new(0),
+            has_told: AtomicBool::new(false),
+            is_from_the_top: AtomicBool::new(false),
+        }
     }
 
-    /// The part of a run that asks, where it may.
-    pub(super) fn slice(&self, position: Option<String>) -> Option<Slice> {
-        let may_ask = self.session.address_calls > 0 && self.absent.is_none();
-        may_ask.then_some(Slice::Addresses { after: position })
+    /// The parts of a run that ask, where it may: those that could not be asked about before, then the others.
+    pub(super) fn slices(&self, position: Option<String>) -> Vec<Slice> {
+        if self.session.address_calls == 0 || self.absent.is_some() {
+            return Vec::new();
+        }
+        let ids: Vec<u64> = self.held.iter().copied().collect();
+        let held = (!ids.is_empty()).then_some(Slice::Named { ids });
+        held.into_iter().chain([Slice::Addresses { after: position }]).collect()
+    }
+
+    pub(super) fn is_asked_by(slice: &Slice) -> bool {
+        matches!(slice, Slice::Addresses { .. } | Slice::Named { .. })
     }
 
     /// For people who asked for it.
     pub(super) fn note(&self) -> Option<Note> {
         let why = self.absent.as_ref().filter(|_| self.session.address_calls > 0)?;
         let text = format!("addresses outside the timeline are not read: {why}");
-        Some(Note { collection: "email_subscriptions", gap: Gap::Degraded, text })
+        Some(Note { collection: COLLECTION, gap: Gap::Degraded, text })
     }
 
-    pub(super) async fn page(&self, after: Option<&str>, limit: usize) -> Result<Page> {
-        let client = &self.session.client;
+    pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         // Before anybody is asked: what is told after this moment is newer.
-        let as_of_ms = client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
-        let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-        let call = |limit: usize| {
+        let as_of_ms =
+            self.session.client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
+        let limit = limit.min(PAGE_CONTACTS);
+        let (named, answer) = match slice {
+            Slice::Named { ids } => {
+                let ids = ids[ids.len() - ids.len().min(limit)..].to_vec();
+                let answer = self.contacts(&ids).await.map(|answer| (answer, None));
+                (Some(ids), answer)
+            }
+            Slice::Addresses { after } => (None, self.listed(after.as_deref(), limit).await),
+            other => return Err(slice::foreign(other)),
+        };
+        let (answer, next) = answer.map_err(|error| error.lost_if_refused(STATUS))?;
+        let mut addresses = addresses(&answer)?;
+        if named.is_none() {
+            addresses.retain(|address| !self.held.contains(&address.contact));
+        }
+        let of_contacts: Vec<Status> = stream::iter(addresses)
+            .map(|address| self.status(address))
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let is_refused = |status: &Status| matches!(status.answer, Answer::Refused(_));
+        let asked = of_contacts.iter().filter(|status| !matches!(status.answer, Answer::None)).count();
+        if of_contacts.iter().any(is_refused)
+            && !self.has_told.load(Ordering::Relaxed)
+            && !answers(&self.session.client).await?
+        {
+            let refused = of_contacts.into_iter().find_map(|status| match status.answer {
+                Answer::Refused(refused) => Some(refused),
+                _ => None,
+            });
+            return Err(refused.unwrap_or_else(no_answer).lost_if_refused(STATUS));
+        }
+        self.spent.fetch_add(asked as u64 + 1, Ordering::Relaxed);
+        let size_bytes = of_contacts.iter().map(Status::size_bytes).sum();
+        let statuses = Statuses { named, next, of_contacts, as_of_ms };
+        Ok(Page::new(Content::Addresses(statuses), size_bytes))
+    }
+
+    /// A page of the list of contacts, and where it goes on; the first page, once, if HubSpot does not know the position
+    /// any more.
+    async fn listed(&self, after: Option<&str>, limit: usize) -> Result<(Body, Option<String>)> {
+        let client = &self.session.client;
+        let call_at = |after: Option<&str>, limit: usize| {
+            let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
             Call::get(format!(
                 "/crm/objects/{}/contacts?limit={limit}&properties=email,hs_additional_emails{after}",
                 version::OBJECTS
             ))
         };
-        let limit = limit.min(PAGE_CONTACTS);
-        let lost = |error: Error| error.lost_if_refused(STATUS);
-        let answer = client.send_for_list(&call(limit), "results").await.map_err(lost)?;
-        let next = client.position_behind(&answer, call, limit, "results").await.map_err(lost)?;
-        let addresses = addresses(&answer)?;
-        let bodies: Vec<(String, Body)> = stream::iter(addresses)
-            .map(|address| self.status(address))
-            .buffered(AT_ONCE)
-            .try_filter_map(|status| std::future::ready(Ok(status)))
-            .try_collect()
-            .await?;
-        self.spent.fetch_add(bodies.len() as u64 + 1, Ordering::Relaxed);
-        let size_bytes = bodies.iter().map(|(_, body)| body.len()).sum();
-        Ok(Page::new(Content::Addresses(Statuses { next, bodies, as_of_ms }), size_bytes))
+        let (answer, after) = match client.send_for_list(&call_at(after, limit), "results").await {
+            Err(dead)
+                if dead.kind() == ErrorKind::BadRequest
+                    && after.is_some()
+                    && !self.is_from_the_top.swap(true, Ordering::Relaxed) =>
+            {
+                tracing::warn!("the position in the list of contacts is refused: it begins anew");
+                (client.send_for_list(&call_at(None, limit), "results").await?, None)
+            }
+            answer => (answer?, after),
+        };
+        let call = |limit: usize| call_at(after, limit);
+        let next = client.position_behind(&answer, call, limit, "results").await?;
+        Ok((answer, next))
     }
 
-    /// `None` for a text that HubSpot does not take for an address.
-    async fn status(&self, address: String) -> Result<Option<(String, Body)>> {
-        match self.session.client.send(&status_call(&address)).await {
-            Ok(body) => Ok(Some((address, body))),
-            Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(None),
-            Err(error) => Err(error.lost_if_refused(STATUS)),
-        }
+    async fn contacts(&self, ids: &[u64]) -> Result<Body> {
+        let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
+        let names = ["email", "hs_additional_emails"];
+        let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
+        let path = format!("/crm/objects/{}/contacts/batch/read", version::OBJECTS);
+        self.session.client.send(&Call::post(path, body.to_string(), Bucket::General)).await
+    }
+
+    /// # Errors
+    /// Only when the answer says nothing of this address alone.
+    async fn status(&self, address: Address) -> Result<Status> {
+        let patience = if self.held.contains(&address.contact) { Patience::Once } else { Patience::Little };
+        let answer = match self.session.client.send(&status_call(&address.text).with(patience)).await {
+            Ok(body) => {
+                self.has_told.store(true, Ordering::Relaxed);
+                Answer::Told(body)
+            }
+            Err(refused) if refused.kind() == ErrorKind::BadRequest && !is_plausible(&address.text) => {
+                Answer::None
+            }
+            Err(refused) if refused.may_be_of_one_thing() => Answer::Refused(refused),
+            Err(failed) => return Err(failed),
+        };
+        Ok(Status { address, answer })
     }
 
     /// The slice ends with the contacts, or with what may be spent; the run remembers where.
@@ -121,49 +238,112 @@ impl Addresses {
         history: &OpenHistory,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::Addresses(statuses), Slice::Addresses { after }, [_, rows]) =
-            (page.content, &mut *slice, rows)
-        else {
+        let (Content::Addresses(statuses), [_, rows]) = (page.content, rows) else {
             return Err(slice::foreign(slice));
         };
         let reading = self.session.reading(page.read_ms);
         let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
-        for (address, body) in &statuses.bodies {
-            timeline::subscription(body, address, statuses.as_of_ms, &mut writer)?;
+        let mut refused = BTreeSet::new();
+        for Status { address, answer } in &statuses.of_contacts {
+            let reason = match answer {
+                Answer::None => continue,
+                Answer::Refused(error) => error.reason().to_owned(),
+                Answer::Told(body) => {
+                    match timeline::subscription(body, &address.text, statuses.as_of_ms, &mut writer) {
+                        Ok(()) => continue,
+                        Err(odd) => {
+                            writer.discard();
+                            odd.to_string()
+                        }
+                    }
+                }
+            };
+            refused.insert(address.contact);
+            let id = &address.contact.to_string();
+            run.set_aside(Thing { kind: KIND, id, collection: COLLECTION }, reason);
         }
-        if statuses.next.is_some() && statuses.next == *after {
-            return Err(Error::new(ErrorKind::Malformed, "a page of contacts ends where it began"));
+        let asked = statuses.of_contacts.iter().map(|status| status.address.contact);
+        for contact in asked.chain(statuses.named.iter().flatten().copied()) {
+            if !refused.contains(&contact) {
+                run.release(KIND, contact);
+            }
         }
         let is_spent = self.spent.load(Ordering::Relaxed) >= self.session.address_calls;
-        let is_last = statuses.next.is_none() || is_spent;
-        run.address_position.clone_from(&statuses.next);
-        *after = statuses.next;
+        let is_last = match (slice, statuses.named) {
+            (Slice::Named { ids }, Some(named)) => {
+                ids.truncate(ids.len().saturating_sub(named.len()));
+                ids.is_empty()
+            }
+            (Slice::Addresses { after }, None) => {
+                if statuses.next.is_some() && statuses.next == *after {
+                    let message = "a page of contacts ends where it began";
+                    return Err(Error::new(ErrorKind::Malformed, message));
+                }
+                run.address_position.clone_from(&statuses.next);
+                *after = statuses.next;
+                after.is_none() || is_spent
+            }
+            (slice, _) => return Err(slice::foreign(slice)),
+        };
         Ok(Appended { written: vec![Written::default(), writer.written], is_last, ..Appended::default() })
     }
 }
 
-/// The addresses of a page of contacts.
-fn addresses(answer: &str) -> Result<Vec<String>> {
+impl Status {
+    fn size_bytes(&self) -> usize {
+        match &self.answer {
+            Answer::Told(body) => body.len(),
+            Answer::None | Answer::Refused(_) => 0,
+        }
+    }
+}
+
+fn no_answer() -> Error {
+    Error::new(ErrorKind::NotFound, "nobody can be asked about")
+}
+
+/// A text that HubSpot should take for an address.
+fn is_plausible(text: &str) -> bool {
+    let Some((name, domain)) = text.split_once('@') else { return false };
+    let is_plain =
+        |part: &str| !part.is_empty() && part.is_ascii() && !part.contains([' ', '@', ',', '<', '>']);
+    is_plain(name) && is_plain(domain) && domain.trim_matches('.').contains('.')
+}
+
+/// The addresses of a page of contacts, each once. An entry that is no contact has none.
+fn addresses(answer: &str) -> Result<Vec<Address>> {
     let mut addresses = Vec::new();
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|contact| {
+            let (mut id, mut texts) = (None, Vec::new());
+            if !contact.is_object() {
+                return contact.skip();
+            }
             contact.each_field(|key, value| match key.raw() {
+                "id" if !value.is_nested() => {
+                    id = value.scalar()?.and_then(|id| parse_id(id.raw()));
+                    Ok(())
+                }
                 "properties" if value.is_object() => value.each_field(|key, value| {
                     if !matches!(key.raw(), "email" | "hs_additional_emails") || value.is_nested() {
                         return value.skip();
                     }
-                    let text = value.scalar()?.map(|text| text.text().to_lowercase()).unwrap_or_default();
-                    let parts = text.split(';').map(str::trim).filter(|part| part.contains('@'));
-                    addresses.extend(parts.map(str::to_owned));
+                    texts.extend(value.scalar()?.map(|text| text.text().to_lowercase()));
                     Ok::<_, Malformed>(())
                 }),
                 _ => value.skip(),
-            })
+            })?;
+            let parts = texts.iter().flat_map(|text| text.split(';')).map(str::trim);
+            let of_contact = parts
+                .filter(|part| part.contains('@'))
+                .filter_map(|part| Some(Address { text: part.to_owned(), contact: id? }));
+            addresses.extend(of_contact);
+            Ok::<_, Malformed>(())
         }),
         _ => value.skip(),
     })?;
     addresses.sort_unstable();
-    addresses.dedup();
+    addresses.dedup_by(|a, b| a.text == b.text);
     Ok(addresses)
 }
 
@@ -175,7 +355,22 @@ mod tests {
     fn addresses_come_once_and_in_lower_case() {
         let answer = r#"{"results":[
             {"id":"1","properties":{"email":"Ada@Example.com","hs_additional_emails":"b@x.de;ada@example.com; "}},
-            {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}]}"#;
-        assert_eq!(addresses(answer).unwrap(), ["ada@example.com", "b@x.de"]);
+            null, {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}]}"#;
+        let addresses = addresses(answer).unwrap();
+        let texts: Vec<(&str, u64)> =
+            addresses.iter().map(|address| (address.text.as_str(), address.contact)).collect();
+        assert_eq!(texts, [("ada@example.com", 1), ("b@x.de", 1)]);
+    }
+
+    #[test]
+    fn a_text_that_is_no_address_is_not_missed() {
+        for text in ["ada@example.com", "a.b+c@x.co.uk"] {
+            assert!(is_plausible(text), "{text}");
+        }
+        for text in
+            ["ada@", "@x.de", "ada@host", "ada@x.de, b@x.de", "a b@x.de", "ada@x@y.de", "ä@x.de", "a@.de"]
+        {
+            assert!(!is_plausible(text), "{text}");
+        }
     }
 }

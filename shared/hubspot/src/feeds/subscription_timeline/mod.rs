@@ -67,22 +67,26 @@ impl OpenFeed for OpenTimeline {
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         let mut run = self.history.plan(window, cursor).await?;
         run.address_position.clone_from(&cursor.address_position);
-        run.slices.extend(self.addresses.slice(cursor.address_position.clone()));
+        run.slices.extend(self.addresses.slices(cursor.address_position.clone()));
         Ok(run)
     }
 
     /// A run that may not ask about addresses leaves that part to one that may.
     async fn resume(&self, run: &mut Unfinished) -> Result<()> {
-        if self.addresses.slice(None).is_none() {
-            run.slices.retain(|slice| !matches!(slice, Slice::Addresses { .. }));
+        if self.addresses.slices(None).is_empty() {
+            run.slices.retain(|slice| !Addresses::is_asked_by(slice));
         }
         self.history.resume(run).await
     }
 
+    fn reads_around(&self, slice: &Slice) -> bool {
+        Addresses::is_asked_by(slice)
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        match slice {
-            Slice::Addresses { after } => self.addresses.page(after.as_deref(), limit).await,
-            slice => self.history.fetch(slice, limit).await,
+        match Addresses::is_asked_by(slice) {
+            true => self.addresses.page(slice, limit).await,
+            false => self.history.fetch(slice, limit).await,
         }
     }
 
