@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, PerType, Poison, PoisonEffect, Server, Settings};
+use fake_hubspot::{ObjectType, PagingWords, PerType, Poison, PoisonEffect, Server, Settings};
 use fastrand::Rng;
 use hubspot::feeds::{FEEDS, Feed, Lookback, Mode};
 use hubspot::{Budget, Client, Credential};
@@ -144,6 +144,15 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
         short_pages: if dice.bool() { 0.0 } else { dice.f64() },
         repeat_associations_per_label: dice.bool(),
         after_is_lower_bound: dice.u8(..4) > 0,
+        parts: if dice.bool() { 0.0 } else { dice.f64() * 0.2 },
+        paging_words: [
+            PagingWords::AsDocumented,
+            PagingWords::Dashed,
+            PagingWords::Underscored,
+            PagingWords::Missing,
+        ][dice.usize(..4)],
+        most_memberships: if dice.u8(..4) == 0 { dice.usize(1..100) } else { 100 },
+        ignores_list_type: dice.u8(..4) == 0,
         ..Behaviour::default()
     }
 }
@@ -344,7 +353,7 @@ impl World {
         let index_lag = behaviour.index_lag;
         let lag = index_lag.most.max(index_lag.straggler) + index_lag.standstill;
         let lag = lag.max(behaviour.v1_lag);
-        let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, ..behaviour };
+        let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, parts: 0.0, ..behaviour };
         self.server.set_behaviour(calm);
         self.server.heal();
         let account = Arc::clone(self.server.account());

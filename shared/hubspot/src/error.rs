@@ -125,6 +125,27 @@ impl Error {
         }
     }
 
+    /// The same for a source that refuses or fails whatever it is asked.
+    pub(crate) fn lost_if_useless(self, source: &str) -> Error {
+        match self.may_be_useless() {
+            true => Error { kind: ErrorKind::SourceLost, lost: Some(source.to_owned()), ..self },
+            false => self,
+        }
+    }
+
+    /// Where everything that is asked is answered so, there is no use in asking.
+    pub(crate) fn may_be_useless(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::MissingScope
+                | ErrorKind::NotFound
+                | ErrorKind::BadRequest
+                | ErrorKind::UrlTooLong
+                | ErrorKind::Server
+                | ErrorKind::Malformed
+        )
+    }
+
     /// The source that is lost, for [`ErrorKind::SourceLost`].
     pub fn lost_source(&self) -> Option<&str> {
         self.lost.as_deref()

@@ -189,6 +189,11 @@ impl Body {
         }
     }
 
+    /// A part of the text, which lives on by itself.
+    pub(crate) fn part(&self, text: &str) -> ByteString {
+        self.text.slice_ref(text)
+    }
+
     /// It holds this list, one of those that HubSpot's answers have.
     pub(crate) fn has_list(&self, list: &str) -> bool {
         let place = LISTS.iter().position(|known| *known == list);

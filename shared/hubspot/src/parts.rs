@@ -149,12 +149,16 @@ impl Told {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for batch reads"))]
 impl Told {
-    /// What the answer shows can be relied on: it is complete, and no complaint is about it.
-    pub(crate) fn is_about(&self, id: u64, benign: &str) -> bool {
-        let names = |complaint: &Complaint| !complaint.is(benign) && complaint.ids.contains(&id);
-        self.complaints.iter().any(names)
+    /// The answer is all that HubSpot has to say: complete, with its list, and without a complaint.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_complete() && self.errors == 0
+    }
+
+    /// A complaint is about this one, of another category than the benign one.
+    pub(crate) fn is_about(&self, id: u64, benign: Option<&str>) -> bool {
+        let is_benign = |complaint: &Complaint| benign.is_some_and(|benign| complaint.is(benign));
+        self.complaints.iter().any(|complaint| !is_benign(complaint) && complaint.ids.contains(&id))
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -277,7 +281,7 @@ mod tests {
                     "errors":[{{"category":"{category}","context":{{"ids":["2"]}}}}]}}"#
             );
             assert!(benign(&json, &[2]).is_empty());
-            assert!(told(&json).is_about(2, NONE) && !told(&json).is_about(3, NONE));
+            assert!(told(&json).is_about(2, Some(NONE)) && !told(&json).is_about(3, None));
         }
         let pending = r#"{"status":"PENDING","results":[],"errors":[{"category":"NO_ASSOCIATIONS_FOUND","context":{"ids":[2]}}]}"#;
         assert!(benign(pending, &[2]).is_empty());

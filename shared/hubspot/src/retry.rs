@@ -59,10 +59,10 @@ pub(crate) enum Patience {
     /// The run depends on it.
     #[default]
     Full,
-    /// The same; and what looks like the end of the endpoint (403, 404) is asked once more, seconds later.
-    Twice,
     /// It may fail: the run goes on beside it.
     Little,
+    /// The same; and what looks like the end of the endpoint (403, 404) is asked once more, seconds later.
+    Twice,
     /// It has failed before, and is only tried.
     Once,
 }
@@ -74,14 +74,21 @@ impl Patience {
         if length == whole || length == 1 { Patience::Little } else { Patience::Once }
     }
 
+    fn looks_twice(self) -> bool {
+        self == Patience::Twice
+    }
+
     fn wait(self, wait: Duration) -> Duration {
-        if self == Patience::Little { wait.min(LITTLE_WAIT) } else { wait }
+        match self {
+            Patience::Little | Patience::Twice => wait.min(LITTLE_WAIT),
+            _ => wait,
+        }
     }
 
     fn attempts(self) -> u32 {
         match self {
-            Patience::Full | Patience::Twice => MAX_ATTEMPTS,
-            Patience::Little => FEW_ATTEMPTS,
+            Patience::Full => MAX_ATTEMPTS,
+            Patience::Little | Patience::Twice => FEW_ATTEMPTS,
             Patience::Once => 1,
         }
     }
@@ -116,7 +123,7 @@ pub(crate) fn decide(failure: Failure, tried: Tried, patience: Patience, jitter:
         Failure::Status { code: 429, policy, retry_after } => {
             refused(policy, retry_after, tried.refusals, jitter)
         }
-        Failure::Status { code: 403 | 404 | 410, .. } if patience == Patience::Twice && tried.ends == 0 => {
+        Failure::Status { code: 403 | 404 | 410, .. } if patience.looks_twice() && tried.ends == 0 => {
             Decision::SecondLook
         }
         Failure::Status { code, retry_after, .. } => {

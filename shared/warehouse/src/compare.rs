@@ -45,10 +45,12 @@ pub enum Difference {
     Gone,
     /// It was merged into one that is gone.
     Absorbed,
+    /// The snapshot shows that it is there, and nothing else of it: nothing is compared.
+    Unread,
 }
 
 impl Difference {
-    pub const ALL: [Difference; 7] = [
+    pub const ALL: [Difference; 8] = [
         Difference::Missing,
         Difference::Stale,
         Difference::Drifted,
@@ -56,6 +58,7 @@ impl Difference {
         Difference::Revived,
         Difference::Gone,
         Difference::Absorbed,
+        Difference::Unread,
     ];
 
     pub fn name(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Difference {
             Difference::Revived => "revived",
             Difference::Gone => "gone",
             Difference::Absorbed => "absorbed",
+            Difference::Unread => "unread",
         }
     }
 
@@ -199,12 +203,14 @@ pub(crate) fn query(
          WHEN s.is_deleted AND t.is_deleted THEN NULL \
          WHEN s.is_deleted THEN {archived} \
          WHEN t.is_deleted THEN {revived} \
+         WHEN s.updated IS NULL THEN {unread} \
          WHEN {is_newer} AND {is_due} THEN {stale}{drifted} END",
         gone = literal(Difference::Gone),
         missing = literal(Difference::Missing),
         archived = literal(Difference::Archived),
         revived = literal(Difference::Revived),
         stale = literal(Difference::Stale),
+        unread = literal(Difference::Unread),
     );
     // Nobody will name them any more, and something may still be there in their name.
     let absorbed = match find(table, MERGED_INTO_ID) {

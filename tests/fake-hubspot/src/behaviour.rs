@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::http::parts::{PagingWords, RefusedBatches};
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
@@ -47,6 +49,18 @@ pub struct Behaviour {
     pub associations_page: usize,
     /// One entry for each label of a link instead of one entry with all labels.
     pub repeat_associations_per_label: bool,
+    /// Share of the batch answers that leave something out, one way or another, and say so.
+    pub parts: f64,
+    /// A batch endpoint that refuses batches for a record in them.
+    pub refused_batches: Option<RefusedBatches>,
+    /// Words for paging.
+    pub paging_words: PagingWords,
+    /// The associations batch answers the first page, whatever `after` an input has.
+    pub ignores_association_after: bool,
+    /// The search of lists shows lists of all objects, whatever `objectTypeId` says.
+    pub ignores_list_type: bool,
+    /// Records in a batch of memberships.
+    pub most_memberships: usize,
     pub v1_contacts: V1Contacts,
     /// Families that answer 403 as if the account's products didn't include them, whatever its scopes: the part of an
     /// endpoint's name before the dot, for example `email_events`.
@@ -110,6 +124,12 @@ impl Default for Behaviour {
             inline_associations: 100,
             associations_page: 500,
             repeat_associations_per_label: false,
+            parts: 0.0,
+            refused_batches: None,
+            paging_words: PagingWords::AsDocumented,
+            ignores_association_after: false,
+            ignores_list_type: false,
+            most_memberships: 100,
             v1_contacts: V1Contacts::Alive,
             not_in_product: BTreeSet::new(),
             offset_lifetime: Duration::from_secs(3_600),

@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod counters;
 pub(crate) mod faults;
 pub(crate) mod limits;
+pub(crate) mod parts;
 pub(crate) mod payload;
 pub(crate) mod pipeline;
 pub(crate) mod poison;

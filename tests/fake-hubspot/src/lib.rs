@@ -21,6 +21,7 @@ pub use self::account::{
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
 pub use self::churn::{Churn, MarketingChurn, RunningChurn};
 pub use self::http::counters::{BucketCounters, Counters, LoggedRequest};
+pub use self::http::parts::{InPart, Lack, PagingWords, RefusedBatches};
 pub use self::http::poison::{Poison, PoisonEffect};
 pub use self::http::server::{Omission, Server};
 pub use self::object_type::{ObjectType, PerType, UnknownObjectType};

@@ -27,6 +27,7 @@ use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner, parse_id};
+use crate::paging::Next;
 use crate::retry::Patience;
 use crate::value;
 
@@ -160,12 +161,7 @@ enum Detail {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Listed {
-    #[serde(default)]
-    has_more: bool,
-    #[serde(default)]
-    offset: Option<String>,
     campaigns: Vec<serde_json::Value>,
 }
 
@@ -206,7 +202,7 @@ impl OpenCampaigns {
         let (mut offset, mut odd, mut is_second) = (String::new(), 0, false);
         loop {
             let call = Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"));
-            let answer = match self.client().send(&call).await {
+            let answer = match self.client().send_for_list(&call, "campaigns").await {
                 Err(refused)
                     if refused.kind() == ErrorKind::BadRequest && !offset.is_empty() && !is_second =>
                 {
@@ -215,19 +211,24 @@ impl OpenCampaigns {
                 }
                 answer => answer?,
             };
-            let mut listed: Listed = serde_json::from_str(&answer).map_err(|source| {
+            let listed: Listed = serde_json::from_str(&answer).map_err(|source| {
                 Error::new(ErrorKind::Malformed, "a list of campaigns does not parse").caused_by(source)
             })?;
-            let (has_more, next) = (listed.has_more, listed.offset.take().unwrap_or_default());
-            let next = format!("&offset={}", percent_encoded(&next));
             let shown = listed.campaigns.len() as u64;
             let campaigns: Vec<ListedCampaign> =
                 listed.campaigns.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
             odd += shown - campaigns.len() as u64;
-            let goes_on = each(campaigns) && has_more;
-            if !goes_on {
+            if !each(campaigns) {
                 return Ok(odd);
             }
+            let next = match answer.next(PAGE_CAMPAIGNS) {
+                Next::At(next) => format!("&offset={}", percent_encoded(&next)),
+                Next::End => return Ok(odd),
+                Next::Full | Next::Unsaid => {
+                    let message = format!("a page of {path} does not say where the next one begins");
+                    return Err(Error::new(ErrorKind::Malformed, message));
+                }
+            };
             if next == offset {
                 return Err(Error::new(ErrorKind::Malformed, "a page of campaigns ends where it began"));
             }

@@ -10,6 +10,7 @@
 //! | `email_events` | windows of time (`history`) | `email_events` |
 //! | `subscription_timeline` | windows of time (`history`) | `email_subscription_event_changes`, `email_subscriptions` |
 
+mod batches;
 mod collection;
 mod companies;
 mod contact_lists;

@@ -37,6 +37,8 @@ pub enum Slice {
     Having { property: String, from: u64 },
     /// These records by their ids, the last ones first.
     Named { ids: Vec<u64> },
+    /// The same for records that an answer has left out: this is the second time that they are asked for, and the last.
+    Left { ids: Vec<u64> },
     /// The same for records that a comparison found: see [`staging::Wanted`]. What HubSpot does not show any more is a
     /// tombstone.
     Wanted { records: Pairs },

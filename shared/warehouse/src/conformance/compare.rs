@@ -8,7 +8,7 @@ use super::{Bench, Cell, File, contact, contacts, merge, merge_as};
 use crate::{Compare, Comparison, Difference, Kind, TableMode};
 
 use ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
-use Difference::{Absorbed, Archived, Drifted, Gone, Missing, Revived, Stale};
+use Difference::{Absorbed, Archived, Drifted, Gone, Missing, Revived, Stale, Unread};
 
 /// The snapshot began at 1,000, and what changed up to 900 is read.
 const SNAPSHOT: SnapshotPart = SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false };
@@ -23,8 +23,9 @@ fn held(id: i64, updated: impl Into<Option<i64>>, read: i64, is_deleted: bool) -
     contact(id, updated, read, &[Cell::Double(1.5), Cell::text("a"), Cell::Boolean(is_deleted), reason])
 }
 
-fn shown(id: i64, updated: i64, read: i64, is_deleted: bool) -> Vec<Cell> {
-    let cells = [Cell::Timestamp(updated), Cell::Boolean(is_deleted), Cell::Double(1.5), Cell::text("a")];
+fn shown(id: i64, updated: impl Into<Option<i64>>, read: i64, is_deleted: bool) -> Vec<Cell> {
+    let updated = updated.into().map_or(Cell::Null, Cell::Timestamp);
+    let cells = [updated, Cell::Boolean(is_deleted), Cell::Double(1.5), Cell::text("a")];
     contact(id, None, read, &cells)
 }
 
@@ -52,6 +53,7 @@ pub(super) async fn every_difference_is_found(bench: &dyn Bench) {
         held(5, 100, 500, true),
         held(6, 100, 500, false),
         held(7, None, 500, false),
+        held(11, 100, 500, false),
         // Read after the snapshot began, so that it says nothing of them.
         held(21, 990, 1_001, false),
         held(22, 990, 1_001, true),
@@ -69,6 +71,8 @@ pub(super) async fn every_difference_is_found(bench: &dyn Bench) {
         // Changed after what is read.
         shown(9, 950, 1_100, false),
         shown(10, 100, 1_100, true),
+        // There, and not read.
+        shown(11, None, 1_100, false),
         shown(23, 200, 1_200, true),
         shown(24, 200, 1_200, false),
     ];
@@ -85,11 +89,12 @@ pub(super) async fn every_difference_is_found(bench: &dyn Bench) {
         (7, Stale, None),
         (8, Missing, None),
         (10, Missing, None),
+        (11, Unread, Some(100)),
     ];
     assert_eq!(found(&comparison), expected);
-    let counts = [(Missing, 2), (Stale, 2), (Archived, 1), (Revived, 1), (Gone, 1)];
+    let counts = [(Missing, 2), (Stale, 2), (Archived, 1), (Revived, 1), (Gone, 1), (Unread, 1)];
     assert_eq!(comparison.counts, counts);
-    assert_eq!(compare(bench, &[], 1).await.records.len(), 5);
+    assert_eq!(compare(bench, &[], 1).await.records.len(), 6);
     assert_eq!(compare(bench, &[], 1).await.counts, counts);
 }
 

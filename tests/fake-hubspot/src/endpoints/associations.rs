@@ -90,7 +90,8 @@ fn batch_read(call: &Call<'_>, from: ObjectType, to: ObjectType, version: Versio
             errors.push(no_associations(&input.id, from, to));
             continue;
         }
-        let page = Page::of(&links, input.after.as_deref(), call.behaviour.associations_page);
+        let after = input.after.as_deref().filter(|_| !call.behaviour.ignores_association_after);
+        let page = Page::of(&links, after, call.behaviour.associations_page);
         let mut result =
             json!({"from": {"id": input.id}, "to": entries(page.links, from, to, version, call.behaviour)});
         if let Some(after) = page.next {

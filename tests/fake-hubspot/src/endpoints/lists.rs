@@ -72,7 +72,8 @@ fn search(call: &Call<'_>) -> Answer {
     if body.is_empty() || body == b"null" {
         return Err(Problem::null_body());
     }
-    let search: Search = call.request.json()?;
+    let mut search: Search = call.request.json()?;
+    search.object_type_id.take_if(|_| call.behaviour.ignores_list_type);
     if !(1..=MOST).contains(&search.count) {
         return Err(Problem::validation(format!("count must be between 1 and {MOST}, not {}", search.count)));
     }

@@ -21,6 +21,7 @@ use super::connection::EndsWithReset;
 use super::counters::LoggedRequest;
 use super::faults::Fault;
 use super::limits::{Bucket, Remaining};
+use super::parts;
 use super::payload::Payload;
 use super::problem::Problem;
 use super::request::Request;
@@ -86,6 +87,7 @@ fn respond(visit: &mut Visit, behaviour: &Behaviour, request: &Request) -> Answe
     }
     let call = Call { site: &site, behaviour, request, number: visit.number };
     let answer = (route.answer)(&call);
+    let answer = parts::made_over(&site, behaviour, (route.endpoint, visit.number), request, answer);
     site.spoil(visit.endpoint, &request.target, answer)
 }
 

@@ -19,6 +19,7 @@ use super::auth::Tokens;
 use super::connection::{Connection, EndsWithReset};
 use super::counters::{Counters, LoggedRequest, Recorder};
 use super::limits::Limiter;
+use super::parts::{InPart, Lack};
 use super::pipeline;
 use super::poison::{self, Poison};
 use crate::churn::RunningChurn;
@@ -59,6 +60,7 @@ pub(crate) struct Site {
     cursors: Mutex<HashSet<(ObjectType, bool, u64)>>,
     omissions: Mutex<Vec<Omission>>,
     poisons: Mutex<Vec<Poison>>,
+    parts: Mutex<Vec<InPart>>,
     churn: Mutex<Option<RunningChurn>>,
     marketing_churn: Mutex<Option<RunningChurn>>,
 }
@@ -86,6 +88,7 @@ impl Server {
             cursors: Mutex::default(),
             omissions: Mutex::default(),
             poisons: Mutex::default(),
+            parts: Mutex::default(),
             churn: Mutex::default(),
             marketing_churn: Mutex::default(),
         });
@@ -123,6 +126,16 @@ impl Server {
 
     pub fn leave_out(&self, omission: Omission) {
         lock(&self.site.omissions).push(omission);
+    }
+
+    /// Answers of an endpoint that lack something, from the next one on.
+    pub fn answer_in_part(&self, part: InPart) {
+        lock(&self.site.parts).push(part);
+    }
+
+    /// All answers are whole again.
+    pub fn answer_whole(&self) {
+        lock(&self.site.parts).clear();
     }
 
     /// All records are shown again.
@@ -246,6 +259,15 @@ impl Site {
 
     pub(super) fn spoil(&self, endpoint: &str, target: &str, answer: Answer) -> Answer {
         poison::spoil(&mut lock(&self.poisons), endpoint, target, answer)
+    }
+
+    /// What the next answer of the endpoint lacks, and of whom, if it lacks something.
+    pub(crate) fn lack(&self, endpoint: &str, is_about: impl Fn(&[u64]) -> bool) -> Option<(Lack, Vec<u64>)> {
+        let mut parts = lock(&self.parts);
+        let is_it = |part: &&mut InPart| part.times > 0 && part.endpoint == endpoint && is_about(&part.ids);
+        let part = parts.iter_mut().find(is_it)?;
+        part.times -= u32::from(part.times < u32::MAX);
+        Some((part.lack, part.ids.clone()))
     }
 
     /// The `after` values that lists gave out.

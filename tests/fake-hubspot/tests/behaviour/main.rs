@@ -16,6 +16,7 @@ mod generation;
 mod limits;
 mod lists;
 mod marketing;
+mod parts;
 mod poison;
 mod properties;
 mod search;

@@ -20,6 +20,8 @@ use crate::version;
 /// (<https://github.com/HubSpot/HubSpot-public-api-spec-collection>, lists; the reach was found by connectors).
 const PAGE_LISTS: usize = 500;
 const REACH: usize = 10_000;
+/// HubSpot's number of the type of contacts.
+const CONTACT_TYPE: &str = "0-1";
 /// Ids in a URL, some 20 characters each.
 const IDS_IN_A_URL: usize = 100;
 /// Empty blocks of ids past the reach that are skipped before giving up.
@@ -46,21 +48,25 @@ pub(super) struct Scan {
     pub(super) odd: u64,
     /// Positions of lists that HubSpot can't show, and why.
     pub(super) refused: BTreeMap<usize, String>,
+    /// Lists of other objects than contacts, which were not asked for.
+    pub(super) others: BTreeSet<u64>,
     /// As HubSpot says.
     pub(super) total: Option<u64>,
 }
 
 impl Scan {
     pub(super) fn is_whole(&self) -> bool {
-        let shown = self.ids.len() as u64 + self.odd + self.refused.len() as u64;
+        let shown = (self.ids.len() + self.others.len() + self.refused.len()) as u64 + self.odd;
         self.total.is_none_or(|total| total == shown)
     }
 
     fn add(&mut self, answer: Body, count: usize) -> Result<(usize, bool)> {
         let page = found(&answer)?;
-        let (shown, has_more) = (page.lists.len() + page.odd, answer.next(count) != Next::End);
+        let shown = page.lists.len() + page.others.len() + page.odd;
+        let has_more = answer.next(count) != Next::End;
         self.total = page.total.or(self.total);
         self.ids.extend(page.lists.iter().map(|(id, _)| *id));
+        self.others.extend(page.others);
         self.odd += page.odd as u64;
         self.answers.push(answer);
         Ok((shown, has_more))
@@ -174,7 +180,7 @@ async fn search(
         "listIds": ids,
         "processingTypes": [],
         "additionalProperties": PROPERTIES,
-        "objectTypeId": "0-1",
+        "objectTypeId": CONTACT_TYPE,
         "sort": "HS_LIST_ID",
     });
     let path = format!("/crm/lists/{}/search", version::LISTS);
@@ -276,6 +282,7 @@ pub(super) struct Found<'a> {
     pub(super) lists: Vec<(u64, &'a str)>,
     /// Entries that are no list with an id.
     odd: usize,
+    others: Vec<u64>,
     total: Option<u64>,
 }
 
@@ -293,8 +300,9 @@ pub(super) fn found(answer: &str) -> Result<Found<'_>> {
                 has_lists = true;
                 value.each_item(|list| {
                     let json = list.raw()?;
-                    match list_id(json) {
-                        Ok(id) => found.lists.push((id, json)),
+                    match head(json) {
+                        Ok((id, true)) => found.lists.push((id, json)),
+                        Ok((id, false)) => found.others.push(id),
                         Err(_) => found.odd += 1,
                     }
                     Ok::<_, Malformed>(())
@@ -313,16 +321,21 @@ pub(super) fn found(answer: &str) -> Result<Found<'_>> {
     }
 }
 
-fn list_id(list: &str) -> Result<u64, Malformed> {
-    let mut id = None;
+/// A list's id, and whether it is one of contacts.
+fn head(list: &str) -> Result<(u64, bool), Malformed> {
+    let (mut id, mut is_of_contacts) = (None, true);
     Scanner::new(list).each_field(|key, value| {
         match key.raw() {
             "listId" => id = Some(value.id()?),
+            "objectTypeId" if !value.is_nested() => {
+                is_of_contacts = value.scalar()?.is_none_or(|object| object.raw() == CONTACT_TYPE);
+            }
             _ => value.skip()?,
         }
         Ok::<_, Malformed>(())
     })?;
-    id.ok_or(Malformed { at: 0, expected: "a list with its id" })
+    let id = id.ok_or(Malformed { at: 0, expected: "a list with its id" })?;
+    Ok((id, is_of_contacts))
 }
 
 /// Manual lists have none.

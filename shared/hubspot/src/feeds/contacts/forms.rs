@@ -19,7 +19,6 @@ use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
-use crate::feeds::objects::next_after;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Form, Slice};
 use crate::json::{Body, Malformed, Scanner};
@@ -44,8 +43,6 @@ const OTHERS: usize = 2;
 #[derive(Deserialize)]
 struct Forms {
     results: Vec<serde_json::Value>,
-    #[serde(default)]
-    paging: Option<Paging>,
 }
 
 impl Forms {
@@ -72,16 +69,6 @@ struct ListedForm {
     form_type: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Paging {
-    next: Option<Next>,
-}
-
-#[derive(Deserialize)]
-struct Next {
-    after: Option<String>,
-}
-
 pub(super) async fn answers(client: &Client) -> Result<bool> {
     match page(client, false, None, 1, Patience::Full).await {
         Ok(_) => Ok(true),
@@ -96,15 +83,17 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     for archived in [false, true] {
         let mut after = None;
         loop {
-            let mut listed =
+            let (listed, next) =
                 page(client, archived, after.as_deref(), FORMS_IN_A_PAGE, Patience::Little).await?;
-            let next = listed.paging.take().and_then(|paging| paging.next?.after);
             let entries = listed.results.len();
             let named = listed.forms();
             odd += entries - named.len();
             forms.extend(named);
-            if next.is_none() || next == after {
+            if next.is_none() {
                 break;
+            }
+            if next == after {
+                return Err(Error::new(ErrorKind::Malformed, "a page of forms ends where it began"));
             }
             after = next;
         }
@@ -115,22 +104,32 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     Ok((forms, odd))
 }
 
-/// Without `formTypes` only one of the types is listed.
+/// A page of forms, and where the next one begins. Without `formTypes` only one of the types is listed.
 async fn page(
     client: &Client,
     archived: bool,
     after: Option<&str>,
     limit: usize,
     patience: Patience,
-) -> Result<Forms> {
+) -> Result<(Forms, Option<String>)> {
     let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-    let path =
-        format!("/marketing/{}/forms?formTypes=all&limit={limit}&archived={archived}{after}", version::FORMS);
-    let answer = client.send(&Call::get(path).with(patience)).await;
+    let call = |limit: usize| {
+        let version = version::FORMS;
+        let path =
+            format!("/marketing/{version}/forms?formTypes=all&limit={limit}&archived={archived}{after}");
+        Call::get(path).with(patience)
+    };
+    let answer = client.send_for_list(&call(limit), "results").await;
     let body = answer.map_err(|error| error.lost_if_refused(FORMS))?;
-    serde_json::from_str(&body).map_err(|source| {
+    // One form is asked for to see whether any are shown.
+    let next = match limit {
+        1 => None,
+        limit => client.position_behind(&body, call, limit, "results").await?,
+    };
+    let forms = serde_json::from_str(&body).map_err(|source| {
         Error::new(ErrorKind::Malformed, "the list of forms does not parse").caused_by(source)
-    })
+    })?;
+    Ok((forms, next))
 }
 
 /// A page of the submissions of a form.
@@ -143,14 +142,15 @@ pub(in crate::feeds) struct Page {
 
 #[derive(Debug)]
 enum Answer {
-    Shown(Body),
+    /// And where the next page begins.
+    Shown(Body, Option<String>),
     Refused(Error),
 }
 
 impl Page {
     pub(super) fn size_bytes(&self) -> usize {
         match &self.answer {
-            Answer::Shown(body) => body.len(),
+            Answer::Shown(body, _) => body.len(),
             Answer::Refused(_) => 0,
         }
     }
@@ -179,13 +179,17 @@ impl FormReader {
     pub(super) async fn page(&self, client: &Client, form: &Form, after: Option<&str>) -> Result<Page> {
         let patience = if self.held.contains(&form.id) { Patience::Once } else { Patience::Little };
         let refused = match self.ask(client, &form.id, after, patience).await {
-            Ok(body) => return Ok(Page { answer: Answer::Shown(body), is_from_the_top: false }),
+            Ok((body, next)) => {
+                return Ok(Page { answer: Answer::Shown(body, next), is_from_the_top: false });
+            }
             Err(dead)
                 if dead.kind() == ErrorKind::BadRequest && after.is_some() && self.may_restart(form) =>
             {
                 tracing::warn!(form.id, "the position in a form is refused: it is read from the top");
                 match self.ask(client, &form.id, None, patience).await {
-                    Ok(body) => return Ok(Page { answer: Answer::Shown(body), is_from_the_top: true }),
+                    Ok((body, next)) => {
+                        return Ok(Page { answer: Answer::Shown(body, next), is_from_the_top: true });
+                    }
                     Err(refused) => refused,
                 }
             }
@@ -194,7 +198,7 @@ impl FormReader {
         if refused.error_type() == Some(TYPE_NOT_ALLOWED) {
             tracing::warn!(form.id, "the submissions of a form are not shown: {refused}");
             let none = Body::new(Bytes::from_static(br#"{"results":[]}"#))?;
-            return Ok(Page { answer: Answer::Shown(none), is_from_the_top: true });
+            return Ok(Page { answer: Answer::Shown(none, None), is_from_the_top: true });
         }
         if !refused.may_be_of_one_thing() {
             return Err(refused);
@@ -205,15 +209,24 @@ impl FormReader {
         }
     }
 
-    async fn ask(&self, client: &Client, id: &str, after: Option<&str>, patience: Patience) -> Result<Body> {
+    /// A page, and where the next one begins.
+    async fn ask(
+        &self,
+        client: &Client,
+        id: &str,
+        after: Option<&str>,
+        patience: Patience,
+    ) -> Result<(Body, Option<String>)> {
         let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-        let path = format!(
-            "/form-integrations/v1/submissions/forms/{}?limit={SUBMISSIONS_IN_A_PAGE}{after}",
-            percent_encoded(id)
-        );
-        let answer = client.send(&Call::get(path).with(patience)).await;
-        self.has_shown.fetch_or(answer.is_ok(), Ordering::Relaxed);
-        answer
+        let id = percent_encoded(id);
+        let call = |limit: usize| {
+            let path = format!("/form-integrations/v1/submissions/forms/{id}?limit={limit}{after}");
+            Call::get(path).with(patience)
+        };
+        let body = client.send_for_list(&call(SUBMISSIONS_IN_A_PAGE), "results").await?;
+        let next = client.position_behind(&body, call, SUBMISSIONS_IN_A_PAGE, "results").await?;
+        self.has_shown.store(true, Ordering::Relaxed);
+        Ok((body, next))
     }
 
     fn may_restart(&self, form: &Form) -> bool {
@@ -225,7 +238,7 @@ impl FormReader {
         if self.has_shown.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let listed = page(client, false, None, FORMS_IN_A_PAGE, Patience::Full).await?.forms();
+        let listed = page(client, false, None, FORMS_IN_A_PAGE, Patience::Full).await?.0.forms();
         let is_other = |other: &Form| other.id != form.id && other.form_type != UNREADABLE_TYPE;
         let others: Vec<Form> = listed
             .into_iter()
@@ -247,14 +260,14 @@ impl FormReader {
 
 /// Appends a page of submissions, and moves the slice past it. `true`: that was the last one.
 pub(super) fn append(
-    page: &Page,
+    page: Page,
     slice: &mut Slice,
     run: &mut Unfinished,
     writer: &mut Writer<'_>,
 ) -> Result<bool> {
     let Slice::Submitted { form, since_ms, after } = slice else { return Err(slice::foreign(slice)) };
-    let answer = match &page.answer {
-        Answer::Shown(body) => body,
+    let (answer, next) = match page.answer {
+        Answer::Shown(body, next) => (body, next),
         Answer::Refused(refused) => {
             set_aside(KIND, form, refused.reason(), run);
             return Ok(true);
@@ -263,8 +276,8 @@ pub(super) fn append(
     if page.is_from_the_top {
         *after = None;
     }
-    let (mut next, mut oldest_ms, mut newest_ms, mut odd) = (None, i64::MAX, 0, 0);
-    Scanner::new(answer).each_field(|key, value| match key.raw() {
+    let (mut oldest_ms, mut newest_ms, mut odd) = (i64::MAX, 0, 0);
+    Scanner::new(&answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|submission| {
             let whole = submission.raw()?;
             let Ok((id, at_ms)) = submissions::of_form(whole, &form.id) else {
@@ -284,10 +297,6 @@ pub(super) fn append(
             writer.finish(at_ms);
             Ok::<_, Error>(())
         }),
-        "paging" => {
-            next = next_after(value)?;
-            Ok(())
-        }
         _ => Ok(value.skip()?),
     })?;
     if next.is_some() && next == *after {

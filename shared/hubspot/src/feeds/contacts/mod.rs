@@ -19,21 +19,22 @@ mod submissions;
 mod table;
 mod v1;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::forms::FormReader;
 use self::identities::{IDENTITIES, PROFILES, People};
+use self::memberships::{MembershipCalls, Memberships};
 use self::snapshot::ContactSnapshot;
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
+use self::v1::{V1Calls, V1Contact};
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
-use super::objects::{self, Context, Extras, ObjectFeed, Record};
+use super::objects::{self, Context, Extras, ObjectFeed, Unknown};
 use super::quarantine::Thing;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
@@ -117,14 +118,14 @@ struct OpenContacts {
     form_reader: FormReader,
     /// Up to this moment, contacts v1 has told of all submissions.
     told_until_ms: Option<i64>,
-    /// Contacts that contacts v1 did not show although they are there.
-    unseen: AtomicU64,
+    v1_calls: V1Calls,
+    membership_calls: MembershipCalls,
 }
 
 /// Answers about the people on one page, or the submissions of one form.
 #[derive(Debug)]
 pub(super) enum Page {
-    People { records: Box<objects::Page>, v1: Vec<Body>, memberships: Vec<Body> },
+    People { records: Box<objects::Page>, v1: Vec<Body>, memberships: Memberships },
     Submissions(forms::Page),
 }
 
@@ -162,7 +163,8 @@ impl OpenContacts {
             forms: cursor.forms.clone(),
             form_reader,
             told_until_ms: cursor.missed_since(V1),
-            unseen: AtomicU64::new(0),
+            v1_calls: V1Calls::new(),
+            membership_calls: MembershipCalls::new(),
         })
     }
 
@@ -171,22 +173,31 @@ impl OpenContacts {
     }
 
     async fn people(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        let records = self.objects.page(slice, limit).await?;
+        let mut records = self.objects.page(slice, limit).await?;
         // A page is scanned for its ids only if somebody is asked about them.
         let is_anybody_asked = self.has(V1) || self.has(MEMBERSHIPS);
         let ids = if is_anybody_asked { records.live_ids(slice)? } else { Vec::new() };
         let (client, none) = (&self.session.client, &[][..]);
+        let (mut of_v1, mut of_memberships) = (Unknown::default(), Unknown::default());
+        let of_v1_ids = if self.has(V1) { &ids } else { none };
         let (v1, memberships) = futures::future::try_join(
-            v1::read(client, if self.has(V1) { &ids } else { none }),
-            memberships::read(client, if self.has(MEMBERSHIPS) { &ids } else { none }),
+            self.v1_calls.read(client, of_v1_ids, &mut of_v1),
+            self.membership_calls.read(
+                client,
+                if self.has(MEMBERSHIPS) { &ids } else { none },
+                &mut of_memberships,
+            ),
         )
         .await?;
+        records.asked_of_v1 = of_v1_ids.to_vec();
+        records.unknown.absorb(of_v1);
+        records.unknown.absorb(of_memberships);
         Ok(Page::People { records: Box::new(records), v1, memberships })
     }
 
     fn append_people(
         &self,
-        (records, v1, memberships): (objects::Page, &[Body], &[Body]),
+        (mut records, v1, memberships): (objects::Page, &[Body], &Memberships),
         read_ms: i64,
         slice: &mut Slice,
         run: &mut Unfinished,
@@ -199,11 +210,11 @@ impl OpenContacts {
             v1.clone_from_slice(&contact.of_contact);
             added_at.clone_from(&contact.added_at);
         }
-        memberships::put(memberships, &mut extras)?;
+        memberships.put(&mut extras);
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
-        let is_again = matches!(slice, Slice::Named { .. });
-        let was_named = is_again || matches!(slice, Slice::Wanted { .. });
+        let is_again = matches!(slice, Slice::Named { .. } | Slice::Left { .. });
+        hold_unseen(&mut records, &known, slice, run);
         let [contacts, profiles, identities, submissions] = rows;
         let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
 
@@ -217,23 +228,39 @@ impl OpenContacts {
                     if !people.live(record, contact, is_again)? {
                         run.again.push(record.id);
                     }
-                    submissions::of_contact(&mut submissions, record.id, contact)?;
+                    let odd = submissions::of_contact(&mut submissions, record.id, contact)?;
+                    if odd > 0 {
+                        let (id, collection) = (record.id.to_string(), CONTACT_OBJECTS.name);
+                        let reason = format!("{odd} of its submissions are none");
+                        run.set_aside(Thing { kind: V1, id: &id, collection }, reason);
+                    }
                 }
-                (None, None) if self.has(V1) => self.note_unseen(record, was_named, run),
                 (None, None) => people.by_properties(record),
             }
         }
         appended.written.extend([people.profiles.written, people.identities.written, submissions.written]);
         Ok(appended)
     }
+}
 
-    /// A contact that contacts v1 does not show is gone by now, or new to it: it is read once more when the slice is
-    /// done.
-    fn note_unseen(&self, record: &Record, is_second_time: bool, run: &mut Unfinished) {
-        if is_second_time {
-            self.unseen.fetch_add(1, Ordering::Relaxed);
-        } else {
-            run.again.push(record.id);
+/// Keeps back the contacts that contacts v1 does not show, or not readably: they are gone by now, or new to it. Each is
+/// read once more when the slice is done, and then set aside.
+fn hold_unseen(
+    records: &mut objects::Page,
+    known: &HashMap<u64, V1Contact<'_>>,
+    slice: &Slice,
+    run: &Unfinished,
+) {
+    for id in std::mem::take(&mut records.asked_of_v1) {
+        let reason = match known.get(&id) {
+            Some(contact) if !contact.is_odd => continue,
+            Some(_) => "contacts v1 shows a profile of it that is none",
+            None => "contacts v1 does not show it",
+        };
+        let is_last = matches!(slice, Slice::Left { .. }) || run.quarantine.holds(V1, &id.to_string());
+        match is_last {
+            true => records.unknown.add(id, V1, reason),
+            false => _ = records.again.insert(id),
         }
     }
 }
@@ -247,7 +274,7 @@ impl OpenFeed for OpenContacts {
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
         if self.mode == Mode::Backfill && self.has(V1) {
             // A probe, since the archived contacts come first, and tell nothing of contacts v1.
-            v1::read(&self.session.client, &[1]).await?;
+            self.v1_calls.read(&self.session.client, &[1], &mut Unknown::default()).await?;
         }
         let mut run = self.objects.plan(window, cursor).await?;
         let slices = self.form_slices(&mut run, window).await?;
@@ -292,7 +319,7 @@ impl OpenFeed for OpenContacts {
         let bytes = |bodies: &[Body]| bodies.iter().map(|body| body.len()).sum::<usize>();
         let size_bytes = match &page {
             Page::People { records, v1, memberships } => {
-                records.size_bytes() + bytes(v1) + bytes(memberships)
+                records.size_bytes() + bytes(v1) + memberships.size_bytes()
             }
             Page::Submissions(page) => page.size_bytes(),
         };
@@ -317,7 +344,7 @@ impl OpenFeed for OpenContacts {
             Page::Submissions(submitted) => {
                 let reading = self.session.reading(page.read_ms);
                 let mut writer = self.submissions.writer(rows[3], reading);
-                let is_last = forms::append(&submitted, slice, run, &mut writer)?;
+                let is_last = forms::append(submitted, slice, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
                 Ok(Appended { written, is_last, ..Appended::default() })
@@ -358,11 +385,6 @@ impl OpenFeed for OpenContacts {
         }
         if let Some(why) = self.absent.get(MEMBERSHIPS) {
             note("contacts", Gap::Degraded, format!("list_membership is not read: {why}"));
-        }
-        let unseen = self.unseen.load(Ordering::Relaxed);
-        if unseen > 0 {
-            let text = format!("contacts v1 does not show {unseen} contacts that are there");
-            note("contact_identities", Gap::Degraded, text);
         }
         notes
     }

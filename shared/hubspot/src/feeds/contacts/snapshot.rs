@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use super::{CONTACT_OBJECTS, MEMBERSHIPS, Page, memberships};
+use super::memberships::MembershipCalls;
+use super::{CONTACT_OBJECTS, MEMBERSHIPS, Page};
 use crate::error::Result;
 use crate::feeds::cursor::{Cursor, Mode, Unfinished};
 use crate::feeds::objects::{Context, Extras, ObjectFeed};
@@ -15,6 +16,7 @@ pub(super) struct ContactSnapshot {
     session: Session,
     objects: ObjectFeed,
     has_memberships: bool,
+    membership_calls: MembershipCalls,
 }
 
 impl ContactSnapshot {
@@ -22,7 +24,8 @@ impl ContactSnapshot {
         let has_memberships = mode == Mode::Refresh && !cursor.absent.contains_key(MEMBERSHIPS);
         let without: &[&str] = if has_memberships { &[] } else { &["list_membership"] };
         let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, without).await?;
-        Ok(ContactSnapshot { session: session.clone(), objects, has_memberships })
+        let membership_calls = MembershipCalls::new();
+        Ok(ContactSnapshot { session: session.clone(), objects, has_memberships, membership_calls })
     }
 }
 
@@ -37,10 +40,11 @@ impl OpenFeed for ContactSnapshot {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page> {
-        let records = self.objects.page(slice, limit).await?;
+        let mut records = self.objects.page(slice, limit).await?;
         let ids = if self.has_memberships { records.live_ids(slice)? } else { Vec::new() };
-        let memberships = memberships::read(&self.session.client, &ids).await?;
-        let size_bytes = records.size_bytes() + memberships.iter().map(|body| body.len()).sum::<usize>();
+        let client = &self.session.client;
+        let memberships = self.membership_calls.read(client, &ids, &mut records.unknown).await?;
+        let size_bytes = records.size_bytes() + memberships.size_bytes();
         let page = Page::People { records: Box::new(records), v1: Vec::new(), memberships };
         Ok(feeds::Page::new(Content::Contacts(page), size_bytes))
     }
@@ -57,7 +61,7 @@ impl OpenFeed for ContactSnapshot {
         };
         let [rows] = rows else { return Err(slice::foreign(slice)) };
         let mut extras = Extras::new();
-        memberships::put(&memberships, &mut extras)?;
+        memberships.put(&mut extras);
         let context = Context { reading: self.session.reading(page.read_ms), extras, wants_emails: false };
         Ok(self.objects.append(*records, slice, run, rows, &context)?.0)
     }

@@ -53,8 +53,14 @@ struct Identity {
     at_ms: Option<i64>,
 }
 
-pub(super) fn of_contact(writer: &mut Writer<'_>, contact_id: u64, contact: &V1Contact<'_>) -> Result<()> {
+/// Answers with the number of those that are none.
+pub(super) fn of_contact(writer: &mut Writer<'_>, contact_id: u64, contact: &V1Contact<'_>) -> Result<u64> {
+    let mut odd = 0;
     Scanner::new(contact.submissions.unwrap_or("[]")).each_item(|submission| {
+        if !submission.is_object() {
+            odd += 1;
+            return submission.skip();
+        }
         let whole = submission.raw()?;
         let identity = Identity::read(whole)?;
         writer.set("id", |cell| cell.text(&identity.id(whole)));
@@ -63,7 +69,7 @@ pub(super) fn of_contact(writer: &mut Writer<'_>, contact_id: u64, contact: &V1C
         writer.finish(identity.at_ms);
         Ok::<_, Malformed>(())
     })?;
-    Ok(())
+    Ok(odd)
 }
 
 /// The key of a submission that a form shows, and its time.

@@ -1,5 +1,6 @@
-//! Contacts v1, as far as it is alive: one batch read for the contacts of a page. An answer is an object by contact id;
-//! contacts that are gone by now are simply not in it.
+//! Contacts v1, as far as it is alive: one batch read for the contacts of a page. An answer is an object by contact id.
+//! Contacts that are gone by now are simply not in it, and so are those that it is a moment behind with: whoever asked
+//! for them looks at them again.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,9 +9,10 @@ use super::V1;
 use super::table::OF_V1;
 use crate::call::Call;
 use crate::client::Client;
-use crate::error::{ErrorKind, Result};
-use crate::json::{Body, Malformed, Scanner};
-use crate::retry::Patience;
+use crate::error::Result;
+use crate::feeds::batches::Batches;
+use crate::feeds::objects::Unknown;
+use crate::json::{Body, Malformed, Scanner, parse_id};
 
 /// Contacts in one call
 /// (<https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/get-contacts-v1-contactvids-batch>).
@@ -25,41 +27,73 @@ pub(super) struct V1Contact<'a> {
     /// JSON lists, as they came.
     pub(super) profiles: Option<&'a str>,
     pub(super) submissions: Option<&'a str>,
+    /// A profile of it, or an identity, is not readable.
+    pub(super) is_odd: bool,
 }
+
+/// The calls for contacts v1, in one run.
+#[derive(Debug)]
+pub(super) struct V1Calls(Batches);
 
 /// Whether contacts v1 answers, asked for a contact that need not exist.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match ask(client, &[1], Patience::Full).await {
+    match client.send(&batch_read(&[1])).await {
         Ok(_) => Ok(true),
-        Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
+        Err(refused) if refused.may_be_useless() => Ok(false),
         Err(failed) => Err(failed),
     }
 }
 
-/// What contacts v1 knows of these contacts. A moment in which it does not answer is not its end.
-pub(super) async fn read(client: &Client, ids: &[u64]) -> Result<Vec<Body>> {
-    ask(client, ids, Patience::Twice).await
+fn batch_read(ids: &[u64]) -> Call {
+    let vids: String = ids.iter().map(|id| format!("vid={id}&")).collect();
+    // Without a property it would send all of them, which the records have already.
+    Call::get(format!(
+        "/contacts/v1/contact/vids/batch?{vids}property=email&propertyMode=value_only\
+         &formSubmissionMode=all&showListMemberships=false"
+    ))
 }
 
-async fn ask(client: &Client, ids: &[u64], patience: Patience) -> Result<Vec<Body>> {
-    let calls = ids.chunks(MAX_CONTACTS).map(|ids| {
-        let vids: String = ids.iter().map(|id| format!("vid={id}&")).collect();
-        // Without a property it would send all of them, which the records have already.
-        Call::get(format!(
-            "/contacts/v1/contact/vids/batch?{vids}property=email&propertyMode=value_only\
-             &formSubmissionMode=all&showListMemberships=false"
-        ))
-        .with(patience)
-    });
-    let answers = calls.map(|call| async move { client.send(&call).await });
-    futures::future::try_join_all(answers).await.map_err(|error| error.lost_if_refused(V1))
+impl V1Calls {
+    pub(super) fn new() -> V1Calls {
+        V1Calls(Batches::new(MAX_CONTACTS))
+    }
+
+    /// What contacts v1 shows of these; those that it refuses to show are named in `unknown`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::SourceLost`] when it shows nobody.
+    pub(super) async fn read(
+        &self,
+        client: &Client,
+        ids: &[u64],
+        unknown: &mut Unknown,
+    ) -> Result<Vec<Body>> {
+        let read = match self.0.read(client, ids, batch_read).await {
+            Ok(mut read) if read.answers.is_empty() && !answers(client).await? => {
+                let refused = read.refused.pop().map(|(_, refused)| refused);
+                return refused.map_or(Ok(Vec::new()), |refused| Err(refused.lost_if_useless(V1)));
+            }
+            Err(refused) if refused.may_be_useless() => {
+                return Err(match answers(client).await? {
+                    true => refused.lost_if_refused(V1),
+                    false => refused.lost_if_useless(V1),
+                });
+            }
+            read => read?,
+        };
+        for (id, refused) in read.refused {
+            unknown.add(id, V1, refused.to_string());
+        }
+        Ok(read.answers.into_iter().map(|(_, body)| body).collect())
+    }
 }
 
+/// Contacts by their ids; null is none.
 pub(super) fn contacts(answers: &[Body]) -> Result<HashMap<u64, V1Contact<'_>>> {
     let mut contacts = HashMap::new();
     for answer in answers {
         Scanner::new(answer).each_field(|vid, value| {
-            let Ok(id) = vid.raw().parse() else { return value.skip() };
+            let Some(id) = vid.raw().parse().ok().filter(|_| value.is_object()) else { return value.skip() };
             contacts.insert(id, contact(value)?);
             Ok::<_, Malformed>(())
         })?;
@@ -71,8 +105,12 @@ fn contact<'a>(value: &mut Scanner<'a>) -> Result<V1Contact<'a>, Malformed> {
     let mut contact = V1Contact::default();
     value.each_field(|key, value| {
         match key.raw() {
-            "identity-profiles" if value.is_nested() => contact.profiles = Some(value.raw()?),
-            "form-submissions" if value.is_nested() => contact.submissions = Some(value.raw()?),
+            "identity-profiles" if value.is_nested() && !value.is_object() => {
+                contact.profiles = Some(value.raw()?)
+            }
+            "form-submissions" if value.is_nested() && !value.is_object() => {
+                contact.submissions = Some(value.raw()?)
+            }
             "addedAt" if !value.is_nested() => contact.added_at = text(value)?,
             "profile-token" if !value.is_nested() => contact.of_contact[2] = text(value)?,
             "profile-url" if !value.is_nested() => contact.of_contact[3] = text(value)?,
@@ -80,7 +118,9 @@ fn contact<'a>(value: &mut Scanner<'a>) -> Result<V1Contact<'a>, Malformed> {
         }
         Ok::<_, Malformed>(())
     })?;
-    contact.of_contact[0] = contact.profiles.map(lead_guid).transpose()?.flatten();
+    let told = contact.profiles.map(profiles).transpose()?.unwrap_or_default();
+    contact.is_odd = told.is_odd;
+    contact.of_contact[0] = told.lead_guid;
     contact.of_contact[1] = contact.submissions.map(Cow::Borrowed);
     Ok(contact)
 }
@@ -89,34 +129,56 @@ fn text<'a>(value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Malformed> 
     Ok(value.scalar()?.map(|text| text.text()).filter(|text| !text.is_empty()))
 }
 
-/// The first identity of that type.
-fn lead_guid(profiles: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
-    let mut guid = None;
+/// What the profiles tell.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    /// The first identity of that type.
+    lead_guid: Option<Cow<'a, str>>,
+    is_odd: bool,
+}
+
+fn profiles(profiles: &str) -> Result<Told<'_>, Malformed> {
+    let mut told = Told::default();
     Scanner::new(profiles).each_item(|profile| {
-        profile.each_field(|key, value| {
-            if key.raw() != "identities" || !value.is_nested() {
-                return value.skip();
+        if !profile.is_object() {
+            told.is_odd = true;
+            return profile.skip();
+        }
+        profile.each_field(|key, value| match key.raw() {
+            "vid" => {
+                let vid = value.raw()?;
+                told.is_odd |= parse_id(vid.trim_matches('"')).is_none();
+                Ok(())
             }
-            value.each_item(|identity| {
-                let (mut is_guid, mut its_value) = (false, None);
-                identity.each_field(|key, value| {
-                    match key.raw() {
-                        "type" if !value.is_nested() => {
-                            is_guid = value.scalar()?.is_some_and(|kind| kind.raw() == "LEAD_GUID");
-                        }
-                        "value" if !value.is_nested() => its_value = text(value)?,
-                        _ => value.skip()?,
-                    }
-                    Ok::<_, Malformed>(())
-                })?;
-                if is_guid && guid.is_none() {
-                    guid = its_value;
-                }
-                Ok::<_, Malformed>(())
-            })
+            "identities" if value.is_nested() && !value.is_object() => {
+                value.each_item(|identity| identity_of(identity, &mut told))
+            }
+            _ => value.skip(),
         })
     })?;
-    Ok(guid)
+    Ok(told)
+}
+
+fn identity_of<'a>(identity: &mut Scanner<'a>, told: &mut Told<'a>) -> Result<(), Malformed> {
+    if !identity.is_object() {
+        told.is_odd = true;
+        return identity.skip();
+    }
+    let (mut is_guid, mut its_value) = (false, None);
+    identity.each_field(|key, value| {
+        match key.raw() {
+            "type" if !value.is_nested() => {
+                is_guid = value.scalar()?.is_some_and(|kind| kind.raw() == "LEAD_GUID");
+            }
+            "value" if !value.is_nested() => its_value = text(value)?,
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    if is_guid && told.lead_guid.is_none() {
+        told.lead_guid = its_value;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -142,7 +204,20 @@ mod tests {
         assert_eq!(full.of_contact[0].as_deref(), Some("g1"));
         assert_eq!(full.of_contact[1].as_deref(), Some(r#"[{"conversion-id":"c"}]"#));
         assert_eq!(full.added_at.as_deref(), Some("5"));
+        assert!(!full.is_odd);
         let empty = &contacts[&7];
         assert_eq!((&empty.of_contact[..], empty.submissions), (&[None, None, None, None][..], None));
+    }
+
+    #[test]
+    fn null_is_no_contact_and_an_odd_profile_is_known() {
+        let answer = r#"{"1":null,"2":{"identity-profiles":[{"vid":2,"identities":[]}]},
+            "3":{"identity-profiles":[{"vid":"x"}]},"4":{"identity-profiles":[null]},
+            "5":{"identity-profiles":[{"vid":5,"identities":[null]}]}}"#;
+        let answers = [Body::new(answer.to_owned().into()).unwrap()];
+        let contacts = contacts(&answers).unwrap();
+        let mut odd: Vec<_> = contacts.iter().map(|(id, contact)| (*id, contact.is_odd)).collect();
+        odd.sort_unstable();
+        assert_eq!(odd, [(2, false), (3, true), (4, true), (5, true)]);
     }
 }

@@ -6,14 +6,19 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use super::records::{Associated, next_after};
+use super::records::Associated;
+use super::unknown::Unknown;
 use super::{ObjectFeed, ObjectType};
 use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Body, Malformed, Scanner};
+use crate::error::{ErrorKind, Result};
+use crate::feeds::batches::{self, Batches};
+use crate::json::{Body, Malformed, Scanner, parse_id};
+use crate::paging::{Next, Paging};
+use crate::parts::Told;
 use crate::version;
 
 /// Records in one call of the associations endpoint
@@ -21,6 +26,12 @@ use crate::version;
 const MAX_INPUTS: usize = 1_000;
 /// HubSpot's type ids of a primary company, from a deal and from a contact.
 const PRIMARY_TYPES: [u64; 2] = [5, 1];
+/// The one category of errors that says that a record has none.
+const NONE_FOUND: &str = "NO_ASSOCIATIONS_FOUND";
+/// An id that no record has.
+const NOBODY: u64 = (1 << 53) - 1;
+/// Rounds of calls for the pages of one batch's records.
+const MAX_ROUNDS: usize = 10_000;
 
 /// What the cursor calls the associations with this object, when they are refused.
 pub(super) fn source(other: &str) -> String {
@@ -40,118 +51,265 @@ pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -
     }
 }
 
+/// The calls for the associations with one object, in one run.
+#[derive(Debug)]
+pub(super) struct AssociationCalls {
+    other: &'static str,
+    batches: Batches,
+    /// Of a record without associations, the endpoint says nothing at all.
+    is_silence_none: OnceCell<bool>,
+}
+
+impl AssociationCalls {
+    pub(super) fn new(other: &'static str) -> AssociationCalls {
+        AssociationCalls { other, batches: Batches::new(MAX_INPUTS), is_silence_none: OnceCell::new() }
+    }
+}
+
+/// A record that is asked for, from the first page or from another one on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Input {
+    id: u64,
+    after: Option<String>,
+    /// An answer has left it out before.
+    is_second: bool,
+}
+
+impl Input {
+    fn json(&self) -> Value {
+        match &self.after {
+            None => json!({ "id": self.id.to_string() }),
+            Some(after) => json!({ "id": self.id.to_string(), "after": after }),
+        }
+    }
+}
+
 /// One record's associated ids of one object, in the making.
 #[derive(Debug, Default)]
 struct Ends {
     primary: Vec<u64>,
     others: Vec<u64>,
+    /// One of them is no id.
+    is_odd: bool,
 }
 
 impl Ends {
-    fn add(&mut self, id: u64, is_primary: bool) {
-        if is_primary {
-            self.primary.push(id);
-        } else {
-            self.others.push(id);
+    fn add(&mut self, end: Option<u64>, is_primary: bool) {
+        match end {
+            Some(id) if is_primary => self.primary.push(id),
+            Some(id) => self.others.push(id),
+            None => self.is_odd = true,
         }
+    }
+
+    /// Takes in another page's. Answers whether it had any that are new.
+    fn absorb(&mut self, page: Ends) -> bool {
+        let before = (self.primary.len(), self.others.len());
+        self.primary.extend(page.primary);
+        self.others.extend(page.others);
+        for ids in [&mut self.primary, &mut self.others] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        before != (self.primary.len(), self.others.len())
     }
 
     /// An id comes once for each of its labels, and in any order: each once, in an order that does not change.
     fn ids(mut self) -> Vec<u64> {
-        self.primary.sort_unstable();
-        self.primary.dedup();
-        self.others.sort_unstable();
-        self.others.dedup();
+        self.absorb(Ends::default());
         self.others.retain(|id| self.primary.binary_search(id).is_err());
         self.primary.append(&mut self.others);
         self.primary
     }
 }
 
-/// The associations of many records with one object, and the records that have more of them.
+/// The associations of many records with one object.
 #[derive(Debug, Default)]
 struct Collected {
     by_record: HashMap<u64, Ends>,
-    /// Records with a next page, and where it begins.
-    unfinished: Vec<(u64, String)>,
+    /// Records of which they could not be read, and why.
+    unknown: HashMap<u64, String>,
+}
+
+impl Collected {
+    fn give_up(&mut self, id: u64, reason: impl Into<String>) {
+        self.by_record.remove(&id);
+        self.unknown.insert(id, reason.into());
+    }
+}
+
+/// What an answer of the associations endpoint says of one record.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    /// All of the page, and where the next one begins.
+    Shown(Next),
+    /// It has none.
+    None,
+    /// Nothing, in an answer that is whole.
+    Nothing,
+    LeftOut(String),
 }
 
 impl ObjectFeed {
     /// What the answer of a list call says, completed.
-    pub(super) async fn inline_associated(&self, body: &Body) -> Result<Associated> {
+    pub(super) async fn inline_associated(&self, body: &Body, unknown: &mut Unknown) -> Result<Associated> {
         let mut associated = Associated::new();
         if self.associations.is_empty() {
             return Ok(associated);
         }
         let mut by_object = inline(body)?;
-        for &other in &self.associations {
-            let mut collected = by_object.remove(other).unwrap_or_default();
+        for calls in &self.association_calls {
+            let Inline { by_record, again } = by_object.remove(calls.other).unwrap_or_default();
+            let mut collected = Collected { by_record, ..Collected::default() };
             // A position within the list call's answer means nothing to the associations endpoint.
-            let again: Vec<u64> =
-                std::mem::take(&mut collected.unfinished).into_iter().map(|(id, _)| id).collect();
-            for id in &again {
-                collected.by_record.remove(id);
-            }
-            self.read_associations(other, &again, &mut collected).await?;
-            put(&mut associated, other, collected);
+            again.iter().for_each(|id| _ = collected.by_record.remove(id));
+            self.read_associations(calls, &again, &mut collected).await?;
+            put(&mut associated, unknown, calls.other, collected);
         }
         Ok(associated)
     }
 
     /// The associations of these records, from the associations endpoint.
-    pub(super) async fn associated(&self, ids: &[u64]) -> Result<Associated> {
+    pub(super) async fn associated(&self, ids: &[u64], unknown: &mut Unknown) -> Result<Associated> {
         let mut associated = Associated::new();
-        for &other in &self.associations {
+        for calls in &self.association_calls {
             let mut collected = Collected::default();
-            self.read_associations(other, ids, &mut collected).await?;
-            put(&mut associated, other, collected);
+            self.read_associations(calls, ids, &mut collected).await?;
+            put(&mut associated, unknown, calls.other, collected);
         }
         Ok(associated)
     }
 
+    /// Reads all pages of these records. What an answer leaves out is asked for once more, by itself.
     async fn read_associations(
         &self,
-        other: &'static str,
+        calls: &AssociationCalls,
         ids: &[u64],
         collected: &mut Collected,
     ) -> Result<()> {
-        let mut inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
-        let mut pages_left = 10_000;
-        while !inputs.is_empty() {
-            pages_left -= 1;
-            if pages_left == 0 {
-                let message = format!("the associations of {} with {other} have no end", self.object.name);
-                return Err(Error::new(ErrorKind::Malformed, message));
+        let first = |&id: &u64| Input { id, after: None, is_second: false };
+        let mut waiting: Vec<Input> = ids.iter().map(first).collect();
+        let mut left_out: Vec<Input> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let inputs = std::mem::take(if waiting.is_empty() { &mut left_out } else { &mut waiting });
+            if inputs.is_empty() {
+                return Ok(());
             }
-            let rest = inputs.split_off(inputs.len().min(MAX_INPUTS));
-            let path = format!(
-                "/crm/associations/{}/{}/{other}/batch/read",
-                version::ASSOCIATIONS,
-                self.object.name
-            );
-            let body = json!({ "inputs": inputs }).to_string();
-            let answer = self.client.send(&Call::post(path, body, Bucket::Associations)).await;
-            let answer = answer.map_err(|error| error.lost_if_refused(&source(other)))?;
-            collect(&answer, collected)?;
-            inputs = std::mem::take(&mut collected.unfinished)
-                .into_iter()
-                .map(|(id, after)| json!({ "id": id.to_string(), "after": after }))
-                .chain(rest)
-                .collect();
+            let read = self.ask_associations(calls, &inputs).await?;
+            for (input, refused) in read.refused {
+                collected.give_up(input.id, refused.to_string());
+            }
+            for (inputs, body) in read.answers {
+                for (input, said) in collect(&inputs, &body, collected)? {
+                    self.follow(calls, input, said, collected, &mut waiting, &mut left_out).await?;
+                }
+            }
+        }
+        waiting.extend(left_out);
+        waiting.iter().for_each(|input| collected.give_up(input.id, "its pages have no end"));
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        calls: &AssociationCalls,
+        input: Input,
+        said: Said,
+        collected: &mut Collected,
+        waiting: &mut Vec<Input>,
+        left_out: &mut Vec<Input>,
+    ) -> Result<()> {
+        let reason = match said {
+            Said::None | Said::Shown(Next::End | Next::Full) => return Ok(()),
+            Said::Shown(Next::At(after)) if input.after.as_ref() == Some(&after) => {
+                collected.give_up(input.id, "its pages repeat");
+                return Ok(());
+            }
+            Said::Shown(Next::At(after)) => {
+                waiting.push(Input { id: input.id, after: Some(after), is_second: false });
+                return Ok(());
+            }
+            Said::Shown(Next::Unsaid) => "the answer does not say where its next page begins".to_owned(),
+            Said::LeftOut(reason) => reason,
+            Said::Nothing if input.is_second && input.after.is_none() => {
+                if self.is_silence_none(calls).await? {
+                    return Ok(());
+                }
+                "two answers leave it out and do not say why".to_owned()
+            }
+            Said::Nothing => "the answer leaves it out and does not say why".to_owned(),
+        };
+        if input.is_second {
+            collected.give_up(input.id, reason);
+        } else {
+            left_out.push(Input { is_second: true, ..input });
         }
         Ok(())
     }
-}
 
-fn put(associated: &mut Associated, other: &'static str, collected: Collected) {
-    for (id, ends) in collected.by_record {
-        associated.entry(id).or_default().insert(other, ends.ids());
+    async fn ask_associations(
+        &self,
+        calls: &AssociationCalls,
+        inputs: &[Input],
+    ) -> Result<batches::Read<Input>> {
+        let call = |inputs: &[Input]| batch_read(self.object, calls.other, inputs);
+        let read = calls.batches.read(&self.client, inputs, call).await;
+        let is_all_refused = match &read {
+            Ok(read) => read.answers.is_empty(),
+            Err(refused) => refused.may_be_useless(),
+        };
+        // Is it for these records, or would it refuse any?
+        if is_all_refused && let Err(refused) = self.ask_for_nobody(calls).await {
+            return Err(refused.lost_if_useless(&source(calls.other)));
+        }
+        read.map_err(|error| error.lost_if_refused(&source(calls.other)))
+    }
+
+    async fn ask_for_nobody(&self, calls: &AssociationCalls) -> Result<Body> {
+        let nobody = Input { id: NOBODY, after: None, is_second: false };
+        self.client.send(&batch_read(self.object, calls.other, &[nobody])).await
+    }
+
+    /// Of a record that has no associations HubSpot says so, by an error of its own; what it does not mention at all it
+    /// has left out. An endpoint that is silent about a record that does not exist, too, says so by its silence.
+    async fn is_silence_none(&self, calls: &AssociationCalls) -> Result<bool> {
+        let ask = || async {
+            match self.ask_for_nobody(calls).await {
+                Ok(body) => Ok(!body.is_in_part() && body.has_list("results")),
+                Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(false),
+                Err(refused) => Err(refused.lost_if_refused(&source(calls.other))),
+            }
+        };
+        calls.is_silence_none.get_or_try_init(ask).await.copied()
     }
 }
 
+fn batch_read(object: &ObjectType, other: &str, inputs: &[Input]) -> Call {
+    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
+    let inputs: Vec<Value> = inputs.iter().map(Input::json).collect();
+    Call::post(path, json!({ "inputs": inputs }).to_string(), Bucket::Associations)
+}
+
+fn put(associated: &mut Associated, unknown: &mut Unknown, other: &'static str, collected: Collected) {
+    for (id, ends) in collected.by_record {
+        associated.entry(id).or_default().insert(other, ends.ids());
+    }
+    for (id, reason) in collected.unknown {
+        unknown.add(id, &source(other), reason);
+    }
+}
+
+/// The associations with one object that a list call brings along.
+#[derive(Debug, Default)]
+struct Inline {
+    by_record: HashMap<u64, Ends>,
+    /// Records that have more, or of which it can't be told.
+    again: Vec<u64>,
+}
+
 /// `results[].associations.<object>.{results[].{id,type}, paging}` of a list call.
-fn inline(body: &str) -> Result<HashMap<String, Collected>> {
-    let mut by_object: HashMap<String, Collected> = HashMap::new();
+fn inline(body: &str) -> Result<HashMap<String, Inline>> {
+    let mut by_object: HashMap<String, Inline> = HashMap::new();
     Scanner::new(body).each_field(|key, value| match key.raw() {
         "results" => value.each_item(|record| inline_record(record, &mut by_object)),
         _ => value.skip(),
@@ -159,10 +317,7 @@ fn inline(body: &str) -> Result<HashMap<String, Collected>> {
     Ok(by_object)
 }
 
-fn inline_record(
-    record: &mut Scanner<'_>,
-    by_object: &mut HashMap<String, Collected>,
-) -> Result<(), Malformed> {
+fn inline_record(record: &mut Scanner<'_>, by_object: &mut HashMap<String, Inline>) -> Result<(), Malformed> {
     // The id may stand behind the associations.
     let mut whole = record.clone();
     let mut id = None;
@@ -174,36 +329,72 @@ fn inline_record(
         _ => value.skip(),
     })?;
     record.each_field(|key, value| {
-        let (Some(id), "associations", true) = (id, key.raw(), value.is_nested()) else {
+        let (Some(id), "associations", true) = (id, key.raw(), value.is_object()) else {
             return value.skip();
         };
         value.each_field(|other, value| {
-            let collected = by_object.entry(other.text().into_owned()).or_default();
-            value.each_field(|key, value| match key.raw() {
-                "results" => value.each_item(|end| {
-                    let (end, is_primary) = inline_end(end)?;
-                    collected.by_record.entry(id).or_default().add(end, is_primary);
-                    Ok(())
-                }),
-                "paging" => {
-                    collected.unfinished.extend(next_after(value)?.map(|after| (id, after)));
-                    Ok(())
-                }
-                _ => value.skip(),
-            })
+            let inline = by_object.entry(other.text().into_owned()).or_default();
+            let page = inline_page(value)?;
+            if page.is_whole() {
+                inline.by_record.entry(id).or_default().absorb(page.ends);
+            } else {
+                inline.again.push(id);
+            }
+            Ok::<_, Malformed>(())
         })
     })
 }
 
+/// A page of one record's associations.
+#[derive(Debug, Default)]
+struct EndsPage {
+    ends: Ends,
+    paging: Paging,
+    has_ends: bool,
+}
+
+impl EndsPage {
+    fn is_whole(&self) -> bool {
+        self.has_ends && !self.ends.is_odd && matches!(self.next(), Next::End | Next::Full)
+    }
+
+    /// No number of them makes a page full: only words tell of another one.
+    fn next(&self) -> Next {
+        self.paging.next(0, 0)
+    }
+}
+
+fn inline_page(value: &mut Scanner<'_>) -> Result<EndsPage, Malformed> {
+    let mut page = EndsPage::default();
+    if !value.is_object() {
+        return value.skip().map(|()| page);
+    }
+    value.each_field(|key, value| match key.raw() {
+        "results" if value.is_nested() && !value.is_object() => {
+            page.has_ends = true;
+            value.each_item(|end| {
+                let (end, is_primary) = inline_end(end)?;
+                page.ends.add(end, is_primary);
+                Ok(())
+            })
+        }
+        "results" => value.skip(),
+        _ => page.paging.field(key, value),
+    })?;
+    Ok(page)
+}
+
 /// `{id, type}`; the primary company's type is `deal_to_company`, any other's ends in `_unlabeled` or a label.
-fn inline_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
-    let mut missing = end.clone();
+fn inline_end(end: &mut Scanner<'_>) -> Result<(Option<u64>, bool), Malformed> {
     let (mut id, mut is_primary) = (None, false);
+    if !end.is_object() {
+        return end.skip().map(|()| (None, false));
+    }
     end.each_field(|key, value| {
         match key.raw() {
-            "id" => id = Some(value.id()?),
-            "type" => {
-                let label = value.string_or_null()?;
+            "id" => id = id_or_none(value)?,
+            "type" if !value.is_nested() => {
+                let label = value.scalar()?;
                 is_primary = label
                     .is_some_and(|label| matches!(label.raw(), "deal_to_company" | "contact_to_company"));
             }
@@ -211,54 +402,95 @@ fn inline_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
         }
         Ok::<_, Malformed>(())
     })?;
-    id.map_or_else(|| missing.id(), Ok).map(|id| (id, is_primary))
+    Ok((id, is_primary))
 }
 
-/// An answer of the associations endpoint. Records without associations are absent, or among its `errors`.
-fn collect(body: &str, collected: &mut Collected) -> Result<()> {
-    Scanner::new(body).each_field(|key, value| match key.raw() {
-        "results" => value.each_item(|result| collect_record(result, collected)),
-        _ => value.skip(),
-    })?;
-    Ok(())
+fn id_or_none(value: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
+    if value.is_nested() {
+        return value.skip().map(|()| None);
+    }
+    Ok(value.scalar()?.and_then(|id| parse_id(id.raw())))
 }
 
-fn collect_record(result: &mut Scanner<'_>, collected: &mut Collected) -> Result<(), Malformed> {
-    let mut missing = result.clone();
-    let (mut from, mut ends, mut after) = (None, Vec::new(), None);
-    result.each_field(|key, value| {
-        match key.raw() {
-            "from" => value.each_field(|key, value| {
-                match key.raw() {
-                    "id" => from = Some(value.id()?),
-                    _ => value.skip()?,
+/// What an answer of the associations endpoint says of each record that it was asked for.
+fn collect(inputs: &[Input], body: &Body, collected: &mut Collected) -> Result<Vec<(Input, Said)>> {
+    let told = Told::of(body)?;
+    let (mut pages, mut has_odd) = (HashMap::new(), false);
+    if body.has_list("results") {
+        Scanner::new(body).each_field(|key, value| match key.raw() {
+            "results" => value.each_item(|result| {
+                match result_of(result)? {
+                    (Some(from), page) => _ = pages.insert(from, page),
+                    (None, _) => has_odd = true,
                 }
                 Ok::<_, Malformed>(())
-            })?,
-            "to" => value.each_item(|end| {
-                ends.push(associated_end(end)?);
-                Ok::<_, Malformed>(())
-            })?,
-            "paging" => after = next_after(value)?,
-            _ => value.skip()?,
+            }),
+            _ => value.skip(),
+        })?;
+    }
+    let missing: Vec<u64> =
+        inputs.iter().map(|input| input.id).filter(|id| !pages.contains_key(id)).collect();
+    let none = told.benign(&missing, NONE_FOUND);
+    let said = |input: &Input| {
+        let id = input.id;
+        let is_good = told.is_complete() && !told.is_about(id, Some(NONE_FOUND));
+        match pages.remove(&id) {
+            Some(page) if is_good && page.has_ends && !page.ends.is_odd => {
+                let next = page.next();
+                let is_new = collected.by_record.entry(id).or_default().absorb(page.ends);
+                match (&next, is_new, &input.after) {
+                    (Next::At(_), false, Some(after)) => Said::Shown(Next::At(after.clone())),
+                    _ => Said::Shown(next),
+                }
+            }
+            Some(page) if is_good && page.ends.is_odd => {
+                Said::LeftOut("an associated id is no number".to_owned())
+            }
+            None if none.contains(&id) => Said::None,
+            None if told.is_whole() && !has_odd => Said::Nothing,
+            _ => Said::LeftOut(told.text()),
         }
-        Ok::<_, Malformed>(())
+    };
+    Ok(inputs.iter().cloned().zip(inputs.iter().map(said).collect::<Vec<_>>()).collect())
+}
+
+fn result_of(result: &mut Scanner<'_>) -> Result<(Option<u64>, EndsPage), Malformed> {
+    let (mut from, mut page) = (None, EndsPage::default());
+    if !result.is_object() {
+        return result.skip().map(|()| (None, page));
+    }
+    result.each_field(|key, value| match key.raw() {
+        "from" if value.is_object() => value.each_field(|key, value| match key.raw() {
+            "id" => {
+                from = id_or_none(value)?;
+                Ok::<_, Malformed>(())
+            }
+            _ => value.skip(),
+        }),
+        "to" if value.is_nested() && !value.is_object() => {
+            page.has_ends = true;
+            value.each_item(|end| {
+                let (end, is_primary) = associated_end(end)?;
+                page.ends.add(end, is_primary);
+                Ok(())
+            })
+        }
+        "from" | "to" => value.skip(),
+        _ => page.paging.field(key, value),
     })?;
-    let from = from.map_or_else(|| missing.id(), Ok)?;
-    let known = collected.by_record.entry(from).or_default();
-    ends.into_iter().for_each(|(id, is_primary)| known.add(id, is_primary));
-    collected.unfinished.extend(after.map(|after| (from, after)));
-    Ok(())
+    Ok((from, page))
 }
 
 /// `{toObjectId, associationTypes: [{category, typeId, label}]}`; the id comes as text and as a number.
-fn associated_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
-    let mut missing = end.clone();
+fn associated_end(end: &mut Scanner<'_>) -> Result<(Option<u64>, bool), Malformed> {
     let (mut id, mut is_primary) = (None, false);
+    if !end.is_object() {
+        return end.skip().map(|()| (None, false));
+    }
     end.each_field(|key, value| {
         match key.raw() {
-            "toObjectId" | "id" => id = Some(value.id()?),
-            "associationTypes" if value.is_nested() => value.each_item(|kind| {
+            "toObjectId" | "id" => id = id_or_none(value)?,
+            "associationTypes" if value.is_nested() && !value.is_object() => value.each_item(|kind| {
                 is_primary |= is_primary_type(kind)?;
                 Ok::<_, Malformed>(())
             })?,
@@ -266,17 +498,19 @@ fn associated_end(end: &mut Scanner<'_>) -> Result<(u64, bool), Malformed> {
         }
         Ok::<_, Malformed>(())
     })?;
-    id.map_or_else(|| missing.id(), Ok).map(|id| (id, is_primary))
+    Ok((id, is_primary))
 }
 
 fn is_primary_type(kind: &mut Scanner<'_>) -> Result<bool, Malformed> {
     let (mut type_id, mut is_hubspots) = (None, true);
+    if !kind.is_object() {
+        return kind.skip().map(|()| false);
+    }
     kind.each_field(|key, value| {
         match key.raw() {
-            "typeId" => type_id = value.scalar()?.and_then(|id| id.raw().parse::<u64>().ok()),
-            "category" => {
-                is_hubspots =
-                    value.string_or_null()?.is_none_or(|category| category.raw() == "HUBSPOT_DEFINED");
+            "typeId" => type_id = id_or_none(value)?,
+            "category" if !value.is_nested() => {
+                is_hubspots = value.scalar()?.is_none_or(|category| category.raw() == "HUBSPOT_DEFINED");
             }
             _ => value.skip()?,
         }
@@ -289,8 +523,17 @@ fn is_primary_type(kind: &mut Scanner<'_>) -> Result<bool, Malformed> {
 mod tests {
     use super::*;
 
-    fn ids(collected: Collected, record: u64) -> Vec<u64> {
-        collected.by_record.into_iter().find(|(id, _)| *id == record).unwrap().1.ids()
+    fn inputs(ids: &[u64]) -> Vec<Input> {
+        ids.iter().map(|&id| Input { id, after: None, is_second: false }).collect()
+    }
+
+    /// What the answer says of the records, and their ends.
+    fn read(json: &str, ids: &[u64]) -> (Vec<Said>, HashMap<u64, Vec<u64>>) {
+        let mut collected = Collected::default();
+        let body = Body::new(json.to_owned().into()).unwrap();
+        let said = collect(&inputs(ids), &body, &mut collected).unwrap();
+        let ends = collected.by_record.into_iter().map(|(id, ends)| (id, ends.ids())).collect();
+        (said.into_iter().map(|(_, said)| said).collect(), ends)
     }
 
     #[test]
@@ -301,21 +544,78 @@ mod tests {
                                                    {"category":"HUBSPOT_DEFINED","typeId":5,"label":"Primary"}]},
             {"toObjectId":"30","associationTypes":[{"category":"USER_DEFINED","typeId":5,"label":"Partner"}]},
             {"toObjectId":"20","associationTypes":[]}],
-            "paging":{"next":{"after":"3"}}}],"errors":[{"status":"error"}]}"#;
-        let mut collected = Collected::default();
-        collect(body, &mut collected).unwrap();
-        assert_eq!(collected.unfinished, [(7, "3".to_owned())]);
-        assert_eq!(ids(collected, 7), [40, 20, 30]);
+            "paging":{"next":{"after":"3"}}}]}"#;
+        let (said, ends) = read(body, &[7]);
+        assert_eq!(said, [Said::Shown(Next::At("3".to_owned()))]);
+        assert_eq!(ends[&7], [40, 20, 30]);
+    }
+
+    #[test]
+    fn only_one_category_says_that_there_are_none() {
+        let body = |category: &str, top: &str| {
+            format!(
+                r#"{{{top}"results":[{{"from":{{"id":"1"}},"to":[{{"toObjectId":"9"}}]}}],"numErrors":1,
+                    "errors":[{{"status":"error",{category},"context":{{"fromObjectId":["2"]}}}}]}}"#
+            )
+        };
+        let none = r#""category":"OBJECT_NOT_FOUND","subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND""#;
+        let shown = || Said::Shown(Next::End);
+        assert_eq!(read(&body(none, ""), &[1, 2]).0, [shown(), Said::None]);
+        let left_out = |said: &Said| matches!(said, Said::LeftOut(_));
+        let (said, _) = read(&body(r#""category":"INTERNAL_ERROR""#, ""), &[1, 2]);
+        assert!(said[0] == shown() && left_out(&said[1]), "{said:?}");
+        // Of somebody that no error names, beside an error.
+        assert!(left_out(&read(&body(none, ""), &[1, 2, 3]).0[2]));
+        let (said, ends) = read(&body(none, r#""status":"PROCESSING","#), &[1, 2]);
+        assert!(said.iter().all(left_out) && ends.is_empty(), "{said:?}");
+        assert_eq!(read(r#"{"status":"COMPLETE","results":[]}"#, &[1]).0, [Said::Nothing]);
+        for odd in [r#"{"status":"COMPLETE"}"#, r#"{"results":null}"#, r#"{"results":[null]}"#] {
+            assert!(left_out(&read(odd, &[1]).0[0]), "{odd}");
+        }
+    }
+
+    #[test]
+    fn an_associated_id_that_is_none_leaves_its_record_out() {
+        for odd in [r#"{"toObjectId":"x"}"#, "null", r#"{"toObjectId":{"id":"1"}}"#, "{}"] {
+            let body = format!(
+                r#"{{"results":[{{"from":{{"id":"1"}},"to":[{{"toObjectId":"9"}},{odd}]}},
+                               {{"from":{{"id":"2"}},"to":[{{"toObjectId":"8"}}]}}]}}"#
+            );
+            let (said, ends) = read(&body, &[1, 2]);
+            assert!(
+                matches!(said[0], Said::LeftOut(_)) && said[1] == Said::Shown(Next::End),
+                "{odd}: {said:?}"
+            );
+            assert_eq!(ends, HashMap::from([(2, vec![8])]));
+        }
     }
 
     #[test]
     fn a_list_call_brings_associations_along() {
         let body = r#"{"results":[{"associations":{"companies":{"results":[
             {"id":"9","type":"deal_to_company_unlabeled"},{"id":"8","type":"deal_to_company_unlabeled"},
-            {"id":"9","type":"deal_to_company"}],"paging":{"next":{"after":"x"}}}},"id":"1"},{"id":"2"}]}"#;
-        let mut by_object = inline(body).unwrap();
-        let companies = by_object.remove("companies").unwrap();
-        assert_eq!(companies.unfinished, [(1, "x".to_owned())]);
-        assert_eq!(ids(companies, 1), [9, 8]);
+            {"id":"9","type":"deal_to_company"}]}},"id":"1"},{"id":"2"}]}"#;
+        let companies = inline(body).unwrap().remove("companies").unwrap();
+        assert!(companies.again.is_empty());
+        assert_eq!(
+            companies.by_record.into_iter().map(|(id, ends)| (id, ends.ids())).collect::<Vec<_>>(),
+            [(1, vec![9, 8])]
+        );
+    }
+
+    #[test]
+    fn what_a_list_call_does_not_show_whole_is_asked_for() {
+        for ends in [
+            r#"{"results":[{"id":"9"}],"paging":{"next":{"after":"x"}}}"#,
+            r#"{"results":[{"id":"9"}],"paging":{"further":"x","nextPage":"7"}}"#,
+            r#"{"results":[{"id":"x"}]}"#,
+            r#"{"results":null}"#,
+            "{}",
+            "null",
+        ] {
+            let body = format!(r#"{{"results":[{{"id":"1","associations":{{"companies":{ends}}}}}]}}"#);
+            let companies = inline(&body).unwrap().remove("companies").unwrap();
+            assert!(companies.again == [1] && companies.by_record.is_empty(), "{ends}");
+        }
     }
 }

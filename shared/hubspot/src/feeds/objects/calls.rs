@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layout::Layout;
+use super::unknown::{RECORD, Unknown};
 use super::{ObjectFeed, associations};
 use crate::budget::Bucket;
 use crate::call::Call;
@@ -113,17 +114,27 @@ impl ObjectFeed {
         refused
     }
 
-    /// The values of these records, in answers of at most [`PAGE_RECORDS`]. Ids that are gone are simply not in them.
-    pub(super) async fn batch_read(&self, ids: &[u64], archived: bool) -> Result<Vec<Body>> {
+    /// The values of these records, in answers of at most [`PAGE_RECORDS`]. An answer may lack some; those that are
+    /// refused by themselves are named in `unknown`.
+    pub(super) async fn batch_read(
+        &self,
+        ids: &[u64],
+        archived: bool,
+        unknown: &mut Unknown,
+    ) -> Result<Vec<(Vec<u64>, Body)>> {
         let path =
             format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
         let names: Vec<&str> = self.layout.property_names().collect();
-        let calls = ids.chunks(PAGE_RECORDS).map(|ids| {
+        let call = |ids: &[u64]| {
             let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
             let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
             Call::post(path.clone(), body.to_string(), Bucket::General)
-        });
-        futures::future::try_join_all(calls.map(|call| async move { self.client.send(&call).await })).await
+        };
+        let read = self.batches.read(&self.client, ids, call).await?;
+        for (id, refused) in read.refused {
+            unknown.add(id, RECORD, refused.to_string());
+        }
+        Ok(read.answers)
     }
 
     /// Records that the filter holds for, ids from `from` on, as far as one page goes.

@@ -14,6 +14,7 @@
 //! | counts | what was listed or searched is counted by the search, and read again where it counts more |
 //! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
+mod account;
 mod associations;
 mod calls;
 mod counts;
@@ -23,6 +24,7 @@ mod object_type;
 mod pages;
 mod records;
 mod slices;
+mod unknown;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -30,9 +32,11 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::associations::AssociationCalls;
 use self::layout::{Layout, Show};
 use self::pages::{Listing, Next};
 use self::records::Beside;
+use super::batches::Batches;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::recent::{RecentReads, Versions};
@@ -45,7 +49,8 @@ use crate::properties::{self, Visible};
 
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::pages::{Page, record_ids};
-pub(super) use self::records::{Context, Extras, Record, next_after};
+pub(super) use self::records::{Context, Extras, Record};
+pub(super) use self::unknown::Unknown;
 
 #[async_trait]
 impl Feed for ObjectType {
@@ -94,6 +99,8 @@ pub(super) struct ObjectFeed {
     layout: Layout,
     /// Objects whose associated ids are read: all but those that are refused.
     associations: Vec<&'static str>,
+    association_calls: Vec<AssociationCalls>,
+    batches: Batches,
     absent: BTreeMap<String, String>,
     /// The names don't fit a URL: values come by batch read.
     is_wide: bool,
@@ -160,7 +167,9 @@ impl ObjectFeed {
             session: session.clone(),
             client,
             layout,
+            association_calls: associations.iter().map(|other| AssociationCalls::new(other)).collect(),
             associations,
+            batches: Batches::new(calls::PAGE_RECORDS),
             absent: cursor.absent.clone(),
             is_wide,
             mode,
@@ -188,20 +197,37 @@ impl ObjectFeed {
         context: &Context<'_>,
     ) -> Result<(Appended, Vec<Record>)> {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
-        let mut seen = Vec::new();
-        let (next, mut listing) = (page.next, page.listing);
         let begins_at = slice.position();
-        let beside = Beside { associated: &page.associated, known: &page.versions };
-        for body in &page.bodies {
-            let keep = |id| slice.holds(id);
+        let (mut seen, mut shown, mut listing) = (Vec::new(), HashSet::new(), page.listing);
+        let asked: HashSet<u64> = page.asked.iter().copied().collect();
+        let is_asked = |id: u64| asked.is_empty() || asked.contains(&id);
+        for (place, body) in page.bodies.iter().enumerate() {
+            let keep = |id| slice.holds(id) && is_asked(id) && !page.again.contains(&id);
+            let beside = Beside {
+                associated: &page.associated,
+                known: &page.versions,
+                unknown: &page.unknown,
+                only_archived: page.is_archived || page.live_bodies.is_some_and(|live| place >= live),
+            };
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
-            if listing.is_none() && matches!(next, Some(Next::After(_))) {
+            if listing.is_none() && matches!(page.next, Some(Next::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
             }
-            seen.extend(read.records.into_iter().filter(|record| record.is_kept));
+            if beside.only_archived {
+                self.expect_archived(&read.records, slice, run)?;
+            }
+            for record in read.records {
+                let is_held = page.unknown.holds(record.id) || page.again.contains(&record.id);
+                if record.is_kept || (is_held && slice.holds(record.id)) {
+                    shown.insert(record.id);
+                } else if !is_asked(record.id) {
+                    self.left_aside(&record, &asked, slice, &mut shown, run);
+                }
+                seen.extend(Some(record).filter(|record| record.is_kept));
+            }
         }
-        if let (Some(listing), Some(Next::After(after))) = (&listing, &next) {
+        if let (Some(listing), Some(Next::After(after))) = (&listing, &page.next) {
             slice.expect_order(listing, after.as_deref())?;
             appended.span = listing.span();
         }
@@ -210,14 +236,15 @@ impl ObjectFeed {
             appended.written[0] += gone.written;
             seen.extend(gone.records);
         }
-        let ids: HashSet<u64> = seen.iter().map(|record| record.id).collect();
-        // A record that a batch read left out is asked for by itself: it may be gone by now, or have been left out.
-        let is_left_out = |id: &u64| slice.holds(*id) && !ids.contains(id);
-        run.again.extend(page.asked.into_iter().filter(is_left_out));
+        appended.written[0] += self.account(&page, &shown, &seen, slice, run, rows, context);
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
-        appended.is_last = slice.advance(next)?;
+        appended.is_last = slice.advance(page.next)?;
         if listing.is_some() {
-            slice.count_rows(begins_at, &ids, appended.is_last, run);
+            // Where values come by id, what the list has named is what it has shown.
+            let is_by_id = !asked.is_empty();
+            let listed =
+                if is_by_id { asked.into_iter().filter(|id| slice.holds(*id)).collect() } else { shown };
+            slice.count_rows(begins_at, &listed, appended.is_last, run);
         }
         if appended.is_last {
             self.judge_walk(slice, page.told_now, page.odd, run);
@@ -314,7 +341,7 @@ impl OpenFeed for ObjectFeed {
         if matches!(finished, Slice::Found { .. }) && run.again.len() < calls::PAGE_RECORDS {
             return None;
         }
-        named(std::mem::take(&mut run.again))
+        left(std::mem::take(&mut run.again))
     }
 
     /// Counts; and at the end, what is left to ask for once more, and what left the list of archived records, since it may
@@ -326,11 +353,11 @@ impl OpenFeed for ObjectFeed {
                 // It has counted everything.
                 run.release_what_was_not_set_aside_again(counts::KIND);
             }
-            let mut ids = std::mem::take(&mut run.again);
+            checks.extend(left(std::mem::take(&mut run.again)));
             if !std::mem::replace(&mut run.is_archive_compared, true) {
-                ids.extend(self.archived.gone_in(&run.archived));
+                let ids = self.archived.gone_in(&run.archived);
+                checks.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
             }
-            checks.extend(named(ids));
         }
         checks
     }
@@ -357,8 +384,10 @@ impl OpenFeed for ObjectFeed {
     }
 }
 
-fn named(ids: Vec<u64>) -> Option<Slice> {
-    (!ids.is_empty()).then_some(Slice::Named { ids })
+fn left(mut ids: Vec<u64>) -> Option<Slice> {
+    ids.sort_unstable();
+    ids.dedup();
+    (!ids.is_empty()).then_some(Slice::Left { ids })
 }
 
 /// New properties whose past values are searched for, each by itself; with more of them, everything is read again.

@@ -3,56 +3,80 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::pages::{Next, Page, record_ids};
+use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::json::Body;
+use crate::parts::Told;
 use crate::value;
+
+/// The category of errors that says that there is no such record.
+const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
+
+/// What batch reads say of the records that they were asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    bodies: Vec<Body>,
+    shown: HashSet<u64>,
+    /// They are not there, by HubSpot's word.
+    absent: HashSet<u64>,
+}
 
 impl ObjectFeed {
     /// Live records, as a search found them.
     pub(super) async fn found_page(&self, ids: Vec<u64>) -> Result<Page> {
-        let bodies = self.batch_read(&ids, false).await?;
-        let associated = self.associated(&ids).await?;
-        Ok(Page { bodies, associated, next: Some(Next::Done(ids.len())), asked: ids, ..Page::default() })
-    }
-
-    /// Records that should be there.
-    pub(super) async fn named_page(&self, ids: &[u64]) -> Result<Page> {
-        Ok(self.live_or_archived(ids).await?.0)
-    }
-
-    /// What is not live may be in the recycle bin by now. Answers also with the ids that were found in either.
-    async fn live_or_archived(&self, ids: &[u64]) -> Result<(Page, HashSet<u64>)> {
-        let mut bodies = self.batch_read(ids, false).await?;
-        let (mut found, live_bodies) = (shown(&bodies)?, Some(bodies.len()));
-        let (live, rest): (Vec<u64>, Vec<u64>) = ids.iter().partition(|id| found.contains(id));
-        if !rest.is_empty() {
-            let archived = self.batch_read(&rest, true).await?;
-            found.extend(shown(&archived)?);
-            bodies.extend(archived);
-        }
-        let associated = self.associated(&live).await?;
+        let mut unknown = Unknown::default();
+        let answers = self.batch_read(&ids, false, &mut unknown).await?;
+        let bodies = answers.into_iter().map(|(_, body)| body).collect();
+        let associated = self.associated(&ids, &mut unknown).await?;
         let next = Some(Next::Done(ids.len()));
-        Ok((Page { bodies, live_bodies, associated, next, ..Page::default() }, found))
+        Ok(Page { bodies, associated, next, asked: ids, unknown, ..Page::default() })
+    }
+
+    /// Records that should be there. What is not live may be in the recycle bin by now.
+    pub(super) async fn named_page(&self, ids: &[u64]) -> Result<Page> {
+        let mut unknown = Unknown::default();
+        let live = self.asked(ids, false, &mut unknown).await?;
+        let (found, mut rest): (Vec<u64>, Vec<u64>) = ids.iter().partition(|id| live.shown.contains(id));
+        rest.retain(|id| !unknown.holds(*id));
+        let archived = match rest.is_empty() {
+            true => Asked::default(),
+            false => self.asked(&rest, true, &mut unknown).await?,
+        };
+        let associated = self.associated(&found, &mut unknown).await?;
+        let is_absent = |id: &u64| live.absent.contains(id) && archived.absent.contains(id);
+        let absent = rest.into_iter().filter(is_absent).collect();
+        let live_bodies = Some(live.bodies.len());
+        let bodies = live.bodies.into_iter().chain(archived.bodies).collect();
+        let (next, asked) = (Some(Next::Done(ids.len())), ids.to_vec());
+        Ok(Page { bodies, live_bodies, associated, next, asked, absent, unknown, ..Page::default() })
+    }
+
+    async fn asked(&self, ids: &[u64], is_archived: bool, unknown: &mut Unknown) -> Result<Asked> {
+        let mut asked = Asked::default();
+        for (ids, body) in self.batch_read(ids, is_archived, unknown).await? {
+            // An answer without results shows nothing, and says of nothing that it is not there.
+            if !body.has_list("results") {
+                continue;
+            }
+            asked.shown.extend(record_ids(&body)?);
+            let is_missing = |id: &u64| !asked.shown.contains(id);
+            let missing: Vec<u64> = ids.into_iter().filter(is_missing).collect();
+            asked.absent.extend(Told::of(&body)?.benign(&missing, NOT_FOUND));
+            asked.bodies.push(body);
+        }
+        Ok(asked)
     }
 
     /// The same for records that a comparison found: what HubSpot does not show at all is gone.
     pub(super) async fn wanted_page(&self, wanted: Vec<(u64, i64)>) -> Result<Page> {
         let ids: Vec<u64> = wanted.iter().map(|&(id, _)| id).collect();
-        let (page, found) = self.live_or_archived(&ids).await?;
+        let page = self.named_page(&ids).await?;
         // Besides [`staging::Wanted::NO_VERSION`], whatever a document holds that is no time.
         let version = |known: i64| Some(known).filter(|&known| value::is_instant(known));
-        let is_gone = |(id, _): &&(u64, i64)| !found.contains(id);
+        let is_gone = |(id, _): &&(u64, i64)| page.absent.contains(id);
         let gone = wanted.iter().filter(is_gone).map(|&(id, known)| (id, version(known))).collect();
         let versions: BTreeMap<u64, i64> =
             wanted.into_iter().filter(|&(_, known)| version(known).is_some()).collect();
         Ok(Page { gone, versions, ..page })
     }
-}
-
-fn shown(bodies: &[Body]) -> Result<HashSet<u64>> {
-    let mut ids = HashSet::new();
-    for body in bodies {
-        ids.extend(record_ids(body)?);
-    }
-    Ok(ids)
 }

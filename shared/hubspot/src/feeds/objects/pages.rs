@@ -1,12 +1,13 @@
 //! Fetching a page of a slice: the calls that it takes, and what is known of its records besides the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
+use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
@@ -35,6 +36,14 @@ pub(in crate::feeds) struct Page {
     pub(super) found: Vec<u64>,
     /// Ids that were asked for: an answer may lack some.
     pub(super) asked: Vec<u64>,
+    /// Of these, what is neither live nor archived by HubSpot's word.
+    pub(super) absent: Vec<u64>,
+    /// Records that are there, and of which something could not be read.
+    pub(in crate::feeds) unknown: Unknown,
+    /// Records that are to be asked for once more before their rows are written.
+    pub(in crate::feeds) again: BTreeSet<u64>,
+    /// Contacts that contacts v1 was asked for.
+    pub(in crate::feeds) asked_of_v1: Vec<u64>,
     /// Ids that were asked for, and are nowhere, with the versions that the table holds.
     pub(super) gone: Vec<(u64, Option<i64>)>,
     /// Versions that the table holds of records that a comparison found.
@@ -58,7 +67,8 @@ impl Page {
     pub(in crate::feeds) fn live_ids(&self, slice: &Slice) -> Result<Vec<u64>> {
         let mut ids = Vec::new();
         if !self.is_archived {
-            for body in &self.bodies[..self.live_bodies.unwrap_or(self.bodies.len())] {
+            let live = &self.bodies[..self.live_bodies.unwrap_or(self.bodies.len())];
+            for body in live.iter().filter(|body| body.has_list("results")) {
                 ids.extend(record_ids(body)?.into_iter().filter(|id| slice.holds(*id)));
             }
         }
@@ -129,7 +139,9 @@ impl ObjectFeed {
                 let most = limit * calls::SEARCH_RECORDS / calls::PAGE_RECORDS;
                 self.found_page(ids[ids.len() - ids.len().min(most)..].to_vec()).await
             }
-            Slice::Named { ids } => self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await,
+            Slice::Named { ids } | Slice::Left { ids } => {
+                self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await
+            }
             Slice::Wanted { records } => {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
                 self.wanted_page(records.collect()).await
@@ -145,11 +157,12 @@ impl ObjectFeed {
         is_archived: bool,
         ids_first: bool,
     ) -> Result<Page> {
-        let associated = self.inline_associated(&page.body).await?;
+        let mut unknown = Unknown::default();
+        let associated = self.inline_associated(&page.body, &mut unknown).await?;
         let next = Some(Next::After(self.position_behind(&page, slice, is_archived).await?));
         if !ids_first {
             let bodies = vec![page.body];
-            return Ok(Page { bodies, associated, next, is_archived, ..Page::default() });
+            return Ok(Page { bodies, associated, next, is_archived, unknown, ..Page::default() });
         }
         let listed = calls::records(&page.body)?;
         let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
@@ -158,8 +171,10 @@ impl ObjectFeed {
         let may_be_known = is_archived && self.new_properties.is_empty();
         let may_be_known = |ms| may_be_known && self.reread_since_ms.is_none_or(|since_ms| ms < since_ms);
         let (known, ids) = parted(in_slice, |id, ms| may_be_known(ms) && self.archived.holds(id, ms));
-        let bodies = self.batch_read(&ids, is_archived).await?;
-        Ok(Page { bodies, associated, next, listing, known, is_archived, asked: ids, ..Page::default() })
+        let answers = self.batch_read(&ids, is_archived, &mut unknown).await?;
+        let bodies = answers.into_iter().map(|(_, body)| body).collect();
+        let asked = ids;
+        Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
     }
 
     /// HubSpot's word for where the list goes on; `None` at its end.

@@ -7,10 +7,11 @@ use staging::Rows;
 
 use super::Fixed;
 use super::layout::{Held, Layout, Target};
+use super::unknown::Unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
-use crate::json::{Malformed, Scanner, Str, parse_id};
+use crate::json::{Body, Malformed, Scanner, Str, parse_id};
 use crate::value;
 
 /// Ids associated with a record, by the object at the other end; the primary one first, the rest ascending.
@@ -70,30 +71,51 @@ pub(in crate::feeds) struct Record {
 
 /// Appends the records of one answer that `keep` wants (ids outside its slice belong to another one).
 ///
+/// An answer without a list shows nothing.
+///
 /// # Errors
 /// When the answer is not a list of records with ids. The rows may then hold a part of the page: the caller takes
 /// them back.
 pub(super) fn append(
     layout: &Layout,
-    answer: &str,
+    answer: &Body,
     keep: impl Fn(u64) -> bool,
     context: &Context<'_>,
     beside: &Beside<'_>,
     rows: &mut Rows,
 ) -> Result<Read> {
     let mut appender = Appender::new(layout, context, beside, rows);
-    let mut has_results = false;
+    if !answer.has_list("results") {
+        return Ok(appender.read);
+    }
     Scanner::new(answer).each_field(|key, value| match key.raw() {
-        "results" => {
-            has_results = true;
-            value.each_item(|record| appender.record(record, &keep))
-        }
+        "results" => value.each_item(|record| appender.record(record, &keep)),
         _ => Ok(value.skip()?),
     })?;
-    if !has_results {
-        return Err(Error::new(ErrorKind::Malformed, "an answer has no results"));
-    }
     Ok(appender.read)
+}
+
+/// Appends records of a snapshot of which nothing is known but that they are there. Without a version, nothing of them is
+/// compared.
+pub(super) fn append_bare(
+    layout: &Layout,
+    ids: impl Iterator<Item = u64>,
+    is_archived: bool,
+    context: &Context<'_>,
+    rows: &mut Rows,
+) -> Written {
+    let (associated, known, unknown) = (Associated::new(), BTreeMap::new(), Unknown::default());
+    let nothing =
+        Beside { associated: &associated, known: &known, unknown: &unknown, only_archived: is_archived };
+    let mut appender = Appender::new(layout, context, &nothing, rows);
+    for id in ids {
+        match is_archived {
+            true => appender.deleted(DeletedReason::Archived, None, None),
+            false => layout.deletes.is_live(appender.rows),
+        }
+        appender.finish(id, None);
+    }
+    appender.read.written
 }
 
 /// Appends tombstones of records that HubSpot does not show any more, of these versions.
@@ -103,7 +125,8 @@ pub(super) fn append_gone(
     context: &Context<'_>,
     rows: &mut Rows,
 ) -> Read {
-    let nothing = Beside { associated: &Associated::new(), known: &BTreeMap::new() };
+    let (associated, known, unknown) = (Associated::new(), BTreeMap::new(), Unknown::default());
+    let nothing = Beside { associated: &associated, known: &known, unknown: &unknown, only_archived: false };
     let mut appender = Appender::new(layout, context, &nothing, rows);
     for &(id, updated_ms) in gone {
         appender.deleted(DeletedReason::Removed, None, None);
@@ -121,33 +144,16 @@ pub(super) fn append_gone(
     appender.read
 }
 
-/// `paging.next.after`, text or number.
-pub(in crate::feeds) fn next_after(paging: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
-    let mut after = None;
-    if !paging.is_nested() {
-        return paging.skip().map(|()| None);
-    }
-    paging.each_field(|key, value| {
-        if key.raw() != "next" || !value.is_nested() {
-            return value.skip();
-        }
-        value.each_field(|key, value| {
-            if key.raw() != "after" {
-                return value.skip();
-            }
-            after = value.scalar()?.map(|after| after.text().into_owned());
-            Ok::<_, Malformed>(())
-        })
-    })?;
-    Ok(after)
-}
-
 /// What is known of a page's records besides the answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Beside<'a> {
     pub(super) associated: &'a Associated,
     /// Versions that the table holds of records which a comparison found: a row that is to replace one must not be older.
     pub(super) known: &'a BTreeMap<u64, i64>,
+    /// Records of which something could not be read: a snapshot shows that they are there, and nothing else is written.
+    pub(super) unknown: &'a Unknown,
+    /// Live records are not what was asked for.
+    pub(super) only_archived: bool,
 }
 
 struct Appender<'a> {
@@ -216,7 +222,10 @@ impl<'a> Appender<'a> {
             Ok(())
         })?;
         let Some(id) = head.id else { return Err(Error::new(ErrorKind::Malformed, "a record has no id")) };
-        let is_kept = keep(id);
+        let is_whole = !self.beside.unknown.holds(id);
+        let is_snapshot = self.layout.shown_updated_at.is_some();
+        let is_kept =
+            keep(id) && (is_whole || is_snapshot) && (head.is_archived || !self.beside.only_archived);
         head.updated_ms = head.updated_ms.max(self.beside.known.get(&id).copied());
         let archived_ms = if head.is_archived { head.archived_ms.or(head.updated_ms) } else { None };
         let merged = head.merged_ids();
@@ -225,13 +234,13 @@ impl<'a> Appender<'a> {
             self.read.written.unparsed_values = unparsed_before;
             self.unparsed.clear();
         } else {
-            self.fixed(id, &head, &merged);
+            self.fixed(id, &head, &merged, is_whole);
             if head.is_archived {
                 self.deleted(DeletedReason::Archived, archived_ms, None);
             } else {
                 self.layout.deletes.is_live(self.rows);
             }
-            self.finish(id, head.updated_ms);
+            self.finish(id, head.updated_ms.filter(|_| is_whole));
             self.merged_away(id, &merged, head.updated_ms);
         }
         let emails = match self.context.wants_emails {
@@ -303,7 +312,7 @@ impl<'a> Appender<'a> {
         self.read.written.unparsed_values += 1;
     }
 
-    fn fixed(&mut self, id: u64, head: &Head<'_>, merged: &[u64]) {
+    fn fixed(&mut self, id: u64, head: &Head<'_>, merged: &[u64], is_whole: bool) {
         let extra = self.context.extras.get(&id).map_or(&[][..], |extra| &extra[..]);
         for &(column, fixed) in &self.layout.fixed {
             let Some(cell) = self.rows.cell(column) else { continue };
@@ -326,6 +335,7 @@ impl<'a> Appender<'a> {
                         cell.timestamp(added_ms);
                     }
                 }
+                Fixed::Associated(_) if !is_whole => {}
                 Fixed::Associated(other) => {
                     let ids = self.beside.associated.get(&id).and_then(|by_object| by_object.get(other));
                     cell.text(&json_list(ids.map_or(&[][..], Vec::as_slice)));

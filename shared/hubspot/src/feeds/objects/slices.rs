@@ -34,6 +34,7 @@ impl ObjectFeed {
             run.then = self.ranges(top, cursor).await?;
             run.slices = self.archived_parts(top, cursor);
             self.plan_what_is_wanted(&mut run);
+            self.plan_what_is_set_aside(cursor, &mut run);
             return Ok(run);
         }
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
@@ -54,6 +55,7 @@ impl ObjectFeed {
         }
         if !is_windowed {
             self.plan_what_is_wanted(&mut run);
+            self.plan_what_is_set_aside(cursor, &mut run);
             self.plan_new_properties(&mut run);
             run.slices.extend(cursor.quarantine.ids(counts::KIND).filter_map(Slice::recounted));
         }
@@ -69,6 +71,16 @@ impl ObjectFeed {
         if !wanted.value.records.0.is_empty() {
             run.slices.push(Slice::Wanted { records: wanted.value.records.clone() });
         }
+    }
+
+    /// Records that earlier runs have set aside, whatever it was of them that could not be read.
+    fn plan_what_is_set_aside(&self, cursor: &Cursor, run: &mut Unfinished) {
+        let of_records =
+            cursor.quarantine.iter().filter(|(_, _, entry)| entry.collection == self.object.name);
+        let mut ids: Vec<u64> = of_records.filter_map(|(_, id, _)| id.parse().ok()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        run.slices.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
     }
 
     /// The past values of new properties.
@@ -180,7 +192,7 @@ impl Slice {
                 Ok(records.0.is_empty())
             }
             (Slice::Counted { .. } | Slice::Recounted { .. }, Some(Next::Nothing)) => Ok(true),
-            (Slice::Named { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
+            (Slice::Named { ids } | Slice::Left { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())
             }

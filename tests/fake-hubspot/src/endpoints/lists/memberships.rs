@@ -13,8 +13,6 @@ use crate::{ObjectType, time};
 
 const MOST: usize = 250;
 const BY_DEFAULT: usize = 100;
-/// HubSpot documents no number.
-const MOST_INPUTS: usize = 100;
 
 #[derive(Debug, Deserialize)]
 struct BatchRead {
@@ -103,11 +101,10 @@ fn of_record(call: &Call<'_>, object: &str, record: &str) -> Answer {
 fn batch_read(call: &Call<'_>) -> Answer {
     let started_at = time::now();
     let batch: BatchRead = call.request.json()?;
-    if batch.inputs.len() > MOST_INPUTS {
+    let most = call.behaviour.most_memberships;
+    if batch.inputs.len() > most {
         let count = batch.inputs.len();
-        return Err(Problem::validation(format!(
-            "{count} inputs are too many, the maximum is {MOST_INPUTS}"
-        )));
+        return Err(Problem::validation(format!("{count} inputs are too many, the maximum is {most}")));
     }
     let state = call.account().read();
     let mut results = Vec::new();

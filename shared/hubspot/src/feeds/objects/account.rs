@@ -1,0 +1,134 @@
+//! Everything that is asked for is accounted for: read, or named by HubSpot as not there, or asked for once more, or set
+//! aside by name.
+
+use std::collections::{BTreeMap, HashSet};
+
+use staging::Rows;
+
+use super::pages::Page;
+use super::records::{self, Context, Record};
+use super::unknown::RECORD;
+use super::{ObjectFeed, Result};
+use crate::error::{Error, ErrorKind};
+use crate::feeds::Written;
+use crate::feeds::cursor::Unfinished;
+use crate::feeds::quarantine::Thing;
+use crate::feeds::slice::Slice;
+
+/// A page of so many archived records that are none shows that the list takes no account of what it is asked for.
+const MANY: usize = 10;
+
+impl ObjectFeed {
+    /// Sets aside what could not be read, releases what could, and remembers what is to be asked for once more. A snapshot
+    /// then says of what it has not read that it is there.
+    #[expect(clippy::too_many_arguments, reason = "a page, and all that it changes")]
+    pub(super) fn account(
+        &self,
+        page: &Page,
+        shown: &HashSet<u64>,
+        seen: &[Record],
+        slice: &Slice,
+        run: &mut Unfinished,
+        rows: &mut Rows,
+        context: &Context<'_>,
+    ) -> Written {
+        let is_missing = |id: &&u64| {
+            slice.holds(**id)
+                && !shown.contains(*id)
+                && !page.absent.contains(*id)
+                && !page.unknown.holds(**id)
+        };
+        let missing: Vec<u64> = page.asked.iter().filter(is_missing).copied().collect();
+        for &id in &missing {
+            let is_known = run.quarantine.holds(RECORD, &id.to_string());
+            if matches!(slice, Slice::Left { .. }) || (is_known && matches!(slice, Slice::Named { .. })) {
+                self.set_aside(
+                    id,
+                    RECORD,
+                    "two answers leave it out, and do not say that it is not there",
+                    run,
+                );
+            } else {
+                run.again.push(id);
+            }
+        }
+        run.again.extend(page.again.iter().filter(|id| slice.holds(**id) && !page.unknown.holds(**id)));
+        self.set_aside_and_release(page, seen, slice, run);
+        if !self.mode.is_snapshot() || !matches!(slice, Slice::Listed { .. } | Slice::Again { .. }) {
+            return Written::default();
+        }
+        let unread = page.unknown.ids().filter(|&id| page.unknown.reason(id, RECORD).is_some());
+        let bare = unread.filter(|id| slice.holds(*id)).chain(missing.iter().copied());
+        records::append_bare(&self.layout, bare, page.is_archived, context, rows)
+    }
+
+    fn set_aside_and_release(&self, page: &Page, seen: &[Record], slice: &Slice, run: &mut Unfinished) {
+        if !run.quarantine.is_empty() {
+            let mut kinds: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+            for (kind, id, entry) in run.quarantine.iter() {
+                if entry.collection == self.object.name
+                    && let Ok(id) = id.parse()
+                {
+                    kinds.entry(id).or_default().push(kind.to_owned());
+                }
+            }
+            let read = seen.iter().map(|record| record.id).chain(page.absent.iter().copied());
+            for id in read.chain(page.unknown.ids()) {
+                for kind in kinds.remove(&id).unwrap_or_default() {
+                    if page.unknown.reason(id, &kind).is_none() {
+                        run.release(&kind, id);
+                    }
+                }
+            }
+        }
+        for (id, kind, reason) in page.unknown.iter().filter(|(id, _, _)| slice.holds(*id)) {
+            self.set_aside(id, kind, reason, run);
+        }
+    }
+
+    fn set_aside(&self, id: u64, kind: &str, reason: &str, run: &mut Unfinished) {
+        let id = id.to_string();
+        run.set_aside(Thing { kind, id: &id, collection: self.object.name }, reason);
+    }
+
+    /// A record that nobody has asked for. Its row is not written, for what lies beside it was not read; but if one that
+    /// was asked for is a part of it by now, it is read by its own id.
+    pub(super) fn left_aside(
+        &self,
+        record: &Record,
+        asked: &HashSet<u64>,
+        slice: &Slice,
+        shown: &mut HashSet<u64>,
+        run: &mut Unfinished,
+    ) {
+        let merged: Vec<u64> = record.merged.iter().copied().filter(|id| asked.contains(id)).collect();
+        if merged.is_empty() || matches!(slice, Slice::Left { .. }) {
+            tracing::warn!(feed.name = self.object.name, "an answer shows a record that was not asked for");
+            return;
+        }
+        shown.extend(merged);
+        run.again.push(record.id);
+    }
+
+    /// Live records among archived ones are read by their ids.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when nothing but live ones is shown.
+    pub(super) fn expect_archived(
+        &self,
+        records: &[Record],
+        slice: &Slice,
+        run: &mut Unfinished,
+    ) -> Result<()> {
+        let live: Vec<u64> =
+            records.iter().filter(|record| record.archived_ms.is_none()).map(|record| record.id).collect();
+        if live.len() >= MANY && live.len() == records.len() {
+            let message = format!("the list of archived {} shows live ones", self.object.name);
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        if matches!(slice, Slice::Listed { .. }) {
+            run.again.extend(live.into_iter().filter(|id| slice.holds(*id)));
+        }
+        Ok(())
+    }
+}

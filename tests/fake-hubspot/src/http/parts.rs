@@ -1,0 +1,255 @@
+//! Answers that are not all that was asked for, and other words for paging. Whatever an endpoint answers well is made
+//! over here: HubSpot's good answers are in the endpoints.
+
+use std::collections::BTreeSet;
+
+use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::problem::Problem;
+use super::request::Request;
+use super::server::Site;
+use crate::Behaviour;
+use crate::dice::Dice;
+use crate::endpoints::{Answer, Reply};
+
+/// A way in which an answer is less than what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lack {
+    /// 207: some are not in the results, and an error of another kind than "has none" names them.
+    Refused,
+    /// The same, and the error names nobody.
+    Nameless,
+    /// 207: some are not in the results, and `numErrors` alone tells.
+    Counted,
+    /// 200: some are not in the results, and nothing tells.
+    Silent,
+    /// The status is PENDING, and some are not in the results yet.
+    Pending,
+    /// 200 without `results`, or whatever the list is called.
+    NoResults,
+    /// The list is null.
+    NullResults,
+    /// What is shown of them is not readable: an id that is no number, a null.
+    Odd,
+}
+
+impl Lack {
+    pub const ALL: [Lack; 8] = [
+        Lack::Refused,
+        Lack::Nameless,
+        Lack::Counted,
+        Lack::Silent,
+        Lack::Pending,
+        Lack::NoResults,
+        Lack::NullResults,
+        Lack::Odd,
+    ];
+}
+
+/// Answers of an endpoint that lack something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPart {
+    /// Such as `associations.batch_read`.
+    pub endpoint: &'static str,
+    pub lack: Lack,
+    /// The records it is about; empty: the last one of each answer.
+    pub ids: Vec<u64>,
+    /// Answers that do so.
+    pub times: u32,
+}
+
+/// Words for what v1 calls `hasMore`, and for `paging` on a last page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PagingWords {
+    #[default]
+    AsDocumented,
+    /// `has-more`; `paging: {}`.
+    Dashed,
+    /// `has_more`; `paging: null`.
+    Underscored,
+    /// No word for more, the offset alone; `paging: {next: null}`.
+    Missing,
+}
+
+/// Batch reads, and the records they are about by HubSpot's names.
+const BATCHES: [&str; 4] =
+    ["objects.batch_read", "associations.batch_read", "lists.batch_memberships", "contacts_v1.batch"];
+const LISTS: [&str; 5] = ["results", "lists", "campaigns", "events", "timeline"];
+/// What tells which batch answers of a simulated life lack something.
+const PARTS: u64 = 0x0070_6172_7473;
+
+/// The answer as the behaviour has it.
+pub(crate) fn made_over(
+    site: &Site,
+    behaviour: &Behaviour,
+    (endpoint, number): (&'static str, u64),
+    request: &Request,
+    answer: Answer,
+) -> Answer {
+    if let Some(problem) = refusal(behaviour, endpoint, request) {
+        return Err(problem);
+    }
+    let mut reply = answer?;
+    // What a page of a list shows is nobody's choice.
+    let is_about = |ids: &[u64]| !BATCHES.contains(&endpoint) || ids.is_empty() || mentions(request, ids);
+    if let Some((lack, ids)) =
+        site.lack(endpoint, is_about).or_else(|| by_chance(behaviour, endpoint, number))
+    {
+        reply = in_part(reply, endpoint, lack, &ids);
+    }
+    if behaviour.paging_words != PagingWords::AsDocumented && !BATCHES.contains(&endpoint) {
+        reply = in_other_words(reply, behaviour.paging_words);
+    }
+    Ok(reply)
+}
+
+/// A batch with a poisoned record is refused as a whole.
+fn refusal(behaviour: &Behaviour, endpoint: &str, request: &Request) -> Option<Problem> {
+    let poison = behaviour.refused_batches.as_ref().filter(|poison| poison.endpoint == endpoint)?;
+    let ids: Vec<u64> = poison.ids.iter().copied().collect();
+    (ids.is_empty() || mentions(request, &ids)).then(|| match poison.status {
+        400 => Problem::validation("One or more inputs are invalid".to_owned()),
+        _ => Problem::internal_error(),
+    })
+}
+
+fn mentions(request: &Request, ids: &[u64]) -> bool {
+    let text = format!("{} {}", request.target, String::from_utf8_lossy(&request.body));
+    text.split(|c: char| !c.is_ascii_digit()).any(|id| id.parse().is_ok_and(|id| ids.contains(&id)))
+}
+
+/// A batch endpoint that refuses whatever has one of these records in it; without any, everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedBatches {
+    pub endpoint: String,
+    pub ids: BTreeSet<u64>,
+    /// 400 or 500.
+    pub status: u16,
+}
+
+fn by_chance(behaviour: &Behaviour, endpoint: &str, number: u64) -> Option<(Lack, Vec<u64>)> {
+    let mut dice = Dice::nth(behaviour.seed ^ PARTS, number);
+    // Of what nothing tells, nobody can know.
+    let lacks =
+        [Lack::Refused, Lack::Nameless, Lack::Counted, Lack::Pending, Lack::NoResults, Lack::NullResults];
+    let is_due = BATCHES[..3].contains(&endpoint) && dice.chance(behaviour.parts);
+    is_due.then(|| (lacks[dice.below(lacks.len() as u64) as usize], Vec::new()))
+}
+
+fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
+    if endpoint == "contacts_v1.batch" {
+        return v1_in_part(reply, body, lack, ids);
+    }
+    let Some(list) = LISTS.into_iter().find(|list| body.get(*list).is_some_and(Value::is_array)) else {
+        return reply;
+    };
+    let items = body.get_mut(list).and_then(Value::as_array_mut);
+    let Some(items) = items else { return reply };
+    let ids = match ids {
+        [] => items.last().and_then(id_of).into_iter().collect(),
+        ids => ids.to_vec(),
+    };
+    let is_about = |item: &Value| id_of(item).is_some_and(|id| ids.contains(&id));
+    // Nobody of the answer is concerned.
+    let is_batch = BATCHES.contains(&endpoint);
+    if is_batch && !items.iter().any(is_about) {
+        return reply;
+    }
+    if lack == Lack::Odd {
+        items.iter_mut().filter(|item| is_about(item)).for_each(make_odd);
+    } else if is_batch {
+        items.retain(|item| !is_about(item));
+    } else {
+        items.pop();
+    }
+    let names: Vec<String> = ids.iter().map(u64::to_string).collect();
+    let mut status = reply.status;
+    let mut add = |error: Value| {
+        let errors = body.entry("errors").or_insert_with(|| json!([]));
+        errors.as_array_mut().into_iter().for_each(|errors| errors.push(error.clone()));
+        let count = body.get("numErrors").and_then(Value::as_u64).unwrap_or(0);
+        body.insert("numErrors".to_owned(), json!(count + 1));
+        status = StatusCode::MULTI_STATUS;
+    };
+    let error = json!({"status": "error", "category": "INTERNAL_ERROR", "message": "internal error"});
+    match lack {
+        Lack::Refused => {
+            let mut named = error;
+            named["context"] = match endpoint {
+                "associations.batch_read" => json!({"fromObjectId": names}),
+                _ => json!({"ids": names}),
+            };
+            add(named);
+        }
+        Lack::Nameless => add(error),
+        Lack::Counted => {
+            let count = body.get("numErrors").and_then(Value::as_u64).unwrap_or(0);
+            body.insert("numErrors".to_owned(), json!(count + ids.len().max(1) as u64));
+            status = StatusCode::MULTI_STATUS;
+        }
+        Lack::Silent | Lack::Odd => {}
+        Lack::Pending => _ = body.insert("status".to_owned(), json!("PENDING")),
+        Lack::NoResults => _ = body.remove(list),
+        Lack::NullResults => _ = body.insert(list.to_owned(), Value::Null),
+    }
+    Reply { status, body: Value::Object(body).to_string().into_bytes() }
+}
+
+/// An object by contact: one is missing, or null.
+fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64]) -> Reply {
+    let ids: Vec<String> = match ids {
+        [] => body.keys().next_back().cloned().into_iter().collect(),
+        ids => ids.iter().map(u64::to_string).collect(),
+    };
+    for id in &ids {
+        let Some(contact) = body.get_mut(id) else { continue };
+        match lack {
+            Lack::NullResults => *contact = Value::Null,
+            Lack::Odd => contact["identity-profiles"] = json!([{"vid": "x", "identities": [null]}]),
+            _ => _ = body.remove(id),
+        }
+    }
+    Reply { status: reply.status, body: Value::Object(body).to_string().into_bytes() }
+}
+
+/// A record's id, of a batch's result or a list's item.
+fn id_of(item: &Value) -> Option<u64> {
+    let id = item.pointer("/from/id").or_else(|| item.get("recordId")).or_else(|| item.get("id"));
+    match id.or_else(|| item.get("listId"))? {
+        Value::String(id) => id.parse().ok(),
+        id => id.as_u64(),
+    }
+}
+
+fn make_odd(item: &mut Value) {
+    if let Some(ends) = item.get_mut("to").and_then(Value::as_array_mut) {
+        ends.push(json!({"toObjectId": "x", "associationTypes": []}));
+    } else if item.get("recordListMemberships").is_some() {
+        item["recordListMemberships"] = Value::Null;
+    }
+}
+
+fn in_other_words(reply: Reply, words: PagingWords) -> Reply {
+    let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&reply.body) else { return reply };
+    let is_last = body.contains_key("results") && !body.contains_key("paging");
+    if !is_last && !body.contains_key("hasMore") {
+        return reply;
+    }
+    let (more, last) = match words {
+        PagingWords::AsDocumented => return reply,
+        PagingWords::Dashed => (Some("has-more"), json!({})),
+        PagingWords::Underscored => (Some("has_more"), Value::Null),
+        PagingWords::Missing => (None, json!({"next": null})),
+    };
+    match (body.remove("hasMore"), more) {
+        (Some(value), Some(more)) => _ = body.insert(more.to_owned(), value),
+        (Some(_), None) => {}
+        (None, _) => _ = body.insert("paging".to_owned(), last),
+    }
+    Reply { status: reply.status, body: Value::Object(body).to_string().into_bytes() }
+}

@@ -1,0 +1,490 @@
+//! Answers in part, of every kind, at every endpoint, in every mode: no run is green over a cell that is not HubSpot's,
+//! what could not be read keeps its row and is named, and the next runs without the trouble bring all of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use extract::{FeedReport, Options, Outcome, Progress};
+use fake_hubspot::{
+    Behaviour, InPart, Label, Lack, Marketing, ObjectType, PagingWords, PerType, Processing, RefusedBatches,
+    Settings, V1Contacts,
+};
+use hubspot::feeds::{FEEDS, Feed, Mode};
+use load::Step;
+use tests::{Sandbox, World, assert_equal};
+
+const FOR_EVER: u32 = u32::MAX;
+/// Columns that tell of the read, not of HubSpot.
+const OF_THE_READ: [&str; 4] = ["_read_at", "received_at", "_run_id", "_file"];
+
+fn settings() -> Settings {
+    Settings {
+        records: PerType { contacts: 14, companies: 5, deals: 9 },
+        custom_properties: PerType { contacts: 1, companies: 1, deals: 1 },
+        wide_deals: 0,
+        archived: 0.0,
+        merged: 0.0,
+        odd_values: 0.0,
+        marketing: Marketing {
+            lists: 4,
+            campaigns: 5,
+            email_events: 30,
+            subscription_changes: 12,
+            forms: 3,
+            ..Marketing::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// A pipeline in this process.
+struct Pipeline {
+    sandbox: Sandbox,
+    world: World,
+    feed: &'static dyn Feed,
+}
+
+/// A table's rows as text, by key.
+type Rows = BTreeMap<String, String>;
+
+impl Pipeline {
+    async fn new(settings: &Settings, behaviour: Behaviour, feed: &str) -> Pipeline {
+        let sandbox = Sandbox::new(settings, behaviour).await;
+        let world = World { hubspot_url: sandbox.server.url().to_owned(), folder: sandbox.path("") };
+        let feed = *FEEDS.iter().find(|known| known.name() == feed).unwrap();
+        let pipeline = Pipeline { sandbox, world, feed };
+        let report = pipeline.run(None).await;
+        assert_eq!(report.outcome, Outcome::Complete, "{report:#?}");
+        pipeline
+    }
+
+    async fn run(&self, mode: Option<Mode>) -> FeedReport {
+        let run = self.world.begin().await;
+        let options = Options { mode, ..Options::default() };
+        let report = extract::extract(self.feed, &run, &options, &Progress::default()).await;
+        if mode.is_none_or(|mode| !mode.is_snapshot()) {
+            for collection in report.collections.iter().filter(|collection| collection.rows > 0) {
+                self.world.load(collection.name).await;
+            }
+        }
+        report
+    }
+
+    /// A run of this mode, to its end: of a snapshot, what the comparison asks for included. `true`: all is said to be
+    /// well.
+    async fn is_green(&self, mode: Mode) -> (bool, String) {
+        let report = self.run(Some(mode)).await;
+        let mut is_green = report.outcome == Outcome::Complete;
+        let mut told = format!("{:?}", report.outcome);
+        if mode.is_snapshot() && report.outcome.has_ended() {
+            let collection = self.feed.collections()[0];
+            for _ in 0..4 {
+                let step = match self.world.reconcile(collection).await {
+                    Ok(found) => found.unwrap().step,
+                    Err(error) => return (false, format!("{told}; {error}")),
+                };
+                told = format!("{told}; {step:?}");
+                if step == Step::Equal {
+                    return (is_green, told);
+                }
+                let later = self.run(None).await;
+                is_green &= later.outcome == Outcome::Complete;
+                told = format!("{told}; {:?}", later.outcome);
+            }
+            panic!("{collection} does not come to rest: {told}");
+        }
+        (is_green, told)
+    }
+
+    /// What the tables hold, but for the columns that tell of the read and, `without_dates`, of the last change.
+    fn rows(&self, without_dates: bool) -> Rows {
+        let database = self.world.database();
+        let mut rows = Rows::new();
+        for table in self.feed.collections() {
+            let Ok(mut describe) = database.prepare(&format!("DESCRIBE hubspot.{table}")) else { continue };
+            let columns: Vec<String> =
+                describe.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            let is_compared = |column: &&String| {
+                let is_date = column.contains("lastmodifieddate") || *column == "_source_updated_at";
+                !(OF_THE_READ.contains(&column.as_str()) || without_dates && is_date)
+            };
+            let cells: Vec<String> =
+                columns.iter().filter(is_compared).map(|column| format!("\"{column}\"")).collect();
+            let key = match *table {
+                "contact_identities" => "concat(contact_id, '/', \"type\", '/', value)",
+                "contact_identity_profiles" => "CAST(contact_id AS VARCHAR)",
+                _ if columns.iter().any(|column| column == "id") => "CAST(id AS VARCHAR)",
+                _ => "CAST(hash(COLUMNS(*)) AS VARCHAR)",
+            };
+            let sql =
+                format!("SELECT {key}, CAST(row({}) AS VARCHAR) FROM hubspot.{table}", cells.join(", "));
+            let mut query = database.prepare(&sql).unwrap();
+            let pairs =
+                query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+            for pair in pairs {
+                let (key, row) = pair.unwrap();
+                rows.insert(format!("{table}/{key}"), row);
+            }
+        }
+        rows
+    }
+
+    /// Versions that the live rows of the feed's first table have.
+    fn versions(&self) -> usize {
+        let table = self.feed.collections()[0];
+        let sql =
+            format!("SELECT count(DISTINCT _source_updated_at) FROM hubspot.{table} WHERE NOT is_deleted");
+        self.world.database().query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+/// One kind of trouble, at one endpoint.
+#[derive(Debug, Clone)]
+enum Trouble {
+    InPart(InPart),
+    RefusedBatches(RefusedBatches),
+}
+
+impl Pipeline {
+    fn begin(&self, trouble: &Trouble) {
+        match trouble {
+            Trouble::InPart(part) => self.sandbox.server.answer_in_part(part.clone()),
+            Trouble::RefusedBatches(poison) => self.sandbox.server.set_behaviour(Behaviour {
+                refused_batches: Some(poison.clone()),
+                ..self.sandbox.server.behaviour()
+            }),
+        }
+    }
+
+    fn end(&self) {
+        self.sandbox.server.answer_whole();
+        self.sandbox
+            .server
+            .set_behaviour(Behaviour { refused_batches: None, ..self.sandbox.server.behaviour() });
+    }
+
+    /// All records are touched, which changes no cell but their dates, and a run is made with the trouble and one
+    /// without it. Answers with what the first one said.
+    async fn live_through(&self, trouble: &Trouble, mode: Mode, object: ObjectType, truth: &Rows) -> String {
+        let account = self.sandbox.account();
+        account.touch_many_in_one_ms(object, account.live_ids(object).len());
+        self.begin(trouble);
+        let (is_green, told) = self.is_green(mode).await;
+        self.end();
+        let told = format!("{trouble:?} in mode {mode:?}: {told}");
+        let during = self.rows(true);
+        for (key, row) in truth {
+            assert_eq!(during.get(key), Some(row), "{told}\n{key}");
+        }
+        assert_eq!(during.len(), truth.len(), "{told}");
+        if is_green && !mode.is_snapshot() {
+            assert_eq!(self.versions(), 1, "a change is not delivered: {told}");
+        }
+        self.come_to_rest(&told).await;
+        assert_eq!(self.versions(), 1, "a change was lost: {told}");
+        told
+    }
+
+    /// What is set aside is asked for again; what a run that failed has not read, too.
+    async fn come_to_rest(&self, told: &str) {
+        let mut report = self.run(None).await;
+        if report.outcome != Outcome::Complete {
+            report = self.run(None).await;
+        }
+        assert_eq!(report.outcome, Outcome::Complete, "{told}: {report:#?}");
+    }
+}
+
+fn in_part(endpoint: &'static str, lack: Lack, ids: &[u64], times: u32) -> Trouble {
+    Trouble::InPart(InPart { endpoint, lack, ids: ids.to_vec(), times })
+}
+
+/// Whether a run of `mode` asks the endpoint. Values of deals come by id where their names don't fit a URL.
+fn is_asked(endpoint: &str, mode: Mode, is_wide: bool) -> bool {
+    match endpoint {
+        "objects.batch_read" => mode == Mode::Incremental || (is_wide && mode == Mode::Backfill),
+        "contacts_v1.batch" => !mode.is_snapshot(),
+        "associations.batch_read" | "lists.batch_memberships" => mode != Mode::Reconcile,
+        _ => true,
+    }
+}
+
+const MODES: [Mode; 4] = [Mode::Backfill, Mode::Incremental, Mode::Reconcile, Mode::Refresh];
+
+/// Every kind of part at these endpoints, for ever and once, in all modes; each mode has a pipeline of its own.
+async fn all_parts<P: Future<Output = Pipeline>>(
+    endpoints: &[&'static str],
+    object: ObjectType,
+    is_wide: bool,
+    pipeline: impl Fn() -> P,
+) {
+    let cells = endpoints.iter().flat_map(|&endpoint| MODES.map(|mode| (endpoint, mode)));
+    let cells = cells.filter(|(endpoint, mode)| is_asked(endpoint, *mode, is_wide));
+    let lives = cells.map(|(endpoint, mode)| {
+        let pipeline = pipeline();
+        async move { parts_of(pipeline.await, endpoint, mode, object).await }
+    });
+    futures::future::join_all(lives).await;
+}
+
+async fn parts_of(pipeline: Pipeline, endpoint: &'static str, mode: Mode, object: ObjectType) {
+    let poor = pipeline.sandbox.account().live_ids(object)[3];
+    let truth = pipeline.rows(true);
+    let for_ever =
+        Lack::ALL.into_iter().filter(|lack| has_lack(endpoint, *lack)).map(|lack| (lack, FOR_EVER));
+    for (lack, times) in for_ever.chain([(Lack::Refused, 1), (Lack::NoResults, 1)]) {
+        let trouble = in_part(endpoint, lack, &[poor], times);
+        let told = pipeline.live_through(&trouble, mode, object, &truth).await;
+        let expected = match times {
+            1 => ": Complete",
+            _ if endpoint.contains("batch") => ": Incomplete",
+            _ => ": Failed",
+        };
+        assert!(told.contains(expected), "{expected}, but {told}");
+    }
+}
+
+async fn deals(is_wide: bool) -> Pipeline {
+    // A list shows one association of each deal, so that all modes ask the endpoint for the rest.
+    let behaviour = Behaviour { inline_associations: 1, associations_page: 2, ..Behaviour::default() };
+    let custom_properties = PerType { contacts: 1, companies: 1, deals: if is_wide { 400 } else { 1 } };
+    let settings = Settings { custom_properties, ..settings() };
+    let pipeline = Pipeline::new(&settings, behaviour, "deals").await;
+    let account = pipeline.sandbox.account();
+    let (deals, contacts) = (account.live_ids(ObjectType::Deals), account.live_ids(ObjectType::Contacts));
+    for contact in &contacts[..5] {
+        let contact = (ObjectType::Contacts, *contact);
+        account.associate((ObjectType::Deals, deals[3]), contact, Label::Unlabeled).unwrap();
+    }
+    account.touch_many_in_one_ms(ObjectType::Deals, deals.len());
+    assert_eq!(pipeline.run(Some(Mode::Backfill)).await.outcome, Outcome::Complete);
+    pipeline
+}
+
+async fn contacts() -> Pipeline {
+    let pipeline = Pipeline::new(&settings(), Behaviour::default(), "contacts").await;
+    let account = pipeline.sandbox.account();
+    account.touch_many_in_one_ms(ObjectType::Contacts, account.live_ids(ObjectType::Contacts).len());
+    assert_eq!(pipeline.run(Some(Mode::Backfill)).await.outcome, Outcome::Complete);
+    pipeline
+}
+
+/// Nothing tells of what a list leaves out in silence but a count, which has tests of its own.
+fn has_lack(endpoint: &str, lack: Lack) -> bool {
+    match lack {
+        Lack::Silent => endpoint.contains("batch") && endpoint != "contacts_v1.batch",
+        Lack::Odd => {
+            !matches!(endpoint, "objects.batch_read" | "objects.list" | "objects.search" | "properties.list")
+        }
+        _ => true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_batch_of_deals_is_taken_for_the_whole() {
+    all_parts(&["associations.batch_read"], ObjectType::Deals, false, || deals(false)).await;
+    all_parts(&["objects.batch_read"], ObjectType::Deals, true, || deals(true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_list_of_records_is_taken_for_the_whole() {
+    let endpoints = ["objects.list", "objects.search", "properties.list"];
+    all_parts(&endpoints, ObjectType::Deals, false, || deals(false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_what_lies_beside_contacts_is_taken_for_the_whole() {
+    let endpoints = ["contacts_v1.batch", "lists.batch_memberships"];
+    all_parts(&endpoints, ObjectType::Contacts, false, contacts).await;
+}
+
+/// What has changed without a trace, and can't be read, is not said to be equal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_not_equal_over_what_could_not_be_read() {
+    let behaviour = Behaviour { inline_associations: 1, ..Behaviour::default() };
+    for (feed, endpoint) in [("deals", "associations.batch_read"), ("contacts", "lists.batch_memberships")] {
+        let pipeline = Pipeline::new(&settings(), behaviour.clone(), feed).await;
+        let account = pipeline.sandbox.account();
+        let (deals, contacts) = (account.live_ids(ObjectType::Deals), account.live_ids(ObjectType::Contacts));
+        let list = account
+            .truth_lists()
+            .into_iter()
+            .find(|list| list.object == ObjectType::Contacts && list.processing == Processing::Manual);
+        let list = list.map_or_else(
+            || account.create_list(ObjectType::Contacts, "by hand", Processing::Manual),
+            |list| list.id,
+        );
+        let poor = if feed == "deals" { deals[3] } else { contacts[3] };
+        for lack in [Lack::Refused, Lack::Silent, Lack::Pending, Lack::NoResults] {
+            let before = pipeline.rows(true);
+            for contact in &contacts[..3] {
+                let link = ((ObjectType::Deals, poor), (ObjectType::Contacts, *contact));
+                if feed == "deals" && !account.dissociate(link.0, link.1) {
+                    account.associate(link.0, link.1, Label::Unlabeled).unwrap();
+                }
+            }
+            if feed == "contacts" && !account.remove_from_list(list, poor).unwrap() {
+                account.add_to_list(list, poor).unwrap();
+            }
+            pipeline.begin(&in_part(endpoint, lack, &[poor], FOR_EVER));
+            let (is_green, told) = pipeline.is_green(Mode::Refresh).await;
+            assert!(!is_green && !told.contains("Equal"), "{endpoint} {lack:?}: {told}");
+            let key = format!("{feed}/{poor}");
+            assert_eq!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {told}");
+            pipeline.end();
+            let _ = pipeline.is_green(Mode::Refresh).await;
+            let (is_green, told) = pipeline.is_green(Mode::Refresh).await;
+            assert!(is_green, "{endpoint} {lack:?}: {told}");
+            assert_ne!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_the_other_lists_is_taken_for_the_whole() {
+    for (feed, endpoints) in [
+        ("contact_lists", &["lists.search", "lists.list"][..]),
+        ("email_campaigns", &["campaigns.by_id", "campaigns.recent"]),
+        ("email_events", &["email_events.list"]),
+        ("subscription_timeline", &["subscriptions.timeline"]),
+    ] {
+        let pipeline = Pipeline::new(&settings(), Behaviour::default(), feed).await;
+        let truth = pipeline.rows(true);
+        for &endpoint in endpoints {
+            for mode in [Mode::Backfill, Mode::Incremental] {
+                for (lack, times) in [
+                    (Lack::NoResults, 1),
+                    (Lack::Refused, FOR_EVER),
+                    (Lack::Counted, FOR_EVER),
+                    (Lack::Pending, FOR_EVER),
+                    (Lack::NullResults, FOR_EVER),
+                ] {
+                    // What is not asked for can't be answered in part.
+                    let is_asked = endpoint != "lists.list" || mode == Mode::Backfill;
+                    pipeline.begin(&in_part(endpoint, lack, &[], times));
+                    let (is_green, told) = pipeline.is_green(mode).await;
+                    pipeline.end();
+                    let told = format!("{endpoint} {lack:?} {mode:?}: {told}");
+                    assert_eq!(is_green, times == 1 || !is_asked, "{told}");
+                    assert_eq!(pipeline.rows(true), truth, "{told}");
+                    pipeline.come_to_rest(&told).await;
+                    assert_eq!(pipeline.rows(true), truth, "{told}");
+                }
+            }
+        }
+    }
+}
+
+/// A batch that is refused for one of its records is halved until it is found; all others are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_a_batch_is_refused_for_is_set_aside_alone() {
+    let behaviour = || Behaviour { inline_associations: 1, ..Behaviour::default() };
+    for (feed, object, endpoint) in [
+        ("deals", ObjectType::Deals, "objects.batch_read"),
+        ("deals", ObjectType::Deals, "associations.batch_read"),
+        ("contacts", ObjectType::Contacts, "lists.batch_memberships"),
+        ("contacts", ObjectType::Contacts, "contacts_v1.batch"),
+    ] {
+        let pipeline = Pipeline::new(&settings(), behaviour(), feed).await;
+        let ids = pipeline.sandbox.account().live_ids(object);
+        let poison = RefusedBatches { endpoint: endpoint.to_owned(), ids: [ids[4]].into(), status: 400 };
+        let before = pipeline.rows(false);
+        pipeline.sandbox.account().touch_many_in_one_ms(object, ids.len());
+        pipeline.begin(&Trouble::RefusedBatches(poison));
+        let (_, told) = pipeline.is_green(Mode::Incremental).await;
+        assert!(told.starts_with("Incomplete") && told.contains(&ids[4].to_string()), "{endpoint}: {told}");
+        let during = pipeline.rows(false);
+        let moved: BTreeSet<u64> = ids
+            .iter()
+            .copied()
+            .filter(|id| during.get(&format!("{feed}/{id}")) != before.get(&format!("{feed}/{id}")))
+            .collect();
+        let others: BTreeSet<u64> = ids.iter().copied().filter(|id| *id != ids[4]).collect();
+        assert_eq!(moved, others, "{endpoint}");
+        pipeline.end();
+        assert_eq!(pipeline.run(None).await.outcome, Outcome::Complete, "{endpoint}");
+    }
+}
+
+/// Where memberships are refused whatever is asked, or taken in small numbers, contacts come all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn memberships_are_asked_for_in_numbers_that_are_taken() {
+    let settings = Settings { records: PerType { contacts: 130, companies: 2, deals: 2 }, ..settings() };
+    let sandbox = Sandbox::new(&settings, Behaviour { most_memberships: 30, ..Behaviour::default() }).await;
+    sandbox.sync(&["--collections", "contacts"]).await.complete();
+    let asked =
+        sandbox.server.log().into_iter().filter(|request| request.endpoint == "lists.batch_memberships");
+    let refused = asked.filter(|request| request.status == 400).count();
+    assert!(refused <= 4, "{refused} batches were refused");
+
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let everybody =
+        RefusedBatches { endpoint: "lists.batch_memberships".to_owned(), ids: [].into(), status: 400 };
+    sandbox.server.set_behaviour(Behaviour { refused_batches: Some(everybody), ..Behaviour::default() });
+    let report = sandbox.sync(&["--collections", "contacts"]).await.complete();
+    let degraded = report["collections"]["contacts"]["degraded"].to_string();
+    assert!(degraded.contains("list_membership is not read"), "{report:#}");
+    assert_eq!(
+        report["collections"]["contacts"]["rows"],
+        sandbox.account().truth(ObjectType::Contacts).count()
+    );
+}
+
+/// The associations endpoint answers the first page for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn associations_that_ignore_a_position_are_not_read_for_ever() {
+    let behaviour = Behaviour {
+        inline_associations: 1,
+        associations_page: 2,
+        ignores_association_after: true,
+        ..Behaviour::default()
+    };
+    let sandbox = Sandbox::new(&settings(), behaviour.clone()).await;
+    let ended = sandbox.sync(&["--collections", "deals"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let report = ended.report();
+    assert_eq!(report["collections"]["deals"]["outcome"], "incomplete", "{report:#}");
+    assert!(sandbox.server.counters().endpoints["associations.batch_read"] < 12);
+    sandbox.server.set_behaviour(Behaviour { ignores_association_after: false, ..behaviour });
+    sandbox.sync(&["--collections", "deals"]).await.complete();
+}
+
+/// Whatever the words, all pages are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn paging_is_read_in_other_words_too() {
+    let settings = Settings {
+        marketing: Marketing {
+            campaigns: 520,
+            email_events: 1_300,
+            subscription_changes: 1_100,
+            lists: 510,
+            ..Marketing::default()
+        },
+        ..settings()
+    };
+    for paging_words in [PagingWords::Dashed, PagingWords::Underscored, PagingWords::Missing] {
+        let sandbox = Sandbox::new(&settings, Behaviour { paging_words, ..Behaviour::default() }).await;
+        sandbox.sync(&[]).await.complete();
+        assert_equal(&sandbox.database(), sandbox.account());
+    }
+    let gone = Behaviour {
+        v1_contacts: V1Contacts::Gone,
+        paging_words: PagingWords::Dashed,
+        ..Behaviour::default()
+    };
+    let sandbox = Sandbox::new(&settings, gone).await;
+    sandbox.sync(&["--collections", "contacts,form_submissions"]).await.complete();
+}
+
+/// Lists of companies are none of contacts, though the search shows them.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_other_objects_are_told_apart() {
+    let sandbox =
+        Sandbox::new(&settings(), Behaviour { ignores_list_type: true, ..Behaviour::default() }).await;
+    sandbox.sync(&["--collections", "contact_lists"]).await.complete();
+    let count = "SELECT count(*) FROM hubspot.contact_lists";
+    let rows: usize = sandbox.database().query_row(count, [], |row| row.get(0)).unwrap();
+    let of_contacts =
+        sandbox.account().truth_lists().into_iter().filter(|list| list.object == ObjectType::Contacts);
+    assert_eq!(rows, of_contacts.count());
+}
