@@ -84,3 +84,22 @@ async fn fifty_changes_a_second_are_caught_up_with() {
     let calculated = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
     assert_equal_but_for(&calculated, &sandbox.database(), account);
 }
+
+/// What happened in a day is read again by each run, and known.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_thousand_events_in_a_day_are_staged_once() {
+    let events = 300_000;
+    let settings = Settings {
+        records: PerType { contacts: 1_000, companies: 10, deals: 10 },
+        marketing: Marketing { email_events: events, days: 1, ..Marketing::default() },
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let more = ["--collections", "email_events", "--warehouse", "none"];
+    let rows = async || sandbox.sync(&more).await.complete()["collections"]["email_events"]["rows"].as_u64();
+    assert!(rows().await >= Some(events as u64));
+    let again = rows().await.unwrap();
+    assert!(again < events as u64 / 100, "{again} rows are staged again");
+    let size = std::fs::metadata(sandbox.path("state/feeds/email_events.json")).map(|file| file.len());
+    eprintln!("{again} rows are staged again; the cursor has {size:?} bytes");
+}

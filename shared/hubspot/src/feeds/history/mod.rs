@@ -8,7 +8,9 @@
 //! changed.
 
 mod answer;
+mod append;
 mod aside;
+mod fetch;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
@@ -18,9 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 use tokio::sync::RwLock;
-use xxhash_rust::xxh3::xxh3_64;
 
-use self::answer::{Shown, each_entry};
+use self::append::Bounds;
 use self::trail::{MARGIN_MS, Seek, Trail};
 use super::collection::Collection;
 use super::cursor::{Cursor, Mode, Unfinished};
@@ -29,21 +30,9 @@ use super::document::{Document, Writer};
 use super::recent::Versions;
 use super::slice::{self, Asked, Slice};
 use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
-use crate::call::Call;
-use crate::encoding::percent_encoded;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::json::{Body, Malformed};
 use crate::paging::Next;
-
-/// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
-/// (<https://developers.hubspot.com/docs/api-reference/legacy/reporting/email-analytics/events/get-email-public-v1-events>).
-const ENTRIES_PER_RECORD: usize = 10;
-/// Pages that are fetched in one go, where offsets die, until one of them is a step forward.
-const MAX_PAGES_AT_ONCE: usize = 64;
-/// What tells an entry's hash from that of the same entry when it was the newest.
-const NOT_THE_NEWEST: u64 = 0x9e37_79b9_7f4a_7c15;
-/// Words that may die one after the other without a step forward.
-const MAX_EXPIRED: u32 = 50;
 
 type About = fn(&str) -> Result<String, Malformed>;
 
@@ -134,43 +123,6 @@ pub(super) struct Page {
     limit: usize,
 }
 
-/// Whose an entry is, by its moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Belongs {
-    Here,
-    /// To the slice that has that part of the window now.
-    Elsewhere,
-    /// To nothing that was asked for.
-    Nowhere,
-}
-
-/// A page, and the slice that it is read for.
-#[derive(Debug, Clone, Copy)]
-struct Bounds<'a> {
-    page: &'a Page,
-    since_ms: i64,
-    until_ms: i64,
-    /// When the page was read, by HubSpot's clock.
-    read_ms: i64,
-}
-
-impl Bounds<'_> {
-    /// Just outside the window that was asked for, HubSpot may know better what belongs to it.
-    fn belongs(&self, at_ms: i64) -> Belongs {
-        let &Page { since_ms, until_ms, .. } = self.page;
-        let margin = since_ms.saturating_sub(MARGIN_MS)..=until_ms.saturating_add(MARGIN_MS);
-        if (self.since_ms..=self.until_ms.max(until_ms)).contains(&at_ms) {
-            Belongs::Here
-        } else if (since_ms..=until_ms).contains(&at_ms) {
-            Belongs::Elsewhere
-        } else if margin.contains(&at_ms) {
-            Belongs::Here
-        } else {
-            Belongs::Nowhere
-        }
-    }
-}
-
 impl OpenHistory {
     pub(super) fn open(
         history: &'static History,
@@ -205,142 +157,6 @@ impl OpenHistory {
 
     fn trails(&self) -> MutexGuard<'_, HashMap<i64, Trail>> {
         self.trails.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The slice's window as it is asked for without an offset.
-    fn asked_from_the_top(&self, since_ms: i64, until_ms: i64, reached_ms: Option<i64>) -> Asked {
-        let top_ms = |reached_ms| self.trails().entry(until_ms).or_default().top_ms(reached_ms);
-        let until_ms = reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).clamp(since_ms, until_ms));
-        Asked { since_ms, until_ms, offset: String::new() }
-    }
-
-    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
-        let offset = match asked.offset.as_str() {
-            "" => String::new(),
-            offset => format!("&offset={}", percent_encoded(offset)),
-        };
-        let path = format!(
-            "{}?startTimestamp={}&endTimestamp={}&limit={}{}{offset}",
-            self.history.path,
-            asked.since_ms,
-            asked.until_ms,
-            limit * ENTRIES_PER_RECORD,
-            self.history.query,
-        );
-        self.session.client.send_for_list(&Call::get(path), self.history.list).await
-    }
-
-    /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
-    /// dies on the way.
-    async fn forward(
-        &self,
-        (since_ms, until_ms, reached_ms): (i64, i64, Option<i64>),
-        limit: usize,
-    ) -> Result<(Vec<Body>, Asked)> {
-        let _alone = self.turns.write().await;
-        'top: loop {
-            let from_the_top = self.asked_from_the_top(since_ms, until_ms, reached_ms);
-            let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
-            loop {
-                let body = match self.ask(&asked, limit).await {
-                    Err(expired) if is_expired(&expired, &asked) => {
-                        self.count_expired(until_ms, expired)?;
-                        continue 'top;
-                    }
-                    answer => answer?,
-                };
-                let mut shown = Shown::default();
-                each_entry(self.history, &body, |_, _, at_ms| {
-                    shown.moments.extend(at_ms.ok().filter(|at_ms| (since_ms..=until_ms).contains(at_ms)));
-                })?;
-                let next = body.next(limit * ENTRIES_PER_RECORD);
-                bodies.push(body);
-                let is_forward = shown.reached_ms(reached_ms.unwrap_or(until_ms)).is_some();
-                match next {
-                    Next::At(offset)
-                        if !is_forward && offset != asked.offset && bodies.len() < MAX_PAGES_AT_ONCE =>
-                    {
-                        asked.offset = offset;
-                    }
-                    _ => return Ok((bodies, from_the_top)),
-                }
-            }
-        }
-    }
-
-    fn count_expired(&self, until_ms: i64, expired: Error) -> Result<()> {
-        let mut trails = self.trails();
-        let trail = trails.entry(until_ms).or_default();
-        trail.expired += 1;
-        if trail.expired <= MAX_EXPIRED {
-            tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
-            return Ok(());
-        }
-        let message = format!("the offsets of {} die faster than pages can be read", self.history.name);
-        Err(Error::new(ErrorKind::Malformed, message).caused_by(expired))
-    }
-
-    /// Turns the entries of one answer that belong to the slice into rows.
-    fn append_body(
-        &self,
-        body: &str,
-        bounds: Bounds<'_>,
-        trail: &mut Trail,
-        run: &mut Unfinished,
-        writers: &mut [Writer<'_>],
-    ) -> Result<Shown> {
-        let mut shown = Shown::default();
-        let mut near_ms = bounds.page.until_ms;
-        each_entry(self.history, body, |json, hash, at_ms| {
-            shown.print = shown.print.wrapping_add(hash);
-            shown.entries += 1;
-            let at_ms = match at_ms {
-                Ok(at_ms) => at_ms,
-                Err(odd) => return self.set_entry_aside((json, hash), near_ms, odd, run),
-            };
-            near_ms = at_ms;
-            shown.newest_ms = shown.newest_ms.max(Some(at_ms));
-            match bounds.belongs(at_ms) {
-                Belongs::Here => {}
-                Belongs::Elsewhere => return,
-                Belongs::Nowhere => {
-                    self.foreign.fetch_add(1, Ordering::Relaxed);
-                    return;
-                }
-            }
-            if (bounds.since_ms..=bounds.until_ms).contains(&at_ms) {
-                shown.moments.push(at_ms);
-            }
-            if let Err(odd) = self.append_entry(json, hash, at_ms, trail, run, writers) {
-                return self.set_entry_aside((json, hash), at_ms, odd, run);
-            }
-            run.saw(at_ms, bounds.read_ms);
-        })?;
-        Ok(shown)
-    }
-
-    fn append_entry(
-        &self,
-        json: &str,
-        hash: u64,
-        at_ms: i64,
-        trail: &mut Trail,
-        run: &mut Unfinished,
-        writers: &mut [Writer<'_>],
-    ) -> Result<(), Malformed> {
-        let is_newest = match self.history.about {
-            Some(about) => trail.told.insert((at_ms, xxh3_64(about(json)?.as_bytes()))),
-            None => true,
-        };
-        // An entry that is word for word like another one may be newer than one that stood between them.
-        let version = hash ^ if is_newest { 0 } else { NOT_THE_NEWEST };
-        if !self.recent.hold(version) {
-            aside::append_whole(writers, |writers| {
-                (self.history.append)(&Entry { json, at_ms, is_newest }, writers)
-            })?;
-        }
-        run.note(version, at_ms);
-        Ok(())
     }
 }
 
@@ -385,26 +201,8 @@ impl OpenFeed for OpenHistory {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
-        let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice else {
-            return Err(slice::foreign(slice));
-        };
-        let asked = asked.clone().unwrap_or_else(|| self.asked_from_the_top(since_ms, until_ms, reached_ms));
-        let first = {
-            let _turn = self.turns.read().await;
-            self.ask(&asked, limit).await
-        };
-        let (bodies, asked) = match first {
-            Ok(body) => (vec![body], asked),
-            Err(expired) if is_expired(&expired, &asked) => {
-                self.count_expired(until_ms, expired)?;
-                self.forward((since_ms, until_ms, reached_ms), limit).await?
-            }
-            Err(failed) => return Err(failed),
-        };
-        let size_bytes = bodies.iter().map(|body| body.len()).sum();
-        let Asked { since_ms, until_ms, ref offset } = asked;
-        let limit = limit * ENTRIES_PER_RECORD;
-        let page = Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit };
+        let page = self.page(slice, limit).await?;
+        let size_bytes = page.bodies.iter().map(|body| body.len()).sum();
         Ok(super::Page::new(Content::History(page), size_bytes))
     }
 
@@ -480,7 +278,7 @@ impl OpenFeed for OpenHistory {
         }
         // A window that HubSpot does not keep to takes as long to read whatever its width.
         let is_kept_to = self.foreign.load(Ordering::Relaxed) == foreign_before;
-        let reached = reached.map(|reached_ms| reached_ms.clamp(since_ms, until_ms));
+        let reached = reached.map(|reached_ms| reached_ms.min(until_ms).max(since_ms));
         let span = newest_ms.zip(reached).map_or(0, |(newest_ms, reached_ms)| newest_ms.abs_diff(reached_ms));
         *slice = Slice::Happened { since_ms, until_ms, asked: goes_on_at, reached_ms: reached };
         Ok(Appended {
@@ -506,11 +304,6 @@ impl OpenFeed for OpenHistory {
         );
         collection.map(|&collection| Note { collection, gap: Gap::Degraded, text }).into_iter().collect()
     }
-}
-
-/// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
-fn is_expired(error: &Error, asked: &Asked) -> bool {
-    error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
 }
 
 #[cfg(test)]

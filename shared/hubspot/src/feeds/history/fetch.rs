@@ -1,0 +1,122 @@
+//! Asks for the pages of a window: by their offsets while these are good, else from the top of what is left.
+
+use super::answer::{Shown, each_entry};
+use super::{OpenHistory, Page};
+use crate::call::Call;
+use crate::encoding::percent_encoded;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::slice::{self, Asked, Slice};
+use crate::json::Body;
+use crate::paging::Next;
+
+/// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
+/// (<https://developers.hubspot.com/docs/api-reference/legacy/reporting/email-analytics/events/get-email-public-v1-events>).
+const ENTRIES_PER_RECORD: usize = 10;
+/// Pages that are fetched in one go, where offsets die, until one of them is a step forward.
+const MAX_PAGES_AT_ONCE: usize = 64;
+/// Words that may die one after the other without a step forward.
+const MAX_EXPIRED: u32 = 50;
+
+impl OpenHistory {
+    /// The next page of a slice.
+    pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
+        let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice else {
+            return Err(slice::foreign(slice));
+        };
+        let asked = asked.clone().unwrap_or_else(|| self.asked_from_the_top(since_ms, until_ms, reached_ms));
+        let first = {
+            let _turn = self.turns.read().await;
+            self.ask(&asked, limit).await
+        };
+        let (bodies, asked) = match first {
+            Ok(body) => (vec![body], asked),
+            Err(expired) if is_expired(&expired, &asked) => {
+                self.count_expired(until_ms, expired)?;
+                self.forward((since_ms, until_ms, reached_ms), limit).await?
+            }
+            Err(failed) => return Err(failed),
+        };
+        let Asked { since_ms, until_ms, ref offset } = asked;
+        let limit = limit * ENTRIES_PER_RECORD;
+        Ok(Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit })
+    }
+
+    /// The slice's window as it is asked for without an offset.
+    fn asked_from_the_top(&self, since_ms: i64, until_ms: i64, reached_ms: Option<i64>) -> Asked {
+        let top_ms = |reached_ms| self.trails().entry(until_ms).or_default().top_ms(reached_ms);
+        let until_ms =
+            reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).min(until_ms).max(since_ms));
+        Asked { since_ms, until_ms, offset: String::new() }
+    }
+
+    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
+        let offset = match asked.offset.as_str() {
+            "" => String::new(),
+            offset => format!("&offset={}", percent_encoded(offset)),
+        };
+        let path = format!(
+            "{}?startTimestamp={}&endTimestamp={}&limit={}{}{offset}",
+            self.history.path,
+            asked.since_ms,
+            asked.until_ms,
+            limit * ENTRIES_PER_RECORD,
+            self.history.query,
+        );
+        self.session.client.send_for_list(&Call::get(path), self.history.list).await
+    }
+
+    /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
+    /// dies on the way.
+    async fn forward(
+        &self,
+        (since_ms, until_ms, reached_ms): (i64, i64, Option<i64>),
+        limit: usize,
+    ) -> Result<(Vec<Body>, Asked)> {
+        let _alone = self.turns.write().await;
+        'top: loop {
+            let from_the_top = self.asked_from_the_top(since_ms, until_ms, reached_ms);
+            let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
+            loop {
+                let body = match self.ask(&asked, limit).await {
+                    Err(expired) if is_expired(&expired, &asked) => {
+                        self.count_expired(until_ms, expired)?;
+                        continue 'top;
+                    }
+                    answer => answer?,
+                };
+                let mut shown = Shown::default();
+                each_entry(self.history, &body, |_, _, at_ms| {
+                    shown.moments.extend(at_ms.ok().filter(|at_ms| (since_ms..=until_ms).contains(at_ms)));
+                })?;
+                let next = body.next(limit * ENTRIES_PER_RECORD);
+                bodies.push(body);
+                let is_forward = shown.reached_ms(reached_ms.unwrap_or(until_ms)).is_some();
+                match next {
+                    Next::At(offset)
+                        if !is_forward && offset != asked.offset && bodies.len() < MAX_PAGES_AT_ONCE =>
+                    {
+                        asked.offset = offset;
+                    }
+                    _ => return Ok((bodies, from_the_top)),
+                }
+            }
+        }
+    }
+
+    fn count_expired(&self, until_ms: i64, expired: Error) -> Result<()> {
+        let mut trails = self.trails();
+        let trail = trails.entry(until_ms).or_default();
+        trail.expired += 1;
+        if trail.expired <= MAX_EXPIRED {
+            tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
+            return Ok(());
+        }
+        let message = format!("the offsets of {} die faster than pages can be read", self.history.name);
+        Err(Error::new(ErrorKind::Malformed, message).caused_by(expired))
+    }
+}
+
+/// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
+fn is_expired(error: &Error, asked: &Asked) -> bool {
+    error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
+}
