@@ -186,3 +186,14 @@ async fn a_window_that_hubspot_ignores_is_told_of_and_read_nevertheless() {
     let query = "SELECT count(*) FROM hubspot.email_events WHERE created < now() - INTERVAL 33 DAY";
     assert_eq!(value(&sandbox, query).as_deref(), Some("0"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_die_at_once_are_done_without() {
+    let marketing = Marketing { email_events: 4_000, burst_in_one_ms: 900, days: 5, ..Marketing::default() };
+    let behaviour = Behaviour { offset_lifetime: std::time::Duration::ZERO, ..Behaviour::default() };
+    let behaviour = Behaviour { latency: std::time::Duration::from_millis(2), ..behaviour };
+    let sandbox = Sandbox::new(&Settings { marketing, ..Settings::default() }, behaviour).await;
+    sandbox.sync(&["--collections", OF_EVENTS]).await.complete();
+    let expectations = Expectations { without: &NOT_OF_EVENTS, since_ms: 0, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
+}

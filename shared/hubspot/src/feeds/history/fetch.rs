@@ -31,7 +31,7 @@ impl OpenHistory {
         let (bodies, asked) = match first {
             Ok(body) => (vec![body], asked),
             Err(expired) if is_expired(&expired, &asked) => {
-                self.count_expired(until_ms, expired)?;
+                self.count_expired(until_ms, &expired);
                 self.forward((since_ms, until_ms, reached_ms), limit).await?
             }
             Err(failed) => return Err(failed),
@@ -79,7 +79,7 @@ impl OpenHistory {
             loop {
                 let body = match self.ask(&asked, limit).await {
                     Err(expired) if is_expired(&expired, &asked) => {
-                        self.count_expired(until_ms, expired)?;
+                        self.count_expired(until_ms, &expired);
                         continue 'top;
                     }
                     answer => answer?,
@@ -93,7 +93,10 @@ impl OpenHistory {
                 let is_forward = shown.reached_ms(reached_ms.unwrap_or(until_ms)).is_some();
                 match next {
                     Next::At(offset)
-                        if !is_forward && offset != asked.offset && bodies.len() < MAX_PAGES_AT_ONCE =>
+                        if !is_forward
+                            && self.follows_offsets(until_ms)
+                            && offset != asked.offset
+                            && bodies.len() < MAX_PAGES_AT_ONCE =>
                     {
                         asked.offset = offset;
                     }
@@ -103,16 +106,21 @@ impl OpenHistory {
         }
     }
 
-    fn count_expired(&self, until_ms: i64, expired: Error) -> Result<()> {
+    /// Too many that die make an end of following offsets in this window.
+    fn count_expired(&self, until_ms: i64, expired: &Error) {
+        tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
         let mut trails = self.trails();
         let trail = trails.entry(until_ms).or_default();
         trail.expired += 1;
-        if trail.expired <= MAX_EXPIRED {
-            tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
-            return Ok(());
+        if trail.expired > MAX_EXPIRED && !trail.is_seeking {
+            trail.is_seeking = true;
+            let name = self.history.name;
+            tracing::warn!(feed.name = name, "offsets die faster than pages can be read: none is followed");
         }
-        let message = format!("the offsets of {} die faster than pages can be read", self.history.name);
-        Err(Error::new(ErrorKind::Malformed, message).caused_by(expired))
+    }
+
+    fn follows_offsets(&self, until_ms: i64) -> bool {
+        self.trails().get(&until_ms).is_none_or(|trail| !trail.is_seeking)
     }
 }
 
