@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 use hubspot::feeds::FEEDS;
 use lambda::Aws;
 use serde_json::Value;
-use staging::State;
+use staging::{Bucket, State};
 
 use crate::{Ended, Sandbox};
 
@@ -104,6 +104,22 @@ impl Cloud {
 
     pub fn state(&self) -> State {
         State::open_table(self.aws.dynamodb.clone(), TABLE)
+    }
+
+    /// AWS as the function sees it: through the gateway.
+    pub async fn aws_of(&self, function: &str) -> Aws {
+        Aws::with(aws_config(self.gateway.url(function)).await)
+    }
+
+    /// The stack's staged files as the function sees them.
+    pub async fn bucket_of(&self, function: &str) -> Bucket {
+        let scratch = self.sandbox.path(&format!("scratch-of-{function}"));
+        Bucket::open_s3(self.aws_of(function).await.s3, BUCKET, &scratch, "hubspot").unwrap()
+    }
+
+    /// The stack's state as the function sees it.
+    pub async fn state_of(&self, function: &str) -> State {
+        State::open_table(self.aws_of(function).await.dynamodb, TABLE)
     }
 
     pub async fn objects(&self) -> Vec<(String, i64)> {

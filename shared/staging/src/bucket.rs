@@ -126,7 +126,8 @@ impl Bucket {
     }
 
     /// Makes a finished file durable under its key and says how to register it. A crash leaves either no object or the
-    /// whole one, which nothing registers and no one reads. Where the place can tell, a key that is there is an error.
+    /// whole one, which nothing registers and no one reads. Another file under the key is an error, and stays as it is;
+    /// the same bytes there are this file, put before by a request whose answer was lost.
     pub async fn put(&self, finished: Finished, now: DateTime<Utc>) -> anyhow::Result<StagedFile> {
         let Finished { scratch, key, description, bytes } = finished;
         match &self.place {
@@ -233,6 +234,14 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("the folder {} can't be made", folder.display()))
 }
 
+/// What to say of a key that is another file's.
+fn another(place: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "there is another file at {place}, and it is not overwritten: run again, since each run has names of its own; \
+         if it stays, something else writes there"
+    )
+}
+
 /// What to say of a registered file that is not there.
 fn gone(key: &str) -> anyhow::Error {
     anyhow::anyhow!(
@@ -248,11 +257,15 @@ mod tests {
     use crate::writer::FileWriter;
 
     fn finished(bucket: &Bucket, name: &str, now: DateTime<Utc>) -> Finished {
+        finished_with(bucket, name, now, 7)
+    }
+
+    fn finished_with(bucket: &Bucket, name: &str, now: DateTime<Utc>, id: i64) -> Finished {
         let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
         let scratch = bucket.scratch("deals-run-1").unwrap().join(name);
         let key = bucket.key("deals", "run-1-1", now);
         let mut writer = FileWriter::create(&scratch, &key, 1, "run-1", &table).unwrap();
-        writer.rows().cell(0).unwrap().bigint(7);
+        writer.rows().cell(0).unwrap().bigint(id);
         writer.rows().finish_row();
         writer.finish().unwrap()
     }
@@ -265,7 +278,11 @@ mod tests {
         let file = bucket.put(finished(&bucket, "a", now), now).await.unwrap();
         assert_eq!(file.key, "hubspot/deals/dt=2026-09-21/run-1-1.parquet");
         assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
-        assert!(bucket.put(finished(&bucket, "b", now), now).await.is_err());
+        let refused = bucket.put(finished_with(&bucket, "b", now, 8), now).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("not overwritten"), "{refused:#}");
+        // A put whose answer was lost, once more.
+        assert_eq!(bucket.put(finished(&bucket, "c", now), now).await.unwrap(), file);
+        assert_eq!(bucket.fetch(&file).await.unwrap().description.rows, 1);
     }
 
     #[tokio::test]

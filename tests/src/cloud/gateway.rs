@@ -31,6 +31,7 @@ pub struct Request {
     pub function: String,
     /// `PutObject`, `TransactWriteItems`, ...
     pub operation: String,
+    pub path: String,
     pub body: Bytes,
 }
 
@@ -47,6 +48,8 @@ pub enum Act {
     GoOn,
     /// Whoever sent it never hears of it again.
     Swallow,
+    /// Whoever sent it is told that the service is unavailable, and tries again.
+    Fail,
 }
 
 /// How an invocation ended.
@@ -79,7 +82,7 @@ struct Answer {
 /// A process's question for its next event, under way at the emulator.
 type Poll = tokio::task::JoinHandle<Option<Answer>>;
 
-type Hook = Box<dyn Fn(&Request, Moment) -> Act + Send + Sync>;
+type Hook = Arc<dyn Fn(&Request, Moment) -> Act + Send + Sync>;
 
 pub struct Gateway {
     /// One for each function, by which a request's sender is known.
@@ -97,6 +100,8 @@ pub struct Gateway {
     invoked: Mutex<Vec<Invoked>>,
     dead_letters: Mutex<Vec<Invoked>>,
     requests: Mutex<Vec<Request>>,
+    /// Operations that AWS refused, with the status of its answer.
+    refused: Mutex<Vec<(String, u16)>>,
 }
 
 impl fmt::Debug for Gateway {
@@ -126,6 +131,7 @@ impl Gateway {
             invoked: Mutex::new(Vec::new()),
             dead_letters: Mutex::new(Vec::new()),
             requests: Mutex::new(Vec::new()),
+            refused: Mutex::new(Vec::new()),
         });
         for (function, listener) in listeners {
             tokio::spawn(listen(listener, function, Arc::downgrade(&gateway)));
@@ -145,7 +151,7 @@ impl Gateway {
 
     /// Called at each request of a function to AWS, when it arrives and when it is done.
     pub fn set_hook(&self, hook: impl Fn(&Request, Moment) -> Act + Send + Sync + 'static) {
-        *self.hook.lock().unwrap() = Some(Box::new(hook));
+        *self.hook.lock().unwrap() = Some(Arc::new(hook));
     }
 
     pub fn clear_hook(&self) {
@@ -168,6 +174,12 @@ impl Gateway {
             request.operation == operation && String::from_utf8_lossy(&request.body).contains(body_holds)
         };
         self.requests.lock().unwrap().iter().filter(holds).count()
+    }
+
+    /// Requests that AWS refused so far with this status.
+    pub fn refused(&self, operation: &str, status: u16) -> usize {
+        let is_it = |(name, code): &&(String, u16)| name == operation && *code == status;
+        self.refused.lock().unwrap().iter().filter(is_it).count()
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -210,17 +222,30 @@ impl Gateway {
         if let Some(name) = invoked.and_then(|rest| rest.strip_suffix("/invocations")) {
             return self.take_event(name.to_owned(), &body);
         }
-        let request =
-            Request { function: function.to_owned(), operation: operation(&head, &path), body: body.clone() };
+        let request = Request {
+            function: function.to_owned(),
+            operation: operation(&head, &path),
+            path: path.clone(),
+            body: body.clone(),
+        };
         // Uploads are remembered without what they carry.
         let kept = if request.body.len() > 64 << 10 { Bytes::new() } else { request.body.clone() };
         self.requests.lock().unwrap().push(Request { body: kept, ..request.clone() });
-        if self.act(&request, Moment::Arrived) == Act::Swallow {
-            return std::future::pending().await;
+        match self.act(&request, Moment::Arrived) {
+            Act::GoOn => {}
+            Act::Swallow => return std::future::pending().await,
+            Act::Fail => return empty(StatusCode::SERVICE_UNAVAILABLE),
         }
         let answer = whole(self.request(&self.moto, &path, &head, body)).await;
-        if self.act(&request, Moment::Done) == Act::Swallow {
-            return std::future::pending().await;
+        if let Ok(Answer { status, .. }) = &answer
+            && status.is_client_error()
+        {
+            self.refused.lock().unwrap().push((request.operation.clone(), status.as_u16()));
+        }
+        match self.act(&request, Moment::Done) {
+            Act::GoOn => {}
+            Act::Swallow => return std::future::pending().await,
+            Act::Fail => return empty(StatusCode::SERVICE_UNAVAILABLE),
         }
         answer.map_or_else(|_| empty(StatusCode::BAD_GATEWAY), |answer| self.response(&head, answer))
     }
@@ -238,7 +263,9 @@ impl Gateway {
     }
 
     fn act(&self, request: &Request, moment: Moment) -> Act {
-        self.hook.lock().unwrap().as_ref().map_or(Act::GoOn, |hook| hook(request, moment))
+        // A hook may wait for requests that have a hook of their own.
+        let hook = self.hook.lock().unwrap().clone();
+        hook.map_or(Act::GoOn, |hook| hook(request, moment))
     }
 
     /// An asynchronous invocation: taken now, tried later, and again when it fails.

@@ -1,10 +1,12 @@
 //! A bucket in a local folder: a key is a path below it.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::gone;
+use anyhow::Context;
+
+use super::{another, gone};
 
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -16,23 +18,50 @@ impl Folder {
         Folder { root: root.to_owned() }
     }
 
-    /// Moves a file to its key once it is synced: a link fails where a rename would overwrite.
+    /// Moves a file to its key once it is synced: a link fails where a rename would overwrite. What is there already may
+    /// be this very file, if a network file system lost the link's answer.
     pub(super) async fn adopt(&self, scratch: PathBuf, key: &str) -> anyhow::Result<()> {
         let target = self.root.join(key);
         let parent = target.parent().unwrap_or(&self.root).to_owned();
-        let adopt = move || -> io::Result<()> {
+        let adopt = move || -> anyhow::Result<()> {
             File::open(&scratch)?.sync_all()?;
             fs::create_dir_all(&parent)?;
-            fs::hard_link(&scratch, &target)?;
+            match fs::hard_link(&scratch, &target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let is_same = is_same(&scratch, &target)
+                        .with_context(|| format!("{} is no staged file", target.display()))?;
+                    if !is_same {
+                        return Err(another(&target.display().to_string()));
+                    }
+                }
+                linked => linked?,
+            }
             fs::remove_file(&scratch)?;
-            File::open(&parent)?.sync_all()
+            Ok(File::open(&parent)?.sync_all()?)
         };
         // The disk is waited for beside other work.
-        Ok(tokio::task::spawn_blocking(adopt).await??)
+        tokio::task::spawn_blocking(adopt).await?
     }
 
     pub(super) fn path(&self, key: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(key);
         if path.exists() { Ok(path) } else { Err(gone(&path.display().to_string())) }
+    }
+}
+
+/// Whether two files hold the same bytes.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut ours, mut theirs) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let read = one.read(&mut ours)?;
+        let (Some(ours), Some(theirs)) = (ours.get(..read), theirs.get_mut(..read)) else { return Ok(false) };
+        other.read_exact(theirs)?;
+        if ours.is_empty() || ours != &*theirs {
+            return Ok(ours.is_empty());
+        }
     }
 }

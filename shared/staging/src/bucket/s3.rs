@@ -3,8 +3,12 @@
 //! A file of up to one part is put in one request; a larger one goes up in parts, one part in memory at a time, and is
 //! there only once all are. Each request carries a CRC32C, which S3 compares with what arrived and keeps. How objects
 //! are encrypted is the bucket's own default.
+//!
+//! An object is created, never replaced: `If-None-Match: *` goes with the request that makes it. Where S3 says that there
+//! is one, it is either this very file, from a put whose answer was lost, which its bytes show, or another one: an error.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_s3::Client;
@@ -13,15 +17,20 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::gone;
+use super::{another, gone};
 use crate::aws;
 
 /// S3 takes parts from 5 MiB on, 10,000 of them
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const PART_BYTES: usize = 5 << 20;
 const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32C;
+/// Any object, as `If-None-Match` names it
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
+const ANY: &str = "*";
+/// How often a put is tried that meets another request about the same key.
+const CONFLICT_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, Clone)]
 pub struct S3 {
@@ -35,30 +44,45 @@ impl S3 {
     }
 
     pub(super) async fn upload(&self, path: &Path, key: &str, bytes: u64) -> anyhow::Result<()> {
-        let file = File::open(path).await.with_context(|| format!("{} can't be read", path.display()))?;
-        if bytes <= PART_BYTES as u64 {
-            self.put(file, key).await?;
-        } else {
-            self.put_in_parts(file, key).await?;
+        let mut attempt = 1;
+        loop {
+            let file = open(path).await?;
+            let put = match bytes <= PART_BYTES as u64 {
+                true => self.put(file, key).await?,
+                false => self.put_in_parts(file, key).await?,
+            };
+            match put {
+                Put::Created => break,
+                Put::Exists if self.holds(key, open(path).await?).await? => break,
+                Put::Exists => return Err(another(&format!("s3://{}/{key}", self.bucket))),
+                Put::Conflict if attempt == CONFLICT_ATTEMPTS => {
+                    bail!("{key} is written by another request at the same time: run again")
+                }
+                Put::Conflict => {
+                    tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+                    attempt += 1;
+                }
+            }
         }
         tokio::fs::remove_file(path).await.with_context(|| format!("{} can't be removed", path.display()))
     }
 
-    async fn put(&self, mut file: File, key: &str) -> anyhow::Result<()> {
+    async fn put(&self, mut file: File, key: &str) -> anyhow::Result<Put> {
         let body = next_part(&mut file).await?;
-        self.client
+        let put = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
+            .if_none_match(ANY)
             .checksum_algorithm(CHECKSUM)
             .body(ByteStream::from(body))
             .send()
-            .await
-            .map_err(|error| self.failed("PutObject", error))?;
-        Ok(())
+            .await;
+        self.created("PutObject", put)
     }
 
-    async fn put_in_parts(&self, mut file: File, key: &str) -> anyhow::Result<()> {
+    async fn put_in_parts(&self, mut file: File, key: &str) -> anyhow::Result<Put> {
         let upload = self
             .client
             .create_multipart_upload()
@@ -70,7 +94,7 @@ impl S3 {
             .map_err(|error| self.failed("CreateMultipartUpload", error))?;
         let id = upload.upload_id().context("S3 gave no id to an upload")?;
         let put = self.put_parts(&mut file, key, id).await;
-        if put.is_err() {
+        if !matches!(put, Ok(Put::Created)) {
             // What is not aborted here, the feed's next run aborts, or the bucket's lifecycle rule.
             if let Err(error) = self.abort(key, id).await {
                 tracing::warn!(file.key = key, "an upload is left behind: {error:#}");
@@ -79,7 +103,7 @@ impl S3 {
         put
     }
 
-    async fn put_parts(&self, file: &mut File, key: &str, id: &str) -> anyhow::Result<()> {
+    async fn put_parts(&self, file: &mut File, key: &str, id: &str) -> anyhow::Result<Put> {
         let mut parts = Vec::new();
         loop {
             let body = next_part(file).await?;
@@ -107,16 +131,56 @@ impl S3 {
                     .build(),
             );
         }
-        self.client
+        let completed = self
+            .client
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key)
             .upload_id(id)
+            .if_none_match(ANY)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
-            .await
-            .map_err(|error| self.failed("CompleteMultipartUpload", error))?;
-        Ok(())
+            .await;
+        self.created("CompleteMultipartUpload", completed)
+    }
+
+    /// What became of the request that makes an object.
+    fn created<T, E>(&self, operation: &str, made: Result<T, SdkError<E>>) -> anyhow::Result<Put>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match made {
+            Ok(_) => Ok(Put::Created),
+            // The second is what becomes of an upload when it is completed.
+            Err(error) if matches!(error.code(), Some("PreconditionFailed" | "NoSuchUpload")) => {
+                Ok(Put::Exists)
+            }
+            Err(error) if matches!(error.code(), Some("ConditionalRequestConflict" | "OperationAborted")) => {
+                Ok(Put::Conflict)
+            }
+            Err(error) => Err(self.failed(operation, error)),
+        }
+    }
+
+    /// Whether the object is there, and holds just what the file does.
+    async fn holds(&self, key: &str, file: File) -> anyhow::Result<bool> {
+        let mut object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => {
+                bail!("the upload of {key} was ended by somebody else: run again")
+            }
+            Err(error) => return Err(self.failed("GetObject", error)),
+        };
+        let (mut file, mut ours) = (BufReader::new(file), Vec::new());
+        while let Some(theirs) = object.body.next().await {
+            let theirs = theirs.with_context(|| format!("the staged file {key} breaks off"))?;
+            ours.clear();
+            (&mut file).take(theirs.len() as u64).read_to_end(&mut ours).await?;
+            if ours != theirs {
+                return Ok(false);
+            }
+        }
+        Ok(file.read(&mut [0]).await? == 0)
     }
 
     async fn abort(&self, key: &str, id: &str) -> anyhow::Result<()> {
@@ -225,6 +289,20 @@ impl S3 {
         };
         anyhow!("{operation} in the bucket {} failed ({}): {advice}", self.bucket, aws::reason(&error))
     }
+}
+
+/// What a request to make an object came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Created,
+    /// There is one of this key already.
+    Exists,
+    /// Another request about the key was under way: to be made once more, from the start.
+    Conflict,
+}
+
+async fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).await.with_context(|| format!("{} can't be read", path.display()))
 }
 
 /// Up to [`PART_BYTES`] of the file; none at its end.

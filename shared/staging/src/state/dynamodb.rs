@@ -5,6 +5,7 @@
 //! | `account` | `account` | the HubSpot account that everything here belongs to | the first run |
 //! | `lease` | feed, or `load-<collection>` | version, owner, and when it is free again | both |
 //! | `feed#<feed>` | `cursor`, `cursor#<n>` | the cursor, compressed, in as many items as it takes | extract |
+//! | the same | `part#<id>#<n>` | a large value of the cursor, put when it changes | extract |
 //! | `files` | `<collection>#<staged at>#<key>` | every file that was ever registered | extract |
 //! | `pending` | the same | those that are not merged yet | extract puts, load removes |
 //! | `shared` | name | what processes share, such as the account's limits | whoever read its last version |
@@ -21,8 +22,10 @@
 mod checkpoint;
 mod items;
 mod lease;
+mod parts;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -31,11 +34,13 @@ use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 use chrono::Utc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::checkpoint::decompress;
 use self::items::{Item, key, n, number, s, text, unbuilt};
 pub(super) use self::lease::Renewal;
+use self::parts::Parts;
 use super::{RunRecord, Shared};
 use crate::aws;
 use crate::error::{Error, ErrorKind};
@@ -53,11 +58,13 @@ const CONFLICT_ATTEMPTS: u32 = 12;
 pub struct TableState {
     client: Client,
     table: String,
+    /// By the partition of the feed's cursor.
+    parts: Arc<Mutex<HashMap<String, Parts>>>,
 }
 
 impl TableState {
     pub(super) fn new(client: Client, table: &str) -> TableState {
-        TableState { client, table: table.to_owned() }
+        TableState { client, table: table.to_owned(), parts: Arc::default() }
     }
 
     pub(super) async fn account(&self) -> Result<Option<u64>, Error> {
@@ -159,12 +166,14 @@ impl TableState {
     ) -> Result<bool, Error> {
         let revision =
             next.version.checked_add(1).ok_or_else(|| self.corrupt(name, "it has no next revision"))?;
+        let writer = Uuid::now_v7().to_string();
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(key("shared", name)))
             .item("revision", n(revision))
+            .item("written_by", s(writer.as_str()))
             .item("value", s(to_json(&next.value)?))
             .condition_expression("attribute_not_exists(revision) OR revision = :version")
             .expression_attribute_values(":version", n(next.version))
@@ -172,7 +181,11 @@ impl TableState {
             .await;
         match put {
             Ok(_) => Ok(true),
-            Err(error) if is_condition_failed(&error) => Ok(false),
+            // It may be written by the same call, whose answer was lost.
+            Err(error) if is_condition_failed(&error) => {
+                let now = self.get("shared", name).await?.unwrap_or_default();
+                Ok(now.get("written_by") == Some(&s(writer)))
+            }
             Err(error) => Err(self.failed("be written", error)),
         }
     }
@@ -281,8 +294,11 @@ impl TableState {
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|source| Error::new(ErrorKind::Io, "a document can't be written as JSON").caused_by(source))
+    serde_json::to_string(value).map_err(no_json)
+}
+
+fn no_json(source: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Io, "a document can't be written as JSON").caused_by(source)
 }
 
 fn now_ms() -> i64 {

@@ -9,18 +9,19 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::items::{Item, blob, key, n, number, s, text, unbuilt};
-use super::{CONFLICT_ATTEMPTS, TableState, now_ms, to_json};
+use super::{CONFLICT_ATTEMPTS, TableState, no_json, now_ms, to_json};
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
 use crate::state::{Lease, fenced};
 
 /// An item may have 400 KB, a transaction 4 MB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
-const PART_BYTES: usize = 350 << 10;
-const MAX_PARTS: usize = 9;
+const ITEM_BYTES: usize = 350 << 10;
+const MAX_ITEMS: usize = 8;
 /// What a cursor may take when it is read: ten times what its sets take when they are full.
 const MAX_CURSOR_BYTES: u64 = 64 << 20;
 /// The decoder's window: 8 MB, and our own frames have 2 MB.
@@ -31,7 +32,8 @@ impl TableState {
         // A checkpoint between two pages of the query would mix two cursors; only whoever reads without the lease can
         // meet one.
         for _ in 0..3 {
-            let items = self.query(&feed_key(feed), Some("cursor"), None, true).await?;
+            let partition = feed_key(feed);
+            let items = self.query(&partition, Some("cursor"), None, true).await?;
             let Some(head) = items.first() else { return Ok(None) };
             let parts = number::<usize>(head, "parts")?;
             let checkpoint = text(head, "checkpoint")?;
@@ -44,7 +46,12 @@ impl TableState {
                 }
             }
             if found == parts {
-                return decompress(&bytes).map(Some).map_err(|source| self.corrupt(feed, source));
+                let mut document: Value = decompress(&bytes).map_err(|source| self.corrupt(feed, source))?;
+                drop(bytes);
+                if self.read_parts(&partition, &mut document).await? {
+                    let cursor = serde_json::from_value(document);
+                    return cursor.map(Some).map_err(|source| self.corrupt(feed, source));
+                }
             }
         }
         Err(self.corrupt(feed, "its parts are of different checkpoints"))
@@ -57,8 +64,11 @@ impl TableState {
         files: &[StagedFile],
     ) -> Result<(), Error> {
         let checkpoint = Uuid::now_v7().to_string();
+        let partition = feed_key(&lease.name);
+        let mut document = serde_json::to_value(cursor).map_err(no_json)?;
+        let parts = self.put_parts(&partition, &mut document).await?;
         let mut items = vec![self.renewal(lease)?];
-        for item in cursor_items(&lease.name, &checkpoint, cursor)? {
+        for item in cursor_items(&lease.name, &checkpoint, &document)? {
             items.push(self.put(item)?);
         }
         for file in files {
@@ -81,14 +91,23 @@ impl TableState {
                 .set_transact_items(Some(items.clone()))
                 .send()
                 .await;
-            let Err(error) = written else { return Ok(()) };
+            let Err(error) = written else {
+                self.keep_parts(&partition, parts).await;
+                return Ok(());
+            };
             match cancelled(&error) {
-                Some(Cancelled::Condition) => return Err(fenced(&lease.name)),
+                Some(Cancelled::Condition) => {
+                    self.forget_parts(&partition);
+                    return Err(fenced(&lease.name));
+                }
                 Some(Cancelled::Conflict) if attempt < CONFLICT_ATTEMPTS => {
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(20 << attempt.min(6))).await;
                 }
-                _ => return Err(self.failed("be written", error)),
+                _ => {
+                    self.forget_parts(&partition);
+                    return Err(self.failed("be written", error));
+                }
             }
         }
     }
@@ -114,11 +133,9 @@ impl TableState {
 
 /// The cursor, compressed, cut into items.
 fn cursor_items<C: Serialize>(feed: &str, checkpoint: &str, cursor: &C) -> Result<Vec<Item>, Error> {
-    let json = to_json(cursor)?;
-    let bytes = zstd::encode_all(json.as_bytes(), 3)
-        .map_err(|source| Error::new(ErrorKind::Io, "the cursor can't be compressed").caused_by(source))?;
-    let parts = bytes.len().div_ceil(PART_BYTES).max(1);
-    if parts > MAX_PARTS {
+    let bytes = compressed(&to_json(cursor)?)?;
+    let parts = bytes.len().div_ceil(ITEM_BYTES).max(1);
+    if parts > MAX_ITEMS {
         let message = format!(
             "the cursor of {feed} has {} bytes, more than a transaction takes: nothing is lost, but no run can go on; \
              please report it",
@@ -134,16 +151,25 @@ fn cursor_items<C: Serialize>(feed: &str, checkpoint: &str, cursor: &C) -> Resul
         item.insert("value".to_owned(), AttributeValue::B(Blob::new(value)));
         item
     };
-    Ok(bytes.chunks(PART_BYTES).enumerate().map(item).collect())
+    Ok(bytes.chunks(ITEM_BYTES).enumerate().map(item).collect())
+}
+
+pub(super) fn compressed(json: &str) -> Result<Vec<u8>, Error> {
+    zstd::encode_all(json.as_bytes(), 3)
+        .map_err(|source| Error::new(ErrorKind::Io, "the cursor can't be compressed").caused_by(source))
 }
 
 pub(crate) fn decompress<C: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<C> {
+    // One that is too long is cut, and does not parse.
+    Ok(serde_json::from_slice(&decompressed(bytes)?)?)
+}
+
+pub(super) fn decompressed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut decoder = zstd::Decoder::new(bytes)?;
     decoder.window_log_max(MAX_WINDOW_LOG)?;
     let mut json = Vec::new();
     decoder.take(MAX_CURSOR_BYTES).read_to_end(&mut json)?;
-    // One that is longer is cut, and does not parse.
-    Ok(serde_json::from_slice(&json)?)
+    Ok(json)
 }
 
 fn feed_key(feed: &str) -> String {
@@ -186,7 +212,7 @@ mod tests {
         let json = |length: u64| format!("[{}0]", "0,".repeat((length / 2) as usize));
         let read = |length| {
             let compressed = zstd::encode_all(json(length).as_bytes(), 3).unwrap();
-            assert!(compressed.len() < PART_BYTES, "{} bytes", compressed.len());
+            assert!(compressed.len() < ITEM_BYTES, "{} bytes", compressed.len());
             decompress::<serde::de::IgnoredAny>(&compressed)
         };
         assert!(read(MAX_CURSOR_BYTES / 2).is_ok());

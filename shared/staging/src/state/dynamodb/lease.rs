@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::items::{key, n, number, s};
+use super::items::{key, n, number, s, text};
 use super::{TableState, is_condition_failed, now_ms};
 use crate::error::Error;
 use crate::state::{Hold, Lease, busy};
@@ -25,6 +25,7 @@ impl TableState {
 
     pub(in crate::state) async fn lease(&self, name: &str) -> Result<Lease, Error> {
         let now_ms = now_ms();
+        let owner = Uuid::now_v7().to_string();
         let taken = self
             .client
             .update_item()
@@ -38,16 +39,19 @@ impl TableState {
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":now", n(now_ms))
             .expression_attribute_values(":free", n(now_ms + Self::LEASE_LIFE.as_millis() as i64))
-            .expression_attribute_values(":owner", s(Uuid::now_v7().to_string()))
+            .expression_attribute_values(":owner", s(owner.as_str()))
             .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedNew)
             .send()
             .await;
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(error) if is_condition_failed(&error) => return Err(busy(name)),
+        let version = match taken {
+            Ok(taken) => number(&taken.attributes.unwrap_or_default(), "revision")?,
+            // It may be held by the same call, whose answer was lost.
+            Err(error) if is_condition_failed(&error) => match self.get("lease", name).await? {
+                Some(held) if text(&held, "held_by")? == owner => number(&held, "revision")?,
+                _ => return Err(busy(name)),
+            },
             Err(error) => return Err(self.failed("be written", error)),
         };
-        let version = number(&taken.attributes.unwrap_or_default(), "revision")?;
         let renewal = Renewal(tokio::spawn(self.clone().renew(name.to_owned(), version)));
         Ok(Lease { name: name.to_owned(), version, hold: Hold::Table(renewal) })
     }

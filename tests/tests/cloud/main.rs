@@ -2,6 +2,10 @@
 //! DuckDB. What comes out must be the account, row by row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod answers;
+mod cursor;
+mod snapshots;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
