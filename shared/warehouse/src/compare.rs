@@ -47,10 +47,12 @@ pub enum Difference {
     Absorbed,
     /// The snapshot shows that it is there, and nothing else of it: nothing is compared.
     Unread,
+    /// The table holds it without what each load writes: somebody else did.
+    Foreign,
 }
 
 impl Difference {
-    pub const ALL: [Difference; 8] = [
+    pub const ALL: [Difference; 9] = [
         Difference::Missing,
         Difference::Stale,
         Difference::Drifted,
@@ -59,6 +61,7 @@ impl Difference {
         Difference::Gone,
         Difference::Absorbed,
         Difference::Unread,
+        Difference::Foreign,
     ];
 
     pub fn name(self) -> &'static str {
@@ -71,12 +74,13 @@ impl Difference {
             Difference::Gone => "gone",
             Difference::Absorbed => "absorbed",
             Difference::Unread => "unread",
+            Difference::Foreign => "foreign",
         }
     }
 
-    /// HubSpot shows the record: reading everything brings it.
+    /// HubSpot shows the record: reading everything brings it. Nobody knows of a foreign one.
     pub fn is_shown(self) -> bool {
-        !matches!(self, Difference::Gone | Difference::Absorbed)
+        !matches!(self, Difference::Gone | Difference::Absorbed | Difference::Foreign)
     }
 }
 
@@ -197,7 +201,8 @@ pub(crate) fn query(
     };
     // Parts that are read later than the snapshot hold what came after it.
     let why = format!(
-        "CASE WHEN s.id IS NULL THEN CASE WHEN NOT t.is_deleted AND t.read_at < {began} THEN {gone} END \
+        "CASE WHEN t.id IS NOT NULL AND (t.is_deleted IS NULL OR t.read_at IS NULL) THEN {foreign} \
+         WHEN s.id IS NULL THEN CASE WHEN NOT t.is_deleted AND t.read_at < {began} THEN {gone} END \
          WHEN t.id IS NULL THEN CASE WHEN {is_due} THEN {missing} END \
          WHEN t.read_at >= s.read_at THEN NULL \
          WHEN s.is_deleted AND t.is_deleted THEN NULL \
@@ -205,6 +210,7 @@ pub(crate) fn query(
          WHEN t.is_deleted THEN {revived} \
          WHEN s.updated IS NULL THEN {unread} \
          WHEN {is_newer} AND {is_due} THEN {stale}{drifted} END",
+        foreign = literal(Difference::Foreign),
         gone = literal(Difference::Gone),
         missing = literal(Difference::Missing),
         archived = literal(Difference::Archived),

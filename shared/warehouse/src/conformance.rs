@@ -49,6 +49,10 @@ pub(crate) trait Bench: Send + Sync {
     fn stored(&self, cell: Cell) -> Cell {
         cell
     }
+    /// Drops a column, whose name is quoted.
+    async fn drop_column(&self, table: &str, column: &str) {
+        self.execute(&format!("ALTER TABLE {} DROP COLUMN {column}", self.quoted(table))).await;
+    }
     /// Makes a second one of every row, as a user might by accident.
     async fn double_rows(&self, table: &str) {
         let table = self.quoted(table);
@@ -114,6 +118,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
     ("every difference is found", |bench| Box::pin(compare::every_difference_is_found(bench))),
     ("values that drift are found", |bench| Box::pin(compare::values_that_drift_are_found(bench))),
+    ("foreign rows are found", |bench| Box::pin(compare::foreign_rows_are_found(bench))),
     ("what was absorbed goes along", |bench| Box::pin(compare::what_was_absorbed_goes_along(bench))),
     ("what left the table is known", |bench| Box::pin(compare::what_left_the_table_is_known(bench))),
     ("a table that is not there is empty", |bench| {
@@ -127,6 +132,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("looking changes nothing", |bench| Box::pin(batches::looking_changes_nothing(bench))),
     ("counts and ledger", |bench| Box::pin(batches::counts_and_ledger(bench))),
     ("200 files in any order", |bench| Box::pin(batches::files_in_any_order(bench))),
+    ("what is forgotten is merged anew", |bench| Box::pin(batches::what_is_forgotten_is_merged_anew(bench))),
     ("a dropped table is loaded again", |bench| Box::pin(batches::dropped_table_is_loaded_again(bench))),
     ("two merges of the same files at once", |bench| Box::pin(batches::same_files_at_once(bench))),
     ("two merges of different files at once", |bench| Box::pin(batches::different_files_at_once(bench))),

@@ -27,7 +27,7 @@ use self::schema::Schema;
 use crate::compare::{self, Tables, comparison, table_names};
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{Compare, Comparison, LocatedFile, Merged, RunRow, TableMode, Warehouse};
+use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
 
 #[derive(Debug, Clone)]
 pub(crate) struct DuckDb {
@@ -73,6 +73,37 @@ impl Warehouse for DuckDb {
             this.handle.write(|connection| {
                 let schema = Schema::of(connection, &this.schema)?;
                 merge::merge(connection, &schema, &files, mode)
+            })
+        })
+        .await
+    }
+
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        let collection = collection.to_owned();
+        self.read(move |connection, schema| {
+            let Some(columns) = schema.columns(connection, &collection)? else { return Ok(None) };
+            let rows = session::count(connection, &extent::count(&schema.table(&collection)))?;
+            Ok(Some(Extent::new(columns, rows)))
+        })
+        .await
+    }
+
+    async fn live_rows(&self, collection: &str) -> Result<u64> {
+        let collection = collection.to_owned();
+        self.read(move |connection, schema| {
+            let Some(columns) = schema.columns(connection, &collection)? else { return Ok(0) };
+            let table = schema.table(&collection);
+            session::count(connection, &extent::count_live(&DUCKDB, &table, &columns))
+        })
+        .await
+    }
+
+    async fn forget(&self, collection: &str) -> Result<()> {
+        let (this, collection) = (self.clone(), collection.to_owned());
+        on_blocking_thread(move || {
+            this.handle.write(|connection| {
+                let schema = Schema::of(connection, &this.schema)?;
+                merge::forget(connection, &schema, &collection)
             })
         })
         .await

@@ -11,6 +11,7 @@ mod dialect;
 #[cfg(feature = "duckdb")]
 mod duckdb;
 mod error;
+mod extent;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -39,6 +40,7 @@ use staging::Description;
 pub use crate::compare::{Compare, Comparison, Difference, Differing};
 pub use crate::dialect::quote_identifier;
 pub use crate::error::{Error, Kind, Result};
+pub use crate::extent::Extent;
 pub use crate::mode::TableMode;
 pub use crate::runs::RunRow;
 
@@ -162,6 +164,18 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
         self.merge_as(files, TableMode::default()).await
     }
+
+    /// The columns and rows that the collection's table has now, whoever made it so; `None` where there is no table.
+    /// Changes nothing.
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>>;
+
+    /// The rows of the collection's table that are not deleted; none where there is no table. Changes nothing.
+    async fn live_rows(&self, collection: &str) -> Result<u64>;
+
+    /// Forgets that files were merged into the collection's table, such that merging them again writes the rows of the
+    /// versions that the table holds once more, with all their columns, and adds those that it lacks. Until then the
+    /// table is as it was, and what is newer than a staged version stays so. For a table that somebody else changed.
+    async fn forget(&self, collection: &str) -> Result<()>;
 
     /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the table
     /// of its name ([`staging::snapshot_name`]). Changes nothing.

@@ -185,6 +185,7 @@ pub(crate) fn plan_within<'a>(
     files.sort_by_key(|file| (&file.description.run_id, &file.key));
     let (columns, overflow) = columns_after(dialect, max_columns, present.unwrap_or_default(), &files);
     check_version_columns(&columns)?;
+    check_key_columns(dialect, present, &files)?;
     let named = |name: &String| {
         let name = folded(&(dialect.column_name)(name));
         columns.iter().find(|column| folded(&column.name) == name)
@@ -279,6 +280,31 @@ fn check_version_columns(columns: &[Target]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Rows without their key can't be told apart any more.
+fn check_key_columns(
+    dialect: &Dialect,
+    present: Option<&[TableColumn]>,
+    files: &[&LocatedFile],
+) -> Result<()> {
+    let (Some(present), Some(first)) = (present, files.first()) else { return Ok(()) };
+    let is_there = |name: &&String| {
+        let name = folded(&(dialect.column_name)(name));
+        present.iter().any(|column| folded(&column.name) == name)
+    };
+    let table = &first.description.table;
+    match table.primary_key.iter().find(|name| !is_there(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!(
+                "table {} has no column {name}, which is a part of its primary key: drop the table, and the next load \
+                 makes it anew",
+                table.collection
+            );
+            Err(Error::new(Kind::Unsupported, message))
+        }
+    }
 }
 
 fn change(dialect: &Dialect, present: Option<&[TableColumn]>, columns: &[Target]) -> TableChange {

@@ -32,7 +32,7 @@ use self::url::Target;
 use crate::compare::{self, Tables, comparison, table_names};
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{Compare, Comparison, LocatedFile, Merged, RunRow, TableMode, Warehouse};
+use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
 
 /// How long a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,6 +117,44 @@ impl Warehouse for Postgres {
             let merged = merge::merge(&mut client, &this.schema, &files, mode, this.patience).await?;
             this.put_back(client);
             Ok(merged)
+        })
+        .await
+    }
+
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        let mut client = self.client().await?;
+        let session = Session::begin(&mut client, self.patience).await?;
+        let columns = self.schema.columns(&session, collection).await?;
+        let mut found = None;
+        if let Some(columns) = columns {
+            let [rows] = session.counts(&extent::count(&self.schema.table(collection))).await?;
+            found = Some(Extent::new(columns.present, rows));
+        }
+        session.commit().await?;
+        self.put_back(client);
+        Ok(found)
+    }
+
+    async fn live_rows(&self, collection: &str) -> Result<u64> {
+        let mut client = self.client().await?;
+        let session = Session::begin(&mut client, self.patience).await?;
+        let mut rows = 0;
+        if let Some(columns) = self.schema.columns(&session, collection).await? {
+            let table = self.schema.table(collection);
+            [rows] = session.counts(&extent::count_live(&POSTGRES, &table, &columns.present)).await?;
+        }
+        session.commit().await?;
+        self.put_back(client);
+        Ok(rows)
+    }
+
+    async fn forget(&self, collection: &str) -> Result<()> {
+        let (this, collection) = (self.clone(), collection.to_owned());
+        to_its_end(async move {
+            let mut client = this.client().await?;
+            merge::forget(&mut client, &this.schema, &collection, this.patience).await?;
+            this.put_back(client);
+            Ok(())
         })
         .await
     }

@@ -34,7 +34,9 @@ pub(crate) use self::engine::{Engine, Failed, Limits, Purpose, Rows, Staging, St
 use self::schema::Schema;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
-use crate::{Compare, Comparison, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse};
+use crate::{
+    Compare, Comparison, Extent, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse,
+};
 
 /// One schema of an engine.
 #[derive(Debug)]
@@ -87,6 +89,18 @@ impl<E: Engine> Warehouse for Scripted<E> {
             Ok(result) => result,
             Err(stopped) => Err(Error::new(Kind::Engine, "a merge stopped in the middle").because(stopped)),
         }
+    }
+
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        self.schema.extent(collection).await
+    }
+
+    async fn live_rows(&self, collection: &str) -> Result<u64> {
+        self.schema.live_rows(collection).await
+    }
+
+    async fn forget(&self, collection: &str) -> Result<()> {
+        self.schema.forget(collection).await
     }
 
     async fn compare(&self, compare: &Compare) -> Result<Comparison> {

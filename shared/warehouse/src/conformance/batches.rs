@@ -3,7 +3,7 @@
 use staging::ColumnType;
 
 use super::{Bench, Cell, File, assert_table_is_newest, contact, contacts, merge, read, stage};
-use crate::Merged;
+use crate::{Merged, quote_identifier};
 
 const NAME: &[(&str, ColumnType)] = &[("name", ColumnType::Text)];
 
@@ -73,6 +73,47 @@ pub(super) async fn counts_and_ledger(bench: &dyn Bench) {
             .iter()
             .all(|row| matches!(row[&bench.column("loaded_at")], Cell::Timestamp(_)))
     );
+}
+
+/// Somebody deletes a row, drops a column and changes a value. What is newer than a staged version stays as it is.
+pub(super) async fn what_is_forgotten_is_merged_anew(bench: &dyn Bench) {
+    let columns: &[(&str, ColumnType)] = &[("city", ColumnType::Text), ("name", ColumnType::Text)];
+    let row = |id: i64, updated: i64, city: &str, name: &str| {
+        contact(id, updated, updated + 1, &[Cell::text(city), Cell::text(name)])
+    };
+    let files = [
+        contacts(
+            "a",
+            columns,
+            vec![row(1, 10, "Paris", "Ada"), row(2, 10, "Rome", "Bo"), row(3, 10, "Oslo", "Cy")],
+        ),
+        contacts("b", columns, vec![row(1, 20, "Bern", "Ada L.")]).of_run("run-2"),
+    ];
+    merge(bench, &files).await;
+    let before = read(bench, "contacts", &["id", "city", "name", "_run_id"]).await;
+    let held = bench.warehouse().await.extent("contacts").await.expect("extent").expect("a table");
+    assert_eq!(held.rows, 3);
+    let [id, city, name] = ["id", "city", "name"].map(|name| quote_identifier(&bench.column(name)));
+    let table = bench.quoted("contacts");
+    bench.execute(&format!("DELETE FROM {table} WHERE {id} = 2")).await;
+    bench.execute(&format!("UPDATE {table} SET {name} = 'by hand' WHERE {id} = 3")).await;
+    bench.drop_column("contacts", &city).await;
+    let left = bench.warehouse().await.extent("contacts").await.expect("extent").expect("a table");
+    let lost: Vec<&String> = held.columns.iter().filter(|name| !left.columns.contains(name)).collect();
+    assert_eq!((left.rows, lost), (2, vec![&bench.column("city")]));
+    assert_eq!(merge(bench, &files).await, Merged::default());
+
+    bench.warehouse().await.forget("contacts").await.expect("forget");
+    assert!(bench.warehouse().await.loaded("contacts").await.expect("loaded").is_empty());
+    // In parts, and the older part last.
+    merge(bench, &files[1..]).await;
+    merge(bench, &files[..1]).await;
+    assert_eq!(read(bench, "contacts", &["id", "city", "name", "_run_id"]).await, before);
+    assert_eq!(merge(bench, &files).await, Merged::default());
+    assert_eq!(bench.rows("_loaded_files").await.len(), 2);
+    // Of a table that is not there nothing is known.
+    bench.warehouse().await.forget("companies").await.expect("forget");
+    assert_eq!(bench.warehouse().await.extent("companies").await.expect("extent"), None);
 }
 
 /// The ledger does not outlive the rows it stands for.

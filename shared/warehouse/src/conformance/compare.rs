@@ -5,13 +5,14 @@ use staging::{
 };
 
 use super::{Bench, Cell, File, contact, contacts, merge, merge_as};
-use crate::{Compare, Comparison, Difference, Kind, TableMode};
+use crate::{Compare, Comparison, Difference, Kind, TableMode, quote_identifier};
 
 use ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
-use Difference::{Absorbed, Archived, Drifted, Gone, Missing, Revived, Stale, Unread};
+use Difference::{Absorbed, Archived, Drifted, Foreign, Gone, Missing, Revived, Stale, Unread};
 
 /// The snapshot began at 1,000, and what changed up to 900 is read.
-const SNAPSHOT: SnapshotPart = SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false };
+const SNAPSHOT: SnapshotPart =
+    SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false, is_refresh: false };
 
 const COLUMNS: &[(&str, ColumnType)] =
     &[("score", Double), ("tier", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
@@ -141,6 +142,26 @@ pub(super) async fn values_that_drift_are_found(bench: &dyn Bench) {
     assert_eq!(found(&compare(bench, &["score"], 100).await), found(&comparison));
     assert_eq!(found(&compare(bench, &["tier"], 100).await), [(2, Drifted, Some(100))]);
     assert_eq!(compare(bench, &[], 100).await, Comparison::default());
+}
+
+/// Rows that no load wrote, whatever HubSpot shows of them.
+pub(super) async fn foreign_rows_are_found(bench: &dyn Bench) {
+    merge(bench, &[contacts("table", COLUMNS, vec![held(1, 100, 500, false), held(2, 100, 500, true)])])
+        .await;
+    let table = bench.quoted("contacts");
+    let [id, is_deleted, read_at] =
+        ["id", IS_DELETED, "_read_at"].map(|name| quote_identifier(&bench.column(name)));
+    for id_of_none in [3, 4] {
+        bench.execute(&format!("INSERT INTO {table} ({id}) VALUES ({id_of_none})")).await;
+    }
+    bench.execute(&format!("INSERT INTO {table} ({id}, {is_deleted}) VALUES (5, false)")).await;
+    merge(bench, &[snapshot("now", vec![shown(1, 100, 1_100, false), shown(4, 100, 1_100, false)])]).await;
+    let foreign = |id: i64| (id, Foreign, None);
+    assert_eq!(found(&compare(bench, &[], 100).await), [foreign(3), foreign(4), foreign(5)]);
+    assert_eq!(bench.warehouse().await.live_rows("contacts").await.expect("rows"), 4);
+    bench.execute(&format!("UPDATE {table} SET {read_at} = NULL WHERE {id} = 2")).await;
+    assert_eq!(compare(bench, &[], 100).await.counts, [(Foreign, 4)]);
+    assert_eq!(bench.warehouse().await.live_rows("none").await.expect("rows"), 0);
 }
 
 /// What was merged into a record that is gone is asked for with it.

@@ -18,7 +18,7 @@ use crate::checks::{Count, Outcome, check_account, check_rows};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, plan};
-use crate::{LocatedFile, Merged, RunRow, TableMode, runs};
+use crate::{LocatedFile, Merged, RunRow, TableMode, extent, runs};
 
 /// `files` has passed [`crate::plan::check_batch`].
 pub(super) fn merge(
@@ -137,6 +137,18 @@ pub(super) fn record_runs(connection: &mut Connection, schema: &Schema, rows: &[
     }
     session.commit()?;
     Ok(added)
+}
+
+/// [`crate::Warehouse::forget`].
+pub(super) fn forget(connection: &mut Connection, schema: &Schema, collection: &str) -> Result<()> {
+    let mut session = Session::begin(connection)?;
+    let Some(present) = schema.columns(session.connection(), collection)? else { return Ok(()) };
+    let forget = format!("DELETE FROM {} WHERE collection = ?", schema.table(LEDGER));
+    session.write(&forget, params![collection])?;
+    if let Some(outdate) = extent::outdate(&DUCKDB, &schema.table(collection), &present) {
+        session.write(&outdate, [])?;
+    }
+    session.commit().map(drop)
 }
 
 fn bind_account(session: &mut Session<'_>, schema: &Schema, account: u64) -> Result<()> {

@@ -40,7 +40,7 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn count(&self, sql: &str) -> Result<u64> {
-        self.transaction.query_row(sql, [], |row| row.get(0)).map_err(failed(sql))
+        count(&self.transaction, sql)
     }
 
     pub(super) fn counts(&self, sql: &str) -> Result<Vec<[u64; 3]>> {
@@ -54,6 +54,11 @@ impl<'a> Session<'a> {
     ) -> Result<Vec<T>> {
         rows(&self.transaction, sql, [], row)
     }
+}
+
+/// One number.
+pub(super) fn count(connection: &Connection, sql: &str) -> Result<u64> {
+    connection.query_row(sql, [], |row| row.get(0)).map_err(failed(sql))
 }
 
 /// All rows of a query.

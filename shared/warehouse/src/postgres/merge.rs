@@ -21,7 +21,7 @@ use crate::checks::{Count, Outcome, check_account};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, check_names, plan_within};
-use crate::{LocatedFile, Merged, RunRow, TableMode, runs};
+use crate::{LocatedFile, Merged, RunRow, TableMode, extent, runs};
 
 /// `files` has passed [`crate::plan::check_batch`]. Waits no longer than `patience` for other loads and programs.
 pub(super) async fn merge(
@@ -106,6 +106,24 @@ pub(super) async fn record_runs(
     }
     session.commit().await?;
     Ok(added)
+}
+
+/// [`crate::Warehouse::forget`].
+pub(super) async fn forget(
+    client: &mut Client,
+    schema: &Schema,
+    collection: &str,
+    patience: Duration,
+) -> Result<()> {
+    let mut session = Session::begin(client, patience).await?;
+    take_turn(&session, &format!("{}.{collection}", schema.name())).await?;
+    let Some(Columns { present, .. }) = schema.columns(&session, collection).await? else { return Ok(()) };
+    let forget = format!("DELETE FROM {} WHERE collection = $1", schema.table(LEDGER));
+    session.write(&forget, &[&collection]).await?;
+    if let Some(outdate) = extent::outdate(&POSTGRES, &schema.table(collection), &present) {
+        session.write(&outdate, &[]).await?;
+    }
+    session.commit().await.map(drop)
 }
 
 /// Waits until no other load works on what has this name, and keeps them out until the end of the transaction.

@@ -9,7 +9,7 @@ use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
 use crate::plan::TableColumn;
-use crate::{Compare, Comparison, Maintained, RunRow, TableMode, checks, runs};
+use crate::{Compare, Comparison, Extent, Maintained, RunRow, TableMode, checks, extent, runs};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -91,6 +91,37 @@ impl<E: Engine> Schema<E> {
             deleted: found.remove(&deleted),
             history: found.remove(&history),
         })
+    }
+
+    async fn columns(&self, table: &str) -> Result<Option<Vec<TableColumn>>> {
+        let table = self.engine.identifier(table);
+        Ok(self.engine.columns(&self.name, &[&table]).await?.remove(&table))
+    }
+
+    pub(super) async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        let Some(columns) = self.columns(collection).await? else { return Ok(None) };
+        let [rows] = counts(&self.engine.query(&extent::count(&self.table(collection))).await?)?;
+        Ok(Some(Extent::new(columns, rows)))
+    }
+
+    pub(super) async fn live_rows(&self, collection: &str) -> Result<u64> {
+        let Some(columns) = self.columns(collection).await? else { return Ok(0) };
+        let sql = extent::count_live(self.engine.dialect(), &self.table(collection), &columns);
+        let [rows] = counts(&self.engine.query(&sql).await?)?;
+        Ok(rows)
+    }
+
+    /// Where nothing joins the two statements, the first one may be the last: then it is done once more.
+    pub(super) async fn forget(&self, collection: &str) -> Result<()> {
+        let Some(columns) = self.columns(collection).await? else { return Ok(()) };
+        let ledger = self.table(LEDGER);
+        let mut script: Vec<Statement> =
+            self.engine.lock(&ledger).map(Statement::scratch).into_iter().collect();
+        let forget = format!("DELETE FROM {ledger} WHERE collection = {}", self.literal(collection));
+        script.push(Statement::write(forget));
+        let outdate = extent::outdate(self.engine.dialect(), &self.table(collection), &columns);
+        script.extend(outdate.map(Statement::write));
+        self.run(&script).await
     }
 
     pub(super) async fn compare(&self, compare: &Compare) -> Result<Comparison> {
