@@ -54,6 +54,7 @@ impl Opened {
                 run_id: "bench".to_owned(),
                 lookback: Lookback::default(),
                 address_calls: 0,
+                accepts_removals: false,
                 wanted: None,
             };
             let contacts = FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();

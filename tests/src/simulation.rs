@@ -323,7 +323,7 @@ impl World {
     async fn compare(&mut self, collection: &str) -> Result<Option<Reconciled>, String> {
         let (state, bucket) = self.state_and_bucket();
         let warehouse = self.warehouse().await;
-        let found = load::reconcile(collection, &state, &bucket, &*warehouse).await;
+        let found = load::reconcile(collection, &state, &bucket, &*warehouse, false).await;
         let found = found.map_err(|error| format!("{error:#}"))?;
         self.lived.comparisons += usize::from(found.is_some());
         self.lived.asked += found.as_ref().map_or(0, |found| found.asked);
@@ -339,7 +339,7 @@ impl World {
             let options = load::Options {
                 scope: Scope::Everything,
                 mode: TableMode { history: has_history, ..self.modes },
-                deadline: None,
+                ..load::Options::default()
             };
             let loaded = load::load(collection, &state, &bucket, &*warehouse, &options).await;
             rows += loaded.map_err(|error| format!("{collection} is not loaded: {error:#}"))?.merged_rows;

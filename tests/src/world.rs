@@ -8,7 +8,7 @@ use hubspot::feeds::{Feed, Mode};
 use hubspot::{Bucket as Limit, Budget, Client, Credential};
 use load::{Reconciled, Scope};
 use staging::{Bucket, State};
-use warehouse::{TableMode, Warehouse};
+use warehouse::Warehouse;
 
 const SCHEMA: &str = "hubspot";
 
@@ -50,13 +50,13 @@ impl World {
 
     pub async fn load(&self, collection: &str) {
         let (state, bucket) = self.state_and_bucket();
-        let options = load::Options { scope: Scope::Everything, mode: TableMode::default(), deadline: None };
+        let options = load::Options { scope: Scope::Everything, ..load::Options::default() };
         load::load(collection, &state, &bucket, &*self.warehouse().await, &options).await.unwrap();
     }
 
     pub async fn reconcile(&self, collection: &str) -> Result<Option<Reconciled>, String> {
         let (state, bucket) = self.state_and_bucket();
-        let gone_on = load::reconcile(collection, &state, &bucket, &*self.warehouse().await).await;
+        let gone_on = load::reconcile(collection, &state, &bucket, &*self.warehouse().await, false).await;
         gone_on.map_err(|error| format!("{error:#}"))
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Scope;
+use crate::{LostRows, Scope};
 
 /// An empty one is what the schedule sends: whatever is pending. A field that is not known is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub struct Event {
     /// were dropped, without a call to HubSpot.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
+    /// Rows that somebody deleted from a table may be gone, and records that HubSpot stopped to show become deleted, however
+    /// many they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_removals: bool,
     /// Load nothing; have the warehouse rewrite its files and remove old ones, where it does not do so by itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub maintain: bool,
@@ -32,7 +36,16 @@ fn is_zero(number: &u32) -> bool {
 
 impl Event {
     pub fn scope(&self) -> Scope {
-        if self.replay { Scope::Everything } else { Scope::Pending }
+        match (self.replay, self.accept_removals) {
+            (true, _) => Scope::Replay,
+            // It is about tables, whether files wait for them or not.
+            (false, true) => Scope::Everything,
+            (false, false) => Scope::Pending,
+        }
+    }
+
+    pub fn lost_rows(&self) -> LostRows {
+        if self.accept_removals { LostRows::Accept } else { LostRows::Refuse }
     }
 
     /// The event with which the load goes on that this one began.
@@ -52,6 +65,6 @@ mod tests {
     #[test]
     fn a_load_that_has_gone_on_for_ever_goes_on() {
         let last = Event { continuation: u32::MAX, replay: true, ..Event::default() };
-        assert_eq!((last.next().continuation, last.next().scope()), (u32::MAX, Scope::Everything));
+        assert_eq!((last.next().continuation, last.next().scope()), (u32::MAX, Scope::Replay));
     }
 }

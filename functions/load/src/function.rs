@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::Utc;
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use load::{Event, LoadReport, Options, TableReport, load};
+use load::{Event, LoadReport, Options, Scope, TableReport, load};
 use serde_json::Value;
 use staging::{Bucket, RunRecord, StagedFile, State, snapshot_of};
 use warehouse::Warehouse;
@@ -67,7 +67,7 @@ impl Function {
         self.metrics(&report, invocation).emit();
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         // Loads that found nothing to do are in the logs; for a replay somebody waits.
-        if report.has_worked() || event.replay {
+        if report.has_worked() || event.scope() != Scope::Pending {
             let record =
                 RunRecord { name: NAME.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
             if let Err(error) = self.state.record(&record).await {
@@ -106,7 +106,12 @@ impl Function {
         for collection in collections {
             let started = Instant::now();
             let mode = self.config.modes.of(&collection);
-            let options = Options { scope: event.scope(), mode, deadline: Some(invocation.deadline) };
+            let options = Options {
+                scope: event.scope(),
+                mode,
+                lost_rows: event.lost_rows(),
+                deadline: Some(invocation.deadline),
+            };
             let loaded = load(&collection, &self.state, &self.bucket, &*warehouse, &options).await;
             if let Err(error) = &loaded
                 && !load::is_busy(error)
@@ -120,7 +125,8 @@ impl Function {
             if report.is_out_of_time() || Instant::now() >= invocation.deadline {
                 break;
             }
-            match load::reconcile(collection, &self.state, &self.bucket, &*warehouse).await {
+            let (bucket, accepts) = (&self.bucket, event.accept_removals);
+            match load::reconcile(collection, &self.state, bucket, &*warehouse, accepts).await {
                 Ok(found) => report.reconciled.extend(found.map(|found| (collection.to_owned(), found))),
                 Err(error) if load::is_busy(&error) => {}
                 Err(error) => errors.push(format!("{error:#}")),
@@ -159,11 +165,16 @@ impl Function {
 
     async fn collections(&self, event: &Event) -> Result<BTreeSet<String>, Failure> {
         let failed = |error: staging::Error| Failure::new(FailureKind::Run, error);
-        let mut collections: BTreeSet<String> = match event.replay {
+        let mut collections: BTreeSet<String> = match event.scope() != Scope::Pending {
             // A snapshot is old by then; the next one is compared.
             true => {
-                let all = self.state.collections().await.map_err(failed)?;
-                all.into_iter().filter(|name| snapshot_of(name).is_none()).collect()
+                let mut all = self.state.collections().await.map_err(failed)?;
+                all.retain(|name| snapshot_of(name).is_none());
+                if event.accept_removals {
+                    let pending = self.state.pending(None).await.map_err(failed)?.into_iter();
+                    all.extend(pending.filter(|file| file.snapshot.is_some()).map(|file| file.collection));
+                }
+                all
             }
             false => {
                 let pending = self.state.pending(None).await.map_err(failed)?;

@@ -1,6 +1,7 @@
 //! One load: staged files -> warehouse. It knows nothing of HubSpot; a staged file says what it holds.
 
 mod event;
+mod kept;
 mod modes;
 mod password;
 mod reconcile;
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use staging::{Bucket, Lease, LocalFile, StagedFile, StagedObject, State};
 use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
+
+use kept::Table;
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
@@ -33,6 +36,20 @@ pub enum Scope {
     /// All that the warehouse does not hold, whatever loads have reported: a table that was dropped, or a warehouse
     /// restored from a copy, is filled again from the staged files, without a call to HubSpot.
     Everything,
+    /// The same; and where rows of a table are gone that loads had put there, all files, once more.
+    Replay,
+}
+
+/// What becomes of a load whose table has fewer rows than the loads before left in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LostRows {
+    /// It merges what there is, and then fails, as each load does until the rows are back.
+    #[default]
+    Refuse,
+    /// Somebody says that they may be gone.
+    Accept,
+    /// The table is compared with HubSpot right after, which reads them again.
+    Compare,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +57,7 @@ pub struct Options {
     pub scope: Scope,
     /// How the table is kept.
     pub mode: TableMode,
+    pub lost_rows: LostRows,
     /// No merge is begun that would, by the time the last one took, not end before this.
     pub deadline: Option<Instant>,
 }
@@ -62,7 +80,11 @@ pub struct Loaded {
 /// staged; where there are none, no statement is issued. Twice is once: the warehouse's ledger knows each file. A
 /// crash at any point leaves files either merged and in the ledger, or neither.
 ///
-/// A warehouse that does not hold what it was given before gets everything again from the staged files.
+/// A warehouse that does not hold what it was given before gets everything again from the staged files; so does a table
+/// with a column dropped.
+///
+/// # Errors
+/// Also when rows of the table are gone that loads had put there; see [`LostRows`].
 pub async fn load(
     collection: &str,
     state: &State,
@@ -80,7 +102,8 @@ pub async fn load(
     }
     if pending.is_empty() {
         let held = warehouse.loaded(collection).await?;
-        if registered.iter().all(|file| held.contains(&file.key)) {
+        let is_held = registered.iter().all(|file| held.contains(&file.key));
+        if is_held && !Table::look(collection, state, warehouse).await?.is_changed() {
             return Ok(Loaded::default());
         }
     }
@@ -101,6 +124,8 @@ async fn merge(
     options: &Options,
 ) -> anyhow::Result<Loaded> {
     // Under the lease: another load may have ended meanwhile.
+    let mut table = Table::look(collection, state, warehouse).await?;
+    table.begin(options.scope, options.lost_rows).await?;
     let held = warehouse.loaded(collection).await?;
     let (known, missing): (Vec<_>, Vec<_>) =
         registered.into_iter().partition(|file| held.contains(&file.key));
@@ -137,6 +162,8 @@ async fn merge(
         state.set_merged(lease, collection, &keys).await?;
         longest = longest.max(started.elapsed());
     }
+    table.end(loaded.files_left == 0).await?;
+    table.check(options.lost_rows)?;
     Ok(loaded)
 }
 

@@ -10,19 +10,26 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use staging::{
-    Bucket, FILE, IS_DELETED, Lease, READ_AT, RECEIVED_AT, RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT,
-    Shared, SnapshotPart, StagedFile, State, UNPARSED, Wanted, snapshot_name,
+    Bucket, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, Lease, MERGED_INTO_ID, READ_AT, RECEIVED_AT,
+    RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Shared, SnapshotPart, StagedFile, State, UNPARSED, Wanted,
+    snapshot_name,
 };
-use warehouse::{Compare, Comparison, Differing, Warehouse};
+use warehouse::{Compare, Comparison, Difference, Differing, Warehouse};
 
+use crate::kept::{self, Table};
 use crate::locate;
 
 /// Columns of a snapshot that say what it shows, and when.
 const NOT_COMPARED: [&str; 9] =
     ["id", IS_DELETED, SOURCE_UPDATED_AT, SHOWN_UPDATED_AT, READ_AT, RECEIVED_AT, RUN_ID, FILE, UNPARSED];
 
+/// Those that say how a record was deleted.
+const OF_DELETIONS: [&str; 3] = [DELETED_AT, DELETED_REASON, MERGED_INTO_ID];
+
 /// Records that an error names.
 const MAX_NAMED: usize = 10;
+/// Records that HubSpot may stop to show at a time, whatever share of the table they are.
+const FEW_REMOVED: u64 = 20;
 
 /// How far a comparison is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +49,9 @@ pub struct Reconciled {
     /// When the snapshot began, in milliseconds, by our clock.
     pub snapshot_ms: i64,
     pub step: Step,
+    /// Columns whose values were compared, besides ids, versions and deletions.
+    #[serde(default)]
+    pub compared_columns: Vec<String>,
     /// Records that differ, by the way in which they do.
     pub differing: BTreeMap<String, u64>,
     /// Records that were asked for; none where everything is to be read again.
@@ -61,7 +71,12 @@ impl Reconciled {
         let kinds: Vec<String> =
             self.differing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         match self.step {
-            Step::Equal => "equal to HubSpot".to_owned(),
+            Step::Equal => match self.compared_columns.len() {
+                0 => "equal to HubSpot in ids, versions and deletions".to_owned(),
+                columns => format!(
+                    "equal to HubSpot in ids, versions, deletions, and {columns} columns of live records"
+                ),
+            },
             Step::Asked if self.is_whole => {
                 format!("{}: the next run reads everything again", kinds.join(", "))
             }
@@ -77,6 +92,9 @@ impl Reconciled {
 /// Twice is once: the second time finds what the first one asked for. A crash leaves the snapshot as it was, or asked
 /// for what differs.
 ///
+/// `accepts_removals`: HubSpot may have stopped to show most of what the table holds. Otherwise that is an error, since a
+/// credential that sees less looks the same.
+///
 /// # Errors
 /// Also when records still differ that were read again; the message names them.
 pub async fn reconcile(
@@ -84,6 +102,7 @@ pub async fn reconcile(
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
+    accepts_removals: bool,
 ) -> anyhow::Result<Option<Reconciled>> {
     let name = snapshot_name(collection);
     let pending = state.pending(Some(&name)).await?;
@@ -91,7 +110,7 @@ pub async fn reconcile(
         return Ok(None);
     }
     let lease = state.lease(&format!("load-{name}")).await?;
-    let gone_on = go_on(collection, &pending, &lease, state, bucket, warehouse).await;
+    let gone_on = go_on(collection, &pending, &lease, state, bucket, warehouse, accepts_removals).await;
     state.release(lease).await;
     gone_on.with_context(|| format!("{collection} is not reconciled with HubSpot"))
 }
@@ -117,6 +136,7 @@ async fn go_on(
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
+    accepts_removals: bool,
 ) -> anyhow::Result<Option<Reconciled>> {
     let Some(snapshot) = newest_whole(pending) else { return Ok(None) };
     let began = |file: &&StagedFile| file.snapshot.map_or(i64::MIN, |part| part.began_ms);
@@ -131,32 +151,52 @@ async fn go_on(
     let wanted: Shared<Wanted> = state.shared(&document).await?;
     let before = wanted.value.clone();
     let is_of_this = before.snapshot_ms == snapshot.began_ms;
-    let report = |step, comparison: &Comparison, wanted: &Wanted| Reconciled {
+    let report = |step, columns: &[String], comparison: &Comparison, wanted: &Wanted| Reconciled {
         snapshot_ms: snapshot.began_ms,
         step,
+        compared_columns: columns
+            .iter()
+            .filter(|name| !OF_DELETIONS.contains(&name.as_str()))
+            .cloned()
+            .collect(),
         differing: comparison.counts.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect(),
         asked: wanted.records.0.len() as u64,
         is_whole: wanted.is_whole,
     };
     if is_of_this && before.is_open() {
-        return Ok(Some(report(Step::Waiting, &Comparison::default(), &before)));
+        return Ok(Some(report(Step::Waiting, &[], &Comparison::default(), &before)));
     }
 
-    let comparison = compare(collection, snapshot, &files, state, bucket, warehouse).await?;
+    let table = Table::look(collection, state, warehouse).await?;
+    if table.is_refilled() {
+        return Ok(None);
+    }
+    kept::check_columns(&table)?;
+    let (columns, comparison) = compare(collection, snapshot, &files, state, bucket, warehouse).await?;
     let mut next = wants(snapshot, &comparison);
-    next.reconciled_ms = before.reconciled_ms;
+    let is_accepted = accepts_removals || before.accepted_ms == Some(snapshot.began_ms);
+    if is_accepted {
+        next.accepted_ms = Some(snapshot.began_ms);
+    } else {
+        refuse_removals(collection, &comparison, warehouse).await?;
+    }
+    (next.reconciled_ms, next.refreshed_ms) = (before.reconciled_ms, before.refreshed_ms);
     let step = if comparison.counts.is_empty() { Step::Equal } else { Step::Asked };
     if step == Step::Equal {
         next.reconciled_ms = Some(snapshot.began_ms);
+        if snapshot.is_refresh {
+            next.refreshed_ms = Some(snapshot.began_ms);
+        }
         next.is_answered = true;
     }
     if !state.swap_shared(&document, &Shared { version: wanted.version, value: next.clone() }).await? {
         bail!("somebody else went on with the same snapshot: the next load sees what came of it");
     }
     if step == Step::Equal {
+        kept::set_equal(collection, state).await?;
         state.set_merged(lease, &name, &keys(files.into_iter())).await?;
     }
-    let found = report(step, &comparison, &next);
+    let found = report(step, &columns, &comparison, &next);
     tracing::info!(collection.name = collection, records.differing = found.records(), "{}", found.text());
     if is_of_this {
         refuse_what_stays(&comparison, &before)?;
@@ -171,7 +211,7 @@ async fn compare(
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
-) -> anyhow::Result<Comparison> {
+) -> anyhow::Result<(Vec<String>, Comparison)> {
     if !state.files(collection).await?.is_empty() && warehouse.loaded(collection).await?.is_empty() {
         bail!(
             "its table is gone from the warehouse: fill it again from the staged files (replay), then compare"
@@ -195,7 +235,31 @@ async fn compare(
             .collect(),
         most: Wanted::MAX_RECORDS as u64,
     };
-    Ok(warehouse.compare(&compare).await?)
+    let comparison = warehouse.compare(&compare).await?;
+    Ok((compare.columns, comparison))
+}
+
+/// A credential of one user may see that user's records alone: nothing tells that from an account whose other records
+/// are gone, but that it is many of them.
+async fn refuse_removals(
+    collection: &str,
+    comparison: &Comparison,
+    warehouse: &dyn Warehouse,
+) -> anyhow::Result<()> {
+    let mut counts = comparison.counts.iter();
+    let gone = counts.find(|(kind, _)| *kind == Difference::Gone).map_or(0, |(_, count)| *count);
+    if gone <= FEW_REMOVED {
+        return Ok(());
+    }
+    let live = warehouse.live_rows(collection).await?;
+    if gone <= live / 2 {
+        return Ok(());
+    }
+    bail!(
+        "HubSpot shows {gone} of the {live} live records of the table no more, and they are not taken for removed: does \
+         the credential see less than the one before, such as the records of one user? If it does, give it back what it \
+         saw. If they are gone, say so once: --accept-removals, or {{\"accept_removals\": true}} to the load function"
+    );
 }
 
 /// What is to be read again: what is there, by its id or, if that is too much, with everything else; then what is gone.
@@ -249,7 +313,8 @@ mod tests {
 
     use super::*;
 
-    const SNAPSHOT: SnapshotPart = SnapshotPart { began_ms: 7, caught_up_ms: 6, is_last: true };
+    const SNAPSHOT: SnapshotPart =
+        SnapshotPart { began_ms: 7, caught_up_ms: 6, is_last: true, is_refresh: false };
 
     fn differing(id: i64, difference: Difference) -> Differing {
         Differing { id, difference, updated_ms: (id > 1).then_some(id) }
@@ -300,7 +365,7 @@ mod tests {
             rows: 1,
             bytes: 1,
             staged_at: chrono::DateTime::UNIX_EPOCH,
-            snapshot: Some(SnapshotPart { began_ms, caught_up_ms: 0, is_last }),
+            snapshot: Some(SnapshotPart { began_ms, caught_up_ms: 0, is_last, is_refresh: false }),
         };
         let files = [file(1, true), file(2, false), file(2, true), file(3, false)];
         assert_eq!(newest_whole(&files).unwrap().began_ms, 2);

@@ -19,7 +19,7 @@ pub use error::{Error, ErrorKind};
 pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
 pub use pairs::Pairs;
 pub use rows::{Cell, Rows, arrow_schema};
-pub use snapshot::{SnapshotPart, Wanted, snapshot_name, snapshot_of};
+pub use snapshot::{RefreshDue, SnapshotPart, Wanted, snapshot_name, snapshot_of};
 pub use state::{FolderState, Lease, RunRecord, Shared, State, TableState};
 pub use table::{
     Column, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, MERGED_INTO_ID, READ_AT, RECEIVED_AT,

@@ -29,6 +29,9 @@ pub struct SnapshotPart {
     pub caught_up_ms: i64,
     /// Nothing comes behind it: the snapshot is whole.
     pub is_last: bool,
+    /// It shows what changes without a new modified date as well.
+    #[serde(default)]
+    pub is_refresh: bool,
 }
 
 /// Records that a comparison found to be other in a table than in the snapshot, or in one of the two alone: to be read
@@ -48,6 +51,28 @@ pub struct Wanted {
     /// When the last snapshot began that the table was found equal to.
     #[serde(default)]
     pub reconciled_ms: Option<i64>,
+    /// The same of the last refresh.
+    #[serde(default)]
+    pub refreshed_ms: Option<i64>,
+    /// The snapshot of which somebody said that it may show far less than the table holds.
+    #[serde(default)]
+    pub accepted_ms: Option<i64>,
+}
+
+/// A refresh that was asked for and is not staged yet. A shared document of the state, one for each feed, so that whoever
+/// finds the lease of the feed's snapshots taken can leave it behind: the next snapshot is the refresh.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshDue {
+    /// Since when, by our clock; `None`: none is due.
+    #[serde(default)]
+    pub since_ms: Option<i64>,
+}
+
+impl RefreshDue {
+    /// The shared document's name.
+    pub fn document(feed: &str) -> String {
+        format!("refresh-{feed}")
+    }
 }
 
 impl Wanted {

@@ -1,0 +1,190 @@
+//! Memory of what the loads left in a table, to notice that somebody else took something out of it: rows, which are lost
+//! until somebody fills the table again or says that they may be; or a column, which a merge would add again without its
+//! values, so that all staged files are merged once more instead.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use staging::{Shared, State};
+use warehouse::{Extent, Warehouse};
+
+use crate::{LostRows, Scope};
+
+/// Columns that a message names.
+const MAX_NAMED: usize = 5;
+
+/// A shared document of the state, one for each table; only the holder of the table's lease writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// Columns that merges gave the table.
+    #[serde(default)]
+    columns: BTreeSet<String>,
+    /// Rows that the last load left in the table. `None`: one is under way, or was interrupted.
+    #[serde(default)]
+    rows: Option<u64>,
+    /// Rows that somebody took out since, and nobody put back.
+    #[serde(default)]
+    lost_rows: u64,
+    /// All staged files are being merged once more, and some are left.
+    #[serde(default)]
+    is_refilled: bool,
+}
+
+/// One table, from before a load to its end.
+#[derive(Debug)]
+pub(crate) struct Table<'a> {
+    collection: &'a str,
+    state: &'a State,
+    warehouse: &'a dyn Warehouse,
+    document: Shared<Kept>,
+    /// The last load came to its end.
+    is_known: bool,
+    /// `None`: there is no such table.
+    extent: Option<Extent>,
+}
+
+impl<'a> Table<'a> {
+    /// Compares the table with what the last load left.
+    pub(crate) async fn look(
+        collection: &'a str,
+        state: &'a State,
+        warehouse: &'a dyn Warehouse,
+    ) -> anyhow::Result<Table<'a>> {
+        let mut document: Shared<Kept> = state.shared(&document_name(collection)).await?;
+        let extent = warehouse.extent(collection).await?;
+        match &extent {
+            Some(extent) => {
+                let lost = document.value.rows.map_or(0, |rows| rows.saturating_sub(extent.rows));
+                document.value.lost_rows += lost;
+            }
+            // A table that is dropped is made anew, with all that was staged.
+            None => document.value = Kept::default(),
+        }
+        let is_known = document.value.rows.is_some();
+        Ok(Table { collection, state, warehouse, document, is_known, extent })
+    }
+
+    /// Columns that merges gave the table, and that it lacks now.
+    pub(crate) fn dropped(&self) -> Vec<&str> {
+        let Some(extent) = &self.extent else { return Vec::new() };
+        let is_dropped = |name: &&String| !extent.columns.contains(name);
+        self.document.value.columns.iter().filter(is_dropped).map(String::as_str).collect()
+    }
+
+    /// Something is to be done or said though no file waits.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.document.value.lost_rows > 0 || !self.dropped().is_empty()
+    }
+
+    /// All files are being merged once more, and the table lacks something until they are.
+    pub(crate) fn is_refilled(&self) -> bool {
+        self.document.value.is_refilled
+    }
+
+    /// To be called before files are merged. Where a column is dropped, or rows are to be put back, all files have to be
+    /// merged once more.
+    ///
+    /// A crash behind it leaves the table such that the next load goes on.
+    pub(crate) async fn begin(&mut self, scope: Scope, lost_rows: LostRows) -> anyhow::Result<()> {
+        if lost_rows == LostRows::Accept {
+            self.document.value.lost_rows = 0;
+        }
+        let dropped = self.dropped().join(", ");
+        let is_short = scope == Scope::Replay && self.document.value.lost_rows > 0;
+        if !self.is_refilled() && (!dropped.is_empty() || is_short) {
+            tracing::warn!(
+                collection.name = self.collection,
+                columns.dropped = dropped,
+                rows.lost = self.document.value.lost_rows,
+                "somebody else changed the table: all staged files are merged once more"
+            );
+            self.warehouse.forget(self.collection).await?;
+            self.document.value.is_refilled = true;
+        }
+        self.document.value.rows = None;
+        self.save().await
+    }
+
+    /// To be called when files were merged; `is_whole`: none is left.
+    pub(crate) async fn end(&mut self, is_whole: bool) -> anyhow::Result<()> {
+        let after = self.warehouse.extent(self.collection).await?;
+        let before = std::mem::replace(&mut self.extent, after);
+        let Some(after) = &self.extent else { return Ok(()) };
+        let kept = &mut self.document.value;
+        // A column that was there before, and that no load knows, is somebody else's.
+        let is_known = self.is_known;
+        let others =
+            |name: &&String| is_known && before.as_ref().is_some_and(|before| before.columns.contains(name));
+        let ours: Vec<String> = after.columns.iter().filter(|name| !others(name)).cloned().collect();
+        kept.columns.extend(ours);
+        kept.rows = Some(after.rows);
+        if is_whole && kept.is_refilled {
+            (kept.is_refilled, kept.lost_rows) = (false, 0);
+        }
+        self.save().await
+    }
+
+    /// # Errors
+    /// Where rows are lost that may not be; the message says what to do.
+    pub(crate) fn check(&self, lost_rows: LostRows) -> anyhow::Result<()> {
+        let lost = self.document.value.lost_rows;
+        if lost == 0 || lost_rows != LostRows::Refuse {
+            return Ok(());
+        }
+        bail!(
+            "{lost} rows that loads had put into the table of {0} are gone from it: somebody else deleted them. Fill it \
+             again from the staged files: `hubspot-source replay --stack NAME --collections {0}`, or drop the table, and \
+             the next load makes it anew. Or have it compared with HubSpot (mode reconcile), where it is. If they are to \
+             be gone, say so once: --accept-removals, or {{\"accept_removals\": true}} to the load function",
+            self.collection
+        );
+    }
+
+    async fn save(&mut self) -> anyhow::Result<()> {
+        let name = document_name(self.collection);
+        let before: Shared<Kept> = self.state.shared(&name).await?;
+        if before == self.document {
+            return Ok(());
+        }
+        if !self.state.swap_shared(&name, &self.document).await? {
+            bail!("another load works on the same table: its lease was taken over");
+        }
+        self.document.version += 1;
+        Ok(())
+    }
+}
+
+/// The table was found equal to HubSpot: what was lost is there again.
+pub(crate) async fn set_equal(collection: &str, state: &State) -> anyhow::Result<()> {
+    let name = document_name(collection);
+    let mut document: Shared<Kept> = state.shared(&name).await?;
+    if document.value.lost_rows > 0 {
+        document.value.lost_rows = 0;
+        // Whoever came in between looks at the table anew.
+        state.swap_shared(&name, &document).await.context("what was lost is not forgotten")?;
+    }
+    Ok(())
+}
+
+/// # Errors
+/// Where somebody dropped columns of the table: what a comparison does not see, it can't find equal.
+pub(crate) fn check_columns(table: &Table<'_>) -> anyhow::Result<()> {
+    let dropped = table.dropped();
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let named = &dropped[..dropped.len().min(MAX_NAMED)];
+    bail!(
+        "{} columns of the table were dropped ({}{}): its next load fills them again from the staged files, or at once \
+         `hubspot-source replay --stack NAME --collections {}`",
+        dropped.len(),
+        named.join(", "),
+        if dropped.len() > MAX_NAMED { ", ..." } else { "" },
+        table.collection
+    );
+}
+
+fn document_name(collection: &str) -> String {
+    format!("table-{collection}")
+}
