@@ -185,6 +185,10 @@ pub(crate) struct Sync {
     /// the next run goes on behind the last one
     #[arg(long, value_name = "CALLS", default_value_t = 0)]
     pub(crate) address_calls: u64,
+    /// Take it that what is gone may be gone: rows that somebody deleted from a table, and records that HubSpot stopped to
+    /// show, however many they are
+    #[arg(long)]
+    pub(crate) accept_removals: bool,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,

@@ -38,6 +38,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         since: None,
         until: None,
         address_calls: 0,
+        accept_removals: false,
         reserve: 10,
         report: ReportFormat::Text,
     };

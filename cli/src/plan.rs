@@ -55,6 +55,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         run_id: extract::new_run_id(),
         lookback: Lookback::default(),
         address_calls: 0,
+        accepts_removals: false,
         wanted: None,
     };
     let (mut feeds, mut is_whole) = (BTreeMap::new(), true);

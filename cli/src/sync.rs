@@ -9,7 +9,7 @@ use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
-use load::{Loaded, Modes, Scope, Step, load};
+use load::{Loaded, LostRows, Modes, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Reads, Warehouse};
 
@@ -56,7 +56,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     check_account(&account, warehouse.as_deref()).await?;
     state.bind_account(account.id).await?;
     let bucket = Bucket::open_folder(&args.state.join("files"), &args.schema)?;
-    let run = Run { id: extract::new_run_id(), client, account, bucket, state };
+    let run = Run::new(client, account, state, bucket);
     stop_on_interrupt(run.client.clone());
 
     let work = Work {
@@ -65,6 +65,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         selection: &selection,
         modes: &modes,
         warehouse: warehouse.as_deref(),
+        accepts_removals: args.accept_removals,
     };
     let mut collections = BTreeMap::new();
     for &feed in &selection.feeds {
@@ -93,7 +94,13 @@ fn options(args: &Sync) -> anyhow::Result<Options> {
             bail!("--mode {} compares tables: name a --warehouse", mode.name());
         }
     }
-    Ok(Options { mode: args.mode.mode(), window, address_calls: args.address_calls, ..Options::default() })
+    Ok(Options {
+        mode: args.mode.mode(),
+        window,
+        address_calls: args.address_calls,
+        accepts_removals: args.accept_removals,
+        ..Options::default()
+    })
 }
 
 async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
@@ -155,6 +162,7 @@ struct Work<'a> {
     selection: &'a Selection,
     modes: &'a Modes,
     warehouse: Option<&'a dyn Warehouse>,
+    accepts_removals: bool,
 }
 
 type Reports = BTreeMap<&'static str, CollectionReport>;
@@ -171,7 +179,8 @@ impl Work<'_> {
         for collection in &extracted.collections {
             let is_wanted = self.selection.collections.contains(collection.name);
             let (mode, started) = (self.modes.of(collection.name), Instant::now());
-            let options = load::Options { scope: Scope::Everything, mode, deadline: None };
+            let lost_rows = self.lost_rows(feed, collection.name);
+            let options = load::Options { scope: Scope::Everything, mode, lost_rows, deadline: None };
             let loaded = match self.warehouse {
                 Some(warehouse) if is_free && is_wanted => {
                     load(collection.name, &run.state, &run.bucket, warehouse, &options).await
@@ -184,6 +193,16 @@ impl Work<'_> {
         reports
     }
 
+    /// A comparison that follows reads again what is not there.
+    fn lost_rows(&self, feed: &'static dyn Feed, name: &str) -> LostRows {
+        let is_compared = feed.snapshot().and_then(staging::snapshot_of) == Some(name);
+        match self.options.mode.is_some_and(Mode::is_snapshot) && is_compared {
+            _ if self.accepts_removals => LostRows::Accept,
+            true => LostRows::Compare,
+            false => LostRows::Refuse,
+        }
+    }
+
     async fn extract(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> (FeedReport, Line) {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
@@ -191,11 +210,6 @@ impl Work<'_> {
         let extracted = extract::extract(feed, run, &options, &progress).await;
         keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
         (extracted, line)
-    }
-
-    /// Files are named after their run: no run reads a feed twice.
-    fn another_run(&self) -> Run {
-        Run { id: extract::new_run_id(), ..self.run.clone() }
     }
 
     /// Where it is asked for, takes a snapshot of the feed's records. Then, or where an earlier sync left one, compares
@@ -212,7 +226,7 @@ impl Work<'_> {
             return;
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
-            let (extracted, _line) = self.extract(feed, &self.another_run(), Some(mode)).await;
+            let (extracted, _line) = self.extract(feed, &self.run.another(), Some(mode)).await;
             if !extracted.outcome.has_ended() {
                 return not_reconciled(reports, name, &extracted.outcome);
             }
@@ -221,7 +235,8 @@ impl Work<'_> {
             return;
         }
         for _ in 0..MAX_ROUNDS {
-            let found = load::reconcile(name, &self.run.state, &self.run.bucket, warehouse).await;
+            let (state, bucket, accepts) = (&self.run.state, &self.run.bucket, self.accepts_removals);
+            let found = load::reconcile(name, state, bucket, warehouse, accepts).await;
             let step = match found {
                 Ok(None) => return,
                 Ok(Some(found)) => {
@@ -236,7 +251,7 @@ impl Work<'_> {
             if step == Step::Equal {
                 return;
             }
-            for (name, later) in self.sync(feed, &self.another_run(), None).await {
+            for (name, later) in self.sync(feed, &self.run.another(), None).await {
                 if let Some(report) = reports.get_mut(name) {
                     report.absorb(later);
                 }

@@ -88,7 +88,7 @@ def check_equal(template):
 
     for feed in FEEDS:
         kinds = ["Extract*", "*Log", "*Failed", "*Incomplete", "*Behind"]
-        for kind in kinds + (["*Unreconciled"] if feed in SNAPSHOT_FEEDS else []):
+        for kind in kinds + (["*Unreconciled", "*Unrefreshed"] if feed in SNAPSHOT_FEEDS else []):
             model = template["Resources"].get(kind.replace("*", "Contacts"))
             name = kind.replace("*", identifier(feed))
             found = template["Resources"].get(name)
@@ -322,7 +322,7 @@ def expected_alarm(function, kind):
     dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Function", "Value": function}]
     metric = {
         "Failed": "FailedRuns", "Incomplete": "IncompleteRuns", "Behind": "LagSeconds",
-        "Unreconciled": "ReconciliationAgeSeconds",
+        "Unreconciled": "ReconciliationAgeSeconds", "Unrefreshed": "RefreshAgeSeconds",
     }[kind]
     assert metric in METRICS["load" if function == "load" else "extract"], f"{function} does not report {metric}"
     watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
@@ -332,14 +332,15 @@ def expected_alarm(function, kind):
         "AlarmActions": [{"Ref": "Alarms"}],
         "OKActions": [{"Ref": "Alarms"}],
     }
-    if kind == "Unreconciled":
+    of_snapshots = {"Unreconciled": "AlarmReconcileHours", "Unrefreshed": "AlarmRefreshHours"}
+    if kind in of_snapshots:
         return common | {
             "Metrics": [
                 {"Id": "hours", "Label": "hours since", "Expression": "age / 3600"},
                 {"Id": "age", "ReturnData": False, "MetricStat": {"Metric": watched, "Stat": "Minimum", "Period": 3600}},
             ],
             "EvaluationPeriods": 1,
-            "Threshold": {"Ref": "AlarmReconcileHours"},
+            "Threshold": {"Ref": of_snapshots[kind]},
             "TreatMissingData": "ignore",
         }
     if kind != "Behind":
@@ -363,8 +364,9 @@ def check_alarms(template):
     of_functions = {
         f"{identifier(function)}{kind}": (function, kind)
         for function in [*FEEDS, "load"]
-        for kind in ["Failed", "Incomplete", "Behind", "Unreconciled"]
-        if (function, kind) != ("load", "Incomplete") and (kind != "Unreconciled" or function in SNAPSHOT_FEEDS)
+        for kind in ["Failed", "Incomplete", "Behind", "Unreconciled", "Unrefreshed"]
+        if (function, kind) != ("load", "Incomplete")
+        and (kind not in ["Unreconciled", "Unrefreshed"] or function in SNAPSHOT_FEEDS)
     }
     of_stack = {"DeadLettersAlarm": "dead-letters", "DailyCallsAlarm": "daily-calls"}
     if alarms.keys() != of_functions.keys() | of_stack.keys():
@@ -376,7 +378,7 @@ def check_alarms(template):
         if name in of_functions:
             function, kind = of_functions[name]
             yield from differences(expected_alarm(function, kind), properties, name)
-            conditions = {"Behind": "IsOn", "Unreconciled": "ReconcileIsOn"}
+            conditions = {"Behind": "IsOn", "Unreconciled": "ReconcileIsOn", "Unrefreshed": "RefreshIsOn"}
             condition = f"{identifier(function)}{conditions[kind]}" if kind in conditions else None
             if alarm.get("Condition") != condition:
                 yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"

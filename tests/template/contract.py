@@ -18,7 +18,7 @@ METRICS = {
     "extract": {
         "Rows", "DeletedRows", "UnparsedValues", "Files", "StagedBytes", "Calls", "RefusedCalls", "FailedRuns",
         "IncompleteRuns", "StoppedRuns", "LagSeconds", "NewestChangeSeconds", "DailyCallsUsedPercent", "CostDollars",
-        "SnapshotIds", "ReconciliationAgeSeconds",
+        "SnapshotIds", "ReconciliationAgeSeconds", "RefreshAgeSeconds",
         *(f"Rows_{collection}" for collection in COLLECTIONS),
     },
     "load": {
@@ -52,7 +52,7 @@ def function_arn(name):
 PERMISSIONS = {
     "ExtractRole": {
         "KeepState": (STATE_ACTIONS, [{"Fn::GetAtt": "State.Arn"}]),
-        "StageFiles": ({"s3:PutObject", "s3:AbortMultipartUpload"}, [{"Fn::Sub": "${Staged.Arn}/*"}]),
+        "StageFiles": ({"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}, [{"Fn::Sub": "${Staged.Arn}/*"}]),
         "FindUnfinishedUploads": ({"s3:ListBucketMultipartUploads"}, [{"Fn::GetAtt": "Staged.Arn"}]),
         "ReadCredential": ({"secretsmanager:GetSecretValue"}, [{"Ref": "HubSpotSecret"}]),
         "Continue": ({"lambda:InvokeFunction"}, [function_arn(feed) for feed in FEEDS]),

@@ -35,6 +35,7 @@ MUTATIONS = [
     ("ScheduleExpression: !If [RefreshIsOn, !Ref RefreshSchedule, rate(7 days)]", "ScheduleExpression: rate(7 days)"),
     ("State: !If [DealsReconcileIsOn, ENABLED, DISABLED]", "State: ENABLED"),
     ("Threshold: !Ref AlarmReconcileHours", "Threshold: !Ref AlarmLagHours"),
+    ("Threshold: !Ref AlarmRefreshHours", "Threshold: !Ref AlarmReconcileHours"),
     ("    Condition: CompaniesReconcileIsOn\n", ""),
     ("State: !If [ContactsIsOn, ENABLED, DISABLED]", "State: ENABLED"),
     ("State: !If [DealsIsOn, ENABLED, DISABLED]", "State: !If [CompaniesIsOn, ENABLED, DISABLED]"),

@@ -82,7 +82,7 @@ async fn nothing_is_saved_after_a_checkpoint_that_failed() {
     let sandbox = Sandbox::new(&account_of(100, 3_000), Behaviour::default()).await;
     let world = World { hubspot_url: sandbox.server.url().to_owned(), folder: sandbox.path("") };
     let run = world.begin().await;
-    let key = run.bucket.key("deals", &format!("{}-0002", run.id), Utc::now());
+    let key = run.bucket.key("deals", &format!("{}-000002", run.id), Utc::now());
     std::fs::create_dir_all(sandbox.path("state/files").join(key)).unwrap();
     let every_page = Checkpoints { interval: Duration::ZERO, ..Checkpoints::default() };
     let options = Options { checkpoints: every_page, ..Options::default() };
@@ -226,4 +226,38 @@ async fn a_lost_staged_file_is_no_green_run() {
     assert_eq!(report["collections"]["deals"]["outcome"], "complete");
     let reason = report["collections"]["contacts"]["reason"].as_str().unwrap();
     assert!(reason.contains("is gone") && reason.contains("--mode backfill"), "{reason}");
+}
+
+/// A window is read in the middle of a first backfill: what the backfill has read by then is not read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_does_not_end_a_backfill_that_was_interrupted() {
+    let behaviour = Behaviour { latency: Duration::from_millis(100), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(12_000, 100), behaviour).await;
+    let world = World { hubspot_url: sandbox.server.url().to_owned(), folder: sandbox.path("") };
+    let contacts = *FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();
+    let extract = async |options: &Options, time: Duration| {
+        let run = world.begin().await;
+        run.client.set_deadline(std::time::Instant::now() + time);
+        extract::extract(contacts, &run, options, &Progress::default()).await
+    };
+    let forever = Duration::from_secs(600);
+    let first = extract(&Options::default(), Duration::from_millis(2_500)).await;
+    assert!(first.outcome.is_deadline() && first.rows() > 0, "{first:#?}");
+    let yesterday = Utc::now() - chrono::TimeDelta::days(1);
+    let since = extract::window(("since", Some(&yesterday.to_rfc3339())), ("until", None)).unwrap();
+    let window = extract(&Options { window: since, ..Options::default() }, forever).await;
+    assert_eq!(window.outcome, Outcome::Complete, "{window:#?}");
+    let noted = &window.collections[0].degraded;
+    assert!(noted.iter().any(|text| text.contains("goes on with the next one")), "{noted:?}");
+    let last = extract(&Options::default(), forever).await;
+    assert_eq!((&last.outcome, last.mode), (&Outcome::Complete, Some(hubspot::feeds::Mode::Backfill)));
+    let all = sandbox.account().live_ids(ObjectType::Contacts).len() as u64;
+    let read = last.collections[0].rows;
+    assert!(
+        read < all,
+        "{read} of {all} contacts were read, though {} were before",
+        first.collections[0].rows
+    );
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), sandbox.account());
 }

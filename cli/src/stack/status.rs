@@ -8,7 +8,7 @@ use extract::RunReport;
 use hubspot::feeds::{FEEDS, Mode};
 use load::LoadReport;
 use serde::Serialize;
-use staging::{Shared, State, Wanted, snapshot_of};
+use staging::{RefreshDue, State, Wanted, snapshot_of};
 
 use crate::args::{ReportFormat, Status};
 use crate::report::{new_table, number};
@@ -42,6 +42,10 @@ struct CollectionStatus {
     lag_seconds: Option<f64>,
     /// When the last snapshot of HubSpot's records began that the table was found equal to.
     reconciled: Option<String>,
+    /// The same of the last refresh, which compares what changes without a new modified date as well.
+    refreshed: Option<String>,
+    /// Since when a refresh waits for its turn.
+    refresh_due: Option<String>,
     /// The part of an unfinished run that is done, from 0 to 1.
     done_share: Option<f64>,
     pending_files: u64,
@@ -77,15 +81,14 @@ async fn report(state: &State) -> anyhow::Result<Report> {
             records.into_iter().next().map(|record| serde_json::from_value(record.report)).transpose()?;
         let is_running = state.is_leased(feed.name()).await?;
         let of_snapshots = feed.snapshot().and_then(snapshot_of);
-        let reconciled_ms = match of_snapshots {
-            Some(collection) => {
-                let wanted: Shared<Wanted> = state.shared(&Wanted::document(collection)).await?;
-                wanted.value.reconciled_ms
-            }
-            None => None,
-        };
+        let (mut wanted, mut refresh) = (Wanted::default(), RefreshDue::default());
+        if let Some(collection) = of_snapshots {
+            wanted = state.shared(&Wanted::document(collection)).await?.value;
+            refresh = state.shared(&RefreshDue::document(feed.name())).await?.value;
+        }
         for &name in feed.collections() {
             let record = last.as_ref().and_then(|run| run.collections.get(name));
+            let of_table = |ms: Option<i64>| ms.filter(|_| of_snapshots == Some(name));
             let status = CollectionStatus {
                 feed: feed.name(),
                 is_running,
@@ -101,7 +104,9 @@ async fn report(state: &State) -> anyhow::Result<Report> {
                     .as_ref()
                     .and_then(|run| run.caught_up_ms)
                     .map(|caught_up_ms| (now_ms - caught_up_ms).max(0) as f64 / 1000.0),
-                reconciled: reconciled_ms.filter(|_| of_snapshots == Some(name)).and_then(instant),
+                reconciled: of_table(wanted.reconciled_ms).and_then(instant),
+                refreshed: of_table(wanted.refreshed_ms).and_then(instant),
+                refresh_due: of_table(refresh.since_ms).and_then(instant),
                 done_share: last.as_ref().and_then(|run| run.done_share),
                 pending_files: pending.iter().filter(|file| file.collection == name).count() as u64,
             };
@@ -131,6 +136,7 @@ fn text(report: &Report) -> String {
         "newest change",
         "lag",
         "equal to HubSpot",
+        "refreshed",
         "pending files",
     ]);
     for (name, status) in &report.collections {
@@ -150,6 +156,7 @@ fn text(report: &Report) -> String {
             Cell::new(status.watermark.as_deref().unwrap_or("-")),
             Cell::new(status.lag_seconds.map_or_else(|| "-".to_owned(), duration)),
             Cell::new(status.reconciled.as_deref().map_or_else(|| "-".to_owned(), ago)),
+            Cell::new(status.refreshed.as_deref().map_or_else(|| "-".to_owned(), ago)),
             number(status.pending_files),
         ]);
     }
@@ -160,6 +167,9 @@ fn text(report: &Report) -> String {
         }
         for reason in &status.degraded {
             text.push_str(&format!("{name}: degraded - {reason}\n"));
+        }
+        if let Some(since) = &status.refresh_due {
+            text.push_str(&format!("{name}: a refresh is due since {since}: the next snapshot is one\n"));
         }
     }
     match &report.load {

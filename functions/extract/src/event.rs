@@ -28,6 +28,9 @@ pub struct Event {
     /// Calls that may be spent on subscriptions of addresses outside the timeline.
     #[serde(skip_serializing_if = "is_zero")]
     pub address_calls: u64,
+    /// Lists and campaigns that HubSpot stopped to show are gone, however many they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accept_removals: bool,
     /// Invocations of the same work before this one.
     #[serde(skip_serializing_if = "is_none_before")]
     pub continuation: u32,
@@ -49,7 +52,13 @@ impl Event {
         if !window.is_whole() && self.mode.is_some_and(Mode::is_snapshot) {
             bail!("a snapshot is of everything: leave out since and until");
         }
-        Ok(Options { mode: self.mode, window, address_calls: self.address_calls, ..Options::default() })
+        Ok(Options {
+            mode: self.mode,
+            window,
+            address_calls: self.address_calls,
+            accepts_removals: self.accept_removals,
+            ..Options::default()
+        })
     }
 
     /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for. A
@@ -59,6 +68,7 @@ impl Event {
             trigger: Some("continuation".to_owned()),
             mode: self.mode.filter(|mode| mode.is_snapshot()),
             address_calls: self.address_calls,
+            accept_removals: self.accept_removals,
             continuation: self.continuation.saturating_add(1),
             ..Event::default()
         }

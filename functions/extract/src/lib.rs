@@ -9,6 +9,7 @@ mod snapshot;
 mod stage;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -36,6 +37,8 @@ pub struct Run {
     pub account: Account,
     pub state: Arc<State>,
     pub bucket: Bucket,
+    /// Files that have a name by now, whatever became of them.
+    files_named: Arc<AtomicU64>,
 }
 
 impl Run {
@@ -47,7 +50,23 @@ impl Run {
     pub async fn begin(client: Client, state: Arc<State>, bucket: Bucket) -> anyhow::Result<Run> {
         let account = Account::of(&client).await.context("HubSpot does not let us in")?;
         state.bind_account(account.id).await?;
-        Ok(Run { id: new_run_id(), client, account, state, bucket })
+        Ok(Run::new(client, account, state, bucket))
+    }
+
+    /// A new run of an account that the state is bound to.
+    pub fn new(client: Client, account: Account, state: Arc<State>, bucket: Bucket) -> Run {
+        Run { id: new_run_id(), client, account, state, bucket, files_named: Arc::default() }
+    }
+
+    /// Another run of the same account, after this one.
+    pub fn another(&self) -> Run {
+        Run::new(self.client.clone(), self.account.clone(), Arc::clone(&self.state), self.bucket.clone())
+    }
+
+    /// A name that no other file has: the run's id, which no other run has, and a number that is given once in the run,
+    /// whoever asks. Names sort by time.
+    pub(crate) fn file_name(&self) -> String {
+        format!("{}-{:06}", self.id, self.files_named.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
@@ -60,6 +79,8 @@ pub struct Options {
     pub lookback: Lookback,
     /// Calls that may be spent on subscriptions of addresses outside the timeline.
     pub address_calls: u64,
+    /// Lists and campaigns that HubSpot stopped to show are gone, however many they are.
+    pub accepts_removals: bool,
     pub checkpoints: Checkpoints,
 }
 
@@ -116,6 +137,9 @@ async fn with_lease(
         // No snapshot is needed of what each run reads whole, or of what never changes.
         return Ok(());
     }
+    if options.mode == Some(Mode::Refresh) {
+        snapshot::ask_for_refresh(feed, &run.state).await?;
+    }
     let lease = run.state.lease(&report.feed).await?;
     let read = read_feed(feed, run, &lease, options, progress, report).await;
     run.state.release(lease).await;
@@ -133,20 +157,25 @@ async fn read_feed(
     let mut cursor: Cursor = run.state.cursor(&report.feed).await?.unwrap_or_default();
     let before = cursor.clone();
     report.know(&cursor);
-    let snapshot = options.mode.filter(|mode| mode.is_snapshot());
+    let mut options = *options;
     let (mut caught_up_ms, mut wanted) = (None, None);
-    if snapshot.is_some() {
-        report.mode = snapshot;
-        caught_up_ms = Some(snapshot::prepare(feed, run, options, &mut cursor).await?);
+    if let Some(asked) = options.mode.filter(|mode| mode.is_snapshot()) {
+        options.mode = Some(snapshot::due_mode(feed, run, asked, &cursor).await?);
+        report.mode = options.mode;
+        caught_up_ms = Some(snapshot::prepare(feed, run, &options, &mut cursor).await?);
     } else {
         feed.ask_again(&run.client, &mut cursor).await?;
         wanted = snapshot::wanted(feed, run, &mut cursor, report).await?;
     }
+    let options = &options;
     let mode = due_mode(&cursor, options);
     report.mode = Some(mode);
     run.client.budget().set_urgent(mode == Mode::Incremental);
     if !goes_on(&cursor, options) {
-        cursor.run = None;
+        match is_in_between(options) {
+            true => cursor.pause(),
+            false => (cursor.run, cursor.paused) = (None, None),
+        }
     }
     let session = Session {
         client: run.client.apart(),
@@ -154,6 +183,7 @@ async fn read_feed(
         run_id: run.id.clone(),
         lookback: options.lookback,
         address_calls: options.address_calls,
+        accepts_removals: options.accepts_removals,
         wanted,
     };
     let asked = Asked { feed, run, lease, mode, options, session, caught_up_ms };
@@ -161,7 +191,14 @@ async fn read_feed(
     report.count_odd_text(&asked.session.client.take_odd_text());
     report.know(&cursor);
     report.has_moved = cursor != before;
-    read
+    read?;
+    if cursor.run.is_some() {
+        report.note_paused();
+    }
+    if mode == Mode::Refresh {
+        snapshot::set_refreshed(feed, run).await?;
+    }
+    Ok(())
 }
 
 /// What one run of one feed is about.
@@ -256,6 +293,11 @@ fn goes_on(cursor: &Cursor, options: &Options) -> bool {
         options.mode.map_or(!is_too_little, |mode| mode == unfinished.mode)
     };
     options.window.is_whole() && cursor.run.as_ref().is_some_and(fits)
+}
+
+/// Whether what is asked for is besides the runs that follow each other: one that was interrupted is not given up for it.
+fn is_in_between(options: &Options) -> bool {
+    !options.window.is_whole() || options.mode == Some(Mode::Incremental)
 }
 
 fn due_mode(cursor: &Cursor, options: &Options) -> Mode {

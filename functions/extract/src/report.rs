@@ -114,6 +114,8 @@ pub struct FeedReport {
     pub caught_up_ms: Option<i64>,
     /// When the last snapshot began that the table was found equal to.
     pub reconciled_ms: Option<i64>,
+    /// The same of the last refresh; before there was one, when the first was due.
+    pub refreshed_ms: Option<i64>,
     /// The part of an unfinished run that is done, from 0 to 1.
     pub done_share: Option<f64>,
     /// The cursor is another one than before the run.
@@ -198,6 +200,7 @@ impl FeedReport {
             watermark_ms: None,
             caught_up_ms: None,
             reconciled_ms: None,
+            refreshed_ms: None,
             done_share: None,
             has_moved: false,
         }
@@ -207,6 +210,16 @@ impl FeedReport {
         self.watermark_ms = cursor.watermark_ms;
         self.caught_up_ms = cursor.caught_up_ms;
         self.done_share = cursor.run.as_ref().map(Unfinished::done_share);
+    }
+
+    /// The run has ended, and another one goes on that it had come in between of.
+    pub(crate) fn note_paused(&mut self) {
+        let share = self.done_share.unwrap_or(0.0) * 100.0;
+        if let Some(first) = self.collections.first_mut() {
+            let text =
+                format!("a run that was interrupted, {share:.0} % of it done, goes on with the next one");
+            first.degraded.push(text);
+        }
     }
 
     /// What HubSpot counted in the run that has ended.
@@ -330,6 +343,8 @@ pub struct RunReport {
     pub newest_change_seconds: Option<f64>,
     #[serde(default)]
     pub reconciled_ms: Option<i64>,
+    #[serde(default)]
+    pub refreshed_ms: Option<i64>,
     /// The part of an unfinished run that is done, from 0 to 1.
     pub done_share: Option<f64>,
     /// Invocations of the same work before this one.
@@ -424,6 +439,7 @@ impl RunReport {
             lag_seconds: feed.caught_up_ms.map(since),
             newest_change_seconds: feed.watermark_ms.map(since),
             reconciled_ms: feed.reconciled_ms,
+            refreshed_ms: feed.refreshed_ms,
             done_share: feed.done_share,
             continuation,
             goes_on: false,

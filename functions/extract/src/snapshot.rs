@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use hubspot::feeds::{Cursor, Feed, Unfinished};
-use staging::{Shared, SnapshotPart, Wanted, snapshot_of};
+use chrono::Utc;
+use hubspot::feeds::{Cursor, Feed, Mode, Unfinished};
+use staging::{RefreshDue, Shared, SnapshotPart, State, Wanted, snapshot_of};
 
 use crate::{FeedReport, Options, Run};
 
@@ -23,6 +24,54 @@ impl fmt::Display for NothingToCompare {
 }
 
 impl Error for NothingToCompare {}
+
+/// Remembers that a refresh is due, before anybody knows whether one can begin: another snapshot of the feed may be under
+/// way, or the feed not be read yet.
+pub(crate) async fn ask_for_refresh(feed: &dyn Feed, state: &State) -> anyhow::Result<()> {
+    let now_ms = Utc::now().timestamp_millis();
+    set_due(feed, state, |due| due.or(Some(now_ms))).await
+}
+
+/// The mode of the snapshot that begins now, or goes on: a refresh that is due goes before a comparison of ids, which it
+/// does along the way. One that has begun comes to its end first.
+pub(crate) async fn due_mode(
+    feed: &dyn Feed,
+    run: &Run,
+    asked: Mode,
+    cursor: &Cursor,
+) -> anyhow::Result<Mode> {
+    let has_begun = cursor.run.as_ref().is_some_and(|unfinished| unfinished.mode == asked);
+    if asked == Mode::Refresh || has_begun {
+        return Ok(asked);
+    }
+    let due: Shared<RefreshDue> = run.state.shared(&RefreshDue::document(feed.name())).await?;
+    Ok(if due.value.since_ms.is_some() { Mode::Refresh } else { asked })
+}
+
+/// A refresh is staged.
+pub(crate) async fn set_refreshed(feed: &dyn Feed, run: &Run) -> anyhow::Result<()> {
+    set_due(feed, &run.state, |_| None).await
+}
+
+async fn set_due(
+    feed: &dyn Feed,
+    state: &State,
+    next: impl Fn(Option<i64>) -> Option<i64>,
+) -> anyhow::Result<()> {
+    let document = RefreshDue::document(feed.name());
+    loop {
+        let mut due: Shared<RefreshDue> = state.shared(&document).await?;
+        let since_ms = next(due.value.since_ms);
+        if since_ms == due.value.since_ms {
+            return Ok(());
+        }
+        due.value.since_ms = since_ms;
+        // Whoever came in between did one of the two.
+        if state.swap_shared(&document, &due).await? {
+            return Ok(());
+        }
+    }
+}
 
 /// Makes the cursor of a feed's snapshots go without the sources that the feed goes without; answers with
 /// [`SnapshotPart::caught_up_ms`].
@@ -50,6 +99,7 @@ pub(crate) fn part(run: &Unfinished) -> Option<SnapshotPart> {
         began_ms: run.began_ms,
         caught_up_ms: run.compared_until_ms,
         is_last: false,
+        is_refresh: run.mode == Mode::Refresh,
     })
 }
 
@@ -63,6 +113,8 @@ pub(crate) async fn wanted(
     let Some(collection) = feed.snapshot().and_then(snapshot_of) else { return Ok(None) };
     let wanted: Shared<Wanted> = run.state.shared(&Wanted::document(collection)).await?;
     report.reconciled_ms = wanted.value.reconciled_ms;
+    let due: Shared<RefreshDue> = run.state.shared(&RefreshDue::document(feed.name())).await?;
+    report.refreshed_ms = wanted.value.refreshed_ms.or(due.value.since_ms);
     if !wanted.value.is_open() {
         return Ok(None);
     }

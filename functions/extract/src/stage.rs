@@ -54,8 +54,7 @@ struct StagedTable {
     open: Option<FileWriter>,
     /// The buffers of the file before, empty.
     spare: Option<Rows>,
-    files: usize,
-    /// One of them is sealed.
+    /// A file of it is sealed.
     is_staged: bool,
     /// Rows appended since the last checkpoint, counted page by page: the file must hold as many.
     rows_appended: u64,
@@ -77,14 +76,13 @@ impl<'a> Stage<'a> {
         let scratch = run.bucket.scratch(&format!("{}-{}", report.feed, run.id))?;
         let mut staged = Vec::with_capacity(tables.len());
         for table in tables {
-            // A feed that is opened twice in a run goes on counting: no name is used twice.
-            let files = of_collection(report, table)?.files as usize;
+            // A feed that is opened twice in a run may have staged it before.
+            let is_staged = of_collection(report, table)?.files > 0;
             staged.push(StagedTable {
                 table: table.clone(),
                 open: None,
                 spare: None,
-                files,
-                is_staged: files > 0,
+                is_staged,
                 rows_appended: 0,
             });
         }
@@ -233,9 +231,8 @@ impl StagedTable {
         let file = match self.open.take() {
             Some(file) => file,
             None => {
-                self.files += 1;
-                let path = scratch.join(format!("{}-{}.parquet", self.table.collection, self.files));
-                let name = format!("{}-{:04}", run.id, self.files);
+                let name = run.file_name();
+                let path = scratch.join(format!("{}-{name}.parquet", self.table.collection));
                 let key = run.bucket.key(&self.table.collection, &name, Utc::now());
                 let file = FileWriter::create(&path, &key, run.account.id, &run.id, &self.table)?;
                 match self.spare.take() {
@@ -281,5 +278,129 @@ impl Drop for Stage<'_> {
     fn drop(&mut self) {
         // Only tidiness: the next run of the feed clears it too.
         let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use hubspot::feeds::{FEEDS, Feed, Unfinished, Written};
+    use hubspot::{Account, Budget, Client, Credential};
+    use staging::{Bucket, Column, ColumnType, State};
+
+    use super::*;
+
+    const COLLECTIONS: [&str; 2] = ["contacts", "form_submissions"];
+
+    /// What may happen to a stage, one after the other.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Step {
+        /// A page with rows for both tables.
+        Page,
+        /// A page with rows for the first one alone: the other's file is empty.
+        PageOfOne,
+        Checkpoint,
+        /// A source is lost: what was read is saved, and the feed is opened again.
+        Reopened,
+        /// The same, but nothing could be saved.
+        Broken,
+    }
+
+    const STEPS: [Step; 5] = [Step::Page, Step::PageOfOne, Step::Checkpoint, Step::Reopened, Step::Broken];
+
+    fn contacts() -> &'static dyn Feed {
+        FEEDS.iter().copied().find(|feed| feed.name() == COLLECTIONS[0]).unwrap()
+    }
+
+    fn tables() -> Vec<Table> {
+        let id = || vec![Column::new("id", ColumnType::BigInt)];
+        COLLECTIONS.map(|name| Table::new(name, &["id"], id()).unwrap()).into()
+    }
+
+    fn run(root: &Path) -> Run {
+        let credential = Credential::token("pat-na1-x").unwrap();
+        // Nobody answers it.
+        let client = Client::new("http://127.0.0.1:9", credential, Budget::new(0.0)).unwrap();
+        let account = Account {
+            id: 1,
+            time_zone: None,
+            account_type: None,
+            company_currency: None,
+            data_hosting_location: None,
+        };
+        let state = Arc::new(State::open_folder(&root.join("state")).unwrap());
+        Run::new(client, account, state, Bucket::open_folder(&root.join("files"), "hubspot").unwrap())
+    }
+
+    fn page(stage: &mut Stage<'_>, report: &mut FeedReport, rows_of: [u64; 2]) {
+        for (rows, count) in stage.rows().unwrap().into_iter().zip(rows_of) {
+            for _ in 0..count {
+                rows.cell(0).unwrap().bigint(7);
+                rows.finish_row();
+            }
+        }
+        let written = rows_of.map(|rows| Written { rows, ..Written::default() }).into();
+        stage.page_done(&Appended { written, ..Appended::default() }, report).unwrap();
+    }
+
+    /// Runs the steps, and a last checkpoint. All that is registered must be there as it was registered.
+    async fn check(steps: &[Step]) {
+        let root = tempfile::tempdir().unwrap();
+        let run = run(root.path());
+        let lease = run.state.lease(COLLECTIONS[0]).await.unwrap();
+        let (tables, mut report) = (tables(), FeedReport::new(contacts(), None));
+        let unfinished: Unfinished =
+            serde_json::from_str(r#"{"mode":"backfill","started_ms":1,"moves_watermark":true,"slices":[]}"#)
+                .unwrap();
+        let cursor = Cursor { run: Some(unfinished), ..Cursor::default() };
+        let (mut expected, mut waiting) = ([0, 0], [0, 0]);
+        let mut left = steps.iter().copied();
+        let mut is_over = false;
+        while !is_over {
+            let opened = Stage::open(&run, &lease, &tables, None, true, Checkpoints::default(), &mut report);
+            let mut stage = opened.await.unwrap();
+            loop {
+                let step = left.next();
+                is_over = step.is_none();
+                match step {
+                    Some(Step::Page | Step::PageOfOne) => {
+                        let rows = if step == Some(Step::Page) { [2, 1] } else { [2, 0] };
+                        page(&mut stage, &mut report, rows);
+                        waiting = [waiting[0] + rows[0], waiting[1] + rows[1]];
+                    }
+                    Some(Step::Broken) => break,
+                    Some(Step::Checkpoint | Step::Reopened) | None => {
+                        let cursor = if is_over { &Cursor::default() } else { &cursor };
+                        stage.checkpoint(cursor, &mut report).await.unwrap();
+                        expected = [expected[0] + waiting[0], expected[1] + waiting[1]];
+                        waiting = [0, 0];
+                        if step != Some(Step::Checkpoint) {
+                            break;
+                        }
+                    }
+                }
+            }
+            waiting = [0, 0];
+        }
+        for (name, expected) in COLLECTIONS.into_iter().zip(expected) {
+            let files = run.state.files(name).await.unwrap();
+            let keys: BTreeSet<&str> = files.iter().map(|file| file.key.as_str()).collect();
+            assert_eq!(keys.len(), files.len(), "{steps:?}");
+            assert!(!files.is_empty(), "{steps:?}: {name} has no file");
+            for file in &files {
+                run.bucket.fetch(file).await.unwrap();
+            }
+            assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), expected, "{steps:?}: {name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_is_opened_again_at_any_step_names_no_file_twice() {
+        for number in 0..STEPS.len().pow(4) {
+            let steps: Vec<Step> = (0..4).map(|place| STEPS[number / STEPS.len().pow(place) % 5]).collect();
+            check(&steps).await;
+        }
     }
 }

@@ -109,6 +109,7 @@ fn session(client: Client) -> Session {
         run_id: "run-1".to_owned(),
         lookback: Lookback::default(),
         address_calls: 5,
+        accepts_removals: false,
         wanted: None,
     }
 }

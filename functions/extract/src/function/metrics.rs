@@ -39,9 +39,13 @@ impl Function {
         if let Some(newest) = report.newest_change_seconds.filter(|_| !report.is_snapshot()) {
             metrics.add("NewestChangeSeconds", Unit::Seconds, newest);
         }
-        if let Some(reconciled_ms) = report.reconciled_ms {
-            let age_ms = chrono::Utc::now().timestamp_millis() - reconciled_ms;
-            metrics.add("ReconciliationAgeSeconds", Unit::Seconds, age_ms.max(0) as f64 / 1000.0);
+        for (name, since_ms) in
+            [("ReconciliationAgeSeconds", report.reconciled_ms), ("RefreshAgeSeconds", report.refreshed_ms)]
+        {
+            if let Some(since_ms) = since_ms {
+                let age_ms = chrono::Utc::now().timestamp_millis() - since_ms;
+                metrics.add(name, Unit::Seconds, age_ms.max(0) as f64 / 1000.0);
+            }
         }
         if let Some((limit, left)) = report.daily
             && limit > 0

@@ -121,6 +121,9 @@ pub struct Unfinished {
 pub struct Cursor {
     /// Set while a run is under way, or was interrupted.
     pub run: Option<Unfinished>,
+    /// One that was interrupted, and goes on when the run of another kind has ended that somebody asked for.
+    #[serde(default)]
+    pub paused: Option<Box<Unfinished>>,
     /// Changes up to this moment are read, by HubSpot's clock.
     pub watermark_ms: Option<i64>,
     /// Up to this moment, less the lag of HubSpot's index, everything is read: when the last complete run began. On a
@@ -283,9 +286,10 @@ impl Cursor {
         if self.absent.remove(source).is_none() {
             return;
         }
-        let interrupted = self.run.take();
+        let interrupted = [self.run.take(), self.paused.take().map(|paused| *paused)];
+        let was_whole = interrupted.iter().flatten().any(|run| run.is_whole);
         match self.missed_since.remove(source) {
-            Some(since_ms) if interrupted.is_none_or(|run| !run.is_whole) => {
+            Some(since_ms) if !was_whole => {
                 self.reread_since_ms = Some(self.reread_since_ms.unwrap_or(since_ms).min(since_ms));
             }
             _ => self.is_due_whole = true,
@@ -306,11 +310,19 @@ impl Cursor {
         self.missed_since.get(source).copied().filter(|_| self.absent.contains_key(source))
     }
 
-    /// Makes a planned run the one that is under way.
+    /// Makes a planned run the one that is under way. Before one that is paused has ended, no other moves the watermark
+    /// over what that has still to read.
     pub fn begin(&mut self, planned: Unfinished) {
         let mut quarantine = self.quarantine.of_new_run();
         quarantine.absorb(planned.quarantine);
-        self.run = Some(Unfinished { quarantine, ..planned });
+        let moves_watermark = planned.moves_watermark && self.paused.is_none();
+        self.run = Some(Unfinished { quarantine, moves_watermark, ..planned });
+    }
+
+    /// Makes room for a run that somebody asked for: the one that is under way goes on afterwards. There is one such.
+    pub fn pause(&mut self) {
+        let run = self.run.take().map(Box::new);
+        self.paused = self.paused.take().or(run);
     }
 
     /// The run's slices are all done: what it read becomes the watermark.
@@ -321,6 +333,7 @@ impl Cursor {
     pub fn finish(&mut self, lookback: Lookback) {
         let Some(run) = self.run.take() else { return };
         let asked_again_from = run.asked_again_from();
+        self.run = self.paused.take().map(|paused| *paused);
         self.quarantine = run.quarantine.end_run();
         if run.mode.is_snapshot() {
             self.caught_up_ms = Some(run.started_ms);
@@ -417,6 +430,22 @@ mod tests {
         let cursor = finished(None, [999_000, 1_000_000, 1_050_000].into_iter());
         assert_eq!(cursor.watermark_ms, Some(999_990));
         assert_eq!(cursor.recent.len(), 3);
+    }
+
+    #[test]
+    fn a_run_that_is_paused_goes_on_afterwards() {
+        let backfill = Unfinished { is_whole: true, ..Unfinished::new(Mode::Backfill, 500_000, 0) };
+        let mut cursor = Cursor { run: Some(backfill.clone()), ..Cursor::default() };
+        for started_ms in [900_000, 950_000] {
+            // The second one is asked for before the first has ended.
+            cursor.pause();
+            cursor.begin(Unfinished::new(Mode::Backfill, started_ms, 0));
+        }
+        cursor.finish(LOOKBACK);
+        assert_eq!((cursor.run.as_ref(), cursor.paused.as_ref()), (Some(&backfill), None));
+        assert_eq!((cursor.watermark_ms, cursor.caught_up_ms), (None, None));
+        cursor.finish(LOOKBACK);
+        assert_eq!((cursor.run, cursor.caught_up_ms), (None, Some(500_000)));
     }
 
     #[test]

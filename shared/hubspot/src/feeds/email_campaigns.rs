@@ -329,8 +329,11 @@ impl OpenFeed for OpenCampaigns {
         };
         let mut ids: Vec<u64> = lists.stamps.iter().filter(is_wanted).map(|(id, _)| *id).collect();
         // The list has no order to rely on: one that it does not show is asked for before it is said to be gone.
-        let before: BTreeSet<u64> = self.known.0.keys().chain(&self.held).copied().collect();
-        ids.extend(before.into_iter().filter(|id| !lists.stamps.contains_key(id)));
+        let mut unseen: BTreeSet<u64> = self.known.0.keys().chain(&self.held).copied().collect();
+        let before = unseen.len();
+        unseen.retain(|id| !lists.stamps.contains_key(id));
+        self.session.check_removals("campaigns", before, unseen.len())?;
+        ids.extend(unseen);
         run.stamps = Pairs(lists.stamps.clone());
         if lists.odd > 0 {
             let thing = Thing { kind: ODD_KIND, id: "without an id", collection: CAMPAIGNS.name };

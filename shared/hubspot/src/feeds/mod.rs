@@ -39,7 +39,7 @@ use chrono::Utc;
 use staging::{Rows, Shared, Table, Wanted};
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
@@ -91,6 +91,9 @@ pub trait Feed: fmt::Debug + Send + Sync {
     ) -> Result<Box<dyn OpenFeed>>;
 }
 
+/// So many lists or campaigns may be gone at a time, whatever share of all they are.
+const FEW_REMOVED: usize = 20;
+
 /// What a feed needs to know of the run.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -100,11 +103,26 @@ pub struct Session {
     pub lookback: Lookback,
     /// Calls that may be spent on subscriptions of addresses outside the timeline.
     pub address_calls: u64,
+    /// What HubSpot stopped to show is gone, however much it is.
+    pub accepts_removals: bool,
     /// What a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
 }
 
 impl Session {
+    /// Refuses to take most of what was known for gone: a credential that sees less shows the same.
+    fn check_removals(&self, what: &str, known: usize, gone: usize) -> Result<()> {
+        if self.accepts_removals || gone <= FEW_REMOVED || gone <= known / 2 {
+            return Ok(());
+        }
+        let message = format!(
+            "HubSpot shows {gone} of {known} {what} no more, and they are not taken for removed: does the credential see \
+             less than the one before? If it does, give it back what it saw. If they are gone, say so once: \
+             --accept-removals, or {{\"accept_removals\": true}} to the function"
+        );
+        Err(Error::new(ErrorKind::Config, message))
+    }
+
     fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
         lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms }
     }
@@ -120,6 +138,7 @@ impl Session {
             run_id: "run-1".to_owned(),
             lookback: Lookback::default(),
             address_calls: 0,
+            accepts_removals: false,
             wanted: None,
         }
     }

@@ -231,6 +231,9 @@ impl OpenFeed for OpenLists {
                 }
             }
         }
+        let is_there = |id: &&u64| run.stamps.0.contains_key(id) || filters.contains_key(id);
+        let gone = self.known.0.keys().filter(|id| !is_there(id)).count();
+        self.session.check_removals("lists", self.known.0.len(), gone)?;
         for (&id, &stamp) in &self.known.0 {
             if run.stamps.0.contains_key(&id) {
                 continue;
