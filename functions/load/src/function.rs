@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::Utc;
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use load::{Event, LoadReport, Options, Scope, TableReport, load};
+use load::{Event, LoadReport, LostRows, Options, Scope, TableReport, load};
 use serde_json::Value;
 use staging::{Bucket, RunRecord, StagedFile, State, snapshot_of};
 use warehouse::Warehouse;
@@ -109,7 +109,11 @@ impl Function {
             let options = Options {
                 scope: event.scope(),
                 mode,
-                lost_rows: event.lost_rows(),
+                lost_rows: match event.lost_rows() {
+                    // The comparison behind it reads again what is lost.
+                    LostRows::Refuse if snapshots.contains(&collection.as_str()) => LostRows::Compare,
+                    lost_rows => lost_rows,
+                },
                 deadline: Some(invocation.deadline),
             };
             let loaded = load(&collection, &self.state, &self.bucket, &*warehouse, &options).await;

@@ -147,7 +147,13 @@ mod tests {
             description,
         };
         // Another spelling, and a column that the file lacks.
-        let present = [("VID", "BIGINT"), ("Is_Deleted", "BOOLEAN"), ("Deleted_At", "DATE")];
+        let present = [
+            ("VID", "BIGINT"),
+            ("Is_Deleted", "BOOLEAN"),
+            ("Deleted_At", "DATE"),
+            ("A\"Key\"", "VARCHAR"),
+            ("it's", "VARCHAR"),
+        ];
         let present =
             present.map(|(name, type_name)| TableColumn { name: name.into(), type_name: type_name.into() });
         let plan = plan(&DUCKDB, Some(&present), vec![&file]).unwrap();

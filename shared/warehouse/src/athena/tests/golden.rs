@@ -40,9 +40,11 @@ fn merge_of_a_torture_table() {
     let warehouse = Scripted::new(athena(), "hubspot");
     let location = Location::S3 { bucket: "staged".into(), key: "it's/a=b/1.parquet".into(), bytes: 1 };
     let file = LocatedFile { location: location.clone(), ..torture_file() };
+    let key = (ATHENA.column_name)("a\"key\"");
     // A narrower type, and a column that the file lacks.
     let present = [
         ("vid", "BIGINT"),
+        (key.as_str(), "VARCHAR"),
         ("file_index", "DATE"),
         ("_source_updated_at", "TIMESTAMP(6)"),
         ("_read_at", "TIMESTAMP(6)"),
