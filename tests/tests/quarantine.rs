@@ -273,8 +273,74 @@ async fn v1_that_is_back_is_read_where_it_was_missed() {
         assert!(calls(&report) < 40, "{} calls", calls(&report));
         assert_equal(&sandbox, &FOUR);
     }
+    // It is read again once; what changed just now, in the next run too.
     let report = sandbox.sync(&OF_CONTACTS).await.complete();
-    assert_eq!(report["collections"]["contacts"]["rows"], 0, "{report:#}");
+    assert!(report["collections"]["contacts"]["rows"].as_u64().unwrap() < 40, "{report:#}");
+}
+
+/// A place that is another one in each run of the test; the seed is told where it fails.
+fn dice() -> fastrand::Rng {
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+const RECORDS: [&str; 2] = ["--collections", "contacts,companies,deals"];
+
+/// Records that no answer can show, live ones and one in the recycle bin; the list is read by ids, or in one sequence.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cant_be_shown_hold_back_no_other() {
+    let mut dice = dice();
+    for after_is_lower_bound in [true, false] {
+        let records = PerType { contacts: 2_500, companies: 300, deals: 300 };
+        let settings = Settings { records, ..small() };
+        let behaviour = Behaviour { after_is_lower_bound, ..Behaviour::default() };
+        let sandbox = Sandbox::new(&settings, behaviour).await;
+        let account = sandbox.account();
+        let live = account.live_ids(CONTACTS);
+        let mut poisoned = vec![live[dice.usize(..live.len())], live[dice.usize(..live.len())]];
+        if after_is_lower_bound {
+            let archived = account.archived_ids(CONTACTS);
+            poisoned.push(archived[dice.usize(..archived.len())]);
+        }
+        poisoned.sort_unstable();
+        poisoned.dedup();
+        for (id, status) in poisoned.iter().zip([400, 500, 400]) {
+            sandbox.server.poison(Poison::record(*id, status));
+        }
+        let all = rows_of(account, CONTACTS);
+        let ended = sandbox.sync(&RECORDS).await;
+        let report = ended.report();
+        assert_eq!(
+            report["collections"]["contacts"]["outcome"], "incomplete",
+            "{report:#}\n{}",
+            ended.stderr
+        );
+        assert_eq!(report["collections"]["deals"]["outcome"], "complete", "{report:#}");
+        assert_eq!(held(&report, "contacts").len(), poisoned.len(), "{report:#}");
+        let found = number(
+            &sandbox,
+            "SELECT count(*) FROM hubspot.contacts WHERE deleted_reason IS DISTINCT FROM 'merged'",
+        );
+        assert_eq!(found, all - poisoned.len() as u64, "{poisoned:?}");
+
+        // What changes meanwhile comes, and what is held costs few calls.
+        account.touch_many_in_one_ms(CONTACTS, 10);
+        let report = sandbox.sync(&RECORDS).await.report();
+        assert_eq!(held(&report, "contacts").len(), poisoned.len(), "{report:#}");
+        assert!(report["collections"]["contacts"]["rows"].as_u64().unwrap() >= 8, "{report:#}");
+        assert!(calls(&report) < 150, "{} calls", calls(&report));
+
+        sandbox.server.heal();
+        sandbox.sync(&RECORDS).await.complete();
+        assert_equal(&sandbox, &["contacts", "companies", "deals"]);
+    }
+}
+
+/// Live and archived ones.
+fn rows_of(account: &fake_hubspot::Account, object: ObjectType) -> u64 {
+    (account.live_ids(object).len() + account.archived_ids(object).len()) as u64
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -305,8 +305,8 @@ impl OpenFeed for OpenContacts {
         Ok(())
     }
 
-    fn reads_around(&self, slice: &Slice) -> bool {
-        matches!(slice, Slice::Submitted { .. })
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {

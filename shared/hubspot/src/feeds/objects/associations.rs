@@ -311,7 +311,15 @@ struct Inline {
 fn inline(body: &str) -> Result<HashMap<String, Inline>> {
     let mut by_object: HashMap<String, Inline> = HashMap::new();
     Scanner::new(body).each_field(|key, value| match key.raw() {
-        "results" => value.each_item(|record| inline_record(record, &mut by_object)),
+        // An entry that is no record has no associations.
+        "results" => value.each_item(|record| {
+            let mut entry = record.clone();
+            if inline_record(record, &mut by_object).is_err() {
+                entry.skip()?;
+                *record = entry;
+            }
+            Ok(())
+        }),
         _ => value.skip(),
     })?;
     Ok(by_object)

@@ -11,10 +11,11 @@ use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
 use crate::paging::Next;
+use crate::retry::Patience;
 use crate::{value, version};
 
 /// The property that is a record's id.
-const ID: &str = "hs_object_id";
+pub(super) const ID: &str = "hs_object_id";
 
 /// Ranges that a backfill is cut into while it is read, by and large.
 pub(super) const RANGE_ENDS: u64 = 20;
@@ -79,6 +80,7 @@ impl ObjectFeed {
         after: Option<&str>,
         limit: usize,
         ids_only: bool,
+        patience: Patience,
     ) -> Result<ListPage> {
         let names = match ids_only {
             true => ID.to_owned(),
@@ -95,7 +97,7 @@ impl ObjectFeed {
         if let Some(after) = after {
             path.push_str(&format!("&after={}", percent_encoded(after)));
         }
-        match self.client.send_for_list(&Call::get(path), "results").await {
+        match self.client.send_for_list(&Call::get(path).with(patience), "results").await {
             Ok(body) => Ok(ListPage { body, limit }),
             Err(refused) if refused.kind() == ErrorKind::MissingScope => {
                 Err(self.refused_part(refused).await)
@@ -142,6 +144,16 @@ impl ObjectFeed {
     /// Each page is a search of its own that starts behind the last id, so neither the 10,000 results that one search
     /// may page through nor a crowd in one millisecond is a limit. A short page is no end; only no next page is.
     pub(super) async fn search(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<Found> {
+        self.search_with(filter, from, below, Patience::Full).await
+    }
+
+    pub(super) async fn search_with(
+        &self,
+        filter: Option<Value>,
+        from: u64,
+        below: Option<u64>,
+        patience: Patience,
+    ) -> Result<Found> {
         let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
         let sorted = json!([{ "propertyName": ID, "direction": "ASCENDING" }]);
         let mut search = json!({
@@ -153,7 +165,7 @@ impl ObjectFeed {
         });
         let (mut empty_pages, mut unsorted_pages) = (0, 0);
         loop {
-            let (mut listed, goes_on) = self.send_search(&search).await?;
+            let (mut listed, goes_on) = self.send_search(&search, patience).await?;
             // A bound that HubSpot leaves out of account.
             listed.records.retain(|record| below.is_none_or(|below| record.0 < below));
             let is_in_order = listed.records.is_sorted_by(|a, b| a.0 < b.0)
@@ -206,7 +218,7 @@ impl ObjectFeed {
             "limit": 1,
             "after": "0",
         });
-        Ok(self.send_search(&search).await?.0.records.first().map_or(0, |record| record.0))
+        Ok(self.send_search(&search, Patience::Full).await?.0.records.first().map_or(0, |record| record.0))
     }
 
     /// Records changed in the window, both ends included; all where it is open on both sides.
@@ -239,22 +251,22 @@ impl ObjectFeed {
             "limit": 1,
             "after": "0",
         });
-        self.send_search(&search).await?.0.total.ok_or_else(|| {
+        self.send_search(&search, Patience::Full).await?.0.total.ok_or_else(|| {
             Error::new(ErrorKind::Malformed, format!("a search of {} tells no total", self.object.name))
         })
     }
 
     /// What a search shows, and where it goes on. HubSpot's specification requires `sorts` and `after` in every body.
-    async fn send_search(&self, search: &Value) -> Result<(Listed, Next)> {
+    async fn send_search(&self, search: &Value, patience: Patience) -> Result<(Listed, Next)> {
         let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
-        let call = Call::post(path, search.to_string(), Bucket::Search);
+        let call = Call::post(path, search.to_string(), Bucket::Search).with(patience);
         let body = self.client.send_for_list(&call, "results").await?;
         Ok((records(&body)?, body.next(SEARCH_RECORDS)))
     }
 
     /// Whether `after` takes any id, and means it: asked for the page at `id`, does the list begin there?
     pub(super) async fn pages_by_id(&self, id: u64) -> Result<bool> {
-        match self.list(false, Some(&id.to_string()), 1, true).await {
+        match self.list(false, Some(&id.to_string()), 1, true, Patience::Full).await {
             Ok(page) => Ok(records(&page.body)?.records.first().is_none_or(|record| record.0 >= id)),
             Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(false),
             Err(failed) => Err(failed),
@@ -275,7 +287,7 @@ fn id_filter(operator: &str, id: u64) -> Value {
     json!({ "propertyName": ID, "operator": operator, "value": id.to_string() })
 }
 
-/// Ids, instants and paging of an answer whose values nobody needs.
+/// Ids and instants of an answer whose values nobody needs. An entry that is no record with an id is left out.
 pub(super) fn records(body: &str) -> Result<Listed> {
     let mut listed = Listed { records: Vec::new(), total: None };
     let mut has_results = false;
@@ -283,7 +295,14 @@ pub(super) fn records(body: &str) -> Result<Listed> {
         "results" => {
             has_results = true;
             value.each_item(|record| {
-                listed.records.push(record_head(record)?);
+                let mut entry = record.clone();
+                match record_head(record) {
+                    Ok(head) => listed.records.push(head),
+                    Err(_) => {
+                        entry.skip()?;
+                        *record = entry;
+                    }
+                }
                 Ok::<_, Malformed>(())
             })
         }

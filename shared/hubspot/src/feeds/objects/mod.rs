@@ -15,6 +15,7 @@
 //! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
 mod account;
+mod around;
 mod associations;
 mod calls;
 mod counts;
@@ -27,6 +28,8 @@ mod slices;
 mod unknown;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
@@ -39,6 +42,7 @@ use self::records::Beside;
 use super::batches::Batches;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
+use super::quarantine::Thing;
 use super::recent::{RecentReads, Versions};
 use super::seen::{ArchivedIds, Hashes};
 use super::slice::Slice;
@@ -113,6 +117,11 @@ pub(super) struct ObjectFeed {
     /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
     properties: Hashes,
     new_properties: Vec<String>,
+    /// Parts of lists that were read from the top again.
+    restarted: Mutex<HashSet<(bool, u64)>>,
+    /// Pages until lists are tried patiently again.
+    pages_near_trouble: AtomicU32,
+    is_archive_sequential: bool,
 }
 
 impl ObjectFeed {
@@ -180,6 +189,9 @@ impl ObjectFeed {
                 .map(|since_ms| since_ms.saturating_sub(session.lookback.overlap_ms)),
             properties,
             new_properties,
+            restarted: Mutex::default(),
+            pages_near_trouble: AtomicU32::new(0),
+            is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
         })
     }
 
@@ -197,6 +209,14 @@ impl ObjectFeed {
         context: &Context<'_>,
     ) -> Result<(Appended, Vec<Record>)> {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
+        if page.is_from_the_top || page.is_stuck {
+            slice.restart(run);
+        }
+        if page.is_stuck {
+            // The search finds all that have an id, and counts them too.
+            run.then.push(Slice::Having { property: calls::ID.to_owned(), from: 0 });
+        }
+        let mut odd = 0;
         let begins_at = slice.position();
         let (mut seen, mut shown, mut listing) = (Vec::new(), HashSet::new(), page.listing);
         let asked: HashSet<u64> = page.asked.iter().copied().collect();
@@ -211,6 +231,7 @@ impl ObjectFeed {
             };
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
+            odd += read.odd;
             if listing.is_none() && matches!(page.next, Some(Next::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
             }
@@ -236,15 +257,17 @@ impl ObjectFeed {
             appended.written[0] += gone.written;
             seen.extend(gone.records);
         }
+        self.meet_what_is_odd(&page, begins_at, odd, run);
         appended.written[0] += self.account(&page, &shown, &seen, slice, run, rows, context);
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
-        if listing.is_some() {
+        if listing.is_some() && !page.is_stuck {
+            let unlisted = u64::from(page.unlisted.is_some());
             // Where values come by id, what the list has named is what it has shown.
             let is_by_id = !asked.is_empty();
             let listed =
                 if is_by_id { asked.into_iter().filter(|id| slice.holds(*id)).collect() } else { shown };
-            slice.count_rows(begins_at, &listed, appended.is_last, run);
+            slice.count_rows(begins_at, &listed, unlisted, appended.is_last, run);
         }
         if appended.is_last {
             self.judge_walk(slice, page.told_now, page.odd, run);
@@ -315,6 +338,11 @@ impl OpenFeed for ObjectFeed {
         Ok(estimate)
     }
 
+    /// Searches have pages of their own size.
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.size_bytes();
@@ -349,9 +377,14 @@ impl OpenFeed for ObjectFeed {
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
         let mut checks = ObjectFeed::due_counts(run, is_end);
         if is_end {
+            // What the run has read whole, it has met all of.
+            if run.is_whole || run.moves_watermark {
+                run.release_what_was_not_set_aside_again(ARCHIVED_KIND);
+            }
             if run.is_whole {
-                // It has counted everything.
-                run.release_what_was_not_set_aside_again(counts::KIND);
+                for kind in [LISTED_KIND, counts::KIND] {
+                    run.release_what_was_not_set_aside_again(kind);
+                }
             }
             checks.extend(left(std::mem::take(&mut run.again)));
             if !std::mem::replace(&mut run.is_archive_compared, true) {
@@ -384,11 +417,35 @@ impl OpenFeed for ObjectFeed {
     }
 }
 
+impl ObjectFeed {
+    /// Sets aside what has no id that could be asked for.
+    fn meet_what_is_odd(&self, page: &Page, begins_at: u64, odd: u64, run: &mut Unfinished) {
+        let name = self.object.name;
+        if let Some((id, reason)) = &page.unlisted {
+            let kind = if page.is_archived { ARCHIVED_KIND } else { LISTED_KIND };
+            run.set_aside(Thing { kind, id, collection: name }, reason);
+        }
+        if odd > 0 {
+            tracing::warn!(feed.name = name, "{odd} entries of an answer are no records with an id");
+        }
+        // Of live ones, HubSpot counts those that are lacking; of archived ones, nobody does.
+        if odd > 0 && page.is_archived {
+            let id = &format!("without an id, behind {begins_at}");
+            let reason = format!("{odd} entries of a page are no records with an id");
+            run.set_aside(Thing { kind: ARCHIVED_KIND, id, collection: name }, reason);
+        }
+    }
+}
+
 fn left(mut ids: Vec<u64>) -> Option<Slice> {
     ids.sort_unstable();
     ids.dedup();
     (!ids.is_empty()).then_some(Slice::Left { ids })
 }
+
+/// What the quarantine calls a position at which a list stands still, and an entry of one that is no record.
+const ARCHIVED_KIND: &str = "archived record";
+const LISTED_KIND: &str = "listed record";
 
 /// New properties whose past values are searched for, each by itself; with more of them, everything is read again.
 const MAX_NEW_PROPERTIES: usize = 30;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::around::is_of_a_part;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
@@ -15,6 +16,7 @@ use crate::feeds::recent::RecentReads;
 use crate::feeds::slice::{self, OddCount, Slice, Walk};
 use crate::json::Body;
 use crate::paging;
+use crate::retry::Patience;
 
 /// Answers that are fetched, not yet rows.
 #[derive(Debug, Default)]
@@ -56,6 +58,12 @@ pub(in crate::feeds) struct Page {
     pub(super) odd: OddCount,
     /// The search can't be asked for this.
     pub(super) is_refused: bool,
+    /// Ids at which the list stands still, and why: the next page is behind them.
+    pub(super) unlisted: Option<(String, String)>,
+    /// The list stands still, and only HubSpot knows its positions: the search has to show what is left.
+    pub(super) is_stuck: bool,
+    /// HubSpot does not know the slice's position any more: this is its first page.
+    pub(super) is_from_the_top: bool,
 }
 
 impl Page {
@@ -112,17 +120,7 @@ pub(super) enum Next {
 impl ObjectFeed {
     pub(in crate::feeds) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         match slice {
-            Slice::Listed { archived, from, after, .. } => {
-                let ids_first = self.is_wide || (*archived && self.mode == Mode::Incremental);
-                let after = after.clone().or_else(|| first_after(*from));
-                let page = self.list(*archived, after.as_deref(), limit, ids_first).await?;
-                self.listed_page(page, slice, *archived, ids_first).await
-            }
-            &Slice::Again { from, ref after, .. } => {
-                let after = after.clone().or_else(|| first_after(from));
-                let page = self.list(false, after.as_deref(), limit, self.is_wide).await?;
-                self.listed_page(page, slice, false, self.is_wide).await
-            }
+            Slice::Listed { .. } | Slice::Again { .. } => self.listed(slice, limit).await,
             &Slice::Counted { from, below, rows, is_second } => {
                 let count = self.counted(from, below, rows, is_second).await?;
                 Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
@@ -150,7 +148,23 @@ impl ObjectFeed {
         }
     }
 
-    async fn listed_page(
+    /// Whether a list is read for its ids, and the values apart.
+    pub(super) fn reads_ids_first(&self, slice: &Slice, is_archived: bool) -> bool {
+        let is_checked = matches!(slice, Slice::Listed { .. }) && is_archived;
+        self.is_wide || (is_checked && self.mode == Mode::Incremental)
+    }
+
+    /// Whether positions in the slice's list are HubSpot's secret.
+    pub(super) fn is_sequence(&self, slice: &Slice) -> bool {
+        match slice {
+            Slice::Listed { archived: true, top, .. } => {
+                self.is_archive_sequential || !(slice.is_range() || top.is_some() || self.mode.is_snapshot())
+            }
+            slice => !slice.is_range(),
+        }
+    }
+
+    pub(super) async fn listed_page(
         &self,
         page: ListPage,
         slice: &Slice,
@@ -167,14 +181,23 @@ impl ObjectFeed {
         let listed = calls::records(&page.body)?;
         let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
-        // Archived records have values of new properties too, and no search shows them: all of them are read again.
-        let may_be_known = is_archived && self.new_properties.is_empty();
-        let may_be_known = |ms| may_be_known && self.reread_since_ms.is_none_or(|since_ms| ms < since_ms);
-        let (known, ids) = parted(in_slice, |id, ms| may_be_known(ms) && self.archived.holds(id, ms));
+        let (known, ids) = self.parted(in_slice, is_archived);
         let answers = self.batch_read(&ids, is_archived, &mut unknown).await?;
         let bodies = answers.into_iter().map(|(_, body)| body).collect();
         let asked = ids;
         Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
+    }
+
+    /// Parts listed records into those that are known already and the ids of the others.
+    pub(super) fn parted(
+        &self,
+        records: impl Iterator<Item = Head>,
+        is_archived: bool,
+    ) -> (Vec<(u64, i64)>, Vec<u64>) {
+        // Archived records have values of new properties too, and no search shows them: all of them are read again.
+        let may_be_known = is_archived && self.new_properties.is_empty();
+        let may_be_known = |ms| may_be_known && self.reread_since_ms.is_none_or(|since_ms| ms < since_ms);
+        parted(records, |id, ms| may_be_known(ms) && self.archived.holds(id, ms))
     }
 
     /// HubSpot's word for where the list goes on; `None` at its end.
@@ -184,7 +207,7 @@ impl ObjectFeed {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] when more is there and nothing tells where.
-    async fn position_behind(
+    pub(super) async fn position_behind(
         &self,
         page: &ListPage,
         slice: &Slice,
@@ -201,7 +224,11 @@ impl ObjectFeed {
         if !slice.holds(behind) {
             return Ok(Some(behind.to_string()));
         }
-        let rest = self.list(is_archived, Some(&behind.to_string()), 1, true).await?;
+        let rest = match self.list(is_archived, Some(&behind.to_string()), 1, true, Patience::Little).await {
+            // There is something, if nothing that can be shown.
+            Err(failed) if is_of_a_part(&failed) => return Ok(Some(behind.to_string())),
+            rest => rest?,
+        };
         match record_ids(&rest.body)?.iter().min() {
             Some(&id) if id >= behind => Ok(Some(behind.to_string())),
             // The list takes no id for a position: it has no way to say more.
@@ -275,6 +302,6 @@ fn parted(
 
 /// Where a range begins that HubSpot has not named: one before its first id, so that it does not matter whether
 /// `after` includes the id it names.
-fn first_after(from: u64) -> Option<String> {
+pub(super) fn first_after(from: u64) -> Option<String> {
     (from > 0).then(|| (from - 1).to_string())
 }

@@ -52,6 +52,8 @@ impl<'a> Context<'a> {
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
     pub(super) written: Written,
+    /// Entries that are no records with an id.
+    pub(super) odd: u64,
 }
 
 /// What is remembered of a record.
@@ -74,7 +76,7 @@ pub(in crate::feeds) struct Record {
 /// An answer without a list shows nothing.
 ///
 /// # Errors
-/// When the answer is not a list of records with ids. The rows may then hold a part of the page: the caller takes
+/// When the answer is not a list. The rows may then hold a part of the page: the caller takes
 /// them back.
 pub(super) fn append(
     layout: &Layout,
@@ -89,7 +91,7 @@ pub(super) fn append(
         return Ok(appender.read);
     }
     Scanner::new(answer).each_field(|key, value| match key.raw() {
-        "results" => value.each_item(|record| appender.record(record, &keep)),
+        "results" => value.each_item(|record| appender.entry(record, &keep)),
         _ => Ok(value.skip()?),
     })?;
     Ok(appender.read)
@@ -205,6 +207,20 @@ impl<'a> Appender<'a> {
     ) -> Appender<'a> {
         let (order, unparsed, read) = (Vec::new(), JsonFields::default(), Read::default());
         Appender { layout, context, beside, rows, order, unparsed, read }
+    }
+
+    /// A record; an entry that is none costs itself alone.
+    fn entry(&mut self, entry: &mut Scanner<'_>, keep: &impl Fn(u64) -> bool) -> Result<()> {
+        let (begin, unparsed_values) = (entry.clone(), self.read.written.unparsed_values);
+        if self.record(entry, keep).is_err() {
+            self.rows.discard_row();
+            self.unparsed.clear();
+            self.read.written.unparsed_values = unparsed_values;
+            self.read.odd += 1;
+            *entry = begin;
+            entry.skip()?;
+        }
+        Ok(())
     }
 
     fn record(&mut self, record: &mut Scanner<'_>, keep: &impl Fn(u64) -> bool) -> Result<()> {

@@ -158,6 +158,14 @@ fn changed(since_ms: i64, until_ms: i64) -> Slice {
 }
 
 impl Slice {
+    /// The end of a slice of ids.
+    pub(super) fn below(&self) -> Option<u64> {
+        match self {
+            Slice::Listed { below, .. } | Slice::Changed { below, .. } | Slice::Again { below, .. } => *below,
+            _ => None,
+        }
+    }
+
     /// Whether the slice is the one that reads this id.
     pub(in crate::feeds) fn holds(&self, id: u64) -> bool {
         match self {
@@ -201,7 +209,7 @@ impl Slice {
     }
 
     /// The slice is one of several, told apart by id: its pages must come in the order of ids.
-    fn is_range(&self) -> bool {
+    pub(super) fn is_range(&self) -> bool {
         matches!(
             self,
             Slice::Listed { from, below, .. } | Slice::Again { from, below, .. }
@@ -233,15 +241,34 @@ impl Slice {
         Ok(())
     }
 
-    /// Remembers what a page of a list has read, until it is counted. The page began at the id `begins_at`.
+    /// Begins anew, from the top.
+    pub(super) fn restart(&mut self, run: &mut Unfinished) {
+        let is_range = self.is_range();
+        if let Slice::Listed { after, .. } | Slice::Again { after, .. } = self {
+            *after = None;
+        }
+        match self {
+            Slice::Again { rows, .. } => *rows = 0,
+            // A list that does not go by id is counted as one.
+            Slice::Listed { archived: false, .. } if !is_range => {
+                run.stretches.retain(|stretch| stretch.below.is_some());
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers what a page of a list has read, until it is counted. The page began at the id `begins_at`; `unlisted`
+    /// records are there and not shown.
     pub(super) fn count_rows(
         &mut self,
         begins_at: u64,
         ids: &HashSet<u64>,
+        unlisted: u64,
         is_last: bool,
         run: &mut Unfinished,
     ) {
-        let (is_range, position, rows) = (self.is_range(), self.position(), ids.len() as u64);
+        let (is_range, position) = (self.is_range(), self.position());
+        let rows = ids.len() as u64 + unlisted;
         match self {
             Slice::Listed { archived: false, below, .. } => {
                 let behind_last = ids.iter().max().map(|last| last + 1);

@@ -1,0 +1,273 @@
+//! Getting past a record that HubSpot can't show. Where a page of a list fails, its ids come from a list of ids alone, or
+//! from the search; the values come by batch reads, in halves around the one that fails. That one is set aside, and the
+//! list goes on behind it.
+//!
+//! Each step is tried a few times, not for minutes: all of it takes some twenty calls and as many seconds. Where nothing
+//! is answered, it is HubSpot that fails, and the call that has full patience says so.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::calls::{self, Head, ListPage};
+use super::pages::{Listing, Next, Page, first_after, record_ids};
+use super::records::Associated;
+use super::unknown::Unknown;
+use super::{ObjectFeed, Result};
+use crate::call::Call;
+use crate::encoding::percent_encoded;
+use crate::error::{Error, ErrorKind};
+use crate::feeds::slice::{self, Slice};
+use crate::json::Body;
+use crate::retry::Patience;
+use crate::version;
+
+/// Smaller and smaller pages lead to the record that a page can't show.
+const PAGES_NEAR_TROUBLE: u32 = 10;
+
+impl ObjectFeed {
+    /// A page of a list, or what can be had of it; once, from the slice's top, if HubSpot does not know its position any
+    /// more.
+    pub(super) async fn listed(&self, slice: &Slice, limit: usize) -> Result<Page> {
+        let (is_archived, from, after) = match slice {
+            Slice::Listed { archived, from, after, .. } => (*archived, *from, after),
+            Slice::Again { from, after, .. } => (false, *from, after),
+            other => return Err(slice::foreign(other)),
+        };
+        let position = after.clone().or_else(|| first_after(from));
+        let one_less = |left: u32| left.checked_sub(1);
+        _ = self.pages_near_trouble.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        let page = match self.list_page(slice, is_archived, position.as_deref(), limit, self.patience()).await
+        {
+            // A position that only HubSpot knows may be dead, the first time that it is refused.
+            Err(failed)
+                if is_of_a_part(&failed)
+                    && !(failed.kind() == ErrorKind::BadRequest
+                        && after.is_some()
+                        && self.is_sequence(slice)
+                        && self.may_restart(is_archived, from)) =>
+            {
+                self.around(slice, is_archived, position.as_deref(), limit, failed).await
+            }
+            page => page,
+        };
+        match page {
+            Err(dead)
+                if dead.kind() == ErrorKind::BadRequest
+                    && after.is_some()
+                    && self.may_restart(is_archived, from) =>
+            {
+                self.restarted.lock().unwrap_or_else(PoisonError::into_inner).insert((is_archived, from));
+                tracing::warn!(feed.name = self.object.name, "a position in the list is refused: {dead}");
+                let top = first_after(from);
+                let page = self.list_page(slice, is_archived, top.as_deref(), limit, Patience::Full).await?;
+                Ok(Page { is_from_the_top: true, ..page })
+            }
+            page => page,
+        }
+    }
+
+    async fn list_page(
+        &self,
+        slice: &Slice,
+        is_archived: bool,
+        position: Option<&str>,
+        limit: usize,
+        patience: Patience,
+    ) -> Result<Page> {
+        let ids_first = self.reads_ids_first(slice, is_archived);
+        let page = self.list(is_archived, position, limit, ids_first, patience).await?;
+        self.listed_page(page, slice, is_archived, ids_first).await
+    }
+
+    /// A few tries; near a record that the list can't show, each way is tried once.
+    fn patience(&self) -> Patience {
+        let left = self.pages_near_trouble.load(Ordering::Relaxed);
+        if left == 0 { Patience::Little } else { Patience::Once }
+    }
+
+    /// Once for each part of a list.
+    fn may_restart(&self, is_archived: bool, from: u64) -> bool {
+        !self.restarted.lock().unwrap_or_else(PoisonError::into_inner).contains(&(is_archived, from))
+    }
+
+    /// The page whose list call has failed.
+    async fn around(
+        &self,
+        slice: &Slice,
+        is_archived: bool,
+        position: Option<&str>,
+        limit: usize,
+        failed: Error,
+    ) -> Result<Page> {
+        let name = self.object.name;
+        tracing::warn!(feed.name = name, "a page of the list can't be had, and is read by ids: {failed}");
+        if let Some(body) = answered(self.ids(is_archived, position, limit, self.patience()).await)? {
+            return self.of_ids(slice, is_archived, body, limit).await;
+        }
+        if self.is_sequence(slice) {
+            // What a position stands for is HubSpot's secret: the search finds all that have an id.
+            return match slice {
+                Slice::Listed { archived: false, .. } => {
+                    Ok(Page { next: Some(Next::After(None)), is_stuck: true, ..Page::default() })
+                }
+                _ => self.list_page(slice, is_archived, position, limit, Patience::Full).await,
+            };
+        }
+        let Some(from) = position.map_or(Some(0), |position| position.parse().ok()) else {
+            return self.list_page(slice, is_archived, position, limit, Patience::Full).await;
+        };
+        if !is_archived
+            && slice.is_range()
+            && let Some(mut found) =
+                answered(self.search_with(None, from, slice.below(), self.patience()).await)?
+        {
+            found.records.truncate(limit);
+            if let Some(&(last, _)) = found.records.last() {
+                let next = Some((last + 1).to_string());
+                return self.with_values(slice, is_archived, found.records, next).await;
+            }
+        }
+        self.pages_near_trouble.store(PAGES_NEAR_TROUBLE, Ordering::Relaxed);
+        match self.by_positions(slice, is_archived, (position, from), limit, failed).await {
+            // Nothing is answered: then it is HubSpot, and may be over.
+            Err(failed) if is_of_a_part(&failed) => {
+                tracing::warn!(feed.name = name, "HubSpot answers nothing of the list: {failed}");
+                self.list_page(slice, is_archived, position, limit, Patience::Full).await
+            }
+            page => page,
+        }
+    }
+
+    /// A page of a list of ids alone.
+    async fn ids(
+        &self,
+        is_archived: bool,
+        position: Option<&str>,
+        limit: usize,
+        patience: Patience,
+    ) -> Result<Body> {
+        let after = position.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
+        let path = format!(
+            "/crm/objects/{}/{}?limit={limit}&archived={is_archived}&properties=hs_object_id{after}",
+            version::OBJECTS,
+            self.object.name
+        );
+        self.client.send_for_list(&Call::get(path).with(patience), "results").await
+    }
+
+    async fn of_ids(&self, slice: &Slice, is_archived: bool, body: Body, limit: usize) -> Result<Page> {
+        let page = ListPage { body, limit };
+        let next = self.position_behind(&page, slice, is_archived).await?;
+        self.with_values(slice, is_archived, calls::records(&page.body)?.records, next).await
+    }
+
+    /// The values of listed records. A snapshot of ids needs none.
+    async fn with_values(
+        &self,
+        slice: &Slice,
+        is_archived: bool,
+        records: Vec<Head>,
+        next: Option<String>,
+    ) -> Result<Page> {
+        let listing = Some(Listing::of(records.iter().map(|record| record.0)));
+        let next = Some(Next::After(next));
+        if self.layout.property_names().next().is_none() && self.associations.is_empty() {
+            let bodies = vec![body_of(&records, is_archived)?];
+            return Ok(Page { bodies, next, listing, is_archived, ..Page::default() });
+        }
+        let (known, ids) =
+            self.parted(records.into_iter().filter(|record| slice.holds(record.0)), is_archived);
+        let mut unknown = Unknown::default();
+        let answers = self.batch_read(&ids, is_archived, &mut unknown).await?;
+        let bodies = answers.into_iter().map(|(_, body)| body).collect();
+        let shown: Vec<u64> = ids.iter().copied().filter(|id| !unknown.holds(*id)).collect();
+        let associated = match is_archived {
+            true => Associated::new(),
+            false => self.associated(&shown, &mut unknown).await?,
+        };
+        let asked = ids;
+        Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
+    }
+
+    /// Where the list itself stands still: a smaller page of it, or the position at which it goes on.
+    async fn by_positions(
+        &self,
+        slice: &Slice,
+        is_archived: bool,
+        (position, from): (Option<&str>, u64),
+        limit: usize,
+        failed: Error,
+    ) -> Result<Page> {
+        let mut smaller = limit / 2;
+        while smaller > 0 {
+            let patience = Patience::of_part(smaller, limit);
+            if let Some(body) = answered(self.ids(is_archived, position, smaller, patience).await)? {
+                return self.of_ids(slice, is_archived, body, smaller).await;
+            }
+            smaller /= 2;
+        }
+        // Each position up to the record's own shows it first.
+        let (mut bad, mut step) = (from, 1);
+        let mut good = loop {
+            let next = bad.saturating_add(step);
+            if step > MOST_IDS {
+                return Err(failed);
+            }
+            if self.goes_on_at(is_archived, next).await? {
+                break next;
+            }
+            (bad, step) = (next, step * 2);
+        };
+        while good - bad > 1 {
+            let middle = bad + (good - bad) / 2;
+            if self.goes_on_at(is_archived, middle).await? {
+                good = middle;
+            } else {
+                bad = middle;
+            }
+        }
+        // The list shows it at no position; by its id it may be shown, or refused.
+        let next = Some(good.to_string());
+        let page = self.with_values(slice, is_archived, vec![(bad, None)], next).await?;
+        let mut is_told = !slice.holds(bad) || page.unknown.holds(bad);
+        for body in page.bodies.iter().filter(|body| body.has_list("results")) {
+            is_told |= record_ids(body)?.contains(&bad);
+        }
+        let unlisted = (!is_told).then(|| (bad.to_string(), failed.reason().to_owned()));
+        Ok(Page { unlisted, ..page })
+    }
+
+    async fn goes_on_at(&self, is_archived: bool, position: u64) -> Result<bool> {
+        let body = self.ids(is_archived, Some(&position.to_string()), 1, Patience::Once).await;
+        Ok(answered(body)?.is_some())
+    }
+}
+
+/// Steps between ids beyond which there are none.
+const MOST_IDS: u64 = 1 << 60;
+
+/// A smaller part may be answered, or the rest.
+pub(super) fn is_of_a_part(failed: &Error) -> bool {
+    failed.may_be_of_one_thing() && !matches!(failed.kind(), ErrorKind::MissingScope | ErrorKind::NotFound)
+}
+
+/// `None` where another way may lead on.
+fn answered<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failed) if is_of_a_part(&failed) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// An answer that shows these records, without values.
+fn body_of(records: &[Head], is_archived: bool) -> Result<Body> {
+    let time = |ms| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339();
+    let name = if is_archived { "archivedAt" } else { "updatedAt" };
+    let record =
+        |&(id, ms): &Head| json!({ "id": id.to_string(), "archived": is_archived, name: ms.map(time) });
+    let results: Vec<_> = records.iter().map(record).collect();
+    Ok(Body::new(json!({ "results": results }).to_string().into())?)
+}
