@@ -76,6 +76,8 @@ pub(crate) struct Objects {
     pub(crate) live: BTreeMap<u64, Arc<Record>>,
     pub(crate) archived: BTreeMap<u64, Arc<Record>>,
     merged: BTreeMap<u64, Merged>,
+    /// Whose merge was undone.
+    unmerged: BTreeSet<u64>,
     purged: BTreeSet<u64>,
     index: index::Index,
 }
@@ -131,6 +133,11 @@ impl Account {
         let state = self.read();
         let objects = &state.objects[object];
         objects.merged.keys().map(|id| (*id, objects.survivor(*id))).collect()
+    }
+
+    /// Ids of records whose merge was undone; some may be archived, purged or merged again since.
+    pub fn unmerged_ids(&self, object: ObjectType) -> BTreeSet<u64> {
+        self.read().objects[object].unmerged.clone()
     }
 
     pub fn purged_ids(&self, object: ObjectType) -> BTreeSet<u64> {

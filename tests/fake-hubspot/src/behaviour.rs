@@ -61,6 +61,11 @@ pub struct Behaviour {
     pub ignores_list_type: bool,
     /// Records in a batch of memberships.
     pub most_memberships: usize,
+    /// Share of the property definitions that have null where their type, whether they are calculated, or whether they
+    /// are archived is told, 0 to 1. Null is no lie: a type is withheld of texts alone, `calculated` of what is not.
+    pub definition_nulls: f64,
+    /// One more definition of each type of object has null for its name.
+    pub nameless_definition: bool,
     pub v1_contacts: V1Contacts,
     /// Families that answer 403 as if the account's products didn't include them, whatever its scopes: the part of an
     /// endpoint's name before the dot, for example `email_events`.
@@ -130,6 +135,8 @@ impl Default for Behaviour {
             ignores_association_after: false,
             ignores_list_type: false,
             most_memberships: 100,
+            definition_nulls: 0.0,
+            nameless_definition: false,
             v1_contacts: V1Contacts::Alive,
             not_in_product: BTreeSet::new(),
             offset_lifetime: Duration::from_secs(3_600),

@@ -36,6 +36,11 @@ pub struct Settings {
     pub wide_deals: usize,
     /// Contacts of such a deal, as far as the account has that many.
     pub wide_deal_contacts: usize,
+    /// Share of the merges that an app has undone since, 0 to 1: the record is live again, and the survivor goes on
+    /// naming it.
+    pub merges_undone: f64,
+    /// Share of the records, and of the changes, whose `updatedAt` stays behind the modified date, 0 to 1.
+    pub updated_at_behind: f64,
     /// A merge leaves the primary record its id, as it was before 2025, and takes no new one.
     pub merge_keeps_primary_id: bool,
     /// Forms, lists, e-mails and subscriptions.
@@ -117,6 +122,8 @@ impl Default for Settings {
             contacts_per_deal: 4,
             wide_deals: 2,
             wide_deal_contacts: 800,
+            merges_undone: 0.0,
+            updated_at_behind: 0.0,
             merge_keeps_primary_id: false,
             marketing: Marketing::default(),
             scopes: Self::all_scopes(),

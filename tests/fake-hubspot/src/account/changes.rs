@@ -45,7 +45,15 @@ impl Account {
         let objects = &mut objects[object];
         let values = Values::default().with(&objects.resolve(object, values)?);
         let id = ids.next(dice);
-        let record = Arc::new(Record { id, created_at: now, updated_at: now, archived_at: None, values });
+        let record = Record {
+            id,
+            created_at: now,
+            updated_at: now,
+            shown_updated_at: None,
+            archived_at: None,
+            values,
+        };
+        let record = Arc::new(record);
         objects.live.insert(id, Arc::clone(&record));
         objects.index.follow(id, None, Some(record));
         Ok(id)
@@ -60,9 +68,11 @@ impl Account {
     ) -> Result<(), ChangeError> {
         let now = self.now();
         let mut state = self.write();
-        let State { objects, identities, .. } = &mut *state;
+        let State { objects, identities, dice, .. } = &mut *state;
         let objects = &mut objects[object];
         let changes = objects.resolve(object, values)?;
+        let behind = self.settings.updated_at_behind;
+        let stays_behind = behind > 0.0 && dice.chance(behind);
         let email = objects.catalog.find("email").map(|(email, _)| email);
         objects.replace(object, id, |record| {
             let values = record.values.with(&changes);
@@ -71,6 +81,8 @@ impl Account {
                 identities.note_email(id, now);
             }
             record.values = values;
+            let shown = record.shown_updated_at.unwrap_or(record.updated_at);
+            record.shown_updated_at = stays_behind.then_some(shown);
             record.updated_at = now.max(record.updated_at);
         })
     }
@@ -157,7 +169,9 @@ impl Account {
         let ids: Vec<u64> = objects.live.keys().copied().take(count).collect();
         for id in &ids {
             // All of them are live.
-            let _ = objects.replace(object, *id, |record| record.updated_at = now);
+            let _ = objects.replace(object, *id, |record| {
+                (record.updated_at, record.shown_updated_at) = (now, None);
+            });
         }
         ids
     }

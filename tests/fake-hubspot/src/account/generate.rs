@@ -18,9 +18,11 @@ use super::record::{Packer, Record};
 use super::subscriptions::{self, Subscriptions};
 use super::values::{Surroundings, write_value};
 use super::{Objects, State, standard};
-use crate::dice::Dice;
+use crate::dice::{Dice, mix};
 use crate::{ObjectType, PerType, Settings, time};
 
+/// Tells the records whose `updatedAt` stays behind.
+const BEHIND: u64 = 0x6265_6869_6e64;
 const YEARS: TimeDelta = TimeDelta::days(4 * 365);
 /// Less than the 90 days that HubSpot keeps archived records.
 const RECYCLE_BIN: TimeDelta = TimeDelta::days(80);
@@ -53,6 +55,7 @@ pub(super) fn state(settings: &Settings) -> State {
     for object in ObjectType::ALL {
         archive_some(&mut state, object, settings);
         merge_some(&mut state, object, settings);
+        undo_some_merges(&mut state, object, settings);
     }
     add_marketing(&mut state, settings);
     state
@@ -140,7 +143,15 @@ fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
             odd_values: settings.odd_values,
         };
         fill(&catalog, &around, &mut own, &mut packer);
-        let record = Record { id, created_at, updated_at, archived_at: None, values: packer.finish() };
+        let is_behind = (mix(id ^ BEHIND) % 1_000) as f64 / 1_000.0 < settings.updated_at_behind;
+        let record = Record {
+            id,
+            created_at,
+            updated_at,
+            shown_updated_at: is_behind.then_some(created_at),
+            archived_at: None,
+            values: packer.finish(),
+        };
         live.insert(id, Arc::new(record));
     }
     let objects = Objects {
@@ -148,6 +159,7 @@ fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
         live,
         archived: BTreeMap::new(),
         merged: BTreeMap::new(),
+        unmerged: BTreeSet::new(),
         purged: BTreeSet::new(),
         index: Index::new(seed),
     };
@@ -267,5 +279,14 @@ fn merge_some(state: &mut State, object: ObjectType, settings: &Settings) {
         let primary = chained.unwrap_or_else(|| ids.swap_remove(dice.below(ids.len() as u64) as usize));
         let merged = ids.swap_remove(dice.below(ids.len() as u64) as usize);
         survivors.extend(state.merge(object, primary, merged, at, settings.merge_keeps_primary_id).ok());
+    }
+}
+
+fn undo_some_merges(state: &mut State, object: ObjectType, settings: &Settings) {
+    let mut dice = Dice::nth(settings.seed, 12 + object as u64);
+    let merged: Vec<u64> = state.objects[object].merged.keys().copied().collect();
+    for id in merged.into_iter().filter(|_| dice.chance(settings.merges_undone)) {
+        // Of a chain of merges only the first ones can be undone.
+        let _ = state.undo_merge(object, id);
     }
 }

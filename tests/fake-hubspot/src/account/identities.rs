@@ -76,6 +76,13 @@ impl Identities {
         self.merges.entry(survivor).or_default().extend(gone.iter().map(|gone| Merge { gone: *gone, at }));
     }
 
+    /// The merge was undone: contacts v1 shows the contact by itself again.
+    pub(super) fn forget_merge(&mut self, gone: u64) {
+        for merges in self.merges.values_mut() {
+            merges.retain(|merge| merge.gone != gone);
+        }
+    }
+
     fn email_since(&self, contact: &Record) -> i64 {
         let at_creation = || contact.created_at.timestamp_millis() + (mix(contact.id) % 150) as i64;
         self.email_since.get(&contact.id).copied().unwrap_or_else(at_creation)

@@ -119,6 +119,7 @@ mod tests {
             id,
             created_at: now,
             updated_at: now,
+            shown_updated_at: None,
             archived_at: None,
             values: Values::default(),
         }))

@@ -1,5 +1,6 @@
 //! Merges. Since 2025 a merge of contacts or companies ends in a new record with a new id, as it did for deals before;
-//! the two old ids are in no list any more, and lead to the survivor only when one asks for them singly.
+//! the two old ids are in no list any more, and lead to the survivor only when one asks for them singly. HubSpot undoes no
+//! merge; apps do, and the survivor goes on naming what was merged into it.
 
 use std::sync::Arc;
 
@@ -18,7 +19,32 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The record is live again, with its id, its values and its modified date; the survivor stays as it is. A record
+    /// that others were merged into before stays merged.
+    pub fn undo_merge(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
+        self.write().undo_merge(object, id)
+    }
+}
+
 impl State {
+    pub(super) fn undo_merge(&mut self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
+        let objects = &mut self.objects[object];
+        let is_first = objects.merged.values().all(|merged| merged.into != id);
+        let unknown = ChangeError::UnknownRecord { object, id };
+        let Some(Merged { record, .. }) = is_first.then(|| objects.merged.remove(&id)).flatten() else {
+            return Err(unknown);
+        };
+        objects.unmerged.insert(id);
+        objects.live.insert(id, Arc::clone(&record));
+        objects.index.follow(id, None, Some(record));
+        if object == ObjectType::Contacts {
+            self.identities.forget_merge(id);
+        }
+        self.recount((object, id));
+        Ok(())
+    }
+
     pub(super) fn merge(
         &mut self,
         object: ObjectType,
@@ -83,6 +109,7 @@ fn survivor_of(
         id,
         created_at: primary.created_at.min(merged.created_at),
         updated_at,
+        shown_updated_at: None,
         archived_at: None,
         values: primary.values.with(&changes),
     }

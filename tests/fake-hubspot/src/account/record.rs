@@ -11,6 +11,8 @@ pub(crate) struct Record {
     pub(crate) id: u64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+    /// What `updatedAt` says, where it stays behind the modified date.
+    pub(crate) shown_updated_at: Option<DateTime<Utc>>,
     pub(crate) archived_at: Option<DateTime<Utc>>,
     pub(crate) values: Values,
 }

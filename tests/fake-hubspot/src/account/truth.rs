@@ -22,6 +22,8 @@ pub struct TruthRecord {
     pub archived_at: Option<DateTime<Utc>>,
     /// The record that survives today, if this one was merged away.
     pub merged_into: Option<u64>,
+    /// It was merged away, and somebody has undone it.
+    pub is_unmerged: bool,
     /// With live records only; empty unless this record is live itself.
     pub associations: TruthAssociations,
 }
@@ -74,6 +76,7 @@ impl Iterator for Truth<'_> {
             archived: record.archived_at.is_some(),
             archived_at: record.archived_at,
             merged_into,
+            is_unmerged: self.account.read().objects[self.object].unmerged.contains(&record.id),
             associations: associations(&self.account.read(), self.object, record.id),
         })
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::objects::unknown_type;
 use super::{Answer, Call, Reply, Route};
 use crate::account::{Kind, Property, Sensitivity};
+use crate::dice::mix;
 use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
 use crate::http::request::{Request, Version};
@@ -46,12 +47,19 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
         Some(other) => return Err(Problem::validation(format!("Invalid dataSensitivity: {other}"))),
     };
     let archived = call.request.flag("archived");
+    let behaviour = call.site.behaviour();
     let state = call.account().read();
     let properties = state.objects[object].catalog.iter().map(|(_, property)| property);
-    let results: Vec<_> = properties
+    let mut results: Vec<_> = properties
         .filter(|property| property.sensitivity == wanted && property.archived_at.is_some() == archived)
-        .map(|property| Definition::new(object, property))
+        .map(|property| Definition::new(object, property).withheld(behaviour.definition_nulls))
         .collect();
+    if behaviour.nameless_definition && wanted == Sensitivity::NonSensitive {
+        let first = state.objects[object].catalog.iter().next();
+        results.extend(
+            first.map(|(_, property)| Definition { name: None, ..Definition::new(object, property) }),
+        );
+    }
     Ok(Reply::json(&json!({"results": results})))
 }
 
@@ -67,19 +75,19 @@ fn get(call: &Call<'_>, object: ObjectType, name: &str) -> Answer {
 struct Definition<'a> {
     updated_at: String,
     created_at: String,
-    name: &'a str,
+    name: Option<&'a str>,
     label: String,
-    r#type: Kind,
-    field_type: &'a str,
+    r#type: Option<Kind>,
+    field_type: Option<&'a str>,
     description: &'a str,
     group_name: String,
     options: Vec<OptionDefinition<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     referenced_object_type: Option<&'a str>,
     display_order: i32,
-    calculated: bool,
+    calculated: Option<bool>,
     external_options: bool,
-    archived: bool,
+    archived: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     archived_at: Option<String>,
     has_unique_value: bool,
@@ -113,18 +121,18 @@ impl<'a> Definition<'a> {
         Self {
             updated_at: time::text(property.updated_at),
             created_at: time::text(property.created_at),
-            name: &property.name,
+            name: Some(&property.name),
             label: property.name.replace('_', " "),
-            r#type: property.kind,
-            field_type: property.field_type,
+            r#type: Some(property.kind),
+            field_type: Some(property.field_type),
             description: "",
             group_name: format!("{}information", object.singular()),
             options: options(property),
             referenced_object_type: is_owner.then_some("OWNER"),
             display_order: -1,
-            calculated: property.calculated,
+            calculated: Some(property.calculated),
             external_options: is_owner,
-            archived: property.archived_at.is_some(),
+            archived: Some(property.archived_at.is_some()),
             archived_at: property.archived_at.map(time::text),
             has_unique_value: false,
             hidden: property.hidden,
@@ -136,6 +144,24 @@ impl<'a> Definition<'a> {
                 read_only_definition: property.hubspot_defined,
                 read_only_value: property.is_read_only(),
             },
+        }
+    }
+}
+
+impl Definition<'_> {
+    /// In a share of the definitions, some of what they say is null.
+    fn withheld(self, share: f64) -> Self {
+        let drawn = self.name.unwrap_or_default().bytes().fold(0, |drawn, byte| mix(drawn ^ u64::from(byte)));
+        if (drawn % 1_000) as f64 / 1_000.0 >= share {
+            return self;
+        }
+        let is_text = self.r#type == Some(Kind::String);
+        Self {
+            r#type: self.r#type.filter(|_| !is_text || drawn & 1 << 20 == 0),
+            field_type: self.field_type.filter(|_| drawn & 1 << 21 == 0),
+            calculated: self.calculated.filter(|calculated| *calculated || drawn & 1 << 22 == 0),
+            archived: self.archived.filter(|archived| *archived || drawn & 1 << 23 == 0),
+            ..self
         }
     }
 }

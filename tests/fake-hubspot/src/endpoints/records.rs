@@ -60,6 +60,7 @@ impl Selection {
     pub(crate) fn write(&self, out: &mut Vec<u8>, record: &Record, associations: impl FnOnce(&mut Vec<u8>)) {
         let dates =
             Dates { created_at: time::text(record.created_at), updated_at: time::text(record.updated_at) };
+        let shown_updated_at = record.shown_updated_at.map(time::text);
         out.extend_from_slice(b"{\"id\":\"");
         write_number(out, record.id);
         out.extend_from_slice(b"\",\"properties\":{");
@@ -72,7 +73,8 @@ impl Selection {
         }
         out.push(b'}');
         self.write_history(out, record, &dates);
-        for (name, text) in [("createdAt", &dates.created_at), ("updatedAt", &dates.updated_at)] {
+        let updated_at = shown_updated_at.as_ref().unwrap_or(&dates.updated_at);
+        for (name, text) in [("createdAt", &dates.created_at), ("updatedAt", updated_at)] {
             write_member(out, name, text);
         }
         if let Some(archived_at) = record.archived_at {

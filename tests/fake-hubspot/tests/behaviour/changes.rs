@@ -210,3 +210,34 @@ async fn churn_goes_on_until_it_is_stopped() {
     let stopped: Value = serde_json::from_str(&stopped.text().await.unwrap()).unwrap();
     assert!(stopped["done"].as_array().unwrap().len() > 10);
 }
+
+#[tokio::test]
+async fn a_merge_that_is_undone_leaves_its_trace_in_the_survivor() {
+    let fake = Fake::calm().await;
+    let account = fake.account();
+    let ids = account.live_ids(CONTACTS);
+    let survivor = account.merge(CONTACTS, ids[2], ids[3]).unwrap();
+    account.undo_merge(CONTACTS, ids[3]).unwrap();
+    assert!(account.undo_merge(CONTACTS, survivor).is_err(), "it was not merged");
+    let merged = read(&fake, survivor).await["properties"]["hs_merged_object_ids"].clone();
+    assert_eq!(merged, json!(format!("{};{}", ids[2], ids[3])));
+    assert!(fake.list_all("contacts", "").await.contains(&ids[3]));
+    assert_eq!(read(&fake, ids[3]).await["id"], json!(ids[3].to_string()));
+    assert!(record(&fake, ids[3]).is_unmerged && record(&fake, ids[3]).merged_into.is_none());
+}
+
+#[tokio::test]
+async fn updated_at_may_stay_behind_the_modified_date() {
+    let fake = Fake::start(&Settings { updated_at_behind: 1.0, ..small() }, calm()).await;
+    let id = some_id(&fake, CONTACTS);
+    let before = read(&fake, id).await;
+    fake.account().update(CONTACTS, id, &[("firstname", Some("Ada"))]).unwrap();
+    let after = read(&fake, id).await;
+    assert_eq!(after["updatedAt"], before["updatedAt"]);
+    assert!(
+        after["properties"]["lastmodifieddate"].as_str() > before["properties"]["lastmodifieddate"].as_str()
+    );
+    let since = record(&fake, id).updated_at.timestamp_millis().to_string();
+    let body = filters(&[("lastmodifieddate", "GTE", &since)]);
+    assert_eq!(fake.search("contacts", &body).await.ids(), [id]);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fake_hubspot::{Kind, ObjectType};
+use fake_hubspot::{Behaviour, Kind, ObjectType};
 use serde_json::{Value, json};
 
 use crate::client::{Fake, calm, small, some_id};
@@ -133,4 +133,31 @@ async fn archived_records_are_read_in_batches_of_their_own() {
     let body = json!({"inputs": [{"id": id.to_string()}]});
     assert_eq!(fake.post("/crm/v3/objects/companies/batch/read", &body).await.status, 207);
     assert_eq!(fake.post("/crm/v3/objects/companies/batch/read?archived=true", &body).await.ids(), [id]);
+}
+
+#[tokio::test]
+async fn definitions_may_have_nulls() {
+    let fake = Fake::start(&small(), Behaviour { definition_nulls: 1.0, ..calm() }).await;
+    let answer = fake.get("/crm/properties/2026-09/contacts").await.json();
+    let definitions = answer["results"].as_array().unwrap();
+    for key in ["type", "fieldType", "calculated", "archived"] {
+        assert!(definitions.iter().any(|definition| definition[key].is_null()), "{key}");
+    }
+    assert!(definitions.iter().all(|definition| definition["name"].is_string()));
+
+    let fake = Fake::start(&small(), Behaviour { nameless_definition: true, ..calm() }).await;
+    let answer = fake.get("/crm/properties/2026-09/contacts").await.json();
+    let definitions = answer["results"].as_array().unwrap();
+    assert_eq!(definitions.iter().filter(|definition| definition["name"].is_null()).count(), 1);
+}
+
+#[tokio::test]
+async fn case_alone_may_tell_two_properties_apart() {
+    let fake = Fake::calm().await;
+    fake.account().add_property(ObjectType::Deals, "tier", Kind::String).unwrap();
+    fake.account().add_property(ObjectType::Deals, "Tier", Kind::String).unwrap();
+    let id = some_id(&fake, ObjectType::Deals);
+    fake.account().update(ObjectType::Deals, id, &[("Tier", Some("a")), ("tier", Some("b"))]).unwrap();
+    let read = fake.get(&format!("/crm/objects/2026-09/deals/{id}?properties=tier,Tier")).await.json();
+    assert_eq!((&read["properties"]["Tier"], &read["properties"]["tier"]), (&json!("a"), &json!("b")));
 }
