@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
-use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn};
+use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Kind, Limits, Marketing, MarketingChurn};
 use fake_hubspot::{ObjectType, PagingWords, PerType, Poison, PoisonEffect, Server, Settings};
 use fastrand::Rng;
-use hubspot::feeds::{FEEDS, Feed, Lookback, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
@@ -100,6 +100,8 @@ fn settings(dice: &mut Rng) -> Settings {
         merged: share(dice, 0.2),
         bulk_edited: share(dice, 0.5),
         odd_values: share(dice, 0.1),
+        merges_undone: share(dice, 0.5),
+        updated_at_behind: share(dice, 1.0),
         merge_keeps_primary_id: dice.bool(),
         marketing: Marketing {
             lists: dice.usize(2..12),
@@ -143,6 +145,7 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
         v1_lag: Duration::from_millis(if dice.bool() { 0 } else { dice.u64(..300) }),
         short_pages: if dice.bool() { 0.0 } else { dice.f64() },
         repeat_associations_per_label: dice.bool(),
+        definition_nulls: if dice.bool() { 0.0 } else { dice.f64() },
         after_is_lower_bound: dice.u8(..4) > 0,
         parts: if dice.bool() { 0.0 } else { dice.f64() * 0.2 },
         paging_words: [
@@ -162,6 +165,7 @@ impl World {
     async fn round(&mut self) {
         self.change();
         self.poison();
+        self.change_twins().await;
         let account = Arc::clone(self.server.account());
         let per_second = 40.0 * self.dice.f64();
         let is_restless = self.dice.bool();
@@ -202,6 +206,12 @@ impl World {
         self.lived.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::ALL[self.dice.usize(..3)];
+            let merged: Vec<u64> = account.merged_away(object).into_keys().collect();
+            let undone = merged.into_iter().take(3).filter(|id| account.undo_merge(object, *id).is_ok());
+            self.lived.changes += undone.count();
+        }
+        if self.dice.u8(..4) == 0 {
+            let object = ObjectType::ALL[self.dice.usize(..3)];
             self.lived.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
         }
     }
@@ -231,6 +241,26 @@ impl World {
                 }
             };
             self.server.poison(poison);
+        }
+    }
+
+    /// Properties come and go that case alone tells apart from others, whose columns are theirs by now.
+    async fn change_twins(&mut self) {
+        let account = Arc::clone(self.server.account());
+        for (object, twin) in ObjectType::ALL.into_iter().zip(["City", "City", "Dealtype"]) {
+            let is_due = self.dice.u8(..4) == 0;
+            let (state, _) = self.state_and_bucket();
+            let cursor: Option<Cursor> = state.cursor(object.plural()).await.unwrap();
+            if !is_due || cursor.is_none_or(|cursor| cursor.watermark_ms.is_none()) {
+                continue;
+            }
+            if account.add_property(object, twin, Kind::String).is_err() {
+                account.archive_property(object, twin).unwrap();
+            }
+            for id in account.live_ids(object).into_iter().take(self.dice.usize(..9)) {
+                // Somebody may have archived it, or the property.
+                let _ = account.update(object, id, &[(twin, Some("twin"))]);
+            }
         }
     }
 
@@ -416,7 +446,7 @@ impl World {
 
     async fn is_under_way(&self, name: &str) -> Result<bool, String> {
         let (state, _) = self.state_and_bucket();
-        let cursor = state.cursor::<hubspot::feeds::Cursor>(name).await;
+        let cursor = state.cursor::<Cursor>(name).await;
         Ok(cursor.map_err(|error| error.to_string())?.is_some_and(|cursor| cursor.run.is_some()))
     }
 }

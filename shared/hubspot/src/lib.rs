@@ -5,6 +5,7 @@ mod budget;
 mod call;
 mod client;
 mod credential;
+mod decimal;
 mod encoding;
 mod error;
 pub mod families;

@@ -1,39 +1,56 @@
 //! The property definitions of one object type: they decide which columns a table has, and of which type.
 
-use serde::Deserialize;
 use staging::ColumnType;
 
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Malformed, Scanner, Str};
 use crate::version;
 
-/// A property as HubSpot defines it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A property as HubSpot defines it. What a definition leaves out, or has otherwise than documented, is as if it said
+/// nothing: a property of no type is text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Property {
     pub(crate) name: String,
-    #[serde(rename = "type")]
     property_type: String,
-    #[serde(default)]
     archived: bool,
-    #[serde(default)]
     calculated: bool,
-    #[serde(rename = "fieldType", default)]
-    field_type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Definitions {
-    results: Vec<Property>,
+    field_type: String,
 }
 
 impl Property {
+    /// `None` for a definition without a name that a column can have.
+    fn read(definition: &mut Scanner<'_>) -> Result<Option<Property>, Malformed> {
+        let mut property = Property::default();
+        if !definition.is_object() {
+            return definition.skip().map(|()| None);
+        }
+        definition.each_field(|key, value| {
+            if value.is_nested() {
+                return value.skip();
+            }
+            let Some(said) = value.scalar()? else { return Ok(()) };
+            let text = || Str::text(said).into_owned();
+            match key.raw() {
+                "name" => property.name = text(),
+                "type" => property.property_type = text(),
+                "fieldType" => property.field_type = text(),
+                "archived" => property.archived = said.raw() == "true",
+                "calculated" => property.calculated = said.raw() == "true",
+                _ => {}
+            }
+            Ok::<_, Malformed>(())
+        })?;
+        let is_named = !property.name.is_empty() && !property.name.contains('\0');
+        Ok(is_named.then_some(property))
+    }
+
     /// HubSpot works its value out, and may change it without a new modified date. `calculated` says so of HubSpot's own
     /// properties, the type of field of an account's
     /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>).
     pub(crate) fn is_calculated(&self) -> bool {
-        let is_by_field = |field_type: &String| field_type.starts_with("calculation_");
-        self.calculated || self.field_type.as_ref().is_some_and(is_by_field)
+        self.calculated || self.field_type.starts_with("calculation_")
     }
 
     /// By HubSpot's `type`; its `fieldType` only says how the value is edited. A type that is not known yet is text,
@@ -61,6 +78,8 @@ pub(crate) struct Visible {
     /// Those in use, hidden ones included, by name.
     pub(crate) properties: Vec<Property>,
     pub(crate) sensitive: Vec<String>,
+    /// Definitions that have no name: nobody can ask for their values.
+    pub(crate) nameless: usize,
 }
 
 /// What the credential may see: one call for the ordinary properties and one for each class of sensitive ones, at once,
@@ -84,48 +103,112 @@ pub(crate) async fn visible(
 
     let (sensitive, of_them): (Vec<String>, Vec<_>) = of_classes.into_iter().flatten().unzip();
     properties.extend(of_them.into_iter().flatten());
+    let defined = properties.len();
+    let mut properties: Vec<Property> = properties.into_iter().flatten().collect();
+    let nameless = defined - properties.len();
     properties.retain(|property| !property.archived);
     properties.sort_by(|a, b| a.name.cmp(&b.name));
     properties.dedup_by(|a, b| a.name == b.name);
-    Ok(Visible { properties, sensitive })
+    Ok(Visible { properties, sensitive, nameless })
 }
 
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::MissingScope | ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
-async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Property>> {
+/// One for each definition; `None` for those without a name.
+async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Option<Property>>> {
     let path = format!(
         "/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}",
         version::PROPERTIES
     );
     let body = client.send_for_list(&Call::get(path), "results").await?;
-    let definitions: Definitions = serde_json::from_str(&body).map_err(|source| {
-        let message = format!("the property definitions of {object_type} do not parse");
-        Error::new(ErrorKind::Malformed, message).caused_by(source)
+    let malformed = || {
+        Error::new(ErrorKind::Malformed, format!("the property definitions of {object_type} do not parse"))
+    };
+    match definitions(&body) {
+        Ok(Some(definitions)) => Ok(definitions),
+        Ok(None) => Err(malformed()),
+        Err(source) => Err(malformed().caused_by(source)),
+    }
+}
+
+/// `None` where the answer has none.
+fn definitions(answer: &str) -> Result<Option<Vec<Option<Property>>>, Malformed> {
+    let mut definitions = None;
+    Scanner::new(answer).each_field(|key, value| {
+        if key.raw() != "results" {
+            return value.skip();
+        }
+        let found = definitions.get_or_insert_with(Vec::new);
+        value.each_item(|definition| {
+            found.push(Property::read(definition)?);
+            Ok::<_, Malformed>(())
+        })
     })?;
-    Ok(definitions.results)
+    Ok(definitions)
+}
+
+#[cfg(test)]
+impl Property {
+    pub(crate) fn of_type(name: &str, property_type: &str) -> Property {
+        Property { name: name.to_owned(), property_type: property_type.to_owned(), ..Property::default() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The only one of an answer.
+    fn property(definition: &serde_json::Value) -> Option<Property> {
+        let answer = serde_json::json!({ "results": [definition] }).to_string();
+        definitions(&answer).unwrap().unwrap().remove(0)
+    }
+
     fn column_type(name: &str, property_type: &str) -> ColumnType {
-        let property = serde_json::json!({ "name": name, "type": property_type });
-        serde_json::from_value::<Property>(property).unwrap().column_type()
+        property(&serde_json::json!({ "name": name, "type": property_type })).unwrap().column_type()
     }
 
     #[test]
     fn calculated_properties_are_known_by_either_sign() {
-        let is_calculated = |property: serde_json::Value| {
-            serde_json::from_value::<Property>(property).unwrap().is_calculated()
-        };
-        let property = |calculated: bool, field: &str| serde_json::json!({ "name": "x", "type": "number", "calculated": calculated, "fieldType": field });
-        assert!(is_calculated(property(true, "number")));
-        assert!(is_calculated(property(false, "calculation_rollup")));
-        assert!(!is_calculated(property(false, "number")));
+        let is_calculated = |definition: serde_json::Value| property(&definition).unwrap().is_calculated();
+        let defined = |calculated: bool, field: &str| serde_json::json!({ "name": "x", "type": "number", "calculated": calculated, "fieldType": field });
+        assert!(is_calculated(defined(true, "number")));
+        assert!(is_calculated(defined(false, "calculation_rollup")));
+        assert!(!is_calculated(defined(false, "number")));
         assert!(!is_calculated(serde_json::json!({ "name": "x", "type": "number", "fieldType": null })));
+    }
+
+    #[test]
+    fn an_odd_definition_says_nothing_where_it_is_odd() {
+        for odd in [
+            serde_json::json!(null),
+            serde_json::json!(["x"]),
+            serde_json::json!({"x": 1}),
+            serde_json::json!(7),
+        ] {
+            for key in ["type", "fieldType", "archived", "calculated", "options", "dataSensitivity"] {
+                let mut definition = serde_json::json!({ "name": "x" });
+                definition[key] = odd.clone();
+                let property = property(&definition).unwrap();
+                assert_eq!(property.column_type(), ColumnType::Text, "{definition}");
+                assert!(!property.archived && !property.is_calculated(), "{definition}");
+            }
+            let definition = serde_json::json!({ "name": odd, "type": "string" });
+            assert_eq!(property(&definition).is_some(), odd.is_number(), "{definition}");
+            assert_eq!(property(&odd), None);
+        }
+        for name in ["", "a\0b"] {
+            assert_eq!(property(&serde_json::json!({ "name": name })), None);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_definitions_is_none() {
+        assert_eq!(definitions(r#"{"results":[]}"#), Ok(Some(Vec::new())));
+        assert_eq!(definitions(r#"{"status":"error"}"#), Ok(None));
+        assert!(definitions(r#"{"results":null}"#).is_err());
     }
 
     #[test]

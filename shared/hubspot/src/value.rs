@@ -1,11 +1,13 @@
 //! One property value, from the text HubSpot sends to a typed cell. HubSpot sends every value as text; most of it is
-//! what the property's type promises, some is not (`N/A` in a number, epoch milliseconds in a date, year 20230), and
-//! none of it may cost more than itself: [`set`] says so, and the caller keeps the text.
+//! what the property's type promises, some is not (`N/A` in a number, epoch milliseconds in a date, year 20230), some
+//! is more than a column can hold (an id of 17 digits in a number), and none of it may cost more than itself: [`set`]
+//! says so, and the caller keeps the text.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::de::IgnoredAny;
 use staging::{Cell, ColumnType};
 
+use crate::decimal::{self, Double};
 use crate::json::Str;
 
 /// Milliseconds of the first and last instants that every warehouse can hold: years 1 to 9999.
@@ -13,8 +15,9 @@ const FIRST_INSTANT_MS: i64 = -62_135_596_800_000;
 const LAST_INSTANT_MS: i64 = 253_402_300_799_999;
 const DAY_MS: i64 = 86_400_000;
 
-/// Fills the cell. `false`: the text is no value of this type, and the cell is left NULL. `""` is NULL for every
-/// type: HubSpot sends it for a value that was cleared.
+/// Fills the cell. `false`: the cell does not hold what the text says. Then it is NULL, but for a fraction with more
+/// digits than a double has, of which it is the nearest. `""` is NULL for every type: HubSpot sends it for a value that
+/// was cleared.
 pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bool {
     if value.is_empty() {
         return true;
@@ -31,13 +34,17 @@ pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bo
             Ok(_) => cell.text(text),
             Err(_) => return false,
         },
-        ColumnType::BigInt => match text.parse() {
-            Ok(number) => cell.bigint(number),
-            Err(_) => return false,
-        },
-        ColumnType::Double => match number(text) {
-            Some(number) => cell.double(number),
+        ColumnType::BigInt => match decimal::whole(text) {
+            Some(number) => cell.bigint(number),
             None => return false,
+        },
+        ColumnType::Double => match decimal::double(text) {
+            Some(Double::Exact(number)) => cell.double(number),
+            Some(Double::Rounded(number)) => {
+                cell.double(number);
+                return false;
+            }
+            Some(Double::Other) | None => return false,
         },
         ColumnType::Boolean => match boolean(text) {
             Some(value) => cell.boolean(value),
@@ -55,14 +62,6 @@ pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bo
     true
 }
 
-/// Finite decimal numbers, also with an exponent; not the words that Rust's parser knows.
-fn number(text: &str) -> Option<f64> {
-    if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
-        return None;
-    }
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
-}
-
 fn boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
@@ -74,7 +73,7 @@ fn boolean(text: &str) -> Option<bool> {
 }
 
 /// An instant in milliseconds: ISO 8601 with a zone, without one (UTC), a day alone (its midnight, UTC), or epoch
-/// milliseconds. Outside the years 1 to 9999 it is no instant.
+/// milliseconds, which may have a fraction. Outside the years 1 to 9999 it is no instant.
 pub(crate) fn instant_ms(text: &str) -> Option<i64> {
     let ms = utc_ms(text.as_bytes()).or_else(|| epoch_ms(text)).or_else(|| any_iso_ms(text))?;
     is_instant(ms).then_some(ms)
@@ -85,11 +84,21 @@ pub(crate) fn is_instant(ms: i64) -> bool {
     (FIRST_INSTANT_MS..=LAST_INSTANT_MS).contains(&ms)
 }
 
+/// Milliseconds since 1970, also with a fraction or an exponent.
 fn epoch_ms(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    // Fewer digits would be a year or a day of the month rather than an instant; 0 is 1970, as HubSpot means it.
-    let is_epoch = digits == "0" || (digits.len() >= 9 && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    if is_epoch { text.parse().ok() } else { None }
+    decimal::floor(text).filter(|&ms| is_epoch(ms))
+}
+
+/// Near 1970 it is one if it is a whole day (0 too), or long enough to be no year, month, day or number of days, each
+/// written without hyphens.
+fn is_epoch(ms: i64) -> bool {
+    let is_a_day = || {
+        let (year, month, day) = (ms / 10_000, ms / 100 % 100, ms % 100);
+        (1_900..=2_100).contains(&year)
+            && NaiveDate::from_ymd_opt(year as i32, month as u32, day as u32).is_some()
+    };
+    let distance = ms.unsigned_abs();
+    ms % DAY_MS == 0 || distance >= 100_000_000 || (distance >= 1_000_000 && !is_a_day())
 }
 
 /// The two shapes that nearly every value has, without a general parser: `YYYY-MM-DD` and
@@ -177,11 +186,32 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_decimal_and_finite() {
-        assert_eq!(number("1.0E+25"), Some(1.0e25));
-        assert_eq!(number("-12.50"), Some(-12.5));
-        for text in ["N/A", "1234;5678", "inf", "NaN", "1e999", "", "1,5", "0x10"] {
-            assert_eq!(number(text), None, "{text}");
+    fn milliseconds_come_with_a_fraction_or_an_exponent() {
+        for text in ["1633996800000", "1633996800000.0", "1633996800000.9", "1.6339968E12", "16339968e+5"] {
+            assert_eq!(instant_ms(text), Some(1_633_996_800_000), "{text}");
+        }
+        assert_eq!(instant_ms("-1633996800000.5"), Some(-1_633_996_800_001));
+        assert_eq!(instant_ms("1.6E99"), None);
+    }
+
+    #[test]
+    fn instants_near_1970_are_instants() {
+        for (text, ms) in [
+            ("86400000", 86_400_000),
+            ("-86400000", -86_400_000),
+            ("8.64E7", 86_400_000),
+            ("0.0", 0),
+            ("-0", 0),
+            ("43200000", 43_200_000),
+            ("-3600000", -3_600_000),
+            ("19000000", 19_000_000),
+            ("20241301", 20_241_301),
+        ] {
+            assert_eq!(instant_ms(text), Some(ms), "{text}");
+        }
+        // Years, months, days, numbers of days: whatever they are, they are no milliseconds.
+        for text in ["2024", "202403", "20240301", "45000", "-1", "1", "2024.0"] {
+            assert_eq!(instant_ms(text), None, "{text}");
         }
     }
 
@@ -196,7 +226,21 @@ mod tests {
 
         #[test]
         fn no_text_is_too_odd(text in ".*") {
-            let _ = (instant_ms(&text), number(&text), boolean(&text));
+            let _ = (instant_ms(&text), boolean(&text));
+        }
+
+        #[test]
+        fn milliseconds_are_the_instant_that_iso_8601_writes(days in -719_162..2_932_896_i64, of_day in 0..DAY_MS) {
+            let ms = days * DAY_MS + of_day;
+            let instant = DateTime::from_timestamp_millis(ms).unwrap().to_rfc3339();
+            for text in [format!("{}", days * DAY_MS), format!("{}.0", days * DAY_MS)] {
+                prop_assert_eq!(instant_ms(&text), Some(days * DAY_MS));
+            }
+            if ms.abs() >= 100_000_000 {
+                for text in [format!("{ms}"), format!("{ms}.0"), format!("{ms}00E-2")] {
+                    prop_assert_eq!(instant_ms(&text), instant_ms(&instant));
+                }
+            }
         }
     }
 }

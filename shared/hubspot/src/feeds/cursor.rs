@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
+use super::objects::ColumnOwners;
 use super::quarantine::Quarantine;
 use super::recent::{RecentReads, Versions};
 use super::seen::{ArchivedIds, Hashes};
-use super::slice::{Slice, Stretch};
+use super::slice::{Merge, Slice, Stretch};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +87,9 @@ pub struct Unfinished {
     /// Records that one of several sources did not show: to be read again when the slice is done.
     #[serde(default)]
     pub again: Vec<u64>,
+    /// Records that are named as merged, and not yet asked for.
+    #[serde(default)]
+    pub merges: Vec<Merge>,
     /// Stretches of ids that were read and not yet counted.
     #[serde(default)]
     pub stretches: Vec<Stretch>,
@@ -168,6 +172,9 @@ pub struct Cursor {
     /// run has read any.
     #[serde(default)]
     pub properties: Option<Hashes>,
+    /// The column of each property that was ever read.
+    #[serde(default)]
+    pub columns: ColumnOwners,
     /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
     /// again.
     #[serde(default)]
@@ -230,6 +237,7 @@ impl Unfinished {
             forms: BTreeMap::new(),
             address_position: None,
             again: Vec::new(),
+            merges: Vec::new(),
             stretches: Vec::new(),
             counted: 0,
             answers: None,
@@ -450,6 +458,15 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_the_state() {
+        let merge = Merge {
+            id: 3,
+            survivor: 4,
+            updated_ms: Some(5),
+            archived_ms: None,
+            read_ms: 6,
+            is_shown: true,
+            is_second: false,
+        };
         let slices = vec![
             Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()), top: None },
             Slice::Listed { archived: true, from: 9, below: None, after: None, top: Some(20) },
@@ -461,6 +478,7 @@ mod tests {
             Slice::Recounted { window: Some((1, 2)), from: 1, below: None },
             Slice::Named { ids: vec![7] },
             Slice::Found { ids: vec![9] },
+            Slice::Merged { merges: vec![merge] },
             Slice::Happened { since_ms: 1, until_ms: 2, asked: None, reached_ms: Some(2) },
             Slice::All,
         ];

@@ -139,6 +139,11 @@ impl Writer<'_> {
         self.fields(&self.document.fields, "", object)
     }
 
+    /// The rows that follow are of a page that was read then. Answers when this one was.
+    pub(super) fn read_at(&mut self, read_ms: i64) -> i64 {
+        std::mem::replace(&mut self.reading.read_ms, read_ms)
+    }
+
     pub(super) fn account_id(&self) -> u64 {
         self.reading.account_id
     }

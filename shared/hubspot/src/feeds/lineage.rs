@@ -25,7 +25,7 @@ pub(super) const LINEAGE: [Line; 6] = [
     (
         UNPARSED,
         ColumnType::Json,
-        "values that are none of their column's type, as HubSpot sent them: a JSON object by column; NULL where there are none",
+        "values that their column can't hold, as HubSpot sent them: a JSON object by column; NULL where there are none",
     ),
 ];
 

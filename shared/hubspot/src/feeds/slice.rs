@@ -42,6 +42,8 @@ pub enum Slice {
     /// The same for records that a comparison found: see [`staging::Wanted`]. What HubSpot does not show any more is a
     /// tombstone.
     Wanted { records: Pairs },
+    /// Records that others say were merged into them, the last ones first.
+    Merged { merges: Vec<Merge> },
     /// Ids from `from` up to and without `below` once more, since HubSpot counts more records than were read of them.
     Again { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
     /// HubSpot is asked whether there are no more than `rows` records of these ids.
@@ -64,6 +66,22 @@ pub enum Slice {
     Addresses { after: Option<String> },
     /// Everything there is, in one go.
     All,
+}
+
+/// A record that another one, the survivor, names as merged into it. Whether that is so, HubSpot is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    pub(crate) id: u64,
+    pub(crate) survivor: u64,
+    /// The survivor's version, and when it was archived.
+    pub(crate) updated_ms: Option<i64>,
+    pub(crate) archived_ms: Option<i64>,
+    /// When the survivor was read.
+    pub(crate) read_ms: i64,
+    /// Another source showed the record as a part of the survivor.
+    pub(crate) is_shown: bool,
+    /// One answer has left it out.
+    pub(crate) is_second: bool,
 }
 
 /// How a search goes, from its first page to its last.

@@ -72,6 +72,14 @@ pub(super) struct People<'a> {
     pub(super) identities: Writer<'a>,
 }
 
+/// What contacts v1 shows of one contact.
+pub(super) struct Shown {
+    /// Ids of its profiles.
+    pub(super) vids: HashSet<u64>,
+    /// The record tells of all merges that the profiles tell of.
+    pub(super) agree: bool,
+}
+
 /// One profile as contacts v1 shows it.
 struct Profile<'a> {
     vid: u64,
@@ -91,10 +99,10 @@ impl<'a> People<'a> {
         People { profiles: profiles.writer(profile_rows, reading), identities }
     }
 
-    /// A contact that contacts v1 shows. Answers whether the two agree: a profile of somebody whose merge the record
-    /// does not tell of yet would be written under a version from before the merge, and nothing would take it back
-    /// if the contact were gone by its next read. It is left for a second read (`is_again`), which takes all there is.
-    pub(super) fn live(&mut self, record: &Record, contact: &V1Contact<'_>, is_again: bool) -> Result<bool> {
+    /// A contact that contacts v1 shows. A profile of somebody whose merge the record does not tell of yet would be
+    /// written under a version from before the merge, and nothing would take it back if the contact were gone by its
+    /// next read. It is left for a second read (`is_again`), which takes all there is.
+    pub(super) fn live(&mut self, record: &Record, contact: &V1Contact<'_>, is_again: bool) -> Result<Shown> {
         let mut profiles = profiles(contact.profiles.unwrap_or("[]"), record.id)?;
         let count = profiles.len();
         if !is_again {
@@ -115,14 +123,10 @@ impl<'a> People<'a> {
             let of_vid = profiles.iter().filter(|profile| profile.vid == vid);
             self.identities_of(vid, record, of_vid.filter_map(|profile| profile.identities))?;
         }
-        // What was merged into the contact, and is not shown as a part of it.
-        for &vid in record.merged.iter().filter(|vid| !shown.contains(vid)) {
-            self.gone(vid, record, DeletedReason::Merged);
-        }
         if !shown.contains(&record.id) {
             self.gone(record.id, record, DeletedReason::Removed);
         }
-        Ok(agree)
+        Ok(Shown { vids: shown, agree })
     }
 
     /// A contact without contacts v1: the addresses that its properties hold.
@@ -141,30 +145,38 @@ impl<'a> People<'a> {
         if seen.is_empty() {
             self.empty_set(record.id, EMAIL, record, DeletedReason::Removed);
         }
-        // Their addresses are the survivor's now.
-        for &vid in &record.merged {
-            self.empty_set(vid, EMAIL, record, DeletedReason::Merged);
-        }
     }
 
-    /// A contact in the recycle bin, with all that was merged into it. `has_profiles`: somebody could bring its
-    /// profile back, should it be restored.
+    /// A contact in the recycle bin. `has_profiles`: somebody could bring its profile back, should it be restored.
     pub(super) fn archived(&mut self, record: &Record, has_profiles: bool) {
-        for vid in [record.id].into_iter().chain(record.merged.iter().copied()) {
-            if has_profiles {
-                self.gone(vid, record, DeletedReason::Archived);
-            } else {
-                self.empty_set(vid, EMAIL, record, DeletedReason::Archived);
-            }
-        }
+        self.absent(record, DeletedReason::Archived, has_profiles);
+    }
+
+    /// A contact that was merged away, and is not shown as a part of the survivor: whose its addresses are now. It comes
+    /// from the page that showed the survivor; a later one may have shown the profile.
+    pub(super) fn merged_away(&mut self, record: &Record, read_ms: i64, has_profiles: bool) {
+        let reason = match record.archived_ms {
+            // With all that was merged into it.
+            Some(_) => DeletedReason::Archived,
+            None => DeletedReason::Merged,
+        };
+        let now_ms = self.profiles.read_at(read_ms);
+        self.identities.read_at(read_ms);
+        self.absent(record, reason, has_profiles);
+        self.profiles.read_at(now_ms);
+        self.identities.read_at(now_ms);
     }
 
     /// A contact that HubSpot does not show any more. What was merged into it is gone already.
     pub(super) fn removed(&mut self, record: &Record, has_profiles: bool) {
+        self.absent(record, DeletedReason::Removed, has_profiles);
+    }
+
+    fn absent(&mut self, record: &Record, reason: DeletedReason, has_profiles: bool) {
         if has_profiles {
-            self.gone(record.id, record, DeletedReason::Removed);
+            self.gone(record.id, record, reason);
         } else {
-            self.empty_set(record.id, EMAIL, record, DeletedReason::Removed);
+            self.empty_set(record.id, EMAIL, record, reason);
         }
     }
 

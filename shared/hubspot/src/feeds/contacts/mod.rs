@@ -221,13 +221,22 @@ impl OpenContacts {
         let mut people = People::new(&self.profiles, profiles, &self.identities, identities, reading);
         let mut submissions = self.submissions.writer(submissions, reading);
         for record in &records {
+            if let Some(merge) = &record.merge {
+                if !merge.is_shown {
+                    people.merged_away(record, merge.read_ms, self.has(V1));
+                }
+                continue;
+            }
             match (known.get(&record.id), record.archived_ms) {
                 _ if record.is_gone => people.removed(record, self.has(V1)),
                 (_, Some(_)) => people.archived(record, self.has(V1)),
                 (Some(contact), None) => {
-                    if !people.live(record, contact, is_again)? {
+                    let shown = people.live(record, contact, is_again)?;
+                    if !shown.agree {
                         run.again.push(record.id);
                     }
+                    let named = run.merges.iter_mut().filter(|merge| merge.survivor == record.id);
+                    named.for_each(|merge| merge.is_shown = shown.vids.contains(&merge.id));
                     let odd = submissions::of_contact(&mut submissions, record.id, contact)?;
                     if odd > 0 {
                         let (id, collection) = (record.id.to_string(), CONTACT_OBJECTS.name);

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::feeds::Written;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::Slice;
+use crate::feeds::slice::{Merge, Slice};
 
 /// A page of so many archived records that are none shows that the list takes no account of what it is asked for.
 const MANY: usize = 10;
@@ -60,6 +60,30 @@ impl ObjectFeed {
         let unread = page.unknown.ids().filter(|&id| page.unknown.reason(id, RECORD).is_some());
         let bare = unread.filter(|id| slice.holds(*id)).chain(missing.iter().copied());
         records::append_bare(&self.layout, bare, page.is_archived, context, rows)
+    }
+
+    /// What the page's records name as merged is asked for; in a snapshot, what is not there is not shown. Where two
+    /// answers leave one of them out, the survivor is set aside: the next run reads it, and asks again.
+    pub(super) fn ask_for_merges(
+        &self,
+        page: &Page,
+        seen: &[Record],
+        slice: &Slice,
+        run: &mut Unfinished,
+        context: &Context<'_>,
+    ) {
+        for merge in &page.unsettled {
+            if merge.is_second {
+                let reason = "two answers leave out a record that it names as merged";
+                self.set_aside(merge.survivor, RECORD, reason, run);
+            } else {
+                run.merges.push(Merge { is_second: true, ..merge.clone() });
+            }
+        }
+        // Those of records that are read because they are named were asked for with the first page that showed them.
+        if !self.mode.is_snapshot() && !matches!(slice, Slice::Merged { .. }) {
+            run.merges.extend(seen.iter().flat_map(|record| record.merges(context.reading.read_ms)));
+        }
     }
 
     fn set_aside_and_release(&self, page: &Page, seen: &[Record], slice: &Slice, run: &mut Unfinished) {

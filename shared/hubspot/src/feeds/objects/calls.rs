@@ -159,7 +159,7 @@ impl ObjectFeed {
         let mut search = json!({
             "filterGroups": groups(filters),
             "sorts": sorted,
-            "properties": [ID],
+            "properties": [ID, self.object.modified],
             "limit": SEARCH_RECORDS,
             "after": "0",
         });
@@ -261,7 +261,7 @@ impl ObjectFeed {
         let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
         let call = Call::post(path, search.to_string(), Bucket::Search).with(patience);
         let body = self.client.send_for_list(&call, "results").await?;
-        Ok((records(&body)?, body.next(SEARCH_RECORDS)))
+        Ok((listed(&body, Some(self.object.modified))?, body.next(SEARCH_RECORDS)))
     }
 
     /// Whether `after` takes any id, and means it: asked for the page at `id`, does the list begin there?
@@ -289,6 +289,11 @@ fn id_filter(operator: &str, id: u64) -> Value {
 
 /// Ids and instants of an answer whose values nobody needs. An entry that is no record with an id is left out.
 pub(super) fn records(body: &str) -> Result<Listed> {
+    listed(body, None)
+}
+
+/// `modified` is the property that tells of changes which `updatedAt` may not tell of.
+fn listed(body: &str, modified: Option<&str>) -> Result<Listed> {
     let mut listed = Listed { records: Vec::new(), total: None };
     let mut has_results = false;
     Scanner::new(body).each_field(|key, value| match key.raw() {
@@ -296,7 +301,7 @@ pub(super) fn records(body: &str) -> Result<Listed> {
             has_results = true;
             value.each_item(|record| {
                 let mut entry = record.clone();
-                match record_head(record) {
+                match record_head(record, modified) {
                     Ok(head) => listed.records.push(head),
                     Err(_) => {
                         entry.skip()?;
@@ -318,17 +323,24 @@ pub(super) fn records(body: &str) -> Result<Listed> {
     Ok(listed)
 }
 
-fn record_head(record: &mut Scanner<'_>) -> Result<(u64, Option<i64>), Malformed> {
+fn record_head(record: &mut Scanner<'_>, modified: Option<&str>) -> Result<Head, Malformed> {
     let (mut id, mut updated_ms, mut archived_ms) = (None, None, None);
     let mut head = record.clone();
+    let instant = |value: &mut Scanner<'_>| {
+        Ok::<_, Malformed>(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
+    };
     record.each_field(|key, value| {
-        let instant = |value: &mut Scanner<'_>| {
-            Ok::<_, Malformed>(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
-        };
         match key.raw() {
             "id" => id = Some(value.id()?),
-            "updatedAt" => updated_ms = instant(value)?,
+            "updatedAt" => updated_ms = updated_ms.max(instant(value)?),
             "archivedAt" => archived_ms = instant(value)?,
+            "properties" if modified.is_some() && value.is_object() => value.each_field(|key, value| {
+                if Some(key.raw()) != modified || value.is_nested() {
+                    return value.skip();
+                }
+                updated_ms = updated_ms.max(instant(value)?);
+                Ok::<_, Malformed>(())
+            })?,
             _ => value.skip()?,
         }
         Ok::<_, Malformed>(())

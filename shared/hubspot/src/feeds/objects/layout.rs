@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use staging::{Column, ColumnType, MERGED_INTO_ID, Table, TableError};
 
+use super::owners::ColumnOwners;
 use super::{Fixed, ObjectType};
 use crate::feeds::cursor::Mode;
 use crate::feeds::lineage::{Deletes, Lineage};
@@ -18,19 +19,22 @@ pub(in crate::feeds) enum Held {
     Created,
     Email,
     AdditionalEmails,
+    /// When the record last changed; `updatedAt` may stay behind.
+    Modified,
 }
 
 impl Held {
-    pub(super) const COUNT: usize = 4;
-    const NAMES: [(&str, Held); Held::COUNT] = [
-        ("hs_merged_object_ids", Held::MergedIds),
-        ("createdate", Held::Created),
-        ("email", Held::Email),
-        ("hs_additional_emails", Held::AdditionalEmails),
-    ];
+    pub(super) const COUNT: usize = 5;
 
-    fn named(property: &str) -> Option<Held> {
-        Held::NAMES.iter().find(|(name, _)| *name == property).map(|&(_, held)| held)
+    fn of(object: &ObjectType, property: &str) -> Option<Held> {
+        Some(match property {
+            "hs_merged_object_ids" => Held::MergedIds,
+            "createdate" => Held::Created,
+            "email" => Held::Email,
+            "hs_additional_emails" => Held::AdditionalEmails,
+            modified if modified == object.modified => Held::Modified,
+            _ => return None,
+        })
     }
 }
 
@@ -38,7 +42,8 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) property: Box<str>,
-    pub(super) target: Target,
+    /// `None` where the value is needed, and is not shown.
+    pub(super) target: Option<Target>,
     /// A seed column that repeats the property.
     pub(super) copy: Option<Target>,
     pub(super) held: Option<Held>,
@@ -86,6 +91,10 @@ impl Show {
         }
     }
 
+    fn is_snapshot(self) -> bool {
+        self != Show::Everything
+    }
+
     fn is_wanted(self, is_drifting: bool) -> bool {
         self == Show::Everything || (self == Show::Drifting && is_drifting)
     }
@@ -93,7 +102,7 @@ impl Show {
 
 impl Layout {
     /// `without` names fixed columns that this run can't fill: a file that lacks a column leaves the table's values
-    /// alone, where NULL would clear them.
+    /// alone, where NULL would clear them. `owners` says whose the columns are, and learns of new ones.
     ///
     /// A column has the same name whatever else is shown.
     pub(super) fn new(
@@ -101,6 +110,7 @@ impl Layout {
         properties: &[Property],
         without: &[&str],
         show: Show,
+        owners: &mut ColumnOwners,
     ) -> Result<Layout, TableError> {
         let mut columns = Columns::default();
         let id = columns.add("id", ColumnType::BigInt);
@@ -115,29 +125,30 @@ impl Layout {
         let deletes = Deletes::new(|name, column_type| columns.add(name, column_type));
         let merged_into_id = columns.add(MERGED_INTO_ID, ColumnType::BigInt);
         let lineage = Lineage::new(|name, column_type| columns.add(name, column_type));
-        let is_snapshot = show != Show::Everything;
+        let is_snapshot = show.is_snapshot();
         let shown_updated_at =
             is_snapshot.then(|| columns.add(staging::SHOWN_UPDATED_AT, ColumnType::Timestamp));
-        let mut slots = Vec::with_capacity(properties.len());
         let calculated: HashSet<&str> = properties
             .iter()
             .filter(|property| property.is_calculated())
             .map(|property| property.name.as_str())
             .collect();
-        for (property, column_type) in wanted(object, properties) {
-            let name = columns.reserve(&object.column_name(&property));
-            if !show.is_wanted(calculated.contains(property.as_str())) {
+        let wanted = wanted(object, properties);
+        let names = columns.named(object, wanted.iter().map(|(property, _)| property.as_str()), owners);
+        let mut slots = Vec::with_capacity(wanted.len());
+        for ((property, column_type), name) in wanted.into_iter().zip(names) {
+            let held = Held::of(object, &property);
+            let is_shown = show.is_wanted(calculated.contains(property.as_str()));
+            if !is_shown && held != Some(Held::Modified) {
                 continue;
             }
-            let column = columns.push(name, column_type);
+            let target = is_shown.then(|| {
+                let column = columns.push(name, column_type);
+                columns.target(column, column_type)
+            });
             let copy = fixed.iter().find(|(_, _, fixed)| fixed.copies(&property));
             let copy = copy.map(|&(column, column_type, _)| columns.target(column, column_type));
-            slots.push(Slot {
-                target: columns.target(column, column_type),
-                copy,
-                held: Held::named(&property),
-                property: property.into(),
-            });
+            slots.push(Slot { target, copy, held, property: property.into() });
         }
         let by_property =
             slots.iter().enumerate().map(|(index, slot)| (slot.property.clone(), index)).collect();
@@ -194,8 +205,7 @@ fn wanted(object: &ObjectType, properties: &[Property]) -> Vec<(String, ColumnTy
 
 /// Columns in the making. A property whose column would be named like another one, even if only case tells them
 /// apart, gets its name with `property_` before it, and `_2`, `_3`... behind it for as long as that is taken too.
-/// Fixed columns come first and properties come sorted, so a name does not change from run to run for as long as the
-/// properties before it stay.
+/// Fixed columns come first, then the properties that have a column already.
 #[derive(Default)]
 struct Columns {
     list: Vec<Column>,
@@ -225,6 +235,30 @@ impl Columns {
         free
     }
 
+    /// A column for each property. New ones take what belongs to nobody, not even to a property that is gone.
+    fn named<'p>(
+        &mut self,
+        object: &ObjectType,
+        properties: impl Iterator<Item = &'p str> + Clone,
+        owners: &mut ColumnOwners,
+    ) -> Vec<String> {
+        let own = |owners: &ColumnOwners, property| owners.column(object, property);
+        let is_free = |taken: &HashSet<String>, column: &String| !taken.contains(&column.to_lowercase());
+        let known: Vec<Option<String>> = properties
+            .clone()
+            .map(|property| own(owners, property).filter(|column| is_free(&self.taken, column)))
+            .collect();
+        self.taken.extend(owners.taken(object));
+        let named = properties.zip(known).map(|(property, known)| {
+            known.unwrap_or_else(|| {
+                let column = self.reserve(&object.column_name(property));
+                owners.remember(object, property, &column);
+                column
+            })
+        });
+        named.collect()
+    }
+
     fn target(&self, column: usize, column_type: ColumnType) -> Target {
         let json_name = serde_json::Value::from(self.list[column].name.as_str()).to_string();
         Target { column, column_type, json_name: json_name.into() }
@@ -237,7 +271,26 @@ mod tests {
     use super::*;
 
     fn property(name: &str, property_type: &str) -> Property {
-        serde_json::from_value(serde_json::json!({ "name": name, "type": property_type })).unwrap()
+        Property::of_type(name, property_type)
+    }
+
+    fn layout(object: &'static ObjectType, properties: &[Property], show: Show) -> Layout {
+        Layout::new(object, properties, &[], show, &mut ColumnOwners::default()).unwrap()
+    }
+
+    /// The column of each property, for one run after the other.
+    fn columns_of<'p>(
+        owners: &mut ColumnOwners,
+        object: &'static ObjectType,
+        names: &[&'p str],
+    ) -> Vec<(&'p str, String)> {
+        let properties: Vec<Property> = names.iter().map(|name| property(name, "string")).collect();
+        let layout = Layout::new(object, &properties, &[], Show::Everything, owners).unwrap();
+        let column = |name: &&'p str| {
+            let target = layout.slots[layout.slot(name).unwrap()].target.as_ref().unwrap();
+            (*name, layout.table.columns[target.column].name.clone())
+        };
+        names.iter().map(column).collect()
     }
 
     fn names(layout: &Layout) -> Vec<&str> {
@@ -246,7 +299,7 @@ mod tests {
 
     #[test]
     fn seed_columns_exist_whatever_the_account_defines() {
-        let layout = Layout::new(&CONTACT_OBJECTS, &[], &[], Show::Everything).unwrap();
+        let layout = layout(&CONTACT_OBJECTS, &[], Show::Everything);
         let names = names(&layout);
         for column in
             ["added_at", "email", "properties_company_value", "properties_lastmodifieddate_value", "id"]
@@ -257,13 +310,8 @@ mod tests {
 
     #[test]
     fn the_definition_decides_the_type() {
-        let layout = Layout::new(
-            &COMPANIES,
-            &[property("country", "enumeration"), property("size", "number")],
-            &[],
-            Show::Everything,
-        )
-        .unwrap();
+        let properties = [property("country", "enumeration"), property("size", "number")];
+        let layout = layout(&COMPANIES, &properties, Show::Everything);
         let size = layout.table.position("size").unwrap();
         assert_eq!(layout.table.columns[size].column_type, ColumnType::Double);
         assert_eq!(
@@ -276,10 +324,61 @@ mod tests {
     fn a_property_named_like_a_fixed_column_keeps_its_values() {
         let properties =
             [property("is_deleted", "string"), property("ID", "string"), property("Name", "string")];
-        let layout = Layout::new(&COMPANIES, &properties, &[], Show::Everything).unwrap();
+        let layout = layout(&COMPANIES, &properties, Show::Everything);
         let names = names(&layout);
         for column in ["property_is_deleted", "property_ID", "Name", "property_name"] {
             assert!(names.contains(&column), "{column} in {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_column_belongs_to_the_property_that_had_it_first() {
+        let mut owners = ColumnOwners::default();
+        let usual = |name: &'static str| (name, name.to_owned());
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["region"]), [usual("region")]);
+        let twins = [("Region", "property_Region".to_owned()), usual("region")];
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["Region", "region"]), twins);
+        // Deleted, and made again.
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["Region"]), twins[..1]);
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["region"]), twins[1..]);
+        let third = ("REGION", "property_REGION_2".to_owned());
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["REGION", "Region"]), [third, twins[0].clone()]);
+
+        let text = serde_json::to_string(&owners).unwrap();
+        let mut owners: ColumnOwners = serde_json::from_str(&text).unwrap();
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["Region", "region"]), twins);
+    }
+
+    #[test]
+    fn what_flattens_to_a_name_that_is_taken_gets_another_one() {
+        let mut owners = ColumnOwners::default();
+        let names = ["Size", "property_size"];
+        let before = columns_of(&mut owners, &COMPANIES, &names);
+        assert_eq!(before, names.map(|name| (name, name.to_owned())));
+        let both = columns_of(&mut owners, &COMPANIES, &["Size", "property_size", "size"]);
+        assert_eq!(both[..2], before);
+        assert_eq!(both[2], ("size", "property_size_2".to_owned()));
+        let people =
+            columns_of(&mut ColumnOwners::default(), &CONTACT_OBJECTS, &["A", "a", "properties_a_value"]);
+        let people: HashSet<String> = people.into_iter().map(|(_, column)| column.to_lowercase()).collect();
+        assert_eq!(people.len(), 3);
+    }
+
+    #[test]
+    fn a_column_that_becomes_ours_is_taken_from_its_property() {
+        let mut owners = ColumnOwners::default();
+        owners.remember(&COMPANIES, "portal_id", "portal_id");
+        let columns = columns_of(&mut owners, &COMPANIES, &["portal_id"]);
+        assert_eq!(columns, [("portal_id", "property_portal_id".to_owned())]);
+        assert_eq!(columns_of(&mut owners, &COMPANIES, &["portal_id"]), columns);
+    }
+
+    #[test]
+    fn a_snapshot_asks_for_the_date_that_tells_versions_and_shows_no_column_of_it() {
+        for object in [&COMPANIES, &CONTACT_OBJECTS] {
+            let layout = layout(object, &[property("tier", "string")], Show::Ids);
+            assert_eq!(layout.property_names().collect::<Vec<_>>(), [object.modified]);
+            assert_eq!(layout.table.position(&object.column_name(object.modified)), None);
         }
     }
 }

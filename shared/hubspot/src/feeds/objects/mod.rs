@@ -6,7 +6,7 @@
 //! | backfill | the list endpoint, ids cut into ranges that are read concurrently |
 //! | incremental | search for the ids that changed in a fixed window, sorted and sought by id; values by batch read, while the search goes on |
 //! | archived | the list of archived records, whole, in every run, in parts if it is long; only the new ones are read |
-//! | merged away | named by the survivor, wherever it is read |
+//! | merged away | named by the survivor, wherever it is read; what is still there is live all the same |
 //! | restored | whatever left the list of archived records is read by its id |
 //! | wide accounts | names that don't fit a URL go into a batch read: ids from the list, values by id |
 //! | what a comparison found, and what an answer lacked | by id; what is neither live nor archived is gone |
@@ -22,6 +22,7 @@ mod counts;
 mod layout;
 mod named;
 mod object_type;
+mod owners;
 mod pages;
 mod records;
 mod slices;
@@ -52,6 +53,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::properties::{self, Visible};
 
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
+pub(super) use self::owners::ColumnOwners;
 pub(super) use self::pages::{Page, record_ids};
 pub(super) use self::records::{Context, Extras, Record};
 pub(super) use self::unknown::Unknown;
@@ -122,6 +124,8 @@ pub(super) struct ObjectFeed {
     /// Pages until lists are tried patiently again.
     pages_near_trouble: AtomicU32,
     is_archive_sequential: bool,
+    /// Definitions without a name.
+    nameless: usize,
 }
 
 impl ObjectFeed {
@@ -135,7 +139,8 @@ impl ObjectFeed {
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
         let known = cursor.sensitive.take().filter(|_| mode != Mode::Backfill);
-        let Visible { properties, sensitive } = properties::visible(&client, object.name, known).await?;
+        let Visible { properties, sensitive, nameless } =
+            properties::visible(&client, object.name, known).await?;
         cursor.sensitive = Some(sensitive);
 
         let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
@@ -149,10 +154,23 @@ impl ObjectFeed {
             of_refused.map(|(name, _, _)| *name).chain(without.iter().copied()).collect();
         let show = Show::in_mode(mode);
         let associations = if show == Show::Ids { Vec::new() } else { associations };
-        let layout = Layout::new(object, &properties, &without, show).map_err(|source| {
+        let no_table = |source| {
             let message = format!("the properties of {} make no table", object.name);
             Error::new(ErrorKind::Malformed, message).caused_by(source)
-        })?;
+        };
+        let hash = |name: &str| xxh3_64(name.as_bytes());
+        let is_new = cursor.properties.is_none() && !cursor.has_tables() && cursor.run.is_none();
+        if cursor.columns.is_empty() && (is_new || cursor.properties.is_some()) {
+            // The columns that there are belong to what was read before anybody remembered whose they are; those of a
+            // table that is new, to what its documentation promises.
+            let was_read =
+                |name: &str| cursor.properties.as_ref().is_some_and(|read| read.0.contains(&hash(name)));
+            let mut read = properties.clone();
+            read.retain(|property| was_read(&property.name));
+            Layout::new(object, &read, &without, show, &mut cursor.columns).map_err(no_table)?;
+        }
+        let layout =
+            Layout::new(object, &properties, &without, show, &mut cursor.columns).map_err(no_table)?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
         let (recent, archived) = match mode {
@@ -162,7 +180,6 @@ impl ObjectFeed {
             Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
             _ => (Versions::default(), ArchivedIds::default()),
         };
-        let hash = |name: &str| xxh3_64(name.as_bytes());
         let properties = Hashes(layout.property_names().map(hash).collect());
         let new_properties: Vec<String> = match &cursor.properties {
             Some(known) if mode == Mode::Incremental => {
@@ -192,11 +209,23 @@ impl ObjectFeed {
             restarted: Mutex::default(),
             pages_near_trouble: AtomicU32::new(0),
             is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
+            nameless,
         })
     }
 
     pub(super) fn table(&self) -> &Table {
         &self.layout.table
+    }
+
+    /// Properties without a name have values that nobody can ask for.
+    fn set_nameless_aside(&self, run: &mut Unfinished) {
+        let (kind, id, collection) = ("property definition", "without a name", self.object.name);
+        if self.nameless == 0 {
+            run.release(kind, id);
+        } else if !self.mode.is_snapshot() {
+            let reason = format!("{} property definitions of {collection} have no name", self.nameless);
+            run.set_aside(Thing { kind, id, collection }, reason);
+        }
     }
 
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
@@ -259,6 +288,12 @@ impl ObjectFeed {
         }
         self.meet_what_is_odd(&page, begins_at, odd, run);
         appended.written[0] += self.account(&page, &shown, &seen, slice, run, rows, context);
+        if !page.merged_away.is_empty() {
+            let merged = records::append_merged(&self.layout, &page.merged_away, context, rows);
+            appended.written[0] += merged.written;
+            seen.extend(merged.records);
+        }
+        self.ask_for_merges(&page, &seen, slice, run, context);
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
         if listing.is_some() && !page.is_stuck {
@@ -372,10 +407,13 @@ impl OpenFeed for ObjectFeed {
         left(std::mem::take(&mut run.again))
     }
 
-    /// Counts; and at the end, what is left to ask for once more, and what left the list of archived records, since it may
-    /// live again.
+    /// Counts, and what is named as merged, a page of it; and at the end, what is left to ask for once more, and what
+    /// left the list of archived records, since it may live again.
     fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
         let mut checks = ObjectFeed::due_counts(run, is_end);
+        if run.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.merges.is_empty()) {
+            checks.push(Slice::Merged { merges: std::mem::take(&mut run.merges) });
+        }
         if is_end {
             // What the run has read whole, it has met all of.
             if run.is_whole || run.moves_watermark {
@@ -386,6 +424,7 @@ impl OpenFeed for ObjectFeed {
                     run.release_what_was_not_set_aside_again(kind);
                 }
             }
+            self.set_nameless_aside(run);
             checks.extend(left(std::mem::take(&mut run.again)));
             if !std::mem::replace(&mut run.is_archive_compared, true) {
                 let ids = self.archived.gone_in(&run.archived);

@@ -1,10 +1,11 @@
 //! Records by their ids: live ones, archived ones, and what is neither.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::pages::{Next, Page, record_ids};
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
+use crate::feeds::slice::Merge;
 use crate::json::Body;
 use crate::parts::Told;
 use crate::value;
@@ -78,5 +79,30 @@ impl ObjectFeed {
         let versions: BTreeMap<u64, i64> =
             wanted.into_iter().filter(|&(_, known)| version(known).is_some()).collect();
         Ok(Page { gone, versions, ..page })
+    }
+
+    /// Records that are named as merged. What HubSpot shows is live whoever names it: somebody has undone the merge. A
+    /// row of it must not be older than the tombstone that an earlier run may have written.
+    pub(super) async fn merged_page(&self, merges: &[Merge]) -> Result<Page> {
+        let ids: Vec<u64> =
+            merges.iter().map(|merge| merge.id).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut asked = self.asked(&ids, false, &mut Unknown::default()).await?;
+        let (live, others): (Vec<Merge>, Vec<Merge>) =
+            merges.iter().cloned().partition(|merge| asked.shown.contains(&merge.id));
+        let (merged_away, unsettled) = others.into_iter().partition(|merge| asked.absent.contains(&merge.id));
+        let mut versions = BTreeMap::new();
+        for (id, updated_ms) in live.iter().filter_map(|merge| Some((merge.id, merge.updated_ms?))) {
+            let version = versions.entry(id).or_insert(updated_ms);
+            *version = updated_ms.max(*version);
+        }
+        let live: Vec<u64> = ids.into_iter().filter(|id| asked.shown.contains(id)).collect();
+        if live.is_empty() {
+            asked.bodies.clear();
+        }
+        let mut unknown = Unknown::default();
+        let associated = self.associated(&live, &mut unknown).await?;
+        let next = Some(Next::Done(merges.len()));
+        let page = Page { bodies: asked.bodies, associated, versions, next, asked: live, ..Page::default() };
+        Ok(Page { merged_away, unsettled, unknown, ..page })
     }
 }

@@ -13,7 +13,7 @@ use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
 use crate::feeds::recent::RecentReads;
-use crate::feeds::slice::{self, OddCount, Slice, Walk};
+use crate::feeds::slice::{self, Merge, OddCount, Slice, Walk};
 use crate::json::Body;
 use crate::paging;
 use crate::retry::Patience;
@@ -48,6 +48,10 @@ pub(in crate::feeds) struct Page {
     pub(in crate::feeds) asked_of_v1: Vec<u64>,
     /// Ids that were asked for, and are nowhere, with the versions that the table holds.
     pub(super) gone: Vec<(u64, Option<i64>)>,
+    /// What was named as merged, and is not live.
+    pub(super) merged_away: Vec<Merge>,
+    /// What was named as merged, and the answer leaves out without a word.
+    pub(super) unsettled: Vec<Merge>,
     /// Versions that the table holds of records that a comparison found.
     pub(super) versions: BTreeMap<u64, i64>,
     /// For a range of ids.
@@ -139,6 +143,9 @@ impl ObjectFeed {
             }
             Slice::Named { ids } | Slice::Left { ids } => {
                 self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await
+            }
+            Slice::Merged { merges } => {
+                self.merged_page(&merges[merges.len() - merges.len().min(limit)..]).await
             }
             Slice::Wanted { records } => {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));

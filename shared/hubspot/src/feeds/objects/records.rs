@@ -11,7 +11,8 @@ use super::unknown::Unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
-use crate::json::{Body, Malformed, Scanner, Str, parse_id};
+use crate::feeds::slice::Merge;
+use crate::json::{Body, Scanner, Str, parse_id};
 use crate::value;
 
 /// Ids associated with a record, by the object at the other end; the primary one first, the rest ascending.
@@ -65,8 +66,10 @@ pub(in crate::feeds) struct Record {
     pub(in crate::feeds) is_kept: bool,
     /// HubSpot does not show it any more.
     pub(in crate::feeds) is_gone: bool,
-    /// Ids of records that were merged into it.
+    /// Ids of records that it says were merged into it.
     pub(in crate::feeds) merged: Vec<u64>,
+    /// It was merged away.
+    pub(in crate::feeds) merge: Option<Merge>,
     /// Its e-mail addresses, where they were asked for.
     pub(in crate::feeds) emails: Emails,
 }
@@ -133,17 +136,61 @@ pub(super) fn append_gone(
     for &(id, updated_ms) in gone {
         appender.deleted(DeletedReason::Removed, None, None);
         appender.finish(id, updated_ms);
+        appender.read.records.push(Record::gone(id, updated_ms));
+    }
+    appender.read
+}
+
+/// Appends tombstones of records that were merged away. They carry the survivor's version, which is newer than anything
+/// they had.
+pub(super) fn append_merged(
+    layout: &Layout,
+    merges: &[Merge],
+    context: &Context<'_>,
+    rows: &mut Rows,
+) -> Read {
+    let (associated, known, unknown) = (Associated::new(), BTreeMap::new(), Unknown::default());
+    let nothing = Beside { associated: &associated, known: &known, unknown: &unknown, only_archived: false };
+    let mut appender = Appender::new(layout, context, &nothing, rows);
+    for merge in merges {
+        appender.deleted(DeletedReason::Merged, None, Some(merge.survivor));
+        appender.finish(merge.id, merge.updated_ms);
+        let gone = Record::gone(merge.id, merge.updated_ms);
         appender.read.records.push(Record {
+            archived_ms: merge.archived_ms,
+            merge: Some(merge.clone()),
+            ..gone
+        });
+    }
+    appender.read
+}
+
+impl Record {
+    fn gone(id: u64, updated_ms: Option<i64>) -> Record {
+        Record {
             id,
             updated_ms,
             archived_ms: None,
             is_kept: true,
             is_gone: true,
             merged: Vec::new(),
+            merge: None,
             emails: Emails::default(),
-        });
+        }
     }
-    appender.read
+
+    /// What it says was merged into it, as of a page that was read at `read_ms`.
+    pub(super) fn merges(&self, read_ms: i64) -> impl Iterator<Item = Merge> {
+        self.merged.iter().filter(|id| **id != self.id).map(move |&id| Merge {
+            id,
+            survivor: self.id,
+            updated_ms: self.updated_ms,
+            archived_ms: self.archived_ms,
+            read_ms,
+            is_shown: false,
+            is_second: false,
+        })
+    }
 }
 
 /// What is known of a page's records besides the answer.
@@ -175,8 +222,8 @@ struct Appender<'a> {
 #[derive(Default)]
 struct Head<'a> {
     id: Option<u64>,
-    updated_ms: Option<i64>,
-    archived_ms: Option<i64>,
+    updated_at: Option<Str<'a>>,
+    archived_at: Option<Str<'a>>,
     is_archived: bool,
     held: [Option<Str<'a>>; Held::COUNT],
 }
@@ -194,7 +241,13 @@ impl Head<'_> {
     }
 
     fn created_ms(&self) -> Option<i64> {
-        value::instant_ms(&self.held[Held::Created as usize]?.text())
+        instant(self.held[Held::Created as usize])
+    }
+
+    /// The newer one of two dates that are the same on most records.
+    fn updated_ms(&self) -> Option<i64> {
+        let modified = self.held[Held::Modified as usize].filter(|date| Some(*date) != self.updated_at);
+        instant(self.updated_at).max(instant(modified))
     }
 }
 
@@ -229,8 +282,8 @@ impl<'a> Appender<'a> {
         record.each_field(|key, value| -> Result<()> {
             match key.raw() {
                 "id" => head.id = Some(value.id()?),
-                "updatedAt" => head.updated_ms = instant(value)?,
-                "archivedAt" => head.archived_ms = instant(value)?,
+                "updatedAt" if !value.is_nested() => head.updated_at = value.scalar()?,
+                "archivedAt" if !value.is_nested() => head.archived_at = value.scalar()?,
                 "archived" => head.is_archived = value.boolean()?.unwrap_or(false),
                 "properties" => self.properties(value, &mut head)?,
                 _ => value.skip()?,
@@ -242,8 +295,8 @@ impl<'a> Appender<'a> {
         let is_snapshot = self.layout.shown_updated_at.is_some();
         let is_kept =
             keep(id) && (is_whole || is_snapshot) && (head.is_archived || !self.beside.only_archived);
-        head.updated_ms = head.updated_ms.max(self.beside.known.get(&id).copied());
-        let archived_ms = if head.is_archived { head.archived_ms.or(head.updated_ms) } else { None };
+        let updated_ms = head.updated_ms().max(self.beside.known.get(&id).copied());
+        let archived_ms = if head.is_archived { instant(head.archived_at).or(updated_ms) } else { None };
         let merged = head.merged_ids();
         if !is_kept {
             self.rows.discard_row();
@@ -256,8 +309,7 @@ impl<'a> Appender<'a> {
             } else {
                 self.layout.deletes.is_live(self.rows);
             }
-            self.finish(id, head.updated_ms.filter(|_| is_whole));
-            self.merged_away(id, &merged, head.updated_ms);
+            self.finish(id, updated_ms.filter(|_| is_whole));
         }
         let emails = match self.context.wants_emails {
             true => {
@@ -267,11 +319,12 @@ impl<'a> Appender<'a> {
         };
         self.read.records.push(Record {
             id,
-            updated_ms: head.updated_ms,
+            updated_ms,
             archived_ms,
             is_kept,
             is_gone: false,
             merged,
+            merge: None,
             emails,
         });
         Ok(())
@@ -285,14 +338,19 @@ impl<'a> Appender<'a> {
             let Some(slot) = slot.map(|slot| &self.layout.slots[slot]) else { return Ok(value.skip()?) };
             if value.is_nested() {
                 // Not what a value is; kept as the text it came as, so that nothing is lost.
-                self.not_parsed(&slot.target, value.raw()?);
+                let json = value.raw()?;
+                if let Some(target) = &slot.target {
+                    self.not_parsed(target, json);
+                }
                 return Ok(());
             }
             let Some(text) = value.scalar()? else { return Ok(()) };
             if let Some(held) = slot.held {
                 head.held[held as usize] = Some(text);
             }
-            self.value(&slot.target, text);
+            if let Some(target) = &slot.target {
+                self.value(target, text);
+            }
             if let Some(copy) = &slot.copy {
                 self.value(copy, text);
             }
@@ -383,22 +441,10 @@ impl<'a> Appender<'a> {
         self.layout.lineage.finish(self.rows, &self.context.reading, version_ms, &mut self.unparsed);
         self.read.written.rows += 1;
     }
-
-    /// Records that were merged into this one are gone from both of HubSpot's lists: this is the only trace of them.
-    /// Their tombstones carry the survivor's version, which is newer than anything they had.
-    fn merged_away(&mut self, survivor: u64, merged: &[u64], updated_ms: Option<i64>) {
-        for &id in merged.iter().filter(|&&id| id != survivor) {
-            self.deleted(DeletedReason::Merged, None, Some(survivor));
-            self.finish(id, updated_ms);
-        }
-    }
 }
 
-fn instant(value: &mut Scanner<'_>) -> Result<Option<i64>, Malformed> {
-    if value.is_nested() {
-        return value.skip().map(|()| None);
-    }
-    Ok(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
+fn instant(text: Option<Str<'_>>) -> Option<i64> {
+    value::instant_ms(&text?.text())
 }
 
 pub(in crate::feeds) fn json_list(ids: &[u64]) -> String {

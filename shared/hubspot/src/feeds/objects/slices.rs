@@ -199,6 +199,10 @@ impl Slice {
                 }
                 Ok(records.0.is_empty())
             }
+            (Slice::Merged { merges }, Some(Next::Done(done))) => {
+                merges.truncate(merges.len().saturating_sub(done));
+                Ok(merges.is_empty())
+            }
             (Slice::Counted { .. } | Slice::Recounted { .. }, Some(Next::Nothing)) => Ok(true),
             (Slice::Named { ids } | Slice::Left { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
                 ids.truncate(ids.len().saturating_sub(done));

@@ -1,6 +1,8 @@
 //! What a sync brings into the tables, and what the next one brings.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod meaning;
+
 use chrono::TimeDelta;
 use fake_hubspot::{Account, Behaviour, IndexLag, Kind, ObjectType, PerType, Settings};
 use tests::{Sandbox, assert_equal};
