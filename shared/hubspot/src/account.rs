@@ -74,8 +74,8 @@ pub struct DailyUsage {
 }
 
 impl DailyUsage {
-    /// Asks HubSpot, or, where it does not tell (OAuth apps may be refused), takes what the headers of other answers
-    /// told. `None`: nobody told.
+    /// Asks HubSpot, and compares with what the headers of other answers told: the endpoint may be refused (OAuth apps)
+    /// or say 0 under a service key, so the larger number counts. `None`: nobody told.
     pub async fn of(client: &Client) -> Option<DailyUsage> {
         let path = format!("/account-info/{}/api-usage/daily/private-apps", version::ACCOUNT);
         let told = match client.send(&Call::get(path)).await {
@@ -85,10 +85,17 @@ impl DailyUsage {
                 None
             }
         };
-        told.or_else(|| {
-            let (limit, remaining) = client.budget().daily()?;
-            Some(DailyUsage { limit, used: limit.saturating_sub(remaining), resets_at: None })
-        })
+        larger(told, client.budget().daily())
+    }
+}
+
+/// `headers`: the calls of a day, and how many are left.
+fn larger(told: Option<DailyUsage>, headers: Option<(u64, u64)>) -> Option<DailyUsage> {
+    let used = headers.map(|(limit, remaining)| limit.saturating_sub(remaining));
+    match (told, headers, used) {
+        (Some(told), _, used) => Some(DailyUsage { used: told.used.max(used.unwrap_or(0)), ..told }),
+        (None, Some((limit, _)), Some(used)) => Some(DailyUsage { limit, used, resets_at: None }),
+        _ => None,
     }
 }
 
@@ -126,6 +133,15 @@ mod tests {
         // Clocks go from 23:59:59 to 01:00:00 that night.
         let beirut: Tz = "Asia/Beirut".parse().unwrap();
         assert_eq!(next_midnight(at("2026-03-28T12:00:00Z"), beirut), at("2026-03-29T01:00:00+03:00"));
+    }
+
+    #[test]
+    fn of_two_numbers_of_used_calls_the_larger_one_counts() {
+        let told = |used| Some(DailyUsage { limit: 1_000, used, resets_at: None });
+        assert_eq!(larger(told(0), Some((1_000, 957))), told(43));
+        assert_eq!(larger(told(50), Some((1_000, 957))), told(50));
+        assert_eq!(larger(None, Some((1_000, 957))), told(43));
+        assert_eq!(larger(None, None), None);
     }
 
     #[test]

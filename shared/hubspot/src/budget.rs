@@ -117,14 +117,15 @@ impl Budget {
     pub fn new(reserve: f64) -> Budget {
         let reserve = if reserve.is_finite() { reserve.clamp(0.0, 0.9) } else { 0.0 };
         let now = Instant::now();
-        let paced = |limit| Paced {
-            pace: Mutex::new(Pace::new(limit, reserve, now)),
+        let paced = |pace| Paced {
+            pace: Mutex::new(pace),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             rate_limited: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
         };
-        let buckets = [paced(SAFE_LIMIT), paced(SEARCH_LIMIT), paced(SAFE_LIMIT)];
+        let pace = || Pace::new(SAFE_LIMIT, reserve, now);
+        let buckets = [paced(pace()), paced(Pace::by_the_second(SEARCH_LIMIT, reserve, now)), paced(pace())];
         Budget {
             reserve,
             buckets,

@@ -19,6 +19,7 @@ use crate::json::Body;
 use crate::refusal::Refusal;
 use crate::retry::{Decision, Failure, Tried, decide};
 use crate::version;
+use crate::version::Versions;
 
 pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
 /// HubSpot itself gives up after 100 s (status 524).
@@ -59,6 +60,7 @@ struct Shared {
     /// HubSpot's clock less ours, in milliseconds.
     clock_skew_ms: AtomicI64,
     second_look_ms: AtomicU64,
+    versions: Versions,
     #[cfg(feature = "fuzzing")]
     script: Option<crate::fuzzing::Script>,
 }
@@ -116,6 +118,7 @@ impl Client {
             has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
             second_look_ms: AtomicU64::new(SECOND_LOOK.as_millis() as u64),
+            versions: Versions::default(),
             #[cfg(feature = "fuzzing")]
             script: None,
         };
@@ -135,6 +138,7 @@ impl Client {
             has_answered: AtomicBool::new(false),
             clock_skew_ms: AtomicI64::new(0),
             second_look_ms: AtomicU64::new(SECOND_LOOK.as_millis() as u64),
+            versions: Versions::default(),
             script: Some(script),
         };
         Client { shared: Arc::new(shared), odd_text: Arc::default() }
@@ -186,8 +190,30 @@ impl Client {
         ours_ms.saturating_add(self.shared.clock_skew_ms.load(Ordering::Relaxed))
     }
 
-    /// Sends the call until it is answered, and returns the body, of status 200 or 207.
+    /// Sends the call until it is answered, and returns the body, of status 200 or 207. A part of the API that its
+    /// version does not have is asked for in the version before, from then on too.
     pub async fn send(&self, call: &Call) -> Result<Body> {
+        let versions = &self.shared.versions;
+        let call = &*versions.as_answered(call);
+        let answer = self.send_as_it_is(call).await;
+        match answer {
+            Ok(_) => versions.answers(call),
+            Err(ref missing) if missing.kind() == ErrorKind::NotFound => {
+                let Some(older) = versions.older(call) else { return answer };
+                let older_answer = self.send_as_it_is(&older).await;
+                // In neither version: what is missing is not the version.
+                if older_answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                    return answer;
+                }
+                versions.falls_back(call);
+                return older_answer;
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn send_as_it_is(&self, call: &Call) -> Result<Body> {
         #[cfg(feature = "fuzzing")]
         if let Some(script) = &self.shared.script {
             return self.send_scripted(script, call);
@@ -227,6 +253,13 @@ impl Client {
                 }
                 Decision::Pause(wait) => {
                     tried.refusals += 1;
+                    tracing::info!(
+                        call.name = call.name(),
+                        bucket.name = call.bucket.name(),
+                        refusals = tried.refusals,
+                        wait_ms = wait.as_millis() as u64,
+                        "a limit refused a call: its bucket pauses"
+                    );
                     self.budget().refused(call.bucket, wait);
                 }
                 Decision::Fail(kind) => {

@@ -17,6 +17,8 @@ const UNREACHABLE_ATTEMPTS: u32 = 4;
 pub(crate) const MAX_REFUSALS: u32 = 60;
 /// A `Retry-After` longer than this is not waited for: the run ends, and goes on later.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Refusals after which a limit that is not named is no short one.
+const SHORT_REFUSALS: u32 = 10;
 
 /// How a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,15 @@ impl Policy {
             name if name.starts_with("TEN_SECONDLY") => Some(Policy::TenSecondly),
             name if name.starts_with("SECONDLY") => Some(Policy::Secondly),
             _ => None,
+        }
+    }
+
+    /// The longest time until the limit allows a call again; `None` where that is no matter of seconds.
+    fn window(self) -> Option<Duration> {
+        match self {
+            Policy::Daily => None,
+            Policy::TenSecondly => Some(Duration::from_secs(10)),
+            Policy::Secondly => Some(Duration::from_secs(1)),
         }
     }
 }
@@ -182,13 +193,17 @@ fn refused(policy: Option<Policy>, retry_after: Option<Duration>, refusals: u32,
     if policy == Some(Policy::Daily) {
         return Decision::Fail(ErrorKind::DailyLimit);
     }
+    let window = policy.and_then(Policy::window);
+    // No window of seconds takes longer than itself, whatever unit the header was meant in.
+    let retry_after = retry_after.map(|wait| window.map_or(wait, |window| wait.min(window)));
     if refusals >= MAX_REFUSALS || retry_after.is_some_and(|wait| wait > LONGEST_WAIT) {
         return Decision::Fail(ErrorKind::RateLimited);
     }
     let wait = retry_after.unwrap_or_else(|| {
-        // A rolling window frees a little at a time; only a window that stays full is worth waiting out.
-        let first = Duration::from_secs(1);
-        backoff(first, refusals, jitter).min(Duration::from_secs(10))
+        // A rolling window frees a little at a time: to wait for all of it would leave most of it unused.
+        let is_short = window.is_some() || refusals < SHORT_REFUSALS;
+        let longest = Duration::from_secs(if is_short { 2 } else { 10 });
+        backoff(Duration::from_secs(1), refusals, jitter).min(longest)
     });
     Decision::Pause(wait)
 }
@@ -243,6 +258,29 @@ mod tests {
             .sum();
         assert!(waits > Duration::from_secs(300), "{waits:?}");
         assert_eq!(decide(refusal(None, None), 0, MAX_REFUSALS, 0.5), Decision::Fail(ErrorKind::RateLimited));
+    }
+
+    #[test]
+    fn a_limit_of_seconds_is_waited_for_no_longer_than_its_window() {
+        for (policy, longest) in [(Policy::TenSecondly, 10), (Policy::Secondly, 1)] {
+            let decision = decide(refusal(Some(policy), Some(10_000)), 0, 0, 0.0);
+            assert_eq!(decision, Decision::Pause(Duration::from_secs(longest)));
+        }
+        let unnamed = decide(refusal(None, Some(10_000)), 0, 0, 0.0);
+        assert_eq!(unnamed, Decision::Fail(ErrorKind::RateLimited));
+    }
+
+    #[test]
+    fn seven_refusals_in_a_row_cost_a_window_and_not_a_minute() {
+        for policy in [None, Some(Policy::TenSecondly)] {
+            let waits: Duration = (0..7)
+                .map(|refusals| match decide(refusal(policy, None), 0, refusals, 1.0) {
+                    Decision::Pause(wait) => wait,
+                    other => panic!("{other:?}"),
+                })
+                .sum();
+            assert!(waits < Duration::from_secs(14), "{waits:?}");
+        }
     }
 
     #[test]

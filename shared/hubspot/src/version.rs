@@ -1,6 +1,12 @@
 //! The API version of each family, in one place, and how long HubSpot supports it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use chrono::{Months, NaiveDate};
+
+use crate::call::Call;
 
 /// Records of contacts, companies and deals.
 pub(crate) const OBJECTS: &str = "2026-09";
@@ -33,9 +39,86 @@ pub(crate) fn supported_until(version: &str) -> Option<NaiveDate> {
     }
 }
 
+/// The dated version that we ask for, and the one before it: their answers are the same for all that we read
+/// (<https://developers.hubspot.com/docs/developer-tooling/platform/versioning>).
+const DATED: &str = "2026-09";
+const BEFORE: &str = "2026-03";
+
+/// Which version of each part of the API answers, as far as a run has seen. A part is a path up to its version.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    falls_back: Mutex<BTreeMap<String, bool>>,
+}
+
+impl Versions {
+    /// The call in the version that is known to answer.
+    pub(crate) fn as_answered<'c>(&self, call: &'c Call) -> Cow<'c, Call> {
+        let is_older = part(call).is_some_and(|part| self.known(part) == Some(true));
+        match older(call).filter(|_| is_older) {
+            Some(older) => Cow::Owned(older),
+            None => Cow::Borrowed(call),
+        }
+    }
+
+    /// The call in the version before, where it is not known that its own answers.
+    pub(crate) fn older(&self, call: &Call) -> Option<Call> {
+        let part = part(call)?;
+        self.known(part).is_none().then(|| older(call)).flatten()
+    }
+
+    /// The call's version has answered.
+    pub(crate) fn answers(&self, call: &Call) {
+        if let Some(part) = part(call)
+            && self.known(part).is_none()
+        {
+            self.lock().insert(part.to_owned(), false);
+        }
+    }
+
+    /// The version before has answered where the call's own did not.
+    pub(crate) fn falls_back(&self, call: &Call) {
+        if let Some(part) = part(call) {
+            tracing::warn!("{part}{DATED} does not answer: {BEFORE} is asked from now on");
+            self.lock().insert(part.to_owned(), true);
+        }
+    }
+
+    fn known(&self, part: &str) -> Option<bool> {
+        self.lock().get(part).copied()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, bool>> {
+        self.falls_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn part(call: &Call) -> Option<&str> {
+    let path = call.path.split('?').next()?;
+    path.find(DATED).map(|at| &path[..at])
+}
+
+fn older(call: &Call) -> Option<Call> {
+    part(call)?;
+    Some(Call { path: call.path.replacen(DATED, BEFORE, 1), ..call.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_that_its_version_lacks_is_asked_for_in_the_one_before() {
+        let (versions, lists) = (Versions::default(), Call::get("/crm/lists/2026-09/search?x=2026-09"));
+        let older = versions.older(&lists).unwrap();
+        assert_eq!(older.path, "/crm/lists/2026-03/search?x=2026-09");
+        versions.falls_back(&lists);
+        assert_eq!(versions.as_answered(&lists).path, older.path);
+        let objects = Call::get("/crm/objects/2026-09/deals");
+        assert_eq!(versions.as_answered(&objects).path, objects.path);
+        versions.answers(&objects);
+        assert!(versions.older(&objects).is_none(), "it has answered: what is missing is not the version");
+        assert!(versions.older(&Call::get("/email/public/v1/events?a=2026-09")).is_none());
+    }
 
     #[test]
     fn a_dated_version_lives_for_eighteen_months() {

@@ -9,6 +9,11 @@ use super::{Limits, WINDOW};
 /// (a slow disk, little CPU) loses nothing by it. Calls then leave at up to twice the pace, as far as the window allows.
 pub(super) const SAVED: Duration = Duration::from_secs(1);
 
+/// A second, and the difference in time that calls may take on their way.
+const SECOND: Duration = Duration::from_millis(1_100);
+/// A second's share of a [`WINDOW`].
+const SECOND_SHARE: f64 = 0.1;
+
 /// Calls per [`WINDOW`] that an answer may tell; HubSpot's limits lie between 100 and 250.
 pub(super) const LIMITS: std::ops::RangeInclusive<f64> = 1.0..=100_000.0;
 
@@ -23,6 +28,8 @@ pub(super) struct Pace {
     share: f64,
     reserve: f64,
     next: Instant,
+    /// A limit by the second besides: so many calls in any [`SECOND`].
+    in_a_second: Option<usize>,
     /// The turns of the latest window.
     taken: VecDeque<Instant>,
     lowered: Option<Instant>,
@@ -36,9 +43,16 @@ impl Pace {
             share: 1.0,
             reserve,
             next: now,
+            in_a_second: None,
             taken: VecDeque::new(),
             lowered: None,
         }
+    }
+
+    /// The same for a limit that HubSpot counts by the second: nothing is made up for, since a second has no room for it.
+    pub(super) fn by_the_second(limit: f64, reserve: f64, now: Instant) -> Pace {
+        let in_a_second = (limit * SECOND_SHARE) as usize;
+        Pace { in_a_second: Some(in_a_second.max(1)), ..Pace::new(limit, reserve, now) }
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -53,7 +67,8 @@ impl Pace {
     /// Takes the next turn, and says when it is.
     pub(super) fn turn(&mut self, now: Instant) -> Instant {
         let interval = self.interval();
-        let due = self.next.max(now.checked_sub(SAVED).unwrap_or(now));
+        let saved = if self.in_a_second.is_some() { Duration::ZERO } else { SAVED };
+        let due = self.next.max(now.checked_sub(saved).unwrap_or(now));
         self.next = due + interval;
         let mut turn = due.max(now);
         if let Some(&last) = self.taken.back() {
@@ -65,6 +80,10 @@ impl Pace {
         let too_many = (self.taken.len() + 1).saturating_sub(self.calls() as usize);
         if let Some(&leaves) = too_many.checked_sub(1).and_then(|index| self.taken.get(index)) {
             turn = turn.max(leaves + WINDOW);
+        }
+        let before = self.in_a_second.and_then(|calls| self.taken.len().checked_sub(calls));
+        if let Some(&before) = before.and_then(|index| self.taken.get(index)) {
+            turn = turn.max(before + SECOND);
         }
         self.taken.push_back(turn);
         turn
@@ -147,6 +166,24 @@ mod tests {
             let (most, allowed) = (most_in_a_window(&turns) as f64, limit * (1.0 - reserve));
             assert!(most <= allowed, "{most} of {allowed}");
             assert!(turns.len() as f64 >= 6.0 * allowed * 0.98, "{} of {}", turns.len(), 6.0 * allowed);
+        }
+    }
+
+    #[test]
+    fn no_second_holds_more_searches_than_its_limit_after_a_pause_either() {
+        let start = Instant::now();
+        for reserve in [0.0, 0.1] {
+            let mut pace = Pace::by_the_second(50.0, reserve, start);
+            let mut turns = turns(&mut pace, start + Duration::from_secs(5));
+            let later = self::turns(&mut pace, start + Duration::from_secs(90));
+            turns.extend(later.into_iter().map(|turn| turn + Duration::from_secs(85)));
+            let in_a_second = |first: &Duration| {
+                turns
+                    .iter()
+                    .filter(|turn| **turn >= *first && **turn < *first + Duration::from_millis(1_090))
+                    .count()
+            };
+            assert!(turns.iter().map(in_a_second).max() <= Some(5), "{reserve}");
         }
     }
 
