@@ -55,6 +55,7 @@ impl Opened {
                 lookback: Lookback::default(),
                 address_calls: 0,
                 accepts_removals: false,
+                collections: None,
                 wanted: None,
             };
             let contacts = FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();

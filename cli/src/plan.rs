@@ -56,6 +56,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         lookback: Lookback::default(),
         address_calls: 0,
         accepts_removals: false,
+        collections: None,
         wanted: None,
     };
     let (mut feeds, mut is_whole) = (BTreeMap::new(), true);

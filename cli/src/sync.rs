@@ -39,7 +39,8 @@ pub(crate) fn print(text: &str) {
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
     let started = Instant::now();
     let selection = args::selection(args.collections.as_deref(), args.without.as_deref())?;
-    let options = options(args)?;
+    let mut options = options(args)?;
+    options.collections = Some(Arc::new(selection.collections.clone()));
     if let Some(mode) = options.mode.filter(|mode| mode.is_snapshot())
         && !compared().any(|name| selection.collections.contains(name))
     {
@@ -206,7 +207,7 @@ impl Work<'_> {
     async fn extract(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> (FeedReport, Line) {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
-        let options = Options { mode, ..*self.options };
+        let options = Options { mode, ..self.options.clone() };
         let extracted = extract::extract(feed, run, &options, &progress).await;
         keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
         (extracted, line)

@@ -290,8 +290,9 @@ impl World {
         }
         let rival = if self.dice.u8(..8) == 0 { self.begin().await } else { None };
         let cut_off = (self.dice.u8(..3) == 0).then(|| Duration::from_millis(self.dice.u64(..120)));
+        let of_rival = options.clone();
         let rival = rival.map(|rival| {
-            tokio::spawn(async move { extract::extract(feed, &rival, &options, &Progress::default()).await })
+            tokio::spawn(async move { extract::extract(feed, &rival, &of_rival, &Progress::default()).await })
         });
         let reading =
             tokio::spawn(async move { extract::extract(feed, &run, &options, &Progress::default()).await });

@@ -117,6 +117,41 @@ async fn submissions_alone_cost_what_contacts_alone_cost() {
     assert_eq!(unchanged, [expected.clone(), expected.clone(), expected]);
 }
 
+/// Six pages of archived contacts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_of_archived_records_is_read_when_one_came_or_went() {
+    let settings = Settings {
+        records: PerType { contacts: 1_500, companies: 10, deals: 10 },
+        archived: 0.4,
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let alone = ["--collections", "contacts"];
+    sandbox.sync(&alone).await.complete();
+    let account = sandbox.account();
+    let archived = account.archived_ids(ObjectType::Contacts);
+    assert!(archived.len() > 500, "{}", archived.len());
+
+    let unchanged = calls(&sandbox, &alone).await;
+    assert_eq!(unchanged.get("objects.list"), None, "{unchanged:?}");
+    assert_eq!(unchanged["objects.search"], 1 + 4, "the changes, and four counts");
+
+    let live = account.live_ids(ObjectType::Contacts);
+    live[..10].iter().for_each(|id| account.archive(ObjectType::Contacts, *id).unwrap());
+    archived[..5].iter().for_each(|id| account.restore(ObjectType::Contacts, *id).unwrap());
+    let changed = calls(&sandbox, &alone).await;
+    assert!(changed["objects.list"] >= 6, "{changed:?}");
+    let of_ids = |ids: &[u64]| {
+        let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        let sql =
+            format!("SELECT count(*) FROM hubspot.contacts WHERE is_deleted AND id IN ({})", ids.join(","));
+        sandbox.database().query_row(&sql, [], |row| row.get::<_, u64>(0)).unwrap()
+    };
+    assert_eq!((of_ids(&live[..10]), of_ids(&archived[..5])), (10, 0));
+    let unchanged = calls(&sandbox, &alone).await;
+    assert_eq!(unchanged.get("objects.list"), None, "{unchanged:?}");
+}
+
 /// The fake shows the highly sensitive ones, of which it has none, to everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn sensitive_properties_are_a_call_more_where_they_may_be_seen() {

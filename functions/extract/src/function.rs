@@ -46,7 +46,8 @@ impl Function {
     /// and then leaves the event in the dead-letter queue.
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
-        let options = event.options().map_err(lambda::refuse_event)?;
+        let mut options = event.options().map_err(lambda::refuse_event)?;
+        options.collections = Some(Arc::new(self.config.collections.clone()));
         if event.mode.is_some_and(Mode::is_snapshot) && self.config.feed.snapshot().is_none() {
             let feed = self.config.feed.name();
             return Err(lambda::refuse_event(format!(

@@ -8,6 +8,7 @@ mod report;
 mod snapshot;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -71,7 +72,7 @@ impl Run {
 }
 
 /// What a run is asked to read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `None`: an unfinished run goes on; else a backfill the first time and incremental afterwards.
     pub mode: Option<Mode>,
@@ -81,6 +82,8 @@ pub struct Options {
     pub address_calls: u64,
     /// Lists and campaigns that HubSpot stopped to show are gone, however many they are.
     pub accepts_removals: bool,
+    /// The collections that somebody wants; `None`: all. The others of a feed cost no call of their own.
+    pub collections: Option<Arc<BTreeSet<&'static str>>>,
     pub checkpoints: Checkpoints,
 }
 
@@ -157,7 +160,7 @@ async fn read_feed(
     let mut cursor: Cursor = run.state.cursor(&report.feed).await?.unwrap_or_default();
     let before = cursor.clone();
     report.know(&cursor);
-    let mut options = *options;
+    let mut options = options.clone();
     let (mut caught_up_ms, mut wanted) = (None, None);
     if let Some(asked) = options.mode.filter(|mode| mode.is_snapshot()) {
         options.mode = Some(snapshot::due_mode(feed, run, asked, &cursor).await?);
@@ -184,6 +187,7 @@ async fn read_feed(
         lookback: options.lookback,
         address_calls: options.address_calls,
         accepts_removals: options.accepts_removals,
+        collections: options.collections.clone(),
         wanted,
     };
     let asked = Asked { feed, run, lease, mode, options, session, caught_up_ms };

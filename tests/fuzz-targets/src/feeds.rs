@@ -110,6 +110,7 @@ fn session(client: Client) -> Session {
         lookback: Lookback::default(),
         address_calls: 5,
         accepts_removals: false,
+        collections: None,
         wanted: None,
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
 use super::objects::ColumnOwners;
+use super::objects::LiveCount;
 use super::quarantine::Quarantine;
 use super::recent::{RecentReads, Versions};
 use super::seen::{ArchivedIds, Hashes};
@@ -72,6 +73,9 @@ pub struct Unfinished {
     /// What the list of archived records has shown so far.
     #[serde(default)]
     pub archived: ArchivedIds,
+    /// The live records of the moment when the run was planned.
+    #[serde(default)]
+    pub live_count: Option<LiveCount>,
     /// What left that list is known, and among the slices.
     #[serde(default)]
     pub is_archive_compared: bool,
@@ -139,6 +143,9 @@ pub struct Cursor {
     pub recent: Versions,
     #[serde(default)]
     pub archived: ArchivedIds,
+    /// The live records of the last run: as long as they are as many, a long list of archived ones need not be read.
+    #[serde(default)]
+    pub live_count: Option<LiveCount>,
     /// The list endpoint does not take ids as positions on this account.
     #[serde(default)]
     pub is_sequential: bool,
@@ -232,6 +239,7 @@ impl Unfinished {
             then: Vec::new(),
             newest_ms: None,
             archived: ArchivedIds::default(),
+            live_count: None,
             is_archive_compared: false,
             stamps: Pairs::default(),
             forms: BTreeMap::new(),
@@ -349,6 +357,7 @@ impl Cursor {
         }
         self.properties = run.properties.or(self.properties.take());
         self.archived = run.archived;
+        self.live_count = run.live_count.or(self.live_count);
         self.stamps = run.stamps;
         self.forms.extend(run.forms);
         self.address_position = run.address_position;

@@ -32,7 +32,9 @@ mod seen;
 mod slice;
 mod subscription_timeline;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::Utc;
@@ -105,6 +107,8 @@ pub struct Session {
     pub address_calls: u64,
     /// What HubSpot stopped to show is gone, however much it is.
     pub accepts_removals: bool,
+    /// The collections that somebody wants; `None`: all.
+    pub collections: Option<Arc<BTreeSet<&'static str>>>,
     /// What a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
 }
@@ -123,6 +127,11 @@ impl Session {
         Err(Error::new(ErrorKind::Config, message))
     }
 
+    /// Whether calls that are for this collection alone are worth it.
+    fn wants(&self, collection: &str) -> bool {
+        self.collections.as_ref().is_none_or(|wanted| wanted.contains(collection))
+    }
+
     fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
         lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms }
     }
@@ -139,6 +148,7 @@ impl Session {
             lookback: Lookback::default(),
             address_calls: 0,
             accepts_removals: false,
+            collections: None,
             wanted: None,
         }
     }

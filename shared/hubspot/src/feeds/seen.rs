@@ -65,6 +65,10 @@ impl ArchivedIds {
         self.floor_ms = self.floor_ms.max(Some(median));
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.0.len()
+    }
+
     /// The highest id, 0 where there is none.
     pub(crate) fn top(&self) -> u64 {
         self.by_id.0.last_key_value().map_or(0, |(&id, _)| id)

@@ -403,7 +403,7 @@ impl OpenContacts {
     /// A slice for each form, where submissions come from the forms. A list of forms that HubSpot can't show holds back no
     /// contact.
     async fn form_slices(&self, run: &mut Unfinished, window: Window) -> Result<Vec<Slice>> {
-        if self.has(V1) || !self.has(FORMS) {
+        if self.has(V1) || !self.has(FORMS) || !self.session.wants(SUBMISSIONS.name) {
             return Ok(Vec::new());
         }
         let thing = |id| Thing { kind: forms::LIST_KIND, id, collection: SUBMISSIONS.name };

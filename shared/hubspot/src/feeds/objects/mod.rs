@@ -5,7 +5,7 @@
 //! |---|---|
 //! | backfill | the list endpoint, ids cut into ranges that are read concurrently |
 //! | incremental | search for the ids that changed in a fixed window, sorted and sought by id; values by batch read, while the search goes on |
-//! | archived | the list of archived records, whole, in every run, in parts if it is long; only the new ones are read |
+//! | archived | the list of archived records, in parts if it is long; only the new ones are read. A long list is read when HubSpot's count of live records says that it changed, and once a day |
 //! | merged away | named by the survivor, wherever it is read; what is still there is live all the same |
 //! | restored | whatever left the list of archived records is read by its id |
 //! | wide accounts | names that don't fit a URL go into a batch read: ids from the list, values by id |
@@ -15,6 +15,7 @@
 //! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
 mod account;
+mod archive;
 mod around;
 mod associations;
 mod calls;
@@ -52,6 +53,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::properties::{self, Visible};
 
+pub(super) use self::archive::LiveCount;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::owners::ColumnOwners;
 pub(super) use self::pages::{Page, record_ids};

@@ -31,6 +31,9 @@ impl ObjectFeed {
             // live list was past it. The other way round it would show in neither list.
             run.is_whole = true;
             let top = self.top_id().await?;
+            if self.mode == Mode::Backfill {
+                run.live_count = Some(self.live_count(now_ms).await?);
+            }
             run.then = self.ranges(top, cursor).await?;
             run.slices = self.archived_parts(top, cursor);
             self.plan_what_is_wanted(&mut run);
@@ -48,7 +51,8 @@ impl ObjectFeed {
             (None, _, _) => FIRST_INSTANT_MS,
         };
         run.slices.push(changed(since_ms, window.until_ms.unwrap_or(now_ms)));
-        if run.moves_watermark {
+        let is_archive_due = run.moves_watermark && self.is_archive_due(cursor, &mut run).await?;
+        if is_archive_due {
             run.slices.extend(self.archived_parts(cursor.archived.top(), cursor));
         } else {
             run.archived = cursor.archived.clone();
