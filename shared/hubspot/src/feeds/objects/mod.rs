@@ -366,7 +366,8 @@ impl OpenFeed for ObjectFeed {
         };
         if window.is_whole() {
             estimate.general = pages * if self.is_wide { 2 } else { 1 } + pages.min(calls::RANGE_ENDS);
-            estimate.search = 1 + calls::counts(records);
+            // The highest id, and two counts of what is live.
+            estimate.search = 3 + calls::counts(records);
         } else {
             estimate.general = pages;
             estimate.search = records.div_ceil(calls::SEARCH_RECORDS as u64).max(1);
