@@ -299,7 +299,7 @@ fn goes_on(cursor: &Cursor, options: &Options) -> bool {
     options.window.is_whole() && cursor.run.as_ref().is_some_and(fits)
 }
 
-/// Whether what is asked for is besides the runs that follow each other: one that was interrupted is not given up for it.
+/// Tells a run beside those that follow each other: one that was interrupted is not given up for it.
 fn is_in_between(options: &Options) -> bool {
     !options.window.is_whole() || options.mode == Some(Mode::Incremental)
 }

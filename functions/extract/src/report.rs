@@ -222,7 +222,7 @@ impl FeedReport {
         }
     }
 
-    /// What HubSpot counted in the run that has ended.
+    /// Takes in HubSpot's counts of the run that has ended.
     pub(crate) fn count(&mut self, run: &Unfinished) {
         // The records are the first collection.
         if let Some(records) = self.collections.first_mut() {

@@ -294,7 +294,7 @@ mod tests {
 
     const COLLECTIONS: [&str; 2] = ["contacts", "form_submissions"];
 
-    /// What may happen to a stage, one after the other.
+    /// Steps of a stage's life, one after the other.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Step {
         /// A page with rows for both tables.

@@ -126,7 +126,7 @@ impl<'a> Table<'a> {
     }
 
     /// # Errors
-    /// Where rows are lost that may not be; the message says what to do.
+    /// When rows are lost that may not be; the message says what to do.
     pub(crate) fn check(&self, lost_rows: LostRows) -> anyhow::Result<()> {
         let lost = self.document.value.lost_rows;
         if lost == 0 || lost_rows != LostRows::Refuse {
@@ -168,7 +168,7 @@ pub(crate) async fn set_equal(collection: &str, state: &State) -> anyhow::Result
 }
 
 /// # Errors
-/// Where somebody dropped columns of the table: what a comparison does not see, it can't find equal.
+/// When somebody dropped columns of the table: a comparison can't find equal what it does not see.
 pub(crate) fn check_columns(table: &Table<'_>) -> anyhow::Result<()> {
     let dropped = table.dropped();
     if dropped.is_empty() {

@@ -40,7 +40,7 @@ pub enum Scope {
     Replay,
 }
 
-/// What becomes of a load whose table has fewer rows than the loads before left in it.
+/// The answer to a table that has fewer rows than the loads before left in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LostRows {
     /// It merges what there is, and then fails, as each load does until the rows are back.

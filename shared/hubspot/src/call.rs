@@ -29,7 +29,7 @@ impl Call {
         Call { patience, ..self }
     }
 
-    /// What may be logged: no query, which can hold ids and hundreds of property names, and no address.
+    /// The call as it may be logged: without its query, which can hold ids and property names, and without an address.
     pub(crate) fn name(&self) -> String {
         let method = if self.body.is_some() { "POST" } else { "GET" };
         let path = self.path.split('?').next().unwrap_or_default();

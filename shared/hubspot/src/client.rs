@@ -38,7 +38,7 @@ pub struct Client {
     odd_text: Arc<Mutex<OddText>>,
 }
 
-/// What answers held that is no UTF-8.
+/// Places in answers that are no UTF-8, and the calls that were answered so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OddText {
     /// Places at which U+FFFD stands for it.
