@@ -141,7 +141,7 @@ pub struct CollectionReport {
     pub bytes: u64,
     /// Things that HubSpot answers badly: the table lacks them, or holds their old rows.
     pub quarantined: Vec<Quarantined>,
-    /// All of them; a report lists [`MAX_LISTED`] at the most.
+    /// All of them; a report lists at most the first hundred.
     pub quarantined_count: u64,
 }
 

@@ -89,6 +89,7 @@ pub(crate) async fn prepare(
     let caught_up_ms = caught_up_ms.ok_or_else(|| NothingToCompare(feed.name().to_owned()))?;
     cursor.absent = of_feed.absent;
     cursor.sensitive = of_feed.sensitive;
+    cursor.empty_classes = of_feed.empty_classes;
     cursor.columns = of_feed.columns;
     cursor.is_sequential |= of_feed.is_sequential;
     Ok(caught_up_ms - options.lookback.lag_ms)

@@ -136,9 +136,11 @@ impl<'a> Decimal<'a> {
         } else if count <= SAFE_DIGITS && number.is_normal() {
             true
         } else {
-            // As far as the text tells.
+            // As far as the text tells, or as short as it can be: where a double lies in the middle between two
+            // decimals, these are two texts.
             let precision = count - 1;
             is_written(format_args!("{:.precision$e}", number.abs()), digits)
+                || is_written(format_args!("{:e}", number.abs()), self.significant().0)
         };
         match is_exact {
             true => Double::Exact(number),
@@ -227,8 +229,9 @@ mod tests {
         }
         // As Java writes doubles, and decimals made of them.
         let held = ["33.333333333333336", "0.30000000000000004", "5.6843418860808015E-14", "4.9E-324"];
+        let tie = ["636390006831249.3", "636390006831249.2", "6.363900068312493E14"];
         let whole = ["0.1000000000000000055511151231257827021181583404541015625", "0.100000000000000000000"];
-        for text in held.into_iter().chain(whole) {
+        for text in held.into_iter().chain(tie).chain(whole) {
             assert_eq!(exact(text), text.parse().ok(), "{text}");
         }
     }

@@ -78,6 +78,8 @@ pub(crate) struct Visible {
     /// Those in use, hidden ones included, by name.
     pub(crate) properties: Vec<Property>,
     pub(crate) sensitive: Vec<String>,
+    /// The classes of them that have no property.
+    pub(crate) empty: Vec<String>,
     /// Definitions that have no name: nobody can ask for their values.
     pub(crate) nameless: usize,
 }
@@ -102,6 +104,8 @@ pub(crate) async fn visible(
         futures::future::try_join(ordinary, futures::future::try_join_all(of_classes)).await?;
 
     let (sensitive, of_them): (Vec<String>, Vec<_>) = of_classes.into_iter().flatten().unzip();
+    let is_empty = sensitive.iter().zip(&of_them).filter(|(_, properties)| properties.is_empty());
+    let empty = is_empty.map(|(class, _)| class.clone()).collect();
     properties.extend(of_them.into_iter().flatten());
     let defined = properties.len();
     let mut properties: Vec<Property> = properties.into_iter().flatten().collect();
@@ -109,7 +113,7 @@ pub(crate) async fn visible(
     properties.retain(|property| !property.archived);
     properties.sort_by(|a, b| a.name.cmp(&b.name));
     properties.dedup_by(|a, b| a.name == b.name);
-    Ok(Visible { properties, sensitive, nameless })
+    Ok(Visible { properties, sensitive, empty, nameless })
 }
 
 fn is_refusal(kind: ErrorKind) -> bool {

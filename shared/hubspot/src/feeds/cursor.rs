@@ -186,6 +186,9 @@ pub struct Cursor {
     /// again.
     #[serde(default)]
     pub sensitive: Option<Vec<String>>,
+    /// Those of them without a property, and when that was seen.
+    #[serde(default)]
+    pub empty_classes: BTreeMap<String, i64>,
     /// Things that HubSpot answers badly: each run asks for them again.
     #[serde(default)]
     pub quarantine: Quarantine,
@@ -357,7 +360,7 @@ impl Cursor {
         }
         self.properties = run.properties.or(self.properties.take());
         self.archived = run.archived;
-        self.live_count = run.live_count.or(self.live_count);
+        self.live_count = run.live_count.or(self.live_count.take());
         self.stamps = run.stamps;
         self.forms.extend(run.forms);
         self.address_position = run.address_position;

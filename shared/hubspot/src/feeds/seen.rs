@@ -74,6 +74,12 @@ impl ArchivedIds {
         self.by_id.0.last_key_value().map_or(0, |(&id, _)| id)
     }
 
+    /// The id with this part of all before it, from 0 to 1.
+    pub(crate) fn quantile(&self, part: f64) -> u64 {
+        let place = (self.by_id.0.len() as f64 * part) as usize;
+        self.by_id.0.keys().nth(place).copied().unwrap_or(0)
+    }
+
     /// Ids that part the records evenly: into parts of `fewest` records at the least, and `most` parts at the most.
     pub(crate) fn parted(&self, fewest: usize, most: usize) -> Vec<u64> {
         let count = self.by_id.0.len();

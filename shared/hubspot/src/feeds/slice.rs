@@ -51,6 +51,9 @@ pub enum Slice {
     /// HubSpot is asked once more for records that it counted and did not show: those changed in a window of time, or all,
     /// with ids from `from` up to and without `below`.
     Recounted { window: Option<(i64, i64)>, from: u64, below: Option<u64> },
+    /// The live records of halves of the ids are counted. Where none is given, the archived ones that the run has read
+    /// say where to cut.
+    Halved { halves: Vec<Vec<(u64, u64)>> },
     /// What happened in a window of time (both ends included), by and large newest first; `reached_ms` comes down with each
     /// page: above it all is read, but for what HubSpot shows out of order.
     Happened {

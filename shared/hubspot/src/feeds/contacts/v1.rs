@@ -68,6 +68,9 @@ impl V1Calls {
         ids: &[u64],
         unknown: &mut Unknown,
     ) -> Result<Vec<Body>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         let read = match self.0.read(client, ids, batch_read).await {
             Ok(mut read) if read.answers.is_empty() && !answers(client).await? => {
                 let refused = read.refused.pop().map(|(_, refused)| refused);

@@ -244,8 +244,13 @@ impl ObjectFeed {
     /// Live records that the filter holds for, with these ids, by HubSpot's count.
     pub(super) async fn count(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<u64> {
         let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
+        self.count_in(groups(filters)).await
+    }
+
+    /// Live records that one of the groups of filters holds for.
+    pub(super) async fn count_in(&self, groups: Value) -> Result<u64> {
         let search = json!({
-            "filterGroups": groups(filters),
+            "filterGroups": groups,
             "sorts": [{ "propertyName": ID, "direction": "ASCENDING" }],
             "properties": [ID],
             "limit": 1,

@@ -19,6 +19,7 @@ mod archive;
 mod around;
 mod associations;
 mod calls;
+mod classes;
 mod counts;
 mod layout;
 mod named;
@@ -31,7 +32,7 @@ mod unknown;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
@@ -51,7 +52,6 @@ use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::properties::{self, Visible};
 
 pub(super) use self::archive::LiveCount;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
@@ -126,6 +126,8 @@ pub(super) struct ObjectFeed {
     /// Pages until lists are tried patiently again.
     pages_near_trouble: AtomicU32,
     is_archive_sequential: bool,
+    /// Records were archived or restored, and this run does not read their list.
+    archive_waits: AtomicBool,
     /// Definitions without a name.
     nameless: usize,
 }
@@ -140,10 +142,7 @@ impl ObjectFeed {
         without: &[&str],
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
-        let known = cursor.sensitive.take().filter(|_| mode != Mode::Backfill);
-        let Visible { properties, sensitive, nameless } =
-            properties::visible(&client, object.name, known).await?;
-        cursor.sensitive = Some(sensitive);
+        let (properties, nameless) = classes::visible(object, &client, mode, cursor).await?;
 
         let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
         let (refused, associations): (Vec<_>, Vec<_>) =
@@ -210,6 +209,7 @@ impl ObjectFeed {
             new_properties,
             restarted: Mutex::default(),
             pages_near_trouble: AtomicU32::new(0),
+            archive_waits: AtomicBool::new(false),
             is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
             nameless,
         })
@@ -315,6 +315,9 @@ impl ObjectFeed {
         if let Some(count) = page.count {
             let found = self.judge(slice, count, run);
             appended.found = (!found.is_empty()).then_some(Slice::Found { ids: found });
+        }
+        if let Some(halves) = page.halves {
+            appended.found = archive::keep_halves(halves, run);
         }
         run.needs_whole |= page.is_refused;
         let read_ms = self.client.by_hubspots_clock(context.reading.read_ms);
@@ -448,6 +451,13 @@ impl OpenFeed for ObjectFeed {
             Some(Note { collection: self.object.name, gap: Gap::Degraded, text })
         });
         let mut notes: Vec<Note> = refused.collect();
+        if self.archive_waits.load(Ordering::Relaxed) {
+            let text =
+                "records were archived or restored since the last run: the list of archived ones is so long \
+                        that a later run reads it"
+                    .to_owned();
+            notes.push(Note { collection: self.object.name, gap: Gap::Degraded, text });
+        }
         if self.new_properties.len() > MAX_NEW_PROPERTIES {
             let count = self.new_properties.len();
             let text = format!(

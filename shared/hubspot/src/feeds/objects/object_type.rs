@@ -6,8 +6,9 @@ use crate::feeds::collection::Origin;
 use crate::feeds::dictionary::{CollectionEntry, ColumnEntry, lineage_entries};
 
 /// What a run costs that finds nothing new, for the dictionary.
-pub(in crate::feeds) const RECORD_CALLS: &str = "1 for the properties and 1 more for each class of sensitive ones that may be read, 1 search, 1 for each 100 \
-     archived records (at least 1; of 2,400 and more, up to 16 more, since their list is read in parts)";
+pub(in crate::feeds) const RECORD_CALLS: &str = "1 for the properties and 1 more for each class of sensitive ones that the account uses; 1 search; 1 for each 100 \
+     archived records (at least 1). With more than 1,600 archived records, 16 searches count the live ones instead: the \
+     list is read, with up to 16 calls more, when a count is another one, and once a day";
 
 /// What tells one object type from another.
 #[derive(Debug)]

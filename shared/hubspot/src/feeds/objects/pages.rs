@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::archive::Halves;
 use super::around::is_of_a_part;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
@@ -56,6 +57,8 @@ pub(in crate::feeds) struct Page {
     pub(super) versions: BTreeMap<u64, i64>,
     /// For a range of ids.
     pub(super) count: Option<Count>,
+    /// The live records of halves of the ids.
+    pub(super) halves: Option<Halves>,
     /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
     pub(super) told: Option<u64>,
     pub(super) told_now: Option<u64>,
@@ -132,6 +135,10 @@ impl ObjectFeed {
             &Slice::Recounted { window, from, below } => {
                 let count = self.recounted(window, from, below).await?;
                 Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
+            }
+            Slice::Halved { halves } => {
+                let halves = self.count_halves(halves.clone()).await?;
+                Ok(Page { next: Some(Next::Nothing), halves: Some(halves), ..Page::default() })
             }
             &Slice::Changed { since_ms, until_ms, from, below, walk } => {
                 self.changed_page(since_ms, until_ms, (from, below), walk).await

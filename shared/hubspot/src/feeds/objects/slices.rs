@@ -32,9 +32,12 @@ impl ObjectFeed {
             run.is_whole = true;
             let top = self.top_id().await?;
             if self.mode == Mode::Backfill {
-                run.live_count = Some(self.live_count(now_ms).await?);
+                run.live_count = Some(self.first_live_count(now_ms).await?);
             }
             run.then = self.ranges(top, cursor).await?;
+            if self.mode == Mode::Backfill {
+                run.then.push(Slice::Halved { halves: Vec::new() });
+            }
             run.slices = self.archived_parts(top, cursor);
             self.plan_what_is_wanted(&mut run);
             self.plan_what_is_set_aside(cursor, &mut run);
@@ -207,7 +210,9 @@ impl Slice {
                 merges.truncate(merges.len().saturating_sub(done));
                 Ok(merges.is_empty())
             }
-            (Slice::Counted { .. } | Slice::Recounted { .. }, Some(Next::Nothing)) => Ok(true),
+            (Slice::Counted { .. } | Slice::Recounted { .. } | Slice::Halved { .. }, Some(Next::Nothing)) => {
+                Ok(true)
+            }
             (Slice::Named { ids } | Slice::Left { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())
