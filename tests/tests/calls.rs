@@ -93,6 +93,10 @@ async fn an_unchanged_run_makes_the_calls_that_the_dictionary_promises() {
         assert_eq!(sum, promised.values().sum::<u64>());
         eprintln!("an unchanged run of all collections: {sum} calls, {calls:?}");
     }
+    let records = calls(&sandbox, &["--collections", "contacts,companies,deals"]).await;
+    let of_records = ["account.details", "properties.list", "objects.search", "objects.list"];
+    assert_eq!(records, of_records.map(|endpoint| (endpoint, promised[endpoint])).into());
+    assert!(records.values().sum::<u64>() <= 15, "{records:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
