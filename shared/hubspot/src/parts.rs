@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, COMPLETE, Malformed, Scanner, parse_id};
 use crate::paging::Next;
 
+/// The category of errors that says that there is no such record.
+pub(crate) const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
 /// Complaints of an answer that are kept one by one.
 const MAX_COMPLAINTS: usize = 2_000;
 /// Categories that a text names.

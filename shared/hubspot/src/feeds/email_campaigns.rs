@@ -255,6 +255,7 @@ impl OpenCampaigns {
         let mut recent = |listed: Vec<ListedCampaign>| {
             let mut oldest_ms = i64::MAX;
             for campaign in listed {
+                groups.extend(campaign.group_id.map(|group| (campaign.id, group)));
                 let Some(active_ms) = campaign.active_ms() else { continue };
                 oldest_ms = oldest_ms.min(active_ms);
                 let stamp = stamps.entry(campaign.id).or_insert(NEVER_ACTIVE);
@@ -431,6 +432,9 @@ impl OpenCampaigns {
         group: Option<i64>,
         writer: &mut Writer<'_>,
     ) -> Result<(), Malformed> {
+        if !is_of(detail, id)? {
+            return Err(Malformed { at: 0, expected: "the campaign that was asked for" });
+        }
         writer.set("id", |cell| cell.bigint(id as i64));
         if active_ms != NEVER_ACTIVE && value::is_instant(active_ms) {
             writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
@@ -452,6 +456,21 @@ impl OpenCampaigns {
         };
         run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: CAMPAIGNS.name }, reason);
     }
+}
+
+/// The answer says that it is about this campaign.
+fn is_of(detail: &str, id: u64) -> Result<bool, Malformed> {
+    let (mut scanner, mut told) = (Scanner::new(detail), None);
+    if scanner.is_object() {
+        scanner.each_field(|key, value| match key.raw() {
+            "id" if !value.is_nested() => {
+                told = value.scalar()?.and_then(|id| parse_id(id.raw()));
+                Ok(())
+            }
+            _ => value.skip(),
+        })?;
+    }
+    Ok(told == Some(id))
 }
 
 impl Detail {
@@ -479,6 +498,14 @@ mod tests {
         }
         let campaign = listed(r#"{"id":1,"lastUpdatedTime":1700000000000}"#).unwrap();
         assert_eq!(campaign.active_ms(), Some(1_700_000_000_000));
+    }
+
+    #[test]
+    fn an_answer_about_nothing_is_about_no_campaign() {
+        for odd in ["{}", "null", "[]", r#"{"status":"PENDING"}"#, r#"{"id":8}"#, r#"{"id":null}"#] {
+            assert!(!is_of(odd, 7).unwrap(), "{odd}");
+        }
+        assert!(is_of(r#"{"id":7}"#, 7).unwrap() && is_of(r#"{"name":"x","id":"7"}"#, 7).unwrap());
     }
 
     #[test]

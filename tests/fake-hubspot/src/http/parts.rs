@@ -34,10 +34,12 @@ pub enum Lack {
     NullResults,
     /// What is shown of them is not readable: an id that is no number, a null.
     Odd,
+    /// They are shown, and nothing of them: by their ids alone, or as an entry without a field.
+    Hollow,
 }
 
 impl Lack {
-    pub const ALL: [Lack; 8] = [
+    pub const ALL: [Lack; 9] = [
         Lack::Refused,
         Lack::Nameless,
         Lack::Counted,
@@ -46,6 +48,7 @@ impl Lack {
         Lack::NoResults,
         Lack::NullResults,
         Lack::Odd,
+        Lack::Hollow,
     ];
 }
 
@@ -78,6 +81,8 @@ pub enum PagingWords {
 /// Batch reads, and the records they are about by HubSpot's names.
 const BATCHES: [&str; 4] =
     ["objects.batch_read", "associations.batch_read", "lists.batch_memberships", "contacts_v1.batch"];
+/// Calls for one thing.
+const SINGLES: [&str; 2] = ["campaigns.get", "subscriptions.get"];
 const LISTS: [&str; 5] = ["results", "lists", "campaigns", "events", "timeline"];
 /// What tells which batch answers of a simulated life lack something.
 const PARTS: u64 = 0x0070_6172_7473;
@@ -145,23 +150,33 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
     if endpoint == "contacts_v1.batch" {
         return v1_in_part(reply, body, lack, ids);
     }
+    if SINGLES.contains(&endpoint) {
+        return single_in_part(reply, body, lack);
+    }
     let Some(list) = LISTS.into_iter().find(|list| body.get(*list).is_some_and(Value::is_array)) else {
         return reply;
     };
     let items = body.get_mut(list).and_then(Value::as_array_mut);
     let Some(items) = items else { return reply };
+    let last = items.last().cloned();
+    let is_last = |item: &Value| ids.is_empty() && last.as_ref() == Some(item);
     let ids = match ids {
-        [] => items.last().and_then(id_of).into_iter().collect(),
+        [] => last.as_ref().and_then(id_of).into_iter().collect(),
         ids => ids.to_vec(),
     };
-    let is_about = |item: &Value| id_of(item).is_some_and(|id| ids.contains(&id));
+    let is_about = |item: &Value| is_last(item) || id_of(item).is_some_and(|id| ids.contains(&id));
     // Nobody of the answer is concerned.
     let is_batch = BATCHES.contains(&endpoint);
     if is_batch && !items.iter().any(is_about) {
         return reply;
     }
-    if lack == Lack::Odd {
-        items.iter_mut().filter(|item| is_about(item)).for_each(make_odd);
+    if let Lack::Odd | Lack::Hollow = lack {
+        let spoil = if lack == Lack::Odd { make_odd } else { make_hollow };
+        let mut spoiled: Vec<&mut Value> = items.iter_mut().filter(|item| is_about(item)).collect();
+        match spoiled.is_empty() {
+            true => items.last_mut().into_iter().for_each(spoil),
+            false => spoiled.iter_mut().for_each(|item| spoil(item)),
+        }
     } else if is_batch {
         items.retain(|item| !is_about(item));
     } else {
@@ -192,7 +207,7 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
             body.insert("numErrors".to_owned(), json!(count + ids.len().max(1) as u64));
             status = StatusCode::MULTI_STATUS;
         }
-        Lack::Silent | Lack::Odd => {}
+        Lack::Silent | Lack::Odd | Lack::Hollow => {}
         Lack::Pending => _ = body.insert("status".to_owned(), json!("PENDING")),
         Lack::NoResults => _ = body.remove(list),
         Lack::NullResults => _ = body.insert(list.to_owned(), Value::Null),
@@ -211,10 +226,25 @@ fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64
         match lack {
             Lack::NullResults => *contact = Value::Null,
             Lack::Odd => contact["identity-profiles"] = json!([{"vid": "x", "identities": [null]}]),
+            Lack::Hollow => *contact = json!({"vid": contact["vid"]}),
             _ => _ = body.remove(id),
         }
     }
     Reply { status: reply.status, body: Value::Object(body).to_string().into_bytes() }
+}
+
+/// One thing: nothing of it is told, its list is missing or null, or it is no thing.
+fn single_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack) -> Reply {
+    let list = "subscriptionStatuses";
+    let body = match lack {
+        Lack::NoResults if body.remove(list).is_some() => Value::Object(body),
+        Lack::NullResults if body.insert(list.to_owned(), Value::Null).is_some() => Value::Object(body),
+        Lack::NoResults | Lack::Hollow => json!({}),
+        Lack::NullResults | Lack::Odd => Value::Null,
+        Lack::Pending => json!({"status": "PENDING"}),
+        _ => Value::Object(body),
+    };
+    Reply { status: reply.status, body: body.to_string().into_bytes() }
 }
 
 /// A record's id, of a batch's result or a list's item.
@@ -226,11 +256,22 @@ fn id_of(item: &Value) -> Option<u64> {
     }
 }
 
+/// An entry of a list is none.
 fn make_odd(item: &mut Value) {
     if let Some(ends) = item.get_mut("to").and_then(Value::as_array_mut) {
         ends.push(json!({"toObjectId": "x", "associationTypes": []}));
     } else if item.get("recordListMemberships").is_some() {
         item["recordListMemberships"] = Value::Null;
+    } else {
+        *item = Value::Null;
+    }
+}
+
+fn make_hollow(item: &mut Value) {
+    let Some(fields) = item.as_object_mut() else { return };
+    let told = ["to", "recordListMemberships", "properties"].map(|name| fields.remove(name).is_some());
+    if !told.contains(&true) {
+        fields.clear();
     }
 }
 

@@ -62,7 +62,10 @@ pub(super) fn of_contact(writer: &mut Writer<'_>, contact_id: u64, contact: &V1C
             return submission.skip();
         }
         let whole = submission.raw()?;
-        let identity = Identity::read(whole)?;
+        let Ok(identity) = Identity::read(whole) else {
+            odd += 1;
+            return Ok(());
+        };
         writer.set("id", |cell| cell.text(&identity.id(whole)));
         writer.set("contact_id", |cell| cell.bigint(contact_id as i64));
         writer.fill(&mut Scanner::new(whole))?;
@@ -94,6 +97,9 @@ impl Identity {
             }
             Ok::<_, Malformed>(())
         })?;
+        if identity.conversion_id.is_empty() && identity.at_ms.is_none() {
+            return Err(Malformed { at: 0, expected: "a submission with its id or its time" });
+        }
         Ok(identity)
     }
 
@@ -116,6 +122,13 @@ mod tests {
         let shown_by_form = r#"{"conversionId":"c-1","submittedAt":1790000000000,"values":[]}"#;
         assert_eq!(Identity::read(of_contact).unwrap().id(of_contact), "c-1");
         assert_eq!(of_form(shown_by_form, "f").unwrap(), ("c-1".to_owned(), Some(1_790_000_000_000)));
+    }
+
+    #[test]
+    fn what_has_neither_id_nor_time_is_no_submission() {
+        for odd in ["{}", r#"{"conversionId":null,"values":[]}"#, r#"{"submittedAt":"soon"}"#] {
+            assert!(of_form(odd, "f").is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -114,6 +114,11 @@ fn contact<'a>(value: &mut Scanner<'a>) -> Result<V1Contact<'a>, Malformed> {
             "form-submissions" if value.is_nested() && !value.is_object() => {
                 contact.submissions = Some(value.raw()?)
             }
+            // Null, or whatever else is no list.
+            "form-submissions" => {
+                contact.is_odd = true;
+                value.skip()?;
+            }
             "addedAt" if !value.is_nested() => contact.added_at = text(value)?,
             "profile-token" if !value.is_nested() => contact.of_contact[2] = text(value)?,
             "profile-url" if !value.is_nested() => contact.of_contact[3] = text(value)?,
@@ -122,7 +127,8 @@ fn contact<'a>(value: &mut Scanner<'a>) -> Result<V1Contact<'a>, Malformed> {
         Ok::<_, Malformed>(())
     })?;
     let told = contact.profiles.map(profiles).transpose()?.unwrap_or_default();
-    contact.is_odd = told.is_odd;
+    // Each contact has a profile of its own; without one, the answer is in part.
+    contact.is_odd |= told.is_odd || contact.profiles.is_none();
     contact.of_contact[0] = told.lead_guid;
     contact.of_contact[1] = contact.submissions.map(Cow::Borrowed);
     Ok(contact)
@@ -216,11 +222,13 @@ mod tests {
     fn null_is_no_contact_and_an_odd_profile_is_known() {
         let answer = r#"{"1":null,"2":{"identity-profiles":[{"vid":2,"identities":[]}]},
             "3":{"identity-profiles":[{"vid":"x"}]},"4":{"identity-profiles":[null]},
-            "5":{"identity-profiles":[{"vid":5,"identities":[null]}]}}"#;
+            "5":{"identity-profiles":[{"vid":5,"identities":[null]}]},"6":{"vid":6},
+            "7":{"identity-profiles":null},"8":{"identity-profiles":[],"form-submissions":null}}"#;
         let answers = [Body::new(answer.to_owned().into()).unwrap()];
         let contacts = contacts(&answers).unwrap();
         let mut odd: Vec<_> = contacts.iter().map(|(id, contact)| (*id, contact.is_odd)).collect();
         odd.sort_unstable();
-        assert_eq!(odd, [(2, false), (3, true), (4, true), (5, true)]);
+        let expected = [(2, false), (3, true), (4, true), (5, true), (6, true), (7, true), (8, true)];
+        assert_eq!(odd, expected);
     }
 }

@@ -478,12 +478,15 @@ impl ObjectFeed {
             run.set_aside(Thing { kind, id, collection: name }, reason);
         }
         if odd > 0 {
-            tracing::warn!(feed.name = name, "{odd} entries of an answer are no records with an id");
+            tracing::warn!(
+                feed.name = name,
+                "{odd} entries of an answer are no records with an id and properties"
+            );
         }
         // Of live ones, HubSpot counts those that are lacking; of archived ones, nobody does.
         if odd > 0 && page.is_archived {
             let id = &format!("without an id, behind {begins_at}");
-            let reason = format!("{odd} entries of a page are no records with an id");
+            let reason = format!("{odd} entries of a page are no records with an id and properties");
             run.set_aside(Thing { kind: ARCHIVED_KIND, id, collection: name }, reason);
         }
     }

@@ -7,11 +7,8 @@ use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::feeds::slice::Merge;
 use crate::json::Body;
-use crate::parts::Told;
+use crate::parts::{NOT_FOUND, Told};
 use crate::value;
-
-/// The category of errors that says that there is no such record.
-const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
 
 /// What batch reads say of the records that they were asked for.
 #[derive(Debug, Default)]

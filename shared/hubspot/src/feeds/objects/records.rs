@@ -53,7 +53,7 @@ impl<'a> Context<'a> {
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
     pub(super) written: Written,
-    /// Entries that are no records with an id.
+    /// Entries that are no records with an id and properties.
     pub(super) odd: u64,
 }
 
@@ -225,6 +225,7 @@ struct Head<'a> {
     updated_at: Option<Str<'a>>,
     archived_at: Option<Str<'a>>,
     is_archived: bool,
+    has_properties: bool,
     held: [Option<Str<'a>>; Held::COUNT],
 }
 
@@ -285,12 +286,14 @@ impl<'a> Appender<'a> {
                 "updatedAt" if !value.is_nested() => head.updated_at = value.scalar()?,
                 "archivedAt" if !value.is_nested() => head.archived_at = value.scalar()?,
                 "archived" => head.is_archived = value.boolean()?.unwrap_or(false),
-                "properties" => self.properties(value, &mut head)?,
+                "properties" if value.is_object() => self.properties(value, &mut head)?,
                 _ => value.skip()?,
             }
             Ok(())
         })?;
-        let Some(id) = head.id else { return Err(Error::new(ErrorKind::Malformed, "a record has no id")) };
+        let Some(id) = head.id.filter(|_| head.has_properties) else {
+            return Err(Error::new(ErrorKind::Malformed, "a record has no id, or no properties"));
+        };
         let is_whole = !self.beside.unknown.holds(id);
         let is_snapshot = self.layout.shown_updated_at.is_some();
         let is_kept =
@@ -332,6 +335,7 @@ impl<'a> Appender<'a> {
 
     fn properties<'b>(&mut self, properties: &mut Scanner<'b>, head: &mut Head<'b>) -> Result<()> {
         let mut place = 0;
+        head.has_properties = true;
         properties.each_field(|key, value| -> Result<()> {
             let slot = self.slot_at(place, key);
             place += 1;

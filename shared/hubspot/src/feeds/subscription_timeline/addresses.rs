@@ -1,7 +1,7 @@
 //! How the addresses of all contacts stand: one call for each, as many in a run as the run may spend, and the next run
 //! goes on behind the last one. The timeline knows only of addresses that changed something lately.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,6 +20,7 @@ use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Slice};
 use crate::feeds::{Appended, Content, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};
+use crate::parts::{NOT_FOUND, Told};
 use crate::retry::Patience;
 use crate::version;
 
@@ -32,6 +33,9 @@ const COLLECTION: &str = "email_subscriptions";
 const PAGE_CONTACTS: usize = 20;
 /// Addresses that are asked about at once.
 const AT_ONCE: usize = 8;
+/// The same of an entry of the list of contacts that names none.
+const ODD_KIND: &str = "listed contact";
+const UNTOLD: &str = "an answer does not tell its subscriptions";
 /// An address that nobody has.
 const NOBODY: &str = "nobody@example.com";
 
@@ -56,6 +60,10 @@ pub(in crate::feeds) struct Statuses {
     named: Option<Vec<u64>>,
     next: Option<String>,
     of_contacts: Vec<Status>,
+    /// Contacts whose addresses the answer does not tell, and why.
+    unread: BTreeMap<u64, String>,
+    /// Entries that name no contact.
+    odd: u64,
     as_of_ms: i64,
 }
 
@@ -149,9 +157,14 @@ impl Addresses {
             other => return Err(slice::foreign(other)),
         };
         let (answer, next) = answer.map_err(|error| error.lost_if_refused(STATUS))?;
-        let mut addresses = addresses(&answer)?;
-        if named.is_none() {
-            addresses.retain(|address| !self.held.contains(&address.contact));
+        let Shown { mut addresses, mut unread, contacts, mut odd } = addresses(&answer)?;
+        match &named {
+            None => addresses.retain(|address| !self.held.contains(&address.contact)),
+            // What they should have named is left out.
+            Some(ids) => {
+                odd = 0;
+                unread.extend(left_out(ids, &contacts, &answer)?);
+            }
         }
         let of_contacts: Vec<Status> = stream::iter(addresses)
             .map(|address| self.status(address))
@@ -172,7 +185,7 @@ impl Addresses {
         }
         self.spent.fetch_add(asked as u64 + 1, Ordering::Relaxed);
         let size_bytes = of_contacts.iter().map(Status::size_bytes).sum();
-        let statuses = Statuses { named, next, of_contacts, as_of_ms };
+        let statuses = Statuses { named, next, of_contacts, unread, odd, as_of_ms };
         Ok(Page::new(Content::Addresses(statuses), size_bytes))
     }
 
@@ -244,10 +257,16 @@ impl Addresses {
         let reading = self.session.reading(page.read_ms);
         let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
         let mut refused = BTreeSet::new();
+        for (contact, reason) in &statuses.unread {
+            refused.insert(*contact);
+            let id = &contact.to_string();
+            run.set_aside(Thing { kind: KIND, id, collection: COLLECTION }, reason.clone());
+        }
         for Status { address, answer } in &statuses.of_contacts {
             let reason = match answer {
                 Answer::None => continue,
                 Answer::Refused(error) => error.reason().to_owned(),
+                Answer::Told(body) if !timeline::is_whole(body)? => UNTOLD.to_owned(),
                 Answer::Told(body) => {
                     match timeline::subscription(body, &address.text, statuses.as_of_ms, &mut writer) {
                         Ok(()) => continue,
@@ -268,6 +287,11 @@ impl Addresses {
                 run.release(KIND, contact);
             }
         }
+        if statuses.odd > 0 {
+            let reason = format!("{} entries of a page name no contact", statuses.odd);
+            let thing = Thing { kind: ODD_KIND, id: "without an id", collection: COLLECTION };
+            run.set_aside(thing, reason);
+        }
         let is_spent = self.spent.load(Ordering::Relaxed) >= self.session.address_calls;
         let is_last = match (slice, statuses.named) {
             (Slice::Named { ids }, Some(named)) => {
@@ -281,6 +305,9 @@ impl Addresses {
                 }
                 run.address_position.clone_from(&statuses.next);
                 *after = statuses.next;
+                if after.is_none() {
+                    run.release_what_was_not_set_aside_again(ODD_KIND);
+                }
                 after.is_none() || is_spent
             }
             (slice, _) => return Err(slice::foreign(slice)),
@@ -310,13 +337,37 @@ fn is_plausible(text: &str) -> bool {
     is_plain(name) && is_plain(domain) && domain.trim_matches('.').contains('.')
 }
 
-/// The addresses of a page of contacts, each once. An entry that is no contact has none.
-fn addresses(answer: &str) -> Result<Vec<Address>> {
-    let mut addresses = Vec::new();
+/// What a page of contacts shows.
+#[derive(Debug, Default)]
+struct Shown {
+    /// Each once.
+    addresses: Vec<Address>,
+    /// Contacts without properties, which may have addresses all the same.
+    unread: BTreeMap<u64, String>,
+    contacts: BTreeSet<u64>,
+    odd: u64,
+}
+
+/// Contacts that were asked for, and of which the answer does not even say that they are not there.
+fn left_out(asked: &[u64], shown: &BTreeSet<u64>, answer: &Body) -> Result<BTreeMap<u64, String>> {
+    let told = Told::of(answer)?;
+    let missing: Vec<u64> = asked.iter().filter(|id| !shown.contains(id)).copied().collect();
+    let absent = told.benign(&missing, NOT_FOUND);
+    let reason = told.text();
+    Ok(missing.into_iter().filter(|id| !absent.contains(id)).map(|id| (id, reason.clone())).collect())
+}
+
+/// The addresses of a page of contacts.
+fn addresses(answer: &Body) -> Result<Shown> {
+    let mut shown = Shown::default();
+    if !answer.has_list("results") {
+        return Ok(shown);
+    }
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|contact| {
-            let (mut id, mut texts) = (None, Vec::new());
+            let (mut id, mut texts, mut has_properties) = (None, Vec::new(), false);
             if !contact.is_object() {
+                shown.odd += 1;
                 return contact.skip();
             }
             contact.each_field(|key, value| match key.raw() {
@@ -324,42 +375,68 @@ fn addresses(answer: &str) -> Result<Vec<Address>> {
                     id = value.scalar()?.and_then(|id| parse_id(id.raw()));
                     Ok(())
                 }
-                "properties" if value.is_object() => value.each_field(|key, value| {
-                    if !matches!(key.raw(), "email" | "hs_additional_emails") || value.is_nested() {
-                        return value.skip();
-                    }
-                    texts.extend(value.scalar()?.map(|text| text.text().to_lowercase()));
-                    Ok::<_, Malformed>(())
-                }),
+                "properties" if value.is_object() => {
+                    has_properties = true;
+                    value.each_field(|key, value| {
+                        if !matches!(key.raw(), "email" | "hs_additional_emails") || value.is_nested() {
+                            return value.skip();
+                        }
+                        texts.extend(value.scalar()?.map(|text| text.text().to_lowercase()));
+                        Ok::<_, Malformed>(())
+                    })
+                }
                 _ => value.skip(),
             })?;
             let parts = texts.iter().flat_map(|text| text.split(';')).map(str::trim);
             let of_contact = parts
                 .filter(|part| part.contains('@'))
                 .filter_map(|part| Some(Address { text: part.to_owned(), contact: id? }));
-            addresses.extend(of_contact);
+            shown.addresses.extend(of_contact);
+            shown.contacts.extend(id);
+            shown.odd += u64::from(id.is_none());
+            let unread = id.filter(|_| !has_properties);
+            shown.unread.extend(unread.map(|id| (id, "an answer does not tell its properties".to_owned())));
             Ok::<_, Malformed>(())
         }),
         _ => value.skip(),
     })?;
-    addresses.sort_unstable();
-    addresses.dedup_by(|a, b| a.text == b.text);
-    Ok(addresses)
+    shown.addresses.sort_unstable();
+    shown.addresses.dedup_by(|a, b| a.text == b.text);
+    Ok(shown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn body(json: &str) -> Body {
+        Body::new(json.to_owned().into()).unwrap()
+    }
+
     #[test]
     fn addresses_come_once_and_in_lower_case() {
-        let answer = r#"{"results":[
+        let answer = r#"{"results":[{"id":"3"},
             {"id":"1","properties":{"email":"Ada@Example.com","hs_additional_emails":"b@x.de;ada@example.com; "}},
             null, {"id":"2","properties":{"email":null,"hs_additional_emails":"none"}}]}"#;
-        let addresses = addresses(answer).unwrap();
+        let shown = addresses(&body(answer)).unwrap();
         let texts: Vec<(&str, u64)> =
-            addresses.iter().map(|address| (address.text.as_str(), address.contact)).collect();
+            shown.addresses.iter().map(|address| (address.text.as_str(), address.contact)).collect();
         assert_eq!(texts, [("ada@example.com", 1), ("b@x.de", 1)]);
+        assert_eq!(shown.unread.into_keys().collect::<Vec<_>>(), [3]);
+        assert_eq!((shown.contacts, shown.odd), ([1, 2, 3].into(), 1));
+    }
+
+    #[test]
+    fn a_contact_is_left_out_unless_hubspot_says_that_it_is_not_there() {
+        let left_out = |answer: &str| {
+            let left_out = left_out(&[1, 2, 3], &[1].into(), &body(answer)).unwrap();
+            left_out.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(left_out(r#"{"results":[{"id":"1"}]}"#), [2, 3]);
+        let absent = r#"{"results":[],"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["2"]}}]}"#;
+        assert_eq!(left_out(absent), [3]);
+        let failed = r#"{"results":[],"errors":[{"category":"INTERNAL_ERROR","context":{"ids":["2"]}}]}"#;
+        assert_eq!(left_out(failed), [2, 3]);
     }
 
     #[test]

@@ -82,8 +82,11 @@ struct Item<'a> {
 fn append(entry: &Entry<'_>, writers: &mut [Writer<'_>]) -> Result<(), Malformed> {
     let [changes, subscriptions] = writers else { return Ok(()) };
     let item = Item::read(entry.json)?;
+    let Some(told) = item.changes else {
+        return Err(Malformed { at: 0, expected: "an item with its changes" });
+    };
     let mut equal: HashMap<String, u32> = HashMap::new();
-    Scanner::new(item.changes.unwrap_or("[]")).each_item(|change| {
+    Scanner::new(told).each_item(|change| {
         let json = change.raw()?;
         let identity = identity(json)?;
         let number = equal.entry(identity.clone()).and_modify(|number| *number += 1).or_default();
@@ -116,7 +119,7 @@ impl<'a> Item<'a> {
                 "recipient" if !value.is_nested() => {
                     item.recipient = value.scalar()?.map(|text| text.text().into_owned()).unwrap_or_default();
                 }
-                "changes" if value.is_nested() => item.changes = Some(value.raw()?),
+                "changes" if value.is_nested() && !value.is_object() => item.changes = Some(value.raw()?),
                 "snapshot" if value.is_object() => item.snapshot = Some(value.raw()?),
                 _ => value.skip()?,
             }
@@ -160,6 +163,18 @@ fn text(value: &mut Scanner<'_>) -> Result<String, Malformed> {
     Ok(value.scalar()?.map(|text| text.text().into_owned()).unwrap_or_default())
 }
 
+/// An answer about an address tells of its subscriptions: without them, it is one in part.
+pub(super) fn is_whole(answer: &str) -> Result<bool, Malformed> {
+    let (mut scanner, mut has_statuses) = (Scanner::new(answer), false);
+    if scanner.is_object() {
+        scanner.each_field(|key, value| {
+            has_statuses |= key.raw() == "subscriptionStatuses" && value.is_nested() && !value.is_object();
+            value.skip()
+        })?;
+    }
+    Ok(has_statuses)
+}
+
 /// How an address stood at a moment, from a snapshot or an answer about it.
 pub(super) fn subscription(
     json: &str,
@@ -196,6 +211,14 @@ pub(super) fn subscription(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_without_subscriptions_is_one_in_part() {
+        for part in ["{}", "null", r#"{"subscribed":true}"#, r#"{"subscriptionStatuses":null}"#] {
+            assert!(!is_whole(part).unwrap(), "{part}");
+        }
+        assert!(is_whole(r#"{"subscribed":true,"subscriptionStatuses":[]}"#).unwrap());
+    }
 
     #[test]
     fn a_change_is_known_by_all_that_tells_it_apart() {
