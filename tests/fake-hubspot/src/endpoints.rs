@@ -20,7 +20,8 @@ pub(crate) mod records;
 pub(crate) mod search;
 pub(crate) mod subscriptions;
 
-use hyper::StatusCode;
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde::Serialize;
 
 use crate::dice::Dice;
@@ -49,6 +50,12 @@ const FAMILIES: [fn(&Request) -> Option<Route>; 14] = [
 
 pub(crate) fn find(request: &Request) -> Option<Route> {
     FAMILIES.iter().find_map(|route| route(request))
+}
+
+/// The endpoint that a call belongs to, by the name that the counters give it; `None` if HubSpot has no such path.
+pub fn endpoint_of(method: &str, target: &str) -> Option<&'static str> {
+    let (method, uri) = (Method::from_bytes(method.as_bytes()).ok()?, target.parse::<Uri>().ok()?);
+    find(&Request::new(method, &uri, &HeaderMap::new(), Bytes::new())).map(|route| route.endpoint)
 }
 
 pub(crate) type Answer = Result<Reply, Problem>;

@@ -20,6 +20,7 @@ pub use self::account::{
 };
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
 pub use self::churn::{Churn, MarketingChurn, RunningChurn};
+pub use self::endpoints::endpoint_of;
 pub use self::http::counters::{BucketCounters, Counters, LoggedRequest};
 pub use self::http::parts::{InPart, Lack, PagingWords, RefusedBatches};
 pub use self::http::poison::{Poison, PoisonEffect};

@@ -116,6 +116,7 @@ fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
         "subcategory": "batch",
         "state": "PUBLISHED",
         "isPublished": true,
+        "isAb": primary.kind == "AB_EMAIL",
         "archived": false,
         "primaryEmailCampaignId": ids[0],
         "allEmailCampaignIds": ids,

@@ -38,6 +38,7 @@ fn token(call: &Call<'_>) -> Answer {
     }
     Ok(Reply::json(&json!({
         "token_type": "bearer",
+        "token_use": "access_token",
         "access_token": call.site.mint_token(),
         "refresh_token": app.refresh_token,
         "expires_in": call.behaviour.token_lifetime.as_secs(),

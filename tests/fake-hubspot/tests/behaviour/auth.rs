@@ -16,7 +16,9 @@ async fn refresh(fake: &Fake, path: &str, refresh_token: &str) -> Answer {
         "grant_type=refresh_token&client_id=fake-client&client_secret=fake-secret&refresh_token={refresh_token}"
     );
     let request = fake.http.post(format!("{}{path}", fake.server.url())).body(form);
-    read(request.header("content-type", "application/x-www-form-urlencoded")).await.unwrap()
+    let answer = read(request.header("content-type", "application/x-www-form-urlencoded")).await.unwrap();
+    fake.expect_schema("POST", path, &answer);
+    answer
 }
 
 #[tokio::test]

@@ -1,17 +1,32 @@
 //! A server of its own for each test, and the few calls they all make.
 
-use std::sync::{Arc, Once};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex, Once};
 
+use fake_hubspot::endpoint_of;
 use fake_hubspot::{Account, Behaviour, Limits, ObjectType, PerType, Server, Settings};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::schema;
+
 pub(crate) const TOKEN: &str = "pat-na1-fake";
 
+/// A fake account, all of whose answers are held against HubSpot's schemas.
 pub(crate) struct Fake {
     pub(crate) server: Server,
     pub(crate) http: reqwest::Client,
+    /// What answers have that is not by their schema, and whether it is meant.
+    deviations: Mutex<Deviations>,
 }
+
+#[derive(Debug, Default)]
+struct Deviations {
+    expected: BTreeSet<&'static str>,
+    seen: BTreeSet<String>,
+}
+
+static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(schema::schemas);
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -49,7 +64,36 @@ impl Fake {
         PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
         let account = Arc::new(Account::generate(settings));
         let server = Server::start(account, behaviour).await.unwrap();
-        Self { server, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { server, http, deviations: Mutex::default() }
+    }
+
+    /// Answers that are not by their schema, on purpose: the violation, as [`schema::violations`] tells it.
+    pub(crate) fn deviates(&self, violations: &[&'static str]) {
+        self.deviations.lock().unwrap().expected.extend(violations);
+    }
+
+    /// Holds an answer against the schema of its endpoint, or that of refusals.
+    pub(crate) fn expect_schema(&self, method: &str, target: &str, answer: &Answer) {
+        let name = match (endpoint_of(method, target), answer.status) {
+            (Some(endpoint), 200) => endpoint.to_owned(),
+            (Some(endpoint), 207) => format!("{endpoint}.207"),
+            _ => "problem".to_owned(),
+        };
+        if target.starts_with("/_fake") || (name == "problem" && answer.text.starts_with("<!DOCTYPE")) {
+            return;
+        }
+        let schema = SCHEMAS.get(&name).unwrap_or_else(|| panic!("{name} has no schema"));
+        let found = match serde_json::from_str(&answer.text) {
+            Ok(value) => schema::violations(schema, &value),
+            Err(_) => vec!["is no JSON".to_owned()],
+        };
+        let found: BTreeSet<String> = found.into_iter().collect();
+        let mut deviations = self.deviations.lock().unwrap();
+        let is_meant = |violation: &&String| deviations.expected.contains(violation.as_str());
+        let wrong: Vec<&String> = found.iter().filter(|violation| !is_meant(violation)).collect();
+        assert!(wrong.is_empty(), "{method} {target}, {}: by {name}.json, {wrong:#?}", answer.status);
+        deviations.seen.extend(found);
     }
 
     pub(crate) async fn calm() -> Self {
@@ -65,12 +109,17 @@ impl Fake {
     }
 
     pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
-        read(self.http.get(format!("{}{path}", self.server.url())).bearer_auth(TOKEN)).await
+        let answer = read(self.http.get(format!("{}{path}", self.server.url())).bearer_auth(TOKEN)).await?;
+        self.expect_schema("GET", path, &answer);
+        Ok(answer)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let request = self.http.post(format!("{}{path}", self.server.url())).bearer_auth(TOKEN);
-        read(request.header("content-type", "application/json").body(body.to_string())).await.unwrap()
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = read(request).await.unwrap();
+        self.expect_schema("POST", path, &answer);
+        answer
     }
 
     pub(crate) async fn search(&self, object: &str, body: &Value) -> Answer {
@@ -104,6 +153,15 @@ impl Fake {
                 None => return all,
             }
         }
+    }
+}
+
+/// A deviation that did not come is none.
+impl Drop for Deviations {
+    fn drop(&mut self) {
+        let unseen: Vec<_> =
+            self.expected.iter().filter(|expected| !self.seen.contains(**expected)).collect();
+        assert!(std::thread::panicking() || unseen.is_empty(), "no answer deviates so: {unseen:?}");
     }
 }
 

@@ -60,7 +60,7 @@ async fn bodies_break_off() {
 
 #[tokio::test]
 async fn a_dropped_server_answers_no_more() {
-    let Fake { server, http } = Fake::calm().await;
+    let Fake { server, http, .. } = Fake::calm().await;
     let url = format!("{}{LIST}", server.url());
     assert_eq!(http.get(&url).send().await.unwrap().status(), 401);
     drop(server);
@@ -94,7 +94,7 @@ async fn a_client_that_goes_away_is_not_in_flight() {
 async fn a_stopped_server_answers_no_more() {
     let fake = Fake::calm().await;
     assert_eq!(fake.get(LIST).await.status, 200);
-    let Fake { server, http } = fake;
+    let Fake { server, http, .. } = fake;
     let url = format!("{}{LIST}", server.url());
     server.stop().await;
     assert!(http.get(url).send().await.is_err());

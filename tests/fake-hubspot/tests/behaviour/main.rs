@@ -19,5 +19,7 @@ mod marketing;
 mod parts;
 mod poison;
 mod properties;
+mod schema;
 mod search;
+mod shapes;
 mod subscriptions;

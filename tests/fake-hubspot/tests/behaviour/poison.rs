@@ -47,6 +47,7 @@ async fn positions_are_refused_and_first_pages_are_not() {
 async fn entries_are_odd_in_each_way() {
     let fake = Fake::calm().await;
     let (id, shown) = third(&fake);
+    fake.deviates(&["/results/# is not \"object\"", "/results/#/id is missing", "is no JSON"]);
     let effects = [PoisonEffect::Null, PoisonEffect::WithoutId, PoisonEffect::Deep(300)];
     for effect in effects {
         fake.server.heal();
