@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Kind, Limits, Marketing, MarketingChurn};
-use fake_hubspot::{ObjectType, PagingWords, PerType, Poison, PoisonEffect, Server, Settings};
+use fake_hubspot::{
+    ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
+};
 use fastrand::Rng;
 use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode};
 use hubspot::{Budget, Client, Credential};
@@ -27,6 +29,21 @@ const SCHEMA: &str = "hubspot";
 const LAST_RUNS: usize = 6;
 /// Comparisons that may be needed until a table is as HubSpot shows it.
 const LAST_COMPARISONS: usize = 6;
+/// Calls whose positions may be dead, and the parameter that has one.
+const POSITIONS: [(&str, &str); 5] = [
+    ("objects.list", "after"),
+    ("email_events.list", "offset"),
+    ("subscriptions.timeline", "offset"),
+    ("campaigns.by_id", "offset"),
+    ("campaigns.recent", "offset"),
+];
+/// Batches that may be refused for a record in them.
+const BATCHES: [(&str, ObjectType); 4] = [
+    ("objects.batch_read", ObjectType::Companies),
+    ("associations.batch_read", ObjectType::Deals),
+    ("lists.batch_memberships", ObjectType::Contacts),
+    ("contacts_v1.batch", ObjectType::Contacts),
+];
 /// Tables that are compared with snapshots.
 const RECORDS: [&str; 3] = ["contacts", "companies", "deals"];
 
@@ -87,16 +104,18 @@ pub async fn simulate(seed: u64) -> Result<Lived, String> {
 
 fn settings(dice: &mut Rng) -> Settings {
     let share = |dice: &mut Rng, most: f64| if dice.bool() { 0.0 } else { dice.f64() * most };
+    // More archived contacts than each run reads.
+    let has_long_archive = dice.u8(..16) == 0;
     Settings {
         seed: dice.u64(..),
         records: PerType {
-            contacts: dice.usize(1..250),
+            contacts: if has_long_archive { 680 } else { dice.usize(1..250) },
             companies: dice.usize(1..80),
             deals: dice.usize(1..80),
         },
         bulk_import: PerType { contacts: if dice.u8(..5) == 0 { 150 } else { 0 }, companies: 0, deals: 0 },
         custom_properties: PerType { contacts: dice.usize(..12), companies: 0, deals: dice.usize(..4) },
-        archived: share(dice, 0.3),
+        archived: if has_long_archive { 0.8 } else { share(dice, 0.3) },
         merged: share(dice, 0.2),
         bulk_edited: share(dice, 0.5),
         odd_values: share(dice, 0.1),
@@ -142,9 +161,13 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
         },
         arrival_jitter: Duration::from_secs(if dice.bool() { 0 } else { dice.u64(..31) }),
         windows_are_ignored: dice.u8(..8) == 0,
+        offsets_lead_back: dice.u8(..8) == 0,
         v1_lag: Duration::from_millis(if dice.bool() { 0 } else { dice.u64(..300) }),
         short_pages: if dice.bool() { 0.0 } else { dice.f64() },
         repeat_associations_per_label: dice.bool(),
+        inline_associations: [100, 1, 3][dice.usize(..3)],
+        associations_page: [500, 1, 4][dice.usize(..3)],
+        ignores_association_after: dice.u8(..6) == 0,
         definition_nulls: if dice.bool() { 0.0 } else { dice.f64() },
         after_is_lower_bound: dice.u8(..4) > 0,
         parts: if dice.bool() { 0.0 } else { dice.f64() * 0.2 },
@@ -220,11 +243,12 @@ impl World {
     fn poison(&mut self) {
         if self.dice.bool() {
             self.server.heal();
+            self.refuse_batches(None);
         }
         let account = Arc::clone(self.server.account());
         for _ in 0..self.dice.usize(..4) {
             let status = PoisonEffect::Status([400, 403, 404][self.dice.usize(..3)]);
-            let poison = match self.dice.u8(..4) {
+            let poison = match self.dice.u8(..7) {
                 0 => {
                     let Some(id) = self.dice.choice(account.campaign_ids()) else { continue };
                     Poison::new("campaigns.get", format!("\"id\":{id},"), status)
@@ -232,6 +256,29 @@ impl World {
                 1 => {
                     let moment = PoisonEffect::Status([403, 404][self.dice.usize(..2)]);
                     Poison { times: 1, ..Poison::new("contacts_v1.batch", "", moment) }
+                }
+                2 => {
+                    let object = ObjectType::ALL[self.dice.usize(..3)];
+                    let (live, archived) = (account.live_ids(object), account.archived_ids(object));
+                    let ids = if self.dice.u8(..4) == 0 { archived } else { live };
+                    let Some(id) = self.dice.choice(ids) else { continue };
+                    // A failure is waited for.
+                    Poison::record(id, if self.dice.u8(..4) == 0 { 500 } else { 400 })
+                }
+                3 => {
+                    let (endpoint, position) = POSITIONS[self.dice.usize(..POSITIONS.len())];
+                    Poison { times: self.dice.u32(1..4), ..Poison::positions(endpoint, position) }
+                }
+                4 => {
+                    let (endpoint, object) = BATCHES[self.dice.usize(..BATCHES.len())];
+                    let Some(id) = self.dice.choice(account.live_ids(object)) else { continue };
+                    let ids = [id].into();
+                    self.refuse_batches(Some(RefusedBatches {
+                        endpoint: endpoint.to_owned(),
+                        ids,
+                        status: 400,
+                    }));
+                    continue;
                 }
                 _ => {
                     let Some(id) = self.dice.choice(account.list_ids()) else { continue };
@@ -242,6 +289,10 @@ impl World {
             };
             self.server.poison(poison);
         }
+    }
+
+    fn refuse_batches(&self, refused_batches: Option<RefusedBatches>) {
+        self.server.set_behaviour(Behaviour { refused_batches, ..self.server.behaviour() });
     }
 
     /// Properties come and go that case alone tells apart from others, whose columns are theirs by now.
@@ -384,7 +435,15 @@ impl World {
         let index_lag = behaviour.index_lag;
         let lag = index_lag.most.max(index_lag.straggler) + index_lag.standstill;
         let lag = lag.max(behaviour.v1_lag);
-        let calm = Behaviour { faults: Faults::none(), latency: Duration::ZERO, parts: 0.0, ..behaviour };
+        let calm = Behaviour {
+            faults: Faults::none(),
+            latency: Duration::ZERO,
+            parts: 0.0,
+            refused_batches: None,
+            ignores_association_after: false,
+            offsets_lead_back: false,
+            ..behaviour
+        };
         self.server.set_behaviour(calm);
         self.server.heal();
         let account = Arc::clone(self.server.account());
