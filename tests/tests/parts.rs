@@ -11,7 +11,7 @@ use fake_hubspot::{
 };
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use load::Step;
-use tests::{Sandbox, World, assert_equal};
+use tests::{COLLECTIONS, Expectations, Sandbox, World, assert_all_equal, assert_equal};
 
 const FOR_EVER: u32 = u32::MAX;
 /// Columns that tell of the read, not of HubSpot.
@@ -592,6 +592,22 @@ async fn a_full_page_with_has_more_in_other_letters_is_not_the_last() {
     sandbox.server.set_behaviour(Behaviour::default());
     sandbox.sync(&these).await.complete();
     assert_eq!(counts(), first);
+}
+
+/// One event without a time is named; those of its page come.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_a_time_holds_back_no_other() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    let (endpoint, lack) = ("email_events.list", Lack::Hollow);
+    sandbox.server.answer_in_part(InPart { endpoint, lack, ids: Vec::new(), times: FOR_EVER });
+    let events = ["--collections", "email_events"];
+    let report = sandbox.sync(&events).await.report();
+    assert_eq!(report["collections"]["email_events"]["outcome"], "incomplete", "{report:#}");
+    sandbox.server.answer_whole();
+    sandbox.sync(&events).await.complete();
+    let without: Vec<&str> = COLLECTIONS.into_iter().filter(|name| *name != "email_events").collect();
+    let expectations = Expectations { without: &without, ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
 }
 
 /// Whatever the words, all pages are read.

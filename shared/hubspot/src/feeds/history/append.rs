@@ -64,13 +64,18 @@ impl OpenHistory {
     ) -> Result<Shown> {
         let mut shown = Shown::default();
         let mut near_ms = bounds.page.until_ms;
+        // Entries without a moment, until what is behind them is known.
+        let mut without_moment = Vec::new();
         each_entry(self.history, body, |json, hash, at_ms| {
             shown.print = shown.print.wrapping_add(hash);
             shown.entries += 1;
             let at_ms = match at_ms {
                 Ok(at_ms) => at_ms,
-                Err(odd) => return self.set_entry_aside((json, hash), near_ms, odd, run),
+                Err(odd) => return without_moment.push((json, hash, odd)),
             };
+            for (json, hash, odd) in without_moment.drain(..) {
+                self.set_entry_aside((json, hash), (at_ms, near_ms), odd, run);
+            }
             near_ms = at_ms;
             shown.newest_ms = shown.newest_ms.max(Some(at_ms));
             match bounds.belongs(at_ms) {
@@ -85,10 +90,13 @@ impl OpenHistory {
                 shown.moments.push(at_ms);
             }
             if let Err(odd) = self.append_entry(json, hash, at_ms, trail, run, writers) {
-                return self.set_entry_aside((json, hash), at_ms, odd, run);
+                return self.set_entry_aside((json, hash), (at_ms, at_ms), odd, run);
             }
             run.saw(at_ms, bounds.read_ms);
         })?;
+        for (json, hash, odd) in without_moment {
+            self.set_entry_aside((json, hash), (bounds.page.since_ms, near_ms), odd, run);
+        }
         Ok(shown)
     }
 

@@ -19,24 +19,43 @@ use crate::json::Malformed;
 
 /// The kind of a window.
 const WINDOW: &str = "window";
-/// Between an entry's name and a moment near it, and between the ends of a window.
+/// Between an entry's name and the moment or the window that it lies in, and between the ends of a window.
 const NEAR: &str = " near ";
 const TO: &str = " to ";
 
 impl OpenHistory {
-    /// `near_ms`: when it happened, or what is shown next to it did.
+    /// `between`: when what is shown on both sides of it happened; twice the same moment where it tells its own.
     pub(super) fn set_entry_aside(
         &self,
         (entry, hash): (&str, u64),
-        near_ms: i64,
+        between: (i64, i64),
         odd: Malformed,
         run: &mut Unfinished,
     ) {
-        let name = format!("{}{NEAR}", name_of(entry, hash));
-        let known =
-            run.quarantine.ids(self.history.entry).find(|id| id.starts_with(&name)).map(str::to_owned);
-        let id = known.unwrap_or_else(|| name + &text(near_ms));
         let kind = self.history.entry;
+        let name = format!("{}{NEAR}", name_of(entry, hash));
+        let (since_ms, until_ms) = (between.0.min(between.1), between.0.max(between.1));
+        let window = with_margin(since_ms, until_ms);
+        // What has no id is known by its place, too: others are word for word like it.
+        let is_it = |id: &&str| {
+            let place = window_of(id).filter(|place| place.0 <= window.1 && window.0 <= place.1);
+            id.starts_with(&name) && (place.is_some() || !name.starts_with('#'))
+        };
+        let known = run.quarantine.ids(kind).find(is_it).map(str::to_owned);
+        let place = match since_ms == until_ms {
+            true => text(since_ms),
+            false => format!("{}{TO}{}", text(since_ms), text(until_ms)),
+        };
+        let id = match known {
+            // Next to what is shown now, it lies in a part of the window that it lay in before.
+            Some(known) if window_of(&known).is_some_and(|wide| is_narrower(window, wide)) => {
+                run.release(kind, &known);
+                self.aside().remove(&(kind.to_owned(), known));
+                name + &place
+            }
+            Some(known) => known,
+            None => name + &place,
+        };
         self.set_aside(kind, &id, &format!("it can't be read: it is not {}", odd.expected), run);
     }
 
@@ -109,13 +128,21 @@ pub(super) fn append_whole(
 }
 
 /// The window that something is asked for again in, by its name.
-fn window_of(id: &str) -> Option<(i64, i64)> {
+pub(super) fn window_of(id: &str) -> Option<(i64, i64)> {
     if let Some((_, near)) = id.rsplit_once(NEAR) {
-        let near_ms = instant(near)?;
-        return Some((near_ms.saturating_sub(MARGIN_MS), near_ms.saturating_add(MARGIN_MS)));
+        let (since, until) = near.split_once(TO).unwrap_or((near, near));
+        return Some(with_margin(instant(since)?, instant(until)?));
     }
     let (since, until) = id.split_once(TO)?;
     Some((instant(since)?, instant(until)?))
+}
+
+fn with_margin(since_ms: i64, until_ms: i64) -> (i64, i64) {
+    (since_ms.saturating_sub(MARGIN_MS), until_ms.saturating_add(MARGIN_MS))
+}
+
+fn is_narrower(window: (i64, i64), wide: (i64, i64)) -> bool {
+    wide.0 <= window.0 && window.1 <= wide.1 && window != wide
 }
 
 fn text(ms: i64) -> String {

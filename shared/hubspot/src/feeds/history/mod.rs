@@ -468,6 +468,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn entries_without_a_moment_are_asked_for_between_their_neighbours() {
+        let mut reader = Reader::of_events().await;
+        let at = |hours: i64| event(AT_MS - hours * HOUR_MS);
+        let (first, second, third) = (at(1), at(9), at(20));
+        // Word for word the same, and two all the same.
+        reader.raw_events(&[first.as_str(), "{}", second.as_str(), third.as_str(), "{}", at(30).as_str()]);
+        let names = aside(&reader.run);
+        assert_eq!(names.len(), 2, "{names:?}");
+        let windows: Vec<(i64, i64)> = names.iter().map(|(_, id)| aside::window_of(id).unwrap()).collect();
+        for hours in [(9, 1), (30, 20)] {
+            let window = (AT_MS - hours.0 * HOUR_MS - MARGIN_MS, AT_MS - hours.1 * HOUR_MS + MARGIN_MS);
+            assert!(windows.contains(&window), "{names:?}");
+        }
+        // The first one has a nearer neighbour now.
+        reader.raw_events(&[first.as_str(), "{}", at(2).as_str()]);
+        let windows: Vec<(i64, i64)> =
+            aside(&reader.run).iter().map(|(_, id)| aside::window_of(id).unwrap()).collect();
+        assert_eq!(windows.len(), 2);
+        assert!(windows.contains(&(AT_MS - 2 * HOUR_MS - MARGIN_MS, AT_MS - HOUR_MS + MARGIN_MS)));
+    }
+
+    #[tokio::test]
     async fn an_odd_item_leaves_no_row_behind() {
         let mut reader = Reader::of_timeline(Versions::default()).await;
         let odd = item(AT_MS, "BOUNCED", true).replace("}],", "},7],");
@@ -490,7 +512,9 @@ mod tests {
         let mut next = Reader::of_events().await;
         let planned = next.feed.plan(Window::default(), &mut cursor).await.unwrap();
         let [_, again] = &planned.slices[..] else { panic!("{:?}", planned.slices) };
-        assert_eq!(*again, Slice::happened(AT_MS - MARGIN_MS, AT_MS + MARGIN_MS));
+        // It is older than the one that it stands behind, and nothing tells how much.
+        let Slice::Happened { since_ms, until_ms, .. } = *again else { panic!("{again:?}") };
+        assert_eq!((since_ms <= EARLY_MS, until_ms), (true, AT_MS + MARGIN_MS));
         cursor.begin(planned);
         next.run = cursor.run.take().unwrap();
         assert_eq!(next.run.quarantine.count(), 1);
