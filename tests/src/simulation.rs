@@ -178,6 +178,7 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
             PagingWords::Missing,
         ][dice.usize(..4)],
         most_memberships: if dice.u8(..4) == 0 { dice.usize(1..100) } else { 100 },
+        has_all_lists: dice.u8(..3) != 0,
         ignores_list_type: dice.u8(..4) == 0,
         ..Behaviour::default()
     }
@@ -283,7 +284,7 @@ impl World {
                 _ => {
                     let Some(id) = self.dice.choice(account.list_ids()) else { continue };
                     let effects = [PoisonEffect::Status(400), PoisonEffect::Null, PoisonEffect::WithoutId];
-                    let endpoint = ["lists.search", "lists.list"][self.dice.usize(..2)];
+                    let endpoint = ["lists.search", "lists.list", "lists.all"][self.dice.usize(..3)];
                     Poison::new(endpoint, format!("\"listId\":\"{id}\""), effects[self.dice.usize(..3)])
                 }
             };

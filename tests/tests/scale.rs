@@ -103,3 +103,26 @@ async fn three_hundred_thousand_events_in_a_day_are_staged_once() {
     let size = std::fs::metadata(sandbox.path("state/feeds/email_events.json")).map(|file| file.len());
     eprintln!("{again} rows are staged again; the cursor has {size:?} bytes");
 }
+
+/// A function of 128 MB reads lists page by page, and the filters of as many as fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn eighteen_thousand_lists_with_long_filters_take_little_memory() {
+    let settings = Settings {
+        records: PerType { contacts: 10, companies: 10, deals: 10 },
+        // Of these, 18,400 are lists of contacts that are not deleted.
+        marketing: Marketing { lists: 24_000, filter_values: 500, ..Marketing::default() },
+        ..Settings::default()
+    };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let more = ["--collections", "contact_lists", "--warehouse", "none"];
+    for least in [18_000, 0] {
+        sandbox.server.reset_counters();
+        let report = sandbox.sync(&more).await.complete();
+        let rows = report["collections"]["contact_lists"]["rows"].as_u64().unwrap();
+        assert!(rows >= least && (least > 0 || rows == 0), "{report:#}");
+        let peak = report["peak_memory_bytes"].as_u64().unwrap();
+        let calls = sandbox.server.counters().endpoints;
+        eprintln!("{rows} lists staged with {} MiB at the most; {calls:?}", peak >> 20);
+        assert!(peak < 100 << 20, "{peak} bytes");
+    }
+}

@@ -57,7 +57,13 @@ pub struct Behaviour {
     pub paging_words: PagingWords,
     /// The associations batch answers the first page, whatever `after` an input has.
     pub ignores_association_after: bool,
-    /// The search of lists shows lists of all objects, whatever `objectTypeId` says.
+    /// Records that every search fails for that they are among the results of, on whatever page.
+    pub unsearchable: BTreeSet<u64>,
+    /// Share of the lists and campaigns that the credential does not see: they are there for others.
+    pub hidden: f64,
+    /// All lists can be read by their ids (`/all`); otherwise the path is not known.
+    pub has_all_lists: bool,
+    /// The search of lists, and `/all`, show lists of all objects, whatever `objectTypeId` says.
     pub ignores_list_type: bool,
     /// Records in a batch of memberships.
     pub most_memberships: usize,
@@ -133,6 +139,9 @@ impl Default for Behaviour {
             refused_batches: None,
             paging_words: PagingWords::AsDocumented,
             ignores_association_after: false,
+            unsearchable: BTreeSet::new(),
+            hidden: 0.0,
+            has_all_lists: true,
             ignores_list_type: false,
             most_memberships: 100,
             definition_nulls: 0.0,

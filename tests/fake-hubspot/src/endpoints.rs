@@ -151,6 +151,12 @@ impl Call<'_> {
         Dice::nth(self.behaviour.seed ^ ARRIVALS, number).between(0, self.most_delay_ms() + 1)
     }
 
+    /// The credential does not see the list or campaign of this id.
+    fn is_hidden(&self, id: u64) -> bool {
+        self.behaviour.hidden > 0.0
+            && Dice::nth(self.behaviour.seed ^ HIDDEN, id).chance(self.behaviour.hidden)
+    }
+
     /// A page of at most `limit` of the rows, and whether more are to come.
     fn page<T>(&self, rows: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, bool) {
         let mut rows: Vec<T> = rows.take(limit + 1).collect();
@@ -162,6 +168,7 @@ impl Call<'_> {
 }
 
 const SHORT_PAGES: u64 = 0x0070_6167_6573;
+const HIDDEN: u64 = 0x6869_6464_656e;
 const ARRIVALS: u64 = 0x6172_7269_7665;
 
 pub(crate) struct Reply {

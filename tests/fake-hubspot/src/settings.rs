@@ -65,6 +65,8 @@ pub struct Marketing {
     /// Form submissions of a contact are drawn from `0..=submissions_per_contact`.
     pub submissions_per_contact: u64,
     pub lists: usize,
+    /// Values in the filter of each list.
+    pub filter_values: usize,
     pub campaigns: usize,
     /// E-mail events, apart from those that cause a subscription change.
     pub email_events: usize,
@@ -84,6 +86,7 @@ impl Default for Marketing {
             forms: 8,
             submissions_per_contact: 2,
             lists: 15,
+            filter_values: 0,
             campaigns: 12,
             email_events: 1_500,
             burst_in_one_ms: 0,

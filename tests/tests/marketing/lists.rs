@@ -17,7 +17,7 @@ async fn lists_beyond_the_last_page_are_read_too() {
         marketing: Marketing { lists: 13_900, ..Marketing::default() },
         ..Settings::default()
     };
-    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let sandbox = Sandbox::new(&settings, Behaviour { has_all_lists: false, ..Behaviour::default() }).await;
     let account = sandbox.account();
     // A hole that is wider than what is asked for at once, and lists behind it.
     for number in 0..1_200 {

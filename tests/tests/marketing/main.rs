@@ -7,6 +7,7 @@ mod events;
 mod lists;
 mod people;
 mod refusals;
+mod removals;
 mod trouble;
 mod v1;
 

@@ -273,7 +273,7 @@ enum Content {
     Objects(Box<objects::Page>),
     Contacts(contacts::Page),
     History(history::Page),
-    Lists(Box<contact_lists::Page>),
+    Lists(contact_lists::Page),
     Campaigns(email_campaigns::Page),
     Addresses(subscription_timeline::Statuses),
 }

@@ -39,6 +39,8 @@ pub(crate) struct List {
     pub(crate) folder: Option<&'static str>,
     pub(crate) last_added_at: Option<DateTime<Utc>>,
     pub(crate) last_removed_at: Option<DateTime<Utc>>,
+    /// Values that its filter has more than one.
+    filter_values: usize,
     members: BTreeMap<u64, Membership>,
 }
 
@@ -196,6 +198,7 @@ impl List {
             folder: None,
             last_added_at: None,
             last_removed_at: None,
+            filter_values: 0,
             members: BTreeMap::new(),
         }
     }
@@ -240,6 +243,7 @@ impl List {
                     "operationType": "STRING",
                     "operator": "IS_EQUAL_TO",
                     "value": format!("stage \"{}\"", self.id % 5),
+                    "values": (0..self.filter_values).map(|n| format!("value {n} of {}", self.id)).collect::<Vec<_>>(),
                     "includeObjectsWithNoValueSet": false,
                 },
             });

@@ -51,8 +51,8 @@ fn page(call: &Call<'_>, key: impl Fn(&Campaign) -> Place, tells_update: bool) -
     let limit = limit(call.request.parameter("limit"), BY_DEFAULT, MOST)?;
     let after = offsets::take(call)?;
     let state = call.account().read();
-    let mut campaigns: Vec<_> =
-        state.emails.campaigns.iter().map(|campaign| (key(campaign), campaign)).collect();
+    let seen = state.emails.campaigns.iter().filter(|campaign| !call.is_hidden(campaign.id));
+    let mut campaigns: Vec<_> = seen.map(|campaign| (key(campaign), campaign)).collect();
     campaigns.sort_unstable_by_key(|(key, _)| *key);
     let rest = campaigns.into_iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
     let (rows, has_more) = call.page(rest, limit);
@@ -77,7 +77,9 @@ fn get(call: &Call<'_>, id: &str) -> Answer {
     let app = call.request.parameter("appId");
     let state = call.account().read();
     let campaign = state.emails.campaigns.iter().find(|campaign| {
-        campaign.id.to_string() == id && app.is_none_or(|app| campaign.app_id.to_string() == app)
+        campaign.id.to_string() == id
+            && !call.is_hidden(campaign.id)
+            && app.is_none_or(|app| campaign.app_id.to_string() == app)
     });
     let campaign = campaign.ok_or_else(|| Problem::not_found("campaign does not exist"))?;
     Ok(Reply::json(&campaign.detail()))

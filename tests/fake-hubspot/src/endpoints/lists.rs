@@ -1,6 +1,7 @@
-//! Lists and who is in them. The search pages by offset and shows no filters; the call that shows them wants the ids,
-//! and finds nothing without complaint when it gets none.
+//! Lists and who is in them. The search pages by offset, `/all` by ids, and both show no filters; the call that shows them
+//! wants the ids, and finds nothing without complaint when it gets none.
 
+mod all;
 mod memberships;
 
 use std::collections::BTreeSet;
@@ -55,6 +56,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
     let general = |endpoint, answer: fn(&Call<'_>) -> Answer| Route::new(endpoint, Bucket::General, answer);
     let route = match (&request.method, rest.as_slice()) {
         (&Method::POST, ["search"]) => general("lists.search", search),
+        (&Method::POST, ["all"]) => general("lists.all", all::all),
         (&Method::GET, []) => general("lists.list", by_ids),
         (&Method::GET, ["idmapping"]) => general("lists.id_mapping", map_one),
         (&Method::POST, ["idmapping"]) => general("lists.id_mapping", map_many),
@@ -64,7 +66,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         }
         (method, rest) => memberships::route(method, rest)?,
     };
-    Some(route.requires("crm.lists.read"))
+    Some(route.requires_one_of(&["crm.lists.read", "crm.segments.read"]))
 }
 
 fn search(call: &Call<'_>) -> Answer {
@@ -84,25 +86,28 @@ fn search(call: &Call<'_>) -> Answer {
         )));
     }
     let state = call.account().read();
-    let mut found: Vec<&List> = state.lists.current().filter(|list| search.matches(list)).collect();
+    let is_found = |list: &&List| search.matches(list) && !call.is_hidden(list.id);
+    let mut found: Vec<&List> = state.lists.current().filter(is_found).collect();
     sort(&mut found, search.sort.as_deref())?;
     let total = found.len();
     let (lists, has_more) = call.page(found.into_iter().skip(search.offset), search.count);
-    let names: BTreeSet<&str> = search.additional_properties.iter().map(String::as_str).collect();
-    let shown: Vec<Value> = lists
-        .iter()
-        .map(|list| {
-            let mut shown = json!(Shown::new(list));
-            shown["additionalProperties"] = additional_properties(list, &state, &names).into();
-            shown
-        })
-        .collect();
+    let shown = with_properties(&lists, &state, &search.additional_properties);
     Ok(Reply::json(&json!({
         "offset": search.offset + shown.len(),
         "hasMore": has_more,
         "total": total,
         "lists": shown,
     })))
+}
+
+fn with_properties(lists: &[&List], state: &State, names: &[String]) -> Vec<Value> {
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let shown = |list: &&List| {
+        let mut shown = json!(Shown::new(list));
+        shown["additionalProperties"] = additional_properties(list, state, &names).into();
+        shown
+    };
+    lists.iter().map(shown).collect()
 }
 
 impl Search {
@@ -151,7 +156,8 @@ fn additional_properties(list: &List, state: &State, names: &BTreeSet<&str>) -> 
 fn by_ids(call: &Call<'_>) -> Answer {
     let ids = call.request.list("listIds");
     let state = call.account().read();
-    let lists = ids.iter().filter_map(|id| state.lists.find(id.parse().ok()?));
+    let seen = ids.iter().filter_map(|id| id.parse().ok()).filter(|id| !call.is_hidden(*id));
+    let lists = seen.filter_map(|id| state.lists.find(id));
     let lists: Vec<Value> =
         lists.map(|list| whole(list, &state, call.request.flag("includeFilters"))).collect();
     Ok(Reply::json(&json!({"lists": lists})))
@@ -159,7 +165,7 @@ fn by_ids(call: &Call<'_>) -> Answer {
 
 fn get(call: &Call<'_>, id: &str) -> Answer {
     let state = call.account().read();
-    let list = id.parse().ok().and_then(|id| state.lists.find(id));
+    let list = id.parse().ok().and_then(|id| state.lists.find(id)).filter(|list| !call.is_hidden(list.id));
     let list = list.ok_or_else(|| Problem::list_not_found(id))?;
     Ok(Reply::json(&json!({"list": whole(list, &state, call.request.flag("includeFilters"))})))
 }

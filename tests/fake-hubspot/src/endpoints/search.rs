@@ -92,6 +92,9 @@ fn search(call: &Call<'_>, object: ObjectType) -> Answer {
     let objects = &state.objects[object];
     let groups = conditions(&search, &objects.catalog, behaviour)?;
     let found = matching(&search, objects, object, &groups);
+    if found.iter().any(|record| behaviour.unsearchable.contains(&record.id)) {
+        return Err(Problem::internal_error());
+    }
     let total = found.len() as u64;
     let first = first_sorted(found, (offset + limit) as usize, &search, &objects.catalog)?;
     let rows = first.get(offset as usize..).unwrap_or_default();

@@ -146,6 +146,19 @@ impl Problem {
         )
     }
 
+    /// A word for the next page that was never given out, or for other filters.
+    pub(crate) fn invalid_cursor() -> Self {
+        Self::json(
+            StatusCode::BAD_REQUEST,
+            json!({
+                "status": "error",
+                "message": "The paging cursor is invalid",
+                "category": "VALIDATION_ERROR",
+                "subCategory": "ListError.INVALID_CURSOR",
+            }),
+        )
+    }
+
     /// The errors are plain strings here.
     pub(crate) fn null_body() -> Self {
         Self::json(

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fake_hubspot::{Account, ChangeError, Marketing, ObjectType, Processing, Settings, TruthList};
+use fake_hubspot::{Account, Behaviour, ChangeError, Marketing, ObjectType, Processing, Settings, TruthList};
 use serde_json::{Value, json};
 
 use crate::client::{Fake, TOKEN, calm, read, small, some_id};
 
 const SEARCH: &str = "/crm/lists/2026-09/search";
+const ALL: &str = "/crm/lists/2026-09/all";
 const CONTACTS: ObjectType = ObjectType::Contacts;
 
 fn list(account: &Account, id: u64) -> TruthList {
@@ -241,4 +242,55 @@ async fn a_merged_contact_is_where_either_was() {
     let survivor = account.merge(CONTACTS, one, other).unwrap();
     let members: Vec<_> = account.truth_memberships().iter().map(|one| (one.list, one.record)).collect();
     assert_eq!(members, [(lists[0], survivor), (lists[1], survivor)]);
+}
+
+#[tokio::test]
+async fn all_lists_go_by_their_ids() {
+    let fake = Fake::calm().await;
+    let ids = |page: &Value| -> Vec<u64> {
+        let lists = page["results"].as_array().unwrap();
+        lists.iter().map(|list| list["listId"].as_str().unwrap().parse().unwrap()).collect()
+    };
+    let (mut found, mut body) = (Vec::new(), json!({"count": 4, "objectTypeId": "0-1"}));
+    loop {
+        let page = fake.post(ALL, &body).await.json();
+        found.extend(ids(&page));
+        let after = &page["paging"]["next"]["after"];
+        if after.is_null() {
+            break;
+        }
+        body["after"] = after.clone();
+    }
+    let is_shown = |list: &TruthList| list.object == CONTACTS && list.deleted_at.is_none();
+    let expected: Vec<u64> =
+        fake.account().truth_lists().iter().filter(|list| is_shown(list)).map(|list| list.id).collect();
+    assert_eq!(found, expected);
+    assert_eq!(ids(&fake.post(ALL, &json!({})).await.json()).len(), 14);
+
+    // A word for the next page belongs to the filters that it was given out for.
+    for refused in [json!({"after": body["after"]}), json!({"after": "59"}), json!({"count": 501})] {
+        assert_eq!(fake.post(ALL, &refused).await.status, 400, "{refused}");
+    }
+    let refused = fake.post(ALL, &json!({"after": "é"})).await.json();
+    assert_eq!(refused["subCategory"], "ListError.INVALID_CURSOR");
+}
+
+#[tokio::test]
+async fn an_older_account_has_no_call_for_all_lists() {
+    let fake = Fake::start(&small(), Behaviour { has_all_lists: false, ..calm() }).await;
+    assert_eq!(fake.post(ALL, &json!({})).await.status, 404);
+    assert_eq!(fake.post(SEARCH, &json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_the_credential_does_not_see_is_there_for_others() {
+    let fake = Fake::calm().await;
+    let before = fake.account().list_ids();
+    fake.server.set_behaviour(Behaviour { hidden: 0.5, ..fake.server.behaviour() });
+    let seen = ids(&search(&fake, json!({"count": 500})).await);
+    assert!(!seen.is_empty() && seen.len() < before.len());
+    for id in before {
+        let status = fake.get(&format!("/crm/lists/2026-09/{id}")).await.status;
+        assert_eq!(status, if seen.contains(&id) { 200 } else { 404 });
+    }
 }

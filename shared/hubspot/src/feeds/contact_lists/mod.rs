@@ -1,27 +1,33 @@
-//! Lists of contacts. They are few: each run reads all of them, tells by a stamp which ones are another since the last
-//! run, and reads the filters of those. A list that is not shown any more is gone.
+//! Lists of contacts. They are few: each run reads all of them, page by page, tells by a stamp which ones are another since
+//! the last run, and reads the filters of those. A list that is not shown any more is gone, once HubSpot has been asked
+//! for it.
 
+mod answer;
+mod filters;
+mod gone;
+mod listing;
 mod scan;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use staging::{Pairs, Rows, Table};
 
-use self::scan::Scan;
+use self::filters::{Filtered, Wanted};
+use self::listing::Listing;
+use self::scan::{Scan, Step};
 use self::table::LISTS;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
-use super::lineage::DeletedReason;
 use super::quarantine::Thing;
 use super::slice::{self, Slice};
 use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
-use crate::json::{Body, parse_id};
+use crate::json::parse_id;
 
 #[derive(Debug)]
 pub(super) struct ContactLists;
@@ -56,6 +62,7 @@ impl Feed for ContactLists {
             mode,
             known,
             held,
+            scan: Mutex::default(),
             mismatch: Mutex::default(),
         }))
     }
@@ -64,19 +71,6 @@ impl Feed for ContactLists {
 /// What the quarantine calls a list, and what the search shows that is none.
 const KIND: &str = "list";
 const ODD_KIND: &str = "entry of the lists";
-
-/// Each scan shows all there is: what it does not show again is released.
-fn set_aside_what_has_no_id(scan: &Scan, run: &mut Unfinished) {
-    let mut set_aside =
-        |id: &str, reason: &str| run.set_aside(Thing { kind: ODD_KIND, id, collection: LISTS.name }, reason);
-    if scan.odd > 0 {
-        set_aside("without an id", &format!("{} entries are no lists with an id", scan.odd));
-    }
-    for (position, reason) in &scan.refused {
-        set_aside(&format!("at position {position}"), reason);
-    }
-    run.release_what_was_not_set_aside_again(ODD_KIND);
-}
 
 #[derive(Debug)]
 struct OpenLists {
@@ -87,41 +81,50 @@ struct OpenLists {
     known: Pairs,
     /// Lists that earlier runs have asked for in vain.
     held: BTreeSet<u64>,
+    /// The reading of all lists, as far as its pages are rows.
+    scan: Mutex<Scan>,
     /// HubSpot's number of lists is not that of the lists it shows.
     mismatch: Mutex<Option<String>>,
 }
 
-/// A scan of all lists; and, by their ids, those that are another since the last one, with their filters, and those that
-/// the scan does not show.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    scan: Scan,
-    by_ids: Vec<Body>,
-    /// Lists that can't be shown by their ids, and why.
-    refused: BTreeMap<u64, String>,
-    /// Lists that were deleted since the scan.
-    deleted: BTreeSet<u64>,
+/// One page.
+#[derive(Debug)]
+pub(super) enum Page {
+    Listed(Box<Listed>),
+    /// Lists that no page of all lists has shown.
+    Missed(gone::Missed),
 }
 
-impl Page {
-    /// Those of the ids that no answer says anything of.
-    fn left_out(&self, ids: impl Iterator<Item = u64>) -> Result<Vec<u64>> {
-        let mut answered: BTreeSet<u64> = self.refused.keys().copied().collect();
-        for answer in &self.by_ids {
-            answered.extend(scan::found(answer)?.lists.iter().map(|(id, _)| *id));
-        }
-        Ok(ids.filter(|id| !answered.contains(id)).collect())
+/// A page of all lists; and, by their ids, those that are another since the last run, with their filters.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    listing: Listing,
+    filtered: Filtered,
+    /// Lists that were deleted since they were listed.
+    deleted: BTreeSet<u64>,
+    /// The last of its lists that are read; `None`: it is read whole.
+    until: Option<u64>,
+}
+
+impl Listed {
+    fn size_bytes(&self) -> usize {
+        self.listing.answers.iter().chain(&self.filtered.answers).map(|body| body.len()).sum()
     }
 
-    /// Shown, or at least refused.
-    fn is_there(&self, id: u64) -> bool {
-        self.scan.ids.contains(&id) || self.refused.contains_key(&id)
+    /// Those of the ids that no answer says anything of.
+    fn left_out(&self, ids: impl Iterator<Item = u64>) -> Result<Vec<u64>> {
+        let shown = self.filtered.ids()?;
+        Ok(ids.filter(|id| !shown.contains(id) && !self.filtered.refused.contains_key(id)).collect())
     }
 }
 
 impl OpenLists {
     fn client(&self) -> &Client {
         &self.session.client
+    }
+
+    fn scan(&self) -> MutexGuard<'_, Scan> {
+        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its row stays as it is, and to the next run it is as new as to this one.
@@ -132,7 +135,113 @@ impl OpenLists {
 
     /// The list is another than the one the last run saw.
     fn is_new(&self, id: u64, json: &str) -> bool {
-        self.mode == Mode::Backfill || self.known.0.get(&id) != Some(&scan::stamp(json))
+        self.mode == Mode::Backfill || self.known.0.get(&id) != Some(&answer::stamp(json))
+    }
+
+    /// The next page of all lists, with the filters of as many of its new lists as fit the memory.
+    async fn listed(&self) -> Result<Listed> {
+        let client = self.client();
+        let scan = self.scan().clone();
+        let has_told = scan.has_told;
+        let mut page = Listed { listing: listing::page(client, &scan).await?, ..Listed::default() };
+        let (mut ids, mut another) = (BTreeSet::new(), scan.read.first().copied());
+        for answer in &page.listing.answers {
+            for (id, json) in answer::found(answer)?.lists {
+                let is_held = self.held.contains(&id);
+                if !scan.read.contains(&id) && (is_held || self.is_new(id, json)) {
+                    ids.insert(id);
+                } else if !is_held {
+                    another = Some(id);
+                }
+            }
+        }
+        let ids: Vec<u64> = ids.into_iter().collect();
+        let wanted = Wanted { ids: &ids, held: Some(&self.held), another, has_told };
+        (page.filtered, page.until) = filters::with_filters(client, wanted).await?;
+        let asked = ids.iter().copied().filter(|id| page.until.is_none_or(|until| *id <= until));
+        let left_out = page.left_out(asked)?;
+        if !left_out.is_empty() {
+            // Each is asked for once more; one that no search shows any more was deleted meanwhile.
+            let again = Wanted { ids: &left_out, another, has_told, ..Wanted::default() };
+            page.filtered.add(filters::with_filters(client, again).await?.0);
+            let left_out = page.left_out(left_out.into_iter())?;
+            let shown = listing::still_shown(client, &left_out).await?;
+            page.deleted = left_out.into_iter().filter(|id| !shown.contains(id)).collect();
+        }
+        Ok(page)
+    }
+
+    fn append_listed(&self, page: super::Page, rows: &mut Rows, run: &mut Unfinished) -> Result<Appended> {
+        let Content::Lists(content) = page.content else { return Err(slice::foreign(&Slice::All)) };
+        let Page::Listed(content) = content else { return Err(slice::foreign(&Slice::All)) };
+        let mut scan = self.scan();
+        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let mut filters = HashMap::new();
+        for answer in &content.filtered.answers {
+            for (id, json) in answer::found(answer)?.lists {
+                if !answer::is_deleted(json)? {
+                    filters.insert(id, answer::filter_branch(json)?);
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        for answer in &content.listing.answers {
+            for (id, json) in answer::found(answer)?.lists {
+                let is_read = scan.read.contains(&id) || run.stamps.0.contains_key(&id);
+                if is_read || content.until.is_some_and(|until| id > until) {
+                    continue;
+                }
+                seen.push(id);
+                if content.deleted.contains(&id) {
+                    continue;
+                }
+                let written =
+                    match (self.is_new(id, json), filters.get(&id), content.filtered.refused.get(&id)) {
+                        (false, _, None) => Ok(()),
+                        (_, Some(filters), _) => table::row(&mut writer, json, *filters)
+                            .inspect_err(|_| writer.discard())
+                            .map_err(|odd| odd.to_string()),
+                        (_, None, Some(refused)) => Err(refused.clone()),
+                        (true, None, None) => Err("its filters are not shown".to_owned()),
+                    };
+                match written {
+                    Ok(()) => {
+                        run.stamps.0.insert(id, answer::stamp(json));
+                        run.release(KIND, id);
+                    }
+                    Err(reason) => self.set_aside(id, &reason, run),
+                }
+            }
+        }
+        let appended = Appended { written: vec![writer.written], ..Appended::default() };
+        scan.read.extend(seen);
+        scan.has_told |= !content.filtered.answers.is_empty();
+        if content.until.is_some() {
+            return Ok(appended);
+        }
+        let step = scan.add(&content.listing)?;
+        set_odd_aside(&scan, &content.listing.refused, run);
+        if let Step::Miscounted { shown, told } = step {
+            let text = format!("HubSpot says that there are {told} lists, and shows {shown}, time and again");
+            *self.mismatch.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
+        if step != Step::On {
+            // All there is was shown: what was not set aside again is well.
+            run.release_what_was_not_set_aside_again(ODD_KIND);
+        }
+        Ok(Appended { is_last: step != Step::On, ..appended })
+    }
+}
+
+/// Entries without an id, and lists that HubSpot can't show: their names tell nothing more.
+fn set_odd_aside(scan: &Scan, refused: &BTreeMap<String, String>, run: &mut Unfinished) {
+    let mut set_aside =
+        |id: &str, reason: &str| run.set_aside(Thing { kind: ODD_KIND, id, collection: LISTS.name }, reason);
+    if scan.odd() > 0 {
+        set_aside("without an id", &format!("{} entries are no lists with an id", scan.odd()));
+    }
+    for (place, reason) in refused {
+        set_aside(place, reason);
     }
 }
 
@@ -150,44 +259,27 @@ impl OpenFeed for OpenLists {
         Ok(run)
     }
 
+    /// The scan begins anew, and passes over the lists that are read.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        self.scan().read.extend(run.stamps.0.keys());
+        Ok(())
+    }
+
     fn reads_around(&self, _slice: &Slice) -> bool {
         true
     }
 
-    async fn fetch(&self, _slice: &Slice, _limit: usize) -> Result<super::Page> {
-        let client = self.client();
-        let scan = scan::scan(client).await?;
-        let mut wanted = BTreeSet::new();
-        for answer in &scan.answers {
-            let shown = scan::found(answer)?.lists.into_iter();
-            wanted.extend(shown.filter(|(id, json)| self.is_new(*id, json)).map(|(id, _)| id));
-        }
-        // One that the scan does not show is asked for before it is said to be gone.
-        wanted.extend(self.known.0.keys().filter(|id| !scan.ids.contains(id)));
-        let ids: Vec<u64> = wanted.difference(&self.held).copied().collect();
-        let held: Vec<u64> = self.held.iter().copied().collect();
-        let another = scan.ids.iter().find(|id| !wanted.contains(id) && !self.held.contains(id)).copied();
-        let filtered = scan::by_ids(client, &ids, &held, another).await?;
-        let mut page = Page { by_ids: filtered.answers, refused: filtered.refused, ..Page::default() };
-        let left_out = page.left_out(wanted.intersection(&scan.ids).copied())?;
-        if !left_out.is_empty() {
-            // Each is asked for once more; one that no search shows any more was deleted meanwhile.
-            let again = scan::by_ids(client, &left_out, &[], another).await?;
-            page.by_ids.extend(again.answers);
-            page.refused.extend(again.refused);
-            let left_out = page.left_out(left_out.into_iter())?;
-            let shown = scan::still_shown(client, &left_out).await?;
-            page.deleted = left_out.into_iter().filter(|id| !shown.contains(id)).collect();
-        }
-        if !scan.is_whole() {
-            let (shown, total) = (scan.ids.len(), scan.total.unwrap_or(0));
-            let text =
-                format!("HubSpot says that there are {total} lists, and shows {shown}, time and again");
-            *self.mismatch.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        }
-        page.scan = scan;
-        let size_bytes = page.scan.answers.iter().chain(&page.by_ids).map(|body| body.len()).sum();
-        Ok(super::Page::new(Content::Lists(Box::new(page)), size_bytes))
+    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<super::Page> {
+        let (page, size_bytes) = match slice {
+            Slice::All => {
+                let page = self.listed().await?;
+                let size_bytes = page.size_bytes();
+                (Page::Listed(Box::new(page)), size_bytes)
+            }
+            Slice::Named { ids } => (Page::Missed(self.missed(ids).await?), 0),
+            other => return Err(slice::foreign(other)),
+        };
+        Ok(super::Page::new(Content::Lists(page), size_bytes))
     }
 
     fn append_page(
@@ -197,66 +289,25 @@ impl OpenFeed for OpenLists {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::Lists(content), [rows]) = (page.content, rows) else {
-            return Err(slice::foreign(slice));
-        };
-        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
-        let mut filters = HashMap::new();
-        for answer in &content.by_ids {
-            for (id, json) in scan::found(answer)?.lists {
-                if !scan::is_deleted(json)? {
-                    filters.insert(id, scan::filter_branch(json)?);
-                }
-            }
+        let [rows] = rows else { return Err(slice::foreign(slice)) };
+        match slice {
+            Slice::All => self.append_listed(page, rows, run),
+            Slice::Named { ids } => self.append_missed(page, ids, rows, run),
+            other => Err(slice::foreign(other)),
         }
-        for answer in &content.scan.answers {
-            for (id, json) in scan::found(answer)?.lists {
-                if run.stamps.0.contains_key(&id) || content.deleted.contains(&id) {
-                    continue;
-                }
-                let written = match (self.is_new(id, json), filters.get(&id), content.refused.get(&id)) {
-                    (false, _, None) => Ok(()),
-                    (_, Some(filters), _) => table::row(&mut writer, json, *filters)
-                        .inspect_err(|_| writer.discard())
-                        .map_err(|odd| odd.to_string()),
-                    (_, None, Some(refused)) => Err(refused.clone()),
-                    (true, None, None) => Err("its filters are not shown".to_owned()),
-                };
-                match written {
-                    Ok(()) => {
-                        run.stamps.0.insert(id, scan::stamp(json));
-                        run.release(KIND, id);
-                    }
-                    Err(reason) => self.set_aside(id, &reason, run),
-                }
-            }
+    }
+
+    /// Lists that the scan has not shown are asked for before they are said to be gone.
+    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+        if *finished != Slice::All {
+            return None;
         }
-        let is_there = |id: &&u64| run.stamps.0.contains_key(id) || filters.contains_key(id);
-        let gone = self.known.0.keys().filter(|id| !is_there(id)).count();
-        self.session.check_removals("lists", self.known.0.len(), gone)?;
-        for (&id, &stamp) in &self.known.0 {
-            if run.stamps.0.contains_key(&id) {
-                continue;
-            }
-            if let Some(reason) = content.refused.get(&id) {
-                self.set_aside(id, reason, run);
-                continue;
-            }
-            run.release(KIND, id);
-            if filters.contains_key(&id) {
-                // There, though the scan does not show it: its row stays as it is.
-                run.stamps.0.insert(id, stamp);
-                continue;
-            }
-            writer.set("id", |cell| cell.bigint(id as i64));
-            writer.set("archived", |cell| cell.boolean(true));
-            writer.finish_gone(None, DeletedReason::Removed, None);
-        }
-        for &id in self.held.iter().filter(|id| !content.is_there(**id)) {
-            run.release(KIND, id);
-        }
-        set_aside_what_has_no_id(&content.scan, run);
-        Ok(Appended { written: vec![writer.written], is_last: true, ..Appended::default() })
+        let scan = self.scan();
+        let is_shown = |id: &&u64| run.stamps.0.contains_key(id);
+        let unknown = self.held.iter().filter(|id| !self.known.0.contains_key(id) && !scan.read.contains(id));
+        let missed = self.known.0.keys().chain(unknown).filter(|id| !is_shown(id));
+        let ids: BTreeSet<u64> = missed.copied().collect();
+        (!ids.is_empty()).then(|| Slice::Named { ids: ids.into_iter().collect() })
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -269,21 +320,47 @@ impl OpenFeed for OpenLists {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Body;
 
-    const SCAN: &str = r#"{"total":1,"hasMore":false,"lists":[{"listId":"7","name":"x"}]}"#;
+    const SHOWN: &str = r#"{"results":[{"listId":"7","name":"x"}]}"#;
 
-    /// Reads one page, and answers with the number of rows, what the next run knows, and what is set aside.
-    async fn read(known: Pairs, by_ids: &str, deleted: &[u64]) -> (usize, Pairs, usize) {
+    async fn open(known: Pairs) -> Box<dyn OpenFeed> {
         let mut cursor = Cursor { stamps: known, ..Cursor::default() };
-        let feed = ContactLists.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap();
-        let [shown, by_ids] = [SCAN, by_ids].map(|answer| Body::new(answer.to_owned().into()).unwrap());
-        let scan = Scan { answers: vec![shown], ids: BTreeSet::from([7]), ..Scan::default() };
+        ContactLists.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap()
+    }
+
+    fn body(answer: &str) -> Body {
+        Body::new(answer.to_owned().into()).unwrap()
+    }
+
+    fn append(
+        feed: &dyn OpenFeed,
+        page: Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+    ) -> Result<(usize, bool)> {
+        let mut rows = Rows::new(&feed.tables()[0]);
+        let page = super::super::Page::new(Content::Lists(page), 0);
+        let appended = feed.append_page(page, slice, run, &mut [&mut rows])?;
+        Ok((rows.len(), appended.is_last))
+    }
+
+    /// Reads one page and what was missed, and answers with the number of rows, what the next run knows, and what is set
+    /// aside.
+    async fn read(known: Pairs, by_ids: &str, deleted: &[u64]) -> (usize, Pairs, usize) {
+        let feed = open(known).await;
+        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+        let listing = Listing { answers: vec![body(SHOWN)], ..Listing::default() };
+        let filtered = Filtered { answers: vec![body(by_ids)], ..Filtered::default() };
         let deleted = deleted.iter().copied().collect();
-        let page = Page { scan, by_ids: vec![by_ids], deleted, ..Page::default() };
-        let page = super::super::Page::new(Content::Lists(Box::new(page)), 0);
-        let (mut rows, mut run) = (Rows::new(&feed.tables()[0]), Unfinished::new(Mode::Incremental, 9, 9));
-        feed.append_page(page, &mut Slice::All, &mut run, &mut [&mut rows]).unwrap();
-        (rows.len(), run.stamps, run.quarantine.ids(KIND).count())
+        let page = Page::Listed(Box::new(Listed { listing, filtered, deleted, until: None }));
+        let (mut rows, is_last) = append(&*feed, page, &mut Slice::All, &mut run).unwrap();
+        assert!(is_last);
+        if let Some(mut missed) = feed.follow_up(&Slice::All, &mut run) {
+            let gone = Page::Missed(gone::Missed::default());
+            rows += append(&*feed, gone, &mut missed, &mut run).unwrap().0;
+        }
+        (rows, run.stamps, run.quarantine.ids(KIND).count())
     }
 
     #[tokio::test]
@@ -292,9 +369,14 @@ mod tests {
         assert_eq!((rows, held), (0, 0));
         let (rows, known, held) = read(known, r#"{"lists":[{"listId":"7","filterBranch":{}}]}"#, &[]).await;
         assert_eq!((rows, held), (1, 0));
-        // Deleted again, and the table knows it.
-        let (rows, known, _) = read(known, r#"{"lists":[]}"#, &[7]).await;
-        assert_eq!((rows, known.0.len()), (1, 0));
+        // Deleted again: the next scan shows it no more.
+        let feed = open(known).await;
+        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+        append(&*feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
+        let mut missed = feed.follow_up(&Slice::All, &mut run).unwrap();
+        let gone = Page::Missed(gone::Missed::default());
+        assert_eq!(append(&*feed, gone, &mut missed, &mut run).unwrap(), (1, true));
+        assert!(run.stamps.0.is_empty());
     }
 
     #[tokio::test]
@@ -303,5 +385,41 @@ mod tests {
         assert_eq!((rows, known.0.len(), held), (0, 0, 1));
         let before = Pairs([(7, 5)].into());
         assert_eq!(read(before.clone(), r#"{"lists":[]}"#, &[]).await, (0, before, 1));
+    }
+
+    #[tokio::test]
+    async fn a_page_with_long_filters_is_read_in_parts() {
+        let feed = open(Pairs::default()).await;
+        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+        let two = r#"{"results":[{"listId":"7"},{"listId":"8"}]}"#;
+        let mut part = |shown: &str, until| {
+            let listing = Listing { answers: vec![body(two)], ..Listing::default() };
+            let filtered = Filtered { answers: vec![body(shown)], ..Filtered::default() };
+            let page = Page::Listed(Box::new(Listed { listing, filtered, until, ..Listed::default() }));
+            append(&*feed, page, &mut Slice::All, &mut run).unwrap()
+        };
+        assert_eq!(part(r#"{"lists":[{"listId":"7"}]}"#, Some(7)), (1, false));
+        assert_eq!(part(r#"{"lists":[{"listId":"8"}]}"#, None), (1, true));
+    }
+
+    #[tokio::test]
+    async fn most_lists_are_not_taken_for_removed_unless_somebody_says_so() {
+        let known = Pairs((1..=100).map(|id| (id, 5)).collect());
+        let mut session = Session::unanswered();
+        for accepts_removals in [false, true] {
+            session.accepts_removals = accepts_removals;
+            let mut cursor = Cursor { stamps: known.clone(), ..Cursor::default() };
+            let feed = ContactLists.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
+            let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+            append(&*feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
+            let mut missed = feed.follow_up(&Slice::All, &mut run).unwrap();
+            let gone = Page::Missed(gone::Missed::default());
+            match append(&*feed, gone, &mut missed, &mut run) {
+                Ok((rows, _)) => assert_eq!((accepts_removals, rows), (true, 100)),
+                Err(refused) => {
+                    assert!(!accepts_removals && refused.to_string().contains("--accept-removals"))
+                }
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(super) static LISTS: Collection = Collection {
     key_reason: "HubSpot's list id. It is not the id that the list had in v1, and the two ranges overlap",
     set_key: &[],
     is_deletable: true,
-    calls: "1 for each 500 lists (at least 1); past 10,000 lists, 1 for each 500 ids",
+    calls: "1 for each 500 lists (at least 1)",
     columns: &[
         field("id", BigInt, "listId"),
         made("archived", Boolean, "true once the list is deleted, or not shown any more"),

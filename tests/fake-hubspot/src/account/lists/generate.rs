@@ -32,6 +32,7 @@ pub(in crate::account) fn generate(
         list.legacy_id = (number % 5 != 4).then_some(id + 2);
         list.is_processing = number % 7 == 6;
         list.folder = (number % 3 == 0).then_some("Campaign \"A\"");
+        list.filter_values = settings.marketing.filter_values;
         list.updated_by += dice.below(3) * 7;
         list.deleted_at = (number % 10 == 9).then(|| before(&mut dice, 0, 80 * DAY));
         let share = SHARES[number as usize % SHARES.len()];

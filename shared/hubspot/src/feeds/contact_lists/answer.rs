@@ -1,0 +1,100 @@
+//! Reads answers that show lists: their entries, and what of an entry tells it from others.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Malformed, Scanner};
+
+/// HubSpot's number of the type of contacts.
+pub(super) const CONTACT_TYPE: &str = "0-1";
+/// The names of the list of lists in an answer.
+pub(super) const LISTS: &str = "lists";
+pub(super) const RESULTS: &str = "results";
+
+/// The entries of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    pub(super) lists: Vec<(u64, &'a str)>,
+    /// Entries that are no list with an id.
+    pub(super) odd: usize,
+    /// Lists of other objects than contacts, which were not asked for.
+    pub(super) others: Vec<u64>,
+    pub(super) total: Option<u64>,
+}
+
+/// A number that is another one whenever anything of the list is.
+pub(super) fn stamp(list: &str) -> i64 {
+    xxh3_64(list.as_bytes()) as i64
+}
+
+pub(super) fn found(answer: &str) -> Result<Found<'_>> {
+    let mut found = Found::default();
+    let mut has_lists = false;
+    Scanner::new(answer).each_field(|key, value| {
+        match key.raw() {
+            LISTS | RESULTS => {
+                has_lists = true;
+                value.each_item(|list| {
+                    let json = list.raw()?;
+                    match head(json) {
+                        Ok((id, true)) => found.lists.push((id, json)),
+                        Ok((id, false)) => found.others.push(id),
+                        Err(_) => found.odd += 1,
+                    }
+                    Ok::<_, Malformed>(())
+                })?;
+            }
+            "total" if !value.is_nested() => {
+                found.total = value.scalar()?.and_then(|total| total.raw().parse().ok());
+            }
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    match has_lists {
+        true => Ok(found),
+        false => Err(Error::new(ErrorKind::Malformed, "an answer has no lists")),
+    }
+}
+
+/// A list's id, and whether it is one of contacts.
+fn head(list: &str) -> Result<(u64, bool), Malformed> {
+    let (mut id, mut is_of_contacts) = (None, true);
+    Scanner::new(list).each_field(|key, value| {
+        match key.raw() {
+            "listId" => id = Some(value.id()?),
+            "objectTypeId" if !value.is_nested() => {
+                is_of_contacts = value.scalar()?.is_none_or(|object| object.raw() == CONTACT_TYPE);
+            }
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    let id = id.ok_or(Malformed { at: 0, expected: "a list with its id" })?;
+    Ok((id, is_of_contacts))
+}
+
+/// Manual lists have none.
+pub(super) fn filter_branch(list: &str) -> Result<Option<&str>, Malformed> {
+    let mut filters = None;
+    Scanner::new(list).each_field(|key, value| {
+        match key.raw() {
+            "filterBranch" if value.is_object() => filters = Some(value.raw()?),
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(filters)
+}
+
+pub(super) fn is_deleted(list: &str) -> Result<bool, Malformed> {
+    let mut is_deleted = false;
+    Scanner::new(list).each_field(|key, value| {
+        match key.raw() {
+            "deletedAt" => is_deleted = value.raw()? != "null",
+            _ => value.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(is_deleted)
+}

@@ -1,0 +1,68 @@
+//! Lists that HubSpot does not show any more: they are asked for by their ids, and what is not there is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use staging::Rows;
+
+use super::filters::{self, Wanted};
+use super::{KIND, OpenLists, Page};
+use crate::error::Result;
+use crate::feeds::cursor::Unfinished;
+use crate::feeds::lineage::DeletedReason;
+use crate::feeds::slice::{self, Slice};
+use crate::feeds::{self, Appended, Content};
+
+/// What became of lists that no page has shown. All others are gone.
+#[derive(Debug, Default)]
+pub(in crate::feeds) struct Missed {
+    there: BTreeSet<u64>,
+    refused: BTreeMap<u64, String>,
+}
+
+impl OpenLists {
+    pub(super) async fn missed(&self, ids: &[u64]) -> Result<Missed> {
+        let scan = self.scan().clone();
+        let another = scan.read.iter().find(|id| !self.held.contains(id)).copied();
+        let wanted = Wanted { ids, held: Some(&self.held), another, has_told: scan.has_told };
+        let (there, refused) = filters::there(self.client(), wanted).await?;
+        Ok(Missed { there, refused })
+    }
+
+    /// All of them at once: how many are gone decides whether any is.
+    pub(super) fn append_missed(
+        &self,
+        page: feeds::Page,
+        ids: &[u64],
+        rows: &mut Rows,
+        run: &mut Unfinished,
+    ) -> Result<Appended> {
+        let foreign = || slice::foreign(&Slice::Named { ids: Vec::new() });
+        let Content::Lists(content) = page.content else { return Err(foreign()) };
+        let Page::Missed(missed) = content else { return Err(foreign()) };
+        let is_gone = |id: &&u64| !missed.there.contains(id) && !missed.refused.contains_key(id);
+        let known = |id: &&u64| self.known.0.contains_key(id);
+        let gone = ids.iter().filter(is_gone).filter(known).count();
+        self.session.check_removals("lists", self.known.0.len(), gone)?;
+        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        for &id in ids {
+            if let Some(reason) = missed.refused.get(&id) {
+                self.set_aside(id, reason, run);
+                continue;
+            }
+            let known = self.known.0.get(&id);
+            if missed.there.contains(&id) {
+                // There, though no page shows it: its row stays as it is.
+                run.stamps.0.extend(known.map(|&stamp| (id, stamp)));
+                continue;
+            }
+            run.release(KIND, id);
+            if known.is_none() {
+                continue;
+            }
+            writer.set("id", |cell| cell.bigint(id as i64));
+            writer.set("archived", |cell| cell.boolean(true));
+            writer.finish_gone(None, DeletedReason::Removed, None);
+        }
+        Ok(Appended { written: vec![writer.written], is_last: true, ..Appended::default() })
+    }
+}
