@@ -7,7 +7,7 @@ mod text;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use hubspot::families::{probe, readiness};
+use hubspot::families::{granted_scopes, lacking, probe, readiness};
 use hubspot::{Account, Budget, Client, DailyUsage};
 
 use crate::args::{Doctor, ReportFormat};
@@ -28,9 +28,10 @@ pub(crate) async fn run(args: &Doctor) -> anyhow::Result<bool> {
     let client = Client::new(&args.hubspot_url, credential()?, budget)?;
     client.set_deadline(Instant::now() + PATIENCE);
     let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+    let lacking = granted_scopes(&client).await.map(|granted| lacking(&granted));
     let probed = probe(&client).await;
     let daily = DailyUsage::of(&client).await;
-    let findings = Findings::new(&account, daily, &client, &probed, &readiness(&probed));
+    let findings = Findings::new(&account, daily, &client, &probed, &readiness(&probed), lacking);
     print(&match args.report {
         ReportFormat::Json => findings.json()?,
         ReportFormat::Text => findings.text(),

@@ -104,7 +104,8 @@ async fn a_missing_scope_is_named_with_what_it_costs() {
 async fn every_scope_is_named_when_it_is_missing() {
     for scope in Settings::all_scopes() {
         // Not one of ours: sensitive properties, which are read where they may be. And any token has `oauth`.
-        if scope.contains("sensitive") || scope == "oauth" {
+        // What single addresses are subscribed to is not asked of the preferences.
+        if scope.contains("sensitive") || ["oauth", "communication_preferences.read"].contains(&&*scope) {
             continue;
         }
         let mut settings = settings();
@@ -115,6 +116,32 @@ async fn every_scope_is_named_when_it_is_missing() {
             family["answers"] == "missing scope" && family["reason"].as_str().unwrap().contains(&scope)
         });
         assert!(missing.count() > 0, "{scope}: {found:#}");
+    }
+}
+
+/// Before anything is refused: there is no record to ask about.
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_scopes_are_named_by_what_hubspot_says_of_the_token() {
+    let empty = Settings { records: PerType::default(), ..settings() };
+    let mut segments = empty.clone().without_scope("crm.lists.read");
+    segments.scopes.push("crm.segments.read".to_owned());
+    for (settings, missing) in [
+        (empty.clone(), json!([])),
+        (segments, json!([])),
+        (
+            empty.without_scope("forms"),
+            json!([{"family": "forms", "scopes": ["forms"]}, {"family": "form submissions", "scopes": ["forms"]}]),
+        ),
+    ] {
+        let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+        let (_, found) = report(&sandbox).await;
+        assert_eq!(found["missing_scopes"], missing, "{found:#}");
+        assert_eq!(family(&found, "lists")["answers"], "yes", "{found:#}");
+        let text = doctor(&sandbox, &[]).await.stdout;
+        assert!(!text.contains("pat-na1"), "{text}");
+        let expected =
+            if missing == json!([]) { "has all that are needed" } else { "lacks forms for forms;" };
+        assert!(text.contains(expected), "{text}");
     }
 }
 
@@ -150,7 +177,9 @@ async fn a_degraded_collection_is_no_failure() {
     assert_eq!((code, collections(&found, "skipped")), (Some(1), vec!["contact_lists".to_owned()]));
     assert_eq!(
         found["collections"]["contacts"]["reasons"],
-        json!(["list memberships is refused, it needs scope crm.lists.read: list_membership is NULL"])
+        json!([
+            "list memberships is refused, it needs scope crm.lists.read or crm.segments.read: list_membership is NULL"
+        ])
     );
 }
 
@@ -198,4 +227,5 @@ async fn an_oauth_app_may_ask_too() {
     let found = ended(command).await.complete();
     assert_eq!(found["can_fill_all"], true);
     assert_eq!(found["limits"]["daily"]["limit"], 625_000);
+    assert_eq!(found["missing_scopes"], Value::Null, "HubSpot tells the scopes of private apps alone");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use hubspot::families::{Family, Probed, Readiness, Role, State};
+use hubspot::families::{Family, Lacking, Probed, Readiness, Role, State};
 use hubspot::{Account, Bucket, Client, DailyUsage};
 use serde::Serialize;
 
@@ -12,10 +12,19 @@ use serde::Serialize;
 pub(super) struct Findings {
     pub(super) account: AccountFindings,
     pub(super) limits: Limits,
+    /// What the credential has no scope for, by what HubSpot says of it; `null` where HubSpot does not say.
+    pub(super) missing_scopes: Option<Vec<MissingScopes>>,
     pub(super) families: Vec<FamilyFindings>,
     pub(super) collections: BTreeMap<&'static str, CollectionFindings>,
     /// If not in full.
     pub(super) can_fill_all: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MissingScopes {
+    pub(super) family: &'static str,
+    /// All of them are needed.
+    pub(super) scopes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,6 +86,7 @@ impl Findings {
         client: &Client,
         probed: &[Probed],
         readiness: &[Readiness],
+        lacking: Option<Vec<Lacking>>,
     ) -> Findings {
         let now = client.now();
         let zone = account.zone();
@@ -105,6 +115,10 @@ impl Findings {
                     resets_at: local(daily.resets_at.unwrap_or_else(|| account.midnight(now)), zone),
                 }),
             },
+            missing_scopes: lacking.map(|lacking| {
+                let missing = |Lacking { family, scopes }| MissingScopes { family, scopes };
+                lacking.into_iter().map(missing).collect()
+            }),
             families: probed.iter().map(|probed| FamilyFindings::new(probed, now)).collect(),
             collections: readiness.iter().map(collection).collect(),
             can_fill_all: readiness.iter().all(|readiness| readiness.state != State::Skipped),

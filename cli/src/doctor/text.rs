@@ -4,7 +4,7 @@
 use comfy_table::{Cell, Color, LineStyle, Table, presets};
 use indicatif::HumanCount;
 
-use super::findings::{FamilyFindings, Findings};
+use super::findings::{FamilyFindings, Findings, MissingScopes};
 use crate::report::new_table;
 
 /// A version that ends sooner is pointed out.
@@ -15,6 +15,7 @@ impl Findings {
         [
             self.account_text(),
             self.limits_text(),
+            self.scopes_text(),
             self.families_text(),
             self.collections_text(),
             self.verdict(),
@@ -55,6 +56,19 @@ impl Findings {
             "limits: {} calls in 10 s, {} searches in 1 s, {} associations calls in 10 s; {daily}",
             limits.general_per_10_s, limits.search_per_s, limits.associations_per_10_s
         )
+    }
+
+    fn scopes_text(&self) -> String {
+        let Some(missing) = &self.missing_scopes else {
+            return "scopes: HubSpot does not tell those of this credential".to_owned();
+        };
+        if missing.is_empty() {
+            return "scopes: the credential has all that are needed".to_owned();
+        }
+        let of_family =
+            |missing: &MissingScopes| format!("{} for {}", missing.scopes.join(" and "), missing.family);
+        let missing: Vec<String> = missing.iter().map(of_family).collect();
+        format!("scopes: the credential lacks {}", missing.join("; "))
     }
 
     fn families_text(&self) -> String {

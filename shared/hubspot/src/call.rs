@@ -1,12 +1,15 @@
 //! What is asked of HubSpot.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::budget::Bucket;
 use crate::retry::Patience;
 
 /// One request, as often as it has to be sent.
-#[derive(Debug, Clone)]
+/// `Debug` shows its name: path and body may hold addresses, and one body holds the token.
+#[derive(Clone)]
 pub struct Call {
     /// Path and query, from the first slash.
     pub path: String,
@@ -39,6 +42,17 @@ impl Call {
     }
 }
 
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Call { bucket, patience, .. } = self;
+        f.debug_struct("Call")
+            .field("name", &self.name())
+            .field("bucket", bucket)
+            .field("patience", patience)
+            .finish()
+    }
+}
+
 fn is_address(segment: &str) -> bool {
     segment.contains('@') || segment.contains("%40")
 }
@@ -51,5 +65,12 @@ mod tests {
     fn an_address_is_not_named() {
         let call = Call::get("/email/public/v1/subscriptions/ada%40example.com?x=ada@example.com");
         assert_eq!(call.name(), "GET /email/public/v1/subscriptions/{address}");
+    }
+
+    #[test]
+    fn what_is_sent_is_not_shown() {
+        let call = Call::post("/oauth/v2?q=secret", r#"{"tokenKey":"pat-secret"}"#, Bucket::General);
+        let shown = format!("{call:?}");
+        assert!(shown.contains("POST /oauth/v2") && !shown.contains("secret"), "{shown}");
     }
 }

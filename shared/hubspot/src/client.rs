@@ -17,11 +17,12 @@ use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 use crate::refusal::Refusal;
-use crate::retry::{Decision, Failure, Tried, decide};
+use crate::retry::{Decision, Failure, Patience, Tried, decide};
 use crate::version;
 use crate::version::Versions;
 
 pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
+const TOKEN_INFO: &str = "/oauth/v2/private-apps/get/access-token-info";
 /// HubSpot itself gives up after 100 s (status 524).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -211,6 +212,14 @@ impl Client {
             Err(_) => {}
         }
         answer
+    }
+
+    /// Asks what HubSpot knows of the token: the one call that has it in its body.
+    pub(crate) async fn token_info(&self) -> Result<Body> {
+        let token = self.token(None).await?;
+        let body = serde_json::json!({ "tokenKey": token.expose_secret() });
+        let call = Call::post(TOKEN_INFO, body.to_string(), Bucket::General);
+        self.send(&call.with(Patience::Little)).await
     }
 
     async fn send_as_it_is(&self, call: &Call) -> Result<Body> {

@@ -4,6 +4,7 @@
 mod list;
 mod probe;
 mod readiness;
+mod scopes;
 
 use chrono::NaiveDate;
 
@@ -13,6 +14,7 @@ use crate::version;
 pub use list::FAMILIES;
 pub use probe::{Outcome, Probed, probe};
 pub use readiness::{Readiness, State, readiness};
+pub use scopes::{Lacking, granted_scopes, lacking};
 
 /// Calls that share a version, a scope and a fate.
 #[derive(Debug)]
@@ -175,16 +177,19 @@ mod tests {
         }
     }
 
+    fn family(name: &str) -> &'static Family {
+        FAMILIES.iter().find(|family| family.name == name).unwrap()
+    }
+
     #[test]
     fn scopes_read_as_words() {
-        let scopes = |name: &str| FAMILIES.iter().find(|family| family.name == name).unwrap().scopes_text();
+        let scopes = |name: &str| family(name).scopes_text();
+        assert_eq!(scopes("lists"), "crm.lists.read or crm.segments.read");
         assert_eq!(scopes("email events"), "content");
         assert_eq!(scopes("contacts v1"), "crm.objects.contacts.read or content");
         assert_eq!(scopes("deals with contacts"), "crm.objects.deals.read and crm.objects.contacts.read");
-        assert_eq!(
-            scopes("communication preferences"),
-            "communication_preferences.read or communication_preferences.read_write, and \
-             communication_preferences.statuses.batch.read"
-        );
+        assert_eq!(scopes("communication preferences"), "communication_preferences.statuses.batch.read");
+        let choice = Family { scopes: &[&["a", "b"], &["c"]], ..*family("lists") };
+        assert_eq!(choice.scopes_text(), "a or b, and c");
     }
 }

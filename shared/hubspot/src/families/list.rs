@@ -63,7 +63,7 @@ pub const FAMILIES: &[Family] = &[
         name: "list memberships",
         about: "the lists in which a contact is",
         version: version::LISTS,
-        scopes: &[&["crm.lists.read"]],
+        scopes: &[&["crm.lists.read", "crm.segments.read"]],
         fills: &[adds("contacts", "list_membership is NULL")],
         paths: &["/crm/lists/*/records"],
         probe: Probe::OfFirst("contacts", |id| {
@@ -130,7 +130,7 @@ pub const FAMILIES: &[Family] = &[
         name: "lists",
         about: "lists of contacts",
         version: version::LISTS,
-        scopes: &[&["crm.lists.read"]],
+        scopes: &[&["crm.lists.read", "crm.segments.read"]],
         fills: &[needed("contact_lists")],
         paths: &["/crm/lists/*"],
         probe: Probe::Call(|| {
@@ -202,10 +202,7 @@ pub const FAMILIES: &[Family] = &[
         name: "communication preferences",
         about: "the subscriptions of many addresses; for Marketing Hub Enterprise",
         version: version::PREFERENCES,
-        scopes: &[
-            &["communication_preferences.read", "communication_preferences.read_write"],
-            &["communication_preferences.statuses.batch.read"],
-        ],
+        scopes: &[&["communication_preferences.statuses.batch.read"]],
         fills: &[],
         paths: &["/communication-preferences/*/statuses/batch"],
         probe: Probe::Call(|| {

@@ -1,9 +1,11 @@
-//! The token endpoint of OAuth apps.
+//! The token endpoint of OAuth apps, and what a token of a private app or a service key may do.
 
 use hyper::Method;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Call, Reply, Route};
+use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 
@@ -18,8 +20,32 @@ pub(super) fn route(request: &Request) -> Option<Route> {
             is_open: true,
             answer: Box::new(token),
         }),
+        (&Method::POST, ["oauth", "v2", "private-apps", "get", "access-token-info"]) => {
+            Some(Route::new("oauth.token_info", Bucket::General, token_info))
+        }
         _ => None,
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenInfo {
+    token_key: String,
+}
+
+/// A token of an OAuth app is not known here.
+fn token_info(call: &Call<'_>) -> Answer {
+    let TokenInfo { token_key } = call.request.json()?;
+    let settings = call.account().settings();
+    if !settings.tokens.contains(&token_key) {
+        return Err(Problem::not_found("No token was found"));
+    }
+    Ok(Reply::json(&json!({
+        "userId": 41_000_007,
+        "hubId": settings.account_id,
+        "appId": 1_234_567,
+        "scopes": settings.scopes,
+    })))
 }
 
 fn token(call: &Call<'_>) -> Answer {

@@ -26,6 +26,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
     let ["communication-preferences", version, rest @ ..] = segments.as_slice() else { return None };
     let general = |endpoint, answer: fn(&Call<'_>) -> Answer| Route::new(endpoint, Bucket::General, answer);
     let batch = |endpoint, answer| general(endpoint, answer).requires(BATCHES).requires_enterprise();
+    let is_batch = rest.get(1) == Some(&"batch");
     let of_email = |email: &str, answer: fn(&Call<'_>, &str) -> Answer| {
         let email = email.to_owned();
         Route::new("preferences.get", Bucket::General, move |call| answer(call, &email))
@@ -45,7 +46,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         },
         _ => return None,
     };
-    Some(route.requires_one_of(&READS))
+    Some(if is_batch { route } else { route.requires_one_of(&READS) })
 }
 
 fn definition_body(definition: &Definition) -> Value {
