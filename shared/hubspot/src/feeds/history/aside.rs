@@ -59,9 +59,9 @@ impl OpenHistory {
         self.set_aside(kind, &id, &format!("it can't be read: it is not {}", odd.expected), run);
     }
 
-    pub(super) fn set_window_aside(&self, since_ms: i64, until_ms: i64, run: &mut Unfinished) {
+    pub(super) fn set_window_aside(&self, since_ms: i64, until_ms: i64, reason: &str, run: &mut Unfinished) {
         let id = format!("{}{TO}{}", text(since_ms), text(until_ms));
-        self.set_aside(WINDOW, &id, "HubSpot says that there is more in it, and does not show it", run);
+        self.set_aside(WINDOW, &id, reason, run);
     }
 
     fn set_aside(&self, kind: &str, id: &str, reason: &str, run: &mut Unfinished) {

@@ -1,6 +1,7 @@
 //! Asks for the pages of a window: by their offsets while these are good, else from the top of what is left.
 
 use super::answer::{Shown, each_entry};
+use super::failed::is_of_a_window;
 use super::{OpenHistory, Page};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
@@ -8,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::slice::{self, Asked, Slice};
 use crate::json::Body;
 use crate::paging::Next;
+use crate::retry::Patience;
 
 /// Entries in a page, for each record that a page may have: HubSpot takes up to 1,000
 /// (<https://developers.hubspot.com/docs/api-reference/legacy/reporting/email-analytics/events/get-email-public-v1-events>).
@@ -17,39 +19,63 @@ const MAX_PAGES_AT_ONCE: usize = 64;
 /// Words that may die one after the other without a step forward.
 const MAX_EXPIRED: u32 = 50;
 
+/// A slice's window, and down to where it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) since_ms: i64,
+    pub(super) until_ms: i64,
+    pub(super) reached_ms: Option<i64>,
+}
+
+impl Window {
+    /// The window as it is asked for without an offset.
+    pub(super) fn asked_from(self, history: &OpenHistory) -> Asked {
+        let Window { since_ms, until_ms, reached_ms } = self;
+        let top_ms = |reached_ms| history.trails().entry(until_ms).or_default().top_ms(reached_ms);
+        let until_ms =
+            reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).min(until_ms).max(since_ms));
+        Asked { since_ms, until_ms, offset: String::new() }
+    }
+}
+
 impl OpenHistory {
     /// The next page of a slice.
     pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice else {
             return Err(slice::foreign(slice));
         };
-        let asked = asked.clone().unwrap_or_else(|| self.asked_from_the_top(since_ms, until_ms, reached_ms));
+        let window = Window { since_ms, until_ms, reached_ms };
+        match self.page_of(window, asked.clone(), limit).await {
+            Err(failed) if is_of_a_window(&failed) => self.failed_page(window, failed).await,
+            page => {
+                if page.is_ok() {
+                    self.has_answered();
+                }
+                page
+            }
+        }
+    }
+
+    async fn page_of(&self, window: Window, asked: Option<Asked>, limit: usize) -> Result<Page> {
+        let (asked, patience) = (asked.unwrap_or_else(|| window.asked_from(self)), self.patience(window));
         let first = {
             let _turn = self.turns.read().await;
-            self.ask(&asked, limit).await
+            self.ask(&asked, limit, patience).await
         };
         let (bodies, asked) = match first {
             Ok(body) => (vec![body], asked),
             Err(expired) if is_expired(&expired, &asked) => {
-                self.count_expired(until_ms, &expired);
-                self.forward((since_ms, until_ms, reached_ms), limit).await?
+                self.count_expired(window.until_ms, &expired);
+                self.forward(window, limit).await?
             }
             Err(failed) => return Err(failed),
         };
         let Asked { since_ms, until_ms, ref offset } = asked;
         let limit = limit * ENTRIES_PER_RECORD;
-        Ok(Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit })
+        Ok(Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit, refused: None })
     }
 
-    /// The slice's window as it is asked for without an offset.
-    fn asked_from_the_top(&self, since_ms: i64, until_ms: i64, reached_ms: Option<i64>) -> Asked {
-        let top_ms = |reached_ms| self.trails().entry(until_ms).or_default().top_ms(reached_ms);
-        let until_ms =
-            reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).min(until_ms).max(since_ms));
-        Asked { since_ms, until_ms, offset: String::new() }
-    }
-
-    async fn ask(&self, asked: &Asked, limit: usize) -> Result<Body> {
+    pub(super) async fn ask(&self, asked: &Asked, limit: usize, patience: Patience) -> Result<Body> {
         let offset = match asked.offset.as_str() {
             "" => String::new(),
             offset => format!("&offset={}", percent_encoded(offset)),
@@ -62,22 +88,19 @@ impl OpenHistory {
             limit * ENTRIES_PER_RECORD,
             self.history.query,
         );
-        self.session.client.send_for_list(&Call::get(path), self.history.list).await
+        self.session.client.send_for_list(&Call::get(path).with(patience), self.history.list).await
     }
 
     /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
     /// dies on the way.
-    async fn forward(
-        &self,
-        (since_ms, until_ms, reached_ms): (i64, i64, Option<i64>),
-        limit: usize,
-    ) -> Result<(Vec<Body>, Asked)> {
+    async fn forward(&self, window: Window, limit: usize) -> Result<(Vec<Body>, Asked)> {
         let _alone = self.turns.write().await;
+        let Window { since_ms, until_ms, reached_ms } = window;
         'top: loop {
-            let from_the_top = self.asked_from_the_top(since_ms, until_ms, reached_ms);
+            let from_the_top = window.asked_from(self);
             let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
             loop {
-                let body = match self.ask(&asked, limit).await {
+                let body = match self.ask(&asked, limit, self.patience(window)).await {
                     Err(expired) if is_expired(&expired, &asked) => {
                         self.count_expired(until_ms, &expired);
                         continue 'top;

@@ -10,11 +10,12 @@
 mod answer;
 mod append;
 mod aside;
+mod failed;
 mod fetch;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -33,6 +34,9 @@ use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::error::{Error, Result};
 use crate::json::{Body, Malformed};
 use crate::paging::Next;
+
+/// Why a window is set aside of which some is shown.
+const NOT_ALL_SHOWN: &str = "HubSpot says that there is more in it, and does not show it";
 
 type About = fn(&str) -> Result<String, Malformed>;
 
@@ -109,6 +113,9 @@ pub(super) struct OpenHistory {
     asks_again: AtomicBool,
     /// Entries outside the windows that HubSpot was asked for.
     foreign: AtomicU64,
+    /// Windows that HubSpot has failed on, one after the other.
+    failed: AtomicU32,
+    near_trouble: AtomicU32,
 }
 
 /// Answers that follow each other, and the window they were asked for.
@@ -121,6 +128,8 @@ pub(super) struct Page {
     goes_on: bool,
     /// Entries that each of them was asked for.
     limit: usize,
+    /// Why there are no answers: HubSpot fails on the window.
+    refused: Option<String>,
 }
 
 impl OpenHistory {
@@ -147,6 +156,8 @@ impl OpenHistory {
             aside: Mutex::default(),
             asks_again: AtomicBool::new(false),
             foreign: AtomicU64::new(0),
+            failed: AtomicU32::new(0),
+            near_trouble: AtomicU32::new(0),
         })
     }
 
@@ -200,6 +211,11 @@ impl OpenFeed for OpenHistory {
         Ok(())
     }
 
+    /// A window that fails is read in smaller ones.
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
+    }
+
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.bodies.iter().map(|body| body.len()).sum();
@@ -218,6 +234,9 @@ impl OpenFeed for OpenHistory {
         else {
             return Err(slice::foreign(slice));
         };
+        if let Some(reason) = &content.refused {
+            return Ok(self.append_failed(&content, reason, slice, run));
+        }
         let reading = self.session.reading(page.read_ms);
         let read_ms = self.session.client.by_hubspots_clock(page.read_ms);
         let mut writers: Vec<Writer<'_>> =
@@ -261,11 +280,11 @@ impl OpenFeed for OpenHistory {
             (reached, is_last) = match trail.seek(top_ms, reached, &shown) {
                 Seek::From(from_ms) => (Some(from_ms), false),
                 Seek::Without { at_ms } => {
-                    self.set_window_aside(at_ms, at_ms, run);
+                    self.set_window_aside(at_ms, at_ms, NOT_ALL_SHOWN, run);
                     (Some(at_ms.saturating_sub(1)), at_ms <= since_ms)
                 }
                 Seek::Nowhere => {
-                    self.set_window_aside(since_ms, top_ms, run);
+                    self.set_window_aside(since_ms, top_ms, NOT_ALL_SHOWN, run);
                     (reached, true)
                 }
             };
@@ -314,16 +333,16 @@ mod tests {
     use super::*;
     use crate::feeds::{FEEDS, Quarantine};
 
-    const AT_MS: i64 = 1_700_000_000_007;
+    pub(super) const AT_MS: i64 = 1_700_000_000_007;
     const HOUR_MS: i64 = 3_600_000;
     /// Some minutes before.
     const EARLY_MS: i64 = AT_MS - 1_000_000;
 
     /// A history, and a slice of it down to 0.
-    struct Reader {
+    pub(super) struct Reader {
         feed: Box<dyn OpenFeed>,
-        run: Unfinished,
-        slice: Slice,
+        pub(super) run: Unfinished,
+        pub(super) slice: Slice,
         pages: u32,
     }
 
@@ -336,7 +355,7 @@ mod tests {
             Reader { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice, pages: 0 }
         }
 
-        async fn of_events() -> Reader {
+        pub(super) async fn of_events() -> Reader {
             Reader::open("email_events", Versions::default()).await
         }
 
@@ -364,10 +383,11 @@ mod tests {
                 until_ms,
                 goes_on,
                 limit: 1_000,
+                refused: None,
             }
         }
 
-        fn append(&mut self, page: Page) -> (Appended, Vec<Rows>) {
+        pub(super) fn append(&mut self, page: Page) -> (Appended, Vec<Rows>) {
             let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
             let page = super::super::Page::new(Content::History(page), 0);
             let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();

@@ -79,8 +79,8 @@ impl OpenFeed for OpenTimeline {
         self.history.resume(run).await
     }
 
-    fn reads_around(&self, slice: &Slice) -> bool {
-        Addresses::is_asked_by(slice)
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
