@@ -343,10 +343,17 @@ fn rows_of(account: &fake_hubspot::Account, object: ObjectType) -> u64 {
     (account.live_ids(object).len() + account.archived_ids(object).len()) as u64
 }
 
+/// By the search, where lists can't be read by their ids: an odd one is read around by position.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_lists_hold_back_no_other() {
+    for has_all_lists in [true, false] {
+        odd_lists(has_all_lists).await;
+    }
+}
+
+async fn odd_lists(has_all_lists: bool) {
     let settings = Settings { marketing: Marketing { lists: 60, ..small().marketing }, ..small() };
-    let sandbox = sandbox(&settings).await;
+    let sandbox = Sandbox::new(&settings, Behaviour { has_all_lists, ..Behaviour::default() }).await;
     let account = sandbox.account();
     let shown = |list: &fake_hubspot::TruthList| list.object == CONTACTS && list.deleted_at.is_none();
     let lists: Vec<u64> =
@@ -362,7 +369,10 @@ async fn odd_lists_hold_back_no_other() {
         ("lists.list", PoisonEffect::Null),
     ];
     for (id, (endpoint, effect)) in lists.iter().skip(5).zip(effects) {
-        sandbox.server.poison(Poison::new(endpoint, entry(*id), effect));
+        let mut endpoints = vec![endpoint];
+        // Whatever lists a list, it is as odd there.
+        endpoints.extend((endpoint == "lists.search").then_some("lists.all"));
+        sandbox.server.poison(Poison { endpoints, ..Poison::new(endpoint, entry(*id), effect) });
     }
     let alone = ["--collections", "contact_lists"];
     for _ in 0..2 {
@@ -389,4 +399,134 @@ async fn odd_lists_hold_back_no_other() {
     sandbox.server.heal();
     sandbox.sync(&[&alone[..], &["--mode", "backfill"]].concat()).await.complete();
     assert_equal(&sandbox, &["contact_lists"]);
+}
+
+/// Of the events and of the timeline: every window that holds the bad moment fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moment_that_cant_be_shown_holds_back_no_other() {
+    let settings = Settings { marketing: Marketing { days: 20, ..small().marketing }, ..small() };
+    let sandbox = sandbox(&settings).await;
+    let account = sandbox.account();
+    // Older than what each run reads again.
+    let old = |at: i64| at < (account.now() - chrono::TimeDelta::days(2)).timestamp_millis();
+    let events: Vec<(i64, String)> =
+        account.truth_email_events().map(|event| (event.id.created, event.body.to_string())).collect();
+    let naming = |id: &str| events.iter().filter(|(_, body)| body.contains(id)).count();
+    let (id, created) = account
+        .truth_email_events()
+        .map(|event| (format!("\"id\":\"{}\"", event.id.id), event.id.created))
+        .find(|(id, created)| {
+            old(*created) && naming(id) == 1 && events.iter().filter(|(at, _)| at == created).count() == 1
+        })
+        .unwrap();
+    let changes = account.truth_subscription_changes();
+    let changed = changes.iter().map(|change| change.item_timestamp).find(|at| old(*at)).unwrap();
+    let moments = [created, changed];
+    let failing = PoisonEffect::Status(500);
+    sandbox.server.poison(Poison::new("email_events.list", id, failing));
+    let shown = format!("\"timestamp\":{changed}");
+    sandbox.server.poison(Poison::new("subscriptions.timeline", shown, failing));
+    let name = |at: i64| {
+        let at = chrono::DateTime::from_timestamp_millis(at).unwrap();
+        let text = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        format!("{text} to {text}")
+    };
+    let tables = ["email_events", "email_subscription_event_changes"];
+    let alone = ["--collections", "email_events,email_subscription_event_changes,email_subscriptions"];
+    for _ in 0..2 {
+        let ended = sandbox.sync(&alone).await;
+        let report = ended.report();
+        assert_eq!(ended.code, Some(1), "{report:#}");
+        for (table, moment) in tables.iter().zip(moments) {
+            assert_eq!(held(&report, table), things("window", [name(moment)]), "{report:#}");
+        }
+        assert_eq!(rows(&sandbox, "email_events"), events.len() as u64 - 1);
+    }
+    sandbox.server.heal();
+    sandbox.sync(&alone).await.complete();
+    assert_equal(&sandbox, &["email_events", "email_subscription_event_changes", "email_subscriptions"]);
+}
+
+/// Whatever page of a search would show them, or whatever search they are among the results of.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_no_search_can_show_are_read_by_their_ids() {
+    let sandbox = sandbox(&small()).await;
+    let account = sandbox.account();
+    let alone = ["--collections", "contacts"];
+    sandbox.sync(&alone).await.complete();
+    let ids = account.live_ids(CONTACTS);
+    let change = |value: &str| {
+        for id in &ids[20..60] {
+            account.update(CONTACTS, *id, &[("firstname", Some(value))]).unwrap();
+        }
+    };
+    // Of a page.
+    for id in &ids[30..32] {
+        let shown = format!("\"id\":\"{id}\"");
+        sandbox.server.poison(Poison::new("objects.search", shown, PoisonEffect::Status(500)));
+    }
+    change("Ada");
+    let report = sandbox.sync(&alone).await.complete();
+    assert_eq!(report["collections"]["contacts"]["outcome"], "complete", "{report:#}");
+    assert_equal(&sandbox, &["contacts"]);
+    sandbox.server.heal();
+
+    // Of all results: nobody can count them either.
+    let unsearchable = BTreeSet::from([ids[25], ids[59]]);
+    sandbox.server.set_behaviour(Behaviour { unsearchable, ..sandbox.server.behaviour() });
+    change("Grace");
+    sandbox.sync(&alone).await.complete();
+    assert_equal(&sandbox, &["contacts"]);
+    // And the next run without them goes on from there.
+    sandbox.server.set_behaviour(Behaviour { unsearchable: BTreeSet::new(), ..sandbox.server.behaviour() });
+    change("Alan");
+    sandbox.sync(&alone).await.complete();
+    assert_equal(&sandbox, &["contacts"]);
+}
+
+/// Only HubSpot knows what is behind it: the rest of the list is named, and comes once it can be shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archived_record_that_stops_its_list_holds_back_no_live_one() {
+    let settings = Settings { archived: 0.3, ..small() };
+    let behaviour = Behaviour { after_is_lower_bound: false, ..Behaviour::default() };
+    let sandbox = Sandbox::new(&settings, behaviour).await;
+    let archived = sandbox.account().archived_ids(CONTACTS);
+    assert!(archived.len() > 20, "{}", archived.len());
+    let stops = archived[archived.len() / 2];
+    let every = Poison { endpoints: vec!["objects.list"], ..Poison::record(stops, 500) };
+    sandbox.server.poison(every);
+    let alone = ["--collections", "contacts"];
+    for _ in 0..2 {
+        let ended = sandbox.sync(&alone).await;
+        let report = ended.report();
+        assert_eq!(ended.code, Some(1), "{report:#}\n{}", ended.stderr);
+        let named = held(&report, "contacts");
+        let is_rest =
+            |(kind, id): &(String, String)| kind == "archived record" && id.contains("all that follow");
+        assert!(named.len() == 1 && named.iter().all(is_rest), "{named:?}");
+        let live = sandbox.account().live_ids(CONTACTS).len() as u64;
+        assert_eq!(number(&sandbox, "SELECT count(*) FROM hubspot.contacts WHERE NOT is_deleted"), live);
+    }
+    sandbox.server.heal();
+    sandbox.sync(&alone).await.complete();
+    assert_equal(&sandbox, &["contacts"]);
+}
+
+/// The second one must not hide what is between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_between_two_archived_records_that_cant_be_shown_is_read() {
+    let settings = Settings { archived: 0.3, ..small() };
+    let sandbox = sandbox(&settings).await;
+    let archived = sandbox.account().archived_ids(CONTACTS);
+    let bad = [archived[10], archived[12]];
+    for id in bad {
+        sandbox.server.poison(Poison::record(id, 500));
+    }
+    let alone = ["--collections", "contacts"];
+    let ended = sandbox.sync(&alone).await;
+    let report = ended.report();
+    let named: BTreeSet<String> = held(&report, "contacts").into_iter().map(|(_, id)| id).collect();
+    assert_eq!(named, bad.iter().map(u64::to_string).collect(), "{report:#}\n{}", ended.stderr);
+    let between = format!("SELECT count(*) FROM hubspot.contacts WHERE id = {}", archived[11]);
+    assert_eq!(number(&sandbox, &between), 1);
 }

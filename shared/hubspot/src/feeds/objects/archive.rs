@@ -23,6 +23,8 @@ use crate::feeds::slice::Slice;
 
 /// The property that tells when a record was made.
 const CREATED: &str = "createdate";
+/// A count that HubSpot can't make, because of a record that is in it: the records may be others than before.
+const UNCOUNTED: u64 = u64::MAX;
 /// Halves of the ids that are counted.
 const HALVES: usize = 12;
 /// Ranges of ids in a half: a search takes five alternatives.
@@ -72,7 +74,7 @@ impl LiveCount {
 
     /// What the same records, counted now, say of the time between.
     fn is_as_before(&self, settled: u64, young: u64) -> bool {
-        settled == self.settled && young >= self.young
+        settled != UNCOUNTED && settled == self.settled && young != UNCOUNTED && young >= self.young
     }
 
     fn is_out_of_date(&self, now_ms: i64) -> bool {
@@ -153,8 +155,8 @@ impl ObjectFeed {
             return Ok(true);
         };
         let settled_until_ms = known.settled_until_ms();
-        let settled = self.count(Some(made(None, settled_until_ms - 1)), 0, None).await?;
-        let young = self.count(Some(made(Some(settled_until_ms), known.at_ms)), 0, None).await?;
+        let settled = self.count_made(None, settled_until_ms - 1).await?;
+        let young = self.count_made(Some(settled_until_ms), known.at_ms).await?;
         // Archived records have values of new properties too.
         let is_due = !known.is_as_before(settled, young)
             || !self.new_properties.is_empty()
@@ -185,8 +187,8 @@ impl ObjectFeed {
 
     async fn live_count(&self, now_ms: i64, halves: Halves) -> Result<LiveCount> {
         let settled_until_ms = now_ms.saturating_sub(SETTLED_MS);
-        let settled = self.count(Some(made(None, settled_until_ms - 1)), 0, None).await?;
-        let young = self.count(Some(made(Some(settled_until_ms), now_ms)), 0, None).await?;
+        let settled = self.count_made(None, settled_until_ms - 1).await?;
+        let young = self.count_made(Some(settled_until_ms), now_ms).await?;
         Ok(LiveCount { at_ms: now_ms, settled, young, halves, archive_read_ms: now_ms, used_ms: 0 })
     }
 
@@ -207,15 +209,22 @@ impl ObjectFeed {
     /// One of the halves has other live records than before, or none was counted.
     async fn halves_differ(&self, halves: &Halves) -> Result<bool> {
         let counts = halves.counts.iter().map(|(ranges, before)| async move {
-            Ok::<_, Error>(self.count_half(ranges, halves.made_before_ms).await? != *before)
+            let count = self.count_half(ranges, halves.made_before_ms).await?;
+            Ok::<_, Error>(count == UNCOUNTED || count != *before)
         });
         Ok(halves.counts.is_empty() || try_join_all(counts).await?.contains(&true))
+    }
+
+    async fn count_made(&self, since_ms: Option<i64>, until_ms: i64) -> Result<u64> {
+        let count = self.count_or_why(Some(made(since_ms, until_ms)), 0, None).await?;
+        Ok(count.unwrap_or(UNCOUNTED))
     }
 
     async fn count_half(&self, ranges: &Ranges, made_before_ms: i64) -> Result<u64> {
         let made = made(None, made_before_ms - 1);
         let groups = ranges.iter().map(|&(from, below)| json!({ "filters": [in_range(from, below), made] }));
-        self.count_in(groups.collect()).await
+        let count = self.count_in_or_why(groups.collect()).await?;
+        Ok(count.unwrap_or(UNCOUNTED))
     }
 }
 
@@ -264,6 +273,7 @@ mod tests {
         let count = counted(0);
         assert!(count.is_as_before(7, 2));
         assert!(count.is_as_before(7, 3), "it was made just before, and is in the index by now");
+        assert!(!count.is_as_before(7, UNCOUNTED) && !count.is_as_before(UNCOUNTED, 2));
         assert!(!count.is_as_before(6, 2) && !count.is_as_before(8, 2) && !count.is_as_before(7, 1));
     }
 

@@ -112,7 +112,7 @@ impl ObjectFeed {
                 Slice::Listed { archived: false, .. } => {
                     Ok(Page { next: Some(Next::After(None)), is_stuck: true, ..Page::default() })
                 }
-                _ => self.list_page(slice, is_archived, position, limit, Patience::Full).await,
+                _ => self.as_far_as_it_goes(slice, position, limit, failed).await,
             };
         }
         let Some(from) = position.map_or(Some(0), |position| position.parse().ok()) else {
@@ -138,6 +138,34 @@ impl ObjectFeed {
             }
             page => page,
         }
+    }
+
+    /// The list of archived records stands still, and nobody but HubSpot knows a position behind the record that it can't
+    /// show. What is before it is read, by smaller pages; the rest is set aside. Those that are known are asked for by id.
+    async fn as_far_as_it_goes(
+        &self,
+        slice: &Slice,
+        position: Option<&str>,
+        limit: usize,
+        failed: Error,
+    ) -> Result<Page> {
+        self.pages_near_trouble.store(PAGES_NEAR_TROUBLE, Ordering::Relaxed);
+        let mut smaller = limit / 2;
+        while smaller > 0 {
+            let patience = Patience::of_part(smaller, limit);
+            if let Some(body) = answered(self.ids(true, position, smaller, patience).await)? {
+                return self.of_ids(slice, true, body, smaller).await;
+            }
+            smaller /= 2;
+        }
+        // If HubSpot answers otherwise, it is the record.
+        self.ids(false, None, 1, Patience::Full).await?;
+        let rest = match position {
+            Some(position) => format!("behind {position}, and all that follow"),
+            None => "the first one, and all that follow".to_owned(),
+        };
+        let unlisted = Some((rest, failed.reason().to_owned()));
+        Ok(Page { next: Some(Next::After(None)), unlisted, is_archived: true, ..Page::default() })
     }
 
     /// A page of a list of ids alone.
@@ -220,12 +248,19 @@ impl ObjectFeed {
             }
             (bad, step) = (next, step * 2);
         };
-        while good - bad > 1 {
-            let middle = bad + (good - bad) / 2;
-            if self.goes_on_at(is_archived, middle).await? {
-                good = middle;
-            } else {
-                bad = middle;
+        loop {
+            while good - bad > 1 {
+                let middle = bad + (good - bad) / 2;
+                if self.goes_on_at(is_archived, middle).await? {
+                    good = middle;
+                } else {
+                    bad = middle;
+                }
+            }
+            // Where it is the second one of two such records, the list goes on at some place before it, too.
+            match self.goes_on_between(is_archived, from, bad).await? {
+                Some(before) => (good, bad) = (before, from),
+                None => break,
             }
         }
         // The list shows it at no position; by its id it may be shown, or refused.
@@ -237,6 +272,18 @@ impl ObjectFeed {
         }
         let unlisted = (!is_told).then(|| (bad.to_string(), failed.reason().to_owned()));
         Ok(Page { unlisted, ..page })
+    }
+
+    /// A place between two at which the list stands still.
+    async fn goes_on_between(&self, is_archived: bool, from: u64, bad: u64) -> Result<Option<u64>> {
+        let mut step = 1;
+        while let Some(place) = bad.checked_sub(step).filter(|place| *place > from) {
+            if self.goes_on_at(is_archived, place).await? {
+                return Ok(Some(place));
+            }
+            step *= 2;
+        }
+        Ok(None)
     }
 
     async fn goes_on_at(&self, is_archived: bool, position: u64) -> Result<bool> {

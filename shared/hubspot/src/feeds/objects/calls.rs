@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::around::is_of_a_part;
 use super::layout::Layout;
 use super::unknown::{RECORD, Unknown};
 use super::{ObjectFeed, associations};
@@ -143,10 +144,6 @@ impl ObjectFeed {
     ///
     /// Each page is a search of its own that starts behind the last id, so neither the 10,000 results that one search
     /// may page through nor a crowd in one millisecond is a limit. A short page is no end; only no next page is.
-    pub(super) async fn search(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<Found> {
-        self.search_with(filter, from, below, Patience::Full).await
-    }
-
     pub(super) async fn search_with(
         &self,
         filter: Option<Value>,
@@ -209,7 +206,8 @@ impl ObjectFeed {
         }
     }
 
-    /// The highest id of a live record, 0 where there is none.
+    /// The highest id of a live record, 0 where there is none, or where no search can show it: then nobody knows how far the
+    /// list may be cut.
     pub(super) async fn top_id(&self) -> Result<u64> {
         let search = json!({
             "filterGroups": [],
@@ -218,7 +216,14 @@ impl ObjectFeed {
             "limit": 1,
             "after": "0",
         });
-        Ok(self.send_search(&search, Patience::Full).await?.0.records.first().map_or(0, |record| record.0))
+        match self.send_search(&search, Patience::Little).await {
+            Ok((listed, _)) => Ok(listed.records.first().map_or(0, |record| record.0)),
+            Err(failed) if is_of_a_part(&failed) => {
+                tracing::warn!(feed.name = self.object.name, "the highest id can't be had: {failed}");
+                self.search_for_nothing(None).await.map(|()| 0)
+            }
+            Err(failed) => Err(failed),
+        }
     }
 
     /// Records changed in the window, both ends included; all where it is open on both sides.
@@ -242,13 +247,19 @@ impl ObjectFeed {
     }
 
     /// Live records that the filter holds for, with these ids, by HubSpot's count.
-    pub(super) async fn count(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<u64> {
+    pub(super) async fn count_with(
+        &self,
+        filter: Option<Value>,
+        from: u64,
+        below: Option<u64>,
+        patience: Patience,
+    ) -> Result<u64> {
         let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
-        self.count_in(groups(filters)).await
+        self.count_in(groups(filters), patience).await
     }
 
     /// Live records that one of the groups of filters holds for.
-    pub(super) async fn count_in(&self, groups: Value) -> Result<u64> {
+    pub(super) async fn count_in(&self, groups: Value, patience: Patience) -> Result<u64> {
         let search = json!({
             "filterGroups": groups,
             "sorts": [{ "propertyName": ID, "direction": "ASCENDING" }],
@@ -256,7 +267,7 @@ impl ObjectFeed {
             "limit": 1,
             "after": "0",
         });
-        self.send_search(&search, Patience::Full).await?.0.total.ok_or_else(|| {
+        self.send_search(&search, patience).await?.0.total.ok_or_else(|| {
             Error::new(ErrorKind::Malformed, format!("a search of {} tells no total", self.object.name))
         })
     }
@@ -279,11 +290,11 @@ impl ObjectFeed {
     }
 }
 
-fn groups(filters: Vec<Value>) -> Value {
+pub(super) fn groups(filters: Vec<Value>) -> Value {
     if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) }
 }
 
-fn id_filters(from: u64, below: Option<u64>) -> impl Iterator<Item = Value> {
+pub(super) fn id_filters(from: u64, below: Option<u64>) -> impl Iterator<Item = Value> {
     let from = (from > 0).then(|| id_filter("GT", from - 1));
     from.into_iter().chain(below.map(|below| id_filter("LT", below)))
 }

@@ -31,6 +31,8 @@ pub(super) struct Count {
     ids: Option<Vec<u64>>,
     /// Where among them it is too high.
     odd: OddCount,
+    /// Why there is no count.
+    refused: Option<String>,
 }
 
 impl OddCount {
@@ -64,9 +66,12 @@ impl ObjectFeed {
         rows: u64,
         is_second: bool,
     ) -> Result<Count> {
-        let total = self.count(None, from, below).await?;
+        let (total, refused) = match self.count_or_why(None, from, below).await? {
+            Ok(total) => (total, None),
+            Err(refused) => (rows, Some(refused.reason().to_owned())),
+        };
         if total <= rows || !is_second {
-            return Ok(Count { total, ids: None, odd: OddCount::default() });
+            return Ok(Count { total, ids: None, odd: OddCount::default(), refused });
         }
         self.shown_and_counted(None, from, below).await
     }
@@ -91,7 +96,11 @@ impl ObjectFeed {
             ids.extend(found.records.into_iter().map(|(id, _)| id));
             next = found.next;
         }
-        Ok(Count { total: self.count(filter, from, below).await?, ids: Some(ids), odd })
+        let (total, refused) = match self.count_or_why(filter, from, below).await? {
+            Ok(total) => (total, None),
+            Err(refused) => (ids.len() as u64, Some(refused.reason().to_owned())),
+        };
+        Ok(Count { total, ids: Some(ids), odd, refused })
     }
 
     /// What follows from a count; answers with ids that are to be read.
@@ -101,7 +110,14 @@ impl ObjectFeed {
             Slice::Recounted { window, from, below } => (window, from, below, 0),
             _ => return Vec::new(),
         };
-        let Count { total, ids, odd } = count;
+        let Count { total, ids, odd, refused } = count;
+        if let Some(refused) = refused {
+            // Nothing tells whether all were shown, but that those shown were read.
+            let (id, collection) = (name_of(window, from, below), self.object.name);
+            run.set_aside(Thing { kind: KIND, id: &id, collection }, format!("it can't be had: {refused}"));
+            run.counted += rows;
+            return ids.unwrap_or_default();
+        }
         if let Slice::Recounted { .. } = slice {
             let ids = ids.unwrap_or_default();
             let (shown, id) = (ids.len() as u64, name_of(window, from, below));

@@ -29,8 +29,9 @@ mod pages;
 mod records;
 mod slices;
 mod unknown;
+mod unsearchable;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -52,6 +53,7 @@ use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, Written, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::retry::Patience;
 
 pub(super) use self::archive::LiveCount;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
@@ -125,6 +127,8 @@ pub(super) struct ObjectFeed {
     restarted: Mutex<HashSet<(bool, u64)>>,
     /// Pages until lists are tried patiently again.
     pages_near_trouble: AtomicU32,
+    /// Records that no search can show.
+    unsearchable: Mutex<BTreeSet<u64>>,
     is_archive_sequential: bool,
     /// Records were archived or restored, and this run does not read their list.
     archive_waits: AtomicBool,
@@ -210,6 +214,7 @@ impl ObjectFeed {
             restarted: Mutex::default(),
             pages_near_trouble: AtomicU32::new(0),
             archive_waits: AtomicBool::new(false),
+            unsearchable: Mutex::default(),
             is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
             nameless,
         })
@@ -360,7 +365,8 @@ impl OpenFeed for ObjectFeed {
     /// Whole: pages of the list, of which the last of each range is not full, and a batch read for each where the names of the properties don't fit a URL. A window:
     /// pages of the search, a batch read for each hundred records, and one for each kind of associated ids.
     async fn estimate(&self, window: Window) -> Result<Estimate> {
-        let records = self.count(self.changed_in(window.since_ms, window.until_ms), 0, None).await?;
+        let changed = self.changed_in(window.since_ms, window.until_ms);
+        let records = self.count_with(changed, 0, None, Patience::Full).await?;
         let pages = records.div_ceil(calls::PAGE_RECORDS as u64).max(1);
         let mut estimate = Estimate {
             records: Some(records),

@@ -270,7 +270,7 @@ impl ObjectFeed {
         let mut told_now = None;
         if found.next.is_none() && told.is_some_and(|told| told > shown) {
             // Records that changed meanwhile have left the window, and its count.
-            told_now = Some(self.count(window, 0, below).await?);
+            told_now = self.count_or_why(window, 0, below).await?.ok();
         }
         let newest_ms = found.records.iter().filter_map(|record| record.1).max();
         let is_known = |id, ms| self.recent.hold(RecentReads::hash(id, ms));
