@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use fake_hubspot::{Behaviour, ObjectType, endpoint_of};
 use serde_json::{Value, json};
 
-use crate::client::{Fake, calm, filters, small};
+use crate::client::{Fake, TOKEN, calm, filters, small};
 use crate::schema;
 
 /// Status, path, and body of what is posted.
@@ -106,6 +106,10 @@ fn calls(fake: &Fake) -> Vec<Asked> {
             json!({"count": 500, "additionalProperties": ["hs_list_size"]}),
         ),
         post(400, "/crm/lists/2026-09/search", Value::Null),
+        post(200, "/crm/lists/2026-09/all", json!({"count": 2, "additionalProperties": ["hs_list_size"]})),
+        post(400, "/crm/lists/2026-09/all", json!({"after": "none"})),
+        post(200, "/oauth/v2/private-apps/get/access-token-info", json!({"tokenKey": TOKEN})),
+        post(404, "/oauth/v2/private-apps/get/access-token-info", json!({"tokenKey": "another"})),
         get(200, format!("/crm/lists/2026-09?listIds={list}&listIds=1&includeFilters=true")),
         get(200, "/crm/lists/2026-09"),
         get(200, format!("/crm/lists/2026-09/{list}?includeFilters=true")),
