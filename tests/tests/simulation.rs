@@ -8,7 +8,7 @@ use tests::{Lived, simulate};
 
 /// Most of a life is waiting.
 const AT_ONCE: usize = 40;
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
