@@ -14,6 +14,8 @@ pub(crate) struct Paging {
     offset: Option<String>,
     /// A field that sounds like paging and has none of the known names.
     is_odd: bool,
+    /// A next page is told of, in words that nobody knows.
+    has_odd_next: bool,
 }
 
 /// The place where the page after this one begins.
@@ -24,7 +26,8 @@ pub(crate) enum Next {
     End,
     /// A page with as many items as were asked for tells of no other.
     Full,
-    /// There is another page, and nothing tells where it begins; or words that nobody knows stand beside a full page.
+    /// There is another page, and nothing tells where it begins; or words of paging that nobody knows stand beside a
+    /// full page.
     Unsaid,
 }
 
@@ -82,20 +85,27 @@ impl Paging {
             self.after = text(next)?;
             return Ok(());
         }
+        let mut has_link = false;
         next.each_field(|key, value| match folded(key.raw()).as_str() {
             "after" | "offset" | "cursor" if !value.is_nested() => {
                 self.after = text(value)?;
                 Ok(())
             }
-            "link" => value.skip(),
+            "link" if !value.is_nested() => {
+                has_link = text(value)?.is_some();
+                Ok(())
+            }
             name => self.odd(name, value),
-        })
+        })?;
+        self.has_odd_next |= has_link && self.after.is_none();
+        Ok(())
     }
 
     fn odd(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
         let raw = value.raw()?;
         let is_nothing = matches!(raw, "null" | "false" | "{}" | "[]" | "\"\"");
         self.is_odd |= !is_nothing && SOUNDS.iter().any(|sound| name.contains(sound));
+        self.has_odd_next |= !is_nothing && name.contains("next");
         Ok(())
     }
 
@@ -108,7 +118,7 @@ impl Paging {
             (Some(true), None, None) => Next::Unsaid,
             // An offset stands beside the last page too: to follow it costs a page that is empty.
             (None, None, Some(at)) if shown > 0 => Next::At(at.clone()),
-            (None, None, _) if is_full && self.is_odd => Next::Unsaid,
+            (None, None, _) if self.has_odd_next || (is_full && self.is_odd) => Next::Unsaid,
             (None, None, _) if is_full => Next::Full,
             (None, None, _) => Next::End,
         }

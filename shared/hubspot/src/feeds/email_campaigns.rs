@@ -200,6 +200,7 @@ impl OpenCampaigns {
         mut each: impl FnMut(Vec<ListedCampaign>) -> bool + Send,
     ) -> Result<u64> {
         let (mut offset, mut odd, mut is_second) = (String::new(), 0, false);
+        let mut passed = BTreeSet::new();
         loop {
             let call = Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"));
             let answer = match self.client().send_for_list(&call, "campaigns").await {
@@ -207,6 +208,7 @@ impl OpenCampaigns {
                     if refused.kind() == ErrorKind::BadRequest && !offset.is_empty() && !is_second =>
                 {
                     (offset, odd, is_second) = (String::new(), 0, true);
+                    passed.clear();
                     continue;
                 }
                 answer => answer?,
@@ -229,8 +231,9 @@ impl OpenCampaigns {
                     return Err(Error::new(ErrorKind::Malformed, message));
                 }
             };
-            if next == offset {
-                return Err(Error::new(ErrorKind::Malformed, "a page of campaigns ends where it began"));
+            if !passed.insert(next.clone()) {
+                let message = format!("the pages of {path} lead back to one that was read");
+                return Err(Error::new(ErrorKind::Malformed, message));
             }
             offset = next;
         }
@@ -249,19 +252,22 @@ impl OpenCampaigns {
         };
         let odd = self.each_page("/email/public/v1/campaigns/by-id", &mut all).await?;
         // A day of overlap: activity is told late.
-        let newest_ms = self.known.0.values().copied().max().filter(|_| self.mode == Mode::Incremental);
+        let now_ms = self.client().now().timestamp_millis();
+        let times = self.known.0.values().copied().filter(|&ms| ms <= now_ms);
+        let newest_ms = times.max().filter(|_| self.mode == Mode::Incremental);
         let enough_ms =
             newest_ms.map_or(i64::MIN, |ms| ms.saturating_sub(self.session.lookback.history_overlap_ms));
         let mut recent = |listed: Vec<ListedCampaign>| {
-            let mut oldest_ms = i64::MAX;
+            // One that is out of order is no end.
+            let mut newest_ms = None;
             for campaign in listed {
                 groups.extend(campaign.group_id.map(|group| (campaign.id, group)));
                 let Some(active_ms) = campaign.active_ms() else { continue };
-                oldest_ms = oldest_ms.min(active_ms);
+                newest_ms = newest_ms.max(Some(active_ms));
                 let stamp = stamps.entry(campaign.id).or_insert(NEVER_ACTIVE);
                 *stamp = (*stamp).max(active_ms);
             }
-            oldest_ms >= enough_ms
+            newest_ms.is_none_or(|newest_ms| newest_ms >= enough_ms)
         };
         let odd = odd.max(self.each_page("/email/public/v1/campaigns", &mut recent).await?);
         Ok(Lists { stamps, groups, odd })

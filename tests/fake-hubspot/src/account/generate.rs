@@ -283,10 +283,11 @@ fn merge_some(state: &mut State, object: ObjectType, settings: &Settings) {
 }
 
 fn undo_some_merges(state: &mut State, object: ObjectType, settings: &Settings) {
+    let newest = History::new(settings).newest;
     let mut dice = Dice::nth(settings.seed, 12 + object as u64);
     let merged: Vec<u64> = state.objects[object].merged.keys().copied().collect();
     for id in merged.into_iter().filter(|_| dice.chance(settings.merges_undone)) {
         // Of a chain of merges only the first ones can be undone.
-        let _ = state.undo_merge(object, id);
+        let _ = state.undo_merge(object, id, newest);
     }
 }

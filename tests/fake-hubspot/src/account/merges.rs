@@ -1,6 +1,7 @@
 //! Merges. Since 2025 a merge of contacts or companies ends in a new record with a new id, as it did for deals before;
 //! the two old ids are in no list any more, and lead to the survivor only when one asks for them singly. HubSpot undoes no
-//! merge; apps do, and the survivor goes on naming what was merged into it.
+//! merge; apps do, and the survivor goes on naming what was merged into it, until it is merged elsewhere: which of two
+//! survivors is the later one HubSpot says of contacts alone.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::properties::Catalog;
 use super::record::{PropertyIndex, Record};
-use super::{Account, ChangeError, Merged, State};
+use super::{Account, ChangeError, Merged, Objects, State};
 use crate::ObjectType;
 
 impl Account {
@@ -20,26 +21,42 @@ impl Account {
 }
 
 impl Account {
-    /// The record is live again, with its id, its values and its modified date; the survivor stays as it is. A record
-    /// that others were merged into before stays merged.
+    /// The record is live again, with its id, its values and its modified date; the survivor stays as it is, but that a
+    /// contact has a new modified date: its submissions and identities are fewer. A record that others were merged into
+    /// before stays merged.
     pub fn undo_merge(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
-        self.write().undo_merge(object, id)
+        let now = self.now();
+        self.write().undo_merge(object, id, now)
     }
 }
 
 impl State {
-    pub(super) fn undo_merge(&mut self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
+    pub(super) fn undo_merge(
+        &mut self,
+        object: ObjectType,
+        id: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), ChangeError> {
         let objects = &mut self.objects[object];
         let is_first = objects.merged.values().all(|merged| merged.into != id);
         let unknown = ChangeError::UnknownRecord { object, id };
-        let Some(Merged { record, .. }) = is_first.then(|| objects.merged.remove(&id)).flatten() else {
+        let Some(Merged { record, into }) = is_first.then(|| objects.merged.remove(&id)).flatten() else {
             return Err(unknown);
         };
         objects.unmerged.insert(id);
         objects.live.insert(id, Arc::clone(&record));
         objects.index.follow(id, None, Some(record));
         if object == ObjectType::Contacts {
+            let mut survivor = into;
+            while let Some(merged) = objects.merged.get(&survivor) {
+                survivor = merged.into;
+            }
+            // An archived one keeps its date.
+            let _ = objects.replace(object, survivor, |record| {
+                (record.updated_at, record.shown_updated_at) = (now, None);
+            });
             self.identities.forget_merge(id);
+            self.recount_submissions(survivor);
         }
         self.recount((object, id));
         Ok(())
@@ -74,6 +91,9 @@ impl State {
         for gone in [winner, loser].into_iter().filter(|record| record.id != survivor) {
             objects.live.remove(&gone.id);
             objects.index.follow(gone.id, Some(Arc::clone(&gone)), None);
+            if objects.unmerged.remove(&gone.id) {
+                objects.name_no_more(gone.id);
+            }
             objects.merged.insert(gone.id, Merged { record: gone, into: survivor });
         }
         let before = objects.live.insert(survivor, Arc::clone(&record));
@@ -88,6 +108,27 @@ impl State {
             self.lists.hand_over([primary, merged], survivor);
         }
         Ok(survivor)
+    }
+}
+
+impl Objects {
+    /// What was merged into records that name it is not theirs any more.
+    fn name_no_more(&mut self, id: u64) {
+        let Some((merged_ids, _)) = self.catalog.find("hs_merged_object_ids") else { return };
+        let id = id.to_string();
+        for (&survivor, record) in self.live.iter_mut().chain(&mut self.archived) {
+            let Some(named) = record.values.get(merged_ids) else { continue };
+            let left: Vec<&str> = named.split(';').filter(|named| *named != id).collect();
+            if left.len() == named.split(';').count() {
+                continue;
+            }
+            let left = Some(left.join(";")).filter(|left| !left.is_empty());
+            let values = record.values.with(&[(merged_ids, left.as_deref())]);
+            let before = std::mem::replace(record, Arc::new(Record { values, ..(**record).clone() }));
+            if before.archived_at.is_none() {
+                self.index.follow(survivor, Some(before), Some(Arc::clone(record)));
+            }
+        }
     }
 }
 

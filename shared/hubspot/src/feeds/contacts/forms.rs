@@ -82,6 +82,7 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     let (mut forms, mut odd) = (Vec::new(), 0);
     for archived in [false, true] {
         let mut after = None;
+        let mut passed = BTreeSet::new();
         loop {
             let (listed, next) =
                 page(client, archived, after.as_deref(), FORMS_IN_A_PAGE, Patience::Little).await?;
@@ -89,13 +90,12 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
             let named = listed.forms();
             odd += entries - named.len();
             forms.extend(named);
-            if next.is_none() {
-                break;
+            let Some(next) = next else { break };
+            if !passed.insert(next.clone()) {
+                let message = "the pages of the forms lead back to one that was read";
+                return Err(Error::new(ErrorKind::Malformed, message));
             }
-            if next == after {
-                return Err(Error::new(ErrorKind::Malformed, "a page of forms ends where it began"));
-            }
-            after = next;
+            after = Some(next);
         }
     }
     forms.retain(|form| form.form_type != UNREADABLE_TYPE);
@@ -165,6 +165,8 @@ pub(super) struct FormReader {
     has_shown: AtomicBool,
     /// Forms that were read from the top again.
     from_the_top: Mutex<BTreeSet<String>>,
+    /// Positions that were asked for, by form.
+    passed: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl FormReader {
@@ -178,6 +180,10 @@ impl FormReader {
     /// When the answer says nothing of this form alone.
     pub(super) async fn page(&self, client: &Client, form: &Form, after: Option<&str>) -> Result<Page> {
         let patience = if self.held.contains(&form.id) { Patience::Once } else { Patience::Little };
+        if after.is_some_and(|after| !self.passes(form, after)) {
+            let repeated = Error::new(ErrorKind::Malformed, "its pages lead back to one that was read");
+            return Ok(Page { answer: Answer::Refused(repeated), is_from_the_top: false });
+        }
         let refused = match self.ask(client, &form.id, after, patience).await {
             Ok((body, next)) => {
                 return Ok(Page { answer: Answer::Shown(body, next), is_from_the_top: false });
@@ -229,7 +235,14 @@ impl FormReader {
         Ok((body, next))
     }
 
+    /// This position of the form was not asked for before.
+    fn passes(&self, form: &Form, after: &str) -> bool {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        passed.insert((form.id.clone(), after.to_owned()))
+    }
+
     fn may_restart(&self, form: &Form) -> bool {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| *id != form.id);
         self.from_the_top.lock().unwrap_or_else(PoisonError::into_inner).insert(form.id.clone())
     }
 
@@ -276,7 +289,7 @@ pub(super) fn append(
     if page.is_from_the_top {
         *after = None;
     }
-    let (mut oldest_ms, mut newest_ms, mut odd) = (i64::MAX, 0, 0);
+    let (mut newest_ms, mut odd) = (None, 0);
     Scanner::new(&answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|submission| {
             let whole = submission.raw()?;
@@ -285,8 +298,7 @@ pub(super) fn append(
                 return Ok(());
             };
             if let Some(at_ms) = at_ms {
-                newest_ms = newest_ms.max(at_ms);
-                oldest_ms = oldest_ms.min(at_ms);
+                newest_ms = newest_ms.max(Some(at_ms));
             }
             // An earlier run has read it, from here or from contacts v1, which tells more.
             if at_ms.is_some_and(|at_ms| at_ms < *since_ms) {
@@ -306,10 +318,13 @@ pub(super) fn append(
     if odd > 0 {
         set_aside(ODD_KIND, form, &format!("{odd} of a page are no submissions"), run);
     } else if !run.quarantine.holds(ODD_KIND, &form.id) {
+        // One that tells of a time to come would hide all until then.
+        let newest_ms = newest_ms.unwrap_or(0).min(run.started_ms);
         let newest = run.forms.entry(form.id.clone()).or_default();
         *newest = (*newest).max(newest_ms);
     }
-    let is_last = next.is_none() || oldest_ms < *since_ms;
+    // A page of old ones, not a single old one: its time may be wrong.
+    let is_last = next.is_none() || newest_ms.is_some_and(|newest_ms| newest_ms < *since_ms);
     *after = next;
     Ok(is_last)
 }
