@@ -61,7 +61,7 @@ fn promised(account: &Account) -> Calls {
         ("properties.list", 3 * OF_PROPERTIES),
         ("objects.search", 3),
         ("objects.list", archived.iter().sum()),
-        ("lists.search", pages(shown, 500)),
+        ("lists.all", pages(shown, 500)),
         ("campaigns.by_id", pages(account.campaign_ids().len(), 500)),
         ("campaigns.recent", 1),
         ("email_events.list", pages(of_the_last_day(&events), 1_000)),
@@ -81,7 +81,7 @@ async fn an_unchanged_run_makes_the_calls_that_the_dictionary_promises() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let promised = promised(sandbox.account());
-    for endpoint in ["objects.list", "lists.search", "email_events.list", "subscriptions.timeline"] {
+    for endpoint in ["objects.list", "lists.all", "email_events.list", "subscriptions.timeline"] {
         let least = if endpoint == "objects.list" { 4 } else { 2 };
         assert!(promised[endpoint] >= least, "a page of {endpoint} is all there is: {promised:?}");
     }

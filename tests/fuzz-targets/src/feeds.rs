@@ -92,9 +92,13 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
     let is_known = if has_properties { chosen & 2 == 0 } else { name != "subscription_timeline" };
     if is_known {
         OPENED.with_borrow_mut(|all| {
-            let opened = kept(all, feed, mode, &cursor);
-            hubspot::fuzzing::move_answers(&client, &opened.session.client);
-            is_finished = block_on(driver.run(opened, &mut cursor)).is_ok();
+            let place = kept(all, feed, mode, &cursor);
+            hubspot::fuzzing::move_answers(&client, &all[place].1.session.client);
+            is_finished = block_on(driver.run(&mut all[place].1, &mut cursor)).is_ok();
+            // A feed remembers in a run what HubSpot can't show.
+            if !is_finished || !cursor.quarantine.is_empty() {
+                all.swap_remove(place);
+            }
         });
     } else if let Ok(mut opened) = block_on(Opened::new(feed, mode, session(client), &mut cursor)) {
         is_finished = block_on(driver.run(&mut opened, &mut cursor)).is_ok();
@@ -143,13 +147,8 @@ thread_local! {
     static OPENED: RefCell<Vec<(Key, Opened)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The feed, opened; where it has properties, with those of [`DEFINITIONS`].
-fn kept<'a>(
-    all: &'a mut Vec<(Key, Opened)>,
-    feed: &'static dyn Feed,
-    mode: Mode,
-    cursor: &Cursor,
-) -> &'a mut Opened {
+/// The place of the feed, opened; where it has properties, with those of [`DEFINITIONS`].
+fn kept(all: &mut Vec<(Key, Opened)>, feed: &'static dyn Feed, mode: Mode, cursor: &Cursor) -> usize {
     let has_stamps = cursor.stamps != Default::default();
     let is_it = |(name, of_mode, absent, stamps): &Key| {
         *name == feed.name()
@@ -157,7 +156,7 @@ fn kept<'a>(
             && absent.iter().eq(cursor.absent.keys())
             && *stamps == has_stamps
     };
-    let place = all.iter().position(|(key, _)| is_it(key)).unwrap_or_else(|| {
+    all.iter().position(|(key, _)| is_it(key)).unwrap_or_else(|| {
         let definitions = Answer::new(200, &[], Bytes::from_static(DEFINITIONS.as_bytes()));
         // A backfill asks, too, which classes of sensitive properties there are.
         let refused = if mode == Mode::Backfill { 2 } else { 0 };
@@ -167,8 +166,7 @@ fn kept<'a>(
         let key = (feed.name(), mode, cursor.absent.keys().cloned().collect(), has_stamps);
         all.push((key, opened));
         all.len() - 1
-    });
-    &mut all[place].1
+    })
 }
 
 /// What earlier runs have left.
@@ -389,7 +387,7 @@ mod tests {
             (
                 &CONTACTS,
                 "contacts",
-                &[("incremental", 15), ("archived", 22), ("by_forms", 5), ("v1_lost", 5), ("window", 10)],
+                &[("incremental", 13), ("archived", 21), ("by_forms", 4), ("v1_lost", 4), ("window", 9)],
             ),
             (
                 &MARKETING,
@@ -406,12 +404,15 @@ mod tests {
                 ],
             ),
         ];
+        let mut others = Vec::new();
         for (names, target, seeds) in seeds {
             for &(seed, expected) in seeds {
                 let reached = run(names, &std::fs::read(corpus.join(target).join(seed)).unwrap());
-                assert!(reached.is_finished, "{target}/{seed} ends early");
-                assert_eq!(reached.rows, expected, "rows of {target}/{seed}");
+                if !reached.is_finished || reached.rows != expected {
+                    others.push(format!("{target}/{seed}: {reached:?}, not {expected} rows"));
+                }
             }
         }
+        assert!(others.is_empty(), "{others:#?}");
     }
 }
