@@ -190,4 +190,18 @@ mod tests {
             assert_eq!(next(odd, 10), Next::Unsaid, "{odd}");
         }
     }
+
+    #[test]
+    fn a_short_page_that_tells_of_a_next_one_in_other_words_is_not_the_last() {
+        for odd in [
+            r#"{"nextPageToken":"7"}"#,
+            r#"{"paging":{"next":{"link":"https://x?after=7"}}}"#,
+            r#"{"paging":{"nextPage":{"at":"7"}}}"#,
+        ] {
+            assert_eq!(next(odd, 2), Next::Unsaid, "{odd}");
+        }
+        for last in [r#"{"paging":{"next":null}}"#, r#"{"paging":{"next":{}}}"#, r#"{"nextPageToken":""}"#] {
+            assert_eq!(next(last, 2), Next::End, "{last}");
+        }
+    }
 }

@@ -4,7 +4,8 @@
 //! however few are new. What is archived, merged away or restored changes the number of live records, which a search
 //! tells. So a long list is read when that number is another one than before, of all records or of one of several halves
 //! of the ids, each cut in another way: one record that was archived beside another one that was restored leaves the
-//! number of all as it was, and those of all halves once in 4,096 times. Once a day the list is read in any case.
+//! number of all as it was, and those of all halves once in 4,096 times, or where no cut falls between their ids. Once a
+//! day the list is read in any case.
 //!
 //! Each count is made before the list is read, so that what changes meanwhile is noticed by the next run; but for a
 //! backfill, which knows where to cut when it has read the list.
