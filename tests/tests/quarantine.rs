@@ -330,7 +330,8 @@ async fn records_that_cant_be_shown_hold_back_no_other() {
         let report = sandbox.sync(&RECORDS).await.report();
         assert_eq!(held(&report, "contacts").len(), poisoned.len(), "{report:#}");
         assert!(report["collections"]["contacts"]["rows"].as_u64().unwrap() >= 8, "{report:#}");
-        assert!(calls(&report) < 150, "{} calls", calls(&report));
+        // Finding a record that no search can show takes some eighty searches, if it is in the window.
+        assert!(calls(&report) < 70 + 80 * poisoned.len() as u64, "{} calls", calls(&report));
 
         sandbox.server.heal();
         sandbox.sync(&RECORDS).await.complete();
