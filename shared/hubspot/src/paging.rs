@@ -72,7 +72,7 @@ impl Paging {
     fn paging(&mut self, paging: &mut Scanner<'_>) -> Result<(), Malformed> {
         paging.each_field(|key, value| match folded(key.raw()).as_str() {
             "prev" | "previous" => value.skip(),
-            name => self.named(name, "paging", value),
+            name => self.named(name, if name.contains("next") { "paging next" } else { "paging" }, value),
         })
     }
 
