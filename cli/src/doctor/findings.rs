@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(super) struct Findings {
     pub(super) account: AccountFindings,
     pub(super) limits: Limits,
-    /// What the credential has no scope for, by what HubSpot says of it; `null` where HubSpot does not say.
+    /// Scopes that the credential lacks, by what HubSpot says of it; `null` where HubSpot does not say.
     pub(super) missing_scopes: Option<Vec<MissingScopes>>,
     pub(super) families: Vec<FamilyFindings>,
     pub(super) collections: BTreeMap<&'static str, CollectionFindings>,

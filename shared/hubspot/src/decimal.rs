@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 /// Digits that every double keeps.
 const SAFE_DIGITS: usize = f64::DIGITS as usize;
 
-/// How much of a text a double holds.
+/// A text as a double: all of it, nearly, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Double {
     Exact(f64),
@@ -150,7 +150,7 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Whether these are the digits of a number that is written like this, up to its exponent.
+/// Compares the digits of a number, as it is written up to its exponent, with these.
 fn is_written(number: fmt::Arguments<'_>, digits: impl Iterator<Item = u8>) -> bool {
     let mut compared = Compared { digits, is_equal: true, is_over: false };
     let _ = compared.write_fmt(number);

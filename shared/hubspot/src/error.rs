@@ -133,7 +133,7 @@ impl Error {
         }
     }
 
-    /// Where everything that is asked is answered so, there is no use in asking.
+    /// Says that there is no use in asking, where everything that is asked is answered so.
     pub(crate) fn may_be_useless(&self) -> bool {
         matches!(
             self.kind,

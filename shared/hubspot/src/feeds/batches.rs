@@ -21,7 +21,7 @@ pub(super) struct Batches {
     most: AtomicUsize,
 }
 
-/// What was answered, each answer with what it was asked for; and what was refused by itself.
+/// Answers, each with what it was asked for; and what was refused by itself.
 #[derive(Debug)]
 pub(super) struct Read<T> {
     pub(super) answers: Vec<(Vec<T>, Body)>,

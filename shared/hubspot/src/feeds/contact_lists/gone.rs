@@ -12,7 +12,7 @@ use crate::feeds::lineage::DeletedReason;
 use crate::feeds::slice::{self, Slice};
 use crate::feeds::{self, Appended, Content};
 
-/// What became of lists that no page has shown. All others are gone.
+/// Lists that no page has shown, and that are there, or refused, all the same.
 #[derive(Debug, Default)]
 pub(in crate::feeds) struct Missed {
     there: BTreeSet<u64>,

@@ -1,5 +1,5 @@
-//! How far a reading of all lists has come, and whether it has shown as many as HubSpot says. Lists come and go while they
-//! are read, and move others from page to page of the search: a scan that does not have as many is made again.
+//! The state of a reading of all lists, which ends when it has shown as many as HubSpot says. Lists come and go while
+//! they are read, and move others from page to page of the search: a scan that does not have as many is made again.
 //!
 //! Nothing of it is saved: a run that goes on begins the scan anew, and reads no list twice.
 
@@ -44,7 +44,7 @@ impl Default for Scan {
     }
 }
 
-/// What follows a page that is read.
+/// The step after a page that is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     /// Another page.
