@@ -339,6 +339,23 @@ async fn records_that_cant_be_shown_hold_back_no_other() {
     }
 }
 
+/// Answers with one record end early, packed or not; only the record is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cuts_its_answers_off_holds_back_no_other() {
+    let settings = Settings { records: PerType { contacts: 1, companies: 1, deals: 150 }, ..small() };
+    let deals = ["--collections", "deals"];
+    for gzip in [true, false] {
+        let sandbox = Sandbox::new(&settings, Behaviour { gzip, ..Behaviour::default() }).await;
+        let id = sandbox.account().live_ids(ObjectType::Deals)[77];
+        sandbox.server.poison(Poison { effect: PoisonEffect::Cut, ..Poison::record(id, 0) });
+        let report = sync_without(&sandbox, &deals, "deals", &things("record", [id])).await;
+        assert!(calls(&report) < 80, "{report:#}");
+        sandbox.server.heal();
+        sandbox.sync(&deals).await.complete();
+        assert_equal(&sandbox, &["deals"]);
+    }
+}
+
 /// Live and archived ones.
 fn rows_of(account: &fake_hubspot::Account, object: ObjectType) -> u64 {
     (account.live_ids(object).len() + account.archived_ids(object).len()) as u64

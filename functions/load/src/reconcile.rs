@@ -30,6 +30,8 @@ const OF_DELETIONS: [&str; 3] = [DELETED_AT, DELETED_REASON, MERGED_INTO_ID];
 const MAX_NAMED: usize = 10;
 /// Records that HubSpot may stop to show at a time, whatever share of the table they are.
 const FEW_REMOVED: u64 = 20;
+/// One in so many live records may be gone at a time, besides those that are archived or merged.
+const MOST_REMOVED: u64 = 4;
 
 /// How far a comparison is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,7 +254,7 @@ async fn refuse_removals(
         return Ok(());
     }
     let live = warehouse.live_rows(collection).await?;
-    if gone <= live / 2 {
+    if gone <= live / MOST_REMOVED {
         return Ok(());
     }
     bail!(

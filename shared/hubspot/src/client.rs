@@ -26,6 +26,8 @@ const TOKEN_INFO: &str = "/oauth/v2/private-apps/get/access-token-info";
 /// HubSpot itself gives up after 100 s (status 524).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest silence in the middle of an answer.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Until what looks like the end of an endpoint is asked once more.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 /// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
@@ -350,7 +352,11 @@ impl Client {
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         match read_body(answer).await {
-            Err(error) if is_good(status) => Err(Failed::transport(Some(error))),
+            Err(error) if is_good(status) => {
+                let is_slow = error.as_ref().is_some_and(reqwest::Error::is_timeout);
+                let failure = if is_slow { Failure::Transport } else { Failure::Body };
+                Err(Failed { failure, ..Failed::transport(error) })
+            }
             body => self.judge(call, status, &headers, body.unwrap_or_default()),
         }
     }
@@ -439,16 +445,16 @@ fn skew_ms(theirs_ms: i64, asked_ms: i64, answered_ms: i64) -> i64 {
     }
 }
 
-/// The body as one buffer, allocated once when its length is known.
-async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, reqwest::Error> {
+/// The body as one buffer, allocated once when its length is known. Without a cause, it came to a standstill.
+async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, Option<reqwest::Error>> {
     let expected = answer.content_length().unwrap_or(0).min(MAX_BODY_BYTES as u64) as usize;
-    let Some(first) = answer.chunk().await? else { return Ok(Bytes::new()) };
+    let Some(first) = next_chunk(&mut answer).await? else { return Ok(Bytes::new()) };
     if first.len() == expected {
         return Ok(first);
     }
     let mut body = BytesMut::with_capacity(expected.max(first.len()));
     body.extend_from_slice(&first);
-    while let Some(chunk) = answer.chunk().await? {
+    while let Some(chunk) = next_chunk(&mut answer).await? {
         // Past the bound the rest is dropped: what is left is not whole JSON, and is refused as that.
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             break;
@@ -456,6 +462,15 @@ async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, 
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+async fn next_chunk(
+    answer: &mut reqwest::Response,
+) -> std::result::Result<Option<Bytes>, Option<reqwest::Error>> {
+    match tokio::time::timeout(SILENCE_TIMEOUT, answer.chunk()).await {
+        Ok(chunk) => chunk.map_err(Some),
+        Err(_) => Err(None),
+    }
 }
 
 fn limits(headers: &HeaderMap) -> Limits {

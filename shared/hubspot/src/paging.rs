@@ -4,6 +4,9 @@
 //! No page is the last one in silence: a full page that tells of no other is told apart from one that is said to be the
 //! last, and from one that speaks of paging in words that nobody knows.
 
+use std::collections::BTreeSet;
+
+use crate::error::{Error, ErrorKind};
 use crate::json::{Malformed, Scanner, Str};
 
 /// The fields of an answer that speak of paging.
@@ -29,6 +32,24 @@ pub(crate) enum Next {
     /// There is another page, and nothing tells where it begins; or words of paging that nobody knows stand beside a
     /// full page.
     Unsaid,
+}
+
+/// Positions of one list that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Passed(BTreeSet<String>);
+
+impl Passed {
+    /// Takes note of a position.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] when it was asked for before: the pages of the list, which is called `list`, have no end.
+    pub(crate) fn pass(&mut self, position: &str, list: &str) -> Result<(), Error> {
+        if self.0.insert(position.to_owned()) {
+            return Ok(());
+        }
+        let message = format!("the pages of {list} lead back to one that was read");
+        Err(Error::new(ErrorKind::Malformed, message))
+    }
 }
 
 /// Parts of a name that make it sound like paging.
@@ -137,6 +158,14 @@ fn text(value: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_is_passed_once() {
+        let mut passed = Passed::default();
+        assert!(passed.pass("20", "the forms").is_ok() && passed.pass("40", "the forms").is_ok());
+        let error = passed.pass("20", "the forms").unwrap_err();
+        assert_eq!(error.to_string(), "the pages of the forms lead back to one that was read");
+    }
 
     fn next(answer: &str, shown: usize) -> Next {
         let mut paging = Paging::default();

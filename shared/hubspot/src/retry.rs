@@ -30,9 +30,9 @@ pub(crate) enum Failure {
     },
     /// No connection, and there never was one: more likely a wrong URL than a bad moment.
     Unreachable,
-    /// No connection, a reset, a time-out, a body that ended early.
+    /// No connection, a reset, a time-out.
     Transport,
-    /// A body that is not whole JSON under a good status.
+    /// A body under a good status that ended early, does not unpack, or is not whole JSON.
     Body,
 }
 

@@ -60,7 +60,7 @@ class Database:
         memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self.path = os.path.join(tempfile.mkdtemp(prefix="twin-", dir=memory), "wh.duckdb")
         self.connection = duckdb.connect(":memory:")
-        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2")
+        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
         # Tests write files anew under the same name.
         self.connection.execute("SET enable_external_file_cache = false")
         self.connection.execute(f"ATTACH '{self.path}' AS wh; USE wh")

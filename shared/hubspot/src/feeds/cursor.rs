@@ -106,6 +106,9 @@ pub struct Unfinished {
     /// The names of the properties that are read, as hashes.
     #[serde(default)]
     pub properties: Option<Hashes>,
+    /// The number of them that answers name: see [`Cursor::named_properties`].
+    #[serde(default)]
+    pub named_properties: Option<usize>,
     /// It reads what earlier runs have read without a source: see [`Cursor::reread_since_ms`].
     #[serde(default)]
     pub reread_since_ms: Option<i64>,
@@ -179,6 +182,10 @@ pub struct Cursor {
     /// run has read any.
     #[serde(default)]
     pub properties: Option<Hashes>,
+    /// The number of these properties that HubSpot's answers name, if only as `null`: a record that names fewer is shown
+    /// in part. `None` where no answer has named an empty one.
+    #[serde(default)]
+    pub named_properties: Option<usize>,
     /// The column of each property that was ever read.
     #[serde(default)]
     pub columns: ColumnOwners,
@@ -253,6 +260,7 @@ impl Unfinished {
             counted: 0,
             answers: None,
             properties: None,
+            named_properties: None,
             reread_since_ms: None,
             needs_whole: false,
             quarantine: Quarantine::default(),
@@ -358,6 +366,8 @@ impl Cursor {
             self.caught_up_ms = Some(run.started_ms);
             return;
         }
+        let is_other = run.properties.is_some() && run.properties != self.properties;
+        self.named_properties = run.named_properties.or(self.named_properties.filter(|_| !is_other));
         self.properties = run.properties.or(self.properties.take());
         self.archived = run.archived;
         self.live_count = run.live_count.or(self.live_count.take());

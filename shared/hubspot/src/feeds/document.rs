@@ -291,7 +291,7 @@ mod tests {
             never("lost", ColumnType::Text, "nobody tells"),
         ],
     };
-    const READING: Reading<'_> = Reading { account_id: 7, run_id: "run-1", read_ms: 5 };
+    const READING: Reading<'_> = Reading { account_id: 7, run_id: "run-1", read_ms: 5, theirs_ms: 5 };
 
     fn columns(document: &Document, rows: &mut Rows) -> BTreeMap<String, ArrayRef> {
         let mut columns = BTreeMap::new();

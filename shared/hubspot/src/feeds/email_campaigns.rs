@@ -27,7 +27,7 @@ use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner, parse_id};
-use crate::paging::Next;
+use crate::paging::{Next, Passed};
 use crate::retry::Patience;
 use crate::value;
 
@@ -42,6 +42,7 @@ const NEVER_ACTIVE: i64 = 0;
 /// What the quarantine calls a campaign, and an entry of the lists that names none.
 const KIND: &str = "campaign";
 const ODD_KIND: &str = "listed campaign";
+const NO_COUNTERS: &str = "two answers leave out its counters";
 /// Campaigns that are asked for to find out whether it is the whole family that is refused.
 const OTHERS: usize = 2;
 
@@ -117,6 +118,7 @@ impl Feed for EmailCampaigns {
             held: quarantine.ids(KIND).filter_map(parse_id).collect(),
             listed: Mutex::default(),
             has_told: AtomicBool::new(false),
+            tells_counters: AtomicBool::new(false),
         }))
     }
 }
@@ -133,6 +135,8 @@ struct OpenCampaigns {
     listed: Mutex<Lists>,
     /// Some campaign was told of.
     has_told: AtomicBool,
+    /// Some campaign was told of with its counters: an answer without them is one in part.
+    tells_counters: AtomicBool,
 }
 
 /// What the lists say.
@@ -200,7 +204,7 @@ impl OpenCampaigns {
         mut each: impl FnMut(Vec<ListedCampaign>) -> bool + Send,
     ) -> Result<u64> {
         let (mut offset, mut odd, mut is_second) = (String::new(), 0, false);
-        let mut passed = BTreeSet::new();
+        let mut passed = Passed::default();
         loop {
             let call = Call::get(format!("{path}?limit={PAGE_CAMPAIGNS}{offset}"));
             let answer = match self.client().send_for_list(&call, "campaigns").await {
@@ -208,7 +212,7 @@ impl OpenCampaigns {
                     if refused.kind() == ErrorKind::BadRequest && !offset.is_empty() && !is_second =>
                 {
                     (offset, odd, is_second) = (String::new(), 0, true);
-                    passed.clear();
+                    passed = Passed::default();
                     continue;
                 }
                 answer => answer?,
@@ -223,19 +227,17 @@ impl OpenCampaigns {
             if !each(campaigns) {
                 return Ok(odd);
             }
-            let next = match answer.next(PAGE_CAMPAIGNS) {
-                Next::At(next) => format!("&offset={}", percent_encoded(&next)),
+            offset = match answer.next(PAGE_CAMPAIGNS) {
+                Next::At(next) => {
+                    passed.pass(&next, path)?;
+                    format!("&offset={}", percent_encoded(&next))
+                }
                 Next::End => return Ok(odd),
                 Next::Full | Next::Unsaid => {
                     let message = format!("a page of {path} does not say where the next one begins");
                     return Err(Error::new(ErrorKind::Malformed, message));
                 }
             };
-            if !passed.insert(next.clone()) {
-                let message = format!("the pages of {path} lead back to one that was read");
-                return Err(Error::new(ErrorKind::Malformed, message));
-            }
-            offset = next;
         }
     }
 
@@ -277,7 +279,37 @@ impl OpenCampaigns {
         let call = Call::get(format!("/email/public/v1/campaigns/{id}"));
         let answer = self.client().send(&call.with(patience)).await;
         self.has_told.fetch_or(answer.is_ok(), Ordering::Relaxed);
+        self.tells_counters.fetch_or(answer.as_deref().is_ok_and(has_counters), Ordering::Relaxed);
         answer
+    }
+
+    /// Asks once more for those that were told of without counters. Where no campaign of this run has any, one that the
+    /// run does not ask for says whether HubSpot tells them at all.
+    async fn complete(&self, details: &mut [(u64, Detail)]) -> Result<()> {
+        let lacks = |detail: &Detail| matches!(detail, Detail::Told(body) if !has_counters(body));
+        if !details.iter().any(|(_, detail)| lacks(detail)) {
+            return Ok(());
+        }
+        if !self.tells_counters.load(Ordering::Relaxed) {
+            let is_asked = |id: &u64| details.iter().any(|(asked, _)| asked == id) || self.held.contains(id);
+            let other = self.known.0.keys().copied().find(|id| !is_asked(id));
+            if let Some(other) = other
+                && let Err(failed) = self.ask(other, Patience::Little).await
+                && !failed.may_be_of_one_thing()
+            {
+                return Err(failed);
+            }
+        }
+        if !self.tells_counters.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for (id, detail) in details.iter_mut().filter(|(_, detail)| lacks(detail)) {
+            *detail = self.detail(*id).await?.1;
+            if lacks(detail) {
+                *detail = Detail::Refused(Error::new(ErrorKind::Malformed, NO_COUNTERS));
+            }
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -370,6 +402,7 @@ impl OpenFeed for OpenCampaigns {
             .buffered(DETAILS_AT_ONCE)
             .try_collect()
             .await?;
+        self.complete(&mut details).await?;
         let first = details.iter().position(|(_, detail)| matches!(detail, Detail::Refused(_)));
         if let Some(place) = first
             && let Detail::Refused(refused) = &details[place].1
@@ -477,6 +510,19 @@ fn is_of(detail: &str, id: u64) -> Result<bool, Malformed> {
         })?;
     }
     Ok(told == Some(id))
+}
+
+/// The answer has counters, though each of them may be left out.
+fn has_counters(detail: &str) -> bool {
+    let (mut scanner, mut has_any) = (Scanner::new(detail), false);
+    if !scanner.is_object() {
+        return false;
+    }
+    let scanned = scanner.each_field(|key, value| {
+        has_any |= key.raw() == "counters" && value.is_object();
+        value.skip()
+    });
+    scanned.is_ok() && has_any
 }
 
 impl Detail {

@@ -73,6 +73,19 @@ pub(super) struct Reading<'a> {
     pub(super) run_id: &'a str,
     /// When the page was read, by our clock: it only orders reads of the same version, and all reads are ours.
     pub(super) read_ms: i64,
+    /// The same by HubSpot's clock.
+    pub(super) theirs_ms: i64,
+}
+
+impl Reading<'_> {
+    /// The time of a change that HubSpot tells; of one that is further ahead than this, the time at which it was read:
+    /// else it would outlast every later change.
+    pub(super) fn no_later(&self, told_ms: i64, most_ahead_ms: i64) -> i64 {
+        match told_ms > self.theirs_ms.saturating_add(most_ahead_ms) {
+            true => self.theirs_ms,
+            false => told_ms,
+        }
+    }
 }
 
 /// The places of these columns in a table.

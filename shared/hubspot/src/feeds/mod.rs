@@ -133,7 +133,8 @@ impl Session {
     }
 
     fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
-        lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms }
+        let theirs_ms = self.client.by_hubspots_clock(read_ms);
+        lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms, theirs_ms }
     }
 
     /// For pages that are made by hand: nobody answers its client.

@@ -36,10 +36,14 @@ pub enum Lack {
     Odd,
     /// They are shown, and nothing of them: by their ids alone, or as an entry without a field.
     Hollow,
+    /// One field of them is not shown: a property of a record, the counters of a campaign.
+    Thin,
+    /// Nothing tells when they were changed.
+    Undated,
 }
 
 impl Lack {
-    pub const ALL: [Lack; 9] = [
+    pub const ALL: [Lack; 11] = [
         Lack::Refused,
         Lack::Nameless,
         Lack::Counted,
@@ -49,6 +53,8 @@ impl Lack {
         Lack::NullResults,
         Lack::Odd,
         Lack::Hollow,
+        Lack::Thin,
+        Lack::Undated,
     ];
 }
 
@@ -100,7 +106,8 @@ pub(crate) fn made_over(
     }
     let mut reply = answer?;
     // What a page of a list shows is nobody's choice.
-    let is_about = |ids: &[u64]| !BATCHES.contains(&endpoint) || ids.is_empty() || mentions(request, ids);
+    let is_list = !BATCHES.contains(&endpoint) && !SINGLES.contains(&endpoint);
+    let is_about = |ids: &[u64]| is_list || ids.is_empty() || mentions(request, ids);
     if let Some((lack, ids)) =
         site.lack(endpoint, is_about).or_else(|| by_chance(behaviour, endpoint, number))
     {
@@ -170,8 +177,14 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
     if is_batch && !items.iter().any(is_about) {
         return reply;
     }
-    if let Lack::Odd | Lack::Hollow = lack {
-        let spoil = if lack == Lack::Odd { make_odd } else { make_hollow };
+    let spoil = match lack {
+        Lack::Odd => Some(make_odd as fn(&mut Value)),
+        Lack::Hollow => Some(make_hollow as fn(&mut Value)),
+        Lack::Thin => Some(make_thin as fn(&mut Value)),
+        Lack::Undated => Some(make_undated as fn(&mut Value)),
+        _ => None,
+    };
+    if let Some(spoil) = spoil {
         let mut spoiled: Vec<&mut Value> = items.iter_mut().filter(|item| is_about(item)).collect();
         match spoiled.is_empty() {
             true => items.last_mut().into_iter().for_each(spoil),
@@ -207,7 +220,7 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
             body.insert("numErrors".to_owned(), json!(count + ids.len().max(1) as u64));
             status = StatusCode::MULTI_STATUS;
         }
-        Lack::Silent | Lack::Odd | Lack::Hollow => {}
+        Lack::Silent | Lack::Odd | Lack::Hollow | Lack::Thin | Lack::Undated => {}
         Lack::Pending => _ = body.insert("status".to_owned(), json!("PENDING")),
         Lack::NoResults => _ = body.remove(list),
         Lack::NullResults => _ = body.insert(list.to_owned(), Value::Null),
@@ -227,6 +240,7 @@ fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64
             Lack::NullResults => *contact = Value::Null,
             Lack::Odd => contact["identity-profiles"] = json!([{"vid": "x", "identities": [null]}]),
             Lack::Hollow => *contact = json!({"vid": contact["vid"]}),
+            Lack::Thin | Lack::Undated => {}
             _ => _ = body.remove(id),
         }
     }
@@ -242,6 +256,10 @@ fn single_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack) -> Rep
         Lack::NoResults | Lack::Hollow => json!({}),
         Lack::NullResults | Lack::Odd => Value::Null,
         Lack::Pending => json!({"status": "PENDING"}),
+        Lack::Thin => {
+            body.remove("counters");
+            Value::Object(body)
+        }
         _ => Value::Object(body),
     };
     Reply { status: reply.status, body: body.to_string().into_bytes() }
@@ -272,6 +290,24 @@ fn make_hollow(item: &mut Value) {
     let told = ["to", "recordListMemberships", "properties"].map(|name| fields.remove(name).is_some());
     if !told.contains(&true) {
         fields.clear();
+    }
+}
+
+/// The first property with a value is left out, those aside that HubSpot sets itself.
+fn make_thin(item: &mut Value) {
+    let of_all = ["hs_object_id", "createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_createdate"];
+    let Some(properties) = item.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    let chosen = properties.iter().find(|(name, value)| !value.is_null() && !of_all.contains(&name.as_str()));
+    if let Some(name) = chosen.map(|(name, _)| name.clone()) {
+        properties.remove(&name);
+    }
+}
+
+fn make_undated(item: &mut Value) {
+    item["updatedAt"] = Value::Null;
+    let Some(properties) = item.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    for name in ["lastmodifieddate", "hs_lastmodifieddate"] {
+        properties.entry(name).and_modify(|date| *date = Value::Null);
     }
 }
 

@@ -88,7 +88,11 @@ fn respond(visit: &mut Visit, behaviour: &Behaviour, request: &Request) -> Answe
     let call = Call { site: &site, behaviour, request, number: visit.number };
     let answer = (route.answer)(&call);
     let answer = parts::made_over(&site, behaviour, (route.endpoint, visit.number), request, answer);
-    site.spoil(visit.endpoint, &request.target, answer)
+    let (answer, is_cut) = site.spoil(visit.endpoint, &request.target, answer);
+    if is_cut {
+        visit.fault = Some(Fault::Truncated);
+    }
+    answer
 }
 
 /// One request's way through the server.

@@ -29,6 +29,8 @@ pub enum PoisonEffect {
     OddByte,
     /// The body ends in the middle, and says that it is whole.
     Torn,
+    /// The connection ends before the body does.
+    Cut,
     /// The entry that shows it is `null`.
     Null,
     /// The entry that shows it has no id.
@@ -72,6 +74,7 @@ impl Poison {
         let Reply { status, mut body } = reply;
         match self.effect {
             PoisonEffect::Status(status) => return Err(Problem::of_status(status)),
+            PoisonEffect::Cut => {}
             PoisonEffect::Torn => body.truncate(body.len() / 2),
             PoisonEffect::OddByte => {
                 if let Some(place) = place(&body, &self.shown).filter(|_| !self.shown.is_empty()) {
@@ -120,12 +123,24 @@ fn placeholder(levels: usize) -> String {
     format!("-{levels} deep-")
 }
 
-/// Spoils an answer with each thing that it is about.
-pub(super) fn spoil(poisons: &mut [Poison], endpoint: &str, target: &str, answer: Answer) -> Answer {
-    let mut reply = answer?;
+/// Spoils an answer with each thing that it is about. `true`: the connection ends before the answer does.
+pub(super) fn spoil(poisons: &mut [Poison], endpoint: &str, target: &str, answer: Answer) -> (Answer, bool) {
+    let mut is_cut = false;
+    let answer = answer.and_then(|reply| spoil_reply(poisons, endpoint, target, reply, &mut is_cut));
+    (answer, is_cut)
+}
+
+fn spoil_reply(
+    poisons: &mut [Poison],
+    endpoint: &str,
+    target: &str,
+    mut reply: Reply,
+    is_cut: &mut bool,
+) -> Answer {
     for poison in &mut *poisons {
         if poison.is_about(endpoint, target, &reply.body) {
             poison.times -= 1;
+            *is_cut |= matches!(poison.effect, PoisonEffect::Cut);
             reply = poison.spoil(reply)?;
         }
     }

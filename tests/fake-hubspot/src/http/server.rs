@@ -257,7 +257,7 @@ impl Site {
         true
     }
 
-    pub(super) fn spoil(&self, endpoint: &str, target: &str, answer: Answer) -> Answer {
+    pub(super) fn spoil(&self, endpoint: &str, target: &str, answer: Answer) -> (Answer, bool) {
         poison::spoil(&mut lock(&self.poisons), endpoint, target, answer)
     }
 

@@ -4,7 +4,7 @@
 //!
 //! A form that can't be read is set aside, and its mark stays where it was: the next run reads it from there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,6 +22,7 @@ use crate::feeds::document::Writer;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Form, Slice};
 use crate::json::{Body, Malformed, Scanner};
+use crate::paging::Passed;
 use crate::retry::Patience;
 use crate::version;
 
@@ -82,7 +83,7 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     let (mut forms, mut odd) = (Vec::new(), 0);
     for archived in [false, true] {
         let mut after = None;
-        let mut passed = BTreeSet::new();
+        let mut passed = Passed::default();
         loop {
             let (listed, next) =
                 page(client, archived, after.as_deref(), FORMS_IN_A_PAGE, Patience::Little).await?;
@@ -91,10 +92,7 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
             odd += entries - named.len();
             forms.extend(named);
             let Some(next) = next else { break };
-            if !passed.insert(next.clone()) {
-                let message = "the pages of the forms lead back to one that was read";
-                return Err(Error::new(ErrorKind::Malformed, message));
-            }
+            passed.pass(&next, "the forms")?;
             after = Some(next);
         }
     }
@@ -166,7 +164,7 @@ pub(super) struct FormReader {
     /// Forms that were read from the top again.
     from_the_top: Mutex<BTreeSet<String>>,
     /// Positions that were asked for, by form.
-    passed: Mutex<BTreeSet<(String, String)>>,
+    passed: Mutex<BTreeMap<String, Passed>>,
 }
 
 impl FormReader {
@@ -180,8 +178,7 @@ impl FormReader {
     /// When the answer says nothing of this form alone.
     pub(super) async fn page(&self, client: &Client, form: &Form, after: Option<&str>) -> Result<Page> {
         let patience = if self.held.contains(&form.id) { Patience::Once } else { Patience::Little };
-        if after.is_some_and(|after| !self.passes(form, after)) {
-            let repeated = Error::new(ErrorKind::Malformed, "its pages lead back to one that was read");
+        if let Some(Err(repeated)) = after.map(|after| self.pass(form, after)) {
             return Ok(Page { answer: Answer::Refused(repeated), is_from_the_top: false });
         }
         let refused = match self.ask(client, &form.id, after, patience).await {
@@ -235,14 +232,13 @@ impl FormReader {
         Ok((body, next))
     }
 
-    /// This position of the form was not asked for before.
-    fn passes(&self, form: &Form, after: &str) -> bool {
+    fn pass(&self, form: &Form, after: &str) -> Result<()> {
         let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        passed.insert((form.id.clone(), after.to_owned()))
+        passed.entry(form.id.clone()).or_default().pass(after, "its submissions")
     }
 
     fn may_restart(&self, form: &Form) -> bool {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| *id != form.id);
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).remove(&form.id);
         self.from_the_top.lock().unwrap_or_else(PoisonError::into_inner).insert(form.id.clone())
     }
 
@@ -290,6 +286,9 @@ pub(super) fn append(
         *after = None;
     }
     let (mut newest_ms, mut odd) = (None, 0);
+    // Before the old submissions at the page's end, which earlier runs have read, from here or from contacts v1, which
+    // tells more. An old one before newer ones has an odd time, or is out of order.
+    let mut before_old = None;
     Scanner::new(&answer).each_field(|key, value| match key.raw() {
         "results" if value.is_nested() => value.each_item(|submission| {
             let whole = submission.raw()?;
@@ -300,10 +299,10 @@ pub(super) fn append(
             if let Some(at_ms) = at_ms {
                 newest_ms = newest_ms.max(Some(at_ms));
             }
-            // An earlier run has read it, from here or from contacts v1, which tells more.
-            if at_ms.is_some_and(|at_ms| at_ms < *since_ms) {
-                return Ok(());
-            }
+            before_old = match at_ms {
+                Some(at_ms) if at_ms < *since_ms => before_old.or(Some(writer.mark())),
+                _ => None,
+            };
             writer.set("id", |cell| cell.text(&id));
             row(writer, form, whole, at_ms)?;
             writer.finish(at_ms);
@@ -311,9 +310,8 @@ pub(super) fn append(
         }),
         _ => Ok(value.skip()?),
     })?;
-    if next.is_some() && next == *after {
-        set_aside(KIND, form, "a page of its submissions ends where it began", run);
-        return Ok(true);
+    if let Some(mark) = before_old {
+        writer.take_back(mark);
     }
     if odd > 0 {
         set_aside(ODD_KIND, form, &format!("{odd} of a page are no submissions"), run);
@@ -369,4 +367,76 @@ fn row(writer: &mut Writer<'_>, form: &Form, submission: &str, at_ms: Option<i64
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use staging::Rows;
+
+    use super::*;
+    use crate::feeds::Session;
+    use crate::feeds::cursor::Mode;
+    use crate::feeds::document::Document;
+
+    const SINCE_MS: i64 = 1_700_000_000_000;
+
+    fn form() -> Form {
+        Form { id: "f1".to_owned(), name: "Newsletter".to_owned(), form_type: "hubspot".to_owned() }
+    }
+
+    fn shown(times_ms: &[i64], next: Option<&str>) -> Page {
+        let submission = |ms: &i64| format!(r#"{{"conversionId":"c{ms}","submittedAt":{ms},"values":[]}}"#);
+        let submissions: Vec<String> = times_ms.iter().map(submission).collect();
+        let body = format!(r#"{{"results":[{}]}}"#, submissions.join(","));
+        let body = Body::new(body.into()).unwrap();
+        Page { answer: Answer::Shown(body, next.map(str::to_owned)), is_from_the_top: false }
+    }
+
+    /// Rows that the page gives, whether it is the last one, and the run after it.
+    fn append_to(after: Option<&str>, page: Page) -> (usize, bool, Unfinished) {
+        let document = Document::new(&SUBMISSIONS, &[]).unwrap();
+        let mut rows = Rows::new(&document.table);
+        let session = Session::unanswered();
+        let mut writer = document.writer(&mut rows, session.reading(SINCE_MS));
+        let mut run = Unfinished::new(Mode::Incremental, SINCE_MS + 9_000, 0);
+        let after = after.map(str::to_owned);
+        let mut slice = Slice::Submitted { form: form(), since_ms: SINCE_MS, after };
+        let is_last = append(page, &mut slice, &mut run, &mut writer).unwrap();
+        (rows.len(), is_last, run)
+    }
+
+    #[test]
+    fn old_submissions_end_a_form_and_are_not_read_again() {
+        let (rows, is_last, run) =
+            append_to(None, shown(&[SINCE_MS + 2, SINCE_MS, SINCE_MS - 1, SINCE_MS - 5], Some("4")));
+        assert_eq!((rows, is_last), (2, false));
+        assert_eq!(run.forms["f1"], SINCE_MS + 2);
+        assert!(append_to(Some("4"), shown(&[SINCE_MS - 2], Some("5"))).1);
+    }
+
+    #[test]
+    fn an_old_submission_before_new_ones_is_read() {
+        let seconds = SINCE_MS / 1_000;
+        let (rows, is_last, run) =
+            append_to(None, shown(&[seconds, SINCE_MS + 2, SINCE_MS - 7, SINCE_MS + 1, SINCE_MS - 9], None));
+        assert_eq!((rows, is_last), (4, true));
+        assert_eq!(run.forms["f1"], SINCE_MS + 2);
+    }
+
+    #[test]
+    fn a_time_to_come_hides_no_later_submission() {
+        let (_, _, run) = append_to(None, shown(&[SINCE_MS * 2, SINCE_MS + 2], None));
+        assert_eq!(run.forms["f1"], run.started_ms);
+    }
+
+    #[tokio::test]
+    async fn a_form_whose_pages_lead_back_is_set_aside() {
+        let client = Session::unanswered().client;
+        let reader = FormReader::default();
+        reader.pass(&form(), "50").unwrap();
+        let page = reader.page(&client, &form(), Some("50")).await.unwrap();
+        let (rows, is_last, run) = append_to(Some("50"), page);
+        assert_eq!((rows, is_last), (0, true));
+        assert!(run.quarantine.holds(KIND, "f1") && !run.forms.contains_key("f1"));
+    }
 }

@@ -40,8 +40,7 @@ impl ObjectFeed {
         };
         let missing: Vec<u64> = page.asked.iter().filter(is_missing).copied().collect();
         for &id in &missing {
-            let is_known = run.quarantine.holds(RECORD, &id.to_string());
-            if matches!(slice, Slice::Left { .. }) || (is_known && matches!(slice, Slice::Named { .. })) {
+            if self.is_second(id, slice, run) {
                 self.set_aside(
                     id,
                     RECORD,
@@ -58,8 +57,18 @@ impl ObjectFeed {
             return Written::default();
         }
         let unread = page.unknown.ids().filter(|&id| page.unknown.reason(id, RECORD).is_some());
-        let bare = unread.filter(|id| slice.holds(*id)).chain(missing.iter().copied());
+        let bare = unread.chain(page.again.iter().copied()).filter(|id| slice.holds(*id));
+        let bare = bare.chain(missing.iter().copied());
         records::append_bare(&self.layout, bare, page.is_archived, context, rows)
+    }
+
+    /// This slice asks for the record the second time, or knows from earlier runs that it is answered badly.
+    pub(super) fn is_second(&self, id: u64, slice: &Slice, run: &Unfinished) -> bool {
+        match slice {
+            Slice::Left { .. } => true,
+            Slice::Named { .. } => run.quarantine.holds(RECORD, &id.to_string()),
+            _ => false,
+        }
     }
 
     /// What the page's records name as merged is asked for; in a snapshot, what is not there is not shown. Where two

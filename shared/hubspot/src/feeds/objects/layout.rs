@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use staging::{Column, ColumnType, MERGED_INTO_ID, Table, TableError};
 
+use super::named_properties::NamedProperties;
 use super::owners::ColumnOwners;
 use super::{Fixed, ObjectType};
 use crate::feeds::cursor::Mode;
@@ -62,6 +63,7 @@ pub(super) struct Layout {
     pub(super) table: Table,
     pub(super) slots: Vec<Slot>,
     by_property: HashMap<Box<str>, usize>,
+    pub(super) named: NamedProperties,
     pub(super) id: usize,
     pub(super) merged_into_id: usize,
     pub(super) deletes: Deletes,
@@ -163,6 +165,7 @@ impl Layout {
             table,
             slots,
             by_property,
+            named: NamedProperties::default(),
             id,
             merged_into_id,
             deletes,

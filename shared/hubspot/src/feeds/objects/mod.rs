@@ -23,6 +23,7 @@ mod classes;
 mod counts;
 mod layout;
 mod named;
+mod named_properties;
 mod object_type;
 mod owners;
 mod pages;
@@ -41,6 +42,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::layout::{Layout, Show};
+use self::named_properties::NamedProperties;
 use self::pages::{Listing, Next};
 use self::records::Beside;
 use super::batches::Batches;
@@ -174,7 +176,7 @@ impl ObjectFeed {
             read.retain(|property| was_read(&property.name));
             Layout::new(object, &read, &without, show, &mut cursor.columns).map_err(no_table)?;
         }
-        let layout =
+        let mut layout =
             Layout::new(object, &properties, &without, show, &mut cursor.columns).map_err(no_table)?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
@@ -186,6 +188,13 @@ impl ObjectFeed {
             _ => (Versions::default(), ArchivedIds::default()),
         };
         let properties = Hashes(layout.property_names().map(hash).collect());
+        // A backfill begins without: HubSpot may have stopped to name a property that it still defines.
+        if let Some(most) = cursor.named_properties
+            && mode == Mode::Incremental
+            && cursor.properties.as_ref() == Some(&properties)
+        {
+            layout.named = NamedProperties::known(most);
+        }
         let new_properties: Vec<String> = match &cursor.properties {
             Some(known) if mode == Mode::Incremental => {
                 let is_new = |name: &&str| !known.0.contains(&hash(name));
@@ -238,7 +247,7 @@ impl ObjectFeed {
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
     pub(super) fn append(
         &self,
-        page: Page,
+        mut page: Page,
         slice: &mut Slice,
         run: &mut Unfinished,
         rows: &mut Rows,
@@ -257,6 +266,7 @@ impl ObjectFeed {
         let (mut seen, mut shown, mut listing) = (Vec::new(), HashSet::new(), page.listing);
         let asked: HashSet<u64> = page.asked.iter().copied().collect();
         let is_asked = |id: u64| asked.is_empty() || asked.contains(&id);
+        let mut partial = Vec::new();
         for (place, body) in page.bodies.iter().enumerate() {
             let keep = |id| slice.holds(id) && is_asked(id) && !page.again.contains(&id);
             let beside = Beside {
@@ -275,13 +285,25 @@ impl ObjectFeed {
                 self.expect_archived(&read.records, slice, run)?;
             }
             for record in read.records {
-                let is_held = page.unknown.holds(record.id) || page.again.contains(&record.id);
+                partial.extend(record.partial.map(|reason| (record.id, reason)));
+                let is_held = page.unknown.holds(record.id)
+                    || page.again.contains(&record.id)
+                    || record.partial.is_some();
                 if record.is_kept || (is_held && slice.holds(record.id)) {
                     shown.insert(record.id);
                 } else if !is_asked(record.id) {
                     self.left_aside(&record, &asked, slice, &mut shown, run);
                 }
                 seen.extend(Some(record).filter(|record| record.is_kept));
+            }
+        }
+        if !self.mode.is_snapshot() {
+            run.named_properties = self.layout.named.most().or(run.named_properties);
+        }
+        for (id, reason) in partial {
+            match self.is_second(id, slice, run) {
+                true => page.unknown.add(id, unknown::RECORD, reason),
+                false => _ = page.again.insert(id),
             }
         }
         if let (Some(listing), Some(Next::After(after))) = (&listing, &page.next) {

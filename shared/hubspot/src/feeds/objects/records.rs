@@ -64,6 +64,8 @@ pub(in crate::feeds) struct Record {
     pub(in crate::feeds) updated_ms: Option<i64>,
     pub(in crate::feeds) archived_ms: Option<i64>,
     pub(in crate::feeds) is_kept: bool,
+    /// The answer shows a part of it, and it is not kept for that.
+    pub(in crate::feeds) partial: Option<&'static str>,
     /// HubSpot does not show it any more.
     pub(in crate::feeds) is_gone: bool,
     /// Ids of records that it says were merged into it.
@@ -79,8 +81,8 @@ pub(in crate::feeds) struct Record {
 /// An answer without a list shows nothing.
 ///
 /// # Errors
-/// When the answer is not a list. The rows may then hold a part of the page: the caller takes
-/// them back.
+/// When the answer is not a list, or all of its records are shown in part. The rows may then hold a part of the page:
+/// the caller takes them back.
 pub(super) fn append(
     layout: &Layout,
     answer: &Body,
@@ -89,14 +91,21 @@ pub(super) fn append(
     beside: &Beside<'_>,
     rows: &mut Rows,
 ) -> Result<Read> {
-    let mut appender = Appender::new(layout, context, beside, rows);
     if !answer.has_list("results") {
-        return Ok(appender.read);
+        return Ok(Read::default());
     }
+    layout.named.learn(layout, answer);
+    let mut appender = Appender::new(layout, context, beside, rows);
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" => value.each_item(|record| appender.entry(record, &keep)),
         _ => Ok(value.skip()?),
     })?;
+    let records = &appender.read.records;
+    if records.len() >= MANY && records.iter().all(|record| record.partial == Some(FEWER_PROPERTIES)) {
+        let message = "all records of an answer lack a property that earlier ones had. If it was deleted, the next run goes \
+                       on without it; if this stays, run with --mode backfill";
+        return Err(Error::new(ErrorKind::Malformed, message));
+    }
     Ok(appender.read)
 }
 
@@ -172,6 +181,7 @@ impl Record {
             updated_ms,
             archived_ms: None,
             is_kept: true,
+            partial: None,
             is_gone: true,
             merged: Vec::new(),
             merge: None,
@@ -215,8 +225,18 @@ struct Appender<'a> {
     order: Vec<Option<usize>>,
     /// The open row's.
     unparsed: JsonFields,
+    /// Properties that were asked for, and the open row's record names.
+    named: usize,
     read: Read,
 }
+
+/// The reasons why a record counts as shown in part.
+const NO_DATE: &str = "two answers do not tell when it was changed";
+const FEWER_PROPERTIES: &str = "two answers leave out some of its properties";
+/// Records of one answer that are no longer faults of single ones.
+const MANY: usize = 10;
+/// Changes that are further ahead of HubSpot's clock were not made at that time.
+const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
 
 /// The parts of a record outside its properties, and the properties that are needed apart from their columns.
 #[derive(Default)]
@@ -260,7 +280,15 @@ impl<'a> Appender<'a> {
         rows: &'a mut Rows,
     ) -> Appender<'a> {
         let (order, unparsed, read) = (Vec::new(), JsonFields::default(), Read::default());
-        Appender { layout, context, beside, rows, order, unparsed, read }
+        Appender { layout, context, beside, rows, order, unparsed, named: 0, read }
+    }
+
+    /// The reason why the record counts as shown in part.
+    fn partial(&self, updated_ms: Option<i64>) -> Option<&'static str> {
+        if updated_ms.is_none() {
+            return Some(NO_DATE);
+        }
+        (!self.layout.named.is_whole(self.named)).then_some(FEWER_PROPERTIES)
     }
 
     /// A record; an entry that is none costs itself alone.
@@ -279,6 +307,7 @@ impl<'a> Appender<'a> {
 
     fn record(&mut self, record: &mut Scanner<'_>, keep: &impl Fn(u64) -> bool) -> Result<()> {
         let mut head = Head::default();
+        self.named = 0;
         let unparsed_before = self.read.written.unparsed_values;
         record.each_field(|key, value| -> Result<()> {
             match key.raw() {
@@ -296,10 +325,14 @@ impl<'a> Appender<'a> {
         };
         let is_whole = !self.beside.unknown.holds(id);
         let is_snapshot = self.layout.shown_updated_at.is_some();
-        let is_kept =
+        let is_wanted =
             keep(id) && (is_whole || is_snapshot) && (head.is_archived || !self.beside.only_archived);
-        let updated_ms = head.updated_ms().max(self.beside.known.get(&id).copied());
-        let archived_ms = if head.is_archived { instant(head.archived_at).or(updated_ms) } else { None };
+        let archived_at_ms = if head.is_archived { instant(head.archived_at) } else { None };
+        let changed_ms = head.updated_ms().map(|ms| self.context.reading.no_later(ms, MAX_AHEAD_MS));
+        let updated_ms = changed_ms.or(archived_at_ms).max(self.beside.known.get(&id).copied());
+        let archived_ms = if head.is_archived { archived_at_ms.or(updated_ms) } else { None };
+        let partial = self.partial(updated_ms).filter(|_| is_wanted);
+        let is_kept = is_wanted && partial.is_none();
         let merged = head.merged_ids();
         if !is_kept {
             self.rows.discard_row();
@@ -325,6 +358,7 @@ impl<'a> Appender<'a> {
             updated_ms,
             archived_ms,
             is_kept,
+            partial,
             is_gone: false,
             merged,
             merge: None,
@@ -340,6 +374,7 @@ impl<'a> Appender<'a> {
             let slot = self.slot_at(place, key);
             place += 1;
             let Some(slot) = slot.map(|slot| &self.layout.slots[slot]) else { return Ok(value.skip()?) };
+            self.named += 1;
             if value.is_nested() {
                 // Not what a value is; kept as the text it came as, so that nothing is lost.
                 let json = value.raw()?;
@@ -348,7 +383,10 @@ impl<'a> Appender<'a> {
                 }
                 return Ok(());
             }
-            let Some(text) = value.scalar()? else { return Ok(()) };
+            let Some(text) = value.scalar()? else {
+                self.layout.named.names_empty();
+                return Ok(());
+            };
             if let Some(held) = slot.held {
                 head.held[held as usize] = Some(text);
             }

@@ -1,0 +1,106 @@
+//! Properties that answers name. HubSpot names an empty one too, as `null`, and leaves out names that it does not know
+//! (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>): a record that names fewer than
+//! others is shown in part.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::layout::Layout;
+use crate::json::{Malformed, Scanner};
+
+/// The count of one run. Answers without a single `null` prove nothing: they might leave empty ones out.
+#[derive(Debug, Default)]
+pub(super) struct NamedProperties {
+    most: AtomicUsize,
+    names_empty: AtomicBool,
+}
+
+impl NamedProperties {
+    /// An earlier run has seen answers to the same question.
+    pub(super) fn known(most: usize) -> NamedProperties {
+        NamedProperties { most: AtomicUsize::new(most), names_empty: AtomicBool::new(true) }
+    }
+
+    /// The number that each whole record names, where that is known.
+    pub(super) fn most(&self) -> Option<usize> {
+        let is_known = self.names_empty.load(Ordering::Relaxed);
+        is_known.then(|| self.most.load(Ordering::Relaxed))
+    }
+
+    /// The record names as many as any before it; `named` counts those that were asked for.
+    pub(super) fn is_whole(&self, named: usize) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        if named > most {
+            self.most.store(named, Ordering::Relaxed);
+        }
+        named >= most || !self.names_empty.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn names_empty(&self) {
+        self.names_empty.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts what the records of a first page name, before the first of them is judged.
+    pub(super) fn learn(&self, layout: &Layout, page: &str) {
+        if self.most.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let mut most = 0;
+        let learned = Scanner::new(page).each_field(|key, value| match key.raw() {
+            "results" if value.is_nested() && !value.is_object() => value.each_item(|record| {
+                most = most.max(self.count(layout, record)?);
+                Ok::<_, Malformed>(())
+            }),
+            _ => value.skip(),
+        });
+        // What does not parse is the matter of whoever reads it.
+        if learned.is_ok() {
+            self.most.store(most, Ordering::Relaxed);
+        }
+    }
+
+    fn count(&self, layout: &Layout, record: &mut Scanner<'_>) -> Result<usize, Malformed> {
+        let mut named = 0;
+        if !record.is_object() {
+            return record.skip().map(|()| named);
+        }
+        record.each_field(|key, value| match key.raw() {
+            "properties" if value.is_object() => value.each_field(|key, value| {
+                if layout.slot(&key.text()).is_none() {
+                    return value.skip();
+                }
+                named += 1;
+                if value.raw()? == "null" {
+                    self.names_empty();
+                }
+                Ok::<_, Malformed>(())
+            }),
+            _ => value.skip(),
+        })?;
+        Ok(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_names_fewer_than_one_before_is_in_part() {
+        let named = NamedProperties::default();
+        named.names_empty();
+        assert!(named.is_whole(3) && named.is_whole(5) && !named.is_whole(4));
+        assert_eq!(named.most(), Some(5));
+    }
+
+    #[test]
+    fn answers_that_name_no_empty_one_prove_nothing() {
+        let named = NamedProperties::default();
+        assert!(named.is_whole(5) && named.is_whole(1));
+        assert_eq!(named.most(), None);
+    }
+
+    #[test]
+    fn an_earlier_run_knows_what_the_first_record_has_to_name() {
+        assert!(!NamedProperties::known(5).is_whole(4));
+    }
+}
