@@ -328,8 +328,7 @@ impl<'a> Appender<'a> {
         let is_wanted =
             keep(id) && (is_whole || is_snapshot) && (head.is_archived || !self.beside.only_archived);
         let archived_at_ms = if head.is_archived { instant(head.archived_at) } else { None };
-        let changed_ms = head.updated_ms().map(|ms| self.context.reading.no_later(ms, MAX_AHEAD_MS));
-        let updated_ms = changed_ms.or(archived_at_ms).max(self.beside.known.get(&id).copied());
+        let updated_ms = head.updated_ms().or(archived_at_ms).max(self.beside.known.get(&id).copied());
         let archived_ms = if head.is_archived { archived_at_ms.or(updated_ms) } else { None };
         let partial = self.partial(updated_ms).filter(|_| is_wanted);
         let is_kept = is_wanted && partial.is_none();
@@ -345,7 +344,8 @@ impl<'a> Appender<'a> {
             } else {
                 self.layout.deletes.is_live(self.rows);
             }
-            self.finish(id, updated_ms.filter(|_| is_whole));
+            let version_ms = updated_ms.map(|ms| self.context.reading.no_later(ms, MAX_AHEAD_MS));
+            self.finish(id, version_ms.filter(|_| is_whole));
         }
         let emails = match self.context.wants_emails {
             true => {
