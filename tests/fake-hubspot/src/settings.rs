@@ -106,10 +106,11 @@ pub struct OauthApp {
 }
 
 impl Default for Settings {
-    /// A small account. It starts at the midnight (UTC) before now, so it is the same all day; set `start` to have it
+    /// A small account. It starts at a midnight (UTC), so it is the same all day, and at least eight hours ago, so
+    /// changes of the last hours come after whatever it starts with; set `start` to have it
     /// the same for ever.
     fn default() -> Self {
-        let now = Utc::now();
+        let past = Utc::now() - TimeDelta::hours(8);
         Self {
             seed: 1,
             account_id: 62_515,
@@ -136,7 +137,7 @@ impl Default for Settings {
                 client_secret: "fake-secret".to_owned(),
                 refresh_token: "fake-refresh".to_owned(),
             },
-            start: now.duration_trunc(TimeDelta::days(1)).unwrap_or(now),
+            start: past.duration_trunc(TimeDelta::days(1)).unwrap_or(past),
             newest: Duration::from_secs(3 * 3600),
         }
     }
