@@ -107,8 +107,7 @@ pub struct OauthApp {
 
 impl Default for Settings {
     /// A small account. It starts at a midnight (UTC), so it is the same all day, and at least eight hours ago, so
-    /// changes of the last hours come after whatever it starts with; set `start` to have it
-    /// the same for ever.
+    /// changes of the last hours come after whatever it starts with; set `start` to have it the same for ever.
     fn default() -> Self {
         let past = Utc::now() - TimeDelta::hours(8);
         Self {
