@@ -1,0 +1,297 @@
+//! E-mail campaigns. HubSpot lists their ids in no order, and apart from that those with recent activity; what a
+//! campaign is, and its counters, takes one call for each. So a run asks for the campaigns that are new or were active
+//! since the last run, and for no other.
+//!
+//! One that can't be had is set aside; where none can be had, it is the family that is refused.
+
+mod details;
+mod listing;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use staging::ColumnType::{BigInt, Text, Timestamp};
+use staging::{Pairs, Rows, Table};
+
+use self::details::{Detail, is_of};
+use self::listing::Lists;
+use super::collection::{Collection, field, made};
+use super::cursor::{Cursor, Mode, Unfinished};
+use super::dictionary::CollectionEntry;
+use super::document::{Document, Writer};
+use super::lineage::DeletedReason;
+use super::quarantine::Thing;
+use super::slice::{self, Slice};
+use super::{Appended, Content, Feed, OpenFeed, Session, Window};
+use crate::client::Client;
+use crate::error::Result;
+use crate::json::{Malformed, Scanner, parse_id};
+use crate::value;
+
+/// Campaigns that one page of rows asks for, one call each.
+const DETAILS: usize = 20;
+/// Of those under way at once.
+const DETAILS_AT_ONCE: usize = 4;
+/// A stamp of a campaign whose last activity HubSpot has not told.
+const NEVER_ACTIVE: i64 = 0;
+/// What the quarantine calls a campaign, and an entry of the lists that names none.
+const KIND: &str = "campaign";
+const ODD_KIND: &str = "listed campaign";
+
+#[derive(Debug)]
+pub(super) struct EmailCampaigns;
+
+static CAMPAIGNS: Collection = Collection {
+    name: "email_campaigns",
+    about: "An e-mail campaign, with what was counted of it.",
+    primary_key: &["id"],
+    key_reason: "HubSpot's campaign id; one e-mail may own several campaigns",
+    set_key: &[],
+    is_deletable: true,
+    calls: "1 for each 500 campaigns, 1 for those with recent activity (at least 2)",
+    columns: &[
+        field("id", BigInt, "id"),
+        field("app_id", BigInt, "appId"),
+        field("app_name", Text, "appName"),
+        field("content_id", BigInt, "contentId"),
+        made("group_id", BigInt, "`groupId` of the list of campaigns"),
+        field("name", Text, "name"),
+        field("subject", Text, "subject"),
+        field("type", Text, "type"),
+        field("sub_type", Text, "subType"),
+        field("counters_sent", BigInt, "counters.sent"),
+        field("counters_delivered", BigInt, "counters.delivered"),
+        field("counters_open", BigInt, "counters.open"),
+        field("counters_click", BigInt, "counters.click"),
+        field("counters_processed", BigInt, "counters.processed"),
+        field("counters_deferred", BigInt, "counters.deferred"),
+        field("counters_bounce", BigInt, "counters.bounce"),
+        field("counters_dropped", BigInt, "counters.dropped"),
+        field("counters_mta_dropped", BigInt, "counters.mta_dropped"),
+        field("counters_suppressed", BigInt, "counters.suppressed"),
+        field("counters_forward", BigInt, "counters.forward"),
+        field("counters_print", BigInt, "counters.print"),
+        field("counters_reply", BigInt, "counters.reply"),
+        field("counters_spamreport", BigInt, "counters.spamreport"),
+        field("counters_statuschange", BigInt, "counters.statuschange"),
+        field("counters_unsubscribed", BigInt, "counters.unsubscribed"),
+        field("num_included", BigInt, "numIncluded"),
+        field("num_queued", BigInt, "numQueued"),
+        made("last_updated_time", Timestamp, "`lastUpdatedTime` of the list of recent activity"),
+    ],
+};
+
+#[async_trait]
+impl Feed for EmailCampaigns {
+    fn name(&self) -> &'static str {
+        CAMPAIGNS.name
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        &["email_campaigns"]
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        vec![CAMPAIGNS.entry()]
+    }
+
+    async fn open(
+        &'static self,
+        session: &Session,
+        mode: Mode,
+        cursor: &mut Cursor,
+    ) -> Result<Box<dyn OpenFeed>> {
+        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
+        Ok(Box::new(OpenCampaigns {
+            session: session.clone(),
+            document: Document::new(&CAMPAIGNS, &[])?,
+            mode,
+            known: cursor.stamps.clone(),
+            held: quarantine.ids(KIND).filter_map(parse_id).collect(),
+            listed: Mutex::default(),
+            has_told: AtomicBool::new(false),
+            tells_counters: AtomicBool::new(false),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct OpenCampaigns {
+    session: Session,
+    document: Document,
+    mode: Mode,
+    /// The last activity of each campaign, as of the last run.
+    known: Pairs,
+    /// Campaigns that earlier runs have asked for in vain.
+    held: BTreeSet<u64>,
+    listed: Mutex<Lists>,
+    /// Some campaign was told of.
+    has_told: AtomicBool,
+    /// Some campaign was told of with its counters: an answer without them is one in part.
+    tells_counters: AtomicBool,
+}
+
+/// What some campaigns are.
+#[derive(Debug)]
+pub(super) struct Page {
+    details: Vec<(u64, Detail)>,
+}
+
+impl OpenCampaigns {
+    fn client(&self) -> &Client {
+        &self.session.client
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Lists> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl OpenFeed for OpenCampaigns {
+    fn tables(&self) -> &[Table] {
+        std::slice::from_ref(&self.document.table)
+    }
+
+    /// The lists are read here; what they say is kept in the run.
+    async fn plan(&self, _window: Window, _cursor: &mut Cursor) -> Result<Unfinished> {
+        let now_ms = self.client().now().timestamp_millis();
+        let mut run = Unfinished::new(self.mode, now_ms, 0);
+        run.is_whole = self.mode == Mode::Backfill;
+        let lists = self.scan().await?;
+        let is_wanted = |(id, stamp): &(&u64, &i64)| {
+            self.mode == Mode::Backfill || self.held.contains(id) || self.known.0.get(id) != Some(stamp)
+        };
+        let mut ids: Vec<u64> = lists.stamps.iter().filter(is_wanted).map(|(id, _)| *id).collect();
+        // The list has no order to rely on: one that it does not show is asked for before it is said to be gone.
+        let mut unseen: BTreeSet<u64> = self.known.0.keys().chain(&self.held).copied().collect();
+        let before = unseen.len();
+        unseen.retain(|id| !lists.stamps.contains_key(id));
+        self.session.check_removals("campaigns", before, unseen.len())?;
+        ids.extend(unseen);
+        run.stamps = Pairs(lists.stamps.clone());
+        if lists.odd > 0 {
+            let thing = Thing { kind: ODD_KIND, id: "without an id", collection: CAMPAIGNS.name };
+            run.set_aside(thing, format!("{} entries of the list name no campaign", lists.odd));
+        }
+        *self.listed() = lists;
+        if !ids.is_empty() {
+            run.slices.push(Slice::Named { ids });
+        }
+        Ok(run)
+    }
+
+    async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
+        *self.listed() = self.scan().await?;
+        Ok(())
+    }
+
+    fn reads_around(&self, _slice: &Slice) -> bool {
+        true
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+        let Slice::Named { ids } = slice else { return Err(slice::foreign(slice)) };
+        let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
+        let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
+            .map(|id| self.detail(id))
+            .buffered(DETAILS_AT_ONCE)
+            .try_collect()
+            .await?;
+        self.complete(&mut details).await?;
+        let first = details.iter().position(|(_, detail)| matches!(detail, Detail::Refused(_)));
+        if let Some(place) = first
+            && let Detail::Refused(refused) = &details[place].1
+            && !self.answers_for_others(asked, rest, refused).await?
+            && let Detail::Refused(refused) = details.swap_remove(place).1
+        {
+            return Err(refused);
+        }
+        let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
+        Ok(super::Page::new(Content::Campaigns(Page { details }), size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page,
+        slice: &mut Slice,
+        run: &mut Unfinished,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended> {
+        let (Content::Campaigns(content), Slice::Named { ids }, [rows]) = (page.content, &mut *slice, rows)
+        else {
+            return Err(slice::foreign(slice));
+        };
+        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let done = content.details.len();
+        let listed = self.listed();
+        for (id, detail) in content.details {
+            match detail {
+                Detail::Told(detail) => {
+                    let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
+                    match self.row(id, &detail, active_ms, listed.groups.get(&id).copied(), &mut writer) {
+                        Ok(()) => run.release(KIND, id),
+                        Err(odd) => {
+                            writer.discard();
+                            self.set_aside(id, &odd.to_string(), run);
+                        }
+                    }
+                }
+                Detail::Gone => {
+                    run.stamps.0.remove(&id);
+                    run.release(KIND, id);
+                    writer.set("id", |cell| cell.bigint(id as i64));
+                    writer.finish_gone(None, DeletedReason::Removed, None);
+                }
+                Detail::Refused(refused) => self.set_aside(id, refused.reason(), run),
+            }
+        }
+        ids.truncate(ids.len().saturating_sub(done));
+        Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), ..Appended::default() })
+    }
+
+    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+        if is_end {
+            run.release_what_was_not_set_aside_again(ODD_KIND);
+        }
+        Vec::new()
+    }
+}
+
+impl OpenCampaigns {
+    fn row(
+        &self,
+        id: u64,
+        detail: &str,
+        active_ms: i64,
+        group: Option<i64>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), Malformed> {
+        if !is_of(detail, id)? {
+            return Err(Malformed { at: 0, expected: "the campaign that was asked for" });
+        }
+        writer.set("id", |cell| cell.bigint(id as i64));
+        if active_ms != NEVER_ACTIVE && value::is_instant(active_ms) {
+            writer.set("last_updated_time", |cell| cell.timestamp(active_ms));
+        }
+        if let Some(group) = group {
+            writer.set("group_id", |cell| cell.bigint(group));
+        }
+        writer.fill(&mut Scanner::new(detail))?;
+        // HubSpot does not say when a campaign was changed: the newest read is the newest version.
+        writer.finish(None);
+        Ok(())
+    }
+
+    /// Its row stays as it is. To the next run it is as new as to this one, whatever becomes of the quarantine.
+    fn set_aside(&self, id: u64, reason: &str, run: &mut Unfinished) {
+        match self.known.0.get(&id) {
+            Some(&known) => run.stamps.0.insert(id, known),
+            None => run.stamps.0.remove(&id),
+        };
+        run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: CAMPAIGNS.name }, reason);
+    }
+}
