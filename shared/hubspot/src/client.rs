@@ -1,16 +1,19 @@
 //! One HTTP client for one account: sends a call when its bucket's turn has come, and again for as long as that makes
 //! sense. What it returns is whole JSON; everything else is an [`Error`] whose kind says what can be done.
 
+mod body;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
+use self::body::read_body;
 use crate::budget::{Bucket, Budget, Limits};
 use crate::call::Call;
 use crate::credential::{Bearer, Credential, CredentialSource};
@@ -26,12 +29,8 @@ const TOKEN_INFO: &str = "/oauth/v2/private-apps/get/access-token-info";
 /// HubSpot itself gives up after 100 s (status 524).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence in the middle of an answer.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Until what looks like the end of an endpoint is asked once more.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
-/// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
-const MAX_BODY_BYTES: usize = 128 << 20;
 
 /// The client of one account. Cheap to clone: clones share connections, limits and the token.
 #[derive(Debug, Clone)]
@@ -442,34 +441,6 @@ fn skew_ms(theirs_ms: i64, asked_ms: i64, answered_ms: i64) -> i64 {
         theirs_ms + rounding_ms - asked_ms
     } else {
         0
-    }
-}
-
-/// The body as one buffer, allocated once when its length is known. Without a cause, it came to a standstill.
-async fn read_body(mut answer: reqwest::Response) -> std::result::Result<Bytes, Option<reqwest::Error>> {
-    let expected = answer.content_length().unwrap_or(0).min(MAX_BODY_BYTES as u64) as usize;
-    let Some(first) = next_chunk(&mut answer).await? else { return Ok(Bytes::new()) };
-    if first.len() == expected {
-        return Ok(first);
-    }
-    let mut body = BytesMut::with_capacity(expected.max(first.len()));
-    body.extend_from_slice(&first);
-    while let Some(chunk) = next_chunk(&mut answer).await? {
-        // Past the bound the rest is dropped: what is left is not whole JSON, and is refused as that.
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-async fn next_chunk(
-    answer: &mut reqwest::Response,
-) -> std::result::Result<Option<Bytes>, Option<reqwest::Error>> {
-    match tokio::time::timeout(SILENCE_TIMEOUT, answer.chunk()).await {
-        Ok(chunk) => chunk.map_err(Some),
-        Err(_) => Err(None),
     }
 }
 
