@@ -66,6 +66,9 @@ impl DeletedReason {
     }
 }
 
+/// Changes that are further ahead of HubSpot's clock were not made at that time.
+const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
+
 /// What the rows of one page have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
@@ -78,10 +81,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The time of a change that HubSpot tells; of one that is further ahead than this, the time at which it was read:
-    /// else it would outlast every later change.
-    pub(super) fn no_later(&self, told_ms: i64, most_ahead_ms: i64) -> i64 {
-        match told_ms > self.theirs_ms.saturating_add(most_ahead_ms) {
+    /// The time of a change that HubSpot tells; of one that is yet to come, the time at which it was read: else it would
+    /// outlast every later change.
+    pub(super) fn no_later(&self, told_ms: i64) -> i64 {
+        match told_ms > self.theirs_ms.saturating_add(MAX_AHEAD_MS) {
             true => self.theirs_ms,
             false => told_ms,
         }

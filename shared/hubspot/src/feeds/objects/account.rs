@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use staging::Rows;
 
 use super::pages::Page;
-use super::records::{self, Context, Record};
+use super::records::{self, Context, MANY, Record};
 use super::unknown::RECORD;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
@@ -14,9 +14,6 @@ use crate::feeds::Written;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{Merge, Slice};
-
-/// A page of so many archived records that are none shows that the list takes no account of what it is asked for.
-const MANY: usize = 10;
 
 impl ObjectFeed {
     /// Sets aside what could not be read, releases what could, and remembers what is to be asked for once more. A snapshot

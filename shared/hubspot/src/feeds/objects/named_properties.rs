@@ -26,17 +26,17 @@ impl NamedProperties {
         is_known.then(|| self.most.load(Ordering::Relaxed))
     }
 
-    /// The record names as many as any before it; `named` counts those that were asked for.
-    pub(super) fn is_whole(&self, named: usize) -> bool {
+    /// Takes note of a record that names so many of the properties that were asked for. `true`: it is whole, as far as
+    /// anything tells. `names_empty`: it, or one before it, names an empty one.
+    pub(super) fn take_note(&self, named: usize, names_empty: bool) -> bool {
         let most = self.most.load(Ordering::Relaxed);
         if named > most {
             self.most.store(named, Ordering::Relaxed);
         }
+        if names_empty && !self.names_empty.load(Ordering::Relaxed) {
+            self.names_empty.store(true, Ordering::Relaxed);
+        }
         named >= most || !self.names_empty.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn names_empty(&self) {
-        self.names_empty.store(true, Ordering::Relaxed);
     }
 
     /// Counts what the records of a first page name, before the first of them is judged.
@@ -70,7 +70,7 @@ impl NamedProperties {
                 }
                 named += 1;
                 if value.raw()? == "null" {
-                    self.names_empty();
+                    self.names_empty.store(true, Ordering::Relaxed);
                 }
                 Ok::<_, Malformed>(())
             }),
@@ -87,20 +87,19 @@ mod tests {
     #[test]
     fn a_record_that_names_fewer_than_one_before_is_in_part() {
         let named = NamedProperties::default();
-        named.names_empty();
-        assert!(named.is_whole(3) && named.is_whole(5) && !named.is_whole(4));
+        assert!(named.take_note(3, true) && named.take_note(5, true) && !named.take_note(4, true));
         assert_eq!(named.most(), Some(5));
     }
 
     #[test]
     fn answers_that_name_no_empty_one_prove_nothing() {
         let named = NamedProperties::default();
-        assert!(named.is_whole(5) && named.is_whole(1));
+        assert!(named.take_note(5, false) && named.take_note(1, false));
         assert_eq!(named.most(), None);
     }
 
     #[test]
     fn an_earlier_run_knows_what_the_first_record_has_to_name() {
-        assert!(!NamedProperties::known(5).is_whole(4));
+        assert!(!NamedProperties::known(5).take_note(4, false));
     }
 }

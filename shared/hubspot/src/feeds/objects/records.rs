@@ -227,6 +227,8 @@ struct Appender<'a> {
     unparsed: JsonFields,
     /// Properties that were asked for, and the open row's record names.
     named: usize,
+    /// A record of the page names an empty one.
+    names_empty: bool,
     read: Read,
 }
 
@@ -234,9 +236,7 @@ struct Appender<'a> {
 const NO_DATE: &str = "two answers do not tell when it was changed";
 const FEWER_PROPERTIES: &str = "two answers leave out some of its properties";
 /// Records of one answer that are no longer faults of single ones.
-const MANY: usize = 10;
-/// Changes that are further ahead of HubSpot's clock were not made at that time.
-const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
+pub(super) const MANY: usize = 10;
 
 /// The parts of a record outside its properties, and the properties that are needed apart from their columns.
 #[derive(Default)]
@@ -280,7 +280,7 @@ impl<'a> Appender<'a> {
         rows: &'a mut Rows,
     ) -> Appender<'a> {
         let (order, unparsed, read) = (Vec::new(), JsonFields::default(), Read::default());
-        Appender { layout, context, beside, rows, order, unparsed, named: 0, read }
+        Appender { layout, context, beside, rows, order, unparsed, named: 0, names_empty: false, read }
     }
 
     /// The reason why the record counts as shown in part.
@@ -288,7 +288,7 @@ impl<'a> Appender<'a> {
         if updated_ms.is_none() {
             return Some(NO_DATE);
         }
-        (!self.layout.named.is_whole(self.named)).then_some(FEWER_PROPERTIES)
+        (!self.layout.named.take_note(self.named, self.names_empty)).then_some(FEWER_PROPERTIES)
     }
 
     /// A record; an entry that is none costs itself alone.
@@ -344,7 +344,7 @@ impl<'a> Appender<'a> {
             } else {
                 self.layout.deletes.is_live(self.rows);
             }
-            let version_ms = updated_ms.map(|ms| self.context.reading.no_later(ms, MAX_AHEAD_MS));
+            let version_ms = updated_ms.map(|ms| self.context.reading.no_later(ms));
             self.finish(id, version_ms.filter(|_| is_whole));
         }
         let emails = match self.context.wants_emails {
@@ -384,7 +384,7 @@ impl<'a> Appender<'a> {
                 return Ok(());
             }
             let Some(text) = value.scalar()? else {
-                self.layout.named.names_empty();
+                self.names_empty = true;
                 return Ok(());
             };
             if let Some(held) = slot.held {
