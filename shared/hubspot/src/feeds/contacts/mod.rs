@@ -302,6 +302,7 @@ impl OpenFeed for OpenContacts {
 
     /// The forms come in when contacts v1 has gone in the middle of a run, and go when they don't answer either.
     async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        self.objects.resume(run).await?;
         let is_by_form = |slice: &Slice| matches!(slice, Slice::Submitted { .. });
         if !self.has(FORMS) {
             run.slices.retain(|slice| !is_by_form(slice));

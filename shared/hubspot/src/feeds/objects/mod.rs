@@ -43,7 +43,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::layout::{Layout, Show};
-use self::named_properties::NamedProperties;
 
 use super::batches::Batches;
 use super::cursor::{Cursor, Mode, Unfinished};
@@ -176,7 +175,7 @@ impl ObjectFeed {
             read.retain(|property| was_read(&property.name));
             Layout::new(object, &read, &without, show, &mut cursor.columns).map_err(no_table)?;
         }
-        let mut layout =
+        let layout =
             Layout::new(object, &properties, &without, show, &mut cursor.columns).map_err(no_table)?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
@@ -188,13 +187,6 @@ impl ObjectFeed {
             _ => (Versions::default(), ArchivedIds::default()),
         };
         let properties = Hashes(layout.property_names().map(hash).collect());
-        // A backfill begins without: HubSpot may have stopped to name a property that it still defines.
-        if let Some(most) = cursor.named_properties
-            && mode == Mode::Incremental
-            && cursor.properties.as_ref() == Some(&properties)
-        {
-            layout.named = NamedProperties::known(most);
-        }
         let new_properties: Vec<String> = match &cursor.properties {
             Some(known) if mode == Mode::Incremental => {
                 let is_new = |name: &&str| !known.0.contains(&hash(name));
@@ -255,8 +247,15 @@ impl OpenFeed for ObjectFeed {
         self.plan_run(window, cursor).await
     }
 
-    /// Whole: pages of the list, of which the last of each range is not full, and a batch read for each where the names of the properties don't fit a URL. A window:
-    /// pages of the search, a batch read for each hundred records, and one for each kind of associated ids.
+    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+        let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
+        self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
+        Ok(())
+    }
+
+    /// Whole: pages of the list, of which the last of each range is not full, and a batch read for each where the
+    /// names of the properties don't fit a URL. A window: pages of the search, a batch read for each hundred records,
+    /// and one for each kind of associated ids.
     async fn estimate(&self, window: Window) -> Result<Estimate> {
         let changed = self.changed_in(window.since_ms, window.until_ms);
         let records = self.count_with(changed, 0, None, Patience::Full).await?;

@@ -15,9 +15,10 @@ pub(super) struct NamedProperties {
 }
 
 impl NamedProperties {
-    /// An earlier run has seen answers to the same question.
-    pub(super) fn known(most: usize) -> NamedProperties {
-        NamedProperties { most: AtomicUsize::new(most), names_empty: AtomicBool::new(true) }
+    /// A run begins, or goes on. `known`: the number that answers to the same question have named before.
+    pub(super) fn begin(&self, known: Option<usize>) {
+        self.most.store(known.unwrap_or_default(), Ordering::Relaxed);
+        self.names_empty.store(known.is_some(), Ordering::Relaxed);
     }
 
     /// The number that each whole record names, where that is known.
@@ -100,6 +101,16 @@ mod tests {
 
     #[test]
     fn an_earlier_run_knows_what_the_first_record_has_to_name() {
-        assert!(!NamedProperties::known(5).take_note(4, false));
+        let named = NamedProperties::default();
+        named.begin(Some(5));
+        assert!(!named.take_note(4, false));
+    }
+
+    #[test]
+    fn a_run_begins_without_what_another_has_counted() {
+        let named = NamedProperties::default();
+        named.take_note(5, true);
+        named.begin(None);
+        assert!(named.take_note(4, true));
     }
 }

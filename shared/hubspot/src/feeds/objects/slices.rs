@@ -23,6 +23,11 @@ impl ObjectFeed {
         let is_windowed = !window.is_whole();
         // A run over a window reads no past values of a new property.
         run.properties = (!is_windowed).then(|| self.properties.clone());
+        // A backfill begins without: HubSpot may have stopped to name a property that it still defines.
+        let asks_the_same =
+            self.mode == Mode::Incremental && cursor.properties.as_ref() == Some(&self.properties);
+        run.named_properties = cursor.named_properties.filter(|_| asks_the_same);
+        self.layout.named.begin(run.named_properties);
         // A window read first leaves everything older: the next run without one reads it all.
         run.moves_watermark =
             window.moves_watermark(cursor) && (cursor.watermark_ms.is_some() || !is_windowed);
