@@ -217,15 +217,26 @@ async fn a_wrong_token_is_refused_with_the_next_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oauth_app_may_ask_too() {
-    let settings = settings();
-    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
-    let mut command = sandbox.subcommand("doctor", &["--report", "json"]);
-    command.env_remove("HUBSPOT_TOKEN");
-    command.env("HUBSPOT_CLIENT_ID", settings.oauth.client_id);
-    command.env("HUBSPOT_CLIENT_SECRET", settings.oauth.client_secret);
-    command.env("HUBSPOT_REFRESH_TOKEN", settings.oauth.refresh_token);
-    let found = ended(command).await.complete();
-    assert_eq!(found["can_fill_all"], true);
-    assert_eq!(found["limits"]["daily"]["limit"], 625_000);
-    assert_eq!(found["missing_scopes"], Value::Null, "HubSpot tells the scopes of private apps alone");
+    let empty = Settings { records: PerType::default(), ..settings() };
+    for (settings, missing) in [
+        (empty.clone(), json!([])),
+        (
+            empty.without_scope("forms"),
+            json!([
+                {"family": "forms", "scopes": ["forms"]},
+                {"family": "form submissions", "scopes": ["forms"]},
+            ]),
+        ),
+    ] {
+        let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+        let mut command = sandbox.subcommand("doctor", &["--report", "json"]);
+        command.env_remove("HUBSPOT_TOKEN");
+        command.env("HUBSPOT_CLIENT_ID", settings.oauth.client_id);
+        command.env("HUBSPOT_CLIENT_SECRET", settings.oauth.client_secret);
+        command.env("HUBSPOT_REFRESH_TOKEN", settings.oauth.refresh_token);
+        let ended = ended(command).await;
+        let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(found["limits"]["daily"]["limit"], 625_000);
+        assert_eq!(found["missing_scopes"], missing, "{found:#}");
+    }
 }

@@ -223,6 +223,12 @@ impl Client {
         self.send(&call.with(Patience::Little)).await
     }
 
+    /// The scopes that came with the token of an OAuth app.
+    pub(crate) async fn token_scopes(&self) -> Option<Vec<String>> {
+        self.token(None).await.ok()?;
+        self.shared.bearer.scopes().await
+    }
+
     async fn send_as_it_is(&self, call: &Call) -> Result<Body> {
         #[cfg(feature = "fuzzing")]
         if let Some(script) = &self.shared.script {

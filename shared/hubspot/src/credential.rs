@@ -75,6 +75,8 @@ pub(crate) struct Access {
     token: SecretString,
     refresh_token: SecretString,
     refresh_at: Instant,
+    /// What the token may do; empty where the answer does not tell.
+    scopes: Vec<String>,
 }
 
 /// HubSpot's answer to a refresh.
@@ -83,6 +85,11 @@ struct Refreshed {
     access_token: String,
     refresh_token: Option<String>,
     expires_in: u64,
+    /// Told since 2025-08-18
+    /// (<https://developers.hubspot.com/changelog/additional-details-returned-when-generating-oauth-access-tokens>).
+    /// A token without them works all the same.
+    #[serde(default)]
+    scopes: serde_json::Value,
 }
 
 impl Bearer {
@@ -137,6 +144,12 @@ impl Bearer {
                 Ok(held.access.insert(fresh).token.clone())
             }
         }
+    }
+
+    /// The scopes of an OAuth app's token of the moment; `None` where nothing has told them.
+    pub(crate) async fn scopes(&self) -> Option<Vec<String>> {
+        let held = self.held.lock().await;
+        held.access.as_ref().map(|access| access.scopes.clone()).filter(|scopes| !scopes.is_empty())
     }
 
     /// A refused token may have a successor.
@@ -194,6 +207,7 @@ impl Access {
             token: refreshed.access_token.into(),
             refresh_token: refreshed.refresh_token.map_or_else(|| refresh_token.clone(), SecretString::from),
             refresh_at: asked + life - REFRESH_BEFORE.min(life / 4),
+            scopes: serde_json::from_value(refreshed.scopes).unwrap_or_default(),
         })
     }
 }
@@ -231,6 +245,19 @@ mod tests {
         let asked = Instant::now();
         let access = Access::read(body, asked, &"r".into()).unwrap();
         assert!(access.refresh_at <= asked + LONGEST_LIFE);
+    }
+
+    #[test]
+    fn scopes_are_read_where_they_are_told() {
+        for (told, scopes) in [
+            (r#","scopes":["oauth","content"]"#, &["oauth", "content"][..]),
+            ("", &[]),
+            (r#","scopes":"oauth content""#, &[]),
+        ] {
+            let body = format!(r#"{{"access_token":"t","expires_in":1800{told}}}"#);
+            let access = Access::read(body.as_bytes(), Instant::now(), &"r".into()).unwrap();
+            assert_eq!(access.scopes, scopes, "{told}");
+        }
     }
 
     #[test]

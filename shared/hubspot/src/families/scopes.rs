@@ -20,9 +20,13 @@ struct TokenInfo {
     scopes: Vec<String>,
 }
 
-/// The scopes of a service key or of a private app's token; `None` where HubSpot does not tell, as for OAuth apps
+/// The scopes of the credential; `None` where HubSpot does not tell. Those of an OAuth app come with its token; what a
+/// service key or the token of a private app may do is asked
 /// (<https://developers.hubspot.com/docs/apps/legacy-apps/private-apps/overview>).
 pub async fn granted_scopes(client: &Client) -> Option<BTreeSet<String>> {
+    if let Some(scopes) = client.token_scopes().await {
+        return Some(scopes.into_iter().collect());
+    }
     let answer = client.token_info().await.inspect_err(|failed| {
         // Its words may repeat what was sent.
         tracing::debug!("HubSpot does not tell the scopes of the credential: {:?}", failed.kind());
