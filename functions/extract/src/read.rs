@@ -20,6 +20,9 @@ const MOST_UNDER_WAY: usize = 32;
 const BREADTH_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes of answers that may wait in memory. Pages grow with the number of properties, so their number shrinks.
 const MAX_BYTES_UNDER_WAY: usize = 12 << 20;
+/// Bytes that a property takes in the answers of this project's fake account, its name and the JSON around it included:
+/// the size of a page before the first one has come.
+const PROPERTY_BYTES: usize = 32;
 /// Records in a page, and the least a page is cut to when HubSpot fails on large ones.
 const PAGE_RECORDS: usize = 100;
 const FEWEST_PAGE_RECORDS: usize = 10;
@@ -160,7 +163,8 @@ async fn until_done(
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
     let mut under_way = FuturesUnordered::new();
-    let mut page_bytes = 0;
+    let columns = feed.tables().iter().map(|table| table.columns.len()).max().unwrap_or_default();
+    let mut page_bytes = columns * PAGE_RECORDS * PROPERTY_BYTES;
     let mut breadth = Breadth::new(Instant::now());
     loop {
         let is_limit_reached = stage.run.client.budget().is_filled(Bucket::General);

@@ -30,6 +30,8 @@ use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 const ROW_GROUP_BYTES: usize = 3 << 20;
 /// In a wide table a row group holds at least this much of each column: smaller pieces would hardly compress.
 const LEAST_COLUMN_BYTES: usize = 8 << 10;
+/// However wide the table, no more than this waits: a function of 128 MB holds it beside the answers of two pages.
+const MOST_ROW_GROUP_BYTES: usize = 10 << 20;
 /// In a narrow table no more than this: larger pieces hardly compress better, and take long to fill.
 const MOST_COLUMN_BYTES: usize = 96 << 10;
 /// Rows whose file's name, the same for all, is in memory at a time.
@@ -140,7 +142,7 @@ impl FileWriter {
     pub fn page_done(&mut self) -> anyhow::Result<()> {
         let columns = self.columns.len();
         let enough = ROW_GROUP_BYTES.clamp(LEAST_COLUMN_BYTES * columns, MOST_COLUMN_BYTES * columns);
-        if self.rows.size_bytes() >= enough {
+        if self.rows.size_bytes() >= enough.min(MOST_ROW_GROUP_BYTES) {
             self.write_row_group()?;
         }
         Ok(())
@@ -310,6 +312,7 @@ mod tests {
             (20, 20 * MOST_COLUMN_BYTES, MAX_COLUMN_CHUNKS / 20),
             (100, ROW_GROUP_BYTES, MAX_COLUMN_CHUNKS / 100),
             (1_000, 1_000 * LEAST_COLUMN_BYTES, FEWEST_ROW_GROUPS),
+            (2_500, MOST_ROW_GROUP_BYTES, FEWEST_ROW_GROUPS),
         ] {
             let (bytes_of_first, row_groups_of_file) = bounds(columns);
             let a_row = columns * 1_100;
