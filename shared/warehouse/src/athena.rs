@@ -22,7 +22,8 @@ use staging::{Column, ColumnType};
 use uuid::Uuid;
 
 use self::api::Api;
-use self::dialect::{ATHENA, WIDENED, defined_type, identifier, in_ddl, reported};
+pub(crate) use self::dialect::ATHENA;
+use self::dialect::{WIDENED, defined_type, in_ddl, reported};
 use self::url::Folder;
 use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
@@ -73,14 +74,6 @@ impl Engine for Athena {
 
     fn limits(&self) -> Limits {
         LIMITS
-    }
-
-    fn is_transactional(&self) -> bool {
-        false
-    }
-
-    fn identifier(&self, name: &str) -> String {
-        identifier(name)
     }
 
     fn scratch(&self, schema: &str, name: &str) -> String {

@@ -56,6 +56,12 @@ pub(crate) struct Dialect {
     pub(crate) lowest_time: &'static str,
     /// An instant as a text that becomes it in a cast: [`rfc3339`], where nothing else is wanted.
     pub(crate) time_text: fn(DateTime<Utc>) -> String,
+    /// The name that a schema or a table gets.
+    pub(crate) identifier: fn(&str) -> String,
+    /// All statements of a merge are one transaction, and no other merge can come in between. Where it is not so, each
+    /// statement is one, what it changes depends on nothing that another merge could have changed meanwhile, and any of
+    /// them may be the last.
+    pub(crate) is_transactional: bool,
     /// Whether a text may be as long as all texts of a row together.
     pub(crate) holds_whole_rows: bool,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.

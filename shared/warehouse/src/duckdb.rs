@@ -10,7 +10,6 @@ mod merge;
 mod open;
 mod schema;
 mod session;
-mod sets;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Plan, TableColumn, folded};
 
-/// The statements for one table and what was deleted from it.
+/// The statements for one table and what was deleted from it. Where they are not one transaction, a row may be in both
+/// tables for a while, and none must ever be in neither: each statement looks at the other table.
 #[derive(Debug)]
 pub(crate) struct HardDelete {
     dialect: &'static Dialect,
@@ -23,9 +24,6 @@ pub(crate) struct HardDelete {
     /// Quoted.
     is_deleted: String,
     version: [String; 2],
-    /// All statements of a merge are one transaction, and no other merge can come in between. Where they are not, a row
-    /// may be in both tables for a while, and none must ever be in neither: each statement looks at the other table.
-    is_alone: bool,
 }
 
 impl HardDelete {
@@ -36,7 +34,6 @@ impl HardDelete {
         deleted: &TableName,
         plan: &Plan<'_>,
         present: &[TableColumn],
-        is_alone: bool,
     ) -> Result<Option<HardDelete>> {
         let named = |name: &str| present.iter().find(|column| folded(&column.name) == folded(name));
         let Some(is_deleted) = named(IS_DELETED) else { return Ok(None) };
@@ -62,7 +59,6 @@ impl HardDelete {
             columns: keys.chain(others).cloned().collect(),
             is_deleted: quoted(IS_DELETED),
             version: [SOURCE_UPDATED_AT, READ_AT].map(quoted),
-            is_alone,
         }))
     }
 
@@ -109,7 +105,7 @@ impl HardDelete {
         let (names, values) = (self.listed(""), self.listed("d."));
         let insert = format!("INSERT INTO {} ({names}) SELECT {values} FROM", self.table.qualified);
         let deleted = format!("{} AS d{}", self.deleted.qualified, where_all(condition));
-        if self.is_alone {
+        if self.dialect.is_transactional {
             return format!("{insert} {deleted}");
         }
         // Two merges at once may both have remembered a row.
@@ -129,7 +125,7 @@ impl HardDelete {
 
     /// What is in the table again.
     fn forget(&self, condition: Option<String>) -> String {
-        let is_back = (!self.is_alone).then(|| {
+        let is_back = (!self.dialect.is_transactional).then(|| {
             let deleted = &self.deleted.alone;
             format!(
                 "EXISTS (SELECT 1 FROM {} AS t WHERE {} AND {})",
@@ -144,7 +140,7 @@ impl HardDelete {
     /// After the merge: what is deleted leaves the table, and its past with it.
     pub(crate) fn take_out(&self, history: Option<&TableName>) -> Vec<String> {
         let HardDelete { table, deleted, is_deleted, .. } = self;
-        let is_unknown = (!self.is_alone).then(|| {
+        let is_unknown = (!self.dialect.is_transactional).then(|| {
             format!(
                 "NOT EXISTS (SELECT 1 FROM {} AS d WHERE {} AND {})",
                 deleted.qualified,
@@ -162,7 +158,7 @@ impl HardDelete {
             where_all(is_gone)
         );
         let past = history.map(|history| self.forget_past(history));
-        match self.is_alone {
+        match self.dialect.is_transactional {
             true => past.into_iter().chain([keep, self.delete()]).collect(),
             false => [keep, self.delete()].into_iter().chain(past).collect(),
         }
@@ -174,7 +170,7 @@ impl HardDelete {
         let of = |table: &TableName, row: &str| {
             format!("EXISTS (SELECT 1 FROM {} AS {row} WHERE ", table.qualified)
         };
-        let is_gone = match self.is_alone {
+        let is_gone = match self.dialect.is_transactional {
             true => format!("{}t.{is_deleted} AND {})", of(table, "t"), self.same_key("t", &history.alone)),
             false => format!(
                 "{}{}) AND NOT {}{})",
@@ -190,7 +186,7 @@ impl HardDelete {
     /// Where another merge may come in between: what is remembered, and what came back although it is.
     fn delete(&self) -> String {
         let HardDelete { table, deleted, is_deleted, .. } = self;
-        if self.is_alone {
+        if self.dialect.is_transactional {
             return format!("DELETE FROM {} WHERE {is_deleted}", table.qualified);
         }
         format!(

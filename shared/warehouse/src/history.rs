@@ -177,18 +177,18 @@ impl History {
     pub(crate) fn set_times(&self) -> String {
         let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
         let source = format!("{} AS h WHERE {}", self.history.qualified, self.is_to_be_timed());
+        let TableName { qualified, alone } = &self.history;
         format!(
-            "UPDATE {} AS h SET {from} = v.held_from, {to} = v.held_to FROM ({}) AS v \
-             WHERE {} AND h.{read_at} = v.{read_at} AND coalesce(h.{run_id}, '') = coalesce(v.{run_id}, '') \
-             AND h.{content} = v.{content}",
-            self.history.qualified,
+            "UPDATE {qualified} SET {from} = v.held_from, {to} = v.held_to FROM ({}) AS v \
+             WHERE {} AND {alone}.{read_at} = v.{read_at} \
+             AND coalesce({alone}.{run_id}, '') = coalesce(v.{run_id}, '') AND {alone}.{content} = v.{content}",
             self.held(&source),
-            self.same_key("h", "v")
+            self.same_key(alone, "v")
         )
     }
 
-    /// The same in two statements, for engines that update from a table alone: `times` is one with the columns of
-    /// [`Self::times`]. A version that is there twice is one.
+    /// The same in two statements, where nothing but `MERGE` updates from another table, and that from a table alone:
+    /// `times` is one with the columns of [`Self::times`]. A version that is there twice is one.
     pub(crate) fn find_times(&self, times: &str) -> String {
         let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
         let keys = self.keys(|_, key| format!("v.{key}"));
@@ -218,25 +218,15 @@ impl History {
         keys.chain(others.map(|(name, column_type)| (name.to_owned(), column_type))).collect()
     }
 
-    /// Redshift wants a clause for rows that do not match, of which there are none where no other merge can come in
-    /// between.
-    pub(crate) fn merge_times(&self, times: &str, is_alone: bool) -> String {
+    pub(crate) fn merge_times(&self, times: &str) -> String {
         let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
         let history = &self.history.alone;
-        let otherwise = match is_alone {
-            true => format!(
-                " WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
-                self.keys(|_, key| key.to_owned()),
-                self.keys(|n, _| format!("s.k{n}"))
-            ),
-            false => String::new(),
-        };
         let same_key: Vec<String> =
             self.key.iter().enumerate().map(|(n, key)| format!("{history}.{key} = s.k{n}")).collect();
         format!(
             "MERGE INTO {} USING {times} AS s ON {} AND {history}.{read_at} = s.read_at \
              AND coalesce({history}.{run_id}, '') = s.run_id AND {history}.{content} = s.content \
-             WHEN MATCHED THEN UPDATE SET {from} = s.held_from, {to} = s.held_to{otherwise}",
+             WHEN MATCHED THEN UPDATE SET {from} = s.held_from, {to} = s.held_to",
             self.history.qualified,
             same_key.join(" AND ")
         )

@@ -24,6 +24,7 @@ mod redshift;
 mod runs;
 mod script;
 mod snowflake;
+mod sweep;
 #[cfg(test)]
 mod twin;
 

@@ -9,7 +9,6 @@ mod layout;
 mod merge;
 mod schema;
 mod session;
-mod sets;
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -64,10 +64,6 @@ impl Engine for Redshift {
         LIMITS
     }
 
-    fn identifier(&self, name: &str) -> String {
-        identifier(name)
-    }
-
     fn scratch(&self, _schema: &str, name: &str) -> String {
         quote_identifier(name)
     }

@@ -19,7 +19,6 @@ mod engine;
 mod golden;
 mod merge;
 mod schema;
-mod sets;
 mod shape;
 mod sql;
 mod stage;

@@ -95,10 +95,6 @@ impl Engine for Snowflake {
         LIMITS
     }
 
-    fn identifier(&self, name: &str) -> String {
-        identifier(name)
-    }
-
     fn scratch(&self, schema: &str, name: &str) -> String {
         format!("{schema}.{}", quote_identifier(&identifier(&format!("_{name}"))))
     }

@@ -19,6 +19,8 @@ pub(crate) const ATHENA: Dialect = Dialect {
     md5_of,
     lowest_time: "TIMESTAMP '0001-01-01 00:00:00'",
     time_text,
+    identifier,
+    is_transactional: false,
     holds_whole_rows: true,
     literal: quote_literal,
 };

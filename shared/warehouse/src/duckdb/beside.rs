@@ -37,7 +37,7 @@ impl Beside {
         let deleted = schema.table_name(&deleted_table(collection));
         let mut hard_delete = None;
         if mode.hard_delete || deleted_now.is_some() {
-            hard_delete = HardDelete::new(&DUCKDB, &table, &deleted, plan, &present, true)?;
+            hard_delete = HardDelete::new(&DUCKDB, &table, &deleted, plan, &present)?;
         }
         if let Some(it) = &hard_delete {
             match &deleted_now {

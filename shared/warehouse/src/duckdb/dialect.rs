@@ -14,6 +14,8 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     md5_of: |texts| format!("md5(CAST(to_json([{}]) AS VARCHAR))", texts.join(", ")),
     lowest_time: "TIMESTAMPTZ '-infinity'",
     time_text: rfc3339,
+    identifier: str::to_owned,
+    is_transactional: true,
     holds_whole_rows: true,
     literal: quote_literal,
 };

@@ -12,12 +12,12 @@ use super::budget::Budget;
 use super::dialect::DUCKDB;
 use super::schema::Schema;
 use super::session::{Session, failed, is_out_of_memory};
-use super::sets::Sweep;
-use super::sql::{self, GroupMerge, NEWEST, STAGED};
-use crate::checks::{Count, Outcome, check_account, check_rows};
+use super::sql::{self, GONE, GroupMerge, NEWEST, STAGED, TOUCHED};
+use crate::checks::{Count, Outcome, check_account, check_deleted, check_rows};
 use crate::dialect::{ACCOUNT, LEDGER, RUNS};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, plan};
+use crate::sweep::Sweep;
 use crate::{LocatedFile, Merged, RunRow, TableMode, extent, runs};
 
 /// `files` has passed [`crate::plan::check_batch`].
@@ -87,15 +87,15 @@ fn merge_once(
     }
     change_table(&mut session, schema, collection, &plan.change)?;
     let beside = Beside::begin(&mut session, schema, collection, &plan, mode)?;
-    let table = schema.table(collection);
-    let sweep = Sweep::new(&table, &plan);
+    let table = schema.table_name(collection);
+    let sweep = Sweep::new(&DUCKDB, &table, &plan, [TOUCHED, GONE].map(str::to_owned));
     if let Some(sweep) = &sweep {
-        sweep.begin(&session)?;
+        begin_sweep(&session, sweep)?;
     }
     let mut merged = Merged::default();
     for group in &plan.groups {
         let sweep = sweep.as_ref().filter(|_| group.has_sets);
-        let counts = merge_group(&mut session, &table, &plan, group, sweep, &beside)?;
+        let counts = merge_group(&mut session, &table.qualified, &plan, group, sweep, &beside)?;
         write_ledger(&mut session, schema, group, &counts)?;
         for count in counts {
             merged.files += 1;
@@ -105,12 +105,29 @@ fn merge_once(
         }
     }
     if let Some(sweep) = &sweep {
-        merged.updated += sweep.end(&mut session)?;
+        merged.updated += delete_gone(&mut session, sweep, &table.qualified)?;
     }
     beside.end(&mut session)?;
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = session.commit()?;
     Ok(merged)
+}
+
+fn begin_sweep(session: &Session<'_>, sweep: &Sweep<'_>) -> Result<()> {
+    for (table, columns) in sweep.scratch() {
+        session.scratch(&sql::create_scratch(table, &columns))?;
+    }
+    Ok(())
+}
+
+/// Answers with the number of rows that became deleted.
+fn delete_gone(session: &mut Session<'_>, sweep: &Sweep<'_>, table: &str) -> Result<u64> {
+    session.scratch(&sweep.find_gone())?;
+    let gone = session.count(&sweep.count_gone())?;
+    let deleted = if gone > 0 { session.write(&sweep.delete_gone(), [])? } else { 0 };
+    session.scratch(&sql::dropped(&[TOUCHED, GONE]))?;
+    check_deleted(table, gone, deleted)?;
+    Ok(deleted)
 }
 
 /// Adds the runs that the schema does not hold yet, once it is bound to an account.
@@ -209,7 +226,7 @@ fn merge_group(
     let newest = keep_newest(session, &merge, staged, keys)?;
     find_changed(session, &merge, newest, &mut counts)?;
     if let Some(sweep) = sweep {
-        sweep.touch(session)?;
+        session.scratch(&sweep.touch(STAGED))?;
     }
     let written = write_changed(session, &merge, &counts)?;
     let arrived = session.count(&merge.count_arrived(newest))?;

@@ -3,6 +3,8 @@
 //! Columns of staged files are called `c0`, `c1`, ... after their position in the Parquet file, because a column
 //! named like one of the reader's own (`file_index`, `file_row_number`) would hide it.
 
+use staging::ColumnType;
+
 use super::dialect::DUCKDB;
 use crate::columns::{ColumnSql, GroupColumns};
 use crate::dialect::{quote_identifier, quote_literal};
@@ -17,6 +19,11 @@ pub(super) const NEWEST: &str = "temp.main.newest_rows";
 pub(super) const CHANGED: &str = "temp.main.changed_rows";
 /// Values that replaced rows keep, because the files lack the column.
 pub(super) const KEPT: &str = "temp.main.kept_values";
+
+/// The sets of which the merged files have rows.
+pub(super) const TOUCHED: &str = "temp.main.touched_sets";
+/// The rows that are gone from their sets.
+pub(super) const GONE: &str = "temp.main.gone_rows";
 
 /// Joins the reader's rows to those of a scratch table `n`.
 const SAME_STAGED_ROW: &str =
@@ -37,7 +44,12 @@ pub(super) fn count_changed() -> String {
 }
 
 pub(super) fn drop_scratch() -> String {
-    [STAGED, NEWEST, CHANGED, KEPT].map(|table| format!("DROP TABLE IF EXISTS {table};")).concat()
+    dropped(&[STAGED, NEWEST, CHANGED, KEPT])
+}
+
+pub(super) fn dropped(tables: &[&str]) -> String {
+    let drop = |table: &&str| format!("DROP TABLE IF EXISTS {table};");
+    tables.iter().map(drop).collect()
 }
 
 /// The names and types of the columns of the files, in the order in which DuckDB reads them.
@@ -48,6 +60,12 @@ pub(super) fn describe(paths: &[String]) -> String {
 /// DuckDB takes one action at a time.
 pub(super) fn alter_table(table: &str, action: &str) -> String {
     format!("ALTER TABLE {table} {action}")
+}
+
+pub(super) fn create_scratch(table: &str, columns: &[(String, ColumnType)]) -> String {
+    let column = |(name, is): &(String, ColumnType)| format!("{name} {}", (DUCKDB.type_name)(*is));
+    let columns: Vec<String> = columns.iter().map(column).collect();
+    format!("CREATE OR REPLACE TEMP TABLE {table} ({})", columns.join(", "))
 }
 
 fn read_parquet(paths: &[String]) -> String {

@@ -79,7 +79,7 @@ async fn hard_delete(
     if !mode.hard_delete && now.is_none() {
         return Ok(None);
     }
-    let Some(it) = HardDelete::new(&POSTGRES, &table, &deleted, plan, present, true)? else {
+    let Some(it) = HardDelete::new(&POSTGRES, &table, &deleted, plan, present)? else {
         return Ok(None);
     };
     match now {

@@ -15,6 +15,8 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     md5_of,
     lowest_time: "TIMESTAMPTZ '-infinity'",
     time_text: rfc3339,
+    identifier,
+    is_transactional: true,
     holds_whole_rows: true,
     literal: quote_literal,
 };

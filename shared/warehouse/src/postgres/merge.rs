@@ -15,12 +15,12 @@ use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{self, Layout, MAX_COLUMNS};
 use super::schema::{Columns, Schema};
 use super::session::{Session, counts, get};
-use super::sets::Sweep;
-use super::sql::{self, GroupMerge, Staging};
-use crate::checks::{Count, Outcome, check_account};
-use crate::dialect::{ACCOUNT, LEDGER, RUNS};
+use super::sql::{self, GONE, GroupMerge, Staging, TOUCHED};
+use crate::checks::{Count, Outcome, check_account, check_deleted};
+use crate::dialect::{ACCOUNT, LEDGER, RUNS, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, TableChange, TableColumn, Widening, check_names, plan_within};
+use crate::sweep::Sweep;
 use crate::{LocatedFile, Merged, RunRow, TableMode, extent, runs};
 
 /// `files` has passed [`crate::plan::check_batch`]. Waits no longer than `patience` for other loads and programs.
@@ -53,9 +53,9 @@ pub(super) async fn merge(
     }
     change_table(&mut session, schema, collection, &target, &staged).await?;
     let beside = Beside::begin(&mut session, schema, collection, &target.plan, mode).await?;
-    let sweep = Sweep::new(&target.table, &target.plan);
+    let sweep = Sweep::new(&POSTGRES, &target.table, &target.plan, [TOUCHED, GONE].map(str::to_owned));
     if let Some(sweep) = &sweep {
-        sweep.begin(&session).await?;
+        begin_sweep(&session, sweep).await?;
     }
     let mut merged = Merged::default();
     for (group, staged) in target.plan.groups.iter().zip(staged) {
@@ -70,12 +70,30 @@ pub(super) async fn merge(
         }
     }
     if let Some(sweep) = &sweep {
-        merged.updated += sweep.end(&mut session).await?;
+        merged.updated += delete_gone(&mut session, sweep, &target.table.qualified).await?;
     }
     beside.end(&mut session).await?;
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = session.commit().await?;
     Ok(merged)
+}
+
+async fn begin_sweep(session: &Session<'_>, sweep: &Sweep<'_>) -> Result<()> {
+    for (table, columns) in sweep.scratch() {
+        session.scratch(&sql::create_scratch(table, &columns)).await?;
+    }
+    Ok(())
+}
+
+/// Answers with the number of rows that became deleted.
+async fn delete_gone(session: &mut Session<'_>, sweep: &Sweep<'_>, table: &str) -> Result<u64> {
+    session.scratch(&format!("ANALYZE {TOUCHED}")).await?;
+    session.scratch(&sweep.find_gone()).await?;
+    session.scratch(&format!("ANALYZE {GONE}")).await?;
+    let [gone] = session.counts(&sweep.count_gone()).await?;
+    let deleted = if gone > 0 { session.write(&sweep.delete_gone(), &[]).await? } else { 0 };
+    check_deleted(table, gone, deleted)?;
+    Ok(deleted)
 }
 
 /// Adds the runs that the schema does not hold yet, once it is bound to an account.
@@ -151,8 +169,7 @@ async fn bind_account(session: &mut Session<'_>, schema: &Schema, file: &Located
 
 /// The table that a merge is about, and what is to become of it.
 struct Target<'a> {
-    /// Quoted and qualified.
-    table: String,
+    table: TableName,
     plan: Plan<'a>,
     /// But for the overflow.
     present: Vec<TableColumn>,
@@ -191,7 +208,7 @@ impl<'a> Target<'a> {
         let wanted: HashSet<String> = key.iter().cloned().collect();
         let unique = schema.unique_keys(session, collection).await?;
         Ok(Target {
-            table: schema.table(collection),
+            table: schema.table_name(collection),
             key_exists: unique.iter().any(|(columns, _)| *columns == wanted),
             has_primary_key: unique.iter().any(|(_, is_primary)| *is_primary),
             plan,
@@ -223,7 +240,7 @@ async fn change_table(
     target: &Target<'_>,
     staged: &[StagedGroup],
 ) -> Result<()> {
-    let table = &target.table;
+    let table = &target.table.qualified;
     let needs_overflow = target.is_wide && !target.has_overflow;
     let mut actions = Vec::new();
     match &target.plan.change {
@@ -271,7 +288,7 @@ async fn create_table(
         bytes += size;
         rows += group.staged.counts.iter().map(|count| count.staged).sum::<u64>();
     }
-    session.write(&sql::create_table(&target.table, columns, (rows, bytes)), &[]).await?;
+    session.write(&sql::create_table(&target.table.qualified, columns, (rows, bytes)), &[]).await?;
     // What a dropped table held is not loaded any more.
     let forget = format!("DELETE FROM {} WHERE collection = $1", schema.table(LEDGER));
     session.write(&forget, &[&collection]).await.map(drop)
@@ -283,7 +300,7 @@ async fn make_room(session: &mut Session<'_>, target: &Target<'_>, widen: &[Wide
     let going: Vec<&Widening> = widen.iter().filter(may_go).collect();
     let growth: usize = widen.iter().map(|widening| layout::most(widening.to)).sum();
     if let (false, Some(measure)) = (going.is_empty(), measure(&target.present)) {
-        session.write(&sql::make_room(&target.table, &going, &measure, growth), &[]).await?;
+        session.write(&sql::make_room(&target.table.qualified, &going, &measure, growth), &[]).await?;
     }
     Ok(())
 }
@@ -316,7 +333,7 @@ impl StagedGroup {
             let message = format!(
                 "table {} has rows that are full of values which HubSpot does not send any more, and what it sends \
                  has no room beside them: drop columns that are not needed",
-                target.table
+                target.table.qualified
             );
             return Err(Error::new(Kind::Unsupported, message));
         };
@@ -340,8 +357,9 @@ async fn merge_group(
 ) -> Result<Vec<Count>> {
     let mut is_first = true;
     let (merge, keys) = loop {
-        let merge = GroupMerge::new(&target.table, &target.plan, group, &staged.layout, &staged.staging)
-            .map_err(|column| Error::new(Kind::Engine, format!("column {column:?} was not staged")))?;
+        let merge =
+            GroupMerge::new(&target.table.qualified, &target.plan, group, &staged.layout, &staged.staging)
+                .map_err(|column| Error::new(Kind::Engine, format!("column {column:?} was not staged")))?;
         if std::mem::take(&mut is_first) {
             beside.staged(session, &merge).await?;
         }
@@ -356,7 +374,7 @@ async fn merge_group(
         staged = StagedGroup::stage(session, target, group, staged.staging, kept_bytes).await?;
     };
     if let Some(sweep) = sweep {
-        sweep.touch(session).await?;
+        session.scratch(&sweep.touch(sql::NEWEST)).await?;
     }
     let counts = staged.staged.counts;
     let written = write_changed(session, &merge, &counts).await?;
@@ -366,7 +384,7 @@ async fn merge_group(
     // The unique index sees to it that each key is there once, and nobody else writes: those that were not to be
     // changed are there, in a newer version.
     let arrived = keys - changed + written;
-    Outcome { changed, written, keys, arrived }.check(&target.table)?;
+    Outcome { changed, written, keys, arrived }.check(&target.table.qualified)?;
     Ok(counts)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
 
-use staging::{Column, IS_DELETED};
+use staging::{Column, ColumnType, IS_DELETED};
 
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
@@ -16,6 +16,11 @@ use crate::plan::{Field, Group, Plan, Widening};
 /// The newest staged rows: keys, versions and places, whatever the table's width, and the row of the table that has the
 /// key. Those that are to be written have `is_changed`.
 pub(super) const NEWEST: &str = "pg_temp.newest_rows";
+
+/// The sets of which the merged files have rows.
+pub(super) const TOUCHED: &str = "pg_temp.touched_sets";
+/// The rows that are gone from their sets.
+pub(super) const GONE: &str = "pg_temp.gone_rows";
 
 /// A merge knows better than the planner, which has no statistics of scratch tables: what is looked up by its key or its
 /// place is looked up row by row, so that the cost grows with the change and not with the table.
@@ -95,6 +100,12 @@ pub(super) fn create_index_of_deleted(name: &str, table: &str, key: &[String]) -
 /// Readers go on; who wants to write waits.
 pub(super) fn lock_table(table: &str) -> String {
     format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+}
+
+pub(super) fn create_scratch(table: &str, columns: &[(String, ColumnType)]) -> String {
+    let column = |(name, is): &(String, ColumnType)| format!("{name} {}", (POSTGRES.type_name)(*is));
+    let columns: Vec<String> = columns.iter().map(column).collect();
+    format!("CREATE TEMP TABLE {table} ({}) ON COMMIT DROP", columns.join(", "))
 }
 
 fn names(columns: &[String]) -> String {
@@ -347,8 +358,6 @@ fn run_id(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use staging::ColumnType;
-
     use super::*;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};

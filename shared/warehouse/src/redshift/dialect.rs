@@ -14,6 +14,8 @@ pub(crate) const REDSHIFT: Dialect = Dialect {
     md5_of: md5_of_digests,
     lowest_time: "CAST('0001-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
     time_text: rfc3339,
+    identifier,
+    is_transactional: true,
     holds_whole_rows: false,
     literal: escaped_literal,
 };

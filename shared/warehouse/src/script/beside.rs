@@ -23,7 +23,7 @@ use crate::plan::{Plan, TableColumn};
 pub(super) struct Beside {
     hard_delete: Option<HardDelete>,
     history: Option<History>,
-    /// A scratch table for [`History::find_times`], and its columns.
+    /// A scratch table for [`History::find_times`], and its columns, where the engine needs one.
     times: Option<(String, Vec<(String, ColumnType)>)>,
     /// The table's, after the merge.
     columns: Vec<TableColumn>,
@@ -44,8 +44,7 @@ impl Beside {
         let mut beside = Beside { hard_delete: None, history: None, times: None, columns };
         if mode.hard_delete {
             let deleted = schema.table_name(&deleted_table(collection));
-            let is_alone = engine.is_transactional();
-            beside.hard_delete = HardDelete::new(dialect, &table, &deleted, plan, &beside.columns, is_alone)?;
+            beside.hard_delete = HardDelete::new(dialect, &table, &deleted, plan, &beside.columns)?;
         }
         if mode.history {
             check_history(collection, plan)?;
@@ -56,7 +55,7 @@ impl Beside {
                 let column = beside.columns.iter().find(named);
                 column.map_or(ColumnType::Text, |column| (dialect.column_type)(&column.type_name))
             };
-            beside.times = Some((times, history.times(key_type)));
+            beside.times = (!dialect.is_transactional).then(|| (times, history.times(key_type)));
             beside.history = Some(history);
         }
         Ok(beside)
@@ -84,11 +83,15 @@ impl Beside {
     }
 
     /// To be run after the last group.
-    pub(super) fn end(&self, is_alone: bool) -> Vec<Statement> {
+    pub(super) fn end(&self) -> Vec<Statement> {
         let mut statements = Vec::new();
-        if let (Some(it), Some((times, _))) = (&self.history, &self.times) {
-            statements.push(Statement::scratch(it.find_times(times)));
-            statements.push(Statement::write(it.merge_times(times, is_alone)));
+        if let Some(it) = &self.history {
+            statements.extend(match &self.times {
+                Some((times, _)) => {
+                    vec![Statement::scratch(it.find_times(times)), Statement::write(it.merge_times(times))]
+                }
+                None => vec![Statement::write(it.set_times())],
+            });
         }
         if let Some(it) = &self.hard_delete {
             let out = it.take_out(self.history.as_ref().map(|history| &history.history));
@@ -157,10 +160,9 @@ impl<E: Engine> Target<'_, E> {
     fn end_of_hard_deletes(&self, now: &[TableColumn]) -> Result<Option<Ahead>> {
         let (engine, deleted) =
             (&self.schema.engine, self.schema.table_name(&deleted_table(self.collection)));
-        let (dialect, is_alone) = (engine.dialect(), engine.is_transactional());
-        let of = |columns: &[TableColumn]| {
-            HardDelete::new(dialect, &self.table, &deleted, &self.plan, columns, is_alone)
-        };
+        let dialect = engine.dialect();
+        let of =
+            |columns: &[TableColumn]| HardDelete::new(dialect, &self.table, &deleted, &self.plan, columns);
         if of(&self.beside.columns)?.is_none() {
             return Ok(None);
         }

@@ -25,15 +25,6 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     fn limits(&self) -> Limits;
 
-    /// Whether a script is one transaction. Where it is not, each of its statements is one, what they change depends on
-    /// nothing that another merge could have changed meanwhile, and any of them may be the last.
-    fn is_transactional(&self) -> bool {
-        true
-    }
-
-    /// The name that a schema or a table gets.
-    fn identifier(&self, name: &str) -> String;
-
     /// A scratch table's name as SQL needs it. `schema` is quoted; `name` is not used twice.
     fn scratch(&self, schema: &str, name: &str) -> String;
 

@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::beside::Beside;
 use super::engine::{Engine, Failed, Purpose, Rows, Statement};
 use super::schema::{Present, Schema, counts, row_counts};
-use super::sets::Sweep;
-use super::sql::{GroupMerge, Scratch, Ties};
+use super::sql::{GroupMerge, Scratch, Ties, check};
 use crate::checks::check_account;
 use crate::dialect::{LEDGER, TableName};
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
 use crate::plan::{Group, Plan, TableColumn, check_names, plan_within};
+use crate::sweep::Sweep;
 use crate::{LocatedFile, Merged, TableMode};
 
 /// Files of one script: each has a row of the ledger's statement.
@@ -252,9 +252,7 @@ impl<'a, E: Engine> Target<'a, E> {
         let dialect = self.schema.engine.dialect();
         let mut merges = Vec::with_capacity(self.plan.groups.len());
         for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
-            let is_alone = self.schema.engine.is_transactional();
-            let merge =
-                GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes, is_alone);
+            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes);
             merges.push(merge.map_err(|column| {
                 let key = group.files.first().map_or("", |file| file.key.as_str());
                 let what =
@@ -276,9 +274,7 @@ impl<'a, E: Engine> Target<'a, E> {
     /// The second half: all that changes the table, or nothing.
     pub(super) fn script(&self, merges: &[GroupMerge<'_>], ties: &[Ties]) -> Vec<Statement> {
         let engine = &self.schema.engine;
-        let is_alone = engine.is_transactional();
-        let mut sweep =
-            Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone(), is_alone);
+        let sweep = Sweep::new(engine.dialect(), &self.table, &self.plan, self.touched_and_gone.clone());
         let create = |table: &str, columns: &[(String, ColumnType)]| {
             Statement::create_scratch(engine.create_scratch(table, columns))
         };
@@ -304,15 +300,27 @@ impl<'a, E: Engine> Target<'a, E> {
             script.extend(merge.write_changed(engine.limits().statement_bytes));
             script.push(Statement::new(Purpose::Arrived, merge.check_arrived()));
             script.push(Statement::count(merge.count_changed()));
-            script
-                .extend(sweep.as_ref().filter(|_| group.has_sets).map(|sweep| sweep.touch(&scratch.newest)));
+            let sweep = sweep.as_ref().filter(|_| group.has_sets);
+            script.extend(sweep.map(|sweep| Statement::scratch(sweep.touch(&scratch.newest))));
         }
-        script.extend(sweep.take().into_iter().flat_map(|sweep| sweep.end()));
-        script.extend(self.beside.end(is_alone));
+        script.extend(sweep.iter().flat_map(|sweep| self.delete_gone(sweep)));
+        script.extend(self.beside.end());
         // What is in the ledger needs nothing more to be done.
         let ledger = self.schema.table(LEDGER);
         script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));
         script
+    }
+
+    /// The one statement that counts has the number of rows that became deleted.
+    fn delete_gone(&self, sweep: &Sweep<'_>) -> [Statement; 4] {
+        let are_deleted = format!("({}) = 0", sweep.count_left());
+        let are_deleted = check(self.schema.engine.dialect(), &are_deleted, "rows are left");
+        [
+            Statement::scratch(sweep.find_gone()),
+            Statement::write(sweep.delete_gone()),
+            Statement::new(Purpose::Swept, are_deleted),
+            Statement::count(sweep.count_gone()),
+        ]
     }
 
     pub(super) async fn run(&self, session: &mut E::Session, script: &[Statement]) -> Result<Vec<Rows>> {

@@ -33,7 +33,7 @@ pub(super) struct Present {
 
 impl<E: Engine> Schema<E> {
     pub(super) fn new(engine: E, name: &str) -> Schema<E> {
-        let name = engine.identifier(name);
+        let name = (engine.dialect().identifier)(name);
         Schema { engine, name }
     }
 
@@ -43,7 +43,7 @@ impl<E: Engine> Schema<E> {
 
     /// A table's name without the schema's, quoted.
     fn unqualified(&self, table: &str) -> String {
-        quote_identifier(&self.engine.identifier(table))
+        quote_identifier(&(self.engine.dialect().identifier)(table))
     }
 
     pub(super) fn table(&self, table: &str) -> String {
@@ -59,7 +59,12 @@ impl<E: Engine> Schema<E> {
     }
 
     pub(super) async fn account(&self) -> Result<Option<u64>> {
-        match self.engine.columns(&self.name, &[&self.engine.identifier(ACCOUNT)]).await?.is_empty() {
+        match self
+            .engine
+            .columns(&self.name, &[&(self.engine.dialect().identifier)(ACCOUNT)])
+            .await?
+            .is_empty()
+        {
             true => Ok(None),
             false => self.bound_account().await,
         }
@@ -67,7 +72,7 @@ impl<E: Engine> Schema<E> {
 
     /// Empty when the collection's table is missing, whatever the ledger says.
     pub(super) async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
-        let [table, ledger] = [collection, LEDGER].map(|table| self.engine.identifier(table));
+        let [table, ledger] = [collection, LEDGER].map(|table| (self.engine.dialect().identifier)(table));
         let found = self.engine.columns(&self.name, &[&table, &ledger]).await?;
         match found.contains_key(&table) && found.contains_key(&ledger) {
             true => self.in_ledger(collection).await,
@@ -78,7 +83,7 @@ impl<E: Engine> Schema<E> {
     pub(super) async fn present(&self, collection: &str, mode: TableMode) -> Result<Present> {
         let [table, ledger, account, deleted, history] =
             [collection, LEDGER, ACCOUNT, &deleted_table(collection), &history_table(collection)]
-                .map(|table| self.engine.identifier(table));
+                .map(|table| (self.engine.dialect().identifier)(table));
         let mut wanted: Vec<&str> = vec![&table, &ledger, &account, &deleted];
         wanted.extend(mode.history.then_some(history.as_str()));
         let mut found = self.engine.columns(&self.name, &wanted).await?;
@@ -94,7 +99,7 @@ impl<E: Engine> Schema<E> {
     }
 
     async fn columns(&self, table: &str) -> Result<Option<Vec<TableColumn>>> {
-        let table = self.engine.identifier(table);
+        let table = (self.engine.dialect().identifier)(table);
         Ok(self.engine.columns(&self.name, &[&table]).await?.remove(&table))
     }
 
@@ -126,7 +131,7 @@ impl<E: Engine> Schema<E> {
 
     pub(super) async fn compare(&self, compare: &Compare) -> Result<Comparison> {
         let names = table_names(&compare.collection);
-        let named = names.each_ref().map(|name| self.engine.identifier(name));
+        let named = names.each_ref().map(|name| (self.engine.dialect().identifier)(name));
         let mut found = self.engine.columns(&self.name, &named.each_ref().map(String::as_str)).await?;
         let [table, snapshot, deleted] = named.each_ref().map(|name| found.remove(name));
         let quoted = names.each_ref().map(|name| self.table(name));
@@ -142,7 +147,7 @@ impl<E: Engine> Schema<E> {
     /// Adds the runs that the schema does not hold yet, once it is bound to an account.
     pub(super) async fn record_runs(&self, rows: &[RunRow]) -> Result<u64> {
         let Some(oldest) = runs::oldest(rows) else { return Ok(0) };
-        let [account, recorded] = [ACCOUNT, RUNS].map(|table| self.engine.identifier(table));
+        let [account, recorded] = [ACCOUNT, RUNS].map(|table| (self.engine.dialect().identifier)(table));
         let found = self.engine.columns(&self.name, &[&account, &recorded]).await?;
         if !found.contains_key(&account) {
             return Ok(0);

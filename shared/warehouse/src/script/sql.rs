@@ -42,8 +42,6 @@ pub(super) struct GroupMerge<'a> {
     scratch: &'a Scratch,
     columns: GroupColumns,
     files: Vec<&'a LocatedFile>,
-    /// No other merge can come in between.
-    is_alone: bool,
 }
 
 impl<'a> GroupMerge<'a> {
@@ -55,7 +53,6 @@ impl<'a> GroupMerge<'a> {
         group: &Group<'a>,
         scratch: &'a Scratch,
         content_bytes: usize,
-        is_alone: bool,
     ) -> Result<GroupMerge<'a>, String> {
         let in_file = |field: &Field| {
             let columns = &group.files.first()?.description.table.columns;
@@ -64,7 +61,7 @@ impl<'a> GroupMerge<'a> {
         let staged = |field: &Field| in_file(field).map(|position| format!("s.c{position}"));
         let mut columns = GroupColumns::new(dialect, plan, group, staged)?;
         columns.compare_within(dialect, content_bytes);
-        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone(), is_alone })
+        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone() })
     }
 
     /// Per file: its number, its rows, and how many lack a primary key or a time of reading.
@@ -198,7 +195,7 @@ impl<'a> GroupMerge<'a> {
     /// only a transaction makes one again.
     pub(super) fn write_changed(&self, statement_bytes: usize) -> Vec<Statement> {
         let merge = self.merge();
-        if merge.len() <= statement_bytes || !self.is_alone {
+        if merge.len() <= statement_bytes || !self.dialect.is_transactional {
             return vec![Statement::write(merge)];
         }
         let names = self.keys(|_, key| key.name.clone()).join(", ");
@@ -238,7 +235,7 @@ impl<'a> GroupMerge<'a> {
             self.table.qualified,
             self.scratch.changed,
             self.same_key_in_changed(),
-            if self.is_alone { String::new() } else { self.and_not_newer() },
+            if self.dialect.is_transactional { String::new() } else { self.and_not_newer() },
             self.new_values().join(", "),
             names.join(", "),
             values.join(", ")

@@ -57,7 +57,7 @@ impl<E: Engine> Target<'_, E> {
     /// Where scratch tables are in the schema itself, it comes first.
     fn schema_ahead(&self) -> Vec<Statement> {
         let engine = &self.schema.engine;
-        match engine.is_transactional() || self.present.has_ledger {
+        match engine.dialect().is_transactional || self.present.has_ledger {
             true => Vec::new(),
             false => vec![Statement::shape(engine.create_schema(&self.schema.quoted()))],
         }
