@@ -25,10 +25,12 @@ use self::api::Api;
 pub(crate) use self::dialect::ATHENA;
 use self::dialect::{WIDENED, defined_type, in_ddl, reported};
 use self::url::Folder;
+use crate::catalog::Rows;
 use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, Statement};
+use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::statement::{Purpose, Statement};
 use crate::{LocatedFile, Maintained, runs};
 
 /// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>: 262,144 bytes in a query. A script has no end, and

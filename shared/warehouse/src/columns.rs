@@ -25,6 +25,7 @@ impl ColumnSql {
 /// What a merge of one group works with.
 #[derive(Debug)]
 pub(crate) struct GroupColumns {
+    dialect: &'static Dialect,
     /// In the order of their names.
     pub(crate) columns: Vec<ColumnSql>,
     pub(crate) keys: Vec<ColumnSql>,
@@ -41,7 +42,7 @@ impl GroupColumns {
     /// `staged` is the expression that reads a column from the staged rows, in the file's type. A column of the group
     /// that has none is the error.
     pub(crate) fn new(
-        dialect: &Dialect,
+        dialect: &'static Dialect,
         plan: &Plan<'_>,
         group: &Group<'_>,
         staged: impl Fn(&Field) -> Option<String>,
@@ -69,6 +70,7 @@ impl GroupColumns {
             })
         };
         Ok(GroupColumns {
+            dialect,
             compared: group.fields.len(),
             columns: group.fields.iter().map(column).collect::<Result<_, _>>()?,
             keys: plan.primary_key.iter().map(|key| of_target(key)).collect::<Result<_, _>>()?,
@@ -80,7 +82,8 @@ impl GroupColumns {
     }
 
     /// Leaves out of the content the columns that would make it longer than `bytes`, both sides together.
-    pub(crate) fn compare_within(&mut self, dialect: &Dialect, bytes: usize) {
+    pub(crate) fn compare_within(&mut self, bytes: usize) {
+        let dialect = self.dialect;
         let bytes_of = |column: &ColumnSql| {
             let sides = [column.staged.clone(), column.in_table()];
             sides.map(|side| (dialect.md5_of)(&[(dialect.text_of)(&side, column.column_type)]).len())
@@ -94,13 +97,55 @@ impl GroupColumns {
     }
 
     /// What two rows of one version and one run are told apart by.
-    pub(crate) fn content(&self, dialect: &Dialect, side: impl Fn(&ColumnSql) -> String) -> String {
+    pub(crate) fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
         let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
         match &self.deletion {
-            Some(deletion) => content_but_for_sweeps(dialect, compared, deletion, side),
-            None => content(dialect, compared, side),
+            Some(deletion) => content_but_for_sweeps(self.dialect, compared, deletion, side),
+            None => content(self.dialect, compared, side),
         }
     }
+
+    /// A list of the keys: the n-th is `k{n}` in scratch tables.
+    pub(crate) fn keys(&self, separator: &str, item: impl Fn(usize, &ColumnSql) -> String) -> String {
+        let items = self.keys.iter().enumerate().map(|(n, key)| item(n, key));
+        items.collect::<Vec<_>>().join(separator)
+    }
+
+    /// Of a row of the table, `t`, and one of a scratch table, `n`.
+    pub(crate) fn same_key(&self) -> String {
+        self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
+    }
+
+    /// When HubSpot changed the staged row, and when it was read.
+    pub(crate) fn version_staged(&self) -> (String, String) {
+        (self.dialect.or_lowest(&self.updated_at.staged), self.read_at.staged.clone())
+    }
+
+    pub(crate) fn version_in_table(&self) -> (String, String) {
+        let lowest = |column: &ColumnSql| self.dialect.or_lowest(&column.in_table());
+        (lowest(&self.updated_at), lowest(&self.read_at))
+    }
+
+    /// Whether of two rows of one version the staged one wins.
+    pub(crate) fn wins_tie(&self, run_id: impl Fn(&str) -> String, [staged, now]: [&str; 2]) -> String {
+        let [run_staged, run_now] = [&self.run_id.staged, &self.run_id.in_table()].map(|side| run_id(side));
+        format!("({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {staged} > {now}))")
+    }
+
+    /// Counts the rows of the table that hold a key of a scratch table in its version or a newer one.
+    pub(crate) fn count_arrived(&self, newest: &str, table: &str) -> String {
+        let (updated_at, read_at) = self.version_in_table();
+        format!(
+            "SELECT count(*) FROM {newest} AS n JOIN {table} AS t ON {} WHERE {updated_at} > n.updated_at \
+             OR ({updated_at} = n.updated_at AND {read_at} >= n.read_at)",
+            self.same_key()
+        )
+    }
+}
+
+/// A run's id, of which older files have none.
+pub(crate) fn or_first(run_id: &str) -> String {
+    format!("coalesce({run_id}, '')")
 }
 
 /// The columns that a sweep of sets changes.

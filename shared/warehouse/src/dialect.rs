@@ -58,6 +58,8 @@ pub(crate) struct Dialect {
     pub(crate) time_text: fn(DateTime<Utc>) -> String,
     /// The name that a schema or a table gets.
     pub(crate) identifier: fn(&str) -> String,
+    /// An `ALTER TABLE` takes several actions, and rewrites the table once for all of them.
+    pub(crate) alters_at_once: bool,
     /// All statements of a merge are one transaction, and no other merge can come in between. Where it is not so, each
     /// statement is one, what it changes depends on nothing that another merge could have changed meanwhile, and any of
     /// them may be the last.
@@ -72,6 +74,11 @@ impl Dialect {
     pub(crate) fn create_table(&self, table: &str, columns: &[Column]) -> String {
         let columns: Vec<String> = columns.iter().map(|column| self.definition(column)).collect();
         format!("CREATE TABLE {table} ({})", columns.join(", "))
+    }
+
+    pub(crate) fn alter_table(&self, table: &str, actions: &[String]) -> Vec<String> {
+        let alter = |actions: &[String]| format!("ALTER TABLE {table} {}", actions.join(", "));
+        actions.chunks(if self.alters_at_once { usize::MAX } else { 1 }).map(alter).collect()
     }
 
     pub(crate) fn add_column(&self, column: &Column) -> String {

@@ -3,30 +3,27 @@
 //!
 //! DuckDB's calls block; each runs on tokio's blocking threads, one at a time per file.
 
-mod beside;
 mod budget;
 mod dialect;
 mod merge;
 mod open;
-mod schema;
 mod session;
 mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use ::duckdb::{Connection, Row};
+use ::duckdb::Connection;
 use async_trait::async_trait;
+use tokio::runtime::Handle as Runtime;
 
-use self::dialect::DUCKDB;
+use self::budget::Budget;
 use self::open::Handle;
-use self::schema::Schema;
-use crate::compare::{self, Tables, comparison, table_names};
+use self::session::{Session, is_out_of_memory};
 use crate::error::{Error, Kind, Result};
-use crate::plan::check_batch;
-use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+use crate::transaction::{Database, Transactional, Work, merge};
+use crate::{LocatedFile, Merged, TableMode};
 
 #[derive(Debug, Clone)]
 pub(crate) struct DuckDb {
@@ -34,106 +31,57 @@ pub(crate) struct DuckDb {
     schema: String,
 }
 
-impl DuckDb {
-    pub(crate) async fn connect(path: &str, schema: &str) -> Result<DuckDb> {
-        let (path, schema) = (path.to_owned(), schema.to_owned());
-        on_blocking_thread(move || Ok(DuckDb { handle: Arc::new(Handle::open(&path)?), schema })).await
-    }
-
-    async fn read<T: Default + Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection, &Schema) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let this = self.clone();
-        let read =
-            move || this.handle.read(|connection| work(connection, &Schema::of(connection, &this.schema)?));
-        Ok(on_blocking_thread(read).await?.unwrap_or_default())
-    }
+pub(crate) async fn connect(path: &str, schema: &str) -> Result<Transactional<DuckDb>> {
+    let (path, schema) = (path.to_owned(), schema.to_owned());
+    let open = move || Ok(Transactional(DuckDb { handle: Arc::new(Handle::open(&path)?), schema }));
+    on_blocking_thread(open).await
 }
 
 #[async_trait]
-impl Warehouse for DuckDb {
-    async fn account(&self) -> Result<Option<u64>> {
-        self.read(|connection, schema| schema.account(connection)).await
+impl Database for DuckDb {
+    async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
+        let this = self.clone();
+        on_blocking_thread(move || this.handle.read(|connection| this.within(connection, work))).await
     }
 
-    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
-        let collection = collection.to_owned();
-        self.read(move |connection, schema| schema.loaded(connection, &collection)).await
+    async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        let this = self.clone();
+        on_blocking_thread(move || this.handle.write(|connection| this.within(connection, work))).await
     }
 
-    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
-        check_batch(files)?;
-        if files.is_empty() {
-            return Ok(Merged::default());
-        }
-        let (this, files) = (self.clone(), files.to_vec());
-        on_blocking_thread(move || {
-            this.handle.write(|connection| {
-                let schema = Schema::of(connection, &this.schema)?;
-                merge::merge(connection, &schema, &files, mode)
-            })
+    async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
+        let this = self.clone();
+        let columns = files.iter().map(|file| file.description.table.columns.len()).max().unwrap_or_default();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let budget = Budget::new(files.iter().map(|file| file.description.rows).sum(), columns, cores);
+        on_blocking_thread(move || this.merge_within(budget, &files, mode)).await
+    }
+}
+
+impl DuckDb {
+    fn within<T>(&self, connection: &mut Connection, work: Work<T>) -> Result<T> {
+        Runtime::current().block_on(work(&mut Session::begin(connection, &self.schema)?))
+    }
+
+    /// Takes more memory when the budget turns out too small.
+    fn merge_within(&self, mut budget: Budget, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
+        self.handle.write(|connection| {
+            loop {
+                session::limit(connection, budget)?;
+                let mut session = Session::begin(connection, &self.schema)?;
+                match Runtime::current().block_on(merge(&mut session, files, mode)) {
+                    Err(error) if is_out_of_memory(&error) => match budget.larger() {
+                        Some(larger) => budget = larger,
+                        None => return Err(error),
+                    },
+                    outcome => return outcome,
+                }
+                tracing::info!(
+                    memory.mib = budget.memory_mib,
+                    "merge did not fit into memory, trying again with more"
+                );
+            }
         })
-        .await
-    }
-
-    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
-        let collection = collection.to_owned();
-        self.read(move |connection, schema| {
-            let Some(columns) = schema.columns(connection, &collection)? else { return Ok(None) };
-            let rows = session::count(connection, &extent::count(&schema.table(&collection)))?;
-            Ok(Some(Extent::new(columns, rows)))
-        })
-        .await
-    }
-
-    async fn live_rows(&self, collection: &str) -> Result<u64> {
-        let collection = collection.to_owned();
-        self.read(move |connection, schema| {
-            let Some(columns) = schema.columns(connection, &collection)? else { return Ok(0) };
-            let table = schema.table(&collection);
-            session::count(connection, &extent::count_live(&DUCKDB, &table, &columns))
-        })
-        .await
-    }
-
-    async fn forget(&self, collection: &str) -> Result<()> {
-        let (this, collection) = (self.clone(), collection.to_owned());
-        on_blocking_thread(move || {
-            this.handle.write(|connection| {
-                let schema = Schema::of(connection, &this.schema)?;
-                merge::forget(connection, &schema, &collection)
-            })
-        })
-        .await
-    }
-
-    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
-        let (compare, collection) = (compare.clone(), compare.collection.clone());
-        self.read(move |connection, schema| {
-            let names = table_names(&compare.collection);
-            let [table, snapshot, deleted] = &names;
-            let columns = |name: &str| schema.columns(connection, name);
-            let tables =
-                Tables { table: columns(table)?, snapshot: columns(snapshot)?, deleted: columns(deleted)? };
-            let quoted = names.each_ref().map(|name| schema.table(name));
-            let sql = compare::query(&DUCKDB, &compare, &tables, &quoted)?;
-            let row = |row: &Row<'_>| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
-            comparison(session::rows(connection, &sql, [], row)?).map(Some)
-        })
-        .await?
-        .ok_or_else(|| compare::nothing_to_compare(&collection))
-    }
-
-    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
-        let (this, runs) = (self.clone(), runs.to_vec());
-        on_blocking_thread(move || {
-            this.handle.write(|connection| {
-                let schema = Schema::of(connection, &this.schema)?;
-                merge::record_runs(connection, &schema, &runs)
-            })
-        })
-        .await
     }
 }
 

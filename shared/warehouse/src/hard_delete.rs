@@ -71,34 +71,21 @@ impl HardDelete {
         &self.columns
     }
 
-    pub(crate) fn create(&self) -> String {
-        format!(
-            "CREATE TABLE {} AS SELECT {} FROM {} LIMIT 0",
-            self.deleted.qualified,
-            self.listed(""),
-            self.table.qualified
-        )
-    }
-
     /// Before a group is merged: brings back what its rows may be about. `source` reads the staged rows, and `staged`
-    /// the n-th column of their primary key.
-    pub(crate) fn bring_back(&self, source: &str, staged: impl Fn(usize) -> String) -> [String; 2] {
+    /// are the columns of their primary key.
+    pub(crate) fn bring_back(&self, source: &str, staged: &[String]) -> [String; 2] {
         let is_staged = |deleted: &str| {
-            let keys = self.key.iter().enumerate().filter(|(_, key)| self.reach.contains(key));
+            let keys = self.key.iter().zip(staged).filter(|(key, _)| self.reach.contains(key));
             let equal: Vec<String> =
-                keys.map(|(n, key)| format!("{deleted}.{key} = {}", staged(n))).collect();
+                keys.map(|(key, staged)| format!("{deleted}.{key} = {staged}")).collect();
             format!("EXISTS (SELECT 1 FROM {source} WHERE {})", equal.join(" AND "))
         };
         [self.insert_back(Some(is_staged("d"))), self.forget(Some(is_staged(&self.deleted.alone)))]
     }
 
-    /// When deleted rows are to stay in the table from now on. What is left to do is [`Self::drop`].
+    /// When deleted rows are to stay in the table from now on. What is left to do is to drop its table.
     pub(crate) fn bring_all_back(&self) -> [String; 2] {
         [self.insert_back(None), self.forget(None)]
-    }
-
-    pub(crate) fn drop(&self) -> String {
-        format!("DROP TABLE {}", self.deleted.qualified)
     }
 
     fn insert_back(&self, condition: Option<String>) -> String {

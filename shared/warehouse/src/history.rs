@@ -85,21 +85,6 @@ impl History {
         }
     }
 
-    /// With the rows that the table has now; `columns` are the table's.
-    pub(crate) fn create(&self, columns: &[TableColumn]) -> String {
-        let VersionColumns { content, from, to, .. } = &self.version;
-        let columns = self.of_table(columns);
-        let time = (self.dialect.type_name)(ColumnType::Timestamp);
-        format!(
-            "CREATE TABLE {} AS SELECT {}, {} AS {content}, CAST(NULL AS {time}) AS {from}, CAST(NULL AS {time}) AS {to} \
-             FROM {} AS t",
-            self.history.qualified,
-            columns.iter().map(|column| column.staged.clone()).collect::<Vec<_>>().join(", "),
-            self.content(&columns),
-            self.table.qualified
-        )
-    }
-
     /// The columns that it has besides the table's.
     pub(crate) fn own_columns(&self) -> [TableColumn; 3] {
         let column = |(name, column_type)| TableColumn {

@@ -2,6 +2,8 @@
 
 mod athena;
 mod aws;
+mod beside;
+mod catalog;
 mod checks;
 mod columns;
 mod compare;
@@ -24,7 +26,9 @@ mod redshift;
 mod runs;
 mod script;
 mod snowflake;
+mod statement;
 mod sweep;
+mod transaction;
 #[cfg(test)]
 mod twin;
 
@@ -211,15 +215,13 @@ pub async fn connect(
     dialect::check_identifier("schema", schema)?;
     match url.split_once(':') {
         #[cfg(feature = "duckdb")]
-        Some(("duckdb", path)) => Ok(Box::new(duckdb::DuckDb::connect(path, schema).await?)),
+        Some(("duckdb", path)) => Ok(Box::new(duckdb::connect(path, schema).await?)),
         #[cfg(not(feature = "duckdb"))]
         Some(("duckdb", _)) => Err(Error::new(
             Kind::Unsupported,
             "this program was built without DuckDB: build it with the cargo feature duckdb, or name another warehouse",
         )),
-        Some(("postgres" | "postgresql", _)) => {
-            Ok(Box::new(postgres::Postgres::connect(url, schema, password).await?))
-        }
+        Some(("postgres" | "postgresql", _)) => Ok(Box::new(postgres::connect(url, schema, password).await?)),
         Some(("redshift", _)) => Ok(Box::new(redshift::connect(url, schema, aws)?)),
         Some(("snowflake", _)) => Ok(Box::new(snowflake::connect(url, schema, password.as_ref())?)),
         Some(("athena", _)) => Ok(Box::new(athena::connect(url, schema, aws)?)),

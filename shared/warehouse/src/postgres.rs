@@ -1,21 +1,19 @@
 //! PostgreSQL, 13 and newer, by tokio-postgres. The server can't see staged files, so their rows are sent to it, by
 //! binary `COPY`; everything after that is a statement over all of them.
 
-mod beside;
 mod copy;
 mod dialect;
 mod encode;
 mod layout;
 mod merge;
-mod schema;
 mod session;
 mod sql;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
 pub(crate) mod url;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,13 +23,11 @@ use secrecy::SecretString;
 use tokio_postgres::Client;
 
 pub(crate) use self::dialect::POSTGRES;
-use self::schema::Schema;
-use self::session::{Session, get, open};
+use self::session::{Session, open};
 use self::url::Target;
-use crate::compare::{self, Tables, comparison, table_names};
+use crate::catalog::SchemaName;
 use crate::error::{Error, Kind, Result};
-use crate::plan::check_batch;
-use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+use crate::transaction::{Database, Transactional, Work};
 
 /// How long a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) struct Postgres {
     target: Target,
-    schema: Schema,
+    schema: SchemaName,
     patience: Duration,
     /// A connection that nobody uses.
     idle: Arc<Mutex<Option<Client>>>,
@@ -52,12 +48,20 @@ impl fmt::Debug for Postgres {
     }
 }
 
+pub(crate) async fn connect(
+    url: &str,
+    schema: &str,
+    password: Option<SecretString>,
+) -> Result<Transactional<Postgres>> {
+    Postgres::connect(url, schema, password).await.map(Transactional)
+}
+
 impl Postgres {
-    pub(crate) async fn connect(url: &str, schema: &str, password: Option<SecretString>) -> Result<Postgres> {
+    async fn connect(url: &str, schema: &str, password: Option<SecretString>) -> Result<Postgres> {
         let target = url::target(url, password)?;
         let client = open(&target).await?;
         let idle = Arc::new(Mutex::new(Some(client)));
-        Ok(Postgres { target, schema: Schema::new(schema), patience: PATIENCE, idle })
+        Ok(Postgres { target, schema: SchemaName::new(&POSTGRES, schema), patience: PATIENCE, idle })
     }
 
     /// The connection that is idle, if it still lives, or a new one.
@@ -77,117 +81,26 @@ impl Postgres {
     }
 }
 
-/// Work goes on when its future is dropped, so it runs as a task of its own.
-async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(stopped) => Err(Error::new(Kind::Engine, "postgres stopped in the middle").because(stopped)),
-    }
-}
-
 #[async_trait]
-impl Warehouse for Postgres {
-    async fn account(&self) -> Result<Option<u64>> {
-        let mut client = self.client().await?;
-        let session = Session::begin(&mut client, self.patience).await?;
-        let account = self.schema.account(&session).await?;
-        session.commit().await?;
-        self.put_back(client);
-        Ok(account)
+impl Database for Postgres {
+    async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
+        self.change(work).await.map(Some)
     }
 
-    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
-        let mut client = self.client().await?;
-        let session = Session::begin(&mut client, self.patience).await?;
-        let loaded = self.schema.loaded(&session, collection).await?;
-        session.commit().await?;
-        self.put_back(client);
-        Ok(loaded)
-    }
-
-    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
-        check_batch(files)?;
-        if files.is_empty() {
-            return Ok(Merged::default());
-        }
-        let (this, files) = (self.clone(), files.to_vec());
-        to_its_end(async move {
-            let mut client = this.client().await?;
-            let merged = merge::merge(&mut client, &this.schema, &files, mode, this.patience).await?;
+    async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        let this = self.clone();
+        // Work goes on when its future is dropped, so it runs as a task of its own.
+        let to_its_end = tokio::spawn(async move {
+            let client = this.client().await?;
+            let mut session = Session::begin(&client, this.schema.clone(), this.patience).await?;
+            let done = work(&mut session).await?;
+            session.end().await?;
             this.put_back(client);
-            Ok(merged)
-        })
-        .await
-    }
-
-    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
-        let mut client = self.client().await?;
-        let session = Session::begin(&mut client, self.patience).await?;
-        let columns = self.schema.columns(&session, collection).await?;
-        let mut found = None;
-        if let Some(columns) = columns {
-            let [rows] = session.counts(&extent::count(&self.schema.table(collection))).await?;
-            found = Some(Extent::new(columns.present, rows));
+            Ok(done)
+        });
+        match to_its_end.await {
+            Ok(result) => result,
+            Err(stopped) => Err(Error::new(Kind::Engine, "postgres stopped in the middle").because(stopped)),
         }
-        session.commit().await?;
-        self.put_back(client);
-        Ok(found)
-    }
-
-    async fn live_rows(&self, collection: &str) -> Result<u64> {
-        let mut client = self.client().await?;
-        let session = Session::begin(&mut client, self.patience).await?;
-        let mut rows = 0;
-        if let Some(columns) = self.schema.columns(&session, collection).await? {
-            let table = self.schema.table(collection);
-            [rows] = session.counts(&extent::count_live(&POSTGRES, &table, &columns.present)).await?;
-        }
-        session.commit().await?;
-        self.put_back(client);
-        Ok(rows)
-    }
-
-    async fn forget(&self, collection: &str) -> Result<()> {
-        let (this, collection) = (self.clone(), collection.to_owned());
-        to_its_end(async move {
-            let mut client = this.client().await?;
-            merge::forget(&mut client, &this.schema, &collection, this.patience).await?;
-            this.put_back(client);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
-        let mut client = self.client().await?;
-        let session = Session::begin(&mut client, self.patience).await?;
-        let names = table_names(&compare.collection);
-        let mut columns = Vec::with_capacity(names.len());
-        for name in &names {
-            columns.push(self.schema.columns(&session, name).await?.map(|columns| columns.present));
-        }
-        let mut columns = columns.into_iter();
-        let mut next = || columns.next().flatten();
-        let tables = Tables { table: next(), snapshot: next(), deleted: next() };
-        let quoted = names.each_ref().map(|name| self.schema.table(name));
-        let sql = compare::query(&POSTGRES, compare, &tables, &quoted)?;
-        let mut rows = Vec::new();
-        for row in session.rows(&sql, &[]).await? {
-            rows.push([get(&row, 0)?, get(&row, 1)?, get(&row, 2)?, get(&row, 3)?]);
-        }
-        session.commit().await?;
-        self.put_back(client);
-        comparison(rows)
-    }
-
-    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
-        let (this, runs) = (self.clone(), runs.to_vec());
-        to_its_end(async move {
-            let mut client = this.client().await?;
-            let added = merge::record_runs(&mut client, &this.schema, &runs, this.patience).await?;
-            this.put_back(client);
-            Ok(added)
-        })
-        .await
     }
 }

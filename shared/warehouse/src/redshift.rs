@@ -19,10 +19,12 @@ use staging::ColumnType;
 
 use self::api::{Api, Session};
 use self::dialect::{REDSHIFT, identifier, reported};
+use crate::catalog::Rows;
 use crate::dialect::{Dialect, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, Statement};
+use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::statement::{Purpose, Statement};
 
 /// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some room
 /// is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into one of

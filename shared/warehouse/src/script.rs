@@ -13,7 +13,6 @@
 //! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more statements.
 //! Where that begins or ends, some scripts of their own come first.
 
-mod beside;
 mod engine;
 #[cfg(test)]
 mod golden;
@@ -22,6 +21,7 @@ mod schema;
 mod shape;
 mod sql;
 mod stage;
+mod target;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,8 +29,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-pub(crate) use self::engine::{Engine, Failed, Limits, Purpose, Rows, Staging, Statement};
+pub(crate) use self::engine::{Engine, Failed, Limits, Staging};
 use self::schema::Schema;
+use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
 use crate::{
@@ -46,6 +47,10 @@ pub(crate) struct Scripted<E> {
 impl<E: Engine> Scripted<E> {
     pub(crate) fn new(engine: E, schema: &str) -> Scripted<E> {
         Scripted { schema: Arc::new(Schema::new(engine, schema)) }
+    }
+
+    fn catalog(&self) -> impl Catalog {
+        self.schema.as_ref()
     }
 }
 
@@ -69,11 +74,11 @@ impl<E: Engine> Warehouse for Scripted<E> {
     }
 
     async fn account(&self) -> Result<Option<u64>> {
-        self.schema.account().await
+        self.catalog().account().await
     }
 
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
-        self.schema.loaded(collection).await
+        self.catalog().loaded(collection).await
     }
 
     async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
@@ -91,11 +96,11 @@ impl<E: Engine> Warehouse for Scripted<E> {
     }
 
     async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
-        self.schema.extent(collection).await
+        self.catalog().extent(collection).await
     }
 
     async fn live_rows(&self, collection: &str) -> Result<u64> {
-        self.schema.live_rows(collection).await
+        self.catalog().live_rows(collection).await
     }
 
     async fn forget(&self, collection: &str) -> Result<()> {
@@ -103,7 +108,7 @@ impl<E: Engine> Warehouse for Scripted<E> {
     }
 
     async fn compare(&self, compare: &Compare) -> Result<Comparison> {
-        self.schema.compare(compare).await
+        self.catalog().compare(compare).await
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

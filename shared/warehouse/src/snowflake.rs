@@ -30,10 +30,12 @@ use self::dialect::{SNOWFLAKE, identifier, reported};
 use self::key::Key;
 use self::url::Files;
 use crate::LocatedFile;
+use crate::catalog::Rows;
 use crate::dialect::{Dialect, escaped_literal as literal, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Purpose, Rows, Scripted, Staging, Statement};
+use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::statement::{Purpose, Statement};
 
 /// The text of a request has 1 MB at most. How many statements it has is not limited; how many columns a table has is
 /// not either, and Snowflake advises to stay below some thousands.

@@ -203,7 +203,7 @@ mod tests {
             [sweep.touch("staged"), sweep.find_gone(), sweep.count_gone(), delete, sweep.count_left()]
                 .join(";\n\n")
         };
-        let content = columns.content(&POSTGRES, ColumnSql::in_table);
+        let content = columns.content(ColumnSql::in_table);
         insta::assert_snapshot!([content, of(&POSTGRES), of(&ATHENA)].join(";\n\n"));
     }
 }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::url::Target;
 use crate::aws;
+use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::script::Rows;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);

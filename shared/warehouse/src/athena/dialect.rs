@@ -20,6 +20,7 @@ pub(crate) const ATHENA: Dialect = Dialect {
     lowest_time: "TIMESTAMP '0001-01-01 00:00:00'",
     time_text,
     identifier,
+    alters_at_once: false,
     is_transactional: false,
     holds_whole_rows: true,
     literal: quote_literal,

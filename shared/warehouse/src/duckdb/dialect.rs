@@ -15,6 +15,7 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     lowest_time: "TIMESTAMPTZ '-infinity'",
     time_text: rfc3339,
     identifier: str::to_owned,
+    alters_at_once: false,
     is_transactional: true,
     holds_whole_rows: true,
     literal: quote_literal,

@@ -39,12 +39,12 @@ impl Handle {
     }
 
     /// `None` if there is no file yet.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<Option<T>> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<Option<T>> {
         let mut instance = lock(&self.instance);
         if instance.connection.is_none() && self.path.exists() {
             instance.connection = Some(connection(&self.path)?);
         }
-        instance.connection.as_ref().map(work).transpose()
+        instance.connection.as_mut().map(work).transpose()
     }
 
     /// Creates the file if there is none yet. Waits for its turn.

@@ -1,96 +1,185 @@
 //! Running statements: a transaction that knows what it wrote, and errors that know the statement.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
-use duckdb::{Connection, Params, Row, Transaction};
+use async_trait::async_trait;
+use duckdb::Connection;
+use duckdb::types::ValueRef;
 
+use super::budget::Budget;
+use super::dialect::DUCKDB;
+use super::merge::merge_group;
+use crate::beside::Shaping;
+use crate::catalog::{Catalog, Rows, SchemaName, counts};
+use crate::checks::Count;
+use crate::dialect::{TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
+use crate::plan::{Plan, TableColumn, plan};
+use crate::statement::Statement;
+use crate::transaction::{GroupOf, Transaction};
+use crate::{LocatedFile, TableMode};
 
-/// A transaction that counts what it writes. Dropped without a commit, it rolls back.
+/// A transaction that counts what it writes. Dropped without a commit, it rolls back. DuckDB's calls block, so nothing
+/// of it ever waits as a future.
 pub(super) struct Session<'a> {
-    transaction: Transaction<'a>,
+    connection: &'a mut Connection,
+    schema: SchemaName,
     writes: u64,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn begin(connection: &'a mut Connection) -> Result<Session<'a>> {
-        let transaction = connection.transaction().map_err(failed("begin a transaction"))?;
-        Ok(Session { transaction, writes: 0 })
-    }
-
-    /// What is read through it is what this transaction sees.
-    pub(super) fn connection(&self) -> &Connection {
-        &self.transaction
-    }
-
-    pub(super) fn commit(self) -> Result<u64> {
-        self.transaction.commit().map_err(failed("commit"))?;
-        Ok(self.writes)
+    pub(super) fn begin(connection: &'a mut Connection, schema: &str) -> Result<Session<'a>> {
+        run(connection, "BEGIN TRANSACTION")?;
+        // The database's own name, without which `hubspot.contacts` is ambiguous in a file called `hubspot.duckdb`.
+        let database = rows(connection, "SELECT current_database()");
+        let schema = SchemaName::new(&DUCKDB, schema);
+        let mut session = Session { connection, schema, writes: 0 };
+        let database = database?.into_iter().flatten().flatten().next().unwrap_or_default();
+        session.schema = session.schema.clone().in_database(database);
+        Ok(session)
     }
 
     /// Changes the warehouse; answers with the number of rows.
-    pub(super) fn write(&mut self, sql: &str, params: impl Params) -> Result<u64> {
+    pub(super) fn execute(&mut self, sql: &str) -> Result<u64> {
         self.writes += 1;
-        self.transaction.execute(sql, params).map(|rows| rows as u64).map_err(failed(sql))
+        self.connection.execute(sql, []).map(|rows| rows as u64).map_err(failed(sql))
+    }
+
+    pub(super) fn execute_all(&mut self, statements: impl IntoIterator<Item = Statement>) -> Result<()> {
+        statements.into_iter().try_for_each(|statement| self.execute(&statement.sql).map(drop))
     }
 
     /// Changes nothing but this transaction's scratch tables.
-    pub(super) fn scratch(&self, sql: &str) -> Result<()> {
-        self.transaction.execute_batch(sql).map_err(failed(sql))
+    pub(super) fn run(&self, sql: &str) -> Result<()> {
+        run(self.connection, sql)
     }
 
-    pub(super) fn count(&self, sql: &str) -> Result<u64> {
-        count(&self.transaction, sql)
+    pub(super) fn rows(&self, sql: &str) -> Result<Rows> {
+        rows(self.connection, sql)
     }
 
-    pub(super) fn counts(&self, sql: &str) -> Result<Vec<[u64; 3]>> {
-        self.rows(sql, |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))
-    }
-
-    pub(super) fn rows<T>(
-        &self,
-        sql: &str,
-        row: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
-    ) -> Result<Vec<T>> {
-        rows(&self.transaction, sql, [], row)
+    /// One number.
+    pub(super) fn number(&self, sql: &str) -> Result<u64> {
+        let [number] = counts(&self.rows(sql)?)?;
+        Ok(number)
     }
 }
 
-/// One number.
-pub(super) fn count(connection: &Connection, sql: &str) -> Result<u64> {
-    connection.query_row(sql, [], |row| row.get(0)).map_err(failed(sql))
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // After a commit there is nothing to roll back, and DuckDB says so.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
 }
 
-/// All rows of a query.
-pub(super) fn rows<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    row: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
-) -> Result<Vec<T>> {
-    let read = || -> duckdb::Result<Vec<T>> { connection.prepare(sql)?.query_map(params, row)?.collect() };
+#[async_trait]
+impl Catalog for Session<'_> {
+    fn schema(&self) -> &SchemaName {
+        &self.schema
+    }
+
+    /// DuckDB's own table of columns lists those of every table there is, which takes longer than a small merge.
+    async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
+        let is_missing =
+            |message: &str| message.starts_with("Catalog Error") && message.contains("does not exist");
+        let mut found = HashMap::new();
+        for table in tables {
+            let sql = format!("DESCRIBE {}.{}", self.schema.quoted(), quote_identifier(table));
+            let described = match self.rows(&sql) {
+                Err(error) if says(&error, is_missing) => continue,
+                described => described?,
+            };
+            let column = |row: Vec<Option<String>>| {
+                let mut row = row.into_iter().map(Option::unwrap_or_default);
+                Some(TableColumn { name: row.next()?, type_name: row.next()? })
+            };
+            found.insert((*table).to_owned(), described.into_iter().filter_map(column).collect());
+        }
+        Ok(found)
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Rows> {
+        self.rows(sql)
+    }
+}
+
+#[async_trait]
+impl Transaction for Session<'_> {
+    async fn write(&mut self, sql: &str) -> Result<u64> {
+        self.execute(sql)
+    }
+
+    async fn scratch(&mut self, sql: &str) -> Result<()> {
+        self.run(sql)
+    }
+
+    async fn commit(&mut self) -> Result<u64> {
+        self.run("COMMIT")?;
+        Ok(self.writes)
+    }
+
+    fn scratch_table(&self, name: &str) -> String {
+        format!("temp.main.{name}")
+    }
+
+    async fn plan<'f>(
+        &mut self,
+        present: Option<&[TableColumn]>,
+        files: Vec<&'f LocatedFile>,
+        _mode: TableMode,
+    ) -> Result<Plan<'f>> {
+        plan(&DUCKDB, present, files)
+    }
+
+    async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
+        self.execute_all(DUCKDB.shapes(&table.qualified, &plan.change).concat())
+    }
+
+    async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {
+        merge_group(self, merge)
+    }
+}
+
+/// Sets what a transaction may take.
+pub(super) fn limit(connection: &Connection, Budget { memory_mib, threads }: Budget) -> Result<()> {
+    run(connection, &format!("SET memory_limit = '{memory_mib}MiB'; SET threads = {threads}"))
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<()> {
+    connection.execute_batch(sql).map_err(failed(sql))
+}
+
+/// All rows of a query of numbers and texts.
+pub(super) fn rows(connection: &Connection, sql: &str) -> Result<Rows> {
+    let read = || -> duckdb::Result<Rows> {
+        let mut statement = connection.prepare(sql)?;
+        let mut found = statement.query([])?;
+        let mut rows = Rows::new();
+        while let Some(row) = found.next()? {
+            let columns = row.as_ref().column_count();
+            rows.push((0..columns).map(|n| Ok(text(row.get_ref(n)?))).collect::<duckdb::Result<_>>()?);
+        }
+        Ok(rows)
+    };
     read().map_err(failed(sql))
 }
 
-/// Values are never part of a statement's text, so its beginning is safe to show.
-pub(super) fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
-    let beginning: String = sql.chars().take(80).collect();
-    move |source| Error::new(Kind::Engine, format!("duckdb failed to run {beginning:?}")).because(source)
+fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Int(number) => Some(number.to_string()),
+        ValueRef::BigInt(number) => Some(number.to_string()),
+        ValueRef::HugeInt(number) => Some(number.to_string()),
+        ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        other => Some(format!("{other:?}")),
+    }
 }
 
-/// Like [`rows`]; `None` if there is no such table, or no such schema.
-pub(super) fn rows_if_any<T>(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    row: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
-) -> Result<Option<Vec<T>>> {
-    let is_missing =
-        |message: &str| message.starts_with("Catalog Error") && message.contains("does not exist");
-    match rows(connection, sql, params, row) {
-        Err(error) if says(&error, is_missing) => Ok(None),
-        found => found.map(Some),
-    }
+/// Values of rows are never part of a statement's text, so its beginning is safe to show.
+fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
+    let beginning: String = sql.chars().take(80).collect();
+    move |source| Error::new(Kind::Engine, format!("duckdb failed to run {beginning:?}")).because(source)
 }
 
 pub(super) fn is_out_of_memory(error: &Error) -> bool {

@@ -3,12 +3,9 @@
 //! Columns of staged files are called `c0`, `c1`, ... after their position in the Parquet file, because a column
 //! named like one of the reader's own (`file_index`, `file_row_number`) would hide it.
 
-use staging::ColumnType;
-
 use super::dialect::DUCKDB;
-use crate::columns::{ColumnSql, GroupColumns};
+use crate::columns::{ColumnSql, GroupColumns, or_first};
 use crate::dialect::{quote_identifier, quote_literal};
-use crate::history::History;
 use crate::plan::{Field, Group, Plan};
 
 /// Every staged row's key and version: narrow, whatever the table's width.
@@ -19,11 +16,6 @@ pub(super) const NEWEST: &str = "temp.main.newest_rows";
 pub(super) const CHANGED: &str = "temp.main.changed_rows";
 /// Values that replaced rows keep, because the files lack the column.
 pub(super) const KEPT: &str = "temp.main.kept_values";
-
-/// The sets of which the merged files have rows.
-pub(super) const TOUCHED: &str = "temp.main.touched_sets";
-/// The rows that are gone from their sets.
-pub(super) const GONE: &str = "temp.main.gone_rows";
 
 /// Joins the reader's rows to those of a scratch table `n`.
 const SAME_STAGED_ROW: &str =
@@ -44,28 +36,12 @@ pub(super) fn count_changed() -> String {
 }
 
 pub(super) fn drop_scratch() -> String {
-    dropped(&[STAGED, NEWEST, CHANGED, KEPT])
-}
-
-pub(super) fn dropped(tables: &[&str]) -> String {
-    let drop = |table: &&str| format!("DROP TABLE IF EXISTS {table};");
-    tables.iter().map(drop).collect()
+    [STAGED, NEWEST, CHANGED, KEPT].map(|table| format!("DROP TABLE IF EXISTS {table};")).concat()
 }
 
 /// The names and types of the columns of the files, in the order in which DuckDB reads them.
 pub(super) fn describe(paths: &[String]) -> String {
     format!("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {})", read_parquet(paths))
-}
-
-/// DuckDB takes one action at a time.
-pub(super) fn alter_table(table: &str, action: &str) -> String {
-    format!("ALTER TABLE {table} {action}")
-}
-
-pub(super) fn create_scratch(table: &str, columns: &[(String, ColumnType)]) -> String {
-    let column = |(name, is): &(String, ColumnType)| format!("{name} {}", (DUCKDB.type_name)(*is));
-    let columns: Vec<String> = columns.iter().map(column).collect();
-    format!("CREATE OR REPLACE TEMP TABLE {table} ({})", columns.join(", "))
 }
 
 fn read_parquet(paths: &[String]) -> String {
@@ -78,8 +54,9 @@ fn read_parquet(paths: &[String]) -> String {
 #[derive(Debug)]
 pub(super) struct GroupMerge {
     table: String,
-    source: String,
-    columns: GroupColumns,
+    /// Reads the staged rows.
+    pub(super) source: String,
+    pub(super) columns: GroupColumns,
     kept: Vec<String>,
 }
 
@@ -109,29 +86,18 @@ impl GroupMerge {
     }
 
     pub(super) fn stage(&self) -> String {
-        let keys: String = self
-            .columns
-            .keys
-            .iter()
-            .enumerate()
-            .map(|(n, key)| format!("{} AS k{n}, ", key.staged))
-            .collect();
+        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
+        let (updated_at, read_at) = self.columns.version_staged();
         format!(
-            "CREATE OR REPLACE TEMP TABLE staged_rows AS SELECT file_index, file_row_number, {keys}\
-             {} AS updated_at, {} AS read_at FROM {}",
-            DUCKDB.or_lowest(&self.columns.updated_at.staged),
-            self.columns.read_at.staged,
+            "CREATE OR REPLACE TEMP TABLE staged_rows AS SELECT file_index, file_row_number, {keys}, \
+             {updated_at} AS updated_at, {read_at} AS read_at FROM {}",
             self.source
         )
     }
 
-    pub(super) fn add_to(&self, history: &History) -> String {
-        history.add(&self.columns, &self.source)
-    }
-
     /// Per file: its position, its rows, and how many lack a primary key or a time of reading.
     pub(super) fn count_staged(&self) -> String {
-        let missing: String = (0..self.columns.keys.len()).map(|n| format!("k{n} IS NULL OR ")).collect();
+        let missing = self.columns.keys("", |n, _| format!("k{n} IS NULL OR "));
         format!(
             "SELECT CAST(file_index AS BIGINT), count(*), count(*) FILTER ({missing}read_at IS NULL) \
              FROM {STAGED} GROUP BY file_index"
@@ -161,15 +127,15 @@ impl GroupMerge {
              QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {} DESC, {} DESC, \
              n.file_index, n.file_row_number) > 1)",
             self.source,
-            run_id(&self.columns.run_id.staged),
-            self.content(|column| column.staged.clone())
+            or_first(&self.columns.run_id.staged),
+            self.columns.content(|column| column.staged.clone())
         )
     }
 
     /// The staged rows that the table lacks, has in an older version, or has in the same version (`is_tie`).
     /// `newest` is the scratch table with one row per key, here and below.
     pub(super) fn find_changed(&self, newest: &str) -> String {
-        let (updated_at, read_at) = self.version_in_table();
+        let (updated_at, read_at) = self.columns.version_in_table();
         format!(
             "CREATE OR REPLACE TEMP TABLE changed_rows AS \
              SELECT n.file_index, n.file_row_number, t.rowid AS old_row, \
@@ -177,23 +143,21 @@ impl GroupMerge {
              FROM {newest} AS n LEFT JOIN {} AS t ON {} WHERE t.rowid IS NULL OR n.updated_at > {updated_at} \
              OR (n.updated_at = {updated_at} AND n.read_at >= {read_at})",
             self.table,
-            self.same_key()
+            self.columns.same_key()
         )
     }
 
     /// Leaves of the ties those that win over the table's row. A row that is in the table already does not.
     pub(super) fn break_ties_with_table(&self) -> String {
-        let (run_staged, run_now) =
-            (run_id(&self.columns.run_id.staged), run_id(&self.columns.run_id.in_table()));
+        let contents =
+            [self.columns.content(|column| column.staged.clone()), self.columns.content(ColumnSql::in_table)];
         format!(
             "DELETE FROM {CHANGED} WHERE is_tie AND (file_index, file_row_number) NOT IN (\
              SELECT (n.file_index, n.file_row_number) FROM {} JOIN {CHANGED} AS n ON {SAME_STAGED_ROW} \
-             JOIN {} AS t ON t.rowid = n.old_row WHERE n.is_tie AND ({run_staged} > {run_now} \
-             OR ({run_staged} = {run_now} AND {} > {})))",
+             JOIN {} AS t ON t.rowid = n.old_row WHERE n.is_tie AND {})",
             self.source,
             self.table,
-            self.content(|column| column.staged.clone()),
-            self.content(ColumnSql::in_table)
+            self.columns.wins_tie(or_first, contents.each_ref().map(String::as_str))
         )
     }
 
@@ -236,22 +200,10 @@ impl GroupMerge {
     }
 
     fn insert(&self, more_names: &[String], more_values: &[String], joins: &str) -> String {
-        let names: Vec<&str> = self
-            .columns
-            .columns
-            .iter()
-            .map(|column| &column.name)
-            .chain(more_names)
-            .map(String::as_str)
-            .collect();
-        let values: Vec<&str> = self
-            .columns
-            .columns
-            .iter()
-            .map(|column| &column.staged)
-            .chain(more_values)
-            .map(String::as_str)
-            .collect();
+        let columns = &self.columns.columns;
+        let names = columns.iter().map(|column| &column.name).chain(more_names);
+        let values = columns.iter().map(|column| &column.staged).chain(more_values);
+        let [names, values] = [names.cloned().collect::<Vec<_>>(), values.cloned().collect()];
         format!(
             "INSERT INTO {} ({}) SELECT {} FROM {}{joins}",
             self.table,
@@ -261,46 +213,19 @@ impl GroupMerge {
         )
     }
 
-    /// How many rows of the table hold a staged key in its newest staged version or a newer one.
     pub(super) fn count_arrived(&self, newest: &str) -> String {
-        let (updated_at, read_at) = self.version_in_table();
-        format!(
-            "SELECT count(*) FROM {newest} AS n JOIN {} AS t ON {} WHERE {updated_at} > n.updated_at \
-             OR ({updated_at} = n.updated_at AND {read_at} >= n.read_at)",
-            self.table,
-            self.same_key()
-        )
-    }
-
-    fn version_in_table(&self) -> (String, String) {
-        (
-            DUCKDB.or_lowest(&self.columns.updated_at.in_table()),
-            DUCKDB.or_lowest(&self.columns.read_at.in_table()),
-        )
-    }
-
-    fn same_key(&self) -> String {
-        let equal = |(n, key): (usize, &ColumnSql)| format!("{} = n.k{n}", key.in_table());
-        self.columns.keys.iter().enumerate().map(equal).collect::<Vec<_>>().join(" AND ")
+        self.columns.count_arrived(newest, &self.table)
     }
 
     fn key_list(&self) -> String {
-        (0..self.columns.keys.len()).map(|n| format!("k{n}")).collect::<Vec<_>>().join(", ")
+        self.columns.keys(", ", |n, _| format!("k{n}"))
     }
-
-    /// What two rows of one version and one run are told apart by.
-    fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
-        self.columns.content(&DUCKDB, side)
-    }
-}
-
-fn run_id(text: &str) -> String {
-    format!("coalesce({text}, '')")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beside::Shaping;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
     use crate::plan::{TableChange, TableColumn, plan};
@@ -324,8 +249,8 @@ mod tests {
         }
         let plan = plan(&DUCKDB, Some(&present), vec![&file]).unwrap();
         if let TableChange::Alter { add, widen: widenings } = &plan.change {
-            statements.extend(add.iter().map(|column| alter_table(table, &DUCKDB.add_column(column))));
-            statements.extend(widenings.iter().map(|widening| alter_table(table, &DUCKDB.widen(widening))));
+            let actions = DUCKDB.alteration(table, add, widenings).concat();
+            statements.extend(actions.into_iter().map(|statement| statement.sql));
         }
         let paths = [file.path().unwrap().to_str().unwrap().to_owned()];
         let read: Vec<String> =

@@ -4,17 +4,19 @@ mod processes;
 mod property;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ::duckdb::types::ValueRef;
 use async_trait::async_trait;
 use staging::ColumnType;
 use tempfile::TempDir;
 
+use super::DuckDb;
 use super::budget::Budget;
-use super::merge::merge_within;
+use super::dialect::DUCKDB;
 use super::open::Handle;
-use super::schema::Schema;
 use super::session::rows;
+use crate::catalog::SchemaName;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts};
 use crate::{Error, Kind, TableMode, Warehouse, connect};
 
@@ -43,9 +45,8 @@ impl DuckDbBench {
         DuckDbBench { path, staged, handle, _temporary: None }
     }
 
-    fn look<T>(&self, look: impl FnOnce(&::duckdb::Connection, &Schema) -> T) -> Option<T> {
-        let look = |connection: &::duckdb::Connection| Ok(look(connection, &Schema::of(connection, SCHEMA)?));
-        self.handle.read(look).unwrap()
+    fn look<T>(&self, look: impl FnOnce(&::duckdb::Connection) -> T) -> Option<T> {
+        self.handle.read(|connection| Ok(look(connection))).unwrap()
     }
 }
 
@@ -56,30 +57,38 @@ impl Bench for DuckDbBench {
     }
 
     async fn rows(&self, table: &str) -> Vec<Row> {
-        let read = |connection: &::duckdb::Connection, schema: &Schema| {
-            let columns = schema.columns(connection, table).unwrap().expect("table");
-            let sql = format!("SELECT * FROM {} ORDER BY ALL", schema.table(table));
-            let row = |row: &::duckdb::Row<'_>| {
-                let cell = |(n, column): (usize, &crate::plan::TableColumn)| {
-                    Ok((column.name.clone(), cell(row.get_ref(n)?)))
-                };
-                columns.iter().enumerate().map(cell).collect()
-            };
-            rows(connection, &sql, [], row).unwrap()
+        let sql = format!("SELECT * FROM {} ORDER BY ALL", self.quoted(table));
+        let read = |connection: &::duckdb::Connection| -> ::duckdb::Result<Vec<Row>> {
+            let mut statement = connection.prepare(&sql)?;
+            let mut found = statement.query([])?;
+            let mut rows = Vec::new();
+            while let Some(row) = found.next()? {
+                let cell = |(n, name)| Ok::<_, ::duckdb::Error>((name, cell(row.get_ref(n)?)));
+                rows.push(
+                    row.as_ref()
+                        .column_names()
+                        .into_iter()
+                        .enumerate()
+                        .map(cell)
+                        .collect::<Result<_, _>>()?,
+                );
+            }
+            Ok(rows)
         };
-        self.look(read).unwrap()
+        self.look(read).unwrap().unwrap()
     }
 
     async fn has_table(&self, table: &str) -> bool {
-        self.look(|connection, schema| schema.columns(connection, table).unwrap().is_some()).unwrap_or(false)
+        let sql = format!("DESCRIBE {}", self.quoted(table));
+        self.look(|connection| connection.prepare(&sql).is_ok()).unwrap_or(false)
     }
 
     async fn execute(&self, sql: &str) {
-        self.look(|connection, _| connection.execute_batch(sql).unwrap()).unwrap();
+        self.look(|connection| connection.execute_batch(sql).unwrap()).unwrap();
     }
 
     fn quoted(&self, table: &str) -> String {
-        self.look(|_, schema| schema.table(table)).unwrap()
+        SchemaName::new(&DUCKDB, SCHEMA).in_database("hubspot".to_owned()).table(table)
     }
 
     fn folder(&self) -> &Path {
@@ -214,12 +223,10 @@ async fn a_merge_that_does_not_fit_into_memory_gets_more() {
     let row = |id: i64| contact(id, 10, 11, &vec![Cell::text(format!("{id:0>200}")); names.len()]);
     let file = contacts("a", &columns, (0..1000).map(row).collect()).stage(bench.folder());
     let too_little = Budget { memory_mib: 8, threads: 1 };
-    let merge = |connection: &mut ::duckdb::Connection| {
-        merge_within(too_little, connection, &Schema::of(connection, SCHEMA)?, &[file], TableMode::default())
-    };
-    assert_eq!(bench.handle.write(merge).unwrap().inserted, 1000);
-    let limit = bench.look(|connection, _| {
-        rows(connection, "SELECT current_setting('memory_limit')", [], |row| row.get::<_, String>(0)).unwrap()
-    });
-    assert_ne!(limit.unwrap(), ["8.0 MiB"]);
+    let handle = Arc::new(Handle::open(bench.path.to_str().unwrap()).unwrap());
+    let warehouse = DuckDb { handle, schema: SCHEMA.to_owned() };
+    let merge = move || warehouse.merge_within(too_little, &[file], TableMode::default()).unwrap();
+    assert_eq!(tokio::task::spawn_blocking(merge).await.unwrap().inserted, 1000);
+    let limit = bench.look(|connection| rows(connection, "SELECT current_setting('memory_limit')").unwrap());
+    assert_ne!(limit.unwrap(), [[Some("8.0 MiB".to_owned())]]);
 }

@@ -20,6 +20,7 @@ use crate::LocatedFile;
 use crate::checks::{Count, check_rows};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Field, Group};
+use crate::transaction::Transaction;
 
 const CHUNK_BYTES: usize = 256 << 10;
 /// Of a batch of rows in memory, by the file's own account.
@@ -37,7 +38,7 @@ pub(super) struct Staged {
 
 /// Refuses files that are not what they say they are.
 pub(super) async fn stage(
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     group: &Group<'_>,
     layout: &Layout,
     staging: &Staging,

@@ -16,6 +16,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     lowest_time: "TIMESTAMPTZ '-infinity'",
     time_text: rfc3339,
     identifier,
+    alters_at_once: true,
     is_transactional: true,
     holds_whole_rows: true,
     literal: quote_literal,

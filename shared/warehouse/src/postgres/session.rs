@@ -1,22 +1,34 @@
 //! Running statements: a connection, a transaction that knows what it wrote, and errors that know the statement.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, CopyInSink, Row, Transaction};
+use tokio_postgres::{Client, CopyInSink, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::dialect::POSTGRES;
+use super::merge::{StagedGroup, merge_group};
+use super::table::{Target, change_table, index_beside};
 use super::tls::client_config;
-use super::url::Target;
+use super::url;
+use crate::beside::Beside;
+use crate::catalog::{Catalog, Rows, SchemaName};
+use crate::checks::Count;
+use crate::dialect::TableName;
 use crate::error::{Error, Kind, Result};
+use crate::plan::{Plan, TableColumn};
+use crate::transaction::{GroupOf, Transaction};
+use crate::{LocatedFile, TableMode};
 
 const OLDEST_VERSION: i32 = 130_000;
 
 /// Opens a connection, and refuses a server that a merge can't work with.
-pub(super) async fn open(target: &Target) -> Result<Client> {
+pub(super) async fn open(target: &url::Target) -> Result<Client> {
     let tls = MakeRustlsConnect::new(client_config(target)?);
     let (client, connection) =
         target.config.connect(tls).await.map_err(|source| unreachable(target, source))?;
@@ -41,7 +53,7 @@ pub(super) async fn open(target: &Target) -> Result<Client> {
     Ok(client)
 }
 
-fn unreachable(target: &Target, source: tokio_postgres::Error) -> Error {
+fn unreachable(target: &url::Target, source: tokio_postgres::Error) -> Error {
     let why = match source.code() {
         Some(code) if *code == SqlState::INVALID_PASSWORD => "refuses the user or the password",
         Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
@@ -55,78 +67,176 @@ fn unreachable(target: &Target, source: tokio_postgres::Error) -> Error {
     Error::new(Kind::Unreachable, format!("{} {why}", target.name)).because(Failure::of(source))
 }
 
-/// A transaction that counts what it writes. Dropped without a commit, it rolls back.
+/// A transaction that counts what it writes. The connection of one that has not ended is not to be used again, and then
+/// the server rolls it back.
 pub(super) struct Session<'a> {
-    transaction: Transaction<'a>,
+    client: &'a Client,
+    schema: SchemaName,
+    is_open: bool,
     writes: u64,
+    /// Of a merge, once it is planned.
+    pub(super) target: Arc<Target>,
+    /// The groups of a merge that are still to be merged.
+    pub(super) staged: VecDeque<StagedGroup>,
 }
-
-pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 
 impl<'a> Session<'a> {
     /// Waits no longer than `patience` for each lock.
-    pub(super) async fn begin(client: &'a mut Client, patience: Duration) -> Result<Session<'a>> {
-        let transaction = client.transaction().await.map_err(failed("BEGIN"))?;
-        let session = Session { transaction, writes: 0 };
+    pub(super) async fn begin(
+        client: &'a Client,
+        schema: SchemaName,
+        patience: Duration,
+    ) -> Result<Session<'a>> {
         // Texts that a merge makes and compares must not depend on settings of the server or the user; what it reads
         // and sorts should not be done in the 4 MB that servers allow if nobody says more.
-        let settings = format!(
-            "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; \
-             SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; SET LOCAL jit = off; \
+        let begin = format!(
+            "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; \
+             SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = {}; \
+             SET LOCAL statement_timeout = 0; SET LOCAL jit = off; \
              SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL work_mem = '64MB'",
             patience.as_millis()
         );
-        session.scratch(&settings).await?;
-        Ok(session)
+        client.batch_execute(&begin).await.map_err(failed("BEGIN"))?;
+        let (target, staged) = (Arc::default(), VecDeque::new());
+        Ok(Session { client, schema, is_open: true, writes: 0, target, staged })
     }
 
-    pub(super) async fn commit(self) -> Result<u64> {
-        self.transaction.commit().await.map_err(failed("COMMIT"))?;
-        Ok(self.writes)
-    }
-
-    /// Changes the warehouse; answers with the number of rows.
-    pub(super) async fn write(&mut self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
-        self.writes += 1;
-        self.transaction.execute(sql, params).await.map_err(failed(sql))
-    }
-
-    /// Changes nothing but this transaction's scratch tables and settings.
-    pub(super) async fn scratch(&self, sql: &str) -> Result<()> {
-        self.transaction.batch_execute(sql).await.map_err(failed(sql))
-    }
-
-    pub(super) async fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
-        self.transaction.query(sql, params).await.map_err(failed(sql))
-    }
-
-    /// One row of counts.
-    pub(super) async fn counts<const N: usize>(&self, sql: &str) -> Result<[u64; N]> {
-        let row = self.transaction.query_one(sql, &[]).await.map_err(failed(sql))?;
-        counts(&row, 0)
+    /// Rolls back what was not committed.
+    pub(super) async fn end(self) -> Result<()> {
+        match self.is_open {
+            true => self.client.batch_execute("ROLLBACK").await.map_err(failed("ROLLBACK")),
+            false => Ok(()),
+        }
     }
 
     pub(super) async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.transaction.copy_in(sql).await.map_err(failed(sql))
+        self.client.copy_in(sql).await.map_err(failed(sql))
+    }
+
+    /// Finds a relation by schema and name, exactly as spelled; what is selected of it comes before.
+    pub(super) fn relation(&self, tables: &[&str]) -> String {
+        let literal = POSTGRES.literal;
+        let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+        format!(
+            "FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE n.nspname = {} AND c.relname IN ({}) AND c.relkind IN ('r', 'p')",
+            literal(&self.schema.name),
+            names.join(", ")
+        )
+    }
+}
+
+#[async_trait]
+impl Catalog for Session<'_> {
+    fn schema(&self) -> &SchemaName {
+        &self.schema
+    }
+
+    async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
+        let sql = format!(
+            "SELECT t.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL) \
+             FROM (SELECT c.oid, c.relname {}) AS t JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid \
+             WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
+            self.relation(tables)
+        );
+        let mut found: HashMap<String, Vec<TableColumn>> = HashMap::new();
+        for row in self.query(&sql).await? {
+            if let Ok([Some(table), Some(name), Some(type_name)]) = <[Option<String>; 3]>::try_from(row) {
+                found.entry(table).or_default().push(TableColumn { name, type_name });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Values come as texts in answer to a simple query.
+    async fn query(&mut self, sql: &str) -> Result<Rows> {
+        let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
+        let rows = answer.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect())
+            }
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+}
+
+#[async_trait]
+impl Transaction for Session<'_> {
+    async fn write(&mut self, sql: &str) -> Result<u64> {
+        self.writes += 1;
+        let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
+        let rows = |message| match message {
+            SimpleQueryMessage::CommandComplete(rows) => Some(rows),
+            _ => None,
+        };
+        Ok(answer.into_iter().find_map(rows).unwrap_or_default())
+    }
+
+    async fn scratch(&mut self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(failed(sql))
+    }
+
+    async fn commit(&mut self) -> Result<u64> {
+        self.client.batch_execute("COMMIT").await.map_err(failed("COMMIT"))?;
+        self.is_open = false;
+        Ok(self.writes)
+    }
+
+    fn scratch_table(&self, name: &str) -> String {
+        format!("pg_temp.{name}")
+    }
+
+    async fn analyze(&mut self, table: &str) -> Result<()> {
+        self.scratch(&format!("ANALYZE {table}")).await
+    }
+
+    async fn take_turn(&mut self, name: &str) -> Result<()> {
+        let name = (POSTGRES.literal)(name);
+        let sql = format!("SELECT pg_advisory_xact_lock(hashtextextended('hubspot-source ' || {name}, 0))");
+        self.scratch(&sql).await
+    }
+
+    async fn plan<'f>(
+        &mut self,
+        present: Option<&[TableColumn]>,
+        files: Vec<&'f LocatedFile>,
+        mode: TableMode,
+    ) -> Result<Plan<'f>> {
+        let (target, plan) = Target::of(self, present, files, mode).await?;
+        self.target = Arc::new(target);
+        Ok(plan)
+    }
+
+    /// Nobody is kept out while files are read.
+    async fn stage(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
+        for (number, group) in plan.groups.iter().enumerate() {
+            let staged = StagedGroup::stage(self, table, plan, group, number, 0).await?;
+            self.staged.push_back(staged);
+        }
+        Ok(())
+    }
+
+    async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
+        change_table(self, &table.qualified, plan).await
+    }
+
+    async fn index_beside(&mut self, collection: &str, beside: &Beside, is_new: [bool; 2]) -> Result<()> {
+        index_beside(self, collection, beside, is_new).await
+    }
+
+    async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {
+        merge_group(self, merge).await
     }
 }
 
 /// A value that our own statement selects.
-pub(super) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T> {
+fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T> {
     row.try_get(column)
         .map_err(|source| Error::new(Kind::Engine, "postgres answered something else").because(source))
 }
 
-/// Counts, from one column on.
-pub(super) fn counts<const N: usize>(row: &Row, first: usize) -> Result<[u64; N]> {
-    let mut counts = [0; N];
-    for (n, count) in counts.iter_mut().enumerate() {
-        *count = u64::try_from(get::<i64>(row, first + n)?).unwrap_or_default();
-    }
-    Ok(counts)
-}
-
-/// Values are never part of a statement's text, so its beginning is safe to show.
+/// Values of rows are never part of a statement's text, so its beginning is safe to show.
 pub(super) fn failed(sql: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
     let beginning: String = sql.chars().take(80).collect();
     move |source| {

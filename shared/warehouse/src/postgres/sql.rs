@@ -3,24 +3,17 @@
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
 
-use staging::{Column, ColumnType, IS_DELETED};
+use staging::{Column, IS_DELETED};
 
 use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
-use crate::columns::{ColumnSql, GroupColumns};
+use crate::columns::{ColumnSql, GroupColumns, or_first};
 use crate::dialect::{quote_identifier, quote_literal};
-use crate::hard_delete::HardDelete;
-use crate::history::History;
 use crate::plan::{Field, Group, Plan, Widening};
 
 /// The newest staged rows: keys, versions and places, whatever the table's width, and the row of the table that has the
 /// key. Those that are to be written have `is_changed`.
 pub(super) const NEWEST: &str = "pg_temp.newest_rows";
-
-/// The sets of which the merged files have rows.
-pub(super) const TOUCHED: &str = "pg_temp.touched_sets";
-/// The rows that are gone from their sets.
-pub(super) const GONE: &str = "pg_temp.gone_rows";
 
 /// A merge knows better than the planner, which has no statistics of scratch tables: what is looked up by its key or its
 /// place is looked up row by row, so that the cost grows with the change and not with the table.
@@ -63,11 +56,6 @@ pub(super) fn create_table(table: &str, columns: &[Column], staged: (u64, u64)) 
     POSTGRES.create_table(table, columns) + &options
 }
 
-/// One rewrite of the table at most, however many columns change.
-pub(super) fn alter_table(table: &str, actions: &[String]) -> String {
-    format!("ALTER TABLE {table} {}", actions.join(", "))
-}
-
 pub(super) fn add_overflow() -> String {
     format!("ADD COLUMN {} jsonb", quote_identifier(OVERFLOW))
 }
@@ -102,10 +90,19 @@ pub(super) fn lock_table(table: &str) -> String {
     format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 }
 
-pub(super) fn create_scratch(table: &str, columns: &[(String, ColumnType)]) -> String {
-    let column = |(name, is): &(String, ColumnType)| format!("{name} {}", (POSTGRES.type_name)(*is));
-    let columns: Vec<String> = columns.iter().map(column).collect();
-    format!("CREATE TEMP TABLE {table} ({}) ON COMMIT DROP", columns.join(", "))
+/// Whether a table has a primary key, and whether it has a unique index on just these columns.
+pub(super) fn find_keys(table: &str, key: &[String]) -> String {
+    let mut key: Vec<String> = key.to_vec();
+    key.sort();
+    let key: Vec<String> = key.iter().map(|name| quote_literal(name)).collect();
+    format!(
+        "SELECT count(*) FILTER (WHERE i.indisprimary), count(*) FILTER (WHERE ARRAY(SELECT CAST(a.attname AS text) \
+         FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+         ORDER BY CAST(a.attname AS text) COLLATE \"C\") = CAST(ARRAY[{}] AS text[])) \
+         FROM pg_catalog.pg_index AS i WHERE i.indrelid = {table} AND i.indisunique AND i.indisvalid \
+         AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = i.indnkeyatts",
+        key.join(", ")
+    )
 }
 
 fn names(columns: &[String]) -> String {
@@ -173,7 +170,7 @@ impl Staging {
 pub(super) struct GroupMerge {
     table: String,
     staged: String,
-    columns: GroupColumns,
+    pub(super) columns: GroupColumns,
     /// Names that a row's overflow holds no more when it is replaced, as an array; `None` if nothing overflows.
     replaced_overflow: Option<String>,
 }
@@ -202,26 +199,13 @@ impl GroupMerge {
         })
     }
 
-    pub(super) fn bring_back(&self, it: &HardDelete) -> [String; 2] {
-        let staged = |n: usize| self.columns.keys.get(n).map_or_else(String::new, |key| key.staged.clone());
-        it.bring_back(&format!("{} AS s", self.staged), staged)
-    }
-
-    pub(super) fn add_to(&self, history: &History) -> String {
-        history.add(&self.columns, &format!("{} AS s", self.staged))
-    }
-
     /// All newest rows of a key: several of them, in `place` 1, 2, ..., if their versions are equal. Changed are those
     /// that the table lacks, has in an older version, or has in the same version (`is_tie`).
     pub(super) fn find_newest(&self) -> String {
-        let keys = self.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
-        let partition = self.keys(", ", |_, key| key.staged.clone());
-        let (updated_at, read_at) =
-            (POSTGRES.or_lowest(&self.columns.updated_at.staged), &self.columns.read_at.staged);
-        let (updated_now, read_now) = (
-            POSTGRES.or_lowest(&self.columns.updated_at.in_table()),
-            POSTGRES.or_lowest(&self.columns.read_at.in_table()),
-        );
+        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
+        let partition = self.columns.keys(", ", |_, key| key.staged.clone());
+        let (updated_at, read_at) = self.columns.version_staged();
+        let (updated_now, read_now) = self.columns.version_in_table();
         let is_tie = format!("n.updated_at = {updated_now} AND n.read_at = {read_now}");
         format!(
             "CREATE TEMP TABLE newest_rows ON COMMIT DROP AS SELECT n.*, t.ctid AS old_row, \
@@ -233,14 +217,14 @@ impl GroupMerge {
              WHERE rank = 1) AS n LEFT JOIN {} AS t ON {}",
             self.staged,
             self.table,
-            self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
+            self.columns.same_key()
         )
     }
 
     /// Leaves one row per key where [`Self::find_newest`] left several.
     pub(super) fn break_ties_in_files(&self) -> String {
-        let keys = self.keys(", ", |n, _| format!("n.k{n}"));
-        let tied = self.keys(" AND ", |n, _| format!("other.k{n} = n.k{n}"));
+        let keys = self.columns.keys(", ", |n, _| format!("n.k{n}"));
+        let tied = self.columns.keys(" AND ", |n, _| format!("other.k{n} = n.k{n}"));
         format!(
             "DELETE FROM {NEWEST} AS n USING (SELECT n.ctid AS loser, row_number() OVER (PARTITION BY {keys} \
              ORDER BY {} DESC, {} DESC, n.staged_row) AS place FROM {NEWEST} AS n \
@@ -255,16 +239,16 @@ impl GroupMerge {
 
     /// Leaves of the ties those that win over the table's row. A row that is in the table already does not.
     pub(super) fn break_ties_with_table(&self) -> String {
-        let (run_staged, run_now) =
-            (run_id(&self.columns.run_id.staged), run_id(&self.columns.run_id.in_table()));
+        let contents = [
+            self.content(&self.overflow_after(), |column| column.staged.clone()),
+            self.content(&overflow_now(), ColumnSql::in_table),
+        ];
         format!(
             "UPDATE {NEWEST} AS n SET is_changed = false FROM {} AS s, {} AS t WHERE n.is_tie \
-             AND s.ctid = n.staged_row AND t.ctid = n.old_row \
-             AND NOT ({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {} > {}))",
+             AND s.ctid = n.staged_row AND t.ctid = n.old_row AND NOT {}",
             self.staged,
             self.table,
-            self.content(&self.overflow_after(), |column| column.staged.clone()),
-            self.content(&overflow_now(), ColumnSql::in_table)
+            self.columns.wins_tie(run_id, contents.each_ref().map(String::as_str))
         )
     }
 
@@ -325,14 +309,9 @@ impl GroupMerge {
         )
     }
 
-    fn keys(&self, separator: &str, item: impl Fn(usize, &ColumnSql) -> String) -> String {
-        let items = self.columns.keys.iter().enumerate().map(|(n, key)| item(n, key));
-        items.collect::<Vec<_>>().join(separator)
-    }
-
     /// What two rows of one version and one run are told apart by.
     fn content(&self, overflow: &str, side: impl Fn(&ColumnSql) -> String) -> String {
-        let columns = self.columns.content(&POSTGRES, side);
+        let columns = self.columns.content(side);
         let content = match &self.replaced_overflow {
             Some(_) => format!("{} || {columns}", (POSTGRES.md5_of)(&[format!("CAST({overflow} AS text)")])),
             None => columns,
@@ -353,11 +332,13 @@ fn overflow_now() -> String {
 }
 
 fn run_id(text: &str) -> String {
-    format!("coalesce({text}, '') COLLATE \"C\"")
+    format!("{} COLLATE \"C\"", or_first(text))
 }
 
 #[cfg(test)]
 mod tests {
+    use staging::ColumnType;
+
     use super::*;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
@@ -391,7 +372,7 @@ mod tests {
             let added = add.iter().map(|column| POSTGRES.add_column(column));
             let widened = widen.iter().map(|widening| POSTGRES.widen(widening));
             let actions: Vec<String> = [add_overflow()].into_iter().chain(added).chain(widened).collect();
-            statements.push(alter_table(table, &actions));
+            statements.extend(POSTGRES.alter_table(table, &actions));
         }
         let group = &plan.groups[0];
         for is_wide in [false, true] {

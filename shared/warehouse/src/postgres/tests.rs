@@ -19,9 +19,10 @@ use tokio_postgres::types::{FromSql, Type};
 
 use super::Postgres;
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
-use super::schema::Schema;
 use super::session::open;
+use crate::catalog::SchemaName;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge};
+use crate::transaction::Transactional;
 use crate::{Kind, Warehouse, connect};
 
 /// A schema of its own on the server that all tests share.
@@ -48,7 +49,7 @@ impl PostgresBench {
 
     /// On a server that is not ours nothing is to be left; a failed test's schema stays, to be looked at.
     async fn close(self) {
-        let schema = Schema::new(&self.schema).quoted();
+        let schema = SchemaName::new(&POSTGRES, &self.schema).quoted();
         self.client.batch_execute(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await.unwrap();
     }
 }
@@ -80,7 +81,7 @@ impl Bench for PostgresBench {
     }
 
     fn quoted(&self, table: &str) -> String {
-        Schema::new(&self.schema).table(table)
+        SchemaName::new(&POSTGRES, &self.schema).table(table)
     }
 
     fn folder(&self) -> &Path {
@@ -176,10 +177,10 @@ async fn a_table_that_somebody_holds_is_locked() {
     let Some(bench) = PostgresBench::new().await else { return };
     let file = |key: &str| contacts(key, &[], vec![contact(1, 10, 11, &[])]).stage(bench.folder());
     bench.warehouse().await.merge(&[file("a")]).await.unwrap();
-    let impatient = Postgres {
+    let impatient = Transactional(Postgres {
         patience: Duration::from_millis(50),
         ..Postgres::connect(&bench.url, &bench.schema, None).await.unwrap()
-    };
+    });
 
     let mut other = client(&bench.url).await;
     let transaction = other.transaction().await.unwrap();
@@ -213,7 +214,7 @@ async fn a_connection_that_was_lost_is_replaced() {
         pid
     };
     bench.client.execute("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap();
-    assert_eq!(warehouse.account().await.unwrap(), None);
+    assert_eq!(Transactional(warehouse).account().await.unwrap(), None);
     bench.close().await;
 }
 

@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 use super::url::{Host, Target};
 use crate::aws;
+use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::script::{Failed, Purpose, Rows, Statement};
+use crate::script::Failed;
+use crate::statement::{Purpose, Statement};
 
 /// How long scratch tables outlive a script: the calls of one merge follow each other at once.
 const SESSION_SECONDS: i32 = 60;

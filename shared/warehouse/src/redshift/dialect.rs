@@ -15,6 +15,7 @@ pub(crate) const REDSHIFT: Dialect = Dialect {
     lowest_time: "CAST('0001-01-01 00:00:00+00:00' AS TIMESTAMPTZ)",
     time_text: rfc3339,
     identifier,
+    alters_at_once: false,
     is_transactional: true,
     holds_whole_rows: false,
     literal: escaped_literal,

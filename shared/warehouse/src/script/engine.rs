@@ -7,13 +7,13 @@ use std::time::Instant;
 use async_trait::async_trait;
 use staging::{Column, ColumnType};
 
-use crate::dialect::Dialect;
+use crate::beside::Shaping;
+use crate::catalog::Rows;
+use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Result};
-use crate::plan::TableColumn;
+use crate::plan::{TableColumn, Widening};
+use crate::statement::Statement;
 use crate::{LocatedFile, Maintained};
-
-/// Rows of texts; `None` is NULL.
-pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
 /// A warehouse that takes SQL text.
 #[async_trait]
@@ -139,61 +139,6 @@ pub(crate) struct Staging<'a> {
     pub(crate) files: &'a [&'a LocatedFile],
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Statement {
-    pub(crate) sql: String,
-    pub(crate) purpose: Purpose,
-}
-
-/// What a statement is for, and so what its failure means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Makes or changes tables that stay.
-    Shape,
-    /// Makes a scratch table.
-    CreateScratch,
-    /// Fills scratch tables.
-    Scratch,
-    /// Reads the file that has this key, or those that have these.
-    Read(String),
-    /// Changes rows of tables that stay.
-    Write,
-    /// Its rows are wanted.
-    Count,
-    /// Fails if somebody else merged meanwhile.
-    Unchanged,
-    /// Fails if the table did not take all rows.
-    Arrived,
-    /// Fails if rows are left that are gone from their sets.
-    Swept,
-}
-
-impl Statement {
-    pub(crate) fn new(purpose: Purpose, sql: impl Into<String>) -> Statement {
-        Statement { sql: sql.into(), purpose }
-    }
-
-    pub(crate) fn shape(sql: impl Into<String>) -> Statement {
-        Statement::new(Purpose::Shape, sql)
-    }
-
-    pub(crate) fn create_scratch(sql: impl Into<String>) -> Statement {
-        Statement::new(Purpose::CreateScratch, sql)
-    }
-
-    pub(crate) fn scratch(sql: impl Into<String>) -> Statement {
-        Statement::new(Purpose::Scratch, sql)
-    }
-
-    pub(crate) fn write(sql: impl Into<String>) -> Statement {
-        Statement::new(Purpose::Write, sql)
-    }
-
-    pub(crate) fn count(sql: impl Into<String>) -> Statement {
-        Statement::new(Purpose::Count, sql)
-    }
-}
-
 /// A script that failed, and left nothing where it is a transaction.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -205,5 +150,36 @@ pub(crate) struct Failed {
 impl From<Error> for Failed {
     fn from(error: Error) -> Failed {
         Failed { statement: None, error }
+    }
+}
+
+/// Statements are no longer than the engine takes.
+impl<E: Engine> Shaping for E {
+    fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>> {
+        let limit = self.limits().statement_bytes;
+        let mut first = columns.len();
+        while first > 1 && self.create_table(table, &columns[..first]).len() > limit {
+            first /= 2;
+        }
+        let (first, later) = columns.split_at(first);
+        let create = vec![Statement::shape(self.create_table(table, first))];
+        [create].into_iter().chain(self.alteration(table, later, &[])).collect()
+    }
+
+    fn alteration(&self, table: &str, add: &[Column], widen: &[Widening]) -> Vec<Vec<Statement>> {
+        let dialect = self.dialect();
+        let add = self.add_columns(table, add).into_iter().map(|statement| vec![Statement::shape(statement)]);
+        let widen = widen.iter().map(|widening| {
+            let column = quote_identifier(&widening.column);
+            let converted = dialect.converted(&column, widening.from, widening.to);
+            let type_name = (dialect.type_name)(widening.to);
+            let statements = self.widen(table, &widening.column, type_name, &converted);
+            statements.into_iter().map(Statement::shape).collect()
+        });
+        add.chain(widen).collect()
+    }
+
+    fn removal(&self, table: &str) -> Statement {
+        Statement::shape(self.drop_table(table))
     }
 }

@@ -6,12 +6,14 @@ use chrono::DateTime;
 use staging::ColumnType;
 use uuid::Uuid;
 
-use super::engine::{Engine, Statement};
-use super::merge::{Moment, Target};
-use super::schema::{Present, Schema};
+use super::engine::Engine;
+use super::schema::Schema;
 use super::sql::Ties;
+use super::target::{Moment, Target};
+use crate::catalog::Present;
 use crate::history::VALID_TO;
 use crate::plan::TableColumn;
+use crate::statement::Statement;
 use crate::{LocatedFile, TableMode};
 
 /// All statements of a merge of one file into a table with these columns, for golden files.

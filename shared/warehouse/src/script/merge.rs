@@ -6,19 +6,19 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use staging::ColumnType;
-use uuid::Uuid;
 
-use super::beside::Beside;
-use super::engine::{Engine, Failed, Purpose, Rows, Statement};
-use super::schema::{Present, Schema, counts, row_counts};
-use super::sql::{GroupMerge, Scratch, Ties, check};
+use super::engine::{Engine, Failed};
+use super::schema::Schema;
+use super::sql::{GroupMerge, Ties};
+use super::target::{Moment, Target};
+use crate::catalog::{Catalog, Present, Rows, counts, row_counts};
 use crate::checks::check_account;
-use crate::dialect::{LEDGER, TableName};
+use crate::dialect::LEDGER;
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
-use crate::plan::{Group, Plan, TableColumn, check_names, plan_within};
+use crate::plan::{TableColumn, check_names};
+use crate::statement::{Purpose, Statement, check};
 use crate::sweep::Sweep;
 use crate::{LocatedFile, Merged, TableMode};
 
@@ -68,7 +68,8 @@ async fn step<E: Engine>(
 ) -> Result<Step> {
     let Some(first) = files.first() else { return Ok(Step::Last) };
     let collection = &first.description.table.collection;
-    let present = schema.present(collection, mode).await?;
+    let mut catalog = schema;
+    let present = catalog.present(collection, mode).await?;
     check_account(&schema.quoted(), present.account, first)?;
     let mend = mend(schema, collection, &present);
     if !mend.is_empty() {
@@ -79,8 +80,7 @@ async fn step<E: Engine>(
         schema.run(&mend).await?;
         return Ok(Step::More);
     }
-    let is_loaded = |file: &LocatedFile| present.columns.is_some() && present.ledger.contains(&file.key);
-    let mut new: Vec<&LocatedFile> = files.iter().filter(|file| !is_loaded(file)).collect();
+    let mut new = present.lacking(files);
     if new.is_empty() {
         return Ok(Step::Last);
     }
@@ -92,7 +92,7 @@ async fn step<E: Engine>(
     let mut target = Target::of(schema, collection, &present, mode, Moment::now(), new)?;
     // What can't be merged is refused before anything is changed for it.
     let mut fits = target.fits()?;
-    if present.columns.is_none() && !present.ledger.is_empty() {
+    if present.is_to_be_forgotten() {
         merged.statements_that_write += target.forget().await?;
         return Ok(Step::More);
     }
@@ -129,140 +129,7 @@ fn mend<E: Engine>(schema: &Schema<E>, collection: &str, present: &Present) -> V
     tables.into_iter().flat_map(mend).map(Statement::shape).collect()
 }
 
-/// What makes one step's statements differ from all others.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) id: Uuid,
-    pub(super) now: DateTime<Utc>,
-}
-
-impl Moment {
-    fn now() -> Moment {
-        Moment { id: Uuid::now_v7(), now: Utc::now() }
-    }
-}
-
-/// The table that a step is about, and what is to become of it.
-pub(super) struct Target<'a, E> {
-    pub(super) schema: &'a Schema<E>,
-    pub(super) collection: &'a str,
-    pub(super) present: &'a Present,
-    pub(super) mode: TableMode,
-    pub(super) moment: Moment,
-    pub(super) table: TableName,
-    pub(super) plan: Plan<'a>,
-    pub(super) beside: Beside,
-    /// Of each group.
-    pub(super) scratch: Vec<Scratch>,
-    /// Of the sweep.
-    touched_and_gone: [String; 2],
-}
-
-impl<'a, E: Engine> Target<'a, E> {
-    pub(super) fn of(
-        schema: &'a Schema<E>,
-        collection: &'a str,
-        present: &'a Present,
-        mode: TableMode,
-        moment: Moment,
-        files: Vec<&'a LocatedFile>,
-    ) -> Result<Target<'a, E>> {
-        let engine = &schema.engine;
-        let limit = engine.limits().staged_columns();
-        let mut plan = plan_within(engine.dialect(), limit, present.columns.as_deref(), files)?;
-        plan.groups = plan.groups.into_iter().flat_map(in_one_order).collect();
-        if let Some(field) = plan.groups.iter().flat_map(|group| &group.overflow).next() {
-            let message = format!(
-                "table {collection} has no room for the column {}: it can have {limit} columns; drop those of properties \
-                 that are gone, archive properties in HubSpot that nobody needs, or load into a warehouse that has more \
-                 columns or, as postgres, keeps what is too many in one",
-                field.source
-            );
-            return Err(Error::new(Kind::Unsupported, message));
-        }
-        let id = moment.id.simple();
-        let scratch = |name: String| engine.scratch(&schema.quoted(), &format!("merge_{id}_{name}"));
-        let of_group = |n: usize| Scratch {
-            staged: scratch(format!("{n}_staged")),
-            helper: scratch(format!("{n}_helper")),
-            newest: scratch(format!("{n}_newest")),
-            changed: scratch(format!("{n}_changed")),
-        };
-        Ok(Target {
-            schema,
-            collection,
-            present,
-            mode,
-            moment,
-            table: schema.table_name(collection),
-            beside: Beside::of(schema, collection, present, &plan, mode, scratch("times".to_owned()))?,
-            scratch: (0..plan.groups.len()).map(of_group).collect(),
-            touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
-            plan,
-        })
-    }
-
-    /// The same for the files of all groups but the last.
-    fn with_fewer_groups(&self) -> Result<Target<'a, E>> {
-        let groups = self.plan.groups.split_last().map_or(&[][..], |(_, others)| others);
-        let files = groups.iter().flat_map(|group| group.files.iter().copied()).collect();
-        Target::of(self.schema, self.collection, self.present, self.mode, self.moment, files)
-    }
-
-    fn scratch_tables(&self) -> Vec<String> {
-        let of_group = |scratch: &Scratch| {
-            [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
-        };
-        let of_all = self.touched_and_gone.iter().chain(self.beside.scratch_table()).cloned();
-        self.scratch.iter().flat_map(of_group).chain(of_all).collect()
-    }
-
-    /// Whether one script has room for it.
-    ///
-    /// # Errors
-    /// When a statement is too long, however few there are.
-    fn fits(&self) -> Result<bool> {
-        let limits = self.schema.engine.limits();
-        let ties = vec![Ties { in_files: true, with_table: true }; self.plan.groups.len()];
-        let script = self.script(&self.merges()?, &ties);
-        self.check_bytes(&script)?;
-        let bytes: usize = script.iter().map(|statement| statement.sql.len()).sum();
-        Ok(script.len() <= limits.statements && bytes <= limits.script_bytes)
-    }
-
-    pub(super) fn check_bytes(&self, script: &[Statement]) -> Result<()> {
-        let limit = self.schema.engine.limits().statement_bytes;
-        match script.iter().map(|statement| statement.sql.len()).max() {
-            Some(bytes) if bytes > limit => {
-                let or_no_history = if self.mode.history { ", or keep no history of it" } else { "" };
-                let message = format!(
-                    "a merge into {} needs a statement of {bytes} bytes, and the warehouse takes {limit}: leave out \
-                     properties, or merge fewer files at a time{or_no_history}",
-                    self.table.qualified
-                );
-                Err(Error::new(Kind::Unsupported, message))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn merges(&self) -> Result<Vec<GroupMerge<'_>>> {
-        // One statement compares rows in the files and with the table: three contents, and what is around them.
-        let content_bytes = self.schema.engine.limits().statement_bytes / 10 * 4;
-        let dialect = self.schema.engine.dialect();
-        let mut merges = Vec::with_capacity(self.plan.groups.len());
-        for (group, scratch) in self.plan.groups.iter().zip(&self.scratch) {
-            let merge = GroupMerge::new(dialect, &self.table, &self.plan, group, scratch, content_bytes);
-            merges.push(merge.map_err(|column| {
-                let key = group.files.first().map_or("", |file| file.key.as_str());
-                let what =
-                    format!("staged file {key} lacks the column {column:?} that its description names");
-                Error::new(Kind::BadFile, what)
-            })?);
-        }
-        Ok(merges)
-    }
-
+impl<E: Engine> Target<'_, E> {
     async fn merge(&self, session: &mut E::Session, merged: &mut Merged) -> Result<()> {
         let merges = self.merges()?;
         let ties = self.stage(session, &merges).await?;
@@ -284,17 +151,14 @@ impl<'a, E: Engine> Target<'a, E> {
             script.push(create(&scratch.newest, &merge.newest_columns()));
             script.push(create(&scratch.changed, &merge.changed_columns()));
         }
-        for (table, columns) in sweep.iter().flat_map(Sweep::scratch) {
-            script.push(create(table, &columns));
-        }
-        for (table, columns) in self.beside.scratch() {
-            script.push(create(table, columns));
-        }
+        script.extend(sweep.iter().flat_map(Sweep::scratch).map(|(table, columns)| create(table, &columns)));
+        script.extend(self.beside.scratch().map(|(table, columns)| create(table, columns)));
         script.extend(self.bind());
         let now = self.now();
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
         for (((group, merge), scratch), ties) in groups {
-            script.extend(self.beside.staged(merge));
+            let staged = merge.staged();
+            script.extend(self.beside.staged(&merge.columns, &staged, (&staged, &merge.staged_key())));
             script.push(Statement::scratch(merge.find_newest(*ties)));
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));
@@ -393,21 +257,5 @@ impl<'a, E: Engine> Target<'a, E> {
         let statements = script.iter().filter(|statement| statement.writes()).count() as u64;
         merged.statements_that_write += statements - unwritten.min(statements);
         Ok(())
-    }
-}
-
-/// Engines read files by the places of their columns, so files that differ in them are not read together.
-fn in_one_order(group: Group<'_>) -> Vec<Group<'_>> {
-    let names = |file: &&LocatedFile| {
-        let columns = &file.description.table.columns;
-        columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>()
-    };
-    let alike = group.files.chunk_by(|a, b| names(a) == names(b));
-    alike.map(|files| Group { files: files.to_vec(), ..group.clone() }).collect()
-}
-
-impl Statement {
-    pub(super) fn writes(&self) -> bool {
-        matches!(self.purpose, Purpose::Shape | Purpose::Write)
     }
 }

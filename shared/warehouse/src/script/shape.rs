@@ -1,13 +1,14 @@
 //! What becomes of a schema and of a table's columns, before rows are written.
 
-use staging::{Column, ColumnType};
+use staging::ColumnType;
 
-use super::engine::{Engine, Purpose, Statement};
-use super::merge::Target;
-use super::sql::check;
-use crate::dialect::{ACCOUNT, LEDGER, quote_identifier};
+use super::engine::Engine;
+use super::target::Target;
+use crate::beside::{Ahead, Shaping};
+use crate::dialect::{ACCOUNT, LEDGER};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{TableChange, Widening};
+use crate::plan::TableColumn;
+use crate::statement::{Purpose, Statement, check};
 
 impl<E: Engine> Target<'_, E> {
     /// Nobody else has merged since this merge looked, and nobody will until it is done.
@@ -55,53 +56,45 @@ impl<E: Engine> Target<'_, E> {
 
     /// What becomes of the tables' columns: statements that belong together, in order.
     pub(super) fn shapes(&self) -> Vec<Vec<Statement>> {
-        let table = &self.table.qualified;
-        let mut shapes = match &self.plan.change {
-            TableChange::Create(columns) => self.creation(table, columns),
-            TableChange::Alter { add, widen } => self.alteration(table, add, widen),
-        };
-        shapes.extend(self.shapes_beside());
+        let engine = &self.schema.engine;
+        let mut shapes = engine.shapes(&self.table.qualified, &self.plan.change);
+        shapes.extend(self.beside.shapes(engine, self.present));
         shapes
-    }
-
-    pub(super) fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>> {
-        let engine = &self.schema.engine;
-        let limit = engine.limits().statement_bytes;
-        let mut first = columns.len();
-        while first > 1 && engine.create_table(table, &columns[..first]).len() > limit {
-            first /= 2;
-        }
-        let (first, later) = columns.split_at(first);
-        let create = vec![Statement::shape(engine.create_table(table, first))];
-        [create].into_iter().chain(self.alteration(table, later, &[])).collect()
-    }
-
-    pub(super) fn alteration(&self, table: &str, add: &[Column], widen: &[Widening]) -> Vec<Vec<Statement>> {
-        let engine = &self.schema.engine;
-        let dialect = engine.dialect();
-        let add =
-            engine.add_columns(table, add).into_iter().map(|statement| vec![Statement::shape(statement)]);
-        let widen = widen.iter().map(|widening| {
-            let column = quote_identifier(&widening.column);
-            let converted = dialect.converted(&column, widening.from, widening.to);
-            let statements =
-                engine.widen(table, &widening.column, (dialect.type_name)(widening.to), &converted);
-            statements.into_iter().map(Statement::shape).collect()
-        });
-        add.chain(widen).collect()
     }
 
     /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
     /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
     pub(super) async fn forget(&self) -> Result<u64> {
-        let (ledger, literal) = (self.schema.table(LEDGER), self.schema.engine.dialect().literal);
-        let delete = format!("DELETE FROM {ledger} WHERE collection = {}", literal(self.collection));
         let mut script = self.begin();
-        script.push(Statement::write(delete));
+        script.push(Statement::write(self.schema.name().forget(self.collection)));
         let mut session = E::Session::default();
         let written = self.run_ahead(&mut session, &script).await;
         self.schema.engine.end(session, &[]).await;
         written
+    }
+
+    /// Does ahead what [`Self::mode_change`] says; the number of statements, or `None` if it is nothing.
+    pub(super) async fn change_mode(&self) -> Result<Option<u64>> {
+        let Some(Ahead { together, then }) = self.mode_change()? else { return Ok(None) };
+        let written = self.run_apart(together).await?;
+        self.schema.run(&then).await?;
+        Ok(Some(written + then.len() as u64))
+    }
+
+    /// What has to be done ahead where the table was kept otherwise before.
+    pub(super) fn mode_change(&self) -> Result<Option<Ahead>> {
+        let (engine, beside, table) = (&self.schema.engine, &self.beside, self.present.columns.as_deref());
+        let Some(deleted) = self.present.deleted.as_deref().filter(|_| !self.mode.hard_delete) else {
+            let history = self.present.history.as_deref();
+            return Ok(table.and_then(|table| beside.beginning_of_history(engine, table, history)));
+        };
+        let end = |table: &[TableColumn]| beside.end_of_hard_deletes(engine, &self.plan, table, deleted);
+        if end(&beside.columns)?.is_none() {
+            return Ok(None);
+        }
+        // If the table is not there, or was made anew by hand, it gets its columns first.
+        let first = Ahead { together: self.shapes(), then: Vec::new() };
+        Ok(Some(table.map(end).transpose()?.flatten().unwrap_or(first)))
     }
 
     /// Changes the columns in scripts of their own; answers with the number of statements.

@@ -6,13 +6,11 @@
 
 use staging::ColumnType;
 
-use super::engine::Statement;
 use crate::LocatedFile;
-use crate::columns::{ColumnSql, GroupColumns};
+use crate::columns::{ColumnSql, GroupColumns, or_first};
 use crate::dialect::{Dialect, TableName};
-use crate::hard_delete::HardDelete;
-use crate::history::History;
 use crate::plan::{Field, Group, Plan};
+use crate::statement::{Statement, check};
 
 /// The scratch tables of one group.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(super) struct GroupMerge<'a> {
     dialect: &'static Dialect,
     table: &'a TableName,
     scratch: &'a Scratch,
-    columns: GroupColumns,
+    pub(super) columns: GroupColumns,
     files: Vec<&'a LocatedFile>,
 }
 
@@ -60,13 +58,13 @@ impl<'a> GroupMerge<'a> {
         };
         let staged = |field: &Field| in_file(field).map(|position| format!("s.c{position}"));
         let mut columns = GroupColumns::new(dialect, plan, group, staged)?;
-        columns.compare_within(dialect, content_bytes);
+        columns.compare_within(content_bytes);
         Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone() })
     }
 
     /// Per file: its number, its rows, and how many lack a primary key or a time of reading.
     pub(super) fn count_staged(&self) -> String {
-        let missing = self.keys(|_, key| format!("{} IS NULL OR ", key.staged)).concat();
+        let missing = self.columns.keys("", |_, key| format!("{} IS NULL OR ", key.staged));
         format!(
             "SELECT s.file_no, count(*), sum(CASE WHEN {missing}{} IS NULL THEN 1 ELSE 0 END) FROM {} AS s \
              GROUP BY s.file_no",
@@ -76,15 +74,15 @@ impl<'a> GroupMerge<'a> {
 
     /// How many keys are staged, and how many rows are of one version and one run at most.
     pub(super) fn count_keys(&self) -> String {
-        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
-        let list = self.keys(|n, _| format!("k{n}")).join(", ");
-        let (updated_at, read_at) = self.version_staged();
+        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
+        let list = self.columns.keys(", ", |n, _| format!("k{n}"));
+        let (updated_at, read_at) = self.columns.version_staged();
         format!(
             "SELECT coalesce(sum(CASE WHEN place = 1 THEN 1 ELSE 0 END), 0), coalesce(max(alike), 0) FROM \
              (SELECT row_number() OVER (PARTITION BY {list} ORDER BY updated_at, read_at, run_id) AS place, \
              count(*) OVER (PARTITION BY {list}, updated_at, read_at, run_id) AS alike FROM \
              (SELECT {keys}, {updated_at} AS updated_at, {read_at} AS read_at, {} AS run_id FROM {} AS s) AS v) AS v",
-            run_id(&self.columns.run_id.staged),
+            or_first(&self.columns.run_id.staged),
             self.scratch.staged
         )
     }
@@ -92,11 +90,11 @@ impl<'a> GroupMerge<'a> {
     /// How many rows of the table hold staged keys, how many hold one and the same at most, and how many have a
     /// version that is staged for their key. `present` is a key column of the table, in the type that it will have.
     pub(super) fn count_present(&self, present: impl Fn(&ColumnSql) -> String) -> String {
-        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
-        let list = self.keys(|n, _| format!("n.k{n}")).join(", ");
-        let same = self.keys(|n, key| format!("{} = n.k{n}", present(key))).join(" AND ");
-        let (updated_at, read_at) = self.version_staged();
-        let (updated_now, read_now) = self.version_in_table();
+        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
+        let list = self.columns.keys(", ", |n, _| format!("n.k{n}"));
+        let same = self.columns.keys(" AND ", |n, key| format!("{} = n.k{n}", present(key)));
+        let (updated_at, read_at) = self.columns.version_staged();
+        let (updated_now, read_now) = self.columns.version_in_table();
         format!(
             "SELECT count(*), coalesce(max(holders), 0), coalesce(sum(ties), 0) FROM \
              (SELECT max(CASE WHEN n.updated_at = {updated_now} AND n.read_at = {read_now} THEN 1 ELSE 0 END) AS ties, \
@@ -106,13 +104,13 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    pub(super) fn bring_back(&self, it: &HardDelete) -> [String; 2] {
-        let staged = |n: usize| self.columns.keys.get(n).map_or_else(String::new, |key| key.staged.clone());
-        it.bring_back(&format!("{} AS s", self.scratch.staged), staged)
+    /// Reads the staged rows.
+    pub(super) fn staged(&self) -> String {
+        format!("{} AS s", self.scratch.staged)
     }
 
-    pub(super) fn add_to(&self, history: &History) -> String {
-        history.add(&self.columns, &format!("{} AS s", self.scratch.staged))
+    pub(super) fn staged_key(&self) -> Vec<String> {
+        self.columns.keys.iter().map(|key| key.staged.clone()).collect()
     }
 
     pub(super) fn newest_columns(&self) -> Vec<(String, ColumnType)> {
@@ -136,14 +134,14 @@ impl<'a> GroupMerge<'a> {
 
     /// Finds per key the newest staged row. Changed are those that the table lacks or has in an older version.
     pub(super) fn find_newest(&self, ties: Ties) -> String {
-        let keys = self.keys(|n, key| format!("{} AS k{n}", key.staged)).join(", ");
-        let partition = self.keys(|_, key| key.staged.clone()).join(", ");
-        let list = self.keys(|n, _| format!("n.k{n}")).join(", ");
-        let same_key = self.keys(|n, key| format!("{} = n.k{n}", key.in_table())).join(" AND ");
-        let (updated_at, read_at) = self.version_staged();
-        let (updated_now, read_now) = self.version_in_table();
-        let run = run_id(&self.columns.run_id.staged);
-        let content = self.content(|column| column.staged.clone());
+        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
+        let partition = self.columns.keys(", ", |_, key| key.staged.clone());
+        let list = self.columns.keys(", ", |n, _| format!("n.k{n}"));
+        let same_key = self.columns.same_key();
+        let (updated_at, read_at) = self.columns.version_staged();
+        let (updated_now, read_now) = self.columns.version_in_table();
+        let run = or_first(&self.columns.run_id.staged);
+        let content = self.columns.content(|column| column.staged.clone());
         let tie_break = match ties.in_files {
             true => format!("{run} DESC, {content} DESC, s.file_no, s.row_no"),
             false => format!("{run} DESC, s.file_no, s.row_no"),
@@ -154,7 +152,7 @@ impl<'a> GroupMerge<'a> {
         );
         let (mut values, mut joins) = (String::new(), String::new());
         if ties.with_table {
-            let run_now = run_id(&self.columns.run_id.in_table());
+            let run_now = or_first(&self.columns.run_id.in_table());
             // The row itself is looked at again: its values are too many to carry along.
             joins = format!(
                 " JOIN {} AS s ON s.file_no = n.file_no AND s.row_no = n.row_no",
@@ -163,7 +161,7 @@ impl<'a> GroupMerge<'a> {
             is_changed = format!(
                 "{is_changed} OR (n.updated_at = {updated_now} AND n.read_at = {read_now} AND ({run} > {run_now} \
                  OR ({run} = {run_now} AND {content} > {})))",
-                self.content(ColumnSql::in_table)
+                self.columns.content(ColumnSql::in_table)
             );
         }
         values.push_str(&format!(
@@ -198,8 +196,8 @@ impl<'a> GroupMerge<'a> {
         if merge.len() <= statement_bytes || !self.dialect.is_transactional {
             return vec![Statement::write(merge)];
         }
-        let names = self.keys(|_, key| key.name.clone()).join(", ");
-        let values = self.keys(|_, key| self.changed(key)).join(", ");
+        let names = self.columns.keys(", ", |_, key| key.name.clone());
+        let values = self.columns.keys(", ", |_, key| self.changed(key));
         let insert = format!(
             "INSERT INTO {} ({names}) SELECT {values} FROM {} AS s WHERE s.is_new",
             self.table.qualified, self.scratch.changed
@@ -266,7 +264,8 @@ impl<'a> GroupMerge<'a> {
     }
 
     fn same_key_in_changed(&self) -> String {
-        self.keys(|_, key| format!("{}.{} = {}", self.table.alone, key.name, self.changed(key))).join(" AND ")
+        self.columns
+            .keys(" AND ", |_, key| format!("{}.{} = {}", self.table.alone, key.name, self.changed(key)))
     }
 
     /// A column of [`Scratch::changed`].
@@ -277,14 +276,8 @@ impl<'a> GroupMerge<'a> {
 
     /// Fails unless each staged key is in the table once, in the staged version or a newer one.
     pub(super) fn check_arrived(&self) -> String {
-        let (updated_at, read_at) = self.version_in_table();
-        let same_key = self.keys(|n, key| format!("{} = n.k{n}", key.in_table())).join(" AND ");
         let newest = &self.scratch.newest;
-        let arrived = format!(
-            "SELECT count(*) FROM {newest} AS n JOIN {} AS t ON {same_key} WHERE {updated_at} > n.updated_at \
-             OR ({updated_at} = n.updated_at AND {read_at} >= n.read_at)",
-            self.table.qualified
-        );
+        let arrived = self.columns.count_arrived(newest, &self.table.qualified);
         check(self.dialect, &format!("({arrived}) = (SELECT count(*) FROM {newest})"), "rows are missing")
     }
 
@@ -320,36 +313,8 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    fn version_staged(&self) -> (String, String) {
-        (self.dialect.or_lowest(&self.columns.updated_at.staged), self.columns.read_at.staged.clone())
-    }
-
-    fn version_in_table(&self) -> (String, String) {
-        let lowest = |column: &ColumnSql| self.dialect.or_lowest(&column.in_table());
-        (lowest(&self.columns.updated_at), lowest(&self.columns.read_at))
-    }
-
     /// NULL where the table has no row.
     fn first_key_in_table(&self) -> String {
         self.columns.keys.first().map(ColumnSql::in_table).unwrap_or_default()
     }
-
-    fn keys(&self, item: impl Fn(usize, &ColumnSql) -> String) -> Vec<String> {
-        self.columns.keys.iter().enumerate().map(|(n, key)| item(n, key)).collect()
-    }
-
-    /// What two rows of one version and one run are told apart by.
-    fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
-        self.columns.content(self.dialect, side)
-    }
-}
-
-fn run_id(text: &str) -> String {
-    format!("coalesce({text}, '')")
-}
-
-/// A statement that fails unless the condition holds: `words` are no number.
-pub(super) fn check(dialect: &Dialect, condition: &str, words: &str) -> String {
-    let number = (dialect.type_name)(ColumnType::BigInt);
-    format!("SELECT CAST(CASE WHEN {condition} THEN '1' ELSE '{words}' END AS {number})")
 }

@@ -2,16 +2,17 @@
 
 use staging::ColumnType;
 
-use super::engine::{Engine, Rows, Staging, Statement};
-use super::merge::Target;
-use super::schema::{counts, row_counts};
+use super::engine::{Engine, Staging};
 use super::sql::{GroupMerge, Scratch, Ties};
+use super::target::Target;
 use crate::LocatedFile;
+use crate::catalog::{Rows, counts, row_counts};
 use crate::checks::{Outcome, check_rows};
 use crate::columns::ColumnSql;
 use crate::dialect::quote_identifier;
 use crate::error::Result;
 use crate::plan::{Group, folded};
+use crate::statement::Statement;
 
 impl<E: Engine> Target<'_, E> {
     /// Reads the files into scratch tables and refuses those whose rows are not what their descriptions promise.

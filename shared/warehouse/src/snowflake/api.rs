@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::failure::{failed_at, failure, refusal};
 use super::key::Key;
 use super::url::Target;
+use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::script::Rows;
 
 /// What a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3_000);

@@ -15,6 +15,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     lowest_time: "CAST('0001-01-01 00:00:00.000+00:00' AS TIMESTAMP_TZ(3))",
     time_text: rfc3339,
     identifier,
+    alters_at_once: false,
     is_transactional: true,
     holds_whole_rows: false,
     literal: escaped_literal,

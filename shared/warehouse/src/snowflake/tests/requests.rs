@@ -9,7 +9,8 @@ use super::super::{Snowflake, connect};
 use super::{KEY, STAGE};
 use crate::conformance::modes::deletable;
 use crate::conformance::torture_file;
-use crate::script::{Engine, Purpose, Staging, Statement};
+use crate::script::{Engine, Staging};
+use crate::statement::{Purpose, Statement};
 use crate::{LocatedFile, Location};
 
 fn engine(files: &str) -> Snowflake {

@@ -1,0 +1,230 @@
+//! What a schema holds: the account it is bound to, the ledger, the columns of its tables. Every engine is asked the same
+//! questions; it only has to run a query and to name columns.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+
+use crate::checks;
+use crate::compare::{self, Tables, comparison, table_names};
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier};
+use crate::error::{Error, Kind, Result};
+use crate::mode::{deleted_table, history_table};
+use crate::plan::TableColumn;
+use crate::{Compare, Comparison, Extent, LocatedFile, RunRow, TableMode, extent, runs};
+
+/// Rows of texts; `None` is NULL.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// A schema's name, and those of its tables.
+#[derive(Debug, Clone)]
+pub(crate) struct SchemaName {
+    pub(crate) dialect: &'static Dialect,
+    /// As the engine has it.
+    pub(crate) name: String,
+    /// Stands before it in SQL.
+    database: Option<String>,
+}
+
+impl SchemaName {
+    pub(crate) fn new(dialect: &'static Dialect, name: &str) -> SchemaName {
+        SchemaName { dialect, name: (dialect.identifier)(name), database: None }
+    }
+
+    #[cfg(feature = "duckdb")]
+    pub(crate) fn in_database(self, database: String) -> SchemaName {
+        SchemaName { database: Some(database), ..self }
+    }
+
+    pub(crate) fn quoted(&self) -> String {
+        let database = self.database.iter().map(|name| format!("{}.", quote_identifier(name)));
+        database.chain([quote_identifier(&self.name)]).collect()
+    }
+
+    pub(crate) fn table(&self, table: &str) -> String {
+        self.table_name(table).qualified
+    }
+
+    pub(crate) fn table_name(&self, table: &str) -> TableName {
+        let alone = quote_identifier(&(self.dialect.identifier)(table));
+        TableName { qualified: format!("{}.{alone}", self.quoted()), alone }
+    }
+
+    /// Removes a collection's files from the ledger.
+    pub(crate) fn forget(&self, collection: &str) -> String {
+        let collection = (self.dialect.literal)(collection);
+        format!("DELETE FROM {} WHERE collection = {collection}", self.table(LEDGER))
+    }
+}
+
+/// What is there before a merge.
+#[derive(Debug, Default)]
+pub(crate) struct Present {
+    pub(crate) account: Option<u64>,
+    pub(crate) has_ledger: bool,
+    /// Files of the collection in the ledger, whether its table is there or not.
+    pub(crate) ledger: HashSet<String>,
+    pub(crate) columns: Option<Vec<TableColumn>>,
+    /// Of the table of its deleted rows.
+    pub(crate) deleted: Option<Vec<TableColumn>>,
+    /// Of its history. Nobody looks where none is wanted.
+    pub(crate) history: Option<Vec<TableColumn>>,
+}
+
+impl Present {
+    /// The files that are to be merged.
+    pub(crate) fn lacking<'a>(&self, files: &'a [LocatedFile]) -> Vec<&'a LocatedFile> {
+        let is_loaded = |file: &LocatedFile| self.columns.is_some() && self.ledger.contains(&file.key);
+        files.iter().filter(|file| !is_loaded(file)).collect()
+    }
+
+    /// The table was dropped, and what it held is not loaded any more.
+    pub(crate) fn is_to_be_forgotten(&self) -> bool {
+        self.columns.is_none() && !self.ledger.is_empty()
+    }
+}
+
+/// Answers questions about a schema.
+#[async_trait]
+pub(crate) trait Catalog: Send {
+    fn schema(&self) -> &SchemaName;
+
+    /// The columns of those of the tables that exist, in order, by the table's name. Types are spelled as
+    /// [`Dialect::type_name`] spells them. Tables are named as the engine names them.
+    async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>>;
+
+    async fn query(&mut self, sql: &str) -> Result<Rows>;
+
+    /// [`Catalog::columns`] of tables that are named as we name them, in the order of the tables.
+    async fn columns_of(&mut self, tables: &[&str]) -> Result<Vec<Option<Vec<TableColumn>>>> {
+        let identifier = self.schema().dialect.identifier;
+        let names: Vec<String> = tables.iter().map(|table| identifier(table)).collect();
+        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut found = self.columns(&wanted).await?;
+        Ok(names.iter().map(|name| found.remove(name)).collect())
+    }
+
+    async fn columns_of_table(&mut self, table: &str) -> Result<Option<Vec<TableColumn>>> {
+        Ok(self.columns_of(&[table]).await?.pop().flatten())
+    }
+
+    async fn account(&mut self) -> Result<Option<u64>> {
+        match self.columns_of_table(ACCOUNT).await? {
+            Some(_) => self.bound_account().await,
+            None => Ok(None),
+        }
+    }
+
+    /// Of a schema that has a table for it.
+    async fn bound_account(&mut self) -> Result<Option<u64>> {
+        let sql = format!("SELECT DISTINCT account_id FROM {}", self.schema().table(ACCOUNT));
+        let accounts =
+            self.query(&sql).await?.iter().map(|row| number(row, 0)).collect::<Result<Vec<_>>>()?;
+        checks::account(&self.schema().name, &accounts)
+    }
+
+    /// Empty when the collection's table is missing, whatever the ledger says.
+    async fn loaded(&mut self, collection: &str) -> Result<HashSet<String>> {
+        match self.columns_of(&[collection, LEDGER]).await?.iter().all(Option::is_some) {
+            true => self.in_ledger(collection).await,
+            false => Ok(HashSet::new()),
+        }
+    }
+
+    /// Of a schema that has a ledger.
+    async fn in_ledger(&mut self, collection: &str) -> Result<HashSet<String>> {
+        let schema = self.schema();
+        let (ledger, literal) = (schema.table(LEDGER), schema.dialect.literal);
+        let sql = format!("SELECT file_key FROM {ledger} WHERE collection = {}", literal(collection));
+        let rows = self.query(&sql).await?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    async fn present(&mut self, collection: &str, mode: TableMode) -> Result<Present> {
+        let (deleted, history) = (deleted_table(collection), history_table(collection));
+        let mut wanted = vec![ACCOUNT, LEDGER, collection, &deleted];
+        wanted.extend(mode.history.then_some(history.as_str()));
+        let mut found = self.columns_of(&wanted).await?.into_iter();
+        let mut next = || found.next().flatten();
+        let (account, ledger, columns, deleted, history) = (next(), next(), next(), next(), next());
+        Ok(Present {
+            account: if account.is_some() { self.bound_account().await? } else { None },
+            has_ledger: ledger.is_some(),
+            ledger: if ledger.is_some() { self.in_ledger(collection).await? } else { HashSet::new() },
+            columns,
+            deleted,
+            history,
+        })
+    }
+
+    async fn extent(&mut self, collection: &str) -> Result<Option<Extent>> {
+        let Some(columns) = self.columns_of_table(collection).await? else { return Ok(None) };
+        let sql = extent::count(&self.schema().table(collection));
+        Ok(Some(Extent::new(columns, self.count(&sql).await?)))
+    }
+
+    async fn live_rows(&mut self, collection: &str) -> Result<u64> {
+        let Some(columns) = self.columns_of_table(collection).await? else { return Ok(0) };
+        let schema = self.schema();
+        let sql = extent::count_live(schema.dialect, &schema.table(collection), &columns);
+        self.count(&sql).await
+    }
+
+    async fn compare(&mut self, compare: &Compare) -> Result<Comparison> {
+        let names = table_names(&compare.collection);
+        let mut found = self.columns_of(&names.each_ref().map(String::as_str)).await?.into_iter();
+        let mut next = || found.next().flatten();
+        let tables = Tables { table: next(), snapshot: next(), deleted: next() };
+        let schema = self.schema();
+        let quoted = names.each_ref().map(|name| schema.table(name));
+        let sql = compare::query(schema.dialect, compare, &tables, &quoted)?;
+        let rows = self.query(&sql).await?.into_iter().map(|row| {
+            let unlike = |row| Error::new(Kind::Engine, format!("a comparison answers with {row:?}"));
+            <[Option<String>; 4]>::try_from(row).map_err(unlike)
+        });
+        comparison(rows.collect::<Result<_>>()?)
+    }
+
+    /// Those of the runs that the schema does not hold yet, and whether it has a table for them; none before it is bound
+    /// to an account.
+    async fn unrecorded(&mut self, rows: &[RunRow]) -> Result<(Vec<RunRow>, bool)> {
+        let Some(oldest) = runs::oldest(rows) else { return Ok((Vec::new(), false)) };
+        let found = self.columns_of(&[ACCOUNT, RUNS]).await?;
+        let [Some(_), recorded] = found.as_slice() else { return Ok((Vec::new(), false)) };
+        let schema = self.schema();
+        let sql = schema.dialect.select_runs(&schema.table(RUNS), oldest);
+        let known = if recorded.is_some() { self.query(&sql).await? } else { Rows::new() };
+        let known = known.into_iter().filter_map(|row| match <[Option<String>; 2]>::try_from(row) {
+            Ok([Some(run_id), Some(name)]) => Some((run_id, name)),
+            _ => None,
+        });
+        Ok((runs::missing(rows, known), recorded.is_some()))
+    }
+
+    async fn count(&mut self, sql: &str) -> Result<u64> {
+        let [count] = counts(&self.query(sql).await?)?;
+        Ok(count)
+    }
+}
+
+/// The first row's numbers.
+pub(crate) fn counts<const N: usize>(rows: &Rows) -> Result<[u64; N]> {
+    match rows.first() {
+        Some(row) => row_counts(row),
+        None => Err(Error::new(Kind::Engine, "a count has no row")),
+    }
+}
+
+pub(crate) fn row_counts<const N: usize>(row: &[Option<String>]) -> Result<[u64; N]> {
+    let mut counts = [0; N];
+    for (n, count) in counts.iter_mut().enumerate() {
+        *count = u64::try_from(number(row, n)?).unwrap_or_default();
+    }
+    Ok(counts)
+}
+
+fn number(row: &[Option<String>], position: usize) -> Result<i64> {
+    let text = row.get(position).and_then(Option::as_deref);
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| Error::new(Kind::Engine, format!("a count is {text:?}, which is no number")))
+}

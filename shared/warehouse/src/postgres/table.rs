@@ -1,0 +1,160 @@
+//! What becomes of the table before rows are written: its columns, its overflow, its indexes, and those of the tables
+//! beside it. Readers are kept out only while columns change, and all files are staged by then.
+
+use super::dialect::{OVERFLOW, POSTGRES, identifier};
+use super::layout::{self, MAX_COLUMNS};
+use super::merge::StagedGroup;
+use super::session::Session;
+use super::sql;
+use crate::beside::Beside;
+use crate::catalog::{Catalog, counts};
+use crate::dialect::quote_identifier;
+use crate::error::{Error, Kind, Result};
+use crate::history::VALID_FROM;
+use crate::plan::{Plan, TableChange, TableColumn, Widening, plan_within};
+use crate::transaction::Transaction;
+use crate::{LocatedFile, TableMode};
+
+/// The table that a merge is about, before it is changed.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    /// But for the overflow.
+    pub(super) present: Vec<TableColumn>,
+    has_overflow: bool,
+    /// Rows may not fit.
+    pub(super) is_wide: bool,
+    /// The primary key, set key first.
+    key: Vec<String>,
+    has_primary_key: bool,
+    has_key: bool,
+}
+
+impl Target {
+    pub(super) async fn of<'f>(
+        session: &mut Session<'_>,
+        present: Option<&[TableColumn]>,
+        files: Vec<&'f LocatedFile>,
+        mode: TableMode,
+    ) -> Result<(Target, Plan<'f>)> {
+        let collection = files.first().map_or("", |file| file.description.table.collection.as_str());
+        let without_overflow: Option<Vec<TableColumn>> =
+            present.map(|present| present.iter().filter(|column| column.name != OVERFLOW).cloned().collect());
+        let has_overflow = present.map(<[_]>::len) != without_overflow.as_ref().map(Vec::len);
+        let table = format!("(SELECT c.oid {})", session.relation(&[&identifier(collection)]));
+        // Columns that were dropped go on counting towards the limit.
+        let sql = format!(
+            "SELECT count(*) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = {table} AND a.attnum > 0 \
+             AND a.attisdropped"
+        );
+        let dropped = usize::try_from(session.count(&sql).await?).unwrap_or(usize::MAX);
+        // The overflow takes one more.
+        let max_columns = (MAX_COLUMNS - 1).saturating_sub(dropped);
+        let plan = plan_within(&POSTGRES, max_columns, without_overflow.as_deref(), files)?;
+
+        let present = without_overflow.unwrap_or_default();
+        let columns = plan.change.columns_after(&POSTGRES, &present);
+        let types = columns.iter().map(|column| (POSTGRES.column_type)(&column.type_name));
+        let is_wide = has_overflow || layout::is_wide(&plan, types);
+        if mode.history && is_wide {
+            let message = format!(
+                "table {collection} can't have a history: it has so many columns that rows may not fit a page of \
+                 postgres; leave it out"
+            );
+            return Err(Error::new(Kind::Unsupported, message));
+        }
+        let in_set_key = |name: &String| plan.sets.as_ref().is_some_and(|sets| sets.key.contains(name));
+        let (first, then): (Vec<String>, Vec<String>) =
+            plan.primary_key.iter().cloned().partition(in_set_key);
+        let key = [first, then].concat();
+        let [has_primary_key, has_key] = counts(&session.query(&sql::find_keys(&table, &key)).await?)?;
+        let (has_primary_key, has_key) = (has_primary_key > 0, has_key > 0);
+        Ok((Target { present, has_overflow, is_wide, key, has_primary_key, has_key }, plan))
+    }
+}
+
+pub(super) async fn change_table(session: &mut Session<'_>, table: &str, plan: &Plan<'_>) -> Result<()> {
+    let target = session.target.clone();
+    let needs_overflow = target.is_wide && !target.has_overflow;
+    let mut actions = Vec::new();
+    match &plan.change {
+        TableChange::Create(columns) => {
+            let (mut rows, mut bytes) = (0, 0);
+            for (sql, staged) in session.staged.iter().map(StagedGroup::size).collect::<Vec<_>>() {
+                bytes += session.count(&sql).await?;
+                rows += staged;
+            }
+            session.write(&sql::create_table(table, columns, (rows, bytes))).await?;
+            actions.extend(needs_overflow.then(sql::add_overflow));
+        }
+        TableChange::Alter { add, widen } => {
+            session.scratch(&sql::lock_table(table)).await?;
+            actions.extend(add.iter().map(|column| POSTGRES.add_column(column)));
+            if needs_overflow {
+                session.write(&format!("ALTER TABLE {table} {}", sql::add_overflow())).await?;
+            }
+            if target.is_wide {
+                make_room(session, table, &target, widen).await?;
+            }
+            actions.extend(widen.iter().map(|widening| POSTGRES.widen(widening)));
+        }
+    }
+    for statement in POSTGRES.alter_table(table, &actions) {
+        session.write(&statement).await?;
+    }
+    if !target.has_key {
+        let statement = if target.has_primary_key {
+            sql::create_unique_index(table, &target.key)
+        } else {
+            sql::add_primary_key(table, &target.key)
+        };
+        session.write(&statement).await?;
+    }
+    Ok(())
+}
+
+/// Values grow as their columns are widened; where a row has no room for that, they go into its overflow.
+async fn make_room(
+    session: &mut Session<'_>,
+    table: &str,
+    target: &Target,
+    widen: &[Widening],
+) -> Result<()> {
+    let may_go = |widening: &&Widening| !target.key.contains(&widening.column);
+    let going: Vec<&Widening> = widen.iter().filter(may_go).collect();
+    let growth: usize = widen.iter().map(|widening| layout::most(widening.to)).sum();
+    if let (false, Some(measure)) = (going.is_empty(), measure(&target.present)) {
+        session.write(&sql::make_room(table, &going, &measure, growth)).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn measure(columns: &[TableColumn]) -> Option<String> {
+    layout::measure(columns, |type_name| {
+        let is_ours = (POSTGRES.type_name)((POSTGRES.column_type)(type_name)) == type_name;
+        let column_type = (POSTGRES.column_type)(type_name);
+        (is_ours && layout::fixed(column_type).is_some()).then(|| layout::most(column_type))
+    })
+}
+
+pub(super) async fn index_beside(
+    session: &mut Session<'_>,
+    collection: &str,
+    beside: &Beside,
+    [deleted_is_new, history_is_new]: [bool; 2],
+) -> Result<()> {
+    if let Some(it) = &beside.hard_delete {
+        if deleted_is_new {
+            session.write(&sql::add_primary_key_of(&it.deleted.qualified, it.key())).await?;
+        }
+        // Finds the few rows that are deleted at the end of a merge, so that it need not read the table.
+        let index = quote_identifier(&identifier(&format!("{collection}_is_deleted")));
+        let table = session.schema().table(collection);
+        session.write(&sql::create_index_of_deleted(&index, &table, it.key())).await?;
+    }
+    if let Some(it) = beside.history.as_ref().filter(|_| history_is_new) {
+        session.write(&sql::create_index(&it.history.qualified, &it.key, None)).await?;
+        // Finds the versions that a merge has added.
+        session.write(&sql::create_index(&it.history.qualified, &it.key, Some(VALID_FROM))).await?;
+    }
+    Ok(())
+}

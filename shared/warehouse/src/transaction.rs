@@ -1,0 +1,355 @@
+//! Merges into engines that answer each statement of a transaction (DuckDB, PostgreSQL): all of a merge is one
+//! transaction, and what is counted in it decides what is done next. How staged rows are read, and how a group of them
+//! gets into the table, is each engine's own; everything else is here.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use staging::ColumnType;
+
+use crate::beside::{Ahead, Beside, Shaping};
+use crate::catalog::{Catalog, Present};
+use crate::checks::{Count, check_account, check_deleted};
+use crate::compare::nothing_to_compare;
+use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName};
+use crate::error::Result;
+use crate::plan::{Group, Plan, check_batch, check_names};
+use crate::statement::{Purpose, Statement};
+use crate::sweep::Sweep;
+use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent, runs};
+
+/// One schema of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Transactional<D>(pub(crate) D);
+
+/// Opens transactions. What is done in one goes on to its end when the future is dropped.
+#[async_trait]
+pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
+    /// `None` where there is nothing to look at yet.
+    async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>>;
+
+    async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T>;
+
+    async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
+        self.change(Box::new(move |it| Box::pin(async move { merge(it, &files, mode).await }))).await
+    }
+}
+
+/// What is done in a transaction. If it changes anything, it commits.
+pub(crate) type Work<T> =
+    Box<dyn for<'a> FnOnce(&'a mut (dyn Transaction + 'a)) -> BoxFuture<'a, Result<T>> + Send>;
+
+/// A transaction. Dropped without a commit, it rolls back.
+#[async_trait]
+pub(crate) trait Transaction: Catalog {
+    /// Changes the warehouse; answers with the number of rows.
+    async fn write(&mut self, sql: &str) -> Result<u64>;
+
+    /// Changes nothing but this transaction's scratch tables and settings.
+    async fn scratch(&mut self, sql: &str) -> Result<()>;
+
+    /// Answers with the number of statements that wrote.
+    async fn commit(&mut self) -> Result<u64>;
+
+    /// A scratch table's name as SQL needs it.
+    fn scratch_table(&self, name: &str) -> String;
+
+    /// Tells the planner what is in a scratch table, if it does not see that by itself.
+    async fn analyze(&mut self, _table: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Waits until nobody else works on what has this name, and keeps them out until the end of the transaction.
+    async fn take_turn(&mut self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Decides what becomes of a table with these columns, and refuses what it can't hold.
+    async fn plan<'f>(
+        &mut self,
+        present: Option<&[crate::plan::TableColumn]>,
+        files: Vec<&'f LocatedFile>,
+        mode: TableMode,
+    ) -> Result<Plan<'f>>;
+
+    /// Reads the files, if they are to be read before the table is changed.
+    async fn stage(&mut self, _table: &TableName, _plan: &Plan<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()>;
+
+    /// Adds indexes for the tables beside the collection's: of deleted rows, and of the past. `is_new` says which of them
+    /// have just been made.
+    async fn index_beside(&mut self, _collection: &str, _beside: &Beside, _is_new: [bool; 2]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Merges the rows of a group; the counts are in the order of its files.
+    async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>>;
+}
+
+/// A group of a merge.
+#[derive(Debug)]
+pub(crate) struct GroupOf<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) plan: &'a Plan<'a>,
+    pub(crate) number: usize,
+    pub(crate) group: &'a Group<'a>,
+    pub(crate) beside: &'a Beside,
+    /// To be told which rows there are, if they come in sets.
+    pub(crate) sweep: Option<&'a Sweep<'a>>,
+}
+
+/// `files` has passed [`check_batch`].
+pub(crate) async fn merge(
+    transaction: &mut dyn Transaction,
+    files: &[LocatedFile],
+    mode: TableMode,
+) -> Result<Merged> {
+    let Some(first) = files.first() else { return Ok(Merged::default()) };
+    let collection = &first.description.table.collection;
+    let schema = transaction.schema().clone();
+    let dialect = schema.dialect;
+
+    transaction.take_turn(&format!("{}.{collection}", schema.name)).await?;
+    let mut present = transaction.present(collection, mode).await?;
+    check_account(&schema.quoted(), present.account, first)?;
+    let new = present.lacking(files);
+    if new.is_empty() {
+        return Ok(Merged::default());
+    }
+
+    check_names(dialect, "the warehouse", &new)?;
+    let plan = transaction.plan(present.columns.as_deref(), new, mode).await?;
+    let table = schema.table_name(collection);
+    transaction.stage(&table, &plan).await?;
+    if present.account.is_none() {
+        bind_account(transaction, first).await?;
+    }
+    if present.is_to_be_forgotten() {
+        transaction.write(&schema.forget(collection)).await?;
+    }
+    transaction.change_table(&table, &plan).await?;
+    let beside = Beside::new(&schema, collection, &present, &plan, mode, String::new())?;
+    shape_beside(transaction, dialect, collection, &plan, &beside, &mut present, mode).await?;
+    let touched_and_gone = ["touched_sets", "gone_rows"].map(|name| transaction.scratch_table(name));
+    let sweep = Sweep::new(dialect, &table, &plan, touched_and_gone);
+    for (table, columns) in sweep.iter().flat_map(Sweep::scratch) {
+        transaction.scratch(&create_scratch(dialect, table, &columns)).await?;
+    }
+    let mut merged = Merged::default();
+    for (number, group) in plan.groups.iter().enumerate() {
+        let sweep = sweep.as_ref().filter(|_| group.has_sets);
+        let of = GroupOf { table: &table, plan: &plan, number, group, beside: &beside, sweep };
+        let counts = transaction.merge_group(&of).await?;
+        transaction.write(&write_ledger(dialect, &schema.table(LEDGER), group, &counts)).await?;
+        for count in counts {
+            merged.files += 1;
+            merged.staged_rows += count.staged;
+            merged.inserted += count.changed - count.replaced;
+            merged.updated += count.replaced;
+        }
+    }
+    if let Some(sweep) = &sweep {
+        merged.updated += delete_gone(transaction, sweep, &table.qualified).await?;
+    }
+    run(transaction, beside.end()).await?;
+    merged.merged_rows = merged.inserted + merged.updated;
+    merged.statements_that_write = transaction.commit().await?;
+    Ok(merged)
+}
+
+async fn run(
+    transaction: &mut dyn Transaction,
+    statements: impl IntoIterator<Item = Statement> + Send,
+) -> Result<()> {
+    for statement in statements.into_iter().collect::<Vec<_>>() {
+        match statement.purpose {
+            Purpose::Scratch => transaction.scratch(&statement.sql).await?,
+            _ => transaction.write(&statement.sql).await.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+async fn bind_account(transaction: &mut dyn Transaction, file: &LocatedFile) -> Result<()> {
+    let schema = transaction.schema().clone();
+    transaction.take_turn(&schema.name).await?;
+    if check_account(&schema.quoted(), transaction.account().await?, file)? {
+        return Ok(());
+    }
+    transaction.write(&format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted())).await?;
+    for statement in schema.dialect.create_bookkeeping(&schema.table(ACCOUNT), &schema.table(LEDGER)) {
+        transaction.write(&statement).await?;
+    }
+    let account = file.description.account_id;
+    let insert = format!("INSERT INTO {} VALUES ({account}, now())", schema.table(ACCOUNT));
+    transaction.write(&insert).await.map(drop)
+}
+
+/// The table has its columns by now.
+async fn shape_beside(
+    transaction: &mut dyn Transaction,
+    dialect: &'static Dialect,
+    collection: &str,
+    plan: &Plan<'_>,
+    beside: &Beside,
+    present: &mut Present,
+    mode: TableMode,
+) -> Result<()> {
+    let is_new = [present.deleted.is_none(), present.history.is_none()];
+    let ends = match present.deleted.as_deref().filter(|_| !mode.hard_delete) {
+        Some(now) => beside.end_of_hard_deletes(dialect, plan, &beside.columns, now)?,
+        None => None,
+    };
+    let begins = match present.columns {
+        Some(_) => beside.beginning_of_history(dialect, &beside.columns, present.history.as_deref()),
+        None => None,
+    };
+    if begins.is_some() {
+        present.history = beside.history_columns();
+    }
+    for Ahead { together, then } in ends.into_iter().chain(begins) {
+        run(transaction, together.concat().into_iter().chain(then)).await?;
+    }
+    run(transaction, beside.shapes(dialect, present).concat()).await?;
+    transaction.index_beside(collection, beside, is_new).await
+}
+
+pub(crate) fn create_scratch(dialect: &Dialect, table: &str, columns: &[(String, ColumnType)]) -> String {
+    let column = |(name, is): &(String, ColumnType)| format!("{name} {}", (dialect.type_name)(*is));
+    let columns: Vec<String> = columns.iter().map(column).collect();
+    format!("CREATE TEMP TABLE {table} ({})", columns.join(", "))
+}
+
+fn write_ledger(dialect: &Dialect, ledger: &str, group: &Group<'_>, counts: &[Count]) -> String {
+    let literal = dialect.literal;
+    let row = |(file, count): (&&LocatedFile, &Count)| {
+        let description = &file.description;
+        let texts = [&description.table.collection, &file.key, &description.run_id].map(|text| literal(text));
+        format!("({}, {}, {}, now())", texts.join(", "), count.staged, count.changed)
+    };
+    let rows: Vec<String> = group.files.iter().zip(counts).map(row).collect();
+    format!("INSERT INTO {ledger} VALUES {}", rows.join(", "))
+}
+
+/// Answers with the number of rows that became deleted.
+async fn delete_gone(transaction: &mut dyn Transaction, sweep: &Sweep<'_>, table: &str) -> Result<u64> {
+    let [touched, gone] = sweep.scratch().map(|(table, _)| table.to_owned());
+    transaction.analyze(&touched).await?;
+    transaction.scratch(&sweep.find_gone()).await?;
+    transaction.analyze(&gone).await?;
+    let found = transaction.count(&sweep.count_gone()).await?;
+    let deleted = if found > 0 { transaction.write(&sweep.delete_gone()).await? } else { 0 };
+    for scratch in [touched, gone] {
+        transaction.scratch(&format!("DROP TABLE {scratch}")).await?;
+    }
+    check_deleted(table, found, deleted)?;
+    Ok(deleted)
+}
+
+/// Adds the runs that the schema does not hold yet, once it is bound to an account.
+async fn record_runs(transaction: &mut dyn Transaction, rows: &[RunRow]) -> Result<u64> {
+    let schema = transaction.schema().clone();
+    let table = schema.table(RUNS);
+    transaction.take_turn(&format!("{}.{RUNS}", schema.name)).await?;
+    let (missing, has_table) = transaction.unrecorded(rows).await?;
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    if !has_table {
+        transaction.write(&schema.dialect.create_runs(&table)).await?;
+    }
+    let mut added = 0;
+    for some in missing.chunks(runs::AT_ONCE) {
+        added += transaction.write(&schema.dialect.insert_runs(&table, some)).await?;
+    }
+    transaction.commit().await?;
+    Ok(added)
+}
+
+/// [`Warehouse::forget`].
+async fn forget(transaction: &mut dyn Transaction, collection: &str) -> Result<()> {
+    let schema = transaction.schema().clone();
+    transaction.take_turn(&format!("{}.{collection}", schema.name)).await?;
+    let Some(present) = transaction.columns_of_table(collection).await? else { return Ok(()) };
+    transaction.write(&schema.forget(collection)).await?;
+    if let Some(outdate) = extent::outdate(schema.dialect, &schema.table(collection), &present) {
+        transaction.write(&outdate).await?;
+    }
+    transaction.commit().await.map(drop)
+}
+
+/// Actions on a table are one statement where an engine takes several at once: it then rewrites the table once at most.
+impl Shaping for Dialect {
+    fn creation(&self, table: &str, columns: &[staging::Column]) -> Vec<Vec<Statement>> {
+        vec![vec![Statement::shape(self.create_table(table, columns))]]
+    }
+
+    fn alteration(
+        &self,
+        table: &str,
+        add: &[staging::Column],
+        widen: &[crate::plan::Widening],
+    ) -> Vec<Vec<Statement>> {
+        let added = add.iter().map(|column| self.add_column(column));
+        let actions: Vec<String> = added.chain(widen.iter().map(|widening| self.widen(widening))).collect();
+        vec![self.alter_table(table, &actions).into_iter().map(Statement::shape).collect()]
+    }
+
+    fn removal(&self, table: &str) -> Statement {
+        Statement::shape(format!("DROP TABLE IF EXISTS {table}"))
+    }
+}
+
+#[async_trait]
+impl<D: Database> Warehouse for Transactional<D> {
+    async fn account(&self) -> Result<Option<u64>> {
+        Ok(self.0.look(Box::new(|it| it.account())).await?.flatten())
+    }
+
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.loaded(&collection).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
+        check_batch(files)?;
+        match files {
+            [] => Ok(Merged::default()),
+            files => self.0.merge(files.to_vec(), mode).await,
+        }
+    }
+
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.extent(&collection).await }));
+        Ok(self.0.look(work).await?.flatten())
+    }
+
+    async fn live_rows(&self, collection: &str) -> Result<u64> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.live_rows(&collection).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn forget(&self, collection: &str) -> Result<()> {
+        let collection = collection.to_owned();
+        self.0.change(Box::new(move |it| Box::pin(async move { forget(it, &collection).await }))).await
+    }
+
+    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        let (wanted, collection) = (compare.clone(), &compare.collection);
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.compare(&wanted).await }));
+        self.0.look(work).await?.ok_or_else(|| nothing_to_compare(collection))
+    }
+
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        let runs = runs.to_vec();
+        self.0.change(Box::new(move |it| Box::pin(async move { record_runs(it, &runs).await }))).await
+    }
+}
