@@ -1,4 +1,5 @@
-//! One load: staged files -> warehouse. It knows nothing of HubSpot; a staged file says what it holds.
+//! One load: staged files -> warehouse. A staged file says what it holds, so nothing of HubSpot is known here but the
+//! name of one table, which a configuration is checked by before there is a file (`modes.rs`).
 
 mod event;
 mod kept;

@@ -28,9 +28,9 @@ use self::url::Folder;
 use crate::catalog::Rows;
 use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
-use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
+use crate::table::TableColumn;
 use crate::{LocatedFile, Maintained, runs};
 
 /// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>: 262,144 bytes in a query. A script has no end, and
@@ -55,14 +55,14 @@ pub(crate) struct Athena {
     location: Folder,
 }
 
-pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Result<Scripted<Athena>> {
+pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Result<SqlOverHttp<Athena>> {
     let target = url::target(url)?;
     let Some(aws) = aws else {
         return Err(Error::new(Kind::Unsupported, "athena is called by AWS credentials, and there are none"));
     };
     let location = target.location.clone();
     let engine = Athena { api: Api::new(aws, target), s3: aws_sdk_s3::Client::new(aws), location };
-    Ok(Scripted::new(engine, schema))
+    Ok(SqlOverHttp::new(engine, schema))
 }
 
 #[async_trait]
@@ -237,7 +237,11 @@ impl Engine for Athena {
     }
 
     async fn maintain(&self, schema: &str, until: Instant) -> Result<Maintained> {
-        maintain::maintain(self, schema, until).await
+        let present = maintain::tables(&self.api, schema).await?;
+        for table in maintain::left_behind(schema, &present) {
+            self.drop_scratch(&table).await;
+        }
+        maintain::maintain(&self.api, schema, &present, until).await
     }
 
     async fn end(&self, _session: (), scratch: &[String]) {
@@ -256,7 +260,7 @@ impl Athena {
         }
     }
 
-    /// Iceberg tables go with their data; of a table over a manifest, the manifest is left.
+    /// Drops a scratch table. Iceberg tables go with their data; of a table over a manifest, the manifest is left.
     async fn drop_scratch(&self, table: &str) {
         if let Err(error) = self.api.execute(&self.drop_table(table), None).await {
             tracing::warn!(table, "a scratch table is left until the next maintenance: {error}");

@@ -4,7 +4,7 @@
 //! Where DDL commits, a table can be there before its rows are. So the column of a history that its first rows do not
 //! need comes last, when they are in it: a history without it has not begun.
 
-use staging::{Column, ColumnType};
+use staging::Column;
 
 use crate::TableMode;
 use crate::catalog::{Present, SchemaName};
@@ -14,8 +14,9 @@ use crate::error::Result;
 use crate::hard_delete::HardDelete;
 use crate::history::{History, VALID_TO, check_history};
 use crate::mode::{deleted_table, follow, history_table};
-use crate::plan::{Plan, TableChange, TableColumn, Widening};
+use crate::plan::{Plan, TableChange};
 use crate::statement::Statement;
+use crate::table::{TableColumn, Widening};
 
 /// Makes tables and changes their columns. Statements that belong together are one item.
 pub(crate) trait Shaping {
@@ -42,8 +43,6 @@ pub(crate) struct Beside {
     deleted: TableName,
     pub(crate) hard_delete: Option<HardDelete>,
     pub(crate) history: Option<History>,
-    /// A scratch table for [`History::find_times`], and its columns, where the engine needs one.
-    times: Option<(String, Vec<(String, ColumnType)>)>,
     /// The table's, after the merge.
     pub(crate) columns: Vec<TableColumn>,
 }
@@ -58,14 +57,12 @@ pub(crate) struct Ahead {
 }
 
 impl Beside {
-    /// `times` is a scratch table's name.
     pub(crate) fn new(
         schema: &SchemaName,
         collection: &str,
         present: &Present,
         plan: &Plan<'_>,
         mode: TableMode,
-        times: String,
     ) -> Result<Beside> {
         let dialect = schema.dialect;
         let columns = plan.change.columns_after(dialect, present.columns.as_deref().unwrap_or_default());
@@ -75,7 +72,6 @@ impl Beside {
             deleted: schema.table_name(&deleted_table(collection)),
             hard_delete: None,
             history: None,
-            times: None,
             columns,
         };
         if mode.hard_delete {
@@ -85,12 +81,6 @@ impl Beside {
             check_history(collection, plan)?;
             let history = schema.table_name(&history_table(collection));
             let history = History::new(dialect, &beside.table, &history, plan, present.history.as_deref());
-            let key_type = |n: usize| {
-                let named = |column: &&TableColumn| plan.primary_key.get(n) == Some(&column.name);
-                let column = beside.columns.iter().find(named);
-                column.map_or(ColumnType::Text, |column| (dialect.column_type)(&column.type_name))
-            };
-            beside.times = (!dialect.is_transactional).then(|| (times, history.times(key_type)));
             beside.history = Some(history);
         }
         Ok(beside)
@@ -103,11 +93,6 @@ impl Beside {
     /// Whether rows that were deleted before are compared with staged ones.
     pub(crate) fn brings_back(&self) -> bool {
         self.hard_delete.is_some()
-    }
-
-    /// The scratch tables, and their columns.
-    pub(crate) fn scratch(&self) -> impl Iterator<Item = (&String, &[(String, ColumnType)])> {
-        self.times.iter().map(|(table, columns)| (table, columns.as_slice()))
     }
 
     /// Brings back into the table, which has these columns, what was deleted from it. `now` are the columns of the table
@@ -196,20 +181,10 @@ impl Beside {
 
     /// To be run after the last group.
     pub(crate) fn end(&self) -> Vec<Statement> {
-        let mut statements = Vec::new();
-        if let Some(it) = &self.history {
-            statements.extend(match &self.times {
-                Some((times, _)) => {
-                    vec![Statement::scratch(it.find_times(times)), Statement::write(it.merge_times(times))]
-                }
-                None => vec![Statement::write(it.set_times())],
-            });
-        }
-        if let Some(it) = &self.hard_delete {
-            let out = it.take_out(self.history.as_ref().map(|history| &history.history));
-            statements.extend(out.into_iter().map(Statement::write));
-        }
-        statements
+        let times = self.history.iter().map(History::set_times);
+        let history = self.history.as_ref().map(|it| &it.history);
+        let out = self.hard_delete.iter().flat_map(|it| it.take_out(history));
+        times.chain(out).map(Statement::write).collect()
     }
 }
 

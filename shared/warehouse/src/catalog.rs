@@ -10,7 +10,7 @@ use crate::compare::{self, Tables, comparison, table_names};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
-use crate::plan::TableColumn;
+use crate::table::TableColumn;
 use crate::{Compare, Comparison, Extent, LocatedFile, RunRow, TableMode, extent, runs};
 
 /// Rows of texts; `None` is NULL.

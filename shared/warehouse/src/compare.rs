@@ -12,7 +12,7 @@ use staging::{
 use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::mode::deleted_table;
-use crate::plan::{TableColumn, folded};
+use crate::table::{TableColumn, folded};
 
 /// The one column that tells records apart, in the table and in the snapshot.
 const ID: &str = "id";

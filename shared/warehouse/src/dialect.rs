@@ -6,7 +6,7 @@ use staging::{Column, ColumnType};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Kind, Result};
-use crate::plan::Widening;
+use crate::table::Widening;
 
 /// Which files were merged, one row each.
 pub(crate) const LEDGER: &str = "_loaded_files";

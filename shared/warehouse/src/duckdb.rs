@@ -11,6 +11,7 @@ mod session;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::sync::Arc;
 

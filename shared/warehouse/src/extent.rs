@@ -4,7 +4,7 @@
 use staging::{IS_DELETED, RUN_ID};
 
 use crate::dialect::{Dialect, quote_identifier};
-use crate::plan::{TableColumn, folded};
+use crate::table::{TableColumn, folded};
 
 /// What a table has, whoever made it so.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use staging::{ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT,
 
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, TableColumn, folded};
+use crate::plan::Plan;
+use crate::table::{TableColumn, folded};
 
 /// The statements for one table and what was deleted from it. Where they are not one transaction, a row may be in both
 /// tables for a while, and none must ever be in neither: each statement looks at the other table.

@@ -11,7 +11,8 @@ use staging::{ColumnType, FILE, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT}
 use crate::columns::{ColumnSql, GroupColumns};
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, TableColumn, folded};
+use crate::plan::Plan;
+use crate::table::{TableColumn, folded};
 
 pub(crate) const VALID_FROM: &str = "_valid_from";
 pub(crate) const VALID_TO: &str = "_valid_to";
@@ -160,77 +161,40 @@ impl History {
 
     /// Finds anew when the versions held that have the key of one without a beginning.
     pub(crate) fn set_times(&self) -> String {
-        let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
-        let source = format!("{} AS h WHERE {}", self.history.qualified, self.is_to_be_timed());
+        let VersionColumns { updated_at, read_at, run_id, content, from, to } = &self.version;
         let TableName { qualified, alone } = &self.history;
-        format!(
-            "UPDATE {qualified} SET {from} = v.held_from, {to} = v.held_to FROM ({}) AS v \
-             WHERE {} AND {alone}.{read_at} = v.{read_at} \
-             AND coalesce({alone}.{run_id}, '') = coalesce(v.{run_id}, '') AND {alone}.{content} = v.{content}",
-            self.held(&source),
+        let same_version = format!(
+            "{} AND {alone}.{read_at} = v.{read_at} AND coalesce({alone}.{run_id}, '') = coalesce(v.{run_id}, '') \
+             AND {alone}.{content} = v.{content}",
             self.same_key(alone, "v")
-        )
-    }
-
-    /// The same in two statements, where nothing but `MERGE` updates from another table, and that from a table alone:
-    /// `times` is one with the columns of [`Self::times`]. A version that is there twice is one.
-    pub(crate) fn find_times(&self, times: &str) -> String {
-        let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
-        let keys = self.keys(|_, key| format!("v.{key}"));
+        );
+        let is_to_be_timed = format!(
+            "EXISTS (SELECT 1 FROM {qualified} AS n WHERE n.{from} IS NULL AND {})",
+            self.same_key("n", "h")
+        );
+        if self.dialect.is_transactional {
+            let held = self.held(&format!("{qualified} AS h WHERE {is_to_be_timed}"));
+            return format!(
+                "UPDATE {qualified} SET {from} = v.held_from, {to} = v.held_to FROM ({held}) AS v WHERE {same_version}"
+            );
+        }
+        // Athena updates from another table by MERGE alone. A version that is there twice is one.
         let versions = format!(
-            "(SELECT DISTINCT {}, h.{updated_at}, h.{read_at}, h.{run_id}, h.{content} FROM {} AS h WHERE {}) AS h",
-            self.keys(|_, key| format!("h.{key}")),
-            self.history.qualified,
-            self.is_to_be_timed()
+            "(SELECT DISTINCT {}, h.{updated_at}, h.{read_at}, h.{run_id}, h.{content} FROM {qualified} AS h \
+             WHERE {is_to_be_timed}) AS h",
+            self.key.iter().map(|key| format!("h.{key}")).collect::<Vec<_>>().join(", ")
         );
         format!(
-            "INSERT INTO {times} SELECT {keys}, v.{read_at}, coalesce(v.{run_id}, ''), v.{content}, v.held_from, \
-             v.held_to FROM ({}) AS v",
+            "MERGE INTO {qualified} USING ({}) AS v ON {same_version} \
+             WHEN MATCHED THEN UPDATE SET {from} = v.held_from, {to} = v.held_to",
             self.held(&versions)
-        )
-    }
-
-    /// `key_type` is the type of the n-th column of the key.
-    pub(crate) fn times(&self, key_type: impl Fn(usize) -> ColumnType) -> Vec<(String, ColumnType)> {
-        let keys = (0..self.key.len()).map(|n| (format!("k{n}"), key_type(n)));
-        let others = [
-            ("read_at", ColumnType::Timestamp),
-            ("run_id", ColumnType::Text),
-            ("content", ColumnType::Text),
-            ("held_from", ColumnType::Timestamp),
-            ("held_to", ColumnType::Timestamp),
-        ];
-        keys.chain(others.map(|(name, column_type)| (name.to_owned(), column_type))).collect()
-    }
-
-    pub(crate) fn merge_times(&self, times: &str) -> String {
-        let VersionColumns { read_at, run_id, content, from, to, .. } = &self.version;
-        let history = &self.history.alone;
-        let same_key: Vec<String> =
-            self.key.iter().enumerate().map(|(n, key)| format!("{history}.{key} = s.k{n}")).collect();
-        format!(
-            "MERGE INTO {} USING {times} AS s ON {} AND {history}.{read_at} = s.read_at \
-             AND coalesce({history}.{run_id}, '') = s.run_id AND {history}.{content} = s.content \
-             WHEN MATCHED THEN UPDATE SET {from} = s.held_from, {to} = s.held_to",
-            self.history.qualified,
-            same_key.join(" AND ")
-        )
-    }
-
-    /// Of a row of the history that is called `h`.
-    fn is_to_be_timed(&self) -> String {
-        format!(
-            "EXISTS (SELECT 1 FROM {} AS n WHERE n.{} IS NULL AND {})",
-            self.history.qualified,
-            self.version.from,
-            self.same_key("n", "h")
         )
     }
 
     /// `held_from` and `held_to` of the versions that are read from `source`: all those of their keys.
     fn held(&self, source: &str) -> String {
         let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
-        let keys = self.keys(|_, key| key.to_owned());
+        let keys = self.key.join(", ");
         let order = format!(
             "PARTITION BY {keys} ORDER BY {}, {read_at}, coalesce({run_id}, ''), {content}",
             self.dialect.or_lowest(updated_at)
@@ -255,10 +219,6 @@ impl History {
     fn same_key(&self, one: &str, other: &str) -> String {
         let equal = |key: &String| format!("{one}.{key} = {other}.{key}");
         self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
-    }
-
-    fn keys(&self, item: impl Fn(usize, &str) -> String) -> String {
-        self.key.iter().enumerate().map(|(n, key)| item(n, key)).collect::<Vec<_>>().join(", ")
     }
 
     /// What a version shows, whichever columns the table had when it came, and in whatever type.

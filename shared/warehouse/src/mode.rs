@@ -3,7 +3,7 @@
 use staging::Column;
 
 use crate::dialect::Dialect;
-use crate::plan::{TableColumn, Widening, folded};
+use crate::table::{TableColumn, Widening, folded};
 
 /// How a collection's table is kept. It may change from one merge to the next: the table follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -14,13 +14,7 @@ use self::sets::{check_set_keys, has_sets, sets};
 use crate::LocatedFile;
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, check_identifier};
 use crate::error::{Error, Kind, Result};
-
-/// A column as the warehouse reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TableColumn {
-    pub(crate) name: String,
-    pub(crate) type_name: String,
-}
+use crate::table::{TableColumn, Widening, folded, same_names};
 
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
@@ -57,13 +51,6 @@ impl TableChange {
             }
         }
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Widening {
-    pub(crate) column: String,
-    pub(crate) from: ColumnType,
-    pub(crate) to: ColumnType,
 }
 
 /// Files with the same columns, which one statement can read. All of them have a set key, or none has.
@@ -190,7 +177,9 @@ pub(crate) fn plan_within<'a>(
         let name = folded(&(dialect.column_name)(name));
         columns.iter().find(|column| folded(&column.name) == name)
     };
-    let sets = sets(named, &files)?;
+    let in_table =
+        |name: &str| named(&name.to_owned()).map(|column| (column.name.clone(), column.column_type));
+    let sets = sets(in_table, &files)?;
     let change = change(dialect, present, &columns);
     let primary_key = files
         .first()
@@ -374,15 +363,6 @@ fn group<'a>(
     overflow.sort_by(|a, b| a.target.cmp(&b.target));
     let has_sets = files.iter().any(|file| has_sets(file));
     Group { files, has_sets, fields, overflow, kept }
-}
-
-/// Names that differ in nothing else are one column, as in [`staging::Table`].
-pub(crate) fn folded(name: &str) -> String {
-    name.to_lowercase()
-}
-
-fn same_names(a: &[String], b: &[String]) -> bool {
-    a.iter().map(|name| folded(name)).eq(b.iter().map(|name| folded(name)))
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ mod layout;
 mod merge;
 mod session;
 mod sql;
+mod staged;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transaction;
 pub(crate) mod url;
 
 use std::fmt;
@@ -24,6 +26,7 @@ use tokio_postgres::Client;
 
 pub(crate) use self::dialect::POSTGRES;
 use self::session::{Session, open};
+use self::transaction::Merging;
 use self::url::Target;
 use crate::catalog::SchemaName;
 use crate::error::{Error, Kind, Result};
@@ -92,9 +95,10 @@ impl Database for Postgres {
         // Work goes on when its future is dropped, so it runs as a task of its own.
         let to_its_end = tokio::spawn(async move {
             let client = this.client().await?;
-            let mut session = Session::begin(&client, this.schema.clone(), this.patience).await?;
-            let done = work(&mut session).await?;
-            session.end().await?;
+            let session = Session::begin(&client, this.schema.clone(), this.patience).await?;
+            let mut merging = Merging::new(session);
+            let done = work(&mut merging).await?;
+            merging.end().await?;
             this.put_back(client);
             Ok(done)
         });

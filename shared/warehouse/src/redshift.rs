@@ -22,9 +22,9 @@ use self::dialect::{REDSHIFT, identifier, reported};
 use crate::catalog::Rows;
 use crate::dialect::{Dialect, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
-use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
+use crate::table::TableColumn;
 
 /// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some room
 /// is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into one of
@@ -39,7 +39,7 @@ pub(crate) struct Redshift {
     role: String,
 }
 
-pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Result<Scripted<Redshift>> {
+pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Result<SqlOverHttp<Redshift>> {
     let target = url::target(url)?;
     let Some(aws) = aws else {
         return Err(Error::new(
@@ -51,7 +51,7 @@ pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Resul
         "default" => "default".to_owned(),
         arn => quote_literal(arn),
     };
-    Ok(Scripted::new(Redshift { api: Api::new(aws, target), role }, schema))
+    Ok(SqlOverHttp::new(Redshift { api: Api::new(aws, target), role }, schema))
 }
 
 #[async_trait]

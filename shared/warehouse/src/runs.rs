@@ -56,9 +56,6 @@ impl RunRow {
     }
 }
 
-/// As many as one statement inserts.
-pub(crate) const AT_ONCE: usize = 50;
-
 pub(crate) fn oldest(runs: &[RunRow]) -> Option<&str> {
     runs.iter().map(|run| run.run_id.as_str()).min()
 }
@@ -84,35 +81,38 @@ impl Dialect {
         format!("SELECT {run_id}, {name} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
     }
 
-    /// For those that [`missing`] finds while nobody else adds any, in parts of [`AT_ONCE`]. There must be some.
-    pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow]) -> String {
-        let rows: Vec<String> = runs.iter().map(|run| format!("({})", self.values(run).join(", "))).collect();
-        format!("INSERT INTO {table} ({}) VALUES {}", self.run_columns(), rows.join(", "))
+    /// Inserts those that the table lacks, in as few statements as fit the limit. A report that does not fit is left out.
+    pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow], max_bytes: usize) -> Vec<String> {
+        let statement = self.insert_lacking_runs(table, runs);
+        match runs {
+            _ if statement.len() <= max_bytes => vec![statement],
+            [run] => {
+                let without_report = RunRow { report: "{}".to_owned(), ..run.clone() };
+                vec![self.insert_lacking_runs(table, &[without_report])]
+            }
+            runs => {
+                let (first, then) = runs.split_at(runs.len() / 2);
+                [self.insert_runs(table, first, max_bytes), self.insert_runs(table, then, max_bytes)].concat()
+            }
+        }
     }
 
-    /// Where somebody else may have added some since: those that the table lacks. There must be some.
-    pub(crate) fn insert_lacking_runs(&self, table: &str, runs: &[RunRow]) -> String {
+    /// Somebody else may have added some since they were looked for. There must be some.
+    fn insert_lacking_runs(&self, table: &str, runs: &[RunRow]) -> String {
         let row = |run: &RunRow| {
-            let named = COLUMNS.iter().zip(self.values(run));
-            let values = named.map(|((name, _), value)| format!("{value} AS {}", self.quoted(name)));
+            let named = COLUMNS.iter().zip(run.literals(self));
+            let values = named.map(|((name, is), value)| {
+                format!("CAST({value} AS {}) AS {}", (self.type_name)(*is), self.quoted(name))
+            });
             format!("SELECT {}", values.collect::<Vec<_>>().join(", "))
         };
         let rows: Vec<String> = runs.iter().map(row).collect();
-        let (names, run_id, name) = (self.run_columns(), self.quoted("run_id"), self.quoted("name"));
+        let names = COLUMNS.map(|(name, _)| self.quoted(name)).join(", ");
+        let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
         format!(
             "INSERT INTO {table} ({names}) SELECT {names} FROM ({}) AS run WHERE NOT EXISTS (SELECT 1 FROM {table} \
              AS known WHERE known.{run_id} = run.{run_id} AND known.{name} = run.{name})",
             rows.join(" UNION ALL ")
         )
-    }
-
-    /// In the order of [`COLUMNS`], and in their types.
-    fn values(&self, run: &RunRow) -> Vec<String> {
-        let values = COLUMNS.iter().zip(run.literals(self));
-        values.map(|((_, is), value)| format!("CAST({value} AS {})", (self.type_name)(*is))).collect()
-    }
-
-    fn run_columns(&self) -> String {
-        COLUMNS.map(|(name, _)| self.quoted(name)).join(", ")
     }
 }

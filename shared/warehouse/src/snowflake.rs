@@ -27,15 +27,16 @@ use uuid::Uuid;
 
 use self::api::{Api, STATEMENT_TIMEOUT};
 use self::dialect::{SNOWFLAKE, identifier, reported};
+use self::failure::IS_WIDENED;
 use self::key::Key;
 use self::url::Files;
 use crate::LocatedFile;
 use crate::catalog::Rows;
 use crate::dialect::{Dialect, escaped_literal as literal, quote_identifier};
 use crate::error::{Error, Kind, Result};
-use crate::plan::TableColumn;
-use crate::script::{Engine, Failed, Limits, Scripted, Staging};
+use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
+use crate::table::TableColumn;
 
 /// The text of a request has 1 MB at most. How many statements it has is not limited; how many columns a table has is
 /// not either, and Snowflake advises to stay below some thousands.
@@ -47,8 +48,6 @@ const LOCK: &str = "_lock";
 const SCRATCH: &str = "_MERGE_";
 /// How a statement begins that makes a table anew.
 const REPLACE: &str = "CREATE OR REPLACE TABLE";
-/// Words of a check; [`failure`] knows them.
-const IS_WIDENED: &str = "a table is being widened";
 /// What is said to a session before anything else. Times are told in UTC, a failure ends the transaction at once, and
 /// names are as they are written, whatever the account's settings.
 const SETTINGS: &str = "ALTER SESSION SET TIMEZONE = 'UTC', TRANSACTION_ABORT_ON_ERROR = TRUE, LOCK_TIMEOUT = 60, \
@@ -66,8 +65,8 @@ pub(crate) struct Snowflake {
     is_tidy: AtomicBool,
 }
 
-pub(crate) fn connect(url: &str, schema: &str, key: Option<&SecretString>) -> Result<Scripted<Snowflake>> {
-    Ok(Scripted::new(engine(url, schema, key)?, schema))
+pub(crate) fn connect(url: &str, schema: &str, key: Option<&SecretString>) -> Result<SqlOverHttp<Snowflake>> {
+    Ok(SqlOverHttp::new(engine(url, schema, key)?, schema))
 }
 
 fn engine(url: &str, schema: &str, key: Option<&SecretString>) -> Result<Snowflake> {

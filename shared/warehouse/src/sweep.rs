@@ -154,8 +154,9 @@ mod tests {
     use super::*;
     use crate::athena::ATHENA;
     use crate::columns::{ColumnSql, GroupColumns};
-    use crate::plan::{Field, TableColumn, plan};
+    use crate::plan::{Field, plan};
     use crate::postgres::POSTGRES;
+    use crate::table::TableColumn;
     use crate::{LocatedFile, Location};
 
     #[test]

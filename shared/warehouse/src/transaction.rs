@@ -16,9 +16,12 @@ use crate::compare::nothing_to_compare;
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName};
 use crate::error::Result;
 use crate::plan::{Group, Plan, check_batch, check_names};
-use crate::statement::{Purpose, Statement};
+use crate::statement::Statement;
 use crate::sweep::Sweep;
-use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent, runs};
+use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+
+/// Of a statement that inserts runs: parsing takes memory.
+const MAX_INSERT_BYTES: usize = 1 << 20;
 
 /// One schema of an engine.
 #[derive(Debug, Clone)]
@@ -69,7 +72,7 @@ pub(crate) trait Transaction: Catalog {
     /// Decides what becomes of a table with these columns, and refuses what it can't hold.
     async fn plan<'f>(
         &mut self,
-        present: Option<&[crate::plan::TableColumn]>,
+        present: Option<&[crate::table::TableColumn]>,
         files: Vec<&'f LocatedFile>,
         mode: TableMode,
     ) -> Result<Plan<'f>>;
@@ -133,7 +136,7 @@ pub(crate) async fn merge(
         transaction.write(&schema.forget(collection)).await?;
     }
     transaction.change_table(&table, &plan).await?;
-    let beside = Beside::new(&schema, collection, &present, &plan, mode, String::new())?;
+    let beside = Beside::new(&schema, collection, &present, &plan, mode)?;
     shape_beside(transaction, dialect, collection, &plan, &beside, &mut present, mode).await?;
     let touched_and_gone = ["touched_sets", "gone_rows"].map(|name| transaction.scratch_table(name));
     let sweep = Sweep::new(dialect, &table, &plan, touched_and_gone);
@@ -162,15 +165,9 @@ pub(crate) async fn merge(
     Ok(merged)
 }
 
-async fn run(
-    transaction: &mut dyn Transaction,
-    statements: impl IntoIterator<Item = Statement> + Send,
-) -> Result<()> {
-    for statement in statements.into_iter().collect::<Vec<_>>() {
-        match statement.purpose {
-            Purpose::Scratch => transaction.scratch(&statement.sql).await?,
-            _ => transaction.write(&statement.sql).await.map(drop)?,
-        }
+async fn run(transaction: &mut dyn Transaction, statements: Vec<Statement>) -> Result<()> {
+    for statement in statements {
+        transaction.write(&statement.sql).await?;
     }
     Ok(())
 }
@@ -213,7 +210,7 @@ async fn shape_beside(
         present.history = beside.history_columns();
     }
     for Ahead { together, then } in ends.into_iter().chain(begins) {
-        run(transaction, together.concat().into_iter().chain(then)).await?;
+        run(transaction, [together.concat(), then].concat()).await?;
     }
     run(transaction, beside.shapes(dialect, present).concat()).await?;
     transaction.index_beside(collection, beside, is_new).await
@@ -264,8 +261,8 @@ async fn record_runs(transaction: &mut dyn Transaction, rows: &[RunRow]) -> Resu
         transaction.write(&schema.dialect.create_runs(&table)).await?;
     }
     let mut added = 0;
-    for some in missing.chunks(runs::AT_ONCE) {
-        added += transaction.write(&schema.dialect.insert_runs(&table, some)).await?;
+    for statement in schema.dialect.insert_runs(&table, &missing, MAX_INSERT_BYTES) {
+        added += transaction.write(&statement).await?;
     }
     transaction.commit().await?;
     Ok(added)
@@ -293,7 +290,7 @@ impl Shaping for Dialect {
         &self,
         table: &str,
         add: &[staging::Column],
-        widen: &[crate::plan::Widening],
+        widen: &[crate::table::Widening],
     ) -> Vec<Vec<Statement>> {
         let added = add.iter().map(|column| self.add_column(column));
         let actions: Vec<String> = added.chain(widen.iter().map(|widening| self.widen(widening))).collect();

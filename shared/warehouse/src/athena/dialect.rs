@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use staging::ColumnType;
 
 use crate::dialect::{Dialect, HASH_DIGITS, quote_literal, with_hash};
-use crate::plan::folded;
+use crate::table::folded;
 
 pub(crate) const ATHENA: Dialect = Dialect {
     type_name,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::Athena;
+use super::api::Api;
 use super::dialect::{ATHENA, identifier};
 use crate::Maintained;
 use crate::dialect::{ACCOUNT, LEDGER, RUNS, quote_identifier};
@@ -18,17 +18,18 @@ const SCRATCH_AGE: Duration = Duration::from_secs(24 * 3600);
 /// A statement does a part of its work, and says that there is more.
 const MORE: [&str; 2] = ["ICEBERG_VACUUM_MORE_RUNS_NEEDED", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED"];
 
-/// Not always from the same table on, so that each gets its turn where the time is short.
-pub(super) async fn maintain(athena: &Athena, schema: &str, until: Instant) -> Result<Maintained> {
+/// The tables that merges fill. Not always from the same one on, so that each gets its turn where the time is short.
+pub(super) async fn maintain(
+    api: &Api,
+    schema: &str,
+    present: &HashSet<String>,
+    until: Instant,
+) -> Result<Maintained> {
     let mut maintained = Maintained::default();
-    let present = tables(athena, schema).await?;
-    for name in present.iter().filter(|name| is_left_behind(name, SystemTime::now())) {
-        athena.drop_scratch(&format!("{}.{}", quote_identifier(schema), quote_identifier(name))).await;
-    }
-    let ours = ours(athena, schema, &present).await?;
+    let ours = ours(api, schema, present).await?;
     let first = Uuid::now_v7().as_u128() as usize % ours.len().max(1);
     for table in ours.iter().cycle().skip(first).take(ours.len()) {
-        if Instant::now() >= until || !tidy(athena, schema, table, until).await? {
+        if Instant::now() >= until || !tidy(api, schema, table, until).await? {
             maintained.tables_left += 1;
         } else {
             maintained.tables += 1;
@@ -37,21 +38,22 @@ pub(super) async fn maintain(athena: &Athena, schema: &str, until: Instant) -> R
     Ok(maintained)
 }
 
-async fn tables(athena: &Athena, schema: &str) -> Result<HashSet<String>> {
+/// All tables of the database.
+pub(super) async fn tables(api: &Api, schema: &str) -> Result<HashSet<String>> {
     let sql = format!(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = {}",
         (ATHENA.literal)(schema)
     );
-    Ok(athena.api.query(&sql).await?.into_iter().flatten().flatten().collect())
+    Ok(api.query(&sql).await?.into_iter().flatten().flatten().collect())
 }
 
 /// Tables that merges fill. Others in the database are somebody else's.
-async fn ours(athena: &Athena, schema: &str, present: &HashSet<String>) -> Result<Vec<String>> {
+async fn ours(api: &Api, schema: &str, present: &HashSet<String>) -> Result<Vec<String>> {
     if !present.contains(LEDGER) {
         return Ok(Vec::new());
     }
     let ledger = format!("{}.{}", quote_identifier(schema), quote_identifier(LEDGER));
-    let rows = athena.api.query(&format!("SELECT DISTINCT collection FROM {ledger}")).await?;
+    let rows = api.query(&format!("SELECT DISTINCT collection FROM {ledger}")).await?;
     let of_collection = |collection: String| {
         let beside = [deleted_table(&collection), history_table(&collection)];
         [collection].into_iter().chain(beside).map(|table| identifier(&table))
@@ -64,13 +66,13 @@ async fn ours(athena: &Athena, schema: &str, present: &HashSet<String>) -> Resul
 }
 
 /// Whether it came to its end in time.
-async fn tidy(athena: &Athena, schema: &str, table: &str, until: Instant) -> Result<bool> {
+async fn tidy(api: &Api, schema: &str, table: &str, until: Instant) -> Result<bool> {
     let name = quote_identifier(table);
     let optimize = format!("OPTIMIZE {}.{name} REWRITE DATA USING BIN_PACK", quote_identifier(schema));
     // A database's name must not be quoted here, and a table's must be.
     let vacuum = format!("VACUUM {}", super::dialect::in_ddl(&name));
     for statement in [optimize, vacuum] {
-        while let Err(error) = athena.api.execute(&statement, Some(schema)).await {
+        while let Err(error) = api.execute(&statement, Some(schema)).await {
             if !has_more(&error) {
                 return Err(error);
             }
@@ -85,6 +87,12 @@ async fn tidy(athena: &Athena, schema: &str, table: &str, until: Instant) -> Res
 fn has_more(error: &Error) -> bool {
     let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     MORE.iter().any(|more| words.contains(more))
+}
+
+/// Scratch tables that a program left which ended, as SQL needs their names.
+pub(super) fn left_behind(schema: &str, present: &HashSet<String>) -> Vec<String> {
+    let left = present.iter().filter(|name| is_left_behind(name, SystemTime::now()));
+    left.map(|name| format!("{}.{}", quote_identifier(schema), quote_identifier(name))).collect()
 }
 
 /// A scratch table's name has the time in it.

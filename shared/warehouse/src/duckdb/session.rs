@@ -9,16 +9,11 @@ use duckdb::types::ValueRef;
 
 use super::budget::Budget;
 use super::dialect::DUCKDB;
-use super::merge::merge_group;
-use crate::beside::Shaping;
 use crate::catalog::{Catalog, Rows, SchemaName, counts};
-use crate::checks::Count;
-use crate::dialect::{TableName, quote_identifier};
+use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, TableColumn, plan};
 use crate::statement::Statement;
-use crate::transaction::{GroupOf, Transaction};
-use crate::{LocatedFile, TableMode};
+use crate::table::TableColumn;
 
 /// A transaction that counts what it writes. Dropped without a commit, it rolls back. DuckDB's calls block, so nothing
 /// of it ever waits as a future.
@@ -38,6 +33,11 @@ impl<'a> Session<'a> {
         let database = database?.into_iter().flatten().flatten().next().unwrap_or_default();
         session.schema = session.schema.clone().in_database(database);
         Ok(session)
+    }
+
+    /// How many statements wrote.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes
     }
 
     /// Changes the warehouse; answers with the number of rows.
@@ -101,43 +101,6 @@ impl Catalog for Session<'_> {
 
     async fn query(&mut self, sql: &str) -> Result<Rows> {
         self.rows(sql)
-    }
-}
-
-#[async_trait]
-impl Transaction for Session<'_> {
-    async fn write(&mut self, sql: &str) -> Result<u64> {
-        self.execute(sql)
-    }
-
-    async fn scratch(&mut self, sql: &str) -> Result<()> {
-        self.run(sql)
-    }
-
-    async fn commit(&mut self) -> Result<u64> {
-        self.run("COMMIT")?;
-        Ok(self.writes)
-    }
-
-    fn scratch_table(&self, name: &str) -> String {
-        format!("temp.main.{name}")
-    }
-
-    async fn plan<'f>(
-        &mut self,
-        present: Option<&[TableColumn]>,
-        files: Vec<&'f LocatedFile>,
-        _mode: TableMode,
-    ) -> Result<Plan<'f>> {
-        plan(&DUCKDB, present, files)
-    }
-
-    async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
-        self.execute_all(DUCKDB.shapes(&table.qualified, &plan.change).concat())
-    }
-
-    async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {
-        merge_group(self, merge)
     }
 }
 

@@ -228,7 +228,8 @@ mod tests {
     use crate::beside::Shaping;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
-    use crate::plan::{TableChange, TableColumn, plan};
+    use crate::plan::{TableChange, plan};
+    use crate::table::TableColumn;
 
     #[test]
     fn merge_of_a_torture_table() {

@@ -3,9 +3,9 @@
 
 use staging::{ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT};
 
-use super::{Target, same_names};
-use crate::LocatedFile;
 use crate::error::{Error, Kind, Result};
+use crate::table::same_names;
+use crate::warehouse::LocatedFile;
 
 /// Columns of the table, in its spelling.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,27 +45,26 @@ pub(super) fn has_sets(file: &LocatedFile) -> bool {
 }
 
 /// `None` if no file has a set key. The files have passed [`check_set_keys`]; `named` finds a column of the table after
-/// the merge.
-pub(super) fn sets<'a>(
-    named: impl Fn(&String) -> Option<&'a Target>,
+/// the merge: its name and its type.
+pub(super) fn sets(
+    named: impl Fn(&str) -> Option<(String, ColumnType)>,
     files: &[&LocatedFile],
 ) -> Result<Option<Sets>> {
     let Some(file) = files.iter().find(|file| has_sets(file)) else { return Ok(None) };
-    let named = |name: &str| named(&name.to_owned());
-    if named(IS_DELETED).is_some_and(|target| target.column_type != ColumnType::Boolean) {
+    if named(IS_DELETED).is_some_and(|(_, column_type)| column_type != ColumnType::Boolean) {
         let message = format!(
             "column {IS_DELETED} is not a boolean in the table and in all staged files, but rows that are gone from \
              their set are deleted by it: change it back to a boolean"
         );
         return Err(Error::new(Kind::Unsupported, message));
     }
-    let spelled = |name: &str| named(name).map_or_else(|| name.to_owned(), |target| target.name.clone());
+    let spelled = |name: &str| named(name).map_or_else(|| name.to_owned(), |(name, _)| name);
     Ok(Some(Sets {
         key: file.description.table.set_key.iter().map(|name| spelled(name)).collect(),
         source_updated_at: spelled(SOURCE_UPDATED_AT),
         read_at: spelled(READ_AT),
         is_deleted: spelled(IS_DELETED),
         deleted_reason: spelled(DELETED_REASON),
-        deleted_at: named(DELETED_AT).map(|target| target.name.clone()),
+        deleted_at: named(DELETED_AT).map(|(name, _)| name),
     }))
 }

@@ -20,7 +20,6 @@ use crate::LocatedFile;
 use crate::checks::{Count, check_rows};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Field, Group};
-use crate::transaction::Transaction;
 
 const CHUNK_BYTES: usize = 256 << 10;
 /// Of a batch of rows in memory, by the file's own account.

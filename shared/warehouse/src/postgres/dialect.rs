@@ -4,7 +4,7 @@
 use staging::ColumnType;
 
 use crate::dialect::{Dialect, hashed_within, quote_literal, rfc3339};
-use crate::plan::folded;
+use crate::table::folded;
 
 pub(crate) const POSTGRES: Dialect = Dialect {
     type_name,

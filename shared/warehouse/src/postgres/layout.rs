@@ -6,7 +6,9 @@ use std::collections::HashSet;
 
 use staging::ColumnType;
 
-use crate::plan::{Field, Group, Plan, TableColumn, folded, needed_columns};
+use super::dialect::POSTGRES;
+use crate::plan::{Field, Group, Plan, needed_columns};
+use crate::table::{TableColumn, folded};
 
 /// PostgreSQL allows 1,600; some are left to whoever adds columns by hand, and to scratch tables.
 pub(super) const MAX_COLUMNS: usize = 1_590;
@@ -103,12 +105,15 @@ pub(super) fn is_wide(plan: &Plan<'_>, types: impl IntoIterator<Item = ColumnTyp
     has_too_many || 8 + types.into_iter().map(most).sum::<usize>() > ROW_BYTES
 }
 
-/// SQL that measures what the columns of a row `t` take at most. `None` if there are none.
-pub(super) fn measure(columns: &[TableColumn], fixed_of: impl Fn(&str) -> Option<usize>) -> Option<String> {
+/// SQL that measures what the columns of a row `t` take at most, whose types may have been changed by hand. `None` if
+/// there are none.
+pub(super) fn measure(columns: &[TableColumn]) -> Option<String> {
     let bytes = |column: &TableColumn| {
         let name = format!("t.{}", crate::dialect::quote_identifier(&column.name));
-        match fixed_of(&column.type_name) {
-            Some(bytes) => format!("CASE WHEN {name} IS NULL THEN 0 ELSE {bytes} END"),
+        let column_type = (POSTGRES.column_type)(&column.type_name);
+        let is_ours = (POSTGRES.type_name)(column_type) == column.type_name;
+        match fixed(column_type).filter(|_| is_ours) {
+            Some(_) => format!("CASE WHEN {name} IS NULL THEN 0 ELSE {} END", most(column_type)),
             None => format!(
                 "CASE WHEN {name} IS NULL THEN 0 ELSE least(pg_column_size({name}), {INLINE_TEXT_BYTES}) + 3 END"
             ),
@@ -121,4 +126,18 @@ pub(super) fn measure(columns: &[TableColumn], fixed_of: impl Fn(&str) -> Option
 /// Whether a row is as wide as the page allows, by [`measure`].
 pub(super) fn is_too_wide(measure: &str, growth: usize) -> String {
     format!("{measure} + {growth} > {ROW_BYTES}")
+}
+
+/// The table that a merge is about, before it is changed.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    /// But for the overflow.
+    pub(super) present: Vec<TableColumn>,
+    pub(super) has_overflow: bool,
+    /// Rows may not fit.
+    pub(super) is_wide: bool,
+    /// The primary key, set key first.
+    pub(super) key: Vec<String>,
+    pub(super) has_primary_key: bool,
+    pub(super) has_key: bool,
 }

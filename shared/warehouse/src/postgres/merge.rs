@@ -1,62 +1,25 @@
 //! A group's merge: its rows are in a scratch table, keys and versions decide which of them change the table, and those
 //! replace its rows or are added to it.
 
-use super::copy::{Staged, stage};
-use super::layout::Layout;
+use super::layout::{Target, measure};
 use super::session::Session;
-use super::sql::{self, GroupMerge, Staging};
-use super::table::measure;
+use super::sql::{self, GroupMerge};
+use super::staged::StagedGroup;
 use crate::catalog::{Catalog, counts, row_counts};
 use crate::checks::{Count, Outcome};
-use crate::dialect::TableName;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Group, Plan, TableColumn};
-use crate::transaction::{GroupOf, Transaction};
-
-/// A group whose rows are in a scratch table.
-pub(super) struct StagedGroup {
-    layout: Layout,
-    staging: Staging,
-    staged: Staged,
-    kept_bytes: usize,
-}
-
-impl StagedGroup {
-    pub(super) async fn stage(
-        session: &mut Session<'_>,
-        table: &TableName,
-        plan: &Plan<'_>,
-        group: &Group<'_>,
-        number: usize,
-        kept_bytes: usize,
-    ) -> Result<StagedGroup> {
-        let Some(layout) = Layout::new(plan, group, session.target.is_wide, kept_bytes) else {
-            let message = format!(
-                "table {} has rows that are full of values which HubSpot does not send any more, and what it sends \
-                 has no room beside them: drop columns that are not needed",
-                table.qualified
-            );
-            return Err(Error::new(Kind::Unsupported, message));
-        };
-        let staging = Staging { number };
-        let staged = stage(session, group, &layout, &staging).await?;
-        Ok(StagedGroup { layout, staging, staged, kept_bytes })
-    }
-
-    /// A query for its bytes, and its rows.
-    pub(super) fn size(&self) -> (String, u64) {
-        (self.staging.bytes(), self.staged.counts.iter().map(|count| count.staged).sum())
-    }
-
-    fn room(&self) -> usize {
-        self.layout.overflow.as_ref().map_or(usize::MAX, |overflow| overflow.room)
-    }
-}
+use crate::plan::Group;
+use crate::table::TableColumn;
+use crate::transaction::GroupOf;
 
 /// The counts are in the order of the group's files.
-pub(super) async fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result<Vec<Count>> {
+pub(super) async fn merge_group(
+    session: &mut Session<'_>,
+    target: &Target,
+    mut staged: StagedGroup,
+    of: &GroupOf<'_>,
+) -> Result<Vec<Count>> {
     let GroupOf { table, plan, group, .. } = *of;
-    let Some(mut staged) = session.staged.pop_front() else { return Ok(Vec::new()) };
     let mut is_first = true;
     let (merge, keys) = loop {
         let merge = GroupMerge::new(&table.qualified, plan, group, &staged.layout, &staged.staging)
@@ -69,14 +32,14 @@ pub(super) async fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> 
             }
         }
         let keys = find_changed(session, &merge, &mut staged.staged.counts).await?;
-        let kept_bytes = widest_kept(session, group, &merge).await?;
+        let kept_bytes = widest_kept(session, target, group, &merge).await?;
         // What the files lack stays in the rows: does what they have fit beside it?
         if staged.staged.widest + kept_bytes.saturating_sub(staged.kept_bytes) <= staged.room() {
             break (merge, keys);
         }
         session.scratch(&staged.staging.drop()).await?;
         session.scratch(&sql::drop_scratch()).await?;
-        staged = StagedGroup::stage(session, table, plan, group, of.number, kept_bytes).await?;
+        staged = StagedGroup::stage(session, target, table, plan, group, of.number, kept_bytes).await?;
     };
     if let Some(sweep) = of.sweep {
         session.scratch(&sweep.touch(sql::NEWEST)).await?;
@@ -116,9 +79,13 @@ async fn find_changed(session: &mut Session<'_>, merge: &GroupMerge, counted: &m
     Ok(keys)
 }
 
-async fn widest_kept(session: &mut Session<'_>, group: &Group<'_>, merge: &GroupMerge) -> Result<usize> {
+async fn widest_kept(
+    session: &mut Session<'_>,
+    target: &Target,
+    group: &Group<'_>,
+    merge: &GroupMerge,
+) -> Result<usize> {
     let is_kept = |column: &&TableColumn| group.kept.contains(&column.name);
-    let target = session.target.clone();
     let kept: Vec<TableColumn> = target.present.iter().filter(is_kept).cloned().collect();
     match measure(&kept) {
         Some(measure) if target.is_wide => {

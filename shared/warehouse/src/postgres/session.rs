@@ -1,8 +1,7 @@
 //! Running statements: a connection, a transaction that knows what it wrote, and errors that know the statement.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,18 +11,11 @@ use tokio_postgres::{Client, CopyInSink, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::dialect::POSTGRES;
-use super::merge::{StagedGroup, merge_group};
-use super::table::{Target, change_table, index_beside};
 use super::tls::client_config;
 use super::url;
-use crate::beside::Beside;
 use crate::catalog::{Catalog, Rows, SchemaName};
-use crate::checks::Count;
-use crate::dialect::TableName;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, TableColumn};
-use crate::transaction::{GroupOf, Transaction};
-use crate::{LocatedFile, TableMode};
+use crate::table::TableColumn;
 
 const OLDEST_VERSION: i32 = 130_000;
 
@@ -74,10 +66,6 @@ pub(super) struct Session<'a> {
     schema: SchemaName,
     is_open: bool,
     writes: u64,
-    /// Of a merge, once it is planned.
-    pub(super) target: Arc<Target>,
-    /// The groups of a merge that are still to be merged.
-    pub(super) staged: VecDeque<StagedGroup>,
 }
 
 impl<'a> Session<'a> {
@@ -97,8 +85,30 @@ impl<'a> Session<'a> {
             patience.as_millis()
         );
         client.batch_execute(&begin).await.map_err(failed("BEGIN"))?;
-        let (target, staged) = (Arc::default(), VecDeque::new());
-        Ok(Session { client, schema, is_open: true, writes: 0, target, staged })
+        Ok(Session { client, schema, is_open: true, writes: 0 })
+    }
+
+    /// Changes the warehouse; answers with the number of rows.
+    pub(super) async fn write(&mut self, sql: &str) -> Result<u64> {
+        self.writes += 1;
+        let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
+        let rows = |message| match message {
+            SimpleQueryMessage::CommandComplete(rows) => Some(rows),
+            _ => None,
+        };
+        Ok(answer.into_iter().find_map(rows).unwrap_or_default())
+    }
+
+    /// Changes nothing but this transaction's scratch tables and settings.
+    pub(super) async fn scratch(&mut self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(failed(sql))
+    }
+
+    /// Answers with the number of statements that wrote.
+    pub(super) async fn commit(&mut self) -> Result<u64> {
+        self.client.batch_execute("COMMIT").await.map_err(failed("COMMIT"))?;
+        self.is_open = false;
+        Ok(self.writes)
     }
 
     /// Rolls back what was not committed.
@@ -158,75 +168,6 @@ impl Catalog for Session<'_> {
             _ => None,
         });
         Ok(rows.collect())
-    }
-}
-
-#[async_trait]
-impl Transaction for Session<'_> {
-    async fn write(&mut self, sql: &str) -> Result<u64> {
-        self.writes += 1;
-        let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
-        let rows = |message| match message {
-            SimpleQueryMessage::CommandComplete(rows) => Some(rows),
-            _ => None,
-        };
-        Ok(answer.into_iter().find_map(rows).unwrap_or_default())
-    }
-
-    async fn scratch(&mut self, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).await.map_err(failed(sql))
-    }
-
-    async fn commit(&mut self) -> Result<u64> {
-        self.client.batch_execute("COMMIT").await.map_err(failed("COMMIT"))?;
-        self.is_open = false;
-        Ok(self.writes)
-    }
-
-    fn scratch_table(&self, name: &str) -> String {
-        format!("pg_temp.{name}")
-    }
-
-    async fn analyze(&mut self, table: &str) -> Result<()> {
-        self.scratch(&format!("ANALYZE {table}")).await
-    }
-
-    async fn take_turn(&mut self, name: &str) -> Result<()> {
-        let name = (POSTGRES.literal)(name);
-        let sql = format!("SELECT pg_advisory_xact_lock(hashtextextended('hubspot-source ' || {name}, 0))");
-        self.scratch(&sql).await
-    }
-
-    async fn plan<'f>(
-        &mut self,
-        present: Option<&[TableColumn]>,
-        files: Vec<&'f LocatedFile>,
-        mode: TableMode,
-    ) -> Result<Plan<'f>> {
-        let (target, plan) = Target::of(self, present, files, mode).await?;
-        self.target = Arc::new(target);
-        Ok(plan)
-    }
-
-    /// Nobody is kept out while files are read.
-    async fn stage(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
-        for (number, group) in plan.groups.iter().enumerate() {
-            let staged = StagedGroup::stage(self, table, plan, group, number, 0).await?;
-            self.staged.push_back(staged);
-        }
-        Ok(())
-    }
-
-    async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
-        change_table(self, &table.qualified, plan).await
-    }
-
-    async fn index_beside(&mut self, collection: &str, beside: &Beside, is_new: [bool; 2]) -> Result<()> {
-        index_beside(self, collection, beside, is_new).await
-    }
-
-    async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {
-        merge_group(self, merge).await
     }
 }
 

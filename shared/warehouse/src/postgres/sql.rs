@@ -9,7 +9,8 @@ use super::dialect::{OVERFLOW, POSTGRES};
 use super::layout::{Layout, is_too_wide};
 use crate::columns::{ColumnSql, GroupColumns, or_first};
 use crate::dialect::{quote_identifier, quote_literal};
-use crate::plan::{Field, Group, Plan, Widening};
+use crate::plan::{Field, Group, Plan};
+use crate::table::Widening;
 
 /// The newest staged rows: keys, versions and places, whatever the table's width, and the row of the table that has the
 /// key. Those that are to be written have `is_changed`.
@@ -342,8 +343,9 @@ mod tests {
     use super::*;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
-    use crate::plan::{TableChange, TableColumn, plan, plan_within};
+    use crate::plan::{TableChange, plan, plan_within};
     use crate::postgres::layout::measure;
+    use crate::table::TableColumn;
 
     #[test]
     fn merge_of_a_torture_table() {
@@ -367,7 +369,7 @@ mod tests {
         statements.push(add_primary_key(table, &plan.primary_key));
         statements.push(lock_table(table));
         if let TableChange::Alter { add, widen } = &plan.change {
-            let measure = measure(&present, |_| None).unwrap();
+            let measure = measure(&present).unwrap();
             statements.push(make_room(table, &widen.iter().collect::<Vec<_>>(), &measure, 42));
             let added = add.iter().map(|column| POSTGRES.add_column(column));
             let widened = widen.iter().map(|widening| POSTGRES.widen(widening));

@@ -1,33 +1,21 @@
 //! What becomes of the table before rows are written: its columns, its overflow, its indexes, and those of the tables
 //! beside it. Readers are kept out only while columns change, and all files are staged by then.
 
+use std::collections::VecDeque;
+
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
-use super::layout::{self, MAX_COLUMNS};
-use super::merge::StagedGroup;
+use super::layout::{self, MAX_COLUMNS, Target, measure};
 use super::session::Session;
 use super::sql;
+use super::staged::StagedGroup;
 use crate::beside::Beside;
 use crate::catalog::{Catalog, counts};
 use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
 use crate::history::VALID_FROM;
-use crate::plan::{Plan, TableChange, TableColumn, Widening, plan_within};
-use crate::transaction::Transaction;
+use crate::plan::{Plan, TableChange, plan_within};
+use crate::table::{TableColumn, Widening};
 use crate::{LocatedFile, TableMode};
-
-/// The table that a merge is about, before it is changed.
-#[derive(Debug, Default)]
-pub(super) struct Target {
-    /// But for the overflow.
-    pub(super) present: Vec<TableColumn>,
-    has_overflow: bool,
-    /// Rows may not fit.
-    pub(super) is_wide: bool,
-    /// The primary key, set key first.
-    key: Vec<String>,
-    has_primary_key: bool,
-    has_key: bool,
-}
 
 impl Target {
     pub(super) async fn of<'f>(
@@ -72,14 +60,19 @@ impl Target {
     }
 }
 
-pub(super) async fn change_table(session: &mut Session<'_>, table: &str, plan: &Plan<'_>) -> Result<()> {
-    let target = session.target.clone();
+pub(super) async fn change_table(
+    session: &mut Session<'_>,
+    target: &Target,
+    staged: &VecDeque<StagedGroup>,
+    table: &str,
+    plan: &Plan<'_>,
+) -> Result<()> {
     let needs_overflow = target.is_wide && !target.has_overflow;
     let mut actions = Vec::new();
     match &plan.change {
         TableChange::Create(columns) => {
             let (mut rows, mut bytes) = (0, 0);
-            for (sql, staged) in session.staged.iter().map(StagedGroup::size).collect::<Vec<_>>() {
+            for (sql, staged) in staged.iter().map(StagedGroup::size) {
                 bytes += session.count(&sql).await?;
                 rows += staged;
             }
@@ -93,7 +86,7 @@ pub(super) async fn change_table(session: &mut Session<'_>, table: &str, plan: &
                 session.write(&format!("ALTER TABLE {table} {}", sql::add_overflow())).await?;
             }
             if target.is_wide {
-                make_room(session, table, &target, widen).await?;
+                make_room(session, table, target, widen).await?;
             }
             actions.extend(widen.iter().map(|widening| POSTGRES.widen(widening)));
         }
@@ -126,14 +119,6 @@ async fn make_room(
         session.write(&sql::make_room(table, &going, &measure, growth)).await?;
     }
     Ok(())
-}
-
-pub(super) fn measure(columns: &[TableColumn]) -> Option<String> {
-    layout::measure(columns, |type_name| {
-        let is_ours = (POSTGRES.type_name)((POSTGRES.column_type)(type_name)) == type_name;
-        let column_type = (POSTGRES.column_type)(type_name);
-        (is_ours && layout::fixed(column_type).is_some()).then(|| layout::most(column_type))
-    })
 }
 
 pub(super) async fn index_beside(

@@ -15,7 +15,7 @@ use super::url::{Host, Target};
 use crate::aws;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::script::Failed;
+use crate::sql_over_http::Failed;
 use crate::statement::{Purpose, Statement};
 
 /// How long scratch tables outlive a script: the calls of one merge follow each other at once.

@@ -18,6 +18,7 @@ use super::key::Key;
 use super::url::Target;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
+use crate::sql_over_http::Failed;
 
 /// What a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3_000);
@@ -39,20 +40,6 @@ pub(super) struct Api {
     token: Mutex<Option<(SecretString, DateTime<Utc>)>>,
 }
 
-/// A request that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// Which of its statements did, if Snowflake says.
-    pub(super) statement: Option<usize>,
-    pub(super) error: Error,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure { statement: None, error }
-    }
-}
-
 impl Api {
     pub(super) fn new(target: Target, key: Key) -> Result<Api> {
         // One provider for all TLS of the process; a second call finds the first one's and leaves it.
@@ -69,7 +56,7 @@ impl Api {
 
     /// Runs the statements one after the other in a session of their own, and answers with the rows of those that are
     /// `wanted`. What follows a statement that failed is not run; what is in no transaction stays.
-    pub(super) async fn run(&self, statements: &[&str], wanted: &[usize]) -> Result<Vec<Rows>, Failure> {
+    pub(super) async fn run(&self, statements: &[&str], wanted: &[usize]) -> Result<Vec<Rows>, Failed> {
         let (text, first_lines) = joined(statements);
         let done = self.submit(&text, statements.len()).await?;
         let done = match done {
@@ -204,12 +191,12 @@ impl Api {
         }
     }
 
-    fn explained(&self, statements: &[&str], first_lines: &[usize], failed: &Value) -> Failure {
+    fn explained(&self, statements: &[&str], first_lines: &[usize], failed: &Value) -> Failed {
         let statement = match statements.len() {
             1 => Some(0),
             _ => failed_at(failed, statements, first_lines),
         };
-        Failure { statement, error: failure(failed) }
+        Failed { statement, error: failure(failed) }
     }
 }
 

@@ -3,7 +3,7 @@
 use staging::ColumnType;
 
 use crate::dialect::{Dialect, escaped_literal, hashed_within, md5_of_digests, rfc3339};
-use crate::plan::folded;
+use crate::table::folded;
 
 pub(crate) const SNOWFLAKE: Dialect = Dialect {
     type_name,

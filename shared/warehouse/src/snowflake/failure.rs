@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::url::Target;
 use crate::error::{Error, Kind};
 
+/// Words of a check that a merge makes.
+pub(super) const IS_WIDENED: &str = "a table is being widened";
+
 /// A request that was not taken.
 pub(super) fn refusal(target: &Target, status: StatusCode, answer: &Value) -> Error {
     let Target { user, account, endpoint, .. } = target;
@@ -38,7 +41,7 @@ pub(super) fn failure(answer: &Value) -> Error {
     let (kind, message) = if says(&["has locked table", "waiters for this lock", "lock timeout", "deadlock"])
     {
         (Kind::Locked, "snowflake has another transaction on the same tables: try again later")
-    } else if says(&["already exists", super::IS_WIDENED]) {
+    } else if says(&["already exists", IS_WIDENED]) {
         (Kind::Locked, "another merge changes the same tables: try again later")
     } else if says(&["no active warehouse", "insufficient privileges", "not authorized to"]) {
         (

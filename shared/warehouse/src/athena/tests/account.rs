@@ -13,7 +13,7 @@ use super::super::api::Api;
 use super::super::dialect::{ATHENA, identifier, in_ddl};
 use super::super::url::{Folder, target};
 use crate::conformance::{Bench, Cell, Row};
-use crate::script::Engine;
+use crate::sql_over_http::Engine;
 use crate::twin::{self, cell};
 use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
 

@@ -8,8 +8,9 @@ use super::super::dialect::ATHENA;
 use super::super::{Athena, url};
 use crate::conformance::modes::deletable;
 use crate::conformance::{identities, torture_file};
-use crate::plan::{TableChange, TableColumn, plan};
-use crate::script::{Engine, Scripted, Staging};
+use crate::plan::{TableChange, plan};
+use crate::sql_over_http::{Engine, SqlOverHttp, Staging};
+use crate::table::TableColumn;
 use crate::{LocatedFile, Location};
 
 fn athena() -> Athena {
@@ -37,7 +38,7 @@ fn without_ids(sql: &str) -> String {
 
 #[test]
 fn merge_of_a_torture_table() {
-    let warehouse = Scripted::new(athena(), "hubspot");
+    let warehouse = SqlOverHttp::new(athena(), "hubspot");
     let location = Location::S3 { bucket: "staged".into(), key: "it's/a=b/1.parquet".into(), bytes: 1 };
     let file = LocatedFile { location: location.clone(), ..torture_file() };
     let key = (ATHENA.column_name)("a\"key\"");
@@ -61,7 +62,7 @@ fn merge_of_a_torture_table() {
 
 #[test]
 fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
-    let warehouse = Scripted::new(athena(), "hubspot");
+    let warehouse = SqlOverHttp::new(athena(), "hubspot");
     let file = deletable().stage(TempDir::new().unwrap().path());
     let present = [
         ("id", "BIGINT"),

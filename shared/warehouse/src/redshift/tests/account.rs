@@ -15,8 +15,8 @@ use super::super::dialect::{REDSHIFT, identifier};
 use super::super::{Redshift, api::Api, url};
 use super::{NOT_RUN, twin};
 use crate::conformance::{Bench, CASES, Cell, Row, is_wanted};
-use crate::plan::TableColumn;
-use crate::script::Engine;
+use crate::sql_over_http::Engine;
+use crate::table::TableColumn;
 use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
 
 /// Cases that reach past the API, and why.

@@ -12,7 +12,7 @@ use super::super::dialect::{SNOWFLAKE, identifier};
 use super::super::{Snowflake, engine};
 use super::NOT_RUN;
 use crate::conformance::{Bench, CASES, Cell, Row, is_wanted};
-use crate::script::Engine;
+use crate::sql_over_http::Engine;
 use crate::{LocatedFile, Location, Warehouse, connect, quote_identifier};
 
 struct Live {

@@ -9,7 +9,7 @@ use super::super::{Snowflake, connect};
 use super::{KEY, STAGE};
 use crate::conformance::modes::deletable;
 use crate::conformance::torture_file;
-use crate::script::{Engine, Staging};
+use crate::sql_over_http::{Engine, Staging};
 use crate::statement::{Purpose, Statement};
 use crate::{LocatedFile, Location};
 

@@ -7,16 +7,16 @@ use async_trait::async_trait;
 
 use super::engine::Engine;
 use crate::catalog::{Catalog, Rows, SchemaName};
-use crate::dialect::{Dialect, LEDGER, RUNS, TableName};
+use crate::dialect::{LEDGER, RUNS};
 use crate::error::Result;
-use crate::plan::TableColumn;
 use crate::statement::Statement;
+use crate::table::TableColumn;
 use crate::{Maintained, RunRow, extent};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
     pub(super) engine: E,
-    name: SchemaName,
+    pub(super) name: SchemaName,
 }
 
 #[async_trait]
@@ -39,25 +39,9 @@ impl<E: Engine> Schema<E> {
         Schema { name: SchemaName::new(engine.dialect(), name), engine }
     }
 
-    pub(super) fn name(&self) -> &SchemaName {
-        &self.name
-    }
-
-    pub(super) fn quoted(&self) -> String {
-        self.name.quoted()
-    }
-
-    pub(super) fn table(&self, table: &str) -> String {
-        self.name.table(table)
-    }
-
-    pub(super) fn table_name(&self, table: &str) -> TableName {
-        self.name.table_name(table)
-    }
-
     /// How a script begins that is alone in changing the schema.
     fn locked(&self) -> Vec<Statement> {
-        self.engine.lock(&self.table(LEDGER)).map(Statement::scratch).into_iter().collect()
+        self.engine.lock(&self.name.table(LEDGER)).map(Statement::scratch).into_iter().collect()
     }
 
     /// Where nothing joins the two statements, the first one may be the last: then it is done once more.
@@ -66,7 +50,7 @@ impl<E: Engine> Schema<E> {
         let Some(columns) = this.columns_of_table(collection).await? else { return Ok(()) };
         let mut script = self.locked();
         script.push(Statement::write(self.name.forget(collection)));
-        let outdate = extent::outdate(self.engine.dialect(), &self.table(collection), &columns);
+        let outdate = extent::outdate(self.engine.dialect(), &self.name.table(collection), &columns);
         script.extend(outdate.map(Statement::write));
         self.run(&script).await
     }
@@ -78,13 +62,13 @@ impl<E: Engine> Schema<E> {
         if new.is_empty() {
             return Ok(0);
         }
-        let (table, dialect) = (self.table(RUNS), self.engine.dialect());
+        let (table, dialect) = (self.name.table(RUNS), self.engine.dialect());
         let mut script = self.locked();
         if !has_table {
             script.push(Statement::shape(self.engine.create_runs(&table)));
         }
         let limits = self.engine.limits();
-        for statement in inserts(dialect, &table, &new, limits.statement_bytes) {
+        for statement in dialect.insert_runs(&table, &new, limits.statement_bytes) {
             script.push(Statement::write(statement));
             if script.len() == limits.statements {
                 self.run(&std::mem::take(&mut script)).await?;
@@ -106,20 +90,5 @@ impl<E: Engine> Schema<E> {
         let ran = self.engine.run(&mut session, script).await;
         self.engine.end(session, &[]).await;
         ran.map(drop).map_err(|failed| failed.error)
-    }
-}
-
-/// As few statements as fit the limit. A report that does not fit is left out.
-fn inserts(dialect: &Dialect, table: &str, runs: &[RunRow], limit: usize) -> Vec<String> {
-    let statement = dialect.insert_lacking_runs(table, runs);
-    match runs {
-        _ if statement.len() <= limit => vec![statement],
-        [run] => {
-            vec![dialect.insert_lacking_runs(table, &[RunRow { report: "{}".to_owned(), ..run.clone() }])]
-        }
-        runs => {
-            let (first, then) = runs.split_at(runs.len() / 2);
-            [inserts(dialect, table, first, limit), inserts(dialect, table, then, limit)].concat()
-        }
     }
 }

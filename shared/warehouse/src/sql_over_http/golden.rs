@@ -12,8 +12,8 @@ use super::sql::Ties;
 use super::target::{Moment, Target};
 use crate::catalog::Present;
 use crate::history::VALID_TO;
-use crate::plan::TableColumn;
 use crate::statement::Statement;
+use crate::table::TableColumn;
 use crate::{LocatedFile, TableMode};
 
 /// All statements of a merge of one file into a table with these columns, for golden files.

@@ -40,13 +40,13 @@ use crate::{
 
 /// One schema of an engine.
 #[derive(Debug)]
-pub(crate) struct Scripted<E> {
+pub(crate) struct SqlOverHttp<E> {
     schema: Arc<Schema<E>>,
 }
 
-impl<E: Engine> Scripted<E> {
-    pub(crate) fn new(engine: E, schema: &str) -> Scripted<E> {
-        Scripted { schema: Arc::new(Schema::new(engine, schema)) }
+impl<E: Engine> SqlOverHttp<E> {
+    pub(crate) fn new(engine: E, schema: &str) -> SqlOverHttp<E> {
+        SqlOverHttp { schema: Arc::new(Schema::new(engine, schema)) }
     }
 
     fn catalog(&self) -> impl Catalog {
@@ -55,7 +55,7 @@ impl<E: Engine> Scripted<E> {
 }
 
 #[cfg(test)]
-impl<E: Engine> Scripted<E> {
+impl<E: Engine> SqlOverHttp<E> {
     /// All statements of a merge of one file into a table with these columns (name and type), or into none.
     pub(crate) fn statements(&self, file: &LocatedFile, columns: Option<&[(&str, &str)]>) -> String {
         golden::statements(&self.schema, file, columns).join(";\n\n")
@@ -68,7 +68,7 @@ impl<E: Engine> Scripted<E> {
 }
 
 #[async_trait]
-impl<E: Engine> Warehouse for Scripted<E> {
+impl<E: Engine> Warehouse for SqlOverHttp<E> {
     fn reads(&self) -> Reads {
         Reads::S3
     }

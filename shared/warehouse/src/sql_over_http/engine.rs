@@ -11,8 +11,8 @@ use crate::beside::Shaping;
 use crate::catalog::Rows;
 use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Result};
-use crate::plan::{TableColumn, Widening};
 use crate::statement::Statement;
+use crate::table::{TableColumn, Widening};
 use crate::{LocatedFile, Maintained};
 
 /// A warehouse that takes SQL text.

@@ -7,20 +7,20 @@ use super::target::Target;
 use crate::beside::{Ahead, Shaping};
 use crate::dialect::{ACCOUNT, LEDGER};
 use crate::error::{Error, Kind, Result};
-use crate::plan::TableColumn;
 use crate::statement::{Purpose, Statement, check};
+use crate::table::TableColumn;
 
 impl<E: Engine> Target<'_, E> {
     /// Nobody else has merged since this merge looked, and nobody will until it is done.
     pub(super) fn begin(&self) -> Vec<Statement> {
         let engine = &self.schema.engine;
-        let (account, ledger) = (self.schema.table(ACCOUNT), self.schema.table(LEDGER));
+        let (account, ledger) = (self.schema.name.table(ACCOUNT), self.schema.name.table(LEDGER));
         let mut script = Vec::new();
         if self.present.account.is_none() || !self.present.has_ledger {
-            script.push(Statement::shape(engine.create_schema(&self.schema.quoted())));
+            script.push(Statement::shape(engine.create_schema(&self.schema.name.quoted())));
             let bookkeeping = engine.create_bookkeeping(&account, &ledger);
             script.extend(bookkeeping.map(Statement::shape));
-            script.extend(engine.prepare_schema(&self.schema.quoted()).map(Statement::shape));
+            script.extend(engine.prepare_schema(&self.schema.name.quoted()).map(Statement::shape));
         }
         script.extend(engine.lock(&ledger).map(Statement::scratch));
         let condition = format!(
@@ -43,7 +43,8 @@ impl<E: Engine> Target<'_, E> {
         }
         let files = self.plan.groups.iter().flat_map(|group| &group.files);
         let account = files.map(|file| file.description.account_id).next().unwrap_or_default();
-        let insert = format!("INSERT INTO {} VALUES ({account}, {})", self.schema.table(ACCOUNT), self.now());
+        let insert =
+            format!("INSERT INTO {} VALUES ({account}, {})", self.schema.name.table(ACCOUNT), self.now());
         Some(Statement::write(insert))
     }
 
@@ -66,7 +67,7 @@ impl<E: Engine> Target<'_, E> {
     /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
     pub(super) async fn forget(&self) -> Result<u64> {
         let mut script = self.begin();
-        script.push(Statement::write(self.schema.name().forget(self.collection)));
+        script.push(Statement::write(self.schema.name.forget(self.collection)));
         let mut session = E::Session::default();
         let written = self.run_ahead(&mut session, &script).await;
         self.schema.engine.end(session, &[]).await;

@@ -66,22 +66,21 @@ impl<'a, E: Engine> Target<'a, E> {
             return Err(Error::new(Kind::Unsupported, message));
         }
         let id = moment.id.simple();
-        let scratch = |name: String| engine.scratch(&schema.quoted(), &format!("merge_{id}_{name}"));
+        let scratch = |name: String| engine.scratch(&schema.name.quoted(), &format!("merge_{id}_{name}"));
         let of_group = |n: usize| Scratch {
             staged: scratch(format!("{n}_staged")),
             helper: scratch(format!("{n}_helper")),
             newest: scratch(format!("{n}_newest")),
             changed: scratch(format!("{n}_changed")),
         };
-        let times = scratch("times".to_owned());
         Ok(Target {
             schema,
             collection,
             present,
             mode,
             moment,
-            table: schema.table_name(collection),
-            beside: Beside::new(schema.name(), collection, present, &plan, mode, times)?,
+            table: schema.name.table_name(collection),
+            beside: Beside::new(&schema.name, collection, present, &plan, mode)?,
             scratch: (0..plan.groups.len()).map(of_group).collect(),
             touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
             plan,
@@ -99,8 +98,7 @@ impl<'a, E: Engine> Target<'a, E> {
         let of_group = |scratch: &Scratch| {
             [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
         };
-        let of_all =
-            self.touched_and_gone.iter().chain(self.beside.scratch().map(|(table, _)| table)).cloned();
+        let of_all = self.touched_and_gone.iter().cloned();
         self.scratch.iter().flat_map(of_group).chain(of_all).collect()
     }
 

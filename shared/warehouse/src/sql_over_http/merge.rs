@@ -17,9 +17,10 @@ use crate::checks::check_account;
 use crate::dialect::LEDGER;
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
-use crate::plan::{TableColumn, check_names};
+use crate::plan::check_names;
 use crate::statement::{Purpose, Statement, check};
 use crate::sweep::Sweep;
+use crate::table::TableColumn;
 use crate::{LocatedFile, Merged, TableMode};
 
 /// Files of one script: each has a row of the ledger's statement.
@@ -70,7 +71,7 @@ async fn step<E: Engine>(
     let collection = &first.description.table.collection;
     let mut catalog = schema;
     let present = catalog.present(collection, mode).await?;
-    check_account(&schema.quoted(), present.account, first)?;
+    check_account(&schema.name.quoted(), present.account, first)?;
     let mend = mend(schema, collection, &present);
     if !mend.is_empty() {
         tracing::info!(
@@ -124,7 +125,7 @@ fn mend<E: Engine>(schema: &Schema<E>, collection: &str, present: &Present) -> V
         (&history_table(collection), &present.history),
     ];
     let mend = |(table, columns): (&str, &Option<Vec<TableColumn>>)| {
-        schema.engine.mend(&schema.table(table), columns.as_deref().unwrap_or_default())
+        schema.engine.mend(&schema.name.table(table), columns.as_deref().unwrap_or_default())
     };
     tables.into_iter().flat_map(mend).map(Statement::shape).collect()
 }
@@ -152,7 +153,6 @@ impl<E: Engine> Target<'_, E> {
             script.push(create(&scratch.changed, &merge.changed_columns()));
         }
         script.extend(sweep.iter().flat_map(Sweep::scratch).map(|(table, columns)| create(table, &columns)));
-        script.extend(self.beside.scratch().map(|(table, columns)| create(table, columns)));
         script.extend(self.bind());
         let now = self.now();
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
@@ -170,7 +170,7 @@ impl<E: Engine> Target<'_, E> {
         script.extend(sweep.iter().flat_map(|sweep| self.delete_gone(sweep)));
         script.extend(self.beside.end());
         // What is in the ledger needs nothing more to be done.
-        let ledger = self.schema.table(LEDGER);
+        let ledger = self.schema.name.table(LEDGER);
         script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));
         script
     }

@@ -11,8 +11,9 @@ use crate::checks::{Outcome, check_rows};
 use crate::columns::ColumnSql;
 use crate::dialect::quote_identifier;
 use crate::error::Result;
-use crate::plan::{Group, folded};
+use crate::plan::Group;
 use crate::statement::Statement;
+use crate::table::folded;
 
 impl<E: Engine> Target<'_, E> {
     /// Reads the files into scratch tables and refuses those whose rows are not what their descriptions promise.
@@ -60,7 +61,7 @@ impl<E: Engine> Target<'_, E> {
         let engine = &self.schema.engine;
         match engine.dialect().is_transactional || self.present.has_ledger {
             true => Vec::new(),
-            false => vec![Statement::shape(engine.create_schema(&self.schema.quoted()))],
+            false => vec![Statement::shape(engine.create_schema(&self.schema.name.quoted()))],
         }
     }
 
