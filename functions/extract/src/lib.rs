@@ -253,7 +253,15 @@ async fn read_opened(
     let &Asked { feed, run, lease, mode, options, ref session, caught_up_ms } = asked;
     // By our clock, as the time of each read is.
     let began_ms = chrono::Utc::now().timestamp_millis();
-    let opened = feed.open(session, mode, cursor).await?;
+    let mode = cursor.run.as_ref().map_or(mode, |run| run.mode);
+    let mut opened = feed.open(session, mode, cursor).await?;
+    let due = due_mode(cursor, options);
+    if cursor.run.is_none() && options.window.is_whole() && due != mode {
+        // The definitions told that a run over changes is too little.
+        report.mode = Some(due);
+        run.client.budget().set_urgent(false);
+        opened = feed.open(session, due, cursor).await?;
+    }
     match &mut cursor.run {
         Some(unfinished) => opened.resume(unfinished).await?,
         None => {

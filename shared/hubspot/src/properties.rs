@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner, Str};
+use crate::value::instant_ms;
 use crate::version;
 
 /// A property as HubSpot defines it. What a definition leaves out, or has otherwise than documented, is as if it said
@@ -17,6 +18,8 @@ pub(crate) struct Property {
     archived: bool,
     calculated: bool,
     field_type: String,
+    is_hubspots: bool,
+    created_ms: Option<i64>,
 }
 
 impl Property {
@@ -38,6 +41,8 @@ impl Property {
                 "fieldType" => property.field_type = text(),
                 "archived" => property.archived = said.raw() == "true",
                 "calculated" => property.calculated = said.raw() == "true",
+                "hubspotDefined" => property.is_hubspots = said.raw() == "true",
+                "createdAt" => property.created_ms = instant_ms(&text()),
                 _ => {}
             }
             Ok::<_, Malformed>(())
@@ -51,6 +56,12 @@ impl Property {
     /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>).
     pub(crate) fn is_calculated(&self) -> bool {
         self.calculated || self.field_type.starts_with("calculation_")
+    }
+
+    /// Defined by the account after this moment: if it was known before, it was deleted and made again. HubSpot's own
+    /// can't be deleted.
+    pub(crate) fn is_made_since(&self, since_ms: i64) -> bool {
+        !self.is_hubspots && self.created_ms.is_some_and(|created_ms| created_ms > since_ms)
     }
 
     /// By HubSpot's `type`; its `fieldType` only says how the value is edited. A type that is not known yet is text,
@@ -172,6 +183,19 @@ mod tests {
 
     fn column_type(name: &str, property_type: &str) -> ColumnType {
         property(&serde_json::json!({ "name": name, "type": property_type })).unwrap().column_type()
+    }
+
+    #[test]
+    fn a_property_made_again_is_known_by_its_date() {
+        let made =
+            |definition: serde_json::Value| property(&definition).unwrap().is_made_since(1_714_557_600_000);
+        let at = |created: &str| serde_json::json!({ "name": "x", "createdAt": created });
+        assert!(made(at("2024-05-01T10:00:00.001Z")));
+        assert!(!made(at("2024-05-01T10:00:00Z")) && !made(at("of old")));
+        assert!(!made(serde_json::json!({ "name": "x" })));
+        let hubspots =
+            serde_json::json!({ "name": "x", "createdAt": "2024-06-01T00:00:00Z", "hubspotDefined": true });
+        assert!(!made(hubspots));
     }
 
     #[test]

@@ -209,3 +209,30 @@ async fn a_definition_without_a_name_is_set_aside() {
     sandbox.server.set_behaviour(Behaviour { nameless_definition: false, ..sandbox.server.behaviour() });
     sandbox.sync(&["--collections", "companies"]).await.complete();
 }
+
+/// Its records lose their values without a new modified date, in the time between two runs or while no run sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_that_is_made_again_keeps_no_old_value() {
+    let sandbox = Sandbox::new(&small(), Behaviour::default()).await;
+    let account = sandbox.account();
+    let id = account.live_ids(ObjectType::Deals)[3];
+    let fill = |name: &str| {
+        account.update(ObjectType::Deals, id, &[(name, Some("of before"))]).unwrap();
+    };
+    for name in ["plan", "region"] {
+        account.add_property(ObjectType::Deals, name, Kind::String).unwrap();
+        fill(name);
+    }
+    sandbox.sync(&[]).await.complete();
+    account.archive_property(ObjectType::Deals, "region").unwrap();
+    sandbox.sync(&[]).await.complete();
+
+    for name in ["plan", "region"] {
+        account.remake_property(ObjectType::Deals, name).unwrap();
+    }
+    let report = sandbox.sync(&[]).await.complete();
+    assert_eq!(report["collections"]["deals"]["mode"], "backfill", "{report:#}");
+    assert_equal(&sandbox.database(), account);
+    let report = sandbox.sync(&[]).await.complete();
+    assert_eq!(report["collections"]["deals"]["mode"], "incremental", "{report:#}");
+}

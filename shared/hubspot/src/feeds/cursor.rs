@@ -182,6 +182,10 @@ pub struct Cursor {
     /// run has read any.
     #[serde(default)]
     pub properties: Option<Hashes>,
+    /// Those that were read before and are defined no more, as hashes: one that is made again has a column with values of
+    /// before, until all records are read once more.
+    #[serde(default)]
+    pub gone_properties: Hashes,
     /// The number of these properties that HubSpot's answers name, if only as `null`: a record that names fewer is shown
     /// in part. `None` where no answer has named an empty one.
     #[serde(default)]
@@ -368,6 +372,11 @@ impl Cursor {
         }
         let is_other = run.properties.is_some() && run.properties != self.properties;
         self.named_properties = run.named_properties.or(self.named_properties.filter(|_| !is_other));
+        if let Some(read) = &run.properties {
+            let gone = self.properties.iter().flat_map(|known| known.0.difference(&read.0));
+            self.gone_properties.0.extend(gone);
+            self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
+        }
         self.properties = run.properties.or(self.properties.take());
         self.archived = run.archived;
         self.live_count = run.live_count.or(self.live_count.take());
@@ -460,6 +469,23 @@ mod tests {
         let cursor = finished(None, [999_000, 1_000_000, 1_050_000].into_iter());
         assert_eq!(cursor.watermark_ms, Some(999_990));
         assert_eq!(cursor.recent.len(), 3);
+    }
+
+    #[test]
+    fn a_property_that_went_is_remembered_until_all_is_read_with_it() {
+        let mut cursor = Cursor::default();
+        let mut gone = |mode, properties: &[u64]| {
+            let mut run = Unfinished::new(mode, 1_000, 0);
+            run.is_whole = mode == Mode::Backfill;
+            run.properties = Some(Hashes(properties.iter().copied().collect()));
+            cursor.run = Some(run);
+            cursor.finish(LOOKBACK);
+            cursor.gone_properties.0.contains(&2)
+        };
+        assert!(!gone(Mode::Backfill, &[1, 2]));
+        assert!(gone(Mode::Incremental, &[1]));
+        assert!(gone(Mode::Incremental, &[1, 2]));
+        assert!(!gone(Mode::Backfill, &[1, 2]));
     }
 
     #[test]

@@ -192,6 +192,27 @@ impl Account {
         self.change_property(object, name, |property| property.archived_at = Some(now))
     }
 
+    /// Deletes the property and makes it again under its name: no record has a value of it any more, and none is
+    /// modified by that.
+    pub fn remake_property(&self, object: ObjectType, name: &str) -> Result<(), ChangeError> {
+        let now = self.now();
+        let mut state = self.write();
+        let objects = &mut state.objects[object];
+        let property = Arc::make_mut(&mut objects.catalog).find_any_mut(name);
+        let property =
+            property.ok_or_else(|| ChangeError::UnknownProperty { object, name: name.to_owned() })?;
+        (property.created_at, property.updated_at, property.archived_at) = (now, now, None);
+        let emptied = objects.resolve(object, &[(name, None)])?;
+        let live: Vec<u64> = objects.live.keys().copied().collect();
+        for id in live {
+            objects.replace(object, id, |record| record.values = record.values.with(&emptied))?;
+        }
+        for record in objects.archived.values_mut() {
+            *record = Arc::new(Record { values: record.values.with(&emptied), ..(**record).clone() });
+        }
+        Ok(())
+    }
+
     /// The values stay as they are, fit or not.
     pub fn change_property_type(
         &self,

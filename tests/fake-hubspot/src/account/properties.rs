@@ -107,9 +107,13 @@ impl Catalog {
     }
 
     pub(crate) fn find_mut(&mut self, name: &str) -> Option<&mut Property> {
+        self.find_any_mut(name).filter(|property| property.archived_at.is_none())
+    }
+
+    /// An archived one too.
+    pub(crate) fn find_any_mut(&mut self, name: &str) -> Option<&mut Property> {
         let index = *self.by_name.get(name)?;
-        let property = &mut self.properties[usize::from(index)];
-        property.archived_at.is_none().then_some(property)
+        self.properties.get_mut(usize::from(index))
     }
 
     /// Archived ones too.

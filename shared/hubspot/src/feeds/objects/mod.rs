@@ -54,6 +54,7 @@ use super::slice::Slice;
 use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::properties::Property;
 use crate::retry::Patience;
 
 pub(super) use self::archive::LiveCount;
@@ -164,7 +165,16 @@ impl ObjectFeed {
             let message = format!("the properties of {} make no table", object.name);
             Error::new(ErrorKind::Malformed, message).caused_by(source)
         };
-        let hash = |name: &str| xxh3_64(name.as_bytes());
+        if mode == Mode::Incremental
+            && let Some(property) = properties.iter().find(|property| is_remade(property, cursor))
+        {
+            let name = &property.name;
+            tracing::info!(
+                feed.name = object.name,
+                "{name} was deleted and made again: all records are read"
+            );
+            cursor.is_due_whole = true;
+        }
         let is_new = cursor.properties.is_none() && !cursor.has_tables() && cursor.run.is_none();
         if cursor.columns.is_empty() && (is_new || cursor.properties.is_some()) {
             // The columns that there are belong to what was read before anybody remembered whose they are; those of a
@@ -235,6 +245,18 @@ impl ObjectFeed {
             run.set_aside(Thing { kind, id, collection }, reason);
         }
     }
+}
+
+fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
+/// Deleted and made again since its values were read: records have lost them without a new modified date.
+fn is_remade(property: &Property, cursor: &Cursor) -> bool {
+    let hash = hash(&property.name);
+    let is_known = cursor.properties.as_ref().is_some_and(|known| known.0.contains(&hash));
+    let is_made_since = || cursor.caught_up_ms.is_some_and(|since_ms| property.is_made_since(since_ms));
+    cursor.gone_properties.0.contains(&hash) || (is_known && is_made_since())
 }
 
 #[async_trait]
