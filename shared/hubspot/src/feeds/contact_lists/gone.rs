@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::lineage::DeletedReason;
 use crate::feeds::slice::{self, Slice};
-use crate::feeds::{self, Appended, Content};
+use crate::feeds::{self, Appended};
 
 /// Lists that no page has shown, and that are there, or refused, all the same.
 #[derive(Debug, Default)]
@@ -36,14 +36,15 @@ impl OpenLists {
         rows: &mut Rows,
         run: &mut Unfinished,
     ) -> Result<Appended> {
-        let foreign = || slice::foreign(&Slice::Named { ids: Vec::new() });
-        let Content::Lists(content) = page.content else { return Err(foreign()) };
-        let Page::Missed(missed) = content else { return Err(foreign()) };
+        let reading = self.session.reading(page.read_ms);
+        let Page::Missed(missed) = page.into_content()? else {
+            return Err(slice::foreign(&Slice::Named { ids: Vec::new() }));
+        };
         let is_gone = |id: &&u64| !missed.there.contains(id) && !missed.refused.contains_key(id);
         let known = |id: &&u64| self.known.0.contains_key(id);
         let gone = ids.iter().filter(is_gone).filter(known).count();
         self.session.check_removals("lists", self.known.0.len(), gone)?;
-        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let mut writer = self.document.writer(rows, reading);
         for &id in ids {
             if let Some(reason) = missed.refused.get(&id) {
                 self.set_aside(id, reason, run);

@@ -24,7 +24,7 @@ use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::quarantine::Thing;
 use super::slice::{self, Slice};
-use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{Appended, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
 use crate::json::parse_id;
@@ -172,10 +172,10 @@ impl OpenLists {
     }
 
     fn append_listed(&self, page: super::Page, rows: &mut Rows, run: &mut Unfinished) -> Result<Appended> {
-        let Content::Lists(content) = page.content else { return Err(slice::foreign(&Slice::All)) };
-        let Page::Listed(content) = content else { return Err(slice::foreign(&Slice::All)) };
+        let reading = self.session.reading(page.read_ms);
+        let Page::Listed(content) = page.into_content()? else { return Err(slice::foreign(&Slice::All)) };
         let mut scan = self.scan();
-        let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let mut writer = self.document.writer(rows, reading);
         let mut filters = HashMap::new();
         for answer in &content.filtered.answers {
             for (id, json) in answer::found(answer)?.lists {
@@ -279,7 +279,7 @@ impl OpenFeed for OpenLists {
             Slice::Named { ids } => (Page::Missed(self.missed(ids).await?), 0),
             other => return Err(slice::foreign(other)),
         };
-        Ok(super::Page::new(Content::Lists(page), size_bytes))
+        Ok(super::Page::new(page, size_bytes))
     }
 
     fn append_page(
@@ -340,7 +340,7 @@ mod tests {
         run: &mut Unfinished,
     ) -> Result<(usize, bool)> {
         let mut rows = Rows::new(&feed.tables()[0]);
-        let page = super::super::Page::new(Content::Lists(page), 0);
+        let page = super::super::Page::new(page, 0);
         let appended = feed.append_page(page, slice, run, &mut [&mut rows])?;
         Ok((rows.len(), appended.is_last))
     }

@@ -37,7 +37,7 @@ use super::document::Document;
 use super::objects::{self, Context, Extras, ObjectFeed, Unknown};
 use super::quarantine::Thing;
 use super::slice::{self, Slice};
-use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
 use crate::json::Body;
@@ -333,7 +333,7 @@ impl OpenFeed for OpenContacts {
             }
             Page::Submissions(page) => page.size_bytes(),
         };
-        Ok(super::Page::new(Content::Contacts(page), size_bytes))
+        Ok(super::Page::new(page, size_bytes))
     }
 
     fn append_page(
@@ -343,16 +343,15 @@ impl OpenFeed for OpenContacts {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::Contacts(content), Ok(rows)) = (page.content, rows.try_into()) else {
-            return Err(slice::foreign(slice));
-        };
+        let Ok(rows) = rows.try_into() else { return Err(slice::foreign(slice)) };
         let rows: &mut [&mut Rows; 4] = rows;
-        match content {
+        let read_ms = page.read_ms;
+        match page.into_content()? {
             Page::People { records, v1, memberships } => {
-                self.append_people((*records, &v1, &memberships), page.read_ms, slice, run, rows)
+                self.append_people((*records, &v1, &memberships), read_ms, slice, run, rows)
             }
             Page::Submissions(submitted) => {
-                let reading = self.session.reading(page.read_ms);
+                let reading = self.session.reading(read_ms);
                 let mut writer = self.submissions.writer(rows[3], reading);
                 let is_last = forms::append(submitted, slice, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];

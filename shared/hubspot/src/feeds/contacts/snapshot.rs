@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::feeds::cursor::{Cursor, Mode, Unfinished};
 use crate::feeds::objects::{Context, Extras, ObjectFeed};
 use crate::feeds::slice::{self, Slice};
-use crate::feeds::{self, Appended, Content, OpenFeed, Session, Window};
+use crate::feeds::{self, Appended, OpenFeed, Session, Window};
 
 #[derive(Debug)]
 pub(super) struct ContactSnapshot {
@@ -46,7 +46,7 @@ impl OpenFeed for ContactSnapshot {
         let memberships = self.membership_calls.read(client, &ids, &mut records.unknown).await?;
         let size_bytes = records.size_bytes() + memberships.size_bytes();
         let page = Page::People { records: Box::new(records), v1: Vec::new(), memberships };
-        Ok(feeds::Page::new(Content::Contacts(page), size_bytes))
+        Ok(feeds::Page::new(page, size_bytes))
     }
 
     fn append_page(
@@ -56,13 +56,14 @@ impl OpenFeed for ContactSnapshot {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let Content::Contacts(Page::People { records, memberships, .. }) = page.content else {
+        let [rows] = rows else { return Err(slice::foreign(slice)) };
+        let reading = self.session.reading(page.read_ms);
+        let Page::People { records, memberships, .. } = page.into_content()? else {
             return Err(slice::foreign(slice));
         };
-        let [rows] = rows else { return Err(slice::foreign(slice)) };
         let mut extras = Extras::new();
         memberships.put(&mut extras);
-        let context = Context { reading: self.session.reading(page.read_ms), extras, wants_emails: false };
+        let context = Context { reading, extras, wants_emails: false };
         Ok(self.objects.append(*records, slice, run, rows, &context)?.0)
     }
 

@@ -25,7 +25,7 @@ use super::document::{Document, Writer};
 use super::lineage::DeletedReason;
 use super::quarantine::Thing;
 use super::slice::{self, Slice};
-use super::{Appended, Content, Feed, OpenFeed, Session, Window};
+use super::{Appended, Feed, OpenFeed, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
 use crate::json::{Malformed, Scanner, parse_id};
@@ -211,7 +211,7 @@ impl OpenFeed for OpenCampaigns {
             return Err(refused);
         }
         let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
-        Ok(super::Page::new(Content::Campaigns(Page { details }), size_bytes))
+        Ok(super::Page::new(Page { details }, size_bytes))
     }
 
     fn append_page(
@@ -221,11 +221,9 @@ impl OpenFeed for OpenCampaigns {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::Campaigns(content), Slice::Named { ids }, [rows]) = (page.content, &mut *slice, rows)
-        else {
-            return Err(slice::foreign(slice));
-        };
+        let (Slice::Named { ids }, [rows]) = (&mut *slice, rows) else { return Err(slice::foreign(slice)) };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
+        let content: Page = page.into_content()?;
         let done = content.details.len();
         let listed = self.listed();
         for (id, detail) in content.details {

@@ -30,7 +30,7 @@ use super::dictionary::CollectionEntry;
 use super::document::{Document, Writer};
 use super::recent::Versions;
 use super::slice::{self, Asked, Slice};
-use super::{Appended, Content, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{Appended, Feed, Gap, Note, OpenFeed, Session, Window};
 use crate::error::{Error, Result};
 use crate::json::{Body, Malformed};
 use crate::paging::Next;
@@ -219,7 +219,7 @@ impl OpenFeed for OpenHistory {
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.bodies.iter().map(|body| body.len()).sum();
-        Ok(super::Page::new(Content::History(page), size_bytes))
+        Ok(super::Page::new(page, size_bytes))
     }
 
     fn append_page(
@@ -229,16 +229,16 @@ impl OpenFeed for OpenHistory {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::History(content), &mut Slice::Happened { since_ms, until_ms, reached_ms, ref asked }) =
-            (page.content, &mut *slice)
-        else {
+        let &mut Slice::Happened { since_ms, until_ms, reached_ms, ref asked } = slice else {
             return Err(slice::foreign(slice));
         };
+        let page_read_ms = page.read_ms;
+        let content: Page = page.into_content()?;
         if let Some(reason) = &content.refused {
             return Ok(self.append_failed(&content, reason, slice, run));
         }
-        let reading = self.session.reading(page.read_ms);
-        let read_ms = self.session.client.by_hubspots_clock(page.read_ms);
+        let reading = self.session.reading(page_read_ms);
+        let read_ms = self.session.client.by_hubspots_clock(page_read_ms);
         let mut writers: Vec<Writer<'_>> =
             self.documents.iter().zip(rows).map(|(document, rows)| document.writer(rows, reading)).collect();
         let mut trails = self.trails();
@@ -389,7 +389,7 @@ mod tests {
 
         pub(super) fn append(&mut self, page: Page) -> (Appended, Vec<Rows>) {
             let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
-            let page = super::super::Page::new(Content::History(page), 0);
+            let page = super::super::Page::new(page, 0);
             let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();
             let appended = self.feed.append_page(page, &mut self.slice, &mut self.run, &mut filled).unwrap();
             (appended, rows)

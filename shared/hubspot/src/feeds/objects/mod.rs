@@ -51,7 +51,7 @@ use super::quarantine::Thing;
 use super::recent::Versions;
 use super::seen::{ArchivedIds, Hashes};
 use super::slice::Slice;
-use super::{Appended, Content, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, slice};
+use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, slice};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::properties::Property;
@@ -307,7 +307,7 @@ impl OpenFeed for ObjectFeed {
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.size_bytes();
-        Ok(super::Page::new(Content::Objects(Box::new(page)), size_bytes))
+        Ok(super::Page::new(page, size_bytes))
     }
 
     fn append_page(
@@ -317,12 +317,9 @@ impl OpenFeed for ObjectFeed {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let super::Page { content: Content::Objects(content), read_ms, .. } = page else {
-            return Err(slice::foreign(slice));
-        };
         let [rows] = rows else { return Err(slice::foreign(slice)) };
-        let context = Context::plain(self.session.reading(read_ms));
-        Ok(self.append(*content, slice, run, rows, &context)?.0)
+        let context = Context::plain(self.session.reading(page.read_ms));
+        Ok(self.append(page.into_content()?, slice, run, rows, &context)?.0)
     }
 
     /// What answers left out is asked for once more: a page of it, where a search is read in pieces; the rest at the end.

@@ -18,7 +18,7 @@ use crate::feeds::cursor::{Cursor, Unfinished};
 use crate::feeds::history::OpenHistory;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::slice::{self, Slice};
-use crate::feeds::{Appended, Content, Gap, Note, Page, Session, Written};
+use crate::feeds::{Appended, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::parts::{NOT_FOUND, Told};
 use crate::retry::Patience;
@@ -186,7 +186,7 @@ impl Addresses {
         self.spent.fetch_add(asked as u64 + 1, Ordering::Relaxed);
         let size_bytes = of_contacts.iter().map(Status::size_bytes).sum();
         let statuses = Statuses { named, next, of_contacts, unread, odd, as_of_ms };
-        Ok(Page::new(Content::Addresses(statuses), size_bytes))
+        Ok(Page::new(statuses, size_bytes))
     }
 
     /// A page of the list of contacts, and where it goes on; the first page, once, if HubSpot does not know the position
@@ -251,10 +251,9 @@ impl Addresses {
         history: &OpenHistory,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        let (Content::Addresses(statuses), [_, rows]) = (page.content, rows) else {
-            return Err(slice::foreign(slice));
-        };
+        let [_, rows] = rows else { return Err(slice::foreign(slice)) };
         let reading = self.session.reading(page.read_ms);
+        let statuses: Statuses = page.into_content()?;
         let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
         let mut refused = BTreeSet::new();
         for (contact, reason) in &statuses.unread {

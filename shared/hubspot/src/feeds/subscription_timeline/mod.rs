@@ -7,17 +7,15 @@ mod timeline;
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use self::addresses::Addresses;
+use self::addresses::{Addresses, Statuses};
 use self::timeline::TIMELINE;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::history::OpenHistory;
 use super::slice::Slice;
-use super::{Appended, Content, Feed, Note, OpenFeed, Page, Session, Window};
+use super::{Appended, Feed, Note, OpenFeed, Page, Session, Window};
 use crate::client::Client;
 use crate::error::Result;
-
-pub(super) use self::addresses::Statuses;
 
 #[derive(Debug)]
 pub(super) struct SubscriptionTimeline;
@@ -97,9 +95,9 @@ impl OpenFeed for OpenTimeline {
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
     ) -> Result<Appended> {
-        match &page.content {
-            Content::Addresses(_) => self.addresses.append(page, slice, run, &self.history, rows),
-            _ => self.history.append_page(page, slice, run, rows),
+        match page.holds::<Statuses>() {
+            true => self.addresses.append(page, slice, run, &self.history, rows),
+            false => self.history.append_page(page, slice, run, rows),
         }
     }
 
