@@ -22,9 +22,9 @@ build: setup ## Build the hubspot-source command
 demo: build ## Sync a fake HubSpot account into ./demo/demo.duckdb, change it, sync again
 	@$(TARGET)/release/hubspot-source demo
 
-.PHONY: dictionary
-dictionary: build ## Write docs/dictionary.md anew from the code
-	@$(TARGET)/release/hubspot-source dictionary > docs/dictionary.md
+.PHONY: generate
+generate: setup ## Write template.yaml, docs/dictionary.md and tables of docs/deploy.md anew from the list of feeds
+	@$(CARGO) run --quiet $(CI) --bin hubspot-source -- generate
 
 .PHONY: lint
 lint: setup ## Check format, lints and documentation

@@ -143,6 +143,16 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Print every collection and column: type, and where its value comes from, or why it is NULL (Markdown)
     Dictionary,
+    /// Write the files of a checkout anew that are made from the list of feeds
+    #[command(hide = true)]
+    Generate(Generate),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Generate {
+    /// The checkout
+    #[arg(default_value = ".")]
+    pub(crate) repository: PathBuf,
 }
 
 #[derive(Debug, Clone, clap::Args)]
@@ -154,7 +164,7 @@ pub(crate) struct Sync {
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
-    /// Collections to sync, separated by commas [default: all eleven]
+    /// Collections to sync, separated by commas [default: all]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Collections to leave out, separated by commas
@@ -214,7 +224,7 @@ pub(crate) struct Doctor {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct Plan {
-    /// Collections to plan, separated by commas [default: all eleven]
+    /// Collections to plan, separated by commas [default: all]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Only what changed since this day or instant

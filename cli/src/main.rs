@@ -6,6 +6,7 @@ mod credential;
 mod demo;
 mod dictionary;
 mod doctor;
+mod generate;
 mod plan;
 mod progress;
 mod report;
@@ -46,6 +47,7 @@ async fn main() -> ExitCode {
             sync::print(dictionary::text().trim_end());
             Ok(true)
         }
+        Command::Generate(generate) => generate::run(&generate),
     };
     match run {
         Ok(true) => ExitCode::from(COMPLETE),

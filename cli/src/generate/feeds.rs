@@ -1,0 +1,77 @@
+//! The facts about each feed that are repeated in the template and in the documentation.
+
+use hubspot::feeds::{FEEDS, Feed};
+
+/// The names that the stack knows a feed by.
+#[derive(Debug, Clone)]
+pub(super) struct FeedParts {
+    pub(super) name: &'static str,
+    pub(super) collections: Vec<&'static str>,
+    /// Those of them whose rows come and go in sets.
+    pub(super) sets: Vec<&'static str>,
+    /// Its records are compared with HubSpot's, by snapshots.
+    pub(super) is_compared: bool,
+}
+
+impl FeedParts {
+    fn of(feed: &'static dyn Feed) -> FeedParts {
+        let sets = feed.dictionary().into_iter().filter(|collection| !collection.set_key.is_empty());
+        FeedParts {
+            name: feed.name(),
+            collections: feed.collections().to_vec(),
+            sets: sets.map(|collection| collection.name).collect(),
+            is_compared: feed.snapshot().is_some(),
+        }
+    }
+
+    /// A feed that is not of this source.
+    #[cfg(test)]
+    pub(super) fn compared(name: &'static str) -> FeedParts {
+        FeedParts { name, collections: vec![name], sets: Vec::new(), is_compared: true }
+    }
+
+    /// Returns its name as CloudFormation has it, which allows no underscore: `ContactLists` of `contact_lists`.
+    pub(super) fn logical_name(&self) -> String {
+        self.name.split('_').map(capitalized).collect()
+    }
+
+    pub(super) fn has_no_history(&self, collection: &str) -> bool {
+        self.sets.contains(&collection)
+    }
+}
+
+/// Returns the feeds of [`FEEDS`].
+pub(super) fn of_this_source() -> Vec<FeedParts> {
+    FEEDS.iter().map(|feed| FeedParts::of(*feed)).collect()
+}
+
+fn capitalized(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// Returns a list as a sentence has it: `a, b and c`.
+pub(super) fn spoken(names: &[&str]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.join(""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_spoken_with_and_before_its_last() {
+        assert_eq!(spoken(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(spoken(&["a", "b"]), "a and b");
+        assert_eq!(spoken(&["a"]), "a");
+        assert_eq!(spoken(&[]), "");
+    }
+
+    #[test]
+    fn logical_names_are_without_underscores() {
+        assert_eq!(FeedParts::compared("contact_lists").logical_name(), "ContactLists");
+    }
+}

@@ -1,0 +1,132 @@
+//! `template.yaml`: the text of `template.yaml.in`, in which blanks such as `{{feed}}` are filled from [`FEEDS`].
+//!
+//! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among them,
+//! those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's.
+
+use super::feeds::{FeedParts, spoken};
+
+const SOURCE: &str = include_str!("template.yaml.in");
+/// The feed that reads the most, and has a parameter of its own for its function's memory.
+const LARGEST_FEED: &str = "contacts";
+
+/// Returns the template of a stack with these feeds.
+pub(super) fn template(feeds: &[FeedParts]) -> String {
+    let mut text = String::new();
+    let mut lines = SOURCE.lines();
+    while let Some(line) = lines.next() {
+        let only_compared = match line.trim_start() {
+            "#: each feed" => false,
+            "#: each compared feed" => true,
+            _ => {
+                text.push_str(&fill_for_all(line, feeds));
+                text.push('\n');
+                continue;
+            }
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim_start() != "#: end each").collect();
+        for feed in feeds.iter().filter(|feed| feed.is_compared || !only_compared) {
+            push_block(&mut text, &block, feed);
+        }
+    }
+    text
+}
+
+fn push_block(text: &mut String, block: &[&str], feed: &FeedParts) {
+    let mut is_wanted = true;
+    for line in block {
+        match line.trim_start() {
+            "#: if compared" => is_wanted = feed.is_compared,
+            "#: end if" => is_wanted = true,
+            _ if is_wanted => {
+                text.push_str(&fill_for_one(line, feed));
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+}
+
+fn fill_for_one(line: &str, feed: &FeedParts) -> String {
+    let memory = if feed.name == LARGEST_FEED { "ContactsMemory" } else { "ExtractMemory" };
+    line.replace("{{feed}}", feed.name)
+        .replace("{{Feed}}", &feed.logical_name())
+        .replace("{{collections}}", &feed.collections.join(", "))
+        .replace("{{Memory}}", memory)
+}
+
+fn fill_for_all(line: &str, feeds: &[FeedParts]) -> String {
+    if !line.contains("{{") {
+        return line.to_owned();
+    }
+    let names: Vec<String> = feeds.iter().map(FeedParts::logical_name).collect();
+    let collections: Vec<&str> = feeds.iter().flat_map(|feed| &feed.collections).copied().collect();
+    let (without_history, with_history): (Vec<&str>, Vec<&str>) =
+        collections.iter().copied().partition(|name| feeds.iter().any(|feed| feed.has_no_history(name)));
+    let compared: Vec<&str> = feeds.iter().filter(|feed| feed.is_compared).map(|feed| feed.name).collect();
+    line.replace("{{Feeds}}", &names.join(", "))
+        .replace("{{any collection}}", &collections.join("|"))
+        .replace("{{any collection with a history}}", &with_history.join("|"))
+        .replace("{{collections without a history}}", &without_history.join(", "))
+        .replace("{{compared feeds}}", &spoken(&compared))
+        .replace("{{any metric of rows}}", &any_metric("Rows", &collections))
+        .replace("{{any metric of differing records}}", &any_metric("DifferingRecords", &compared))
+}
+
+/// The part of a search in the dashboard that finds the metrics named after these collections.
+fn any_metric(prefix: &str, collections: &[&str]) -> String {
+    let metrics: Vec<String> =
+        collections.iter().map(|collection| format!(r#"MetricName=\"{prefix}_{collection}\""#)).collect();
+    metrics.join(" OR ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::feeds::of_this_source;
+
+    #[test]
+    fn no_blank_and_no_directive_is_left() {
+        let text = template(&of_this_source());
+        assert!(!text.contains("{{") && !text.contains("#:"));
+    }
+
+    #[test]
+    fn a_further_feed_is_in_every_part_of_the_template() {
+        let mut feeds = of_this_source();
+        let before = template(&feeds);
+        feeds.push(FeedParts::compared("support_tickets"));
+        let after = template(&feeds);
+        for part in [
+            "SubscriptionTimeline, SupportTickets, Collections]",
+            "  SupportTickets:\n    Type: String",
+            "  SupportTicketsIsOn: !Equals",
+            "  SupportTicketsRefreshIsOn: !And",
+            "  ExtractSupportTickets:\n",
+            "MemorySize: !Ref ExtractMemory",
+            "${AWS::StackName}-support_tickets-reconcile\n",
+            "  SupportTicketsLog:\n",
+            "function:${AWS::StackName}-support_tickets\n",
+            "- !GetAtt SupportTicketsLog.Arn\n",
+            "- !GetAtt ExtractSupportTickets.Arn\n",
+            "  SupportTicketsFailed:\n",
+            "  SupportTicketsUnrefreshed:\n",
+            ":alarm:${AWS::StackName}-support_tickets-incomplete\",",
+            r#"OR MetricName=\"Rows_support_tickets\")"#,
+            r#"OR MetricName=\"DifferingRecords_support_tickets\")"#,
+            "email_subscriptions|support_tickets)",
+            "companies, deals and support_tickets are compared",
+        ] {
+            assert!(after.matches(part).count() > before.matches(part).count(), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_feed_that_is_not_compared_has_neither_schedules_nor_alarms_for_it() {
+        let feed = FeedParts { is_compared: false, ..FeedParts::compared("forms") };
+        let text = template(&[feed]);
+        assert!(text.contains("  FormsBehind:\n") && text.contains("Name: !Sub ${AWS::StackName}-forms\n"));
+        for part in ["FormsReconcileIsOn", "forms-refresh", "FormsUnreconciled"] {
+            assert!(!text.contains(part), "{part}");
+        }
+    }
+}
