@@ -1,29 +1,15 @@
 """What the functions, the command line and docs/deploy.md rely on in template.yaml."""
 
-# What each feed fills; its function, schedule, dimension and log carry its name.
-FEEDS = {
-    "contacts": ["contacts", "contact_identity_profiles", "contact_identities", "form_submissions"],
-    "companies": ["companies"],
-    "deals": ["deals"],
-    "contact_lists": ["contact_lists"],
-    "email_campaigns": ["email_campaigns"],
-    "email_events": ["email_events"],
-    "subscription_timeline": ["email_subscription_event_changes", "email_subscriptions"],
-}
-# Feeds whose records are compared with snapshots.
-SNAPSHOT_FEEDS = ["contacts", "companies", "deals"]
-COLLECTIONS = [collection for filled in FEEDS.values() for collection in filled]
-
+# Besides those of single collections, such as Rows_deals, which are generated.
 METRICS = {
     "extract": {
         "Rows", "DeletedRows", "UnparsedValues", "Files", "StagedBytes", "Calls", "RefusedCalls", "FailedRuns",
         "IncompleteRuns", "StoppedRuns", "LagSeconds", "NewestChangeSeconds", "DailyCallsUsedPercent", "CostDollars",
-        "SnapshotIds", "ReconciliationAgeSeconds", "RefreshAgeSeconds",
-        *(f"Rows_{collection}" for collection in COLLECTIONS),
+        "QuarantinedThings", "SnapshotIds", "ReconciliationAgeSeconds", "RefreshAgeSeconds",
     },
     "load": {
         "StagedRows", "MergedRows", "Files", "PendingFiles", "Statements", "FailedRuns", "StoppedRuns", "LagSeconds",
-        "CostDollars", "DifferingRecords", *(f"DifferingRecords_{feed}" for feed in SNAPSHOT_FEEDS),
+        "CostDollars", "DifferingRecords",
     },
 }
 
@@ -48,14 +34,14 @@ def function_arn(name):
     return resource_name("lambda", f"function:${{AWS::StackName}}-{name}")
 
 
-# All that each role may do: the actions and resources of each statement.
+# All that each role may do: the actions and resources of each statement; None for those of all feeds.
 PERMISSIONS = {
     "ExtractRole": {
         "KeepState": (STATE_ACTIONS, [{"Fn::GetAtt": "State.Arn"}]),
         "StageFiles": ({"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}, [{"Fn::Sub": "${Staged.Arn}/*"}]),
         "FindUnfinishedUploads": ({"s3:ListBucketMultipartUploads"}, [{"Fn::GetAtt": "Staged.Arn"}]),
         "ReadCredential": ({"secretsmanager:GetSecretValue"}, [{"Ref": "HubSpotSecret"}]),
-        "Continue": ({"lambda:InvokeFunction"}, [function_arn(feed) for feed in FEEDS]),
+        "Continue": ({"lambda:InvokeFunction"}, None),
         "GiveUp": ({"sqs:SendMessage"}, [{"Fn::GetAtt": "DeadLetters.Arn"}]),
         "Log": ({"logs:CreateLogStream", "logs:PutLogEvents"}, None),
         "Trace": ({"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, ["*"]),
