@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use extract::{ApiUsage, Outcome, Quarantined};
+use extract::{ApiUsage, End, Outcome, Quarantined};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
 use load::{Loaded, Reconciled};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use crate::usage::Usage;
 
@@ -26,8 +27,8 @@ pub(crate) struct Report {
 pub(crate) struct CollectionReport {
     /// `null` when the run ended before it knew.
     pub(crate) mode: Option<&'static str>,
-    pub(crate) outcome: &'static str,
-    pub(crate) reason: Option<String>,
+    #[serde(flatten, serialize_with = "end_and_reason")]
+    pub(crate) outcome: Outcome,
     /// What the table lacks, or has from elsewhere, and why; a collection may be complete and degraded.
     pub(crate) degraded: Vec<String>,
     /// Rows staged, tombstones included.
@@ -70,8 +71,7 @@ impl CollectionReport {
         let loaded = loaded.unwrap_or_default();
         CollectionReport {
             mode: mode.map(Mode::name),
-            outcome: outcome.name(),
-            reason: outcome.reason().map(str::to_owned),
+            outcome,
             degraded: staged.degraded.clone(),
             rows: staged.rows,
             deleted: staged.deleted,
@@ -91,17 +91,12 @@ impl CollectionReport {
     }
 }
 
-/// How bad an outcome is.
-fn rank(outcome: &str) -> Option<usize> {
-    ["complete", "stopped", "incomplete", "skipped", "failed"].iter().position(|known| *known == outcome)
-}
-
 impl CollectionReport {
     /// Takes in what a later run in the same sync did.
     pub(crate) fn absorb(&mut self, later: CollectionReport) {
         // A later run asks again for what was set aside: it knows best.
-        if rank(later.outcome) > rank(self.outcome) || self.outcome == "incomplete" {
-            (self.outcome, self.reason) = (later.outcome, later.reason);
+        if later.outcome.end() > self.outcome.end() || self.outcome.end() == End::Incomplete {
+            self.outcome = later.outcome;
         }
         for text in later.degraded {
             if !self.degraded.contains(&text) {
@@ -126,12 +121,18 @@ impl CollectionReport {
 
     /// The snapshot of the table, or its comparison, did not come to its end.
     pub(crate) fn is_not_reconciled(&mut self, outcome: &Outcome) {
-        let reason = outcome.reason().unwrap_or("its comparison with HubSpot did not end").to_owned();
-        if rank(outcome.name()) > rank(self.outcome) {
-            self.outcome = outcome.name();
-            self.reason = Some(reason);
+        if outcome.end() > self.outcome.end() {
+            self.outcome = outcome.clone();
         }
     }
+}
+
+/// As two fields of the report.
+fn end_and_reason<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_map(Some(2))?;
+    fields.serialize_entry("outcome", &outcome.end())?;
+    fields.serialize_entry("reason", &outcome.reason())?;
+    fields.end()
 }
 
 fn also_failed(outcome: &Outcome, reason: &str) -> Outcome {
@@ -160,7 +161,7 @@ impl Report {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        self.collections.values().all(|collection| collection.outcome == Outcome::Complete.name())
+        self.collections.values().all(|collection| collection.outcome == Outcome::Complete)
     }
 
     pub(crate) fn json(&self) -> anyhow::Result<String> {
@@ -182,11 +183,11 @@ impl Report {
         ]);
         for (name, collection) in &self.collections {
             let is_degraded = !collection.degraded.is_empty();
-            let (color, outcome) = match collection.outcome {
-                "complete" if is_degraded => (Color::Yellow, "complete, degraded"),
-                "complete" => (Color::Green, "complete"),
-                "failed" => (Color::Red, "failed"),
-                other => (Color::Yellow, other),
+            let (color, outcome) = match collection.outcome.end() {
+                End::Complete if is_degraded => (Color::Yellow, "complete, degraded"),
+                End::Complete => (Color::Green, End::Complete.name()),
+                End::Failed => (Color::Red, End::Failed.name()),
+                other => (Color::Yellow, other.name()),
             };
             table.add_row(vec![
                 Cell::new(name),
@@ -203,8 +204,8 @@ impl Report {
         }
         let mut text = format!("{table}\n");
         for (name, collection) in &self.collections {
-            if let Some(reason) = &collection.reason {
-                text.push_str(&format!("{name}: {} - {reason}\n", collection.outcome));
+            if let Some(reason) = collection.outcome.reason() {
+                text.push_str(&format!("{name}: {} - {reason}\n", collection.outcome.end()));
             }
             for reason in &collection.degraded {
                 text.push_str(&format!("{name}: degraded - {reason}\n"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use extract::{FeedReport, Options, Outcome, Progress, Run, RunReport};
+use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StopCause};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
@@ -174,8 +174,8 @@ impl Work<'_> {
         let (extracted, line) = self.extract(feed, run, mode).await;
         line.say("merging");
         // A feed that ended before it knew its mode holds no lease, or its state can't be read.
-        let is_free = !matches!(extracted.outcome, Outcome::Failed(_) | Outcome::Stopped(_))
-            || extracted.mode.is_some();
+        let is_free =
+            !matches!(extracted.outcome.end(), End::Failed | End::Stopped) || extracted.mode.is_some();
         let mut reports = BTreeMap::new();
         for collection in &extracted.collections {
             let is_wanted = self.selection.collections.contains(collection.name);
@@ -261,8 +261,8 @@ impl Work<'_> {
                 return;
             }
         }
-        let reason = format!("{name} still differs from HubSpot after {MAX_ROUNDS} rounds: run again");
-        not_reconciled(reports, name, &Outcome::Stopped(reason));
+        let detail = format!("{name} still differs from HubSpot after {MAX_ROUNDS} rounds: run again");
+        not_reconciled(reports, name, &Outcome::Stopped { cause: StopCause::StillDiffers, detail });
     }
 }
 
@@ -271,7 +271,7 @@ const MAX_ROUNDS: usize = 50;
 
 /// The collection was read to its end, perhaps but for some things that are set aside.
 fn has_ended(reports: &Reports, name: &str) -> bool {
-    reports.get(name).is_some_and(|report| matches!(report.outcome, "complete" | "incomplete"))
+    reports.get(name).is_some_and(|report| report.outcome.has_ended())
 }
 
 fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {
@@ -282,7 +282,7 @@ fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {
 
 /// For `status`, and whoever wants to know later.
 async fn keep_report(extracted: &FeedReport, run: &Run, seconds: f64) {
-    if extracted.outcome.is_busy() {
+    if extracted.outcome.is_stopped_by(StopCause::Busy) {
         return;
     }
     let report = RunReport::new(&run.id, extracted, run.client.budget(), seconds, 0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use duckdb::Connection;
-use extract::{Checkpoints, Options, Outcome, Progress};
+use extract::{Checkpoints, Options, Outcome, Progress, StopCause};
 use fake_hubspot::{Behaviour, Churn, Faults, Limits, ObjectType, PerType, Settings};
 use hubspot::feeds::FEEDS;
 use serde_json::Value;
@@ -242,7 +242,7 @@ async fn a_window_does_not_end_a_backfill_that_was_interrupted() {
     };
     let forever = Duration::from_secs(600);
     let first = extract(&Options::default(), Duration::from_millis(2_500)).await;
-    assert!(first.outcome.is_deadline() && first.rows() > 0, "{first:#?}");
+    assert!(first.outcome.is_stopped_by(StopCause::Deadline) && first.rows() > 0, "{first:#?}");
     let yesterday = Utc::now() - chrono::TimeDelta::days(1);
     let since = extract::window(("since", Some(&yesterday.to_rfc3339())), ("until", None)).unwrap();
     let window = extract(&Options { window: since, ..Options::default() }, forever).await;

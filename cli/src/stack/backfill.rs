@@ -1,7 +1,7 @@
 //! `backfill` and `reconcile`: start a run in a deployed stack and follow it. It goes on when nobody watches.
 
 use anyhow::{Context, bail};
-use extract::{Event, RunReport};
+use extract::{End, Event, RunReport};
 use hubspot::feeds::{Cursor, Mode};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::Value;
@@ -101,7 +101,7 @@ async fn start(args: &Target, event: &Event, command: &str) -> anyhow::Result<bo
         ReportFormat::Json => serde_json::to_string(&report)?,
         ReportFormat::Text => text(&report),
     });
-    Ok(report.outcome == "complete")
+    Ok(report.outcome == End::Complete)
 }
 
 fn rows(reports: &[Value]) -> u64 {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, Color};
-use extract::RunReport;
+use extract::{End, RunReport};
 use hubspot::feeds::{FEEDS, Mode};
 use load::LoadReport;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use staging::{RefreshDue, State, Wanted, snapshot_of};
 
 use crate::args::{ReportFormat, Status};
@@ -32,7 +32,9 @@ struct CollectionStatus {
     run_id: Option<String>,
     ended_at: Option<String>,
     mode: Option<&'static str>,
-    outcome: String,
+    /// `None` before the first run.
+    #[serde(serialize_with = "end_or_never")]
+    outcome: Option<End>,
     reason: Option<String>,
     degraded: Vec<String>,
     rows: u64,
@@ -63,10 +65,19 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<bool> {
         ReportFormat::Text => text(&report),
     });
     let is_well = |status: &CollectionStatus| {
-        status.is_running || !matches!(status.outcome.as_str(), "failed" | "skipped" | "incomplete")
+        let is_bad = |end: End| matches!(end, End::Failed | End::Skipped | End::Incomplete);
+        status.is_running || !status.outcome.is_some_and(is_bad)
     };
     let has_loaded = report.load.as_ref().is_none_or(|load| load.outcome != "failed");
     Ok(has_loaded && report.collections.values().all(is_well))
+}
+
+fn end_text(outcome: Option<End>) -> &'static str {
+    outcome.map_or("never run", End::name)
+}
+
+fn end_or_never<S: Serializer>(outcome: &Option<End>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(end_text(*outcome))
 }
 
 async fn report(state: &State) -> anyhow::Result<Report> {
@@ -95,7 +106,7 @@ async fn report(state: &State) -> anyhow::Result<Report> {
                 run_id: last.as_ref().map(|run| run.run_id.clone()),
                 ended_at: last.as_ref().map(|run| run.ended_at.clone()),
                 mode: last.as_ref().and_then(|run| run.mode).map(Mode::name),
-                outcome: record.map_or_else(|| "never run".to_owned(), |record| record.outcome.clone()),
+                outcome: record.map(|record| record.outcome),
                 reason: record.and_then(|record| record.reason.clone()),
                 degraded: record.map(|record| record.degraded.clone()).unwrap_or_default(),
                 rows: record.map_or(0, |record| record.rows),
@@ -140,12 +151,12 @@ fn text(report: &Report) -> String {
         "pending files",
     ]);
     for (name, status) in &report.collections {
-        let (color, outcome) = match status.outcome.as_str() {
+        let (color, outcome) = match status.outcome {
             _ if status.is_running => (Color::Cyan, running(status)),
-            "complete" if status.degraded.is_empty() => (Color::Green, "complete".to_owned()),
-            "complete" => (Color::Yellow, "complete, degraded".to_owned()),
-            "failed" => (Color::Red, "failed".to_owned()),
-            other => (Color::Yellow, other.to_owned()),
+            Some(End::Complete) if status.degraded.is_empty() => (Color::Green, "complete".to_owned()),
+            Some(End::Complete) => (Color::Yellow, "complete, degraded".to_owned()),
+            Some(End::Failed) => (Color::Red, "failed".to_owned()),
+            other => (Color::Yellow, end_text(other).to_owned()),
         };
         table.add_row(vec![
             Cell::new(name),
@@ -163,7 +174,7 @@ fn text(report: &Report) -> String {
     let mut text = format!("{table}\n");
     for (name, status) in &report.collections {
         if let Some(reason) = &status.reason {
-            text.push_str(&format!("{name}: {} - {reason}\n", status.outcome));
+            text.push_str(&format!("{name}: {} - {reason}\n", end_text(status.outcome)));
         }
         for reason in &status.degraded {
             text.push_str(&format!("{name}: degraded - {reason}\n"));

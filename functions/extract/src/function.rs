@@ -6,7 +6,7 @@ mod metrics;
 
 use std::sync::Arc;
 
-use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport};
+use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport, StopCause};
 use hubspot::feeds::Mode;
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
@@ -113,7 +113,7 @@ impl Function {
             Outcome::Failed(reason) => Some(Failure::new(failure, anyhow::anyhow!("{reason}"))),
             _ => None,
         };
-        if feed.outcome.is_deadline() {
+        if feed.outcome.is_stopped_by(StopCause::Deadline) {
             match self.go_on(feed, event, invocation).await {
                 Ok(goes_on) => report.goes_on = goes_on,
                 Err(error) => failed = Some(Failure::new(FailureKind::Run, error)),
@@ -121,7 +121,7 @@ impl Function {
         }
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         // The run that holds the lease will report; this one has seen nothing.
-        if !feed.outcome.is_busy() {
+        if !feed.outcome.is_stopped_by(StopCause::Busy) {
             self.metrics(&report, failed.is_some(), invocation).emit();
             let record = RunRecord { name: report.feed, run_id: report.run_id, report: value.clone() };
             if let Err(error) = self.state.record(&record).await {

@@ -3,6 +3,7 @@
 
 mod credential;
 mod event;
+mod outcome;
 mod read;
 mod report;
 mod snapshot;
@@ -21,9 +22,9 @@ use staging::{Bucket, Lease, State};
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
+pub use outcome::{End, Outcome, StopCause};
 pub use report::{
-    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Outcome, Progress, Quarantined, RunReport,
-    work_name,
+    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, work_name,
 };
 pub use stage::Checkpoints;
 
@@ -105,7 +106,7 @@ pub async fn extract(
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = with_lease(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error);
-        if report.outcome.is_daily_limit() {
+        if report.outcome.is_stopped_by(StopCause::DailyLimit) {
             close_day(run).await;
         }
     }
@@ -113,7 +114,7 @@ pub async fn extract(
     tracing::info!(
         feed.name = feed.name(),
         run.id = run.id,
-        outcome = report.outcome.name(),
+        outcome = report.outcome.end().name(),
         rows = report.rows(),
         seconds = started.elapsed().as_secs_f64(),
         "the run ends"

@@ -5,99 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Quarantine, Unfinished};
-use hubspot::{Bucket, Budget, ErrorKind, OddText};
+use hubspot::{Bucket, Budget, OddText};
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::NothingToCompare;
-
-/// What a reason of [`Outcome::Stopped`] begins with.
-const DEADLINE: &str = "deadline";
-const DAILY_LIMIT: &str = "daily_limit";
-const BUSY: &str = "busy";
-const NOT_READ_YET: &str = "not_read_yet";
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything there was to read is staged and registered.
-    Complete,
-    /// It ended early, as it should; the next run goes on.
-    Stopped(String),
-    /// All is delivered but for single things that HubSpot answers badly; they are named, and asked for in each run.
-    Incomplete(String),
-    /// The feed can't be read with this credential; nothing else is hurt.
-    Skipped(String),
-    /// Something is wrong; what was read before is staged.
-    Failed(String),
-}
-
-impl Outcome {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Outcome::Complete => "complete",
-            Outcome::Stopped(_) => "stopped",
-            Outcome::Incomplete(_) => "incomplete",
-            Outcome::Skipped(_) => "skipped",
-            Outcome::Failed(_) => "failed",
-        }
-    }
-
-    /// The run came to its end, and what follows from it may begin.
-    pub fn has_ended(&self) -> bool {
-        matches!(self, Outcome::Complete | Outcome::Incomplete(_))
-    }
-
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Outcome::Complete => None,
-            Outcome::Stopped(reason)
-            | Outcome::Incomplete(reason)
-            | Outcome::Skipped(reason)
-            | Outcome::Failed(reason) => Some(reason),
-        }
-    }
-
-    /// The run ended because its time was over: another one may go on at once.
-    pub fn is_deadline(&self) -> bool {
-        self.is_stopped_by(DEADLINE)
-    }
-
-    pub(crate) fn is_daily_limit(&self) -> bool {
-        self.is_stopped_by(DAILY_LIMIT)
-    }
-
-    /// Another run of the feed is at it.
-    pub fn is_busy(&self) -> bool {
-        self.is_stopped_by(BUSY)
-    }
-
-    fn is_stopped_by(&self, cause: &str) -> bool {
-        matches!(self, Outcome::Stopped(reason) if reason.starts_with(cause))
-    }
-
-    /// What an error means for the run it ended.
-    pub fn of(error: &anyhow::Error) -> Outcome {
-        let reason = format!("{error:#}");
-        let state = error.downcast_ref::<staging::Error>().map(staging::Error::kind);
-        if state == Some(staging::ErrorKind::Busy) {
-            return Outcome::Stopped(format!("{BUSY}: {reason}"));
-        }
-        if error.is::<NothingToCompare>() {
-            return Outcome::Stopped(format!("{NOT_READ_YET}: {reason}"));
-        }
-        let kind = error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind);
-        match kind {
-            Some(ErrorKind::Deadline) => Outcome::Stopped(format!("{DEADLINE}: {reason}")),
-            Some(ErrorKind::Interrupted) => Outcome::Stopped(format!("interrupted: {reason}")),
-            Some(ErrorKind::DailyLimit) => Outcome::Stopped(format!("{DAILY_LIMIT}: {reason}")),
-            Some(ErrorKind::AccountMoving) => Outcome::Stopped(format!("account_moving: {reason}")),
-            Some(ErrorKind::MissingScope) => Outcome::Skipped(reason),
-            // An endpoint that was switched off: nothing of it can be read any more.
-            Some(ErrorKind::NotFound) => Outcome::Skipped(reason),
-            _ => Outcome::Failed(reason),
-        }
-    }
-}
+use crate::outcome::{End, Outcome};
 
 /// What one run of one feed did.
 #[derive(Debug, Clone, PartialEq)]
@@ -329,7 +240,7 @@ pub struct RunReport {
     pub run_id: String,
     pub feed: String,
     pub mode: Option<Mode>,
-    pub outcome: String,
+    pub outcome: End,
     pub reason: Option<String>,
     /// RFC 3339.
     pub ended_at: String,
@@ -360,7 +271,7 @@ pub struct RunReport {
 /// What was staged for one collection, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionRecord {
-    pub outcome: String,
+    pub outcome: End,
     pub reason: Option<String>,
     pub degraded: Vec<String>,
     pub rows: u64,
@@ -412,8 +323,8 @@ impl RunReport {
         let since = |ms: i64| (now.timestamp_millis() - ms).max(0) as f64 / 1000.0;
         let collection = |report: &CollectionReport| {
             let record = CollectionRecord {
-                outcome: report.outcome.name().to_owned(),
-                reason: report.outcome.reason().map(str::to_owned),
+                outcome: report.outcome.end(),
+                reason: report.outcome.reason(),
                 degraded: report.degraded.clone(),
                 rows: report.rows,
                 deleted: report.deleted,
@@ -430,8 +341,8 @@ impl RunReport {
             run_id: run_id.to_owned(),
             feed: feed.feed.clone(),
             mode: feed.mode,
-            outcome: feed.outcome.name().to_owned(),
-            reason: feed.outcome.reason().map(str::to_owned),
+            outcome: feed.outcome.end(),
+            reason: feed.outcome.reason(),
             ended_at: now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             seconds,
             watermark_ms: feed.watermark_ms,

@@ -1,6 +1,6 @@
 //! What one invocation measured, as CloudWatch metrics.
 
-use extract::RunReport;
+use extract::{End, RunReport};
 use lambda::{Invocation, Metrics, Unit, compute_dollars};
 
 use super::Function;
@@ -26,11 +26,11 @@ impl Function {
         metrics.count("QuarantinedThings", sum(|collection| collection.quarantined_count));
         let is_incomplete = |(name, collection): (&String, &extract::CollectionRecord)| {
             self.config.collections.contains(name.as_str())
-                && matches!(collection.outcome.as_str(), "skipped" | "incomplete")
+                && matches!(collection.outcome, End::Skipped | End::Incomplete)
         };
         metrics.flag("FailedRuns", is_failed);
         metrics.flag("IncompleteRuns", report.collections.iter().any(is_incomplete));
-        metrics.count("StoppedRuns", u64::from(report.outcome == "stopped"));
+        metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
         metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
         // A snapshot has no lag: what it shows is compared, and read by other runs.
         if let Some(lag) = report.lag_seconds.filter(|_| !report.is_snapshot()) {
@@ -56,7 +56,7 @@ impl Function {
         let seconds = invocation.started.elapsed().as_secs_f64();
         metrics.add("CostDollars", Unit::None, compute_dollars(invocation.memory_mb, seconds));
         metrics.note("run_id", report.run_id.as_str());
-        metrics.note("outcome", report.outcome.as_str());
+        metrics.note("outcome", report.outcome.name());
         metrics.note("request_id", invocation.request_id.as_str());
         metrics
     }
