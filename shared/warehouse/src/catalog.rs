@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 
 use crate::checks;
-use crate::compare::{self, Tables, comparison, table_names};
+use crate::compare::query::{Tables, query};
+use crate::compare::{comparison, table_names};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
@@ -177,7 +178,7 @@ pub(crate) trait Catalog: Send {
         let tables = Tables { table: next(), snapshot: next(), deleted: next() };
         let schema = self.schema();
         let quoted = names.each_ref().map(|name| schema.table(name));
-        let sql = compare::query(schema.dialect, compare, &tables, &quoted)?;
+        let sql = query(schema.dialect, compare, &tables, &quoted)?;
         let rows = self.query(&sql).await?.into_iter().map(|row| {
             let unlike = |row| Error::new(Kind::Engine, format!("a comparison answers with {row:?}"));
             <[Option<String>; 4]>::try_from(row).map_err(unlike)

@@ -6,7 +6,7 @@ use staging::{Column, ColumnType};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Kind, Result};
-use crate::table::Widening;
+use crate::table::{TableColumn, Widening, folded};
 
 /// Which files were merged, one row each.
 pub(crate) const LEDGER: &str = "_loaded_files";
@@ -126,6 +126,12 @@ impl Dialect {
             format!("CREATE TABLE IF NOT EXISTS {table} ({})", columns.join(", "))
         };
         [create(account, &ACCOUNT_COLUMNS), create(ledger, &LEDGER_COLUMNS)]
+    }
+
+    /// The column of this name of ours.
+    pub(crate) fn find<'a>(&self, columns: &'a [TableColumn], name: &str) -> Option<&'a TableColumn> {
+        let name = folded(&(self.column_name)(name));
+        columns.iter().find(|column| folded(&column.name) == name)
     }
 
     /// The name that a column of ours gets, quoted: some engines reserve words that others don't.

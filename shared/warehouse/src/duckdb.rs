@@ -22,8 +22,9 @@ use tokio::runtime::Handle as Runtime;
 use self::budget::Budget;
 use self::open::Handle;
 use self::session::{Session, is_out_of_memory};
+use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
-use crate::transaction::{Database, Transactional, Work, merge};
+use crate::transaction::merge;
 use crate::{LocatedFile, Merged, TableMode};
 
 #[derive(Debug, Clone)]

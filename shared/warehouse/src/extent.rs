@@ -4,7 +4,7 @@
 use staging::{IS_DELETED, RUN_ID};
 
 use crate::dialect::{Dialect, quote_identifier};
-use crate::table::{TableColumn, folded};
+use crate::table::TableColumn;
 
 /// What a table has, whoever made it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,10 @@ pub(crate) fn count(table: &str) -> String {
 
 /// Of the rows that are not deleted; all rows, where none ever is.
 pub(crate) fn count_live(dialect: &Dialect, table: &str, present: &[TableColumn]) -> String {
-    match named(dialect, present, IS_DELETED) {
-        Some(is_deleted) => format!("{} WHERE NOT coalesce({is_deleted}, false)", count(table)),
+    match dialect.find(present, IS_DELETED) {
+        Some(column) => {
+            format!("{} WHERE NOT coalesce({}, false)", count(table), quote_identifier(&column.name))
+        }
         None => count(table),
     }
 }
@@ -37,12 +39,6 @@ pub(crate) fn count_live(dialect: &Dialect, table: &str, present: &[TableColumn]
 /// Makes each row older, by a tie, than the very version of it that is staged: the run that comes first of all is none.
 /// `None` where nothing is to be done, since the table has no such column.
 pub(crate) fn outdate(dialect: &Dialect, table: &str, present: &[TableColumn]) -> Option<String> {
-    let run_id = named(dialect, present, RUN_ID)?;
-    Some(format!("UPDATE {table} SET {run_id} = ''"))
-}
-
-fn named(dialect: &Dialect, present: &[TableColumn], name: &str) -> Option<String> {
-    let name = folded(&(dialect.column_name)(name));
-    let column = present.iter().find(|column| folded(&column.name) == name)?;
-    Some(quote_identifier(&column.name))
+    let run_id = dialect.find(present, RUN_ID)?;
+    Some(format!("UPDATE {table} SET {} = ''", quote_identifier(&run_id.name)))
 }

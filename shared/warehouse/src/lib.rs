@@ -10,6 +10,7 @@ mod compare;
 #[cfg(test)]
 mod conformance;
 mod connect;
+mod database;
 mod dialect;
 #[cfg(feature = "duckdb")]
 mod duckdb;

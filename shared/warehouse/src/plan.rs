@@ -278,12 +278,8 @@ fn check_key_columns(
     files: &[&LocatedFile],
 ) -> Result<()> {
     let (Some(present), Some(first)) = (present, files.first()) else { return Ok(()) };
-    let is_there = |name: &&String| {
-        let name = folded(&(dialect.column_name)(name));
-        present.iter().any(|column| folded(&column.name) == name)
-    };
     let table = &first.description.table;
-    match table.primary_key.iter().find(|name| !is_there(name)) {
+    match table.primary_key.iter().find(|name| dialect.find(present, name).is_none()) {
         None => Ok(()),
         Some(name) => {
             let message = format!(

@@ -29,8 +29,8 @@ use self::session::{Session, open};
 use self::transaction::Merging;
 use self::url::Target;
 use crate::catalog::SchemaName;
+use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
-use crate::transaction::{Database, Transactional, Work};
 
 /// How long a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);

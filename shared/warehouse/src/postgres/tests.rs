@@ -22,7 +22,7 @@ use super::dialect::{OVERFLOW, POSTGRES, identifier};
 use super::session::open;
 use crate::catalog::SchemaName;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge};
-use crate::transaction::Transactional;
+use crate::database::Transactional;
 use crate::{Kind, Warehouse, connect};
 
 /// A schema of its own on the server that all tests share.

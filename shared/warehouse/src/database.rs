@@ -1,0 +1,119 @@
+//! A warehouse of transactions: each call is one, and goes on to its end when its future is dropped.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use crate::compare::nothing_to_compare;
+use crate::dialect::RUNS;
+use crate::error::Result;
+use crate::plan::check_batch;
+use crate::transaction::{Transaction, merge};
+use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+
+/// Of a statement that inserts runs: parsing takes memory.
+const MAX_INSERT_BYTES: usize = 1 << 20;
+
+/// One schema of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Transactional<D>(pub(crate) D);
+
+/// Opens transactions. What is done in one goes on to its end when the future is dropped.
+#[async_trait]
+pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
+    /// `None` where there is nothing to look at yet.
+    async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>>;
+
+    async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T>;
+
+    async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
+        self.change(Box::new(move |it| Box::pin(async move { merge(it, &files, mode).await }))).await
+    }
+}
+
+/// What is done in a transaction. If it changes anything, it commits.
+pub(crate) type Work<T> =
+    Box<dyn for<'a> FnOnce(&'a mut (dyn Transaction + 'a)) -> BoxFuture<'a, Result<T>> + Send>;
+
+#[async_trait]
+impl<D: Database> Warehouse for Transactional<D> {
+    async fn account(&self) -> Result<Option<u64>> {
+        Ok(self.0.look(Box::new(|it| it.account())).await?.flatten())
+    }
+
+    async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.loaded(&collection).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
+        check_batch(files)?;
+        match files {
+            [] => Ok(Merged::default()),
+            files => self.0.merge(files.to_vec(), mode).await,
+        }
+    }
+
+    async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.extent(&collection).await }));
+        Ok(self.0.look(work).await?.flatten())
+    }
+
+    async fn live_rows(&self, collection: &str) -> Result<u64> {
+        let collection = collection.to_owned();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.live_rows(&collection).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn forget(&self, collection: &str) -> Result<()> {
+        let collection = collection.to_owned();
+        self.0.change(Box::new(move |it| Box::pin(async move { forget(it, &collection).await }))).await
+    }
+
+    async fn compare(&self, compare: &Compare) -> Result<Comparison> {
+        let (wanted, collection) = (compare.clone(), &compare.collection);
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.compare(&wanted).await }));
+        self.0.look(work).await?.ok_or_else(|| nothing_to_compare(collection))
+    }
+
+    async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
+        let runs = runs.to_vec();
+        self.0.change(Box::new(move |it| Box::pin(async move { record_runs(it, &runs).await }))).await
+    }
+}
+
+/// Adds the runs that the schema does not hold yet, once it is bound to an account.
+async fn record_runs(transaction: &mut dyn Transaction, rows: &[RunRow]) -> Result<u64> {
+    let schema = transaction.schema().clone();
+    let table = schema.table(RUNS);
+    transaction.take_turn(&format!("{}.{RUNS}", schema.name)).await?;
+    let (missing, has_table) = transaction.unrecorded(rows).await?;
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    if !has_table {
+        transaction.write(&schema.dialect.create_runs(&table)).await?;
+    }
+    let mut added = 0;
+    for statement in schema.dialect.insert_runs(&table, &missing, MAX_INSERT_BYTES) {
+        added += transaction.write(&statement).await?;
+    }
+    transaction.commit().await?;
+    Ok(added)
+}
+
+/// [`Warehouse::forget`].
+async fn forget(transaction: &mut dyn Transaction, collection: &str) -> Result<()> {
+    let schema = transaction.schema().clone();
+    transaction.take_turn(&format!("{}.{collection}", schema.name)).await?;
+    let Some(present) = transaction.columns_of_table(collection).await? else { return Ok(()) };
+    transaction.write(&schema.forget(collection)).await?;
+    if let Some(outdate) = extent::outdate(schema.dialect, &schema.table(collection), &present) {
+        transaction.write(&outdate).await?;
+    }
+    transaction.commit().await.map(drop)
+}
