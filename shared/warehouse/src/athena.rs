@@ -1,9 +1,10 @@
-//! Athena (engine version 3) over Iceberg tables in the Glue catalog. It reads staged files from S3 by an external table
-//! over a manifest: a small object that lists them.
+//! Athena (engine version 3) over Iceberg tables in the Glue catalog. It reads staged files from S3 by an external
+//! table over a manifest: a small object that lists them.
 //!
-//! There are no transactions: each statement is a commit of its own, to one table. A `MERGE` is the commit that matters,
-//! and it compares versions itself; the ledger is written when all else is done. Whatever comes in between, the files are
-//! not in the ledger, and merging them again changes what is left to change. `README.md` says what a reader may see.
+//! There are no transactions: each statement is a commit of its own, to one table. A `MERGE` is the commit that
+//! matters, and it compares versions itself; the ledger is written when all else is done. Whatever comes in between,
+//! the files are not in the ledger, and merging them again changes what is left to change. `README.md` says what a
+//! reader may see.
 
 mod api;
 mod dialect;
@@ -185,7 +186,7 @@ impl Engine for Athena {
         ]
     }
 
-    /// Where the old column is there, its values may not be in the new one yet.
+    /// While the old column is there, its values may not be in the new one yet.
     fn mend(&self, table: &str, columns: &[TableColumn]) -> Vec<String> {
         let statement = |new: &TableColumn| {
             let column = new.name.strip_prefix(WIDENED)?;

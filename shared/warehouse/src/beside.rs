@@ -35,7 +35,7 @@ pub(crate) trait Shaping {
     fn removal(&self, table: &str) -> Statement;
 }
 
-/// What a merge does besides, over all groups.
+/// The tables beside one collection's, over all groups of a merge.
 #[derive(Debug)]
 pub(crate) struct Beside {
     dialect: &'static Dialect,
@@ -90,13 +90,13 @@ impl Beside {
         HardDelete::new(self.dialect, &self.table, &self.deleted, plan, table)
     }
 
-    /// Whether rows that were deleted before are compared with staged ones.
+    /// Says whether rows that were deleted before are compared with staged ones.
     pub(crate) fn brings_back(&self) -> bool {
         self.hard_delete.is_some()
     }
 
-    /// Brings back into the table, which has these columns, what was deleted from it. `now` are the columns of the table
-    /// of deleted rows. `None` if the table's rows are never deleted.
+    /// Brings back into the table, which has these columns, what was deleted from it. `now` are the columns of the
+    /// table of deleted rows. `None` if the table's rows are never deleted.
     pub(crate) fn end_of_hard_deletes(
         &self,
         engine: &impl Shaping,
@@ -110,8 +110,8 @@ impl Beside {
         Ok(Some(Ahead { together, then: vec![engine.removal(&self.deleted.qualified)] }))
     }
 
-    /// Begins a history with the rows that the table, which has these columns, has now. `None` if it has begun, or none is
-    /// wanted.
+    /// Begins a history with the rows that the table, which has these columns, has now. `None` if it has begun, or
+    /// none is wanted.
     pub(crate) fn beginning_of_history(
         &self,
         engine: &impl Shaping,
@@ -166,8 +166,8 @@ impl Beside {
         self.history.as_ref().map(|it| [self.columns.as_slice(), &it.own_columns()].concat())
     }
 
-    /// To be run when a group's rows are staged, before it is found which of them change the table. `rows` reads all that
-    /// is staged of them; `keys` reads what has at least the expressions of their primary key.
+    /// To be run when a group's rows are staged, before it is found which of them change the table. `rows` reads all
+    /// that is staged of them; `keys` reads what has at least the expressions of their primary key.
     pub(crate) fn staged(
         &self,
         columns: &GroupColumns,

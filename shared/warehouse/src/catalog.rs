@@ -1,5 +1,5 @@
-//! What a schema holds: the account it is bound to, the ledger, the columns of its tables. Every engine is asked the same
-//! questions; it only has to run a query and to name columns.
+//! The contents of a schema: the account it is bound to, the ledger, the columns of its tables. Every engine is asked
+//! the same questions; it only has to run a query and to name columns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -58,7 +58,7 @@ impl SchemaName {
     }
 }
 
-/// What is there before a merge.
+/// The state before a merge.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
     pub(crate) account: Option<u64>,
@@ -66,9 +66,9 @@ pub(crate) struct Present {
     /// Files of the collection in the ledger, whether its table is there or not.
     pub(crate) ledger: HashSet<String>,
     pub(crate) columns: Option<Vec<TableColumn>>,
-    /// Of the table of its deleted rows.
+    /// Columns of the table of its deleted rows.
     pub(crate) deleted: Option<Vec<TableColumn>>,
-    /// Of its history. Nobody looks where none is wanted.
+    /// Columns of its history. Nobody looks where none is wanted.
     pub(crate) history: Option<Vec<TableColumn>>,
 }
 
@@ -116,7 +116,7 @@ pub(crate) trait Catalog: Send {
         }
     }
 
-    /// Of a schema that has a table for it.
+    /// The account of a schema that has a table for it.
     async fn bound_account(&mut self) -> Result<Option<u64>> {
         let sql = format!("SELECT DISTINCT account_id FROM {}", self.schema().table(ACCOUNT));
         let accounts =
@@ -132,7 +132,7 @@ pub(crate) trait Catalog: Send {
         }
     }
 
-    /// Of a schema that has a ledger.
+    /// The collection's files in the ledger of a schema that has one.
     async fn in_ledger(&mut self, collection: &str) -> Result<HashSet<String>> {
         let schema = self.schema();
         let (ledger, literal) = (schema.table(LEDGER), schema.dialect.literal);
@@ -186,7 +186,7 @@ pub(crate) trait Catalog: Send {
         comparison(rows.collect::<Result<_>>()?)
     }
 
-    /// Those of the runs that the schema does not hold yet, and whether it has a table for them; none before it is bound
+    /// The runs that the schema does not hold yet, and whether it has a table for them; none before it is bound
     /// to an account.
     async fn unrecorded(&mut self, rows: &[RunRow]) -> Result<(Vec<RunRow>, bool)> {
         let Some(oldest) = runs::oldest(rows) else { return Ok((Vec::new(), false)) };

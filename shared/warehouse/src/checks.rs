@@ -1,4 +1,4 @@
-//! What every merge checks, whatever the engine: whose files these are, and that no row was lost or doubled on its way.
+//! Checks of every merge, whatever the engine: whose files these are, and that no row was lost or doubled on its way.
 
 use crate::LocatedFile;
 use crate::dialect::ACCOUNT;
@@ -18,7 +18,7 @@ pub(crate) fn account(schema: &str, rows: &[i64]) -> Result<Option<u64>> {
     }
 }
 
-/// Whether the schema is bound already. `schema` is quoted.
+/// Says whether the schema is bound already. `schema` is quoted.
 pub(crate) fn check_account(schema: &str, bound: Option<u64>, file: &LocatedFile) -> Result<bool> {
     let account = file.description.account_id;
     match bound {
@@ -51,7 +51,7 @@ pub(crate) fn check_rows(file: &LocatedFile, rows: u64, incomplete: u64) -> Resu
     Ok(())
 }
 
-/// What a group's merge set out to do, and what it did.
+/// The rows that a group's merge set out to write, and those that it wrote.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) changed: u64,
@@ -86,11 +86,11 @@ pub(crate) fn check_deleted(table: &str, gone: u64, deleted: u64) -> Result<()> 
     Err(Error::new(Kind::RowCount, message))
 }
 
-/// What became of one file's rows.
+/// Numbers of one file's rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Count {
     pub(crate) staged: u64,
     pub(crate) changed: u64,
-    /// Of the changed ones.
+    /// Changed ones that replaced a row.
     pub(crate) replaced: u64,
 }

@@ -22,7 +22,7 @@ impl ColumnSql {
     }
 }
 
-/// What a merge of one group works with.
+/// The columns that a merge of one group works with.
 #[derive(Debug)]
 pub(crate) struct GroupColumns {
     dialect: &'static Dialect,
@@ -32,7 +32,8 @@ pub(crate) struct GroupColumns {
     pub(crate) updated_at: ColumnSql,
     pub(crate) read_at: ColumnSql,
     pub(crate) run_id: ColumnSql,
-    /// How many of the columns tell rows of one version and one run apart: all, unless a statement has no room for that.
+    /// The number of columns that tell rows of one version and one run apart: all, unless a statement has no room for
+    /// that.
     compared: usize,
     /// `None` if the files have no set key.
     deletion: Option<DeletionSql>,
@@ -96,7 +97,7 @@ impl GroupColumns {
         self.compared = self.columns.iter().take_while(fits).count();
     }
 
-    /// What two rows of one version and one run are told apart by.
+    /// A text by which two rows of one version and one run are told apart.
     pub(crate) fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
         let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
         match &self.deletion {
@@ -111,7 +112,7 @@ impl GroupColumns {
         items.collect::<Vec<_>>().join(separator)
     }
 
-    /// Of a row of the table, `t`, and one of a scratch table, `n`.
+    /// Compares the keys of a row of the table, `t`, and of one of a scratch table, `n`.
     pub(crate) fn same_key(&self) -> String {
         self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
     }
@@ -126,7 +127,7 @@ impl GroupColumns {
         (lowest(&self.updated_at), lowest(&self.read_at))
     }
 
-    /// Whether of two rows of one version the staged one wins.
+    /// Holds where the staged one of two rows of one version wins.
     pub(crate) fn wins_tie(&self, run_id: impl Fn(&str) -> String, [staged, now]: [&str; 2]) -> String {
         let [run_staged, run_now] = [&self.run_id.staged, &self.run_id.in_table()].map(|side| run_id(side));
         format!("({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {staged} > {now}))")

@@ -1,4 +1,4 @@
-//! What a snapshot shows that a table does not, and the other way round: one join of the two, whatever their size.
+//! Comparing a table with a snapshot of HubSpot: one join of the two, whatever their size.
 //!
 //! The snapshot is a table like any other by then, merged from its files; rows that are older than it are of snapshots
 //! before.
@@ -11,7 +11,7 @@ use staging::{SnapshotPart, snapshot_name};
 use crate::error::{Error, Kind, Result};
 use crate::mode::deleted_table;
 
-/// What is to be compared.
+/// A comparison that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compare {
     pub collection: String,
@@ -22,7 +22,7 @@ pub struct Compare {
     pub most: u64,
 }
 
-/// In what way a record is other in the snapshot than in the table.
+/// The way in which a record is other in the snapshot than in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Difference {
     /// HubSpot shows it, and the table does not hold it.
@@ -87,10 +87,10 @@ pub struct Differing {
     pub updated_ms: Option<i64>,
 }
 
-/// What a comparison found.
+/// The outcome of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// How many there are of each kind; of those that there are any of.
+    /// Number of records of each kind that there is any of.
     pub counts: Vec<(Difference, u64)>,
     /// At most [`Compare::most`] of each.
     pub records: Vec<Differing>,

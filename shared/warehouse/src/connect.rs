@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::warehouse::Warehouse;
 use crate::{athena, dialect, postgres, redshift, snowflake};
 
-/// Whether [`connect`] needs an AWS configuration for this url.
+/// Says whether [`connect`] needs an AWS configuration for this url.
 pub fn needs_aws(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "redshift" | "athena"))
 }

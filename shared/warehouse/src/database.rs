@@ -13,7 +13,7 @@ use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
 use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
 
-/// Of a statement that inserts runs: parsing takes memory.
+/// The length of a statement that inserts runs: parsing takes memory.
 const MAX_INSERT_BYTES: usize = 1 << 20;
 
 /// One schema of an engine.
@@ -33,7 +33,7 @@ pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What is done in a transaction. If it changes anything, it commits.
+/// Work that is done in a transaction. If it changes anything, it commits.
 pub(crate) type Work<T> =
     Box<dyn for<'a> FnOnce(&'a mut (dyn Transaction + 'a)) -> BoxFuture<'a, Result<T>> + Send>;
 

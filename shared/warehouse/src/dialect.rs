@@ -35,8 +35,8 @@ pub(crate) struct TableName {
     pub(crate) alone: String,
 }
 
-/// How one warehouse names columns and types, and brings values from one type to another. Each has one such value, in
-/// its own folder.
+/// The names of columns and types in one warehouse, and the ways of values from one type to another. Each warehouse
+/// has one such value, in its own folder.
 #[derive(Debug)]
 pub(crate) struct Dialect {
     pub(crate) type_name: fn(ColumnType) -> &'static str,
@@ -64,7 +64,7 @@ pub(crate) struct Dialect {
     /// statement is one, what it changes depends on nothing that another merge could have changed meanwhile, and any of
     /// them may be the last.
     pub(crate) is_transactional: bool,
-    /// Whether a text may be as long as all texts of a row together.
+    /// A text may be as long as all texts of a row together.
     pub(crate) holds_whole_rows: bool,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
@@ -169,7 +169,7 @@ pub(crate) fn md5_of_digests(texts: &[String]) -> String {
     }
 }
 
-/// Of the hash that tells names apart which can't be had as they are.
+/// Length of the hash that tells names apart which can't be had as they are.
 pub(crate) const HASH_DIGITS: usize = 12;
 
 /// The beginning of a folded name and a hash of all of it, within so many bytes.
@@ -181,7 +181,7 @@ pub(crate) fn hashed_within(folded: &str, max_bytes: usize) -> String {
     with_hash(&folded[..end], folded)
 }
 
-/// What is left of a folded name, and a hash of all of it.
+/// The rest of a folded name, and a hash of all of it.
 pub(crate) fn with_hash(start: &str, folded: &str) -> String {
     let hash = xxh3_64(folded.as_bytes()) >> (64 - 4 * HASH_DIGITS);
     format!("{start}_{hash:0digits$x}", digits = HASH_DIGITS)

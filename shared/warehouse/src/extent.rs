@@ -1,12 +1,12 @@
-//! How much of a table there is, and how its files are merged once more: what tells, and mends, that somebody else has
-//! changed it.
+//! The extent of a table, and merging its files once more: how it is seen, and mended, that somebody else has changed
+//! it.
 
 use staging::{IS_DELETED, RUN_ID};
 
 use crate::dialect::{Dialect, quote_identifier};
 use crate::table::TableColumn;
 
-/// What a table has, whoever made it so.
+/// The columns and rows that a table has, whoever made it so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     /// In the table's order and spelling.
@@ -26,7 +26,7 @@ pub(crate) fn count(table: &str) -> String {
     format!("SELECT count(*) AS n FROM {table}")
 }
 
-/// Of the rows that are not deleted; all rows, where none ever is.
+/// Counts the rows that are not deleted; all rows, where none ever is.
 pub(crate) fn count_live(dialect: &Dialect, table: &str, present: &[TableColumn]) -> String {
     match dialect.find(present, IS_DELETED) {
         Some(column) => {

@@ -20,7 +20,7 @@ pub(crate) struct HardDelete {
     key: Vec<String>,
     /// The part of the key that a staged row is about: all of it, or the set key.
     reach: Vec<String>,
-    /// What is kept of a deleted row: key, version, and the columns about deletion.
+    /// Columns that are kept of a deleted row: key, version, and the columns about deletion.
     columns: Vec<TableColumn>,
     /// Quoted.
     is_deleted: String,
@@ -67,7 +67,7 @@ impl HardDelete {
         &self.key
     }
 
-    /// Those that the table of deleted rows has, or is to have.
+    /// Columns that the table of deleted rows has, or is to have.
     pub(crate) fn columns(&self) -> &[TableColumn] {
         &self.columns
     }
@@ -111,7 +111,7 @@ impl HardDelete {
         )
     }
 
-    /// What is in the table again.
+    /// Removes from the table of deleted rows what is in the table again.
     fn forget(&self, condition: Option<String>) -> String {
         let is_back = (!self.dialect.is_transactional).then(|| {
             let deleted = &self.deleted.alone;
@@ -152,7 +152,8 @@ impl HardDelete {
         }
     }
 
-    /// Where another merge may come in between, what is deleted is known only when it has left the table.
+    /// Removes the past of what is deleted. Where another merge may come in between, that is known only when it has
+    /// left the table.
     fn forget_past(&self, history: &TableName) -> String {
         let HardDelete { table, deleted, is_deleted, .. } = self;
         let of = |table: &TableName, row: &str| {
@@ -171,7 +172,8 @@ impl HardDelete {
         format!("DELETE FROM {} WHERE {is_gone}", history.qualified)
     }
 
-    /// Where another merge may come in between: what is remembered, and what came back although it is.
+    /// Removes the deleted rows from the table. Where another merge may come in between: those that are remembered, and
+    /// those that came back although they are.
     fn delete(&self) -> String {
         let HardDelete { table, deleted, is_deleted, .. } = self;
         if self.dialect.is_transactional {
@@ -193,7 +195,7 @@ impl HardDelete {
         self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// By their versions.
+    /// Compares two rows by their versions.
     fn is_no_older(&self, one: &str, other: &str) -> String {
         let [updated, read] = &self.version;
         let of = |row: &str, column: &str| self.dialect.or_lowest(&format!("{row}.{column}"));

@@ -16,7 +16,7 @@ use crate::table::{TableColumn, folded};
 
 pub(crate) const VALID_FROM: &str = "_valid_from";
 pub(crate) const VALID_TO: &str = "_valid_to";
-/// What the version shows, as a hash: where it was read from is not part of it.
+/// A hash of all that the version shows: where it was read from is not part of it.
 pub(crate) const CONTENT: &str = "_content";
 
 /// Stands before each name in what is hashed.
@@ -221,7 +221,7 @@ impl History {
         self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// What a version shows, whichever columns the table had when it came, and in whatever type.
+    /// A text of all that a version shows, whichever columns the table had when it came, and in whatever type.
     fn content(&self, columns: &[ColumnSql]) -> String {
         let mut shown: Vec<&ColumnSql> =
             columns.iter().filter(|column| !is_lineage(column.name.trim_matches('"'))).collect();

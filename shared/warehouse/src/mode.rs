@@ -1,11 +1,11 @@
-//! How one table is kept: with its deleted rows or without them, with its past or without it.
+//! The ways to keep a table: with its deleted rows or without them, with its past or without it.
 
 use staging::Column;
 
 use crate::dialect::Dialect;
 use crate::table::{TableColumn, Widening, folded};
 
-/// How a collection's table is kept. It may change from one merge to the next: the table follows.
+/// A way to keep a collection's table. It may change from one merge to the next: the table follows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TableMode {
     /// Rows that are deleted in HubSpot leave the table. What is left of them is in `_deleted_<collection>`: key,
@@ -25,7 +25,7 @@ pub(crate) fn history_table(collection: &str) -> String {
     format!("{collection}_history")
 }
 
-/// What brings a table beside the collection's to these columns and their types.
+/// Changes that bring a table beside the collection's to these columns and their types.
 pub(crate) fn follow(
     dialect: &Dialect,
     table: &[TableColumn],

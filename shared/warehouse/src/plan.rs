@@ -1,5 +1,6 @@
-//! What a batch of staged files asks of a table: columns to add, types to widen, and which files can be read
-//! together. Pure: the table's present columns go in, a [`Plan`] comes out, and no warehouse decides any of it.
+//! The plan of a merge: what a batch of staged files asks of a table: columns to add, types to widen, and which files
+//! can be read together. Pure: the table's present columns go in, a [`Plan`] comes out, and no warehouse decides any
+//! of it.
 
 mod sets;
 
@@ -73,7 +74,7 @@ pub(crate) struct Field {
     pub(crate) target: String,
     pub(crate) from: ColumnType,
     pub(crate) to: ColumnType,
-    /// Where the column stands in the table.
+    /// The column's place in the table.
     pub(crate) position: usize,
 }
 
@@ -247,7 +248,7 @@ fn columns_after(
     })
 }
 
-/// What a merge decides by, and what a sweep of sets changes.
+/// The columns that a merge decides by, and those that a sweep of sets changes.
 pub(crate) fn needed_columns<'a>(files: &[&'a LocatedFile]) -> impl Iterator<Item = &'a str> {
     let keys = files.first().map(|file| file.description.table.primary_key.iter().map(String::as_str));
     let others = [SOURCE_UPDATED_AT, READ_AT, RUN_ID, IS_DELETED, DELETED_REASON, DELETED_AT];
@@ -313,7 +314,7 @@ fn change(dialect: &Dialect, present: Option<&[TableColumn]>, columns: &[Target]
     TableChange::Alter { add, widen }
 }
 
-/// What two files must share to be merged together.
+/// The shape that two files must share to be merged together.
 fn shape(file: &LocatedFile) -> (bool, BTreeMap<&str, ColumnType>) {
     let columns = &file.description.table.columns;
     (has_sets(file), columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect())

@@ -32,7 +32,7 @@ use crate::catalog::SchemaName;
 use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
 
-/// How long a merge waits for another one, or for a program that holds the table.
+/// The time for which a merge waits for another one, or for a program that holds the table.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]

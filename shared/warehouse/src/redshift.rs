@@ -1,9 +1,13 @@
-//! Redshift, serverless or provisioned, by its Data API: no connection, no driver, no VPC for whoever calls it. It reads
-//! staged files from S3 by `COPY`, with a role of its own.
+//! Redshift, serverless or provisioned, by its Data API: no connection, no driver, no VPC for whoever calls it. It
+//! reads staged files from S3 by `COPY`, with a role of its own.
 //!
-//! Scratch tables are temporary and live in a session of the Data API; a script is one `BatchExecuteStatement`, which is
-//! a transaction. `COPY` says neither which file a row is from nor what its columns are called, so each file is copied
-//! by itself, column by column in the file's order.
+//! Scratch tables are temporary and live in a session of the Data API; a script is one `BatchExecuteStatement`, which
+//! is a transaction. `COPY` says neither which file a row is from nor what its columns are called, so each file is
+//! copied by itself, column by column in the file's order.
+//!
+//! The SQL comes from three files: this one (`COPY`, changes of columns), `redshift/dialect.rs` (names, types, values)
+//! and
+//! `sql_over_http/sql.rs` (the merge, which is the same for other engines).
 
 mod api;
 mod dialect;
@@ -35,7 +39,7 @@ const LIMITS: Limits =
 #[derive(Debug)]
 pub(crate) struct Redshift {
     api: Api,
-    /// What `COPY` calls the role that reads the bucket.
+    /// The role that reads the bucket, as `COPY` names it.
     role: String,
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn oldest(runs: &[RunRow]) -> Option<&str> {
     runs.iter().map(|run| run.run_id.as_str()).min()
 }
 
-/// Those that are not among the known ones, which are told by run id and name.
+/// Runs that are not among the known ones, which are told by run id and name.
 pub(crate) fn missing(runs: &[RunRow], known: impl IntoIterator<Item = (String, String)>) -> Vec<RunRow> {
     let known: HashSet<(String, String)> = known.into_iter().collect();
     let is_missing = |run: &&RunRow| !known.contains(&(run.run_id.clone(), run.name.clone()));
@@ -81,7 +81,8 @@ impl Dialect {
         format!("SELECT {run_id}, {name} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
     }
 
-    /// Inserts those that the table lacks, in as few statements as fit the limit. A report that does not fit is left out.
+    /// Inserts those that the table lacks, in as few statements as fit the limit. A report that does not fit is left
+    /// out.
     pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow], max_bytes: usize) -> Vec<String> {
         let statement = self.insert_lacking_runs(table, runs);
         match runs {

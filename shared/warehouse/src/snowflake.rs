@@ -46,9 +46,9 @@ const LIMITS: Limits =
 const LOCK: &str = "_lock";
 /// Scratch tables begin with it.
 const SCRATCH: &str = "_MERGE_";
-/// How a statement begins that makes a table anew.
+/// The beginning of a statement that makes a table anew.
 const REPLACE: &str = "CREATE OR REPLACE TABLE";
-/// What is said to a session before anything else. Times are told in UTC, a failure ends the transaction at once, and
+/// The first statement of each session. Times are told in UTC, a failure ends the transaction at once, and
 /// names are as they are written, whatever the account's settings.
 const SETTINGS: &str = "ALTER SESSION SET TIMEZONE = 'UTC', TRANSACTION_ABORT_ON_ERROR = TRUE, LOCK_TIMEOUT = 60, \
                         QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE";
@@ -213,7 +213,7 @@ impl Engine for Snowflake {
     }
 }
 
-/// What is sent for a script.
+/// The request that is sent for a script.
 #[derive(Debug, Default)]
 struct Request {
     /// Each with its place in the script, if it is from there.
@@ -312,7 +312,7 @@ impl Snowflake {
         Ok(names.filter(is_ours).map(qualified).collect())
     }
 
-    /// What is not worth a failure.
+    /// Runs statements that are not worth a failure.
     async fn tidied(&self, what: &str, statements: &[&str]) {
         if let Err(failed) = self.api.run(statements, &[]).await {
             tracing::warn!("{what} of a merge stay for now: {}", failed.error);

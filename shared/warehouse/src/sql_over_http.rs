@@ -1,5 +1,5 @@
-//! Warehouses that take nothing but SQL text, over an HTTP API, and read staged files from S3 by themselves. What one of
-//! them does in its own way is an [`Engine`]; everything else is here.
+//! Warehouses that take nothing but SQL text, over an HTTP API, and read staged files from S3 by themselves. What one
+//! of them does in its own way is an [`Engine`]; everything else is here.
 //!
 //! A merge has two halves. First the files are read into scratch tables, which are counted: what is wrong with a file
 //! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction. Since
@@ -10,8 +10,8 @@
 //! ledger at last, when nothing more is to be done, so that a script that ended early is run again, and each statement
 //! changes nothing that it changed before. Checks then come too late to take back what they find.
 //!
-//! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more statements.
-//! Where that begins or ends, some scripts of their own come first.
+//! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more
+//! statements. Where that begins or ends, some scripts of their own come first.
 
 mod engine;
 #[cfg(test)]

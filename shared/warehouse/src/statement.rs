@@ -10,7 +10,7 @@ pub(crate) struct Statement {
     pub(crate) purpose: Purpose,
 }
 
-/// What a statement is for, and so what its failure means.
+/// The purpose of a statement, and so what its failure means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Makes or changes tables that stay.

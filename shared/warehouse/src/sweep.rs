@@ -39,8 +39,8 @@ impl<'a> Sweep<'a> {
         Some(Sweep { dialect, table, sets, key, touched, gone })
     }
 
-    /// The scratch tables, and their columns: keys of the sets that the files have rows of, and keys and versions of the
-    /// rows that are gone. Made before the first group is merged.
+    /// The scratch tables, and their columns: keys of the sets that the files have rows of, and keys and versions of
+    /// the rows that are gone. Made before the first group is merged.
     pub(crate) fn scratch(&self) -> [(&str, Vec<(String, ColumnType)>); 2] {
         let columns = |is_wanted: &dyn Fn(bool) -> bool| -> Vec<(String, ColumnType)> {
             let wanted = self.key.iter().filter(|(_, _, _, is_in_set_key)| is_wanted(*is_in_set_key));
@@ -112,7 +112,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Of a row of the table, which is called so.
+    /// The version of a row of the table, by the row's alias.
     fn version(&self, row: &str) -> [String; 2] {
         let Sets { source_updated_at, read_at, .. } = self.sets;
         [source_updated_at, read_at]

@@ -55,8 +55,8 @@ pub(crate) trait Transaction: Catalog {
 
     async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()>;
 
-    /// Adds indexes for the tables beside the collection's: of deleted rows, and of the past. `is_new` says which of them
-    /// have just been made.
+    /// Adds indexes for the tables beside the collection's: of deleted rows, and of the past. `is_new` says which of
+    /// them have just been made.
     async fn index_beside(&mut self, _collection: &str, _beside: &Beside, _is_new: [bool; 2]) -> Result<()> {
         Ok(())
     }

@@ -199,8 +199,8 @@ pub(crate) fn cell(type_name: &str, text: String) -> Cell {
     }
 }
 
-/// Runs the cases of the suite that are wanted, each in a database of its own; `None` ends it without any. `not_run` are
-/// those that say nothing on this warehouse, and why.
+/// Runs the cases of the suite that are wanted, each in a database of its own; `None` ends it without any. `not_run`
+/// are those that say nothing on this warehouse, and why.
 pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> Option<TwinBench>) {
     for (name, _) in not_run {
         assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");

@@ -31,7 +31,7 @@ pub enum Location {
     S3 { bucket: String, key: String, bytes: u64 },
 }
 
-/// Where a warehouse reads staged files.
+/// The place from which a warehouse reads staged files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
     /// On this machine: [`Location::Local`].
@@ -64,7 +64,7 @@ impl LocatedFile {
     }
 }
 
-/// What one merge did. Files that the ledger held already count nowhere.
+/// The outcome of one merge. Files that the ledger held already count nowhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Merged {
     pub files: u64,
@@ -81,7 +81,7 @@ pub struct Merged {
     pub statements_that_write: u64,
 }
 
-/// What [`Warehouse::maintain`] did.
+/// The outcome of [`Warehouse::maintain`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maintained {
     pub tables: u64,
@@ -111,7 +111,7 @@ pub struct Maintained {
 /// **Dropped futures** do not cancel: a merge that has begun ends, either way.
 #[async_trait]
 pub trait Warehouse: Send + Sync + fmt::Debug {
-    /// Where the files have to be that [`Warehouse::merge`] takes.
+    /// The place of the files that [`Warehouse::merge`] takes.
     fn reads(&self) -> Reads {
         Reads::Local
     }
@@ -147,16 +147,16 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// table is as it was, and what is newer than a staged version stays so. For a table that somebody else changed.
     async fn forget(&self, collection: &str) -> Result<()>;
 
-    /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the table
-    /// of its name ([`staging::snapshot_name`]). Changes nothing.
+    /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the
+    /// table of its name ([`staging::snapshot_name`]). Changes nothing.
     async fn compare(&self, compare: &Compare) -> Result<Comparison>;
 
     /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
     /// are. Before the first merge: nothing.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
 
-    /// Rewrites what merges leave in many small files, and removes what nothing needs any more, where the warehouse does
-    /// not do so by itself. Nothing is begun after `until`. May run beside merges; changes no row.
+    /// Rewrites what merges leave in many small files, and removes what nothing needs any more, where the warehouse
+    /// does not do so by itself. Nothing is begun after `until`. May run beside merges; changes no row.
     async fn maintain(&self, _until: Instant) -> Result<Maintained> {
         Ok(Maintained::default())
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
-/// How often a statement is executed that another one's commit came before.
+/// Number of times that a statement is executed which another one's commit came before.
 const MAX_ATTEMPTS: u32 = 4;
 const CONFLICT_DELAY: Duration = Duration::from_millis(500);
 
@@ -140,7 +140,7 @@ fn is_conflict(words: &str) -> bool {
     words.contains("ICEBERG_COMMIT_ERROR")
 }
 
-/// What Athena's words about a statement mean.
+/// The meaning of Athena's words about a statement.
 fn failure(words: &str) -> Error {
     let says = |some: &[&str]| some.iter().any(|some| words.to_lowercase().contains(some));
     let (kind, message) = if is_conflict(words) {

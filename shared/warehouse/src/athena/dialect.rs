@@ -1,5 +1,5 @@
-//! Athena's two dialects. Queries, and what changes rows, are Trino's: names in `"`. What changes tables is Hive's: names
-//! in backticks, and other names of the same types.
+//! Athena's two dialects. Queries, and what changes rows, are Trino's: names in `"`. What changes tables is Hive's:
+//! names in backticks, and other names of the same types.
 //!
 //! Names become letters from `a` to `z`, digits and underscores: Glue has them in lower case, and what else a name may
 //! have depends on which part of Athena reads it.

@@ -1,5 +1,5 @@
-//! Merges leave small files behind, and what they replaced. `OPTIMIZE` writes the files anew; `VACUUM` forgets snapshots
-//! that are older than the table's property says, and removes what only they needed.
+//! Merges leave small files behind, and what they replaced. `OPTIMIZE` writes the files anew; `VACUUM` forgets
+//! snapshots that are older than the table's property says, and removes what only they needed.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -65,7 +65,7 @@ async fn ours(api: &Api, schema: &str, present: &HashSet<String>) -> Result<Vec<
     Ok(ours)
 }
 
-/// Whether it came to its end in time.
+/// Says whether it came to its end in time.
 async fn tidy(api: &Api, schema: &str, table: &str, until: Instant) -> Result<bool> {
     let name = quote_identifier(table);
     let optimize = format!("OPTIMIZE {}.{name} REWRITE DATA USING BIN_PACK", quote_identifier(schema));

@@ -1,5 +1,6 @@
 //! The conformance suite on a twin of Athena: its SQL is parsed as Athena's, Hive's and Trino's by turns, and executed
-//! as what it means in DuckDB, one statement at a time. What the twin can't tell is whether Athena itself would take it.
+//! as what it means in DuckDB, one statement at a time. What the twin can't tell is whether Athena itself would take
+//! it.
 
 mod account;
 mod faults;

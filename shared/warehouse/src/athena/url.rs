@@ -12,9 +12,9 @@ const CATALOG: &str = "AwsDataCatalog";
 pub(crate) struct Target {
     pub(crate) workgroup: String,
     pub(crate) catalog: String,
-    /// Where tables go.
+    /// The folder of the tables.
     pub(crate) location: Folder,
-    /// Where Athena leaves what queries answer; without it, where the workgroup says.
+    /// The folder of the answers to queries; without it, the workgroup's.
     pub(crate) results: Option<Folder>,
 }
 

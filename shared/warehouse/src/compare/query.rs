@@ -20,8 +20,8 @@ pub(crate) struct Tables {
     pub(crate) deleted: Option<Vec<TableColumn>>,
 }
 
-/// The query. Its rows are texts: kind, id, version, and how many there are of the kind. `quoted` are the tables' names,
-/// as SQL needs them.
+/// The query. Its rows are texts: kind, id, version, and how many there are of the kind. `quoted` are the tables'
+/// names, as SQL needs them.
 pub(crate) fn query(
     dialect: &Dialect,
     compare: &Compare,
@@ -69,8 +69,8 @@ pub(crate) fn query(
     ))
 }
 
-/// What is read of the table, of the snapshot and of the deleted rows, in one order; and, by column that is compared, the
-/// condition that a row `s` of the snapshot and a row `t` of the others differ in it.
+/// The columns that are read of the table, of the snapshot and of the deleted rows, in one order; and, by column that
+/// is compared, the condition that a row `s` of the snapshot and a row `t` of the others differ in it.
 #[derive(Default)]
 struct Sides {
     table: Vec<String>,
@@ -163,8 +163,8 @@ fn why(dialect: &Dialect, differ: &[String], began: &str, caught_up: &str) -> St
     )
 }
 
-/// Those that were merged into one that is gone: nobody will name them any more, and something may still be there in
-/// their name.
+/// Finds the records that were merged into one that is gone: nobody will name them any more, and something may still
+/// be there in their name.
 fn absorbed(sides: &Sides, rows: &str, survivor: &str, began: &str) -> String {
     format!(
         " UNION ALL SELECT {absorbed} AS why, a.id AS id, a.updated AS updated FROM \

@@ -185,7 +185,8 @@ async fn past(bench: &dyn Bench, table: &str, id: i64) -> Vec<(i64, Option<i64>,
     versions
 }
 
-/// What was read of one contact: changed twice, seen twice unchanged, changed without a new time, changed back, deleted.
+/// What was read of one contact: changed twice, seen twice unchanged, changed without a new time, changed back,
+/// deleted.
 fn versions() -> Vec<Vec<Cell>> {
     vec![
         alive(1, 10, 15, "first"),

@@ -1,6 +1,6 @@
-//! How much memory DuckDB may take, and how many threads. Measured on inserts from Parquet: every thread keeps blocks
-//! of every column open, close to a MiB per column, whatever the row group size. With more threads than the memory
-//! has room for, an insert fails with "out of memory"; with fewer it only takes longer.
+//! The memory that DuckDB may take, and its number of threads. Measured on inserts from Parquet: every thread keeps
+//! blocks of every column open, close to a MiB per column, whatever the row group size. With more threads than the
+//! memory has room for, an insert fails with "out of memory"; with fewer it only takes longer.
 
 /// Room for the narrow tables of keys and versions, which spill to disk beyond it.
 const SHARED_MIB: usize = 64;
@@ -31,7 +31,7 @@ impl Budget {
         Budget { memory_mib, threads }
     }
 
-    /// What to try when a merge did not fit: values can be long, and no count of columns tells.
+    /// The budget to try when a merge did not fit: values can be long, and no count of columns tells.
     pub(super) fn larger(self) -> Option<Budget> {
         (self.memory_mib < CEILING_MIB).then_some(Budget { memory_mib: self.memory_mib * 2, threads: 1 })
     }

@@ -35,7 +35,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// How many statements wrote.
+    /// Number of statements that wrote.
     pub(super) fn writes(&self) -> u64 {
         self.writes
     }

@@ -25,7 +25,7 @@ pub(super) fn count_newest() -> String {
     format!("SELECT count(*) FROM {NEWEST}")
 }
 
-/// How many changed rows have the version that the table has.
+/// Counts the changed rows that have the version that the table has.
 pub(super) fn count_ties() -> String {
     format!("SELECT count(*) FROM {CHANGED} WHERE is_tie")
 }

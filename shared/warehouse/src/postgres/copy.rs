@@ -22,16 +22,16 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Field, Group};
 
 const CHUNK_BYTES: usize = 256 << 10;
-/// Of a batch of rows in memory, by the file's own account.
+/// The size of a batch of rows in memory, by the file's own account.
 const BATCH_BYTES: i64 = 2 << 20;
 const MAX_BATCH_ROWS: i64 = 4096;
 
-/// What is in a scratch table.
+/// The contents of a scratch table.
 #[derive(Debug)]
 pub(super) struct Staged {
     /// In the order of the group's files.
     pub(super) counts: Vec<Count>,
-    /// What the values of the widest row take, of those that could overflow.
+    /// Bytes of the widest row's values, of those that could overflow.
     pub(super) widest: usize,
 }
 
@@ -158,7 +158,7 @@ fn read(
     Ok(())
 }
 
-/// Where the fields are in the file, which must have them in the types of its description.
+/// Finds the fields in the file, which must have them in the types of its description.
 fn positions(file: &LocatedFile, metadata: &ArrowReaderMetadata, fields: &[&Field]) -> Result<Vec<usize>> {
     let schema = metadata.schema();
     let position = |field: &&Field| {

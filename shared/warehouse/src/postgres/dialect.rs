@@ -1,5 +1,5 @@
-//! PostgreSQL's dialect. No value can fail on its way to a wider type. It allows 63 bytes in a name and has names of its
-//! own in every table; columns that can't have their name get one that is made from it.
+//! PostgreSQL's dialect. No value can fail on its way to a wider type. It allows 63 bytes in a name and has names of
+//! its own in every table; columns that can't have their name get one that is made from it.
 
 use staging::ColumnType;
 
@@ -22,7 +22,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     literal: quote_literal,
 };
 
-/// Where values go that a row, or the table, has no room for.
+/// The column of the values that a row, or the table, has no room for.
 pub(super) const OVERFLOW: &str = "_overflow";
 
 const MAX_NAME_BYTES: usize = 63;
@@ -71,7 +71,7 @@ fn hashed(folded: &str) -> String {
     hashed_within(folded, MAX_NAME_BYTES)
 }
 
-/// What these casts print depends on settings, which a merge pins.
+/// The texts that these casts print depend on settings, which a merge pins.
 fn text_of(expression: &str, from: ColumnType) -> String {
     match from {
         // The cast is for columns of types that no merge creates, which count as text.

@@ -171,7 +171,7 @@ fn instant(us: i128) -> String {
 /// Writes the rows of one batch after the other.
 pub(super) struct Encoder<'a> {
     layout: &'a Layout,
-    /// What the values that may overflow take in the widest row.
+    /// Bytes that the values which may overflow take in the widest row.
     widest: usize,
     overflows: Vec<bool>,
 }

@@ -1,4 +1,4 @@
-//! How much of a row fits. PostgreSQL keeps a row in one page of 8 KB; texts go elsewhere, but each leaves up to 27 bytes
+//! The room in a row. PostgreSQL keeps a row in one page of 8 KB; texts go elsewhere, but each leaves up to 27 bytes
 //! behind, so a row has room for some 290 texts, or 990 numbers, that are not NULL. What a row has no room for goes to
 //! the JSON column [`OVERFLOW`](super::dialect::OVERFLOW), and the table has no more columns than PostgreSQL allows.
 
@@ -13,7 +13,7 @@ use crate::table::{TableColumn, folded};
 /// PostgreSQL allows 1,600; some are left to whoever adds columns by hand, and to scratch tables.
 pub(super) const MAX_COLUMNS: usize = 1_590;
 
-/// What a page of 8,192 bytes leaves for one row: without the page's header, the row's, and one bit per column.
+/// Bytes that a page of 8,192 leaves for one row: without the page's header, the row's, and one bit per column.
 const ROW_BYTES: usize = 8_160 - 224;
 /// A text of up to 23 bytes stays in the row as it is. A longer one leaves a pointer of 18 bytes, or 24 bytes when it
 /// was compressed, and up to 3 in front of it.
@@ -30,7 +30,7 @@ pub(super) fn fixed(column_type: ColumnType) -> Option<(usize, usize)> {
     }
 }
 
-/// What a value takes at most, with the gap that it may need in front of it.
+/// Bytes that a value takes at most, with the gap that it may need in front of it.
 pub(super) fn most(column_type: ColumnType) -> usize {
     fixed(column_type).map_or(MAX_TEXT_BYTES, |(size, alignment)| size + alignment - 1)
 }
@@ -38,12 +38,12 @@ pub(super) fn most(column_type: ColumnType) -> usize {
 /// The largest gap that a value may make necessary behind it.
 const GAP: usize = 7;
 
-/// What a text of this many bytes takes.
+/// Bytes in the row that a text of this length takes.
 pub(super) fn text_bytes(length: usize) -> usize {
     if length < INLINE_TEXT_BYTES { length + 1 } else { MAX_TEXT_BYTES }
 }
 
-/// Where the values of one group's rows go.
+/// The places of the values of one group's rows.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     /// In the order of the table's columns.
@@ -58,7 +58,7 @@ pub(super) struct Overflow {
     pub(super) stays: Vec<bool>,
     /// Room for the others.
     pub(super) room: usize,
-    /// Whether other values may be between these, so that gaps can be anywhere.
+    /// Other values may be between these, so that gaps can be anywhere.
     pub(super) is_mixed: bool,
     /// Fields that the table has no column for.
     pub(super) fields: Vec<Field>,
@@ -99,7 +99,7 @@ impl Layout {
     }
 }
 
-/// Whether a row might not fit, once the table has all columns that the plan gives it.
+/// Says whether a row might not fit, once the table has all columns that the plan gives it.
 pub(super) fn is_wide(plan: &Plan<'_>, types: impl IntoIterator<Item = ColumnType>) -> bool {
     let has_too_many = plan.groups.iter().any(|group| !group.overflow.is_empty());
     has_too_many || 8 + types.into_iter().map(most).sum::<usize>() > ROW_BYTES
@@ -123,7 +123,7 @@ pub(super) fn measure(columns: &[TableColumn]) -> Option<String> {
     (!terms.is_empty()).then(|| terms.join(" + "))
 }
 
-/// Whether a row is as wide as the page allows, by [`measure`].
+/// Holds where a row is as wide as the page allows, by [`measure`].
 pub(super) fn is_too_wide(measure: &str, growth: usize) -> String {
     format!("{measure} + {growth} > {ROW_BYTES}")
 }

@@ -96,7 +96,7 @@ async fn widest_kept(
     }
 }
 
-/// How many rows were updated or inserted.
+/// Answers with the number of rows that were updated or inserted.
 async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[Count]) -> Result<u64> {
     let staged: u64 = counts.iter().map(|count| count.staged).sum();
     let changed: u64 = counts.iter().map(|count| count.changed).sum();

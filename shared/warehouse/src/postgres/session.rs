@@ -219,7 +219,7 @@ fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
     }
 }
 
-/// What the server said, without the detail, which holds values.
+/// The server's words, without the detail, which holds values.
 #[derive(Debug)]
 struct Failure {
     message: String,

@@ -1,4 +1,4 @@
-//! What becomes of the table before rows are written: its columns, its overflow, its indexes, and those of the tables
+//! Changes of the table before rows are written: its columns, its overflow, its indexes, and those of the tables
 //! beside it. Readers are kept out only while columns change, and all files are staged by then.
 
 use std::collections::VecDeque;

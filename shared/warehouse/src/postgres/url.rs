@@ -17,7 +17,7 @@ const PARAMETERS: &str =
 const SSLMODES: &str = "disable, prefer, require, verify-ca, verify-full";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How far the server has to prove who it is.
+/// The proof that the server has to give of who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
     Nothing,
@@ -33,7 +33,7 @@ pub(crate) enum Roots {
     File(PathBuf),
 }
 
-/// What a url says. Its `Debug` form and [`Target::name`] hold no password.
+/// The meaning of a url. Its `Debug` form and [`Target::name`] hold no password.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) config: Config,

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sql_over_http::Failed;
 use crate::statement::{Purpose, Statement};
 
-/// How long scratch tables outlive a script: the calls of one merge follow each other at once.
+/// The time for which scratch tables outlive a script: the calls of one merge follow each other at once.
 const SESSION_SECONDS: i32 = 60;
 const FIRST_DELAY: Duration = Duration::from_millis(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -163,7 +163,7 @@ fn text(field: &Field) -> Option<String> {
     }
 }
 
-/// What Redshift's words about a statement mean.
+/// The meaning of Redshift's words about a statement.
 fn failure(words: &str) -> Error {
     let says = |some: &[&str]| some.iter().any(|some| words.to_lowercase().contains(some));
     let (kind, message) = if says(&["serializable isolation", "conflict with concurrent", "deadlock"]) {

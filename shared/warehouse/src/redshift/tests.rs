@@ -1,5 +1,5 @@
-//! The conformance suite on a twin of Redshift: its SQL is parsed as Redshift's and executed as what it means in DuckDB.
-//! What the twin can't tell is whether Redshift itself would take it.
+//! The conformance suite on a twin of Redshift: its SQL is parsed as Redshift's and executed as what it means in
+//! DuckDB. What the twin can't tell is whether Redshift itself would take it.
 
 mod account;
 mod faults;

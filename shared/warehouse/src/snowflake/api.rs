@@ -20,7 +20,7 @@ use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
 use crate::sql_over_http::Failed;
 
-/// What a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
+/// The time that a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3_000);
 /// Snowflake answers within 45 s, if only to say that it is not done.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);

@@ -69,7 +69,7 @@ fn column_type(type_name: &str) -> ColumnType {
     }
 }
 
-/// Whether it is the same with and without quotes, but for the case.
+/// Says whether a name is the same with and without quotes, but for the case.
 pub(super) fn is_ordinary(name: &str) -> bool {
     let is_letter = |character: char| character.is_ascii_alphabetic() || character == '_';
     name.starts_with(is_letter)

@@ -1,4 +1,4 @@
-//! What Snowflake's words mean: of a request that it refuses, and of a statement that failed.
+//! The meaning of Snowflake's words: of a request that it refuses, and of a statement that failed.
 
 use reqwest::StatusCode;
 use serde_json::Value;

@@ -24,7 +24,7 @@ use crate::error::{Error, Kind, Result};
 const LIFETIME: TimeDelta = TimeDelta::minutes(59);
 /// Clocks differ.
 const BACKDATED: TimeDelta = TimeDelta::seconds(30);
-/// What an RSA public key begins with, as X.509 has it: its algorithm.
+/// The first bytes of an RSA public key, as X.509 has it: its algorithm.
 const RSA_ALGORITHM: [u8; 15] =
     [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 
@@ -32,7 +32,7 @@ pub(super) struct Key {
     pair: KeyPair,
     /// `ACCOUNT.USER`.
     subject: String,
-    /// Of the public half, as `DESCRIBE USER` shows it.
+    /// The fingerprint of the public half, as `DESCRIBE USER` shows it.
     fingerprint: String,
 }
 
@@ -72,7 +72,7 @@ impl Key {
         Ok(Key { pair, subject: format!("{}.{}", target.account, target.user), fingerprint })
     }
 
-    /// What a call is authorized by, and until when.
+    /// The token that authorizes a call, and its end.
     pub(super) fn token(&self, now: DateTime<Utc>) -> Result<(SecretString, DateTime<Utc>)> {
         let (issued, expires) = (now - BACKDATED, now - BACKDATED + LIFETIME);
         let claims = json!({

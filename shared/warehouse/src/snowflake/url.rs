@@ -17,7 +17,7 @@ pub(crate) struct Target {
     /// In upper case, as a token names them; the account without a region.
     pub(crate) user: String,
     pub(crate) account: String,
-    /// Where the API is, without a slash at the end.
+    /// The API's address, without a slash at the end.
     pub(crate) endpoint: String,
     pub(crate) database: String,
     pub(crate) warehouse: String,
@@ -26,12 +26,12 @@ pub(crate) struct Target {
     pub(crate) files: Files,
 }
 
-/// How Snowflake reads the bucket. Names are quoted.
+/// The way in which Snowflake reads the bucket. Names are quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Files {
     /// A stage whose url is the bucket itself.
     Stage(String),
-    /// What makes such a stage, for the time of a request.
+    /// An integration that makes such a stage, for the time of a request.
     Integration(String),
 }
 

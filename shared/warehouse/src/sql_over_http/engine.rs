@@ -1,4 +1,4 @@
-//! What an engine does in its own way.
+//! The contract of an engine: all that it does in its own way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::{LocatedFile, Maintained};
 /// A warehouse that takes SQL text.
 #[async_trait]
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
-    /// Where scratch tables live between the scripts of one merge.
+    /// Keeps scratch tables between the scripts of one merge.
     type Session: Default + Send + Sync;
 
     fn dialect(&self) -> &'static Dialect;
@@ -107,19 +107,19 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     async fn end(&self, _session: Self::Session, _scratch: &[String]) {}
 }
 
-/// What one script may have.
+/// The most that one script may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) statements: usize,
     pub(crate) statement_bytes: usize,
-    /// Of all statements together.
+    /// All statements together.
     pub(crate) script_bytes: usize,
-    /// Of a table, scratch tables included.
+    /// Columns of a table, scratch tables included.
     pub(crate) columns: usize,
 }
 
 impl Limits {
-    /// Of the files, which become rows of a scratch table that also has [`Staging::table`]'s two.
+    /// Columns of the files, which become rows of a scratch table that also has [`Staging::table`]'s two.
     pub(crate) fn staged_columns(&self) -> usize {
         self.columns.saturating_sub(2)
     }

@@ -1,8 +1,8 @@
 //! A merge: files into scratch tables, which are counted, and then one script that changes the table.
 //!
 //! A script has room for a number of statements. What needs more becomes several merges, each of them whole: of files
-//! with several sets of columns, or of more files than [`MAX_FILES`]. Where the columns alone are too many for a script,
-//! they are added ahead, in scripts of their own: a crash then leaves columns without values.
+//! with several sets of columns, or of more files than [`MAX_FILES`]. Where the columns alone are too many for a
+//! script, they are added ahead, in scripts of their own: a crash then leaves columns without values.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{LocatedFile, Merged, TableMode};
 
 /// Files of one script: each has a row of the ledger's statement.
 const MAX_FILES: usize = 100;
-/// How often a merge is tried again because another one came first.
+/// Number of times that a merge is tried again because another one came first.
 const MAX_ATTEMPTS: u32 = 8;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
@@ -117,7 +117,7 @@ async fn step<E: Engine>(
     Ok(if taken == all { Step::Last } else { Step::More })
 }
 
-/// What brings changes of columns to an end that were interrupted.
+/// Statements that bring interrupted changes of columns to an end.
 fn mend<E: Engine>(schema: &Schema<E>, collection: &str, present: &Present) -> Vec<Statement> {
     let tables = [
         (collection, &present.columns),
@@ -192,7 +192,7 @@ impl<E: Engine> Target<'_, E> {
         self.schema.engine.run(session, script).await.map_err(failed)
     }
 
-    /// What the failure of a statement means.
+    /// Says what the failure of a statement means.
     fn explained(&self, script: &[Statement], Failed { statement, error }: Failed) -> Error {
         let Some(statement) = statement.and_then(|position| script.get(position)) else { return error };
         if let (Kind::BadFile, Purpose::Read(key)) = (error.kind(), &statement.purpose) {

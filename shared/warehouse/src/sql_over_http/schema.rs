@@ -39,12 +39,13 @@ impl<E: Engine> Schema<E> {
         Schema { name: SchemaName::new(engine.dialect(), name), engine }
     }
 
-    /// How a script begins that is alone in changing the schema.
+    /// The beginning of a script that is alone in changing the schema.
     fn locked(&self) -> Vec<Statement> {
         self.engine.lock(&self.name.table(LEDGER)).map(Statement::scratch).into_iter().collect()
     }
 
-    /// Where nothing joins the two statements, the first one may be the last: then it is done once more.
+    /// [`crate::Warehouse::forget`]. Where nothing joins the two statements, the first one may be the last: then it is
+    /// done once more.
     pub(super) async fn forget(&self, collection: &str) -> Result<()> {
         let mut this = self;
         let Some(columns) = this.columns_of_table(collection).await? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What becomes of a schema and of a table's columns, before rows are written.
+//! Changes of a schema and of tables' columns, before rows are written.
 
 use staging::ColumnType;
 
@@ -55,7 +55,7 @@ impl<E: Engine> Target<'_, E> {
         format!("CAST({now} AS {})", (dialect.type_name)(ColumnType::Timestamp))
     }
 
-    /// What becomes of the tables' columns: statements that belong together, in order.
+    /// Changes of the tables' columns: statements that belong together, in order.
     pub(super) fn shapes(&self) -> Vec<Vec<Statement>> {
         let engine = &self.schema.engine;
         let mut shapes = engine.shapes(&self.table.qualified, &self.plan.change);
@@ -63,7 +63,7 @@ impl<E: Engine> Target<'_, E> {
         shapes
     }
 
-    /// What a dropped table held is not loaded any more. This comes before the table is made, in a script of its own:
+    /// Forgets the files of a table that was dropped. This comes before the table is made, in a script of its own:
     /// where DDL commits, a crash in between would leave an empty table whose files count as loaded.
     pub(super) async fn forget(&self) -> Result<u64> {
         let mut script = self.begin();
@@ -82,7 +82,7 @@ impl<E: Engine> Target<'_, E> {
         Ok(Some(written + then.len() as u64))
     }
 
-    /// What has to be done ahead where the table was kept otherwise before.
+    /// Statements that come ahead where the table was kept otherwise before.
     pub(super) fn mode_change(&self) -> Result<Option<Ahead>> {
         let (engine, beside, table) = (&self.schema.engine, &self.beside, self.present.columns.as_deref());
         let Some(deleted) = self.present.deleted.as_deref().filter(|_| !self.mode.hard_delete) else {

@@ -1,6 +1,6 @@
 //! The statements of a merge, as plain functions of their arguments, in the SQL that the engines have in common: no
-//! row ids, no `FILTER`, `QUALIFY` or lateral names, and `MERGE` in its plainest form, from a table and without an alias
-//! for the target.
+//! row ids, no `FILTER`, `QUALIFY` or lateral names, and `MERGE` in its plainest form, from a table and without an
+//! alias for the target.
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... whatever their names are, so that statements stay short.
 
@@ -72,7 +72,7 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    /// How many keys are staged, and how many rows are of one version and one run at most.
+    /// Counts the keys that are staged, and the rows that are of one version and one run at most.
     pub(super) fn count_keys(&self) -> String {
         let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
         let list = self.columns.keys(", ", |n, _| format!("k{n}"));
@@ -87,8 +87,9 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    /// How many rows of the table hold staged keys, how many hold one and the same at most, and how many have a
-    /// version that is staged for their key. `present` is a key column of the table, in the type that it will have.
+    /// Counts the rows of the table that hold staged keys, those that hold one and the same at most, and those that
+    /// have a version that is staged for their key. `present` is a key column of the table, in the type that it will
+    /// have.
     pub(super) fn count_present(&self, present: impl Fn(&ColumnSql) -> String) -> String {
         let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
         let list = self.columns.keys(", ", |n, _| format!("n.k{n}"));
@@ -189,8 +190,8 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by, which
-    /// only a transaction makes one again.
+    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by,
+    /// which only a transaction makes one again.
     pub(super) fn write_changed(&self, statement_bytes: usize) -> Vec<Statement> {
         let merge = self.merge();
         if merge.len() <= statement_bytes || !self.dialect.is_transactional {

@@ -56,7 +56,7 @@ impl<E: Engine> Target<'_, E> {
         Ok(all)
     }
 
-    /// Where scratch tables are in the schema itself, it comes first.
+    /// Makes the schema first where scratch tables are in it.
     fn schema_ahead(&self) -> Vec<Statement> {
         let engine = &self.schema.engine;
         match engine.dialect().is_transactional || self.present.has_ledger {
@@ -94,7 +94,8 @@ impl<E: Engine> Target<'_, E> {
         group.files.iter().zip(staged).try_for_each(check)
     }
 
-    /// How the table's keys are compared before its columns change; `None` if it has no rows that could be compared.
+    /// Reads the table's keys as they will be when its columns have changed; `None` if it has no rows that could be
+    /// compared.
     pub(super) fn present_key(&self) -> Option<impl Fn(&ColumnSql) -> String> {
         let columns = self.present.columns.as_ref()?;
         let has = |name: &str| columns.iter().any(|column| folded(&column.name) == folded(name));

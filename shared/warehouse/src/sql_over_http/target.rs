@@ -1,4 +1,4 @@
-//! What a step of a merge is about: the table, the files, and the scratch tables between them.
+//! The target of one step of a merge: the table, the files, and the scratch tables between them.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::plan::{Group, Plan, plan_within};
 use crate::statement::Statement;
 use crate::{LocatedFile, TableMode};
 
-/// What makes one step's statements differ from all others.
+/// A step's own id and time, by which its statements differ from all others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) id: Uuid,
@@ -37,9 +37,9 @@ pub(super) struct Target<'a, E> {
     pub(super) table: TableName,
     pub(super) plan: Plan<'a>,
     pub(super) beside: Beside,
-    /// Of each group.
+    /// Scratch tables of each group.
     pub(super) scratch: Vec<Scratch>,
-    /// Of the sweep.
+    /// Scratch tables of the sweep.
     pub(super) touched_and_gone: [String; 2],
 }
 
@@ -102,7 +102,7 @@ impl<'a, E: Engine> Target<'a, E> {
         self.scratch.iter().flat_map(of_group).chain(of_all).collect()
     }
 
-    /// Whether one script has room for it.
+    /// Says whether one script has room for it.
     ///
     /// # Errors
     /// When a statement is too long, however few there are.

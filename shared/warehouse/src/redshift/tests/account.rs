@@ -1,6 +1,6 @@
-//! The conformance suite on a Redshift that one has: `WAREHOUSE_TEST_URL=redshift://...`, AWS credentials and a region as
-//! every AWS program takes them, and `WAREHOUSE_TEST_BUCKET`, which the url's role may read. It makes and drops schemas,
-//! and leaves its files in the bucket, below `warehouse-test/`.
+//! The conformance suite on a Redshift that one has: `WAREHOUSE_TEST_URL=redshift://...`, AWS credentials and a region
+//! as every AWS program takes them, and `WAREHOUSE_TEST_BUCKET`, which the url's role may read. It makes and drops
+//! schemas, and leaves its files in the bucket, below `warehouse-test/`.
 
 use std::collections::HashMap;
 use std::path::Path;
