@@ -1,5 +1,5 @@
-//! The fake account, in a process of its own: what it spends is not what a client spends. It is told what to do by lines
-//! on its standard input, and answers each with one line.
+//! The fake account, in a process of its own: what it spends is not what a client spends. It is told what to do by
+//! lines on its standard input, and answers each with one line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ impl Described {
     }
 }
 
-/// How a limit was used, as the account saw it.
+/// Use of a limit, as the account saw it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LimitUse {
     /// Of the general limit, from the first call to ten seconds before the last.
@@ -187,7 +187,7 @@ pub(crate) async fn serve(described: Described) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What takes TLS off before the account, which knows none.
+/// A relay that takes TLS off before the account, which knows none.
 struct Tls {
     url: String,
     certificate: NamedTempFile,

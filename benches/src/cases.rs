@@ -36,7 +36,7 @@ pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) records: Option<u64>,
     pub(crate) calls: Option<u64>,
-    /// What HubSpot's answers take, decompressed.
+    /// Size of HubSpot's answers, decompressed.
     pub(crate) answer_bytes: Option<u64>,
     pub(crate) staged_bytes: Option<u64>,
     pub(crate) seconds: f64,
@@ -211,7 +211,7 @@ impl Row {
     }
 }
 
-/// What is read of the report of a sync.
+/// Fields of a sync's report that are used here.
 #[derive(Debug, Deserialize)]
 struct Report {
     collections: std::collections::BTreeMap<String, Collection>,

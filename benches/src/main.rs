@@ -27,7 +27,7 @@ Examples:
   bench --scale 0.1 --only contacts --repeat 3
       the cases with contacts, a tenth of the records, the cheapest of three runs";
 
-/// What a run costs: CPU, memory, time and calls, beside the floor.
+/// Cost of a run: CPU, memory, time and calls, beside the floor.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, after_help = EXAMPLES)]
 struct Arguments {

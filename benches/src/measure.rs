@@ -1,4 +1,4 @@
-//! What a program costs from its start to its end: CPU of all its threads, the most memory it held, time.
+//! Cost of a program from its start to its end: CPU of all its threads, the most memory it held, time.
 //!
 //! The system tells it of children that have ended, all together. So each program is started by a process of its own,
 //! `bench measure`, which has no other child. Its memory must stay small: what a process holds when it starts a program

@@ -1,4 +1,4 @@
-//! What the function is invoked with. The files in `events/` are examples of every way.
+//! The event that the function is invoked with. The files in `events/` are examples of every way.
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -12,7 +12,7 @@ use crate::Options;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Event {
-    /// Who invoked; for logs.
+    /// The invoker; for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
     /// `backfill` or `incremental`; without one, an unfinished run goes on, and else what is due is read. `reconcile` or
@@ -61,8 +61,8 @@ impl Event {
         })
     }
 
-    /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for. A
-    /// snapshot is a run of its own.
+    /// The event with which the run goes on that this one began: an unfinished run does, if nothing else is asked for.
+    /// A snapshot is a run of its own.
     pub fn next(&self) -> Event {
         Event {
             trigger: Some("continuation".to_owned()),

@@ -16,7 +16,7 @@ use staging::{Bucket, RunRecord, State};
 use config::Config;
 use credential::StoredCredential;
 
-/// Where files grow until they are put, below the one folder that a function may write.
+/// The folder in which files grow until they are put, below the one folder that a function may write.
 const SCRATCH: &str = "hubspot-source";
 
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub use stage::Checkpoints;
 
 use stage::Stage;
 
-/// What every run of this process has in common.
+/// Client, state and bucket that all runs of this process have in common.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Names the run in rows, files and reports; sorts by time.
@@ -72,7 +72,7 @@ impl Run {
     }
 }
 
-/// What a run is asked to read.
+/// Wishes of whoever starts a run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// `None`: an unfinished run goes on; else a backfill the first time and incremental afterwards.
@@ -206,7 +206,7 @@ async fn read_feed(
     Ok(())
 }
 
-/// What one run of one feed is about.
+/// The task of one run of one feed.
 struct Asked<'a> {
     feed: &'static dyn Feed,
     run: &'a Run,
@@ -299,7 +299,7 @@ async fn read_opened(
     snapshot::set_answered(feed, run, answers).await
 }
 
-/// Whether the run that was interrupted is the one that is asked for.
+/// The run that was interrupted is the one that is asked for.
 fn goes_on(cursor: &Cursor, options: &Options) -> bool {
     let fits = |unfinished: &Unfinished| {
         let is_too_little = cursor.is_due_whole && !unfinished.is_whole;

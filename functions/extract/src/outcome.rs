@@ -114,7 +114,7 @@ impl Outcome {
         matches!(self, Outcome::Stopped { cause, .. } if *cause == by)
     }
 
-    /// What an error means for the run it ended.
+    /// The outcome of a run that this error has ended.
     pub fn of(error: &anyhow::Error) -> Outcome {
         let reason = format!("{error:#}");
         let stopped = |cause| Outcome::Stopped { cause, detail: reason.clone() };

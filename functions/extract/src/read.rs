@@ -16,7 +16,7 @@ use crate::stage::Stage;
 /// Pages under way at once: at 300 ms an answer, 19 requests a second keep six busy; at a second and a half, thirty.
 const FEWEST_UNDER_WAY: usize = 8;
 const MOST_UNDER_WAY: usize = 32;
-/// How often it is asked whether more would help.
+/// Time between two decisions whether more pages at once would help.
 const BREADTH_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes of answers that may wait in memory. Pages grow with the number of properties, so their number shrinks.
 const MAX_BYTES_UNDER_WAY: usize = 12 << 20;
@@ -29,7 +29,7 @@ const FEWEST_PAGE_RECORDS: usize = 10;
 
 /// The slices of a run, each either waiting or being read.
 struct Slices {
-    /// What searches found. It is read before they go on, so little of it waits.
+    /// Slices of what searches found. They are read before they go on, so little of it waits.
     found: VecDeque<Slice>,
     waiting: VecDeque<Slice>,
     reading: BTreeMap<usize, Reading>,
@@ -93,8 +93,9 @@ impl Slices {
     }
 }
 
-/// How many pages may be under way at once. Where HubSpot takes its time it takes many to reach its limit, and each one's
-/// answer may have to wait in memory; where answers come faster than they become rows, more of them would only wait.
+/// Number of pages that may be under way at once. Where HubSpot takes its time it takes many to reach its limit, and
+/// each one's answer may have to wait in memory; where answers come faster than they become rows, more of them would
+/// only wait.
 struct Breadth {
     pages: usize,
     since: Instant,

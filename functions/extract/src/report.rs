@@ -1,4 +1,4 @@
-//! What a run did, for people and machines, and how far it is.
+//! The report of a run, for people and machines, and its progress.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::{End, Outcome};
 
-/// What one run of one feed did.
+/// The report of one run of one feed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedReport {
     /// The feed's name, or that of its snapshots: see [`work_name`].
@@ -33,13 +33,13 @@ pub struct FeedReport {
     pub has_moved: bool,
 }
 
-/// What was staged for one collection.
+/// Rows, files and gaps of one collection in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectionReport {
     pub name: &'static str,
     /// The feed's, unless this collection alone could not be filled.
     pub outcome: Outcome,
-    /// What the table lacks, or has from elsewhere, and why.
+    /// Columns that the table lacks or has from elsewhere, and why.
     pub degraded: Vec<String>,
     /// Rows in registered files, tombstones included.
     pub rows: u64,
@@ -268,7 +268,7 @@ pub struct RunReport {
     pub daily: Option<(u64, u64)>,
 }
 
-/// What was staged for one collection, as it is kept.
+/// The same, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionRecord {
     pub outcome: End,
@@ -307,7 +307,7 @@ impl ApiUsage {
 }
 
 impl RunReport {
-    /// What was staged is a snapshot, to be compared and not merged.
+    /// A snapshot was staged, to be compared and not merged.
     pub fn is_snapshot(&self) -> bool {
         self.mode.is_some_and(Mode::is_snapshot)
     }
@@ -361,7 +361,7 @@ impl RunReport {
     }
 }
 
-/// How far a run is, for whoever watches; may be read at any time.
+/// Progress of a run, for whoever watches; may be read at any time.
 #[derive(Debug, Default)]
 pub struct Progress {
     rows: AtomicU64,

@@ -1,4 +1,4 @@
-//! What runs have to do with snapshots: staging one, and reading again what a comparison asked for.
+//! Snapshots, as far as runs go: staging one, and reading again what a comparison asked for.
 
 use std::error::Error;
 use std::fmt;
@@ -25,15 +25,15 @@ impl fmt::Display for NothingToCompare {
 
 impl Error for NothingToCompare {}
 
-/// Remembers that a refresh is due, before anybody knows whether one can begin: another snapshot of the feed may be under
-/// way, or the feed not be read yet.
+/// Remembers that a refresh is due, before anybody knows whether one can begin: another snapshot of the feed may be
+/// under way, or the feed not be read yet.
 pub(crate) async fn ask_for_refresh(feed: &dyn Feed, state: &State) -> anyhow::Result<()> {
     let now_ms = Utc::now().timestamp_millis();
     set_due(feed, state, |due| due.or(Some(now_ms))).await
 }
 
-/// The mode of the snapshot that begins now, or goes on: a refresh that is due goes before a comparison of ids, which it
-/// does along the way. One that has begun comes to its end first.
+/// The mode of the snapshot that begins now, or goes on: a refresh that is due goes before a comparison of ids, which
+/// it does along the way. One that has begun comes to its end first.
 pub(crate) async fn due_mode(
     feed: &dyn Feed,
     run: &Run,
@@ -95,7 +95,7 @@ pub(crate) async fn prepare(
     Ok(caught_up_ms - options.lookback.lag_ms)
 }
 
-/// What the files of a snapshot say of it.
+/// Description of a snapshot in its files.
 pub(crate) fn part(run: &Unfinished) -> Option<SnapshotPart> {
     run.mode.is_snapshot().then_some(SnapshotPart {
         began_ms: run.began_ms,
@@ -105,7 +105,7 @@ pub(crate) fn part(run: &Unfinished) -> Option<SnapshotPart> {
     })
 }
 
-/// What a comparison asked for, and nobody has read yet.
+/// Records that a comparison asked for, and nobody has read yet.
 pub(crate) async fn wanted(
     feed: &dyn Feed,
     run: &Run,

@@ -34,7 +34,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) run: &'a Run,
     lease: &'a Lease,
     tables: Vec<StagedTable>,
-    /// What is staged is a snapshot; which part of it, each file says.
+    /// Files of a snapshot are staged; each says which part of it it is.
     snapshot: Option<SnapshotPart>,
     /// The feed was not read to its end before: then there is a file of each table, if an empty one, so that each table
     /// is there for those who query it.
@@ -102,7 +102,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Where the next page's rows go, one for each table.
+    /// Rows that the next page is appended to, one for each table.
     pub(crate) fn rows(&mut self) -> anyhow::Result<Vec<&mut Rows>> {
         let (run, scratch) = (self.run, &self.scratch);
         self.tables.iter_mut().map(|table| table.rows(run, scratch)).collect()

@@ -1,4 +1,4 @@
-//! What the function is invoked with. The files in `events/` are examples of every way.
+//! The event that the function is invoked with. The files in `events/` are examples of every way.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::{LostRows, Scope};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Event {
-    /// Who invoked; for logs.
+    /// The invoker; for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
     /// Only these; without them, all.
@@ -18,8 +18,8 @@ pub struct Event {
     /// were dropped, without a call to HubSpot.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
-    /// Rows that somebody deleted from a table may be gone, and records that HubSpot stopped to show become deleted, however
-    /// many they are.
+    /// Rows that somebody deleted from a table may be gone, and records that HubSpot stopped to show become deleted,
+    /// however many they are.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accept_removals: bool,
     /// Load nothing; have the warehouse rewrite its files and remove old ones, where it does not do so by itself.

@@ -16,7 +16,8 @@ use warehouse::Warehouse;
 
 use config::Config;
 
-/// Where copies of staged files are kept while they are merged, below the one folder that a function may write.
+/// The folder in which copies of staged files are kept while they are merged, below the one folder that a function may
+/// write.
 const SCRATCH: &str = "hubspot-source-load";
 /// The name of the function's records in the state.
 pub(crate) const NAME: &str = "load";

@@ -30,7 +30,7 @@ const MAX_MERGE_BYTES: u64 = 256 << 20;
 /// Which files a load looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Where files are registered that no load has reported as merged, all that the warehouse does not hold; else
+    /// All that the warehouse does not hold, where files are registered that no load has reported as merged; else
     /// nothing is asked of it.
     #[default]
     Pending,
@@ -56,14 +56,14 @@ pub enum LostRows {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     pub scope: Scope,
-    /// How the table is kept.
+    /// The way the table is kept.
     pub mode: TableMode,
     pub lost_rows: LostRows,
     /// No merge is begun that would, by the time the last one took, not end before this.
     pub deadline: Option<Instant>,
 }
 
-/// What one load did to one collection's table.
+/// The work of one load on one collection's table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loaded {
     pub files: u64,

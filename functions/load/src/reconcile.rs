@@ -33,19 +33,19 @@ const FEW_REMOVED: u64 = 20;
 /// One in so many live records may be gone at a time, besides those that are archived or merged.
 const MOST_REMOVED: u64 = 4;
 
-/// How far a comparison is.
+/// The progress of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The table is as HubSpot shows it.
     Equal,
-    /// What differs is asked for.
+    /// Records that differ are asked for.
     Asked,
-    /// What was asked for before is not read yet.
+    /// Records that were asked for before are not read yet.
     Waiting,
 }
 
-/// What a comparison of one table found.
+/// Findings of a comparison of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reconciled {
     /// When the snapshot began, in milliseconds, by our clock.
@@ -117,7 +117,7 @@ pub async fn reconcile(
     gone_on.with_context(|| format!("{collection} is not reconciled with HubSpot"))
 }
 
-/// Whether [`reconcile`] would ask the warehouse anything.
+/// [`reconcile`] would ask the warehouse something.
 pub async fn is_due(collection: &str, state: &State) -> anyhow::Result<bool> {
     let pending = state.pending(Some(&snapshot_name(collection))).await?;
     let Some(snapshot) = newest_whole(&pending) else { return Ok(false) };
@@ -264,7 +264,7 @@ async fn refuse_removals(
     );
 }
 
-/// What is to be read again: what is there, by its id or, if that is too much, with everything else; then what is gone.
+/// Records to be read again: what is there, by its id or, if that is too much, with everything else; then what is gone.
 fn wants(snapshot: SnapshotPart, comparison: &Comparison) -> Wanted {
     let mut wanted = Wanted { snapshot_ms: snapshot.began_ms, ..Wanted::default() };
     let to_read: u64 =

@@ -1,4 +1,4 @@
-//! What a load did, as it is kept, and as machines read it.
+//! The report of a load, as it is kept, and as machines read it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct LoadReport {
     pub continuation: u32,
     /// The work goes on in another invocation.
     pub goes_on: bool,
-    /// Where it was asked for: tables that the warehouse tidied up.
+    /// Tables that the warehouse tidied up, if it was asked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintained_tables: Option<u64>,
     /// Those that it had no time for. They may come first the next time.
@@ -106,7 +106,7 @@ impl LoadReport {
         self.tables.values().any(|table| table.files_left > 0)
     }
 
-    /// Whether there was anything to do.
+    /// There was something to do.
     pub fn has_worked(&self) -> bool {
         !self.tables.is_empty()
             || !self.reconciled.is_empty()

@@ -1,4 +1,4 @@
-//! What runs reported, from the state into the warehouse's `_runs`.
+//! Reports of runs, from the state into the warehouse's `_runs`.
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};

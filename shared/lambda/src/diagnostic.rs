@@ -1,8 +1,8 @@
-//! How an invocation fails: with a type that stays the same, whatever the message says.
+//! Failures of an invocation: with a type that stays the same, whatever the message says.
 
 use lambda_runtime::Diagnostic;
 
-/// What went wrong, for alarms, retries and people who filter logs. The names are a contract.
+/// Kinds of failures, for alarms, retries and people who filter logs. The names are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The function's variables or its secret can't be used: deploy again, or put the secret.

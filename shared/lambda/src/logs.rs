@@ -5,8 +5,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What `RUST_LOG` names, such as `info` or `hubspot=debug`; where it is empty, or names nothing, this level. What AWS's
-/// configuration warns of comes again, as an error, if it matters.
+/// The levels that `RUST_LOG` names, such as `info` or `hubspot=debug`; where it is empty, or names nothing, this
+/// level. What AWS's configuration warns of comes again, as an error, if it matters.
 pub fn log_filter(level: Level) -> Targets {
     let named = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
     let named = named.and_then(|text| text.parse::<Targets>().ok());

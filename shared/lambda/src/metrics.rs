@@ -59,7 +59,7 @@ impl Metrics {
         }
     }
 
-    /// Whether something was so; also zero, from which an alarm sees that it is over.
+    /// One where something was so; also zero, from which an alarm sees that it is over.
     pub fn flag(&mut self, name: &str, is_so: bool) {
         self.add(name, Unit::Count, f64::from(u8::from(is_so)));
     }
@@ -88,7 +88,7 @@ impl Metrics {
     }
 }
 
-/// What so much time costs in this process's architecture, with one request.
+/// Dollars that so much time costs in this process's architecture, with one request.
 pub fn compute_dollars(memory_mb: u32, seconds: f64) -> f64 {
     let rate = if cfg!(target_arch = "aarch64") { ARM_DOLLARS } else { X86_DOLLARS };
     f64::from(memory_mb) / 1024.0 * seconds * rate + REQUEST_DOLLARS

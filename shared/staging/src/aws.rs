@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-/// What the service said, or else what happened on the way to it.
+/// The service's words, or else what happened on the way to it.
 pub(crate) fn reason<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -15,7 +15,7 @@ where
     }
 }
 
-/// What to do when the service was not reached.
+/// Advice for when the service was not reached.
 pub(crate) fn advice_on_the_way<E>(error: &SdkError<E>) -> &'static str
 where
     E: StdError + Send + Sync + 'static,

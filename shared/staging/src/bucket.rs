@@ -1,4 +1,4 @@
-//! Where staged files are kept. A file is put once, whole, under a key that is never used again; nothing is ever
+//! The store of staged files. A file is put once, whole, under a key that is never used again; nothing is ever
 //! overwritten. Keys are laid out so that a data lake tool can read them: `<schema>/<collection>/dt=<day>/<name>`.
 //!
 //! A run writes its files on this machine first (a laptop's folder, a Lambda's `/tmp`) and puts them when they are
@@ -20,10 +20,11 @@ use crate::writer::Finished;
 pub use folder::Folder;
 pub use s3::S3;
 
-/// What stands for itself in a key. A schema may be named like a path (`../x`); its files stay in the bucket.
+/// Characters that stand for themselves in a key. A schema may be named like a path (`../x`); its files stay in the
+/// bucket.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// What is asked of a file's end at first: the footers of a few hundred columns fit.
+/// Bytes of a file's end that are asked for at first: the footers of a few hundred columns fit.
 const FOOTER_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Clone)]
@@ -88,8 +89,8 @@ impl Bucket {
         Ok(Bucket { schema: schema.to_owned(), scratch, place })
     }
 
-    /// Where a run writes its files before they are put. `name` begins with the feed's, so that the feed's next run
-    /// can clear what this one may leave.
+    /// The folder in which a run writes its files before they are put. `name` begins with the feed's, so that the
+    /// feed's next run can clear what this one may leave.
     pub fn scratch(&self, name: &str) -> anyhow::Result<PathBuf> {
         let scratch = self.scratch.join(name);
         make_folder(&scratch)?;
@@ -234,7 +235,7 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("the folder {} can't be made", folder.display()))
 }
 
-/// What to say of a key that is another file's.
+/// The error of a key that is another file's.
 fn another(place: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "there is another file at {place}, and it is not overwritten: run again, since each run has names of its own; \
@@ -242,7 +243,7 @@ fn another(place: &str) -> anyhow::Error {
     )
 }
 
-/// What to say of a registered file that is not there.
+/// The error of a registered file that is not there.
 fn gone(key: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "the staged file {key} is gone: its rows are lost to the warehouse; put it back, or read them again with \

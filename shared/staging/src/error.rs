@@ -1,4 +1,4 @@
-//! What can go wrong with the state, as kinds that a caller can act on.
+//! Failures of the state, as kinds that a caller can act on.
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ pub const METADATA_KEY: &str = "hubspot_source";
 /// 2 has a set key.
 pub const FORMAT: u32 = 2;
 
-/// What a staged file says of itself.
+/// Description of a staged file, in its footer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// The oldest format that tells all that this file says, up to [`FORMAT`].
@@ -52,7 +52,7 @@ impl Description {
 /// A staged file as the state registers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedFile {
-    /// Where it is in the bucket; unique for ever, never reused.
+    /// Its key in the bucket; unique for ever, never reused.
     pub key: String,
     pub collection: String,
     pub run_id: String,
@@ -65,8 +65,8 @@ pub struct StagedFile {
 }
 
 /// Reads a file's description and checks it against the file itself: format, row count, columns.
-/// Any bytes are safe to pass; what is not a staged file is an error that says why. A footer made for it keeps the parquet
-/// crate for seconds (see `tests/fuzz`), and no longer than that for each five of its bytes.
+/// Any bytes are safe to pass; what is not a staged file is an error that says why. A footer made for it keeps the
+/// parquet crate for seconds (see `tests/fuzz`), and no longer than that for each five of its bytes.
 pub fn describe(path: &Path) -> anyhow::Result<Description> {
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("staged file {name} can't be opened"))?;
@@ -79,7 +79,7 @@ pub(crate) fn describe_whole<R: ChunkReader + 'static>(name: &str, file: R) -> a
     described(name, reader.metadata())
 }
 
-/// What the end of a file says.
+/// Contents of a file's footer.
 #[derive(Debug)]
 pub(crate) enum Tail {
     Description(Box<Description>),

@@ -1,4 +1,4 @@
-//! What `tests/fuzz-targets` calls of what is private.
+//! Private functions, for `tests/fuzz-targets`.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub fn describe_by_tail(bytes: &Bytes, mut tail: usize) -> anyhow::Result<Descri
     }
 }
 
-/// Whether the bytes are a document of a state folder, with a cursor of this type.
+/// `true`: the bytes are a document of a state folder, with a cursor of this type.
 pub fn is_document<C: Serialize + DeserializeOwned + Default>(bytes: &[u8]) -> bool {
     crate::state::is_document::<C>(bytes)
 }

@@ -80,7 +80,7 @@ impl Rows {
     /// no cell set.
     ///
     /// # Errors
-    /// What `each` returns; the rows are then gone in part, so the caller can only give the file up.
+    /// The error of `each`; the rows are then gone in part, so the caller can only give the file up.
     pub fn drain<E: From<ArrowError>>(
         &mut self,
         mut each: impl FnMut(usize, ArrayRef) -> Result<(), E>,

@@ -24,7 +24,7 @@ pub fn snapshot_of(name: &str) -> Option<&str> {
 pub struct SnapshotPart {
     /// When the snapshot began, which also tells it from others: what was read later is newer than it.
     pub began_ms: i64,
-    /// What changed up to then, earlier runs have read, and registered before the snapshot began. Later changes are not
+    /// Changes up to then, earlier runs have read, and registered before the snapshot began. Later changes are not
     /// missed yet.
     pub caught_up_ms: i64,
     /// Nothing comes behind it: the snapshot is whole.
@@ -59,8 +59,8 @@ pub struct Wanted {
     pub accepted_ms: Option<i64>,
 }
 
-/// A refresh that was asked for and is not staged yet. A shared document of the state, one for each feed, so that whoever
-/// finds the lease of the feed's snapshots taken can leave it behind: the next snapshot is the refresh.
+/// A refresh that was asked for and is not staged yet. A shared document of the state, one for each feed, so that
+/// whoever finds the lease of the feed's snapshots taken can leave it behind: the next snapshot is the refresh.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshDue {
     /// Since when, by our clock; `None`: none is due.

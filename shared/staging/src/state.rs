@@ -1,8 +1,8 @@
-//! What is remembered between runs: which account this is, each feed's cursor, the staged files, who may write, how the
+//! Memory between runs: which account this is, each feed's cursor, the staged files, who may write, how the
 //! account's limits are shared, and what runs reported.
 //!
 //! Two places can hold it, and mean the same by it: a local folder ([`folder`]) and a DynamoDB table ([`dynamodb`]).
-//! What a checkpoint writes is written whole or not at all in both.
+//! A checkpoint is written whole or not at all in both.
 
 mod dynamodb;
 mod folder;
@@ -64,7 +64,7 @@ pub struct Shared<T> {
     pub value: T,
 }
 
-/// What one run did, as its function or command reported it.
+/// Report of one run, as its function or command wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The feed, or `load`.
@@ -112,7 +112,7 @@ impl State {
         }
     }
 
-    /// Whether somebody holds the lease `name` now.
+    /// `true`: somebody holds the lease `name` now.
     pub async fn is_leased(&self, name: &str) -> Result<bool, Error> {
         match self {
             State::Folder(folder) => folder.is_leased(name),

@@ -1,5 +1,5 @@
-//! What a table is: its collection, primary key and typed columns. Everything downstream of a feed (Parquet schema,
-//! warehouse DDL, merge) is derived from a [`Table`], and a staged file carries the one it was written with.
+//! Definition of a table: its collection, primary key and typed columns. Everything downstream of a feed (Parquet
+//! schema, warehouse DDL, merge) is derived from a [`Table`], and a staged file carries the one it was written with.
 
 use std::collections::HashSet;
 
@@ -161,7 +161,7 @@ impl Table {
         }
     }
 
-    /// Where the column of exactly this name stands.
+    /// The place of the column of exactly this name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }

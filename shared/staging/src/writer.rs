@@ -36,8 +36,8 @@ const MOST_ROW_GROUP_BYTES: usize = 10 << 20;
 const MOST_COLUMN_BYTES: usize = 96 << 10;
 /// Rows whose file's name, the same for all, is in memory at a time.
 const NAMES: usize = 256;
-/// The footer keeps most of a kilobyte for each column of each row group in memory until the file is finished. However wide
-/// the table, some row groups make a file.
+/// The footer keeps most of a kilobyte for each column of each row group in memory until the file is finished. However
+/// wide the table, some row groups make a file.
 const MAX_COLUMN_CHUNKS: usize = 1_000;
 const FEWEST_ROW_GROUPS: usize = 4;
 
@@ -58,7 +58,7 @@ pub struct FileWriter {
     parquet: SerializedFileWriter<File>,
     /// Makes the encoders of one column, for one row group at a time.
     columns: Vec<(FieldRef, ArrowRowGroupWriterFactory)>,
-    /// Where [`FILE`] is among them, if the table has it.
+    /// The place of [`FILE`] among them, if the table has it.
     file_column: Option<usize>,
     scratch: PathBuf,
     key: String,
@@ -113,7 +113,7 @@ impl FileWriter {
         FileWriter { rows, ..self }
     }
 
-    /// Where the next page's rows go.
+    /// Rows that the next page is appended to.
     pub fn rows(&mut self) -> &mut Rows {
         &mut self.rows
     }

@@ -13,7 +13,7 @@ pub(super) struct Config {
     pub(super) bucket: String,
     pub(super) schema: String,
     pub(super) warehouse_url: String,
-    /// Where the warehouse's password is, if it takes one.
+    /// The secret with the warehouse's password, if it takes one.
     pub(super) warehouse_secret_arn: Option<String>,
     /// `None`: all.
     collections: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! What one invocation measured, as CloudWatch metrics.
+//! Measurements of one invocation, as CloudWatch metrics.
 
 use lambda::{Invocation, Metrics, Unit, compute_dollars};
 use load::{LoadReport, Reconciled, TableReport};

@@ -18,8 +18,8 @@ impl Folder {
         Folder { root: root.to_owned() }
     }
 
-    /// Moves a file to its key once it is synced: a link fails where a rename would overwrite. What is there already may
-    /// be this very file, if a network file system lost the link's answer.
+    /// Moves a file to its key once it is synced: a link fails where a rename would overwrite. What is there already
+    /// may be this very file, if a network file system lost the link's answer.
     pub(super) async fn adopt(&self, scratch: PathBuf, key: &str) -> anyhow::Result<()> {
         let target = self.root.join(key);
         let parent = target.parent().unwrap_or(&self.root).to_owned();
@@ -49,7 +49,7 @@ impl Folder {
     }
 }
 
-/// Whether two files hold the same bytes.
+/// `true`: two files hold the same bytes.
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let (mut one, mut other) = (File::open(one)?, File::open(other)?);
     if one.metadata()?.len() != other.metadata()?.len() {

@@ -4,8 +4,9 @@
 //! there only once all are. Each request carries a CRC32C, which S3 compares with what arrived and keeps. How objects
 //! are encrypted is the bucket's own default.
 //!
-//! An object is created, never replaced: `If-None-Match: *` goes with the request that makes it. Where S3 says that there
-//! is one, it is either this very file, from a put whose answer was lost, which its bytes show, or another one: an error.
+//! An object is created, never replaced: `If-None-Match: *` goes with the request that makes it. Where S3 says that
+//! there is one, it is either this very file, from a put whose answer was lost, which its bytes show, or another one:
+//! an error.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +30,7 @@ const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32C;
 /// Any object, as `If-None-Match` names it
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
 const ANY: &str = "*";
-/// How often a put is tried that meets another request about the same key.
+/// Tries of a put that meets another request about the same key.
 const CONFLICT_ATTEMPTS: u32 = 5;
 
 #[derive(Debug, Clone)]
@@ -144,7 +145,7 @@ impl S3 {
         self.created("CompleteMultipartUpload", completed)
     }
 
-    /// What became of the request that makes an object.
+    /// Outcome of the request that makes an object.
     fn created<T, E>(&self, operation: &str, made: Result<T, SdkError<E>>) -> anyhow::Result<Put>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -162,7 +163,7 @@ impl S3 {
         }
     }
 
-    /// Whether the object is there, and holds just what the file does.
+    /// `true`: the object is there, and holds just what the file does.
     async fn holds(&self, key: &str, file: File) -> anyhow::Result<bool> {
         let mut object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
@@ -291,7 +292,7 @@ impl S3 {
     }
 }
 
-/// What a request to make an object came to.
+/// Outcome of a request to make an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Put {
     Created,

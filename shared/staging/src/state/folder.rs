@@ -319,7 +319,7 @@ fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::new(ErrorKind::Io, message).caused_by(source)
 }
 
-/// Whether the bytes are a document of any kind; one that is can be read again as it is written.
+/// `true`: the bytes are a document of any kind; one that is can be read again as it is written.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn is_document<C: Serialize + DeserializeOwned + Default>(bytes: &[u8]) -> bool {
     fn is<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> bool {

@@ -22,7 +22,7 @@ use crate::state::{Lease, fenced};
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 const ITEM_BYTES: usize = 350 << 10;
 const MAX_ITEMS: usize = 8;
-/// What a cursor may take when it is read: ten times what its sets take when they are full.
+/// Bytes that a cursor may take when it is read: ten times what its sets take when they are full.
 const MAX_CURSOR_BYTES: u64 = 64 << 20;
 /// The decoder's window: 8 MB, and our own frames have 2 MB.
 const MAX_WINDOW_LOG: u32 = 23;

@@ -20,7 +20,7 @@ impl Drop for Renewal {
 }
 
 impl TableState {
-    /// How long a lease outlives its owner. It is renewed four times as often.
+    /// Time by which a lease outlives its owner. It is renewed four times as often.
     pub const LEASE_LIFE: Duration = Duration::from_secs(32);
 
     pub(in crate::state) async fn lease(&self, name: &str) -> Result<Lease, Error> {
