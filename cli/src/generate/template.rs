@@ -97,7 +97,7 @@ mod tests {
         feeds.push(FeedParts::compared("support_tickets"));
         let after = template(&feeds);
         for part in [
-            "SubscriptionTimeline, SupportTickets, Collections]",
+            "SupportTickets, Collections]",
             "  SupportTickets:\n    Type: String",
             "  SupportTicketsIsOn: !Equals",
             "  SupportTicketsRefreshIsOn: !And",
@@ -113,8 +113,8 @@ mod tests {
             ":alarm:${AWS::StackName}-support_tickets-incomplete\",",
             r#"OR MetricName=\"Rows_support_tickets\")"#,
             r#"OR MetricName=\"DifferingRecords_support_tickets\")"#,
-            "email_subscriptions|support_tickets)",
-            "companies, deals and support_tickets are compared",
+            "|support_tickets)",
+            " and support_tickets are compared",
         ] {
             assert!(after.matches(part).count() > before.matches(part).count(), "{part}");
         }

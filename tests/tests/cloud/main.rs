@@ -412,7 +412,7 @@ fn per_ten_seconds(cloud: &Cloud) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seven_functions_at_once_fill_the_limit_and_keep_it() {
+async fn all_functions_at_once_fill_the_limit_and_keep_it() {
     let settings = Settings {
         records: PerType { contacts: 40_000, companies: 15_000, deals: 10_000 },
         marketing: Marketing { email_events: 20_000, lists: 100, days: 29, ..Marketing::default() },
