@@ -1,4 +1,5 @@
-//! `template.yaml`: the text of `template.yaml.in`, in which blanks such as `{{feed}}` are filled from [`FEEDS`].
+//! `template.yaml`: the text of `template.yaml.in`, in which blanks such as `{{feed}}` are filled from
+//! [`hubspot::feeds::FEEDS`].
 //!
 //! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among them,
 //! those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's.
