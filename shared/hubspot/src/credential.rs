@@ -1,4 +1,4 @@
-//! Who we are to HubSpot: a service key or private app token, which is sent as it is, or an OAuth app, whose access
+//! Credentials for HubSpot: a service key or private app token, which is sent as it is, or an OAuth app, whose access
 //! token lives for half an hour and is refreshed before it ends.
 
 use std::fmt;
@@ -19,7 +19,7 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(180);
 /// A token that is said to live longer is refreshed by then all the same.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// What the user has. `Debug` shows none of it.
+/// The user's credential. `Debug` shows none of it.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// A service key, or the token of a private or static-token app.
@@ -50,7 +50,7 @@ impl Credential {
     }
 }
 
-/// Where a credential comes from that may be replaced while a run goes on, such as a secret that is rotated.
+/// The source of a credential that may be replaced while a run goes on, such as a secret that is rotated.
 #[async_trait]
 pub trait CredentialSource: fmt::Debug + Send + Sync {
     /// The credential as it is now; what was read before is refused by HubSpot.
@@ -75,7 +75,7 @@ pub(crate) struct Access {
     token: SecretString,
     refresh_token: SecretString,
     refresh_at: Instant,
-    /// What the token may do; empty where the answer does not tell.
+    /// The token's scopes; empty where the answer does not tell.
     scopes: Vec<String>,
 }
 

@@ -312,6 +312,11 @@ impl Cursor {
         self.watermark_ms.is_some()
     }
 
+    /// Ids of the things of a kind that are set aside: by the run under way or, where none is, by those before.
+    pub(super) fn held(&self, kind: &str) -> impl Iterator<Item = &str> {
+        self.run.as_ref().map_or(&self.quarantine, |run| &run.quarantine).ids(kind)
+    }
+
     /// A source of the feed answers that did not before. A run that was interrupted has read without it.
     pub(super) fn answers_again(&mut self, source: &str) {
         if self.absent.remove(source).is_none() {

@@ -40,7 +40,8 @@ pub trait Feed: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Opens the feed for one run: reads what the account defines.
+    /// Opens the feed for one run: reads what the account defines. If that tells that a run over changes is too little
+    /// (`Cursor::is_due_whole`), the feed is to be opened again for a whole one.
     async fn open(
         &'static self,
         session: &Session,
@@ -61,7 +62,7 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// [`crate::ErrorKind::Config`] for an incremental run that has nothing to start from.
     async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished>;
 
-    /// What a backfill of the window will cost; nothing but counts is asked for.
+    /// Estimates the cost of a backfill of the window; nothing but counts is asked for.
     async fn estimate(&self, _window: Window) -> Result<Estimate> {
         let note = "HubSpot tells no count beforehand: one call for each page, few on most accounts";
         Ok(Estimate { general: 1, note: Some(note), ..Estimate::default() })
@@ -80,7 +81,7 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// again with a cursor that knows of it.
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page>;
 
-    /// Whether `fetch` gets past what HubSpot fails on by itself: then a smaller page is no help.
+    /// `true`: `fetch` gets past what HubSpot fails on by itself, and a smaller page is no help.
     fn reads_around(&self, _slice: &Slice) -> bool {
         false
     }
@@ -109,7 +110,7 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// The positions of the list turned out not to be ids: one slice for all of it, from the start.
     fn read_in_sequence(&self, _cursor: &mut Cursor, _run: &mut Unfinished) {}
 
-    /// What the tables lack, or have from elsewhere, because a source does not answer.
+    /// Gaps of the tables, and values from elsewhere, because a source does not answer.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
@@ -168,7 +169,7 @@ impl fmt::Debug for Page {
     }
 }
 
-/// What one page added.
+/// The outcome of one page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Appended {
     /// One for each table.
@@ -176,16 +177,16 @@ pub struct Appended {
     pub is_last: bool,
     /// Ids, or milliseconds, from the page's first to its last: how dense the records lie there.
     pub span: u64,
-    /// What the page found the ids of, to be read by itself while the search goes on.
+    /// Records that the page found the ids of, to be read by themselves while the search goes on.
     pub found: Option<Slice>,
 }
 
-/// What people should know of a collection that is not filled as it could be.
+/// A remark for people on a collection that is not filled as it could be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     pub collection: &'static str,
     pub gap: Gap,
-    /// What is lacking or from elsewhere, and why.
+    /// The columns or rows that are lacking or from elsewhere, and why.
     pub text: String,
 }
 

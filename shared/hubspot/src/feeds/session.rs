@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// So many lists or campaigns may be gone at a time, whatever share of all they are.
 const FEW_REMOVED: usize = 20;
 
-/// What a feed needs to know of the run.
+/// The run and its wishes, for a feed.
 #[derive(Debug, Clone)]
 pub struct Session {
     pub client: Client,
@@ -22,11 +22,11 @@ pub struct Session {
     pub lookback: Lookback,
     /// Calls that may be spent on subscriptions of addresses outside the timeline.
     pub address_calls: u64,
-    /// What HubSpot stopped to show is gone, however much it is.
+    /// Things that HubSpot stopped to show are gone, however many they are.
     pub accepts_removals: bool,
     /// The collections that somebody wants; `None`: all.
     pub collections: Option<Arc<BTreeSet<&'static str>>>,
-    /// What a comparison asked for, and nobody has read yet.
+    /// Records that a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
 }
 
@@ -44,7 +44,7 @@ impl Session {
         Err(Error::new(ErrorKind::Config, message))
     }
 
-    /// Whether calls that are for this collection alone are worth it.
+    /// `true`: calls that are for this collection alone are worth it.
     pub(super) fn wants(&self, collection: &str) -> bool {
         self.collections.as_ref().is_none_or(|wanted| wanted.contains(collection))
     }
@@ -72,7 +72,7 @@ impl Session {
     }
 }
 
-/// What a new run is asked to read, besides its mode.
+/// The time that a new run is asked to read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Window {
     /// Only what changed or happened since then; without it, an incremental run starts from the watermark.

@@ -54,8 +54,7 @@ impl Feed for ContactLists {
     ) -> Result<Box<dyn OpenFeed>> {
         let document = Document::new(&LISTS, &[])?;
         let known = cursor.stamps.clone();
-        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
-        let held = quarantine.ids(KIND).filter_map(parse_id).collect();
+        let held = cursor.held(KIND).filter_map(parse_id).collect();
         Ok(Box::new(OpenLists {
             session: session.clone(),
             document,

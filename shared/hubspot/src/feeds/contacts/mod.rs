@@ -143,8 +143,7 @@ impl OpenContacts {
         }
         without_submission.extend(submissions::OF_FORMS.iter().filter(|_| has_v1));
         let absent = cursor.absent.clone();
-        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
-        let form_reader = FormReader::new(quarantine.ids(forms::KIND));
+        let form_reader = FormReader::new(cursor.held(forms::KIND));
         let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, &without).await?;
         let profiles = Document::new(&PROFILES, &[])?;
         let identities = Document::new(&IDENTITIES, &without_identity)?;

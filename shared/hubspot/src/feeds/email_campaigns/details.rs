@@ -82,7 +82,7 @@ impl OpenCampaigns {
         Ok((id, detail))
     }
 
-    /// Whether the refusal is that of single campaigns: others are told of. `asked` were refused.
+    /// `true`: the refusal is that of single campaigns, since others are told of. `asked` were refused.
     pub(super) async fn answers_for_others(
         &self,
         asked: &[u64],

@@ -15,7 +15,7 @@ use crate::value;
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
 const PAGE_CAMPAIGNS: usize = 500;
 
-/// What the lists say.
+/// Contents of the lists.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     /// The last activity of each campaign.

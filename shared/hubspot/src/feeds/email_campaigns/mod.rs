@@ -33,11 +33,11 @@ use crate::value;
 
 /// Campaigns that one page of rows asks for, one call each.
 const DETAILS: usize = 20;
-/// Of those under way at once.
+/// Details of campaigns that are asked for at the same time.
 const DETAILS_AT_ONCE: usize = 4;
 /// A stamp of a campaign whose last activity HubSpot has not told.
 const NEVER_ACTIVE: i64 = 0;
-/// What the quarantine calls a campaign, and an entry of the lists that names none.
+/// Names in the quarantine of a campaign, and of an entry of the lists that names none.
 const KIND: &str = "campaign";
 const ODD_KIND: &str = "listed campaign";
 
@@ -104,13 +104,12 @@ impl Feed for EmailCampaigns {
         mode: Mode,
         cursor: &mut Cursor,
     ) -> Result<Box<dyn OpenFeed>> {
-        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
         Ok(Box::new(OpenCampaigns {
             session: session.clone(),
             document: Document::new(&CAMPAIGNS, &[])?,
             mode,
             known: cursor.stamps.clone(),
-            held: quarantine.ids(KIND).filter_map(parse_id).collect(),
+            held: cursor.held(KIND).filter_map(parse_id).collect(),
             listed: Mutex::default(),
             has_told: AtomicBool::new(false),
             tells_counters: AtomicBool::new(false),
@@ -134,7 +133,7 @@ struct OpenCampaigns {
     tells_counters: AtomicBool,
 }
 
-/// What some campaigns are.
+/// Details of some campaigns.
 #[derive(Debug)]
 pub(super) struct Page {
     details: Vec<(u64, Detail)>,

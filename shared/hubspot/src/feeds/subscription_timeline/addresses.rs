@@ -110,11 +110,10 @@ fn status_call(address: &str) -> Call {
 
 impl Addresses {
     pub(super) fn new(session: &Session, cursor: &Cursor) -> Addresses {
-        let quarantine = cursor.run.as_ref().map_or(&cursor.quarantine, |run| &run.quarantine);
         Addresses {
             session: session.clone(),
             absent: cursor.absent.get(STATUS).cloned(),
-            held: quarantine.ids(KIND).filter_map(parse_id).collect(),
+            held: cursor.held(KIND).filter_map(parse_id).collect(),
             spent: AtomicU64::new(0),
             has_told: AtomicBool::new(false),
             is_from_the_top: AtomicBool::new(false),
