@@ -236,17 +236,49 @@ impl ObjectFeed {
             }
             smaller /= 2;
         }
-        // Each position up to the record's own shows it first.
-        let (mut bad, mut step) = (from, 1);
-        let mut good = loop {
-            let next = bad.saturating_add(step);
-            if step > MOST_IDS {
-                return Err(failed);
+        let Some(bad) = self.unlisted(is_archived, from).await? else { return Err(failed) };
+        // The list shows it at no position; by its id it may be shown, or refused.
+        let next = Some((bad + 1).to_string());
+        let page = self.with_values(slice, is_archived, vec![(bad, None)], next).await?;
+        let mut is_told = !slice.holds(bad) || page.unknown.holds(bad);
+        for body in page.bodies.iter().filter(|body| body.has_list("results")) {
+            is_told |= record_ids(body)?.contains(&bad);
+        }
+        let unlisted = (!is_told).then(|| (bad.to_string(), failed.reason().to_owned()));
+        Ok(Page { unlisted, ..page })
+    }
+
+    /// The record that the list can't show, and that is the first one behind `from`: each position up to its own shows it
+    /// first. Parts of the list that end before it, or begin there, meet the same one: it is looked for once, and the
+    /// others wait. `None` where HubSpot answers nothing.
+    async fn unlisted(&self, is_archived: bool, from: u64) -> Result<Option<u64>> {
+        let mut known = self.unlisted.lock().await;
+        let next = known.range((is_archived, from)..=(is_archived, u64::MAX)).next();
+        let mut bad = from;
+        let mut good = match next.map(|(&(_, id), &since)| (id, since)) {
+            Some((id, since)) if since <= from => return Ok(Some(id)),
+            Some((id, since)) => match self.goes_on_between(is_archived, from, since).await? {
+                Some(place) => place,
+                // If HubSpot answers otherwise, it is the record.
+                None if self.goes_on_at(is_archived, id.saturating_add(1)).await? => {
+                    known.insert((is_archived, id), from);
+                    return Ok(Some(id));
+                }
+                None => return Ok(None),
+            },
+            None => {
+                let mut step = 1;
+                loop {
+                    let next = bad.saturating_add(step);
+                    if step > MOST_IDS {
+                        return Ok(None);
+                    }
+                    if self.goes_on_at(is_archived, next).await? {
+                        break next;
+                    }
+                    (bad, step) = (next, step * 2);
+                }
             }
-            if self.goes_on_at(is_archived, next).await? {
-                break next;
-            }
-            (bad, step) = (next, step * 2);
         };
         loop {
             while good - bad > 1 {
@@ -263,15 +295,8 @@ impl ObjectFeed {
                 None => break,
             }
         }
-        // The list shows it at no position; by its id it may be shown, or refused.
-        let next = Some(good.to_string());
-        let page = self.with_values(slice, is_archived, vec![(bad, None)], next).await?;
-        let mut is_told = !slice.holds(bad) || page.unknown.holds(bad);
-        for body in page.bodies.iter().filter(|body| body.has_list("results")) {
-            is_told |= record_ids(body)?.contains(&bad);
-        }
-        let unlisted = (!is_told).then(|| (bad.to_string(), failed.reason().to_owned()));
-        Ok(Page { unlisted, ..page })
+        known.insert((is_archived, bad), from);
+        Ok(Some(bad))
     }
 
     /// A place between two at which the list stands still.

@@ -131,6 +131,9 @@ pub(super) struct ObjectFeed {
     pages_near_trouble: AtomicU32,
     /// Records that no search can show.
     unsearchable: Mutex<BTreeSet<u64>>,
+    /// Records that a list can't show: whether of the archived ones, the id, and the position from which on the list
+    /// stands still before it.
+    unlisted: tokio::sync::Mutex<BTreeMap<(bool, u64), u64>>,
     is_archive_sequential: bool,
     /// Records were archived or restored, and this run does not read their list.
     archive_waits: AtomicBool,
@@ -226,6 +229,7 @@ impl ObjectFeed {
             pages_near_trouble: AtomicU32::new(0),
             archive_waits: AtomicBool::new(false),
             unsearchable: Mutex::default(),
+            unlisted: tokio::sync::Mutex::default(),
             is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
             nameless,
         })
