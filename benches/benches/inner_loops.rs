@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use fake_hubspot::{Account, Behaviour, Limits, PerType, Server, Settings, V1Contacts};
-use hubspot::feeds::{
-    Cursor, FEEDS, Lookback, Mode, OpenFeed, Page, Session, Slice, Unfinished, Window, append,
-};
+use hubspot::feeds::{self, Cursor, FEEDS, Lookback, Mode, Page, Session, Slice, Unfinished, Window};
 use hubspot::{Budget, Client, Credential};
 use staging::{FileWriter, Rows};
 use tokio::runtime::Runtime;
@@ -23,7 +21,7 @@ const RECORDS: usize = 100;
 struct Opened {
     runtime: Runtime,
     _server: Server,
-    feed: Box<dyn OpenFeed>,
+    feed: feeds::Opened,
     run: Unfinished,
     slice: Slice,
 }
@@ -63,9 +61,10 @@ impl Opened {
             let mut cursor = Cursor::default();
             cursor.absent.extend(absent.map(|source| (source.to_owned(), "left out".to_owned())));
             let feed = contacts.open(&session, Mode::Backfill, &mut cursor).await.unwrap();
-            let run = feed.plan(Window::default(), &mut cursor).await.unwrap();
+            let mut run = feed.plan(Window::default(), &mut cursor).await.unwrap();
             // Archived records, of which there are none, come first; the live ones then.
-            let slices = run.slices.iter().chain(&run.then);
+            let then = feed.due(&mut run, true).unwrap();
+            let slices = run.slices.iter().chain(&then);
             let slice = slices.max_by_key(|slice| slice.width()).unwrap().clone();
             (server, feed, run, slice)
         });
@@ -82,7 +81,7 @@ impl Opened {
     }
 
     fn append(&self, page: Page, (slice, run): &mut (Slice, Unfinished), rows: &mut [&mut Rows]) -> u64 {
-        append(&*self.feed, page, slice, run, rows).unwrap().written[0].rows
+        self.feed.append(page, slice, run, rows).unwrap().written[0].rows
     }
 }
 

@@ -267,7 +267,6 @@ async fn read_opened(
         Some(unfinished) => opened.resume(unfinished).await?,
         None => {
             let mut planned = opened.plan(options.window, cursor).await?;
-            planned.planned_width = planned.width();
             if let Some(caught_up_ms) = caught_up_ms {
                 (planned.began_ms, planned.compared_until_ms) = (began_ms, caught_up_ms);
             }
@@ -285,7 +284,7 @@ async fn read_opened(
             report.count(ended);
             answers = ended.answers;
         }
-        cursor.finish(options.lookback);
+        opened.finish(cursor, options.lookback)?;
         report.quarantine(&cursor.quarantine);
         report.note(opened.notes());
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use hubspot::feeds::{self, Cursor, OpenFeed, Page, Slice, Unfinished};
+use hubspot::feeds::{AnyOpenFeed, Cursor, Page, Slice, Unfinished};
 use hubspot::{Bucket, ErrorKind};
 
 use crate::report::{FeedReport, Progress};
@@ -125,109 +125,133 @@ impl Breadth {
 
 /// Reads until no slice is left. On an error, the cursor holds what is not yet read.
 pub(crate) async fn slices(
-    feed: &dyn OpenFeed,
+    feed: &dyn AnyOpenFeed,
     cursor: &mut Cursor,
     stage: &mut Stage<'_>,
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
     let Some(mut run) = cursor.run.take() else { return Ok(()) };
-    let mut slices = Slices::new(std::mem::take(&mut run.slices));
-    loop {
-        let read = until_done(feed, cursor, &mut run, &mut slices, stage, progress, report).await;
-        run.slices = slices.unfinished();
-        match read {
-            Err(error) if is_unordered(&error) => {
-                tracing::warn!(feed.name = report.feed, "{error:#}: it is read in one sequence");
-                feed.read_in_sequence(cursor, &mut run);
-                slices = Slices::new(std::mem::take(&mut run.slices));
-            }
-            read => {
-                cursor.run = Some(run);
-                return read;
-            }
-        }
-    }
+    let slices = Slices::new(std::mem::take(&mut run.slices));
+    let mut reader = Reader { feed, cursor, run, slices, stage, progress, report };
+    let read = reader.read().await;
+    reader.hold_what_is_left();
+    let Reader { cursor, run, .. } = reader;
+    cursor.run = Some(run);
+    read
 }
 
 fn is_unordered(error: &anyhow::Error) -> bool {
     error.downcast_ref::<hubspot::Error>().is_some_and(|error| error.kind() == ErrorKind::Unordered)
 }
 
-async fn until_done(
-    feed: &dyn OpenFeed,
-    cursor: &mut Cursor,
-    run: &mut Unfinished,
-    slices: &mut Slices,
-    stage: &mut Stage<'_>,
-    progress: &Progress,
-    report: &mut FeedReport,
-) -> anyhow::Result<()> {
-    let mut under_way = FuturesUnordered::new();
-    let columns = feed.tables().iter().map(|table| table.columns.len()).max().unwrap_or_default();
-    let mut page_bytes = columns * PAGE_RECORDS * PROPERTY_BYTES;
-    let mut breadth = Breadth::new(Instant::now());
-    loop {
-        let is_limit_reached = stage.run.client.budget().is_filled(Bucket::General);
-        let may_be_under_way = breadth.pages.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
-        // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
-        let mut may_split = !is_limit_reached;
-        while under_way.len() < may_be_under_way {
-            let Some((number, slice)) = slices.next(&mut may_split) else { break };
-            under_way.push(next_page(feed, number, slice));
-        }
-        let asked = Instant::now();
-        let next = tokio::select! {
-            // What is staged counts as soon as it can.
-            biased;
-            saved = stage.saved(report) => {
-                saved?;
-                continue;
-            }
-            next = under_way.next() => next,
-        };
-        let Some((number, page)) = next else {
-            if run.then.is_empty() {
-                run.then = feed.checks(run, true);
-            }
-            if run.then.is_empty() {
-                return Ok(());
-            }
-            slices.waiting.extend(run.then.drain(..));
-            continue;
-        };
-        let page = page?;
-        let now = Instant::now();
-        breadth.waited(now - asked, is_limit_reached, now);
-        // Follows the largest pages at once, and forgets them slowly.
-        page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);
+/// A run that is being read, and where its rows go.
+struct Reader<'r, 's> {
+    feed: &'r dyn AnyOpenFeed,
+    cursor: &'r mut Cursor,
+    /// Taken out of the cursor; its slices are those below.
+    run: Unfinished,
+    slices: Slices,
+    stage: &'r mut Stage<'s>,
+    progress: &'r Progress,
+    report: &'r mut FeedReport,
+}
 
-        let Some(reading) = slices.reading.get_mut(&number) else { continue };
-        let appended = feeds::append(feed, page, &mut reading.slice, run, &mut stage.rows()?)?;
+impl Reader<'_, '_> {
+    /// Reads the slices; again, in one sequence, if a list turns out not to be in the order of ids.
+    async fn read(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.read_slices().await {
+                Err(error) if is_unordered(&error) => {
+                    tracing::warn!(feed.name = self.report.feed, "{error:#}: it is read in one sequence");
+                    self.hold_what_is_left();
+                    self.feed.read_in_sequence(self.cursor, &mut self.run)?;
+                    self.slices = Slices::new(std::mem::take(&mut self.run.slices));
+                }
+                read => return read,
+            }
+        }
+    }
+
+    fn hold_what_is_left(&mut self) {
+        self.run.set_slices(self.slices.unfinished());
+    }
+
+    async fn read_slices(&mut self) -> anyhow::Result<()> {
+        let feed = self.feed;
+        let mut under_way = FuturesUnordered::new();
+        let columns = feed.tables().iter().map(|table| table.columns.len()).max().unwrap_or_default();
+        let mut page_bytes = columns * PAGE_RECORDS * PROPERTY_BYTES;
+        let mut breadth = Breadth::new(Instant::now());
+        loop {
+            let is_limit_reached = self.stage.run.client.budget().is_filled(Bucket::General);
+            let may_be_under_way = breadth.pages.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
+            // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
+            let mut may_split = !is_limit_reached;
+            while under_way.len() < may_be_under_way {
+                let Some((number, slice)) = self.slices.next(&mut may_split) else { break };
+                under_way.push(next_page(feed, number, slice));
+            }
+            let asked = Instant::now();
+            let next = tokio::select! {
+                // What is staged counts as soon as it can.
+                biased;
+                saved = self.stage.saved(self.report) => {
+                    saved?;
+                    continue;
+                }
+                next = under_way.next() => next,
+            };
+            let Some((number, page)) = next else {
+                let due = feed.due(&mut self.run, true)?;
+                if due.is_empty() {
+                    return Ok(());
+                }
+                self.slices.waiting.extend(due);
+                continue;
+            };
+            let page = page?;
+            let now = Instant::now();
+            breadth.waited(now - asked, is_limit_reached, now);
+            // Follows the largest pages at once, and forgets them slowly.
+            page_bytes = page.size_bytes().max(page_bytes - page_bytes / 16);
+            self.append(number, page)?;
+            if self.stage.is_checkpoint_due() {
+                self.begin_checkpoint().await?;
+            }
+        }
+    }
+
+    /// Turns a page into rows, and moves its slice past it.
+    fn append(&mut self, number: usize, page: Page) -> anyhow::Result<()> {
+        let Some(reading) = self.slices.reading.get_mut(&number) else { return Ok(()) };
+        let appended = self.feed.append(page, &mut reading.slice, &mut self.run, &mut self.stage.rows()?)?;
         reading.page_span = Some(appended.span);
-        stage.page_done(&appended, report)?;
-        progress.add(appended.written.iter().map(|written| written.rows).sum());
-        slices.found.extend(appended.found);
+        self.stage.page_done(&appended, self.report)?;
+        self.progress.add(appended.written.iter().map(|written| written.rows).sum());
+        self.slices.found.extend(appended.found);
         if !appended.is_last {
-            slices.paused.push_back(number);
-        } else if let Some(finished) = slices.reading.remove(&number) {
-            slices.waiting.extend(feed.follow_up(&finished.slice, run));
+            self.slices.paused.push_back(number);
+        } else if let Some(finished) = self.slices.reading.remove(&number) {
+            self.slices.waiting.extend(self.feed.follow_up(&finished.slice, &mut self.run)?);
         }
-        slices.waiting.extend(feed.checks(run, false));
-        if stage.is_checkpoint_due() {
-            run.slices = slices.unfinished();
-            // It is not saved, and large.
-            let recent = std::mem::take(&mut run.recent);
-            cursor.run = Some(run.clone());
-            run.recent = recent;
-            stage.begin_checkpoint(cursor, report).await?;
-        }
+        self.slices.waiting.extend(self.feed.due(&mut self.run, false)?);
+        Ok(())
+    }
+
+    async fn begin_checkpoint(&mut self) -> anyhow::Result<()> {
+        self.hold_what_is_left();
+        // It is not saved, and large.
+        let recent = std::mem::take(&mut self.run.recent);
+        self.cursor.run = Some(self.run.clone());
+        self.run.recent = recent;
+        self.stage.begin_checkpoint(self.cursor, self.report).await
     }
 }
 
 /// A slice's next page; a smaller one when HubSpot fails on it again and again, unless the feed has tried that.
-async fn next_page(feed: &dyn OpenFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
-    let fewest = if feed.reads_around(&slice) { PAGE_RECORDS } else { FEWEST_PAGE_RECORDS };
+async fn next_page(feed: &dyn AnyOpenFeed, number: usize, slice: Slice) -> (usize, hubspot::Result<Page>) {
+    let fewest = if feed.reads_around() { PAGE_RECORDS } else { FEWEST_PAGE_RECORDS };
     let mut limit = PAGE_RECORDS;
     loop {
         let page = feed.fetch(&slice, limit).await;
@@ -246,17 +270,20 @@ async fn next_page(feed: &dyn OpenFeed, number: usize, slice: Slice) -> (usize, 
 mod tests {
     use super::*;
 
+    fn slice(name: &str) -> Slice {
+        serde_json::from_value(serde_json::json!({ "kind": name })).unwrap()
+    }
+
     #[test]
     fn what_was_found_is_read_before_the_search_goes_on() {
-        let search = Slice::Having { property: "tier".to_owned(), from: 0 };
-        let found = Slice::Found { ids: vec![7] };
-        let mut slices = Slices::new(vec![search.clone(), Slice::All]);
+        let (search, found, all) = (slice("search"), slice("found"), slice("all"));
+        let mut slices = Slices::new(vec![search.clone(), all.clone()]);
         let (number, _) = slices.next(&mut false).unwrap();
         slices.found.push_back(found.clone());
         slices.paused.push_back(number);
-        assert_eq!(slices.unfinished(), [search.clone(), found.clone(), Slice::All]);
+        assert_eq!(slices.unfinished(), [search.clone(), found.clone(), all.clone()]);
         let order = std::iter::from_fn(|| Some(slices.next(&mut true)?.1));
-        assert_eq!(order.collect::<Vec<_>>(), [found, search, Slice::All]);
+        assert_eq!(order.collect::<Vec<_>>(), [found, search, all]);
     }
 
     #[test]

@@ -84,14 +84,11 @@ pub(crate) async fn prepare(
     options: &Options,
     cursor: &mut Cursor,
 ) -> anyhow::Result<i64> {
-    let of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
+    let mut of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
     let caught_up_ms = of_feed.caught_up_ms.filter(|_| of_feed.watermark_ms.is_some());
     let caught_up_ms = caught_up_ms.ok_or_else(|| NothingToCompare(feed.name().to_owned()))?;
+    feed.share(&mut of_feed, cursor)?;
     cursor.absent = of_feed.absent;
-    cursor.sensitive = of_feed.sensitive;
-    cursor.empty_classes = of_feed.empty_classes;
-    cursor.columns = of_feed.columns;
-    cursor.is_sequential |= of_feed.is_sequential;
     Ok(caught_up_ms - options.lookback.lag_ms)
 }
 

@@ -354,7 +354,8 @@ mod tests {
         let unfinished: Unfinished =
             serde_json::from_str(r#"{"mode":"backfill","started_ms":1,"moves_watermark":true,"slices":[]}"#)
                 .unwrap();
-        let cursor = Cursor { run: Some(unfinished), ..Cursor::default() };
+        let mut cursor = Cursor::default();
+        cursor.run = Some(unfinished);
         let (mut expected, mut waiting) = ([0, 0], [0, 0]);
         let mut left = steps.iter().copied();
         let mut is_over = false;

@@ -1,24 +1,32 @@
 //! A feed's cursor, as a state holds it: what does not parse is an error, what does can be worked with.
 
-use hubspot::feeds::{Cursor, Lookback, Slice};
+use futures::executor::block_on;
+use hubspot::feeds::{Cursor, FEEDS, Lookback, Mode, Slice, Unfinished};
+
+use crate::feeds::opened;
 
 pub fn run(data: &[u8]) {
-    if let Ok(mut slice) = serde_json::from_slice::<Slice>(data) {
-        split(&mut slice);
-    }
     let Ok(mut cursor) = serde_json::from_slice::<Cursor>(data) else { return };
     let written = serde_json::to_string(&cursor).expect("a cursor is JSON");
     let again = serde_json::from_str::<Cursor>(&written).expect("a cursor that was written can be read");
     assert_eq!(again, cursor, "a cursor is the same when it is written");
-    if let Some(run) = &mut cursor.run {
-        assert!((0.0..=1.0).contains(&run.done_share()));
-        for slice in run.slices.iter_mut().chain(&mut run.then) {
-            split(slice);
-        }
-    }
     cursor.lose("forms", "switched off".to_owned());
-    cursor.finish(Lookback::default());
-    assert!(cursor.run.is_none());
+    for feed in FEEDS {
+        let mut cursor = cursor.clone();
+        opened(*feed, Mode::Incremental, |open| {
+            let resumed = cursor.run.as_mut().map(|run| block_on(open.resume(run)));
+            if let (Some(run), Some(Ok(()))) = (&mut cursor.run, resumed) {
+                assert!((0.0..=1.0).contains(&run.done_share()));
+                run.slices.iter_mut().for_each(split);
+                let written = serde_json::to_string(run).expect("a run is JSON");
+                assert_eq!(serde_json::from_str::<Unfinished>(&written).ok().as_ref(), Some(&*run));
+            }
+            let had_paused = cursor.paused.is_some();
+            if open.finish(&mut cursor, Lookback::default()).is_ok() {
+                assert!(cursor.paused.is_none() && (had_paused || cursor.run.is_none()));
+            }
+        });
+    }
 }
 
 /// A slice that is cut loses nothing and doubles nothing.

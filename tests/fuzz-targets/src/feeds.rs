@@ -14,11 +14,12 @@ use arrow_schema::ArrowError;
 use bytes::Bytes;
 use futures::executor::block_on;
 use hubspot::feeds::{
-    self, Appended, Cursor, FEEDS, Feed, Lookback, Mode, OpenFeed, Session, Slice, Unfinished, Window,
+    AnyOpenFeed, Appended, Cursor, FEEDS, Feed, Lookback, Mode, Opened, Session, Slice, Unfinished, Window,
 };
 use hubspot::fuzzing::{Answer, client};
 use hubspot::{Client, ErrorKind};
 use serde::de::IgnoredAny;
+use serde_json::json;
 use staging::{ColumnType, Pairs, Rows, Wanted};
 
 use crate::values::is_in_range;
@@ -92,7 +93,7 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
     let is_known = if has_properties { chosen & 2 == 0 } else { name != "subscription_timeline" };
     if is_known {
         OPENED.with_borrow_mut(|all| {
-            let place = kept(all, feed, mode, &cursor);
+            let place = kept(all, feed, mode, chosen, &cursor);
             hubspot::fuzzing::move_answers(&client, &all[place].1.session.client);
             is_finished = block_on(driver.run(&mut all[place].1, &mut cursor)).is_ok();
             // A feed remembers in a run what HubSpot can't show.
@@ -100,7 +101,7 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
                 all.swap_remove(place);
             }
         });
-    } else if let Ok(mut opened) = block_on(Opened::new(feed, mode, session(client), &mut cursor)) {
+    } else if let Ok(mut opened) = block_on(Reader::new(feed, mode, session(client), &mut cursor)) {
         is_finished = block_on(driver.run(&mut opened, &mut cursor)).is_ok();
     }
     Reached { rows: driver.rows, is_finished }
@@ -120,22 +121,22 @@ fn session(client: Client) -> Session {
 }
 
 /// A feed, opened, and its rows.
-struct Opened {
+struct Reader {
     session: Session,
-    feed: Box<dyn OpenFeed>,
+    feed: Opened,
     rows: Vec<Rows>,
 }
 
-impl Opened {
+impl Reader {
     async fn new(
         feed: &'static dyn Feed,
         mode: Mode,
         session: Session,
         cursor: &mut Cursor,
-    ) -> hubspot::Result<Opened> {
+    ) -> hubspot::Result<Reader> {
         let feed = feed.open(&session, mode, cursor).await?;
         let rows = feed.tables().iter().map(Rows::new).collect();
-        Ok(Opened { session, feed, rows })
+        Ok(Reader { session, feed, rows })
     }
 }
 
@@ -144,12 +145,18 @@ type Key = (&'static str, Mode, Vec<String>, bool);
 
 thread_local! {
     /// Opening a feed takes longer than most answers. All but the timeline remember nothing of one run in the next.
-    static OPENED: RefCell<Vec<(Key, Opened)>> = const { RefCell::new(Vec::new()) };
+    static OPENED: RefCell<Vec<(Key, Reader)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The place of the feed, opened; where it has properties, with those of [`DEFINITIONS`].
-fn kept(all: &mut Vec<(Key, Opened)>, feed: &'static dyn Feed, mode: Mode, cursor: &Cursor) -> usize {
-    let has_stamps = cursor.stamps != Default::default();
+fn kept(
+    all: &mut Vec<(Key, Reader)>,
+    feed: &'static dyn Feed,
+    mode: Mode,
+    chosen: usize,
+    cursor: &Cursor,
+) -> usize {
+    let has_stamps = chosen & KNOWN_STAMPS != 0;
     let is_it = |(name, of_mode, absent, stamps): &Key| {
         *name == feed.name()
             && *of_mode == mode
@@ -162,16 +169,29 @@ fn kept(all: &mut Vec<(Key, Opened)>, feed: &'static dyn Feed, mode: Mode, curso
         let refused = if mode == Mode::Backfill { 2 } else { 0 };
         let refusals = (0..refused).map(|_| Answer::new(403, &[], Bytes::new()));
         let session = session(client(std::iter::once(definitions).chain(refusals), 0.1));
-        let opened = block_on(Opened::new(feed, mode, session, &mut cursor.clone())).expect("definitions");
+        let opened = block_on(Reader::new(feed, mode, session, &mut cursor.clone())).expect("definitions");
         let key = (feed.name(), mode, cursor.absent.keys().cloned().collect(), has_stamps);
         all.push((key, opened));
         all.len() - 1
     })
 }
 
+/// Lends the feed, opened for a run of this mode.
+pub(crate) fn opened(feed: &'static dyn Feed, mode: Mode, act: impl FnOnce(&dyn AnyOpenFeed)) {
+    OPENED.with_borrow_mut(|all| {
+        let place = kept(all, feed, mode, 0, &known(mode, 0));
+        act(&*all[place].1.feed);
+        // A feed may remember what was asked of it in the run.
+        all.swap_remove(place);
+    });
+}
+
 /// What earlier runs have left.
 fn known(mode: Mode, chosen: usize) -> Cursor {
-    let mut cursor = Cursor { sensitive: Some(Vec::new()), ..Cursor::default() };
+    // Lists and campaigns 1 and 2, as another run saw them.
+    let stamps = if chosen & KNOWN_STAMPS != 0 { "AQIBAg" } else { "" };
+    let cursor = json!({ "sensitive": [], "stamps": stamps });
+    let mut cursor: Cursor = serde_json::from_value(cursor).expect("a cursor");
     if mode == Mode::Incremental {
         cursor.watermark_ms = Some(1_700_000_000_000);
     }
@@ -182,11 +202,23 @@ fn known(mode: Mode, chosen: usize) -> Cursor {
             cursor.lose(source, "HubSpot answered 404".to_owned());
         }
     }
-    if chosen & 8 != 0 {
-        // Lists and campaigns 1 and 2, as another run saw them.
-        cursor.stamps = serde_json::from_str("\"AQIBAg\"").expect("stamps");
-    }
     cursor
+}
+
+/// A bit of what is chosen.
+const KNOWN_STAMPS: usize = 8;
+
+/// What a comparison or a count asks for, and the past values of a property: slices that no plan begins with.
+fn more_slices() -> Vec<Slice> {
+    let records = Pairs([(1, 5), (2, Wanted::NO_VERSION), (u64::MAX, i64::MAX)].into());
+    let slices = json!([
+        {"kind": "wanted", "records": records},
+        {"kind": "having", "property": "name", "from": 0},
+        {"kind": "again", "from": 1, "below": 900, "after": null, "rows": 0},
+        {"kind": "counted", "from": 1, "below": 900, "rows": 1, "is_second": false},
+        {"kind": "counted", "from": 1, "below": 900, "rows": 1, "is_second": true},
+    ]);
+    serde_json::from_value(slices).expect("slices")
 }
 
 struct Driver {
@@ -200,30 +232,28 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(&mut self, opened: &mut Opened, cursor: &mut Cursor) -> hubspot::Result<()> {
-        let mut lost = self.run_opened(opened, cursor).await?;
-        while let Some(error) = lost {
+    async fn run(&mut self, opened: &mut Reader, cursor: &mut Cursor) -> hubspot::Result<()> {
+        let mut again;
+        let mut opened = opened;
+        while let Some(error) = self.run_opened(opened, cursor).await? {
             let source = error.lost_source().unwrap_or_default();
             if cursor.absent.contains_key(source) {
                 return Err(error);
             }
             cursor.lose(source, error.to_string());
-            let session = opened.session.clone();
-            lost = self
-                .run_opened(&mut Opened::new(self.feed, self.mode, session, cursor).await?, cursor)
-                .await?;
+            again = Reader::new(self.feed, self.mode, opened.session.clone(), cursor).await?;
+            opened = &mut again;
         }
-        cursor.finish(Lookback::default());
-        Ok(())
+        opened.feed.finish(cursor, Lookback::default())
     }
 
     /// `Some`: a source is lost, and the feed goes on without it.
     async fn run_opened(
         &mut self,
-        opened: &mut Opened,
+        opened: &mut Reader,
         cursor: &mut Cursor,
     ) -> hubspot::Result<Option<hubspot::Error>> {
-        let Opened { feed, rows, .. } = opened;
+        let Reader { feed, rows, .. } = opened;
         let mut run = match cursor.run.take() {
             Some(mut run) => {
                 feed.resume(&mut run).await?;
@@ -232,15 +262,9 @@ impl Driver {
             None => {
                 let mut run = feed.plan(Window { since_ms: Some(1_000), until_ms: None }, cursor).await?;
                 if self.asks_more {
-                    let (from, below, rows) = (1, Some(900), 1);
-                    let records = Pairs([(1, 5), (2, Wanted::NO_VERSION), (u64::MAX, i64::MAX)].into());
-                    run.slices.extend([
-                        Slice::Wanted { records },
-                        Slice::Having { property: "name".to_owned(), from: 0 },
-                        Slice::Again { from, below, after: None, rows: 0 },
-                        Slice::Counted { from, below, rows, is_second: false },
-                        Slice::Counted { from, below, rows, is_second: true },
-                    ]);
+                    run.slices.extend(more_slices());
+                    // As for a run that was saved.
+                    feed.resume(&mut run).await?;
                 }
                 run
             }
@@ -258,17 +282,14 @@ impl Driver {
 
     async fn read(
         &mut self,
-        open: &dyn OpenFeed,
+        open: &dyn AnyOpenFeed,
         cursor: &mut Cursor,
         run: &mut Unfinished,
         rows: &mut [Rows],
     ) -> hubspot::Result<()> {
         loop {
             if run.slices.is_empty() {
-                run.slices.append(&mut run.then);
-            }
-            if run.slices.is_empty() {
-                run.slices = open.checks(run, true);
+                run.slices = open.due(run, true)?;
             }
             let Some(mut slice) = run.slices.pop() else { return Ok(()) };
             let appended = match self.page(open, &mut slice, run, rows).await {
@@ -276,27 +297,27 @@ impl Driver {
                 Err(error) => {
                     run.slices.push(slice);
                     if error.kind() == ErrorKind::Unordered {
-                        open.read_in_sequence(cursor, run);
+                        open.read_in_sequence(cursor, run)?;
                         continue;
                     }
                     return Err(error);
                 }
             };
             if appended.is_last {
-                let next = open.follow_up(&slice, run);
+                let next = open.follow_up(&slice, run)?;
                 run.slices.extend(next);
             } else {
                 run.slices.extend(slice.split(appended.span));
                 run.slices.push(slice);
             }
-            let checks = open.checks(run, false);
+            let checks = open.due(run, false)?;
             run.slices.extend(checks.into_iter().chain(appended.found));
         }
     }
 
     async fn page(
         &mut self,
-        open: &dyn OpenFeed,
+        open: &dyn AnyOpenFeed,
         slice: &mut Slice,
         run: &mut Unfinished,
         rows: &mut [Rows],
@@ -306,7 +327,7 @@ impl Driver {
         let page = open.fetch(slice, 100).await?;
         let before: Vec<u64> = rows.iter().map(|rows| rows.len() as u64).collect();
         let mut borrowed: Vec<&mut Rows> = rows.iter_mut().collect();
-        let appended = feeds::append(open, page, slice, run, &mut borrowed);
+        let appended = open.append(page, slice, run, &mut borrowed);
         let after: Vec<u64> = rows.iter().map(|rows| rows.len() as u64).collect();
         match &appended {
             Ok(appended) => {
@@ -321,7 +342,7 @@ impl Driver {
         appended
     }
 
-    fn check_cells(&mut self, open: &dyn OpenFeed, rows: &mut [Rows]) {
+    fn check_cells(&mut self, open: &dyn AnyOpenFeed, rows: &mut [Rows]) {
         for (table, rows) in open.tables().iter().zip(rows) {
             rows.truncate(rows.len());
             if rows.is_empty() {

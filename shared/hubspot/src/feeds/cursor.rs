@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use staging::Pairs;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 
-use super::objects::ColumnOwners;
-use super::objects::LiveCount;
+use super::format::{self, Format};
+use super::own::{HasOwn, Own};
 use super::quarantine::Quarantine;
 use super::recent::{RecentReads, Versions};
-use super::seen::{ArchivedIds, Hashes};
-use super::slice::{Merge, Slice, Stretch};
+use super::slice::Slice;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,7 +46,7 @@ impl Mode {
 }
 
 /// A run under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unfinished {
     pub mode: Mode,
     /// When the run began, by HubSpot's clock; a resumed run keeps it.
@@ -61,54 +60,21 @@ pub struct Unfinished {
     #[serde(default)]
     pub overlap_ms: i64,
     pub slices: Vec<Slice>,
-    /// The width of all slices when the run was planned, in ids or milliseconds; `slices` shrink from it.
+    /// The width of all slices when the run was planned, in ids or milliseconds.
     #[serde(default)]
     pub planned_width: u64,
-    /// Slices that must not begin before those are done.
+    /// The width of what is left of them; `None` in a run of before it was written.
     #[serde(default)]
-    pub then: Vec<Slice>,
+    left_width: Option<u64>,
     /// The newest change read so far.
     #[serde(default)]
     pub newest_ms: Option<i64>,
-    /// What the list of archived records has shown so far.
-    #[serde(default)]
-    pub archived: ArchivedIds,
-    /// The live records of the moment when the run was planned.
-    #[serde(default)]
-    pub live_count: Option<LiveCount>,
-    /// What left that list is known, and among the slices.
-    #[serde(default)]
-    pub is_archive_compared: bool,
-    /// What a scan has shown: see [`Cursor::stamps`].
-    #[serde(default)]
-    pub stamps: Pairs,
-    /// The newest submission read of each form.
-    #[serde(default)]
-    pub forms: BTreeMap<String, i64>,
-    /// Where the pass over addresses is.
-    #[serde(default)]
-    pub address_position: Option<String>,
-    /// Records that one of several sources did not show: to be read again when the slice is done.
-    #[serde(default)]
-    pub again: Vec<u64>,
-    /// Records that are named as merged, and not yet asked for.
-    #[serde(default)]
-    pub merges: Vec<Merge>,
-    /// Stretches of ids that were read and not yet counted.
-    #[serde(default)]
-    pub stretches: Vec<Stretch>,
     /// Records read where HubSpot counts as many.
     #[serde(default)]
     pub counted: u64,
     /// The version of the shared document of [`staging::Wanted`] that this run answers.
     #[serde(default)]
     pub answers: Option<u64>,
-    /// The names of the properties that are read, as hashes.
-    #[serde(default)]
-    pub properties: Option<Hashes>,
-    /// The number of them that answers name: see [`Cursor::named_properties`].
-    #[serde(default)]
-    pub named_properties: Option<usize>,
     /// It reads what earlier runs have read without a source: see [`Cursor::reread_since_ms`].
     #[serde(default)]
     pub reread_since_ms: Option<i64>,
@@ -126,10 +92,17 @@ pub struct Unfinished {
     /// Not saved while the run is under way: a resumed run reads a few records again.
     #[serde(skip)]
     pub recent: RecentReads,
+    /// What only its feed knows.
+    #[serde(flatten)]
+    pub(super) own: Own,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What all feeds keep between their runs. `remote`: a cursor is brought to today's format before it is read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Cursor {
+    #[serde(default)]
+    pub(super) format: Format,
     /// Set while a run is under way, or was interrupted.
     pub run: Option<Unfinished>,
     /// One that was interrupted, and goes on when the run of another kind has ended that somebody asked for.
@@ -144,27 +117,6 @@ pub struct Cursor {
     /// Versions read near the watermark, which the next run's overlap will show again.
     #[serde(default)]
     pub recent: Versions,
-    #[serde(default)]
-    pub archived: ArchivedIds,
-    /// The live records of the last run: as long as they are as many, a long list of archived ones need not be read.
-    #[serde(default)]
-    pub live_count: Option<LiveCount>,
-    /// The list endpoint does not take ids as positions on this account.
-    #[serde(default)]
-    pub is_sequential: bool,
-    /// Nor does its list of archived records.
-    #[serde(default)]
-    pub is_archive_sequential: bool,
-    /// What the last scan of a collection that is read whole has shown: a stamp of each object, by id, that is another
-    /// one when the object is.
-    #[serde(default)]
-    pub stamps: Pairs,
-    /// The newest submission read of each form, where submissions come from the forms.
-    #[serde(default)]
-    pub forms: BTreeMap<String, i64>,
-    /// Where the next run goes on asking about addresses; `None`: from the first one.
-    #[serde(default)]
-    pub address_position: Option<String>,
     /// Sources that did not answer, and why: the feed goes on without them, and asks again in each run.
     #[serde(default)]
     pub absent: BTreeMap<String, String>,
@@ -178,31 +130,38 @@ pub struct Cursor {
     /// A source answers that did not before: what it knows of older records is not read yet.
     #[serde(default)]
     pub is_due_whole: bool,
-    /// The names of the properties whose values are read, as hashes: one that is new has values of before. `None` until a
-    /// run has read any.
-    #[serde(default)]
-    pub properties: Option<Hashes>,
-    /// Those that were read before and are defined no more, as hashes: one that is made again has a column with values of
-    /// before, until all records are read once more.
-    #[serde(default)]
-    pub gone_properties: Hashes,
-    /// The number of these properties that HubSpot's answers name, if only as `null`: a record that names fewer is shown
-    /// in part. `None` where no answer has named an empty one.
-    #[serde(default)]
-    pub named_properties: Option<usize>,
-    /// The column of each property that was ever read.
-    #[serde(default)]
-    pub columns: ColumnOwners,
-    /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
-    /// again.
-    #[serde(default)]
-    pub sensitive: Option<Vec<String>>,
-    /// Those of them without a property, and when that was seen.
-    #[serde(default)]
-    pub empty_classes: BTreeMap<String, i64>,
     /// Things that HubSpot answers badly: each run asks for them again.
     #[serde(default)]
     pub quarantine: Quarantine,
+    /// What only its feed knows.
+    #[serde(flatten)]
+    pub(super) own: Own,
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Cursor::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {
+        let mut cursor = Value::deserialize(deserializer)?;
+        format::migrate(&mut cursor).map_err(de::Error::custom)?;
+        Cursor::deserialize(cursor).map_err(de::Error::custom)
+    }
+}
+
+impl HasOwn for Cursor {
+    fn own(&mut self) -> &mut Own {
+        &mut self.own
+    }
+}
+
+impl HasOwn for Unfinished {
+    fn own(&mut self) -> &mut Own {
+        &mut self.own
+    }
 }
 
 /// How far back runs look, and how close to now they trust the index.
@@ -250,41 +209,41 @@ impl Unfinished {
             overlap_ms,
             slices: Vec::new(),
             planned_width: 0,
-            then: Vec::new(),
+            left_width: None,
             newest_ms: None,
-            archived: ArchivedIds::default(),
-            live_count: None,
-            is_archive_compared: false,
-            stamps: Pairs::default(),
-            forms: BTreeMap::new(),
-            address_position: None,
-            again: Vec::new(),
-            merges: Vec::new(),
-            stretches: Vec::new(),
             counted: 0,
             answers: None,
-            properties: None,
-            named_properties: None,
             reread_since_ms: None,
             needs_whole: false,
             quarantine: Quarantine::default(),
             began_ms: 0,
             compared_until_ms: 0,
             recent: RecentReads::default(),
+            own: Own::default(),
         }
     }
 
-    /// The width of what is left to read.
-    pub fn width(&self) -> u64 {
-        self.slices.iter().chain(&self.then).map(Slice::width).fold(0, u64::saturating_add)
+    /// The slices that are left to read.
+    pub fn set_slices(&mut self, slices: Vec<Slice>) {
+        let width = slices.iter().map(Slice::width).fold(self.own.width(), u64::saturating_add);
+        self.slices = slices;
+        self.left_width = Some(width);
+    }
+
+    /// The same for a run that begins.
+    pub(super) fn begin_with(&mut self, slices: Vec<Slice>) {
+        self.set_slices(slices);
+        self.planned_width = self.left_width.unwrap_or(0);
     }
 
     /// How much of what was planned is read, from 0 to 1. Records don't lie evenly, so it is an estimate.
     pub fn done_share(&self) -> f64 {
-        if self.planned_width == 0 {
-            return 0.0;
+        match self.left_width {
+            Some(left) if self.planned_width > 0 => {
+                (1.0 - left as f64 / self.planned_width as f64).clamp(0.0, 1.0)
+            }
+            _ => 0.0,
         }
-        (1.0 - self.width() as f64 / self.planned_width as f64).clamp(0.0, 1.0)
     }
 
     /// HubSpot shows a change, in what the watermark goes by, at `read_ms` by its clock.
@@ -375,19 +334,6 @@ impl Cursor {
             self.caught_up_ms = Some(run.started_ms);
             return;
         }
-        let is_other = run.properties.is_some() && run.properties != self.properties;
-        self.named_properties = run.named_properties.or(self.named_properties.filter(|_| !is_other));
-        if let Some(read) = &run.properties {
-            let gone = self.properties.iter().flat_map(|known| known.0.difference(&read.0));
-            self.gone_properties.0.extend(gone);
-            self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
-        }
-        self.properties = run.properties.or(self.properties.take());
-        self.archived = run.archived;
-        self.live_count = run.live_count.or(self.live_count.take());
-        self.stamps = run.stamps;
-        self.forms.extend(run.forms);
-        self.address_position = run.address_position;
         self.is_due_whole = (self.is_due_whole && !run.is_whole) || run.needs_whole;
         if run.is_whole || run.reread_since_ms.is_some() {
             // Another source may have come back while the run was interrupted.
@@ -408,7 +354,6 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::super::recent::MOST_RECENT;
-    use super::super::slice::Walk;
     use super::*;
 
     const LOOKBACK: Lookback = Lookback {
@@ -477,23 +422,6 @@ mod tests {
     }
 
     #[test]
-    fn a_property_that_went_is_remembered_until_all_is_read_with_it() {
-        let mut cursor = Cursor::default();
-        let mut gone = |mode, properties: &[u64]| {
-            let mut run = Unfinished::new(mode, 1_000, 0);
-            run.is_whole = mode == Mode::Backfill;
-            run.properties = Some(Hashes(properties.iter().copied().collect()));
-            cursor.run = Some(run);
-            cursor.finish(LOOKBACK);
-            cursor.gone_properties.0.contains(&2)
-        };
-        assert!(!gone(Mode::Backfill, &[1, 2]));
-        assert!(gone(Mode::Incremental, &[1]));
-        assert!(gone(Mode::Incremental, &[1, 2]));
-        assert!(!gone(Mode::Backfill, &[1, 2]));
-    }
-
-    #[test]
     fn a_run_that_is_paused_goes_on_afterwards() {
         let backfill = Unfinished { is_whole: true, ..Unfinished::new(Mode::Backfill, 500_000, 0) };
         let mut cursor = Cursor { run: Some(backfill.clone()), ..Cursor::default() };
@@ -507,38 +435,5 @@ mod tests {
         assert_eq!((cursor.watermark_ms, cursor.caught_up_ms), (None, None));
         cursor.finish(LOOKBACK);
         assert_eq!((cursor.run, cursor.caught_up_ms), (None, Some(500_000)));
-    }
-
-    #[test]
-    fn a_cursor_survives_the_state() {
-        let merge = Merge {
-            id: 3,
-            survivor: 4,
-            updated_ms: Some(5),
-            archived_ms: None,
-            read_ms: 6,
-            is_shown: true,
-            is_second: false,
-        };
-        let slices = vec![
-            Slice::Listed { archived: false, from: 1, below: Some(9), after: Some("5".into()), top: None },
-            Slice::Listed { archived: true, from: 9, below: None, after: None, top: Some(20) },
-            Slice::Changed { since_ms: 1, until_ms: 2, from: 0, below: None, walk: Walk::default() },
-            Slice::Having { property: "tier".to_owned(), from: 4 },
-            Slice::Wanted { records: Pairs([(7, 8)].into()) },
-            Slice::Again { from: 1, below: None, after: None, rows: 2 },
-            Slice::Counted { from: 1, below: Some(9), rows: 2, is_second: true },
-            Slice::Recounted { window: Some((1, 2)), from: 1, below: None },
-            Slice::Named { ids: vec![7] },
-            Slice::Found { ids: vec![9] },
-            Slice::Merged { merges: vec![merge] },
-            Slice::Happened { since_ms: 1, until_ms: 2, asked: None, reached_ms: Some(2) },
-            Slice::All,
-        ];
-        let then = vec![Slice::Named { ids: vec![8] }];
-        let run = Unfinished { slices, then, newest_ms: Some(2), ..Unfinished::new(Mode::Backfill, 3, 7) };
-        let cursor = Cursor { run: Some(run), watermark_ms: Some(1), ..Cursor::default() };
-        let text = serde_json::to_string(&cursor).unwrap();
-        assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor);
     }
 }

@@ -1,21 +1,27 @@
 //! The contract of a feed. A run opens it, plans slices, fetches their pages, and turns each page into rows while its
 //! slice moves past it.
+//!
+//! A feed implements [`Feed`] and [`OpenFeed`], with types of its own for what a slice, a page, a run and the cursor hold.
+//! Whoever drives feeds knows none of these types: see [`super::AnyOpenFeed`].
 
 use std::any::Any;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use async_trait::async_trait;
 use chrono::Utc;
 use staging::{Rows, Table};
 
+use super::any_open_feed::Opened;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Written;
 use super::estimate::Estimate;
+use super::own::{FeedState, With};
 use super::session::{Session, Window};
 use super::slice::Slice;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// One feed, not yet opened.
 #[async_trait]
@@ -34,6 +40,14 @@ pub trait Feed: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Lets the cursor of its snapshots know what the feed's own one knows of the account.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Malformed`] when one of them is not this feed's.
+    fn share(&self, _of_feed: &mut Cursor, _of_snapshots: &mut Cursor) -> Result<()> {
+        Ok(())
+    }
+
     /// Asks whether a source that did not answer in an earlier run does so now. Then the feed is due to be read from
     /// the start: what the source knows of older records was never read.
     async fn ask_again(&self, _client: &Client, _cursor: &mut Cursor) -> Result<()> {
@@ -42,17 +56,26 @@ pub trait Feed: fmt::Debug + Send + Sync {
 
     /// Opens the feed for one run: reads what the account defines. If that tells that a run over changes is too little
     /// (`Cursor::is_due_whole`), the feed is to be opened again for a whole one.
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>>;
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened>;
 }
+
+/// A cursor, with what a feed keeps in it.
+pub(super) type CursorOf<'a, K> = With<'a, Cursor, K>;
+/// A run under way, with what a feed keeps in it.
+pub(super) type RunOf<'a, R> = With<'a, Unfinished, R>;
 
 /// A feed opened for one run: its tables follow the account's definitions of this moment.
 #[async_trait]
-pub trait OpenFeed: fmt::Debug + Send + Sync {
+pub(crate) trait OpenFeed: fmt::Debug + Send + Sync + 'static {
+    /// A part of a run that can be paged and resumed on its own.
+    type Slice: FeedState;
+    /// Progress of a run beside its slices.
+    type Run: FeedState + Default;
+    /// Knowledge that one run leaves to the next.
+    type Kept: FeedState + Default;
+    /// Answers that are fetched, not yet rows.
+    type Content: Send + 'static;
+
     /// The tables it fills; rows are given and counted in this order.
     fn tables(&self) -> &[Table];
 
@@ -60,7 +83,11 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Config`] for an incremental run that has nothing to start from.
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished>;
+    async fn plan(
+        &self,
+        window: Window,
+        cursor: &mut CursorOf<'_, Self::Kept>,
+    ) -> Result<Planned<Self::Slice, Self::Run>>;
 
     /// Estimates the cost of a backfill of the window; nothing but counts is asked for.
     async fn estimate(&self, _window: Window) -> Result<Estimate> {
@@ -69,7 +96,7 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     }
 
     /// Called before a run that was interrupted goes on.
-    async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
+    async fn resume(&self, _run: &mut RunOf<'_, Self::Run>, _slices: &mut Vec<Self::Slice>) -> Result<()> {
         Ok(())
     }
 
@@ -79,36 +106,46 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::SourceLost`] when one of several sources does not answer any more: the feed is to be opened
     /// again with a cursor that knows of it.
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page>;
+    async fn fetch(&self, slice: &Self::Slice, limit: usize) -> Result<Page<Self::Content>>;
 
     /// `true`: `fetch` gets past what HubSpot fails on by itself, and a smaller page is no help.
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         false
     }
 
     /// Turns a page into rows, one [`Rows`] per table, and moves its slice past it. The slice may have been cut
     /// shorter since the page was fetched; what is past its end is left to the slice that has it now. On an error the
-    /// rows may hold a part of the page: [`append`] takes it back.
+    /// rows may hold a part of the page: [`super::AnyOpenFeed::append`] takes it back.
     fn append_page(
         &self,
-        page: Page,
-        slice: &mut Slice,
-        run: &mut Unfinished,
+        page: Page<Self::Content>,
+        slice: &mut Self::Slice,
+        run: &mut RunOf<'_, Self::Run>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended>;
+    ) -> Result<Appended<Self::Slice>>;
 
     /// Called when a slice is finished: the slice that follows from it, if any.
-    fn follow_up(&self, _finished: &Slice, _run: &mut Unfinished) -> Option<Slice> {
+    fn follow_up(&self, _finished: &Self::Slice, _run: &mut RunOf<'_, Self::Run>) -> Option<Self::Slice> {
         None
     }
 
-    /// Slices that check what was read; asked after each page, and at the end until there are none.
-    fn checks(&self, _run: &mut Unfinished, _is_end: bool) -> Vec<Slice> {
+    /// Slices that are due by now, such as those that check what was read; asked after each page, and when no slice is
+    /// left, until there are none.
+    fn due(&self, _run: &mut RunOf<'_, Self::Run>, _is_end: bool) -> Vec<Self::Slice> {
         Vec::new()
     }
 
     /// The positions of the list turned out not to be ids: one slice for all of it, from the start.
-    fn read_in_sequence(&self, _cursor: &mut Cursor, _run: &mut Unfinished) {}
+    fn read_in_sequence(
+        &self,
+        _cursor: &mut CursorOf<'_, Self::Kept>,
+        _run: &mut RunOf<'_, Self::Run>,
+        _slices: &mut Vec<Self::Slice>,
+    ) {
+    }
+
+    /// Keeps what the run, which has ended, leaves to the next.
+    fn keep(&self, _run: &mut RunOf<'_, Self::Run>, _kept: &mut Self::Kept) {}
 
     /// Gaps of the tables, and values from elsewhere, because a source does not answer.
     fn notes(&self) -> Vec<Note> {
@@ -116,69 +153,94 @@ pub trait OpenFeed: fmt::Debug + Send + Sync {
     }
 }
 
-/// Turns a page into rows and moves its slice past it, in one step that can't half happen: on an error the rows are as
-/// before.
-pub fn append(
-    feed: &dyn OpenFeed,
-    page: Page,
-    slice: &mut Slice,
-    run: &mut Unfinished,
-    rows: &mut [&mut Rows],
-) -> Result<Appended> {
-    let before: Vec<usize> = rows.iter().map(|rows| rows.len()).collect();
-    feed.append_page(page, slice, run, rows).inspect_err(|_| {
-        for (rows, before) in rows.iter_mut().zip(before) {
-            rows.truncate(before);
-        }
-    })
+/// A run that is planned, of a feed's own types.
+#[derive(Debug)]
+pub(crate) struct Planned<S, R> {
+    pub(super) run: Unfinished,
+    pub(super) own: R,
+    pub(super) slices: Vec<S>,
+}
+
+impl<S, R: Default> Planned<S, R> {
+    pub(super) fn new(mode: Mode, started_ms: i64, overlap_ms: i64) -> Planned<S, R> {
+        let run = Unfinished::new(mode, started_ms, overlap_ms);
+        Planned { run, own: R::default(), slices: Vec::new() }
+    }
+}
+
+impl<S, R> Planned<S, R> {
+    /// The same for a feed that is made of this one.
+    pub(super) fn map<T, Q>(self, slice: impl FnMut(S) -> T, own: impl FnOnce(R) -> Q) -> Planned<T, Q> {
+        let Planned { run, own: of_feed, slices } = self;
+        Planned { run, own: own(of_feed), slices: slices.into_iter().map(slice).collect() }
+    }
+}
+
+impl<S, R> Deref for Planned<S, R> {
+    type Target = Unfinished;
+
+    fn deref(&self) -> &Unfinished {
+        &self.run
+    }
+}
+
+impl<S, R> DerefMut for Planned<S, R> {
+    fn deref_mut(&mut self) -> &mut Unfinished {
+        &mut self.run
+    }
 }
 
 /// Answers that are fetched, not yet rows. The content is of the feed's own type.
-pub struct Page {
-    content: Box<dyn Any + Send>,
+pub struct Page<C = Box<dyn Any + Send>> {
+    pub(super) content: C,
     /// By our clock.
     pub(super) read_ms: i64,
     size_bytes: usize,
 }
 
-impl Page {
-    pub(super) fn new<C: Any + Send>(content: C, size_bytes: usize) -> Page {
-        Page { content: Box::new(content), read_ms: Utc::now().timestamp_millis(), size_bytes }
+impl<C> Page<C> {
+    pub(super) fn new(content: C, size_bytes: usize) -> Page<C> {
+        Page { content, read_ms: Utc::now().timestamp_millis(), size_bytes }
     }
 
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    pub(super) fn holds<C: Any>(&self) -> bool {
-        self.content.is::<C>()
-    }
-
-    /// The content, for the feed that has fetched it.
-    pub(super) fn into_content<C: Any>(self) -> Result<C> {
-        let content = self.content.downcast::<C>().map_err(|_| {
-            Error::new(ErrorKind::Malformed, "a page was given to a feed that has not fetched it")
-        })?;
-        Ok(*content)
+    pub(super) fn map<D>(self, map: impl FnOnce(C) -> D) -> Page<D> {
+        Page { content: map(self.content), read_ms: self.read_ms, size_bytes: self.size_bytes }
     }
 }
 
-impl fmt::Debug for Page {
+impl<C> fmt::Debug for Page<C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Page").field("size_bytes", &self.size_bytes).finish_non_exhaustive()
     }
 }
 
 /// The outcome of one page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Appended {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended<S = Slice> {
     /// One for each table.
     pub written: Vec<Written>,
     pub is_last: bool,
     /// Ids, or milliseconds, from the page's first to its last: how dense the records lie there.
     pub span: u64,
     /// Records that the page found the ids of, to be read by themselves while the search goes on.
-    pub found: Option<Slice>,
+    pub found: Option<S>,
+}
+
+impl<S> Default for Appended<S> {
+    fn default() -> Appended<S> {
+        Appended { written: Vec::new(), is_last: false, span: 0, found: None }
+    }
+}
+
+impl<S> Appended<S> {
+    pub(super) fn map<T>(self, map: impl FnOnce(S) -> T) -> Appended<T> {
+        let Appended { written, is_last, span, found } = self;
+        Appended { written, is_last, span, found: found.map(map) }
+    }
 }
 
 /// A remark for people on a collection that is not filled as it could be.

@@ -5,40 +5,43 @@
 //! |---|---|---|
 //! | `contacts` | contacts, and for each page what contacts v1 and the lists know of them | `contacts`, `contact_identity_profiles`, `contact_identities`, `form_submissions` |
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
-//! | `contact_lists` | all lists | `contact_lists` |
-//! | `email_campaigns` | the campaigns that were active | `email_campaigns` |
+//! | `scans::contact_lists` | all lists | `contact_lists` |
+//! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`history`) | `email_events` |
 //! | `subscription_timeline` | windows of time (`history`) | `email_subscription_event_changes`, `email_subscriptions` |
 
+mod any_open_feed;
 mod batches;
 mod collection;
 mod companies;
-mod contact_lists;
 mod contacts;
 mod cursor;
 mod deals;
 mod dictionary;
 mod document;
-mod email_campaigns;
 mod email_events;
 mod estimate;
 mod feed;
+mod format;
 mod history;
 mod lineage;
 mod objects;
+mod own;
 mod packed;
 mod quarantine;
 mod recent;
-mod seen;
+mod scans;
 mod session;
 mod slice;
 mod subscription_timeline;
 
+pub use any_open_feed::{AnyOpenFeed, Opened};
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
 pub use estimate::Estimate;
-pub use feed::{Appended, Feed, Gap, Note, OpenFeed, Page, append};
+pub(crate) use feed::OpenFeed;
+pub use feed::{Appended, Feed, Gap, Note, Page};
 pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;
@@ -48,8 +51,8 @@ pub const FEEDS: &[&dyn Feed] = &[
     &contacts::CONTACTS,
     &companies::COMPANIES,
     &deals::DEALS,
-    &contact_lists::ContactLists,
-    &email_campaigns::EmailCampaigns,
+    &scans::ContactLists,
+    &scans::EmailCampaigns,
     &email_events::EMAIL_EVENTS,
     &subscription_timeline::SubscriptionTimeline,
 ];

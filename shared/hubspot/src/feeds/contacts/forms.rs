@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::state::ContactRun;
 use super::submissions::SUBMISSIONS;
 use super::{FORMS, submissions};
 use crate::call::Call;
@@ -19,8 +20,8 @@ use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
+use crate::feeds::feed::RunOf;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::{self, Form, Slice};
 use crate::json::{Body, Malformed, Scanner};
 use crate::paging::Passed;
 use crate::retry::Patience;
@@ -40,6 +41,21 @@ pub(super) const LIST_KIND: &str = "list of forms";
 pub(super) const ALL: &str = "all";
 /// Forms that are asked for to find out whether it is the whole family that is refused.
 const OTHERS: usize = 2;
+
+/// A part of a run that reads the submissions of one form, newest first, down to `since_ms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub(super) enum FormSlice {
+    Submitted { form: Form, since_ms: i64, after: Option<String> },
+}
+
+/// What a submission says nothing of, and its form does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Form {
+    pub(super) id: String,
+    name: String,
+    form_type: String,
+}
 
 #[derive(Deserialize)]
 struct Forms {
@@ -270,11 +286,11 @@ impl FormReader {
 /// Appends a page of submissions, and moves the slice past it. `true`: that was the last one.
 pub(super) fn append(
     page: Page,
-    slice: &mut Slice,
-    run: &mut Unfinished,
+    slice: &mut FormSlice,
+    run: &mut RunOf<'_, ContactRun>,
     writer: &mut Writer<'_>,
 ) -> Result<bool> {
-    let Slice::Submitted { form, since_ms, after } = slice else { return Err(slice::foreign(slice)) };
+    let FormSlice::Submitted { form, since_ms, after } = slice;
     let (answer, next) = match page.answer {
         Answer::Shown(body, next) => (body, next),
         Answer::Refused(refused) => {
@@ -318,7 +334,7 @@ pub(super) fn append(
     } else if !run.quarantine.holds(ODD_KIND, &form.id) {
         // One that tells of a time to come would hide all until then.
         let newest_ms = newest_ms.unwrap_or(0).min(run.started_ms);
-        let newest = run.forms.entry(form.id.clone()).or_default();
+        let newest = run.own.forms.entry(form.id.clone()).or_default();
         *newest = (*newest).max(newest_ms);
     }
     // A page of old ones, not a single old one: its time may be wrong.
@@ -328,8 +344,8 @@ pub(super) fn append(
 }
 
 /// The form's mark stays where the run before has left it.
-fn set_aside(kind: &str, form: &Form, reason: &str, run: &mut Unfinished) {
-    run.forms.remove(&form.id);
+fn set_aside(kind: &str, form: &Form, reason: &str, run: &mut RunOf<'_, ContactRun>) {
+    run.own.forms.remove(&form.id);
     run.set_aside(Thing { kind, id: &form.id, collection: SUBMISSIONS.name }, reason);
 }
 
@@ -377,6 +393,7 @@ mod tests {
     use crate::feeds::Session;
     use crate::feeds::cursor::Mode;
     use crate::feeds::document::Document;
+    use crate::feeds::feed::Planned;
 
     const SINCE_MS: i64 = 1_700_000_000_000;
 
@@ -393,15 +410,16 @@ mod tests {
     }
 
     /// Rows that the page gives, whether it is the last one, and the run after it.
-    fn append_to(after: Option<&str>, page: Page) -> (usize, bool, Unfinished) {
+    fn append_to(after: Option<&str>, page: Page) -> (usize, bool, Planned<FormSlice, ContactRun>) {
         let document = Document::new(&SUBMISSIONS, &[]).unwrap();
         let mut rows = Rows::new(&document.table);
         let session = Session::unanswered();
         let mut writer = document.writer(&mut rows, session.reading(SINCE_MS));
-        let mut run = Unfinished::new(Mode::Incremental, SINCE_MS + 9_000, 0);
+        let mut run = Planned::new(Mode::Incremental, SINCE_MS + 9_000, 0);
         let after = after.map(str::to_owned);
-        let mut slice = Slice::Submitted { form: form(), since_ms: SINCE_MS, after };
-        let is_last = append(page, &mut slice, &mut run, &mut writer).unwrap();
+        let mut slice = FormSlice::Submitted { form: form(), since_ms: SINCE_MS, after };
+        let is_last =
+            append(page, &mut slice, &mut RunOf::new(&mut run.run, &mut run.own), &mut writer).unwrap();
         (rows.len(), is_last, run)
     }
 
@@ -410,7 +428,7 @@ mod tests {
         let (rows, is_last, run) =
             append_to(None, shown(&[SINCE_MS + 2, SINCE_MS, SINCE_MS - 1, SINCE_MS - 5], Some("4")));
         assert_eq!((rows, is_last), (2, false));
-        assert_eq!(run.forms["f1"], SINCE_MS + 2);
+        assert_eq!(run.own.forms["f1"], SINCE_MS + 2);
         assert!(append_to(Some("4"), shown(&[SINCE_MS - 2], Some("5"))).1);
     }
 
@@ -420,13 +438,13 @@ mod tests {
         let (rows, is_last, run) =
             append_to(None, shown(&[seconds, SINCE_MS + 2, SINCE_MS - 7, SINCE_MS + 1, SINCE_MS - 9], None));
         assert_eq!((rows, is_last), (4, true));
-        assert_eq!(run.forms["f1"], SINCE_MS + 2);
+        assert_eq!(run.own.forms["f1"], SINCE_MS + 2);
     }
 
     #[test]
     fn a_time_to_come_hides_no_later_submission() {
         let (_, _, run) = append_to(None, shown(&[SINCE_MS * 2, SINCE_MS + 2], None));
-        assert_eq!(run.forms["f1"], run.started_ms);
+        assert_eq!(run.own.forms["f1"], run.started_ms);
     }
 
     #[tokio::test]
@@ -437,6 +455,6 @@ mod tests {
         let page = reader.page(&client, &form(), Some("50")).await.unwrap();
         let (rows, is_last, run) = append_to(Some("50"), page);
         assert_eq!((rows, is_last), (0, true));
-        assert!(run.quarantine.holds(KIND, "f1") && !run.forms.contains_key("f1"));
+        assert!(run.quarantine.holds(KIND, "f1") && !run.own.forms.contains_key("f1"));
     }
 }

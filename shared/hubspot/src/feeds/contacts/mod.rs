@@ -15,6 +15,7 @@ mod forms;
 mod identities;
 mod memberships;
 mod snapshot;
+mod state;
 mod submissions;
 mod table;
 mod v1;
@@ -24,22 +25,24 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use self::forms::FormReader;
+use self::forms::{FormReader, FormSlice};
 use self::identities::{IDENTITIES, PROFILES, People};
 use self::memberships::{MembershipCalls, Memberships};
 use self::snapshot::ContactSnapshot;
+use self::state::{ContactMemory, ContactRun, Slice};
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
 use self::v1::{V1Calls, V1Contact};
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
-use super::objects::{self, Context, Extras, ObjectFeed, Unknown};
+use super::feed::{CursorOf, Planned, RunOf};
+use super::objects::{self, Context, Extras, ObjectFeed, RecordCursor, RunOfRecords, Unknown};
+use super::own::Taken;
 use super::quarantine::Thing;
-use super::slice::{self, Slice};
-use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 
 pub(super) use self::table::CONTACT_OBJECTS;
@@ -75,6 +78,14 @@ impl Feed for Contacts {
         vec![CONTACT_OBJECTS.entry(), PROFILES.entry(), IDENTITIES.entry(), SUBMISSIONS.entry()]
     }
 
+    fn share(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
+        let (known, kept): (CursorOf<'_, ContactMemory>, RecordCursor<'_>) =
+            (of_feed.with(), of_snapshots.with());
+        kept.own.share(&known.own.records);
+        Ok(())
+    }
+
     async fn ask_again(&self, client: &Client, cursor: &mut Cursor) -> Result<()> {
         if cursor.absent.contains_key(V1) && v1::answers(client).await? {
             cursor.answers_again(V1);
@@ -90,16 +101,13 @@ impl Feed for Contacts {
         Ok(())
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
-        Ok(match mode.is_snapshot() {
-            true => Box::new(ContactSnapshot::open(session, mode, cursor).await?),
-            false => Box::new(OpenContacts::open(session, mode, cursor).await?),
-        })
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
+        if mode.is_snapshot() {
+            let mut kept = Taken::of(cursor)?;
+            return Ok(Box::new(ContactSnapshot::open(session, mode, &mut kept.with()).await?));
+        }
+        let mut kept = Taken::of(cursor)?;
+        Ok(Box::new(OpenContacts::open(session, mode, &mut kept.with()).await?))
     }
 }
 
@@ -130,7 +138,11 @@ pub(super) enum Page {
 }
 
 impl OpenContacts {
-    async fn open(session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<OpenContacts> {
+    async fn open(
+        session: &Session,
+        mode: Mode,
+        cursor: &mut CursorOf<'_, ContactMemory>,
+    ) -> Result<OpenContacts> {
         let has = |source: &str| !cursor.absent.contains_key(source);
         let (has_v1, has_memberships) = (has(V1), has(MEMBERSHIPS));
         let mut without = Vec::new();
@@ -144,7 +156,8 @@ impl OpenContacts {
         without_submission.extend(submissions::OF_FORMS.iter().filter(|_| has_v1));
         let absent = cursor.absent.clone();
         let form_reader = FormReader::new(cursor.held(forms::KIND));
-        let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, &without).await?;
+        let mut of_records = cursor.part(|own| &mut own.records);
+        let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, &mut of_records, &without).await?;
         let profiles = Document::new(&PROFILES, &[])?;
         let identities = Document::new(&IDENTITIES, &without_identity)?;
         let submissions = Document::new(&SUBMISSIONS, &without_submission)?;
@@ -159,7 +172,7 @@ impl OpenContacts {
             tables,
             absent,
             mode,
-            forms: cursor.forms.clone(),
+            forms: cursor.own.forms.clone(),
             form_reader,
             told_until_ms: cursor.missed_since(V1),
             v1_calls: V1Calls::new(),
@@ -171,7 +184,7 @@ impl OpenContacts {
         !self.absent.contains_key(source)
     }
 
-    async fn people(&self, slice: &Slice, limit: usize) -> Result<Page> {
+    async fn people(&self, slice: &objects::Slice, limit: usize) -> Result<Page> {
         let mut records = self.objects.page(slice, limit).await?;
         // A page is scanned for its ids only if somebody is asked about them.
         let is_anybody_asked = self.has(V1) || self.has(MEMBERSHIPS);
@@ -198,10 +211,10 @@ impl OpenContacts {
         &self,
         (mut records, v1, memberships): (objects::Page, &[Body], &Memberships),
         read_ms: i64,
-        slice: &mut Slice,
-        run: &mut Unfinished,
+        slice: &mut objects::Slice,
+        run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows; 4],
-    ) -> Result<Appended> {
+    ) -> Result<Appended<objects::Slice>> {
         let known = v1::contacts(v1)?;
         let mut extras = Extras::new();
         for (id, contact) in &known {
@@ -212,7 +225,7 @@ impl OpenContacts {
         memberships.put(&mut extras);
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
-        let is_again = matches!(slice, Slice::Named { .. } | Slice::Left { .. });
+        let is_again = matches!(slice, objects::Slice::Named { .. } | objects::Slice::Left { .. });
         hold_unseen(&mut records, &known, slice, run);
         let [contacts, profiles, identities, submissions] = rows;
         let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
@@ -232,9 +245,9 @@ impl OpenContacts {
                 (Some(contact), None) => {
                     let shown = people.live(record, contact, is_again)?;
                     if !shown.agree {
-                        run.again.push(record.id);
+                        run.own.again.push(record.id);
                     }
-                    let named = run.merges.iter_mut().filter(|merge| merge.survivor == record.id);
+                    let named = run.own.merges.iter_mut().filter(|merge| merge.survivor == record.id);
                     named.for_each(|merge| merge.is_shown = shown.vids.contains(&merge.id));
                     let odd = submissions::of_contact(&mut submissions, record.id, contact)?;
                     if odd > 0 {
@@ -256,8 +269,8 @@ impl OpenContacts {
 fn hold_unseen(
     records: &mut objects::Page,
     known: &HashMap<u64, V1Contact<'_>>,
-    slice: &Slice,
-    run: &Unfinished,
+    slice: &objects::Slice,
+    run: &RunOfRecords<'_>,
 ) {
     for id in std::mem::take(&mut records.asked_of_v1) {
         let reason = match known.get(&id) {
@@ -265,7 +278,8 @@ fn hold_unseen(
             Some(_) => "contacts v1 shows a profile of it that is none",
             None => "contacts v1 does not show it",
         };
-        let is_last = matches!(slice, Slice::Left { .. }) || run.quarantine.holds(V1, &id.to_string());
+        let is_last =
+            matches!(slice, objects::Slice::Left { .. }) || run.quarantine.holds(V1, &id.to_string());
         match is_last {
             true => records.unknown.add(id, V1, reason),
             false => _ = records.again.insert(id),
@@ -275,18 +289,28 @@ fn hold_unseen(
 
 #[async_trait]
 impl OpenFeed for OpenContacts {
+    type Slice = Slice;
+    type Run = ContactRun;
+    type Kept = ContactMemory;
+    type Content = Page;
+
     fn tables(&self) -> &[Table] {
         &self.tables
     }
 
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+    async fn plan(
+        &self,
+        window: Window,
+        cursor: &mut CursorOf<'_, ContactMemory>,
+    ) -> Result<Planned<Slice, ContactRun>> {
         if self.mode == Mode::Backfill && self.has(V1) {
             // A probe, since the archived contacts come first, and tell nothing of contacts v1.
             self.v1_calls.read(&self.session.client, &[1], &mut Unknown::default()).await?;
         }
-        let mut run = self.objects.plan(window, cursor).await?;
-        let slices = self.form_slices(&mut run, window).await?;
-        run.then.extend(slices);
+        let records = self.objects.plan(window, &mut cursor.part(|own| &mut own.records)).await?;
+        let mut run = records.map(Slice::Records, ContactRun::of);
+        let forms = self.form_slices(&mut run, window).await?;
+        run.slices.extend(forms);
         Ok(run)
     }
 
@@ -300,30 +324,28 @@ impl OpenFeed for OpenContacts {
     }
 
     /// The forms come in when contacts v1 has gone in the middle of a run, and go when they don't answer either.
-    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
-        self.objects.resume(run).await?;
-        let is_by_form = |slice: &Slice| matches!(slice, Slice::Submitted { .. });
+    async fn resume(&self, run: &mut RunOf<'_, ContactRun>, slices: &mut Vec<Slice>) -> Result<()> {
+        self.objects.begin_again(&run.own.records);
+        let is_by_form = |slice: &Slice| matches!(slice, Slice::Form(_));
         if !self.has(FORMS) {
-            run.slices.retain(|slice| !is_by_form(slice));
-            run.then.retain(|slice| !is_by_form(slice));
+            slices.retain(|slice| !is_by_form(slice));
         }
-        if run.forms.is_empty() && !run.slices.iter().chain(&run.then).any(is_by_form) {
-            let slices = self.form_slices(run, Window::default()).await?;
-            run.then.extend(slices);
+        if run.own.forms.is_empty() && !slices.iter().any(is_by_form) {
+            slices.extend(self.form_slices(run, Window::default()).await?);
         }
         Ok(())
     }
 
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page<Page>> {
         let page = match slice {
-            Slice::Submitted { form, after, .. } => {
+            Slice::Form(FormSlice::Submitted { form, after, .. }) => {
                 Page::Submissions(self.form_reader.page(&self.session.client, form, after.as_deref()).await?)
             }
-            slice => self.people(slice, limit).await?,
+            Slice::Records(slice) => self.people(slice, limit).await?,
         };
         let bytes = |bodies: &[Body]| bodies.iter().map(|body| body.len()).sum::<usize>();
         let size_bytes = match &page {
@@ -337,42 +359,64 @@ impl OpenFeed for OpenContacts {
 
     fn append_page(
         &self,
-        page: super::Page,
+        page: super::Page<Page>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOf<'_, ContactRun>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let Ok(rows) = rows.try_into() else { return Err(slice::foreign(slice)) };
+    ) -> Result<Appended<Slice>> {
+        let Ok(rows) = rows.try_into() else {
+            return Err(Error::new(ErrorKind::Malformed, "contacts have four tables"));
+        };
         let rows: &mut [&mut Rows; 4] = rows;
         let read_ms = page.read_ms;
-        match page.into_content()? {
-            Page::People { records, v1, memberships } => {
-                self.append_people((*records, &v1, &memberships), read_ms, slice, run, rows)
+        match (page.content, slice) {
+            (Page::People { records, v1, memberships }, Slice::Records(slice)) => {
+                let run = &mut run.part(|own| &mut own.records);
+                let appended =
+                    self.append_people((*records, &v1, &memberships), read_ms, slice, run, rows)?;
+                Ok(appended.map(Slice::Records))
             }
-            Page::Submissions(submitted) => {
+            (Page::Submissions(submitted), Slice::Form(form)) => {
                 let reading = self.session.reading(read_ms);
                 let mut writer = self.submissions.writer(rows[3], reading);
-                let is_last = forms::append(submitted, slice, run, &mut writer)?;
+                let is_last = forms::append(submitted, form, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
                 Ok(Appended { written, is_last, ..Appended::default() })
             }
+            _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
         }
     }
 
-    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        self.objects.follow_up(finished, run)
+    fn follow_up(&self, finished: &Slice, run: &mut RunOf<'_, ContactRun>) -> Option<Slice> {
+        let Slice::Records(finished) = finished else { return None };
+        let follow_up = self.objects.follow_up(finished, &mut run.part(|own| &mut own.records));
+        follow_up.map(Slice::Records)
     }
 
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+    fn due(&self, run: &mut RunOf<'_, ContactRun>, is_end: bool) -> Vec<Slice> {
         if is_end {
             forms::release_what_is_read(run);
         }
-        self.objects.checks(run, is_end)
+        let due = self.objects.due(&mut run.part(|own| &mut own.records), is_end);
+        due.into_iter().map(Slice::Records).collect()
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
-        self.objects.read_in_sequence(cursor, run);
+    fn read_in_sequence(
+        &self,
+        cursor: &mut CursorOf<'_, ContactMemory>,
+        run: &mut RunOf<'_, ContactRun>,
+        slices: &mut Vec<Slice>,
+    ) {
+        state::of_records(slices, |records| {
+            let cursor = &mut cursor.part(|own| &mut own.records);
+            self.objects.read_in_sequence(cursor, &mut run.part(|own| &mut own.records), records);
+        });
+    }
+
+    fn keep(&self, run: &mut RunOf<'_, ContactRun>, kept: &mut ContactMemory) {
+        kept.forms.append(&mut run.own.forms);
+        self.objects.keep(&mut run.part(|own| &mut own.records), &mut kept.records);
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -424,7 +468,7 @@ impl OpenContacts {
             let known_ms = known_ms.filter(|_| run.mode == Mode::Incremental);
             let since_ms =
                 window.since_ms.or(known_ms.map(|known_ms| known_ms.saturating_sub(overlap_ms))).unwrap_or(0);
-            Slice::Submitted { form, since_ms, after: None }
+            Slice::Form(FormSlice::Submitted { form, since_ms, after: None })
         });
         Ok(slices.collect())
     }

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use super::memberships::MembershipCalls;
-use super::{CONTACT_OBJECTS, MEMBERSHIPS, Page};
-use crate::error::Result;
-use crate::feeds::cursor::{Cursor, Mode, Unfinished};
-use crate::feeds::objects::{Context, Extras, ObjectFeed};
-use crate::feeds::slice::{self, Slice};
+use super::memberships::{MembershipCalls, Memberships};
+use super::{CONTACT_OBJECTS, MEMBERSHIPS};
+use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::cursor::Mode;
+use crate::feeds::feed::Planned;
+use crate::feeds::objects::{
+    self, Context, Extras, ObjectFeed, RecordCursor, RecordMemory, RecordRun, RunOfRecords, Slice,
+};
 use crate::feeds::{self, Appended, OpenFeed, Session, Window};
 
 #[derive(Debug)]
@@ -20,7 +22,11 @@ pub(super) struct ContactSnapshot {
 }
 
 impl ContactSnapshot {
-    pub(super) async fn open(session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<ContactSnapshot> {
+    pub(super) async fn open(
+        session: &Session,
+        mode: Mode,
+        cursor: &mut RecordCursor<'_>,
+    ) -> Result<ContactSnapshot> {
         let has_memberships = mode == Mode::Refresh && !cursor.absent.contains_key(MEMBERSHIPS);
         let without: &[&str] = if has_memberships { &[] } else { &["list_membership"] };
         let objects = ObjectFeed::open(&CONTACT_OBJECTS, session, mode, cursor, without).await?;
@@ -29,53 +35,69 @@ impl ContactSnapshot {
     }
 }
 
+/// A page of contacts, and the lists that they are in.
+#[derive(Debug)]
+pub(super) struct Page {
+    records: objects::Page,
+    memberships: Memberships,
+}
+
 #[async_trait]
 impl OpenFeed for ContactSnapshot {
+    type Slice = Slice;
+    type Run = RecordRun;
+    type Kept = RecordMemory;
+    type Content = Page;
+
     fn tables(&self) -> &[Table] {
         self.objects.tables()
     }
 
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+    async fn plan(&self, window: Window, cursor: &mut RecordCursor<'_>) -> Result<Planned<Slice, RecordRun>> {
         self.objects.plan(window, cursor).await
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page> {
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
         let mut records = self.objects.page(slice, limit).await?;
         let ids = if self.has_memberships { records.live_ids(slice)? } else { Vec::new() };
         let client = &self.session.client;
         let memberships = self.membership_calls.read(client, &ids, &mut records.unknown).await?;
         let size_bytes = records.size_bytes() + memberships.size_bytes();
-        let page = Page::People { records: Box::new(records), v1: Vec::new(), memberships };
-        Ok(feeds::Page::new(page, size_bytes))
+        Ok(feeds::Page::new(Page { records, memberships }, size_bytes))
     }
 
     fn append_page(
         &self,
-        page: feeds::Page,
+        page: feeds::Page<Page>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let [rows] = rows else { return Err(slice::foreign(slice)) };
-        let reading = self.session.reading(page.read_ms);
-        let Page::People { records, memberships, .. } = page.into_content()? else {
-            return Err(slice::foreign(slice));
+    ) -> Result<Appended<Slice>> {
+        let [rows] = rows else {
+            return Err(Error::new(ErrorKind::Malformed, "a snapshot has one table"));
         };
+        let reading = self.session.reading(page.read_ms);
+        let Page { records, memberships } = page.content;
         let mut extras = Extras::new();
         memberships.put(&mut extras);
         let context = Context { reading, extras, wants_emails: false };
-        Ok(self.objects.append(*records, slice, run, rows, &context)?.0)
+        Ok(self.objects.append(records, slice, run, rows, &context)?.0)
     }
 
-    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+    fn follow_up(&self, finished: &Slice, run: &mut RunOfRecords<'_>) -> Option<Slice> {
         self.objects.follow_up(finished, run)
     }
 
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
-        self.objects.checks(run, is_end)
+    fn due(&self, run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
+        self.objects.due(run, is_end)
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
-        self.objects.read_in_sequence(cursor, run);
+    fn read_in_sequence(
+        &self,
+        cursor: &mut RecordCursor<'_>,
+        run: &mut RunOfRecords<'_>,
+        slices: &mut Vec<Slice>,
+    ) {
+        self.objects.read_in_sequence(cursor, run, slices);
     }
 }

@@ -9,12 +9,12 @@ use chrono::{DateTime, SecondsFormat};
 
 use super::OpenHistory;
 use super::answer::name_of;
+use super::slice::Slice;
 use super::trail::MARGIN_MS;
 use crate::error::Result;
 use crate::feeds::cursor::{Cursor, Unfinished};
 use crate::feeds::document::Writer;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::Slice;
 use crate::json::Malformed;
 
 /// The kind of a window.
@@ -99,7 +99,7 @@ impl OpenHistory {
     }
 
     /// Everything was asked for: what was not set aside again is well.
-    pub(super) fn release(&self, run: &mut Unfinished) {
+    pub(in crate::feeds) fn release(&self, run: &mut Unfinished) {
         if !self.asks_again.load(Ordering::Relaxed) {
             return;
         }

@@ -7,12 +7,12 @@
 use std::sync::atomic::Ordering;
 
 use super::fetch::Window;
+use super::slice::{Asked, Slice};
 use super::{OpenHistory, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::Appended;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Written;
-use crate::feeds::slice::{Asked, Slice};
 use crate::retry::Patience;
 
 /// Windows that fail one after the other before HubSpot is asked for something else.
@@ -84,14 +84,14 @@ impl OpenHistory {
         reason: &str,
         slice: &mut Slice,
         run: &mut Unfinished,
-    ) -> Appended {
+    ) -> Appended<Slice> {
         let mut appended = Appended {
             written: vec![Written::default(); self.tables.len()],
             // The halves are narrow enough.
             span: u64::MAX,
             ..Appended::default()
         };
-        let Slice::Happened { since_ms, asked, .. } = slice else { return appended };
+        let Slice::Happened { since_ms, asked, .. } = slice;
         // The slice may have lost its older part since.
         let (from_ms, top_ms) = (*since_ms, page.until_ms);
         *asked = None;
@@ -119,14 +119,14 @@ mod tests {
     use super::*;
 
     /// All moments but one are read, of however wide a window.
-    #[tokio::test]
-    async fn a_window_is_halved_until_its_bad_moment_is_alone() {
+    #[test]
+    fn a_window_is_halved_until_its_bad_moment_is_alone() {
         for bad_ms in [0, 1, AT_MS / 3, AT_MS + 1, AT_MS + 2] {
-            let mut reader = Reader::of_events().await;
+            let mut reader = Reader::of_events();
             let (mut waiting, mut windows) = (vec![reader.slice.clone()], 0);
             let mut read = Vec::new();
             while let Some(slice) = waiting.pop() {
-                let Slice::Happened { since_ms, until_ms, .. } = slice else { panic!() };
+                let Slice::Happened { since_ms, until_ms, .. } = slice;
                 windows += 1;
                 if !(since_ms..=until_ms).contains(&bad_ms) {
                     read.push((since_ms, until_ms));

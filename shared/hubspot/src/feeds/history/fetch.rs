@@ -2,11 +2,11 @@
 
 use super::answer::{Shown, each_entry};
 use super::failed::is_of_a_window;
+use super::slice::{Asked, Slice};
 use super::{OpenHistory, Page};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::slice::{self, Asked, Slice};
 use crate::json::Body;
 use crate::paging::Next;
 use crate::retry::Patience;
@@ -41,9 +41,7 @@ impl Window {
 impl OpenHistory {
     /// The next page of a slice.
     pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice else {
-            return Err(slice::foreign(slice));
-        };
+        let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice;
         let window = Window { since_ms, until_ms, reached_ms };
         match self.page_of(window, asked.clone(), limit).await {
             Err(failed) if is_of_a_window(&failed) => self.failed_page(window, failed).await,

@@ -12,6 +12,7 @@ mod append;
 mod aside;
 mod failed;
 mod fetch;
+mod slice;
 mod trail;
 
 use std::collections::{HashMap, HashSet};
@@ -23,15 +24,18 @@ use staging::{Rows, Table};
 use tokio::sync::RwLock;
 
 use self::append::Bounds;
+use self::slice::Asked;
+pub(super) use self::slice::Slice;
 use self::trail::{MARGIN_MS, Seek, Trail};
 use super::collection::Collection;
 use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::{Document, Writer};
+use super::feed::{CursorOf, Planned, RunOf};
+use super::own::Nothing;
 use super::recent::Versions;
-use super::slice::{self, Asked, Slice};
-use super::{Appended, Feed, Gap, Note, OpenFeed, Session, Window};
-use crate::error::{Error, Result};
+use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
+use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed};
 use crate::paging::Next;
 
@@ -84,12 +88,7 @@ impl Feed for History {
         self.tables.iter().map(|table| table.entry()).collect()
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
         Ok(Box::new(OpenHistory::open(self, session, mode, cursor)?))
     }
 }
@@ -171,17 +170,16 @@ impl OpenHistory {
     }
 }
 
-#[async_trait]
-impl OpenFeed for OpenHistory {
-    fn tables(&self) -> &[Table] {
-        &self.tables
-    }
-
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+impl OpenHistory {
+    pub(super) fn plan_windows<R: Default>(
+        &self,
+        window: Window,
+        cursor: &Cursor,
+    ) -> Result<Planned<Slice, R>> {
         let now_ms = self.session.client.now().timestamp_millis();
         let lookback = self.session.lookback;
         let overlap_ms = lookback.history_overlap_ms;
-        let mut run = Unfinished::new(self.mode, now_ms, overlap_ms + lookback.lag_ms);
+        let mut run = Planned::new(self.mode, now_ms, overlap_ms + lookback.lag_ms);
         run.moves_watermark = window.moves_watermark(cursor);
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
@@ -200,40 +198,29 @@ impl OpenFeed for OpenHistory {
 
     /// Where the newest entry about somebody counts, from the top: what the page before told of is not known any more. What
     /// this run has set aside before is released by a later one.
-    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+    pub(super) fn resume_windows<'a>(&self, run: &Unfinished, slices: impl Iterator<Item = &'a mut Slice>) {
         self.know_aside(run);
-        let slices = run.slices.iter_mut().filter(|_| self.history.about.is_some());
-        for slice in slices {
-            if let Slice::Happened { asked, .. } = slice {
-                *asked = None;
-            }
+        for slice in slices.filter(|_| self.history.about.is_some()) {
+            let Slice::Happened { asked, .. } = slice;
+            *asked = None;
         }
-        Ok(())
     }
 
-    /// A window that fails is read in smaller ones.
-    fn reads_around(&self, _slice: &Slice) -> bool {
-        true
-    }
-
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+    pub(super) async fn window_page(&self, slice: &Slice, limit: usize) -> Result<super::Page<Page>> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.bodies.iter().map(|body| body.len()).sum();
         Ok(super::Page::new(page, size_bytes))
     }
 
-    fn append_page(
+    pub(super) fn append_window(
         &self,
-        page: super::Page,
+        content: Page,
+        page_read_ms: i64,
         slice: &mut Slice,
         run: &mut Unfinished,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let &mut Slice::Happened { since_ms, until_ms, reached_ms, ref asked } = slice else {
-            return Err(slice::foreign(slice));
-        };
-        let page_read_ms = page.read_ms;
-        let content: Page = page.into_content()?;
+    ) -> Result<Appended<Slice>> {
+        let &mut Slice::Happened { since_ms, until_ms, reached_ms, ref asked } = slice;
         if let Some(reason) = &content.refused {
             return Ok(self.append_failed(&content, reason, slice, run));
         }
@@ -262,7 +249,9 @@ impl OpenFeed for OpenHistory {
             let is_repeated = trail.is_repeated(&shown, offset, self.history.about.is_some());
             last = Some((next, is_repeated, shown));
         }
-        let Some((next, is_repeated, shown)) = last else { return Err(slice::foreign(slice)) };
+        let Some((next, is_repeated, shown)) = last else {
+            return Err(Error::new(ErrorKind::Malformed, "a page holds no answer"));
+        };
         // An entry may stand some way from its place, at the window's lower end too.
         let is_past_the_end =
             newest_ms.is_some_and(|newest_ms| newest_ms < since_ms.saturating_sub(MARGIN_MS));
@@ -307,8 +296,52 @@ impl OpenFeed for OpenHistory {
             ..Appended::default()
         })
     }
+}
 
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+#[async_trait]
+impl OpenFeed for OpenHistory {
+    type Slice = Slice;
+    type Run = Nothing;
+    type Kept = Nothing;
+    type Content = Page;
+
+    fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    async fn plan(
+        &self,
+        window: Window,
+        cursor: &mut CursorOf<'_, Nothing>,
+    ) -> Result<Planned<Slice, Nothing>> {
+        self.plan_windows(window, cursor)
+    }
+
+    async fn resume(&self, run: &mut RunOf<'_, Nothing>, slices: &mut Vec<Slice>) -> Result<()> {
+        self.resume_windows(run, slices.iter_mut());
+        Ok(())
+    }
+
+    /// A window that fails is read in smaller ones.
+    fn reads_around(&self) -> bool {
+        true
+    }
+
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page<Page>> {
+        self.window_page(slice, limit).await
+    }
+
+    fn append_page(
+        &self,
+        page: super::Page<Page>,
+        slice: &mut Slice,
+        run: &mut RunOf<'_, Nothing>,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended<Slice>> {
+        self.append_window(page.content, page.read_ms, slice, run, rows)
+    }
+
+    fn due(&self, run: &mut RunOf<'_, Nothing>, is_end: bool) -> Vec<Slice> {
         if is_end {
             self.release(run);
         }
@@ -331,7 +364,10 @@ mod tests {
     use arrow_schema::ArrowError;
 
     use super::*;
-    use crate::feeds::{FEEDS, Quarantine};
+    use crate::feeds::Quarantine;
+    use crate::feeds::email_events::EMAIL_EVENTS;
+    use crate::feeds::own::FeedState;
+    use crate::feeds::subscription_timeline::TIMELINE;
 
     pub(super) const AT_MS: i64 = 1_700_000_000_007;
     const HOUR_MS: i64 = 3_600_000;
@@ -340,27 +376,27 @@ mod tests {
 
     /// A history, and a slice of it down to 0.
     pub(super) struct Reader {
-        feed: Box<dyn OpenFeed>,
+        feed: OpenHistory,
         pub(super) run: Unfinished,
         pub(super) slice: Slice,
         pages: u32,
     }
 
     impl Reader {
-        async fn open(name: &str, recent: Versions) -> Reader {
-            let mut cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
-            let feed = FEEDS.iter().find(|feed| feed.name() == name).unwrap();
-            let feed = feed.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap();
+        fn open(history: &'static History, recent: Versions) -> Reader {
+            let cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
+            let session = Session::unanswered();
+            let feed = OpenHistory::open(history, &session, Mode::Incremental, &cursor).unwrap();
             let slice = Slice::happened(0, AT_MS + 2);
             Reader { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice, pages: 0 }
         }
 
-        pub(super) async fn of_events() -> Reader {
-            Reader::open("email_events", Versions::default()).await
+        pub(super) fn of_events() -> Reader {
+            Reader::open(&EMAIL_EVENTS, Versions::default())
         }
 
-        async fn of_timeline(recent: Versions) -> Reader {
-            Reader::open("subscription_timeline", recent).await
+        fn of_timeline(recent: Versions) -> Reader {
+            Reader::open(&TIMELINE, recent)
         }
 
         /// What the next run knows.
@@ -369,7 +405,7 @@ mod tests {
         }
 
         fn answer(&mut self, list: &str, items: &[&str]) -> Page {
-            let Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = self.slice else { panic!() };
+            let Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = self.slice;
             let top_ms = reached_ms.unwrap_or(until_ms);
             self.pages += 1;
             let (offset, items) = (self.pages, items.join(","));
@@ -387,11 +423,12 @@ mod tests {
             }
         }
 
-        pub(super) fn append(&mut self, page: Page) -> (Appended, Vec<Rows>) {
+        pub(super) fn append(&mut self, page: Page) -> (Appended<Slice>, Vec<Rows>) {
             let mut rows: Vec<Rows> = self.feed.tables().iter().map(Rows::new).collect();
-            let page = super::super::Page::new(page, 0);
+            let read_ms = chrono::Utc::now().timestamp_millis();
             let mut filled: Vec<&mut Rows> = rows.iter_mut().collect();
-            let appended = self.feed.append_page(page, &mut self.slice, &mut self.run, &mut filled).unwrap();
+            let appended =
+                self.feed.append_window(page, read_ms, &mut self.slice, &mut self.run, &mut filled).unwrap();
             (appended, rows)
         }
 
@@ -428,7 +465,7 @@ mod tests {
         }
 
         fn reached_ms(&self) -> Option<i64> {
-            let Slice::Happened { reached_ms, .. } = self.slice else { panic!() };
+            let Slice::Happened { reached_ms, .. } = self.slice;
             reached_ms
         }
     }
@@ -448,21 +485,21 @@ mod tests {
         run.quarantine.iter().map(|(kind, id, _)| (kind.to_owned(), id.to_owned())).collect()
     }
 
-    #[tokio::test]
-    async fn what_a_page_shows_above_the_one_before_it_is_kept() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn what_a_page_shows_above_the_one_before_it_is_kept() {
+        let mut reader = Reader::of_events();
         assert_eq!(reader.events(&[EARLY_MS + 105, EARLY_MS + 104, EARLY_MS + 102]), (3, false));
         assert_eq!(reader.events(&[EARLY_MS + 103, EARLY_MS + 101, EARLY_MS + 100]), (3, false));
     }
 
     /// The other slice asks for its window from the top, and finds all of it there.
-    #[tokio::test]
-    async fn what_is_past_the_new_end_of_a_cut_window_is_left_to_the_other_half() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn what_is_past_the_new_end_of_a_cut_window_is_left_to_the_other_half() {
+        let mut reader = Reader::of_events();
         let at = |hours: i64| AT_MS - hours * HOUR_MS;
         reader.events(&[at(1), at(2), at(3)]);
         let other = reader.slice.split(1).unwrap();
-        let Slice::Happened { until_ms: cut_ms, .. } = other else { panic!() };
+        let Slice::Happened { until_ms: cut_ms, .. } = other;
         // One is late in the order, one ahead of it; only a page that is past the end by far is the last one.
         assert_eq!(reader.events(&[cut_ms - 1, at(4), cut_ms + 1]), (2, false));
         assert_eq!(reader.events(&[cut_ms, cut_ms - 60_000]), (0, false));
@@ -470,9 +507,9 @@ mod tests {
         assert_eq!(reader.events(&[cut_ms - HOUR_MS]), (0, true));
     }
 
-    #[tokio::test]
-    async fn an_entry_that_nobody_can_read_holds_back_no_other() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn an_entry_that_nobody_can_read_holds_back_no_other() {
+        let mut reader = Reader::of_events();
         let odd = [r#"{"id":"e2","created":null}"#, r#"{"id":"e3","created":{"at":7}}"#, "null", "[]"];
         let good = [event(EARLY_MS + 105), event(EARLY_MS + 103)];
         let page = [good[0].as_str(), odd[0], odd[1], odd[2], odd[3], good[1].as_str()];
@@ -487,9 +524,9 @@ mod tests {
         assert_eq!(aside(&reader.run).len(), 4);
     }
 
-    #[tokio::test]
-    async fn entries_without_a_moment_are_asked_for_between_their_neighbours() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn entries_without_a_moment_are_asked_for_between_their_neighbours() {
+        let mut reader = Reader::of_events();
         let at = |hours: i64| event(AT_MS - hours * HOUR_MS);
         let (first, second, third) = (at(1), at(9), at(20));
         // Word for word the same, and two all the same.
@@ -509,9 +546,9 @@ mod tests {
         assert!(windows.contains(&(AT_MS - 2 * HOUR_MS - MARGIN_MS, AT_MS - HOUR_MS + MARGIN_MS)));
     }
 
-    #[tokio::test]
-    async fn an_odd_item_leaves_no_row_behind() {
-        let mut reader = Reader::of_timeline(Versions::default()).await;
+    #[test]
+    fn an_odd_item_leaves_no_row_behind() {
+        let mut reader = Reader::of_timeline(Versions::default());
         let odd = item(AT_MS, "BOUNCED", true).replace("}],", "},7],");
         let page = reader.answer("timeline", &[item(AT_MS, "BOUNCED", true).as_str(), &odd]);
         let (appended, rows) = reader.append(page);
@@ -520,39 +557,40 @@ mod tests {
         assert!(kind == "item of the timeline" && id.starts_with('#') && !id.contains('@'), "{id}");
     }
 
-    #[tokio::test]
-    async fn what_was_set_aside_is_asked_for_again_until_it_is_well() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn what_was_set_aside_is_asked_for_again_until_it_is_well() {
+        let mut reader = Reader::of_events();
         reader.raw_events(&[event(AT_MS).as_str(), r#"{"id":"e2"}"#]);
         let mut cursor = Cursor { run: Some(reader.run), ..Cursor::default() };
         cursor.finish(crate::feeds::Lookback::default());
         cursor.watermark_ms = Some(AT_MS + 100 * HOUR_MS);
         assert_eq!(cursor.quarantine.count(), 1);
 
-        let mut next = Reader::of_events().await;
-        let planned = next.feed.plan(Window::default(), &mut cursor).await.unwrap();
+        let mut next = Reader::of_events();
+        let planned: Planned<Slice, Nothing> = next.feed.plan_windows(Window::default(), &cursor).unwrap();
         let [_, again] = &planned.slices[..] else { panic!("{:?}", planned.slices) };
         // It is older than the one that it stands behind, and nothing tells how much.
-        let Slice::Happened { since_ms, until_ms, .. } = *again else { panic!("{again:?}") };
+        let Slice::Happened { since_ms, until_ms, .. } = *again;
         assert_eq!((since_ms <= EARLY_MS, until_ms), (true, AT_MS + MARGIN_MS));
-        cursor.begin(planned);
+        cursor.begin(planned.run);
         next.run = cursor.run.take().unwrap();
         assert_eq!(next.run.quarantine.count(), 1);
         next.raw_events(&[r#"{"id":"e2"}"#]);
-        next.feed.checks(&mut next.run, true);
+        next.feed.release(&mut next.run);
         assert_eq!(next.run.quarantine.count(), 1, "it is still odd");
 
-        let mut well = Reader::of_events().await;
-        well.run = well.feed.plan(Window::default(), &mut cursor).await.unwrap();
+        let mut well = Reader::of_events();
+        let planned: Planned<Slice, Nothing> = well.feed.plan_windows(Window::default(), &cursor).unwrap();
+        well.run = planned.run;
         well.run.quarantine = next.run.quarantine;
         well.events(&[AT_MS]);
-        well.feed.checks(&mut well.run, true);
+        well.feed.release(&mut well.run);
         assert_eq!(well.run.quarantine, Quarantine::default());
     }
 
-    #[tokio::test]
-    async fn entries_outside_the_window_are_counted_and_left_out() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn entries_outside_the_window_are_counted_and_left_out() {
+        let mut reader = Reader::of_events();
         reader.slice = Slice::happened(AT_MS - HOUR_MS, AT_MS);
         // HubSpot may see the edge of a window a little differently.
         let moments = [AT_MS + HOUR_MS, AT_MS + 1, AT_MS - 5, AT_MS - HOUR_MS - 1];
@@ -563,9 +601,9 @@ mod tests {
     }
 
     /// Each answer is the same, and says that there is more.
-    #[tokio::test]
-    async fn a_page_that_comes_again_and_again_comes_to_an_end() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn a_page_that_comes_again_and_again_comes_to_an_end() {
+        let mut reader = Reader::of_events();
         let shown = [EARLY_MS + 105, EARLY_MS + 104, EARLY_MS + 103, EARLY_MS + 102];
         reader.events(&shown);
         let (mut pages, mut is_last) = (1, false);
@@ -579,76 +617,72 @@ mod tests {
         assert!(names.iter().any(|(_, id)| id.starts_with("1970-01-01T00:00:00.000Z to ")), "{names:?}");
     }
 
-    #[tokio::test]
-    async fn empty_pages_without_an_end_come_to_one() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn empty_pages_without_an_end_come_to_one() {
+        let mut reader = Reader::of_events();
         let pages = (0..100).take_while(|_| !reader.events(&[]).1).count();
         assert!(pages < 30, "{pages}");
         assert_eq!(aside(&reader.run).len(), 1);
     }
 
-    #[tokio::test]
-    async fn without_a_useful_offset_the_window_gets_smaller() {
-        let mut reader = Reader::of_events().await;
+    #[test]
+    fn without_a_useful_offset_the_window_gets_smaller() {
+        let mut reader = Reader::of_events();
         assert_eq!(reader.events(&[EARLY_MS + 900_000, EARLY_MS + 700_000, EARLY_MS + 600_000]), (3, false));
         assert_eq!(reader.events(&[EARLY_MS + 900_000, EARLY_MS + 700_000, EARLY_MS + 600_000]), (3, false));
-        let Slice::Happened { ref asked, reached_ms, .. } = reader.slice else { panic!() };
+        let Slice::Happened { ref asked, reached_ms, .. } = reader.slice;
         assert_eq!((asked, reached_ms), (&None, Some(EARLY_MS + 600_000 + MARGIN_MS)));
     }
 
-    #[tokio::test]
-    async fn of_a_moment_the_newest_item_counts_whatever_was_read_before() {
+    #[test]
+    fn of_a_moment_the_newest_item_counts_whatever_was_read_before() {
         let (older, newer) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
-        let mut together = Reader::of_timeline(Versions::default()).await;
+        let mut together = Reader::of_timeline(Versions::default());
         assert_eq!(together.page(&[&newer, &older], false), [false]);
 
         // The page ends between the two.
-        let mut apart = Reader::of_timeline(Versions::default()).await;
+        let mut apart = Reader::of_timeline(Versions::default());
         assert_eq!(apart.page(&[&newer], false), [false]);
         assert!(apart.page(&[&older], true).is_empty());
 
         // Between them are others, of another moment.
-        let mut far_apart = Reader::of_timeline(Versions::default()).await;
+        let mut far_apart = Reader::of_timeline(Versions::default());
         let (before, after) = (item(AT_MS - 9, "BOUNCED", true), item(AT_MS + 1, "BOUNCED", true));
         assert_eq!(far_apart.page(&[&newer, &before], false), [false, true]);
         assert_eq!(far_apart.page(&[&after, &older], true), [true]);
 
         // The newer one is told while the moment is read, and read from the top.
-        let mut meanwhile = Reader::of_timeline(Versions::default()).await;
+        let mut meanwhile = Reader::of_timeline(Versions::default());
         assert_eq!(meanwhile.page(&[&older], false), [true]);
         assert_eq!(meanwhile.page(&[&newer, &older], false), [false]);
 
         // The older one is told after the newer one was read by an earlier run.
-        let mut before = Reader::of_timeline(Versions::default()).await;
+        let mut before = Reader::of_timeline(Versions::default());
         before.page(&[&newer], false);
-        let mut late = Reader::of_timeline(before.known()).await;
+        let mut late = Reader::of_timeline(before.known());
         assert!(late.page(&[&newer, &older], false).is_empty());
-        assert!(Reader::of_timeline(late.known()).await.page(&[&newer, &older], false).is_empty());
+        assert!(Reader::of_timeline(late.known()).page(&[&newer, &older], false).is_empty());
     }
 
     /// Changes that one event caused are of its moment, and a change and its repetition say the same.
-    #[tokio::test]
-    async fn what_is_repeated_in_one_moment_is_new_if_something_came_between() {
+    #[test]
+    fn what_is_repeated_in_one_moment_is_new_if_something_came_between() {
         let (bounced, unbounced) = (item(AT_MS, "BOUNCED", true), item(AT_MS, "UNBOUNCED", false));
-        let mut first = Reader::of_timeline(Versions::default()).await;
+        let mut first = Reader::of_timeline(Versions::default());
         assert_eq!(first.page(&[&bounced], false), [true]);
-        let mut second = Reader::of_timeline(first.known()).await;
+        let mut second = Reader::of_timeline(first.known());
         assert_eq!(second.page(&[&unbounced, &bounced], false), [false]);
-        let mut third = Reader::of_timeline(second.known()).await;
+        let mut third = Reader::of_timeline(second.known());
         assert_eq!(third.page(&[&bounced, &unbounced, &bounced], false), [true]);
     }
 
-    #[tokio::test]
-    async fn a_run_that_goes_on_begins_at_the_top_of_a_moment() {
-        let mut timeline = Reader::of_timeline(Versions::default()).await;
+    #[test]
+    fn a_run_that_goes_on_begins_at_the_top_of_a_moment() {
+        let mut timeline = Reader::of_timeline(Versions::default());
         timeline.page(&[&item(AT_MS, "BOUNCED", true)], false);
         assert_eq!(timeline.reached_ms(), Some(AT_MS));
         assert!(matches!(&timeline.slice, Slice::Happened { asked: Some(_), .. }));
-        timeline.run.slices.push(timeline.slice.clone());
-        timeline.feed.resume(&mut timeline.run).await.unwrap();
-        assert!(matches!(
-            &timeline.run.slices[0],
-            Slice::Happened { reached_ms: Some(AT_MS), asked: None, .. }
-        ));
+        timeline.feed.resume_windows(&timeline.run, std::iter::once(&mut timeline.slice));
+        assert!(matches!(&timeline.slice, Slice::Happened { reached_ms: Some(AT_MS), asked: None, .. }));
     }
 }

@@ -7,13 +7,13 @@ use staging::Rows;
 
 use super::pages::Page;
 use super::records::{self, Context, MANY, Record};
+use super::slice::{Merge, Slice};
+use super::state::RunOfRecords;
 use super::unknown::RECORD;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::Written;
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::{Merge, Slice};
 
 impl ObjectFeed {
     /// Sets aside what could not be read, releases what could, and remembers what is to be asked for once more. A snapshot
@@ -25,7 +25,7 @@ impl ObjectFeed {
         shown: &HashSet<u64>,
         seen: &[Record],
         slice: &Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
         rows: &mut Rows,
         context: &Context<'_>,
     ) -> Written {
@@ -45,10 +45,10 @@ impl ObjectFeed {
                     run,
                 );
             } else {
-                run.again.push(id);
+                run.own.again.push(id);
             }
         }
-        run.again.extend(page.again.iter().filter(|id| slice.holds(**id) && !page.unknown.holds(**id)));
+        run.own.again.extend(page.again.iter().filter(|id| slice.holds(**id) && !page.unknown.holds(**id)));
         self.set_aside_and_release(page, seen, slice, run);
         if !self.mode.is_snapshot() || !matches!(slice, Slice::Listed { .. } | Slice::Again { .. }) {
             return Written::default();
@@ -60,7 +60,7 @@ impl ObjectFeed {
     }
 
     /// This slice asks for the record the second time, or knows from earlier runs that it is answered badly.
-    pub(super) fn is_second(&self, id: u64, slice: &Slice, run: &Unfinished) -> bool {
+    pub(super) fn is_second(&self, id: u64, slice: &Slice, run: &RunOfRecords<'_>) -> bool {
         match slice {
             Slice::Left { .. } => true,
             Slice::Named { .. } => run.quarantine.holds(RECORD, &id.to_string()),
@@ -75,7 +75,7 @@ impl ObjectFeed {
         page: &Page,
         seen: &[Record],
         slice: &Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
         context: &Context<'_>,
     ) {
         for merge in &page.unsettled {
@@ -83,16 +83,16 @@ impl ObjectFeed {
                 let reason = "two answers leave out a record that it names as merged";
                 self.set_aside(merge.survivor, RECORD, reason, run);
             } else {
-                run.merges.push(Merge { is_second: true, ..merge.clone() });
+                run.own.merges.push(Merge { is_second: true, ..merge.clone() });
             }
         }
         // Those of records that are read because they are named were asked for with the first page that showed them.
         if !self.mode.is_snapshot() && !matches!(slice, Slice::Merged { .. }) {
-            run.merges.extend(seen.iter().flat_map(|record| record.merges(context.reading.read_ms)));
+            run.own.merges.extend(seen.iter().flat_map(|record| record.merges(context.reading.read_ms)));
         }
     }
 
-    fn set_aside_and_release(&self, page: &Page, seen: &[Record], slice: &Slice, run: &mut Unfinished) {
+    fn set_aside_and_release(&self, page: &Page, seen: &[Record], slice: &Slice, run: &mut RunOfRecords<'_>) {
         if !run.quarantine.is_empty() {
             let mut kinds: BTreeMap<u64, Vec<String>> = BTreeMap::new();
             for (kind, id, entry) in run.quarantine.iter() {
@@ -116,7 +116,7 @@ impl ObjectFeed {
         }
     }
 
-    fn set_aside(&self, id: u64, kind: &str, reason: &str, run: &mut Unfinished) {
+    fn set_aside(&self, id: u64, kind: &str, reason: &str, run: &mut RunOfRecords<'_>) {
         let id = id.to_string();
         run.set_aside(Thing { kind, id: &id, collection: self.object.name }, reason);
     }
@@ -129,7 +129,7 @@ impl ObjectFeed {
         asked: &HashSet<u64>,
         slice: &Slice,
         shown: &mut HashSet<u64>,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
     ) {
         let merged: Vec<u64> = record.merged.iter().copied().filter(|id| asked.contains(id)).collect();
         if merged.is_empty() || matches!(slice, Slice::Left { .. }) {
@@ -137,7 +137,7 @@ impl ObjectFeed {
             return;
         }
         shown.extend(merged);
-        run.again.push(record.id);
+        run.own.again.push(record.id);
     }
 
     /// Live records among archived ones are read by their ids.
@@ -148,7 +148,7 @@ impl ObjectFeed {
         &self,
         records: &[Record],
         slice: &Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
     ) -> Result<()> {
         let live: Vec<u64> =
             records.iter().filter(|record| record.archived_ms.is_none()).map(|record| record.id).collect();
@@ -157,7 +157,7 @@ impl ObjectFeed {
             return Err(Error::new(ErrorKind::Malformed, message));
         }
         if matches!(slice, Slice::Listed { .. }) {
-            run.again.extend(live.into_iter().filter(|id| slice.holds(*id)));
+            run.own.again.extend(live.into_iter().filter(|id| slice.holds(*id)));
         }
         Ok(())
     }

@@ -6,11 +6,11 @@ use staging::Rows;
 
 use super::pages::{Listing, Next, Page};
 use super::records::{self, Beside, Context, Record};
+use super::slice::Slice;
+use super::state::RunOfRecords;
 use super::{ARCHIVED_KIND, LISTED_KIND, ObjectFeed, Result, archive, calls, unknown};
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::recent::RecentReads;
-use crate::feeds::slice::Slice;
 use crate::feeds::{Appended, Written};
 
 impl ObjectFeed {
@@ -19,17 +19,17 @@ impl ObjectFeed {
         &self,
         mut page: Page,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
         rows: &mut Rows,
         context: &Context<'_>,
-    ) -> Result<(Appended, Vec<Record>)> {
+    ) -> Result<(Appended<Slice>, Vec<Record>)> {
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         if page.is_from_the_top || page.is_stuck {
             slice.restart(run);
         }
         if page.is_stuck {
             // The search finds all that have an id, and counts them too.
-            run.then.push(Slice::Having { property: calls::ID.to_owned(), from: 0 });
+            run.own.then.push(Slice::Having { property: calls::ID.to_owned(), from: 0 });
         }
         let mut odd = 0;
         let begins_at = slice.position();
@@ -68,7 +68,7 @@ impl ObjectFeed {
             }
         }
         if !self.mode.is_snapshot() {
-            run.named_properties = self.layout.named.most().or(run.named_properties);
+            run.own.named_properties = self.layout.named.most().or(run.own.named_properties);
         }
         for (id, reason) in partial {
             match self.is_second(id, slice, run) {
@@ -127,7 +127,7 @@ impl ObjectFeed {
         let settled_ms = read_ms.saturating_sub(self.session.lookback.settle_ms);
         for record in seen.iter().filter(|record| !record.is_gone) {
             if let Some(archived_ms) = record.archived_ms {
-                run.archived.add(record.id, archived_ms);
+                run.own.archived.add(record.id, archived_ms);
             } else if let Some(updated_ms) = record.updated_ms.filter(|updated_ms| *updated_ms <= settled_ms)
             {
                 run.note(RecentReads::hash(record.id, updated_ms), updated_ms);
@@ -135,7 +135,7 @@ impl ObjectFeed {
         }
         for (id, ms) in page.known {
             if page.is_archived {
-                run.archived.add(id, ms);
+                run.own.archived.add(id, ms);
             } else {
                 run.note(RecentReads::hash(id, ms), ms);
             }
@@ -144,7 +144,7 @@ impl ObjectFeed {
     }
 
     /// Sets aside what has no id that could be asked for.
-    fn meet_what_is_odd(&self, page: &Page, begins_at: u64, odd: u64, run: &mut Unfinished) {
+    fn meet_what_is_odd(&self, page: &Page, begins_at: u64, odd: u64, run: &mut RunOfRecords<'_>) {
         let name = self.object.name;
         if let Some((id, reason)) = &page.unlisted {
             let kind = if page.is_archived { ARCHIVED_KIND } else { LISTED_KIND };

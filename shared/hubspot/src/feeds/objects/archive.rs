@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::calls::{ID, PAGE_RECORDS};
+use super::seen::ArchivedIds;
+use super::slice::Slice;
+use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
 use super::{Error, ObjectFeed, Result};
-use crate::feeds::cursor::{Cursor, Unfinished};
-use crate::feeds::seen::ArchivedIds;
-use crate::feeds::slice::Slice;
 
 /// The property that tells when a record was made.
 const CREATED: &str = "createdate";
@@ -44,7 +44,7 @@ const SETTLED_MS: i64 = 15 * 60_000;
 
 /// The numbers of live records at one moment, by HubSpot's count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LiveCount {
+pub(in crate::feeds) struct LiveCount {
     at_ms: i64,
     /// Records made more than [`SETTLED_MS`] before that moment.
     settled: u64,
@@ -131,12 +131,12 @@ fn cut_by(archived: &ArchivedIds) -> Vec<Ranges> {
 }
 
 /// Keeps the counts of halves for the next run; where there are none yet, answers with the slice that counts them.
-pub(super) fn keep_halves(halves: Halves, run: &mut Unfinished) -> Option<Slice> {
+pub(super) fn keep_halves(halves: Halves, run: &mut RunOfRecords<'_>) -> Option<Slice> {
     if halves.counts.is_empty() {
-        let halves = cut_by(&run.archived);
+        let halves = cut_by(&run.own.archived);
         return (!halves.is_empty()).then_some(Slice::Halved { halves });
     }
-    if let Some(count) = &mut run.live_count {
+    if let Some(count) = &mut run.own.live_count {
         count.halves = halves;
     }
     None
@@ -144,15 +144,19 @@ pub(super) fn keep_halves(halves: Halves, run: &mut Unfinished) -> Option<Slice>
 
 impl ObjectFeed {
     /// Whether the list of archived records is to be read; `run` remembers the live records of this moment.
-    pub(super) async fn is_archive_due(&self, cursor: &Cursor, run: &mut Unfinished) -> Result<bool> {
-        let (now_ms, records) = (run.started_ms, cursor.archived.len());
+    pub(super) async fn is_archive_due(
+        &self,
+        cursor: &RecordCursor<'_>,
+        run: &mut PlannedRecords,
+    ) -> Result<bool> {
+        let (now_ms, records) = (run.started_ms, cursor.own.archived.len());
         if records <= SHORT_PAGES * PAGE_RECORDS {
             return Ok(true);
         }
-        let before = cursor.live_count.as_ref();
+        let before = cursor.own.live_count.as_ref();
         let Some(known) = before.filter(|before| !before.is_out_of_date(now_ms)) else {
             let now = self.live_count(now_ms, self.halves().await?).await?;
-            run.live_count = Some(now.with_list_read(records, before));
+            run.own.live_count = Some(now.with_list_read(records, before));
             return Ok(true);
         };
         let settled_until_ms = known.settled_until_ms();
@@ -167,7 +171,7 @@ impl ObjectFeed {
             return Ok(false);
         }
         // Counted before the list is read: what is archived meanwhile changes the next count.
-        run.live_count = Some(match is_due {
+        run.own.live_count = Some(match is_due {
             true => {
                 let now = self.live_count(now_ms, self.halves().await?).await?;
                 now.with_list_read(records, Some(known))

@@ -13,12 +13,12 @@ use serde_json::json;
 use super::calls::{self, Head, ListPage};
 use super::pages::{Listing, Next, Page, first_after, record_ids};
 use super::records::Associated;
+use super::slice::{self, Slice};
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind};
-use crate::feeds::slice::{self, Slice};
 use crate::json::Body;
 use crate::retry::Patience;
 use crate::version;
@@ -33,7 +33,7 @@ impl ObjectFeed {
         let (is_archived, from, after) = match slice {
             Slice::Listed { archived, from, after, .. } => (*archived, *from, after),
             Slice::Again { from, after, .. } => (false, *from, after),
-            other => return Err(slice::foreign(other)),
+            _ => return Err(slice::foreign()),
         };
         let position = after.clone().or_else(|| first_after(from));
         let one_less = |left: u32| left.checked_sub(1);

@@ -1,8 +1,9 @@
 //! The properties of an object that the credential may see, without a call in each run for classes that have none.
 
+use super::state::RecordCursor;
 use super::{ObjectType, Result};
 use crate::client::Client;
-use crate::feeds::cursor::{Cursor, Mode};
+use crate::feeds::cursor::Mode;
 use crate::properties::{self, Property};
 
 /// A class of sensitive properties that has none is asked for again after this time.
@@ -13,12 +14,12 @@ pub(super) async fn visible(
     object: &ObjectType,
     client: &Client,
     mode: Mode,
-    cursor: &mut Cursor,
+    cursor: &mut RecordCursor<'_>,
 ) -> Result<(Vec<Property>, usize)> {
     let now_ms = client.now().timestamp_millis();
-    let known = cursor.sensitive.take().filter(|_| mode != Mode::Backfill);
+    let known = cursor.own.sensitive.take().filter(|_| mode != Mode::Backfill);
     let is_empty = |class: &String| {
-        cursor.empty_classes.get(class).is_some_and(|seen_ms| now_ms.saturating_sub(*seen_ms) < EMPTY_MS)
+        cursor.own.empty_classes.get(class).is_some_and(|seen_ms| now_ms.saturating_sub(*seen_ms) < EMPTY_MS)
     };
     let (empty, asked) = match known {
         Some(known) => {
@@ -30,10 +31,10 @@ pub(super) async fn visible(
     let visible = properties::visible(client, object.name, asked).await?;
     for class in &visible.sensitive {
         match visible.empty.contains(class) {
-            true => cursor.empty_classes.insert(class.clone(), now_ms),
-            false => cursor.empty_classes.remove(class),
+            true => cursor.own.empty_classes.insert(class.clone(), now_ms),
+            false => cursor.own.empty_classes.remove(class),
         };
     }
-    cursor.sensitive = Some(visible.sensitive.into_iter().chain(empty).collect());
+    cursor.own.sensitive = Some(visible.sensitive.into_iter().chain(empty).collect());
     Ok((visible.properties, visible.nameless))
 }

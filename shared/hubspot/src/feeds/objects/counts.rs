@@ -10,10 +10,10 @@
 use serde_json::Value;
 
 use super::calls::Found;
+use super::slice::{OddCount, Slice, Stretch, Walk};
+use super::state::RunOfRecords;
 use super::{ObjectFeed, Result};
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::{OddCount, Slice, Stretch, Walk};
 
 /// Records that one count is for: what is read again, at the most, where one is lacking.
 pub(super) const STRETCH_RECORDS: u64 = 40_000;
@@ -104,7 +104,7 @@ impl ObjectFeed {
     }
 
     /// What follows from a count; answers with ids that are to be read.
-    pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut Unfinished) -> Vec<u64> {
+    pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut RunOfRecords<'_>) -> Vec<u64> {
         let (window, from, below, rows) = match *slice {
             Slice::Counted { from, below, rows, .. } => (None, from, below, rows),
             Slice::Recounted { window, from, below } => (window, from, below, 0),
@@ -139,7 +139,7 @@ impl ObjectFeed {
                 "HubSpot counts {total} records with {}, and showed {rows}: they are read again",
                 name_of(None, from, below)
             );
-            run.then.push(Slice::Again { from, below, after: None, rows: 0 });
+            run.own.then.push(Slice::Again { from, below, after: None, rows: 0 });
             return Vec::new();
         };
         let shown = ids.len() as u64;
@@ -148,7 +148,7 @@ impl ObjectFeed {
         }
         run.counted += shown.max(rows);
         if !ids.is_empty() {
-            run.then.push(Slice::Named { ids });
+            run.own.then.push(Slice::Named { ids });
         }
         Vec::new()
     }
@@ -159,7 +159,7 @@ impl ObjectFeed {
         slice: &Slice,
         total_now: Option<u64>,
         odd: OddCount,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
     ) {
         let &Slice::Changed { since_ms, until_ms, below, walk: Walk { shown, before, .. }, .. } = slice
         else {
@@ -168,7 +168,7 @@ impl ObjectFeed {
         match total_now {
             Some(total) if total > shown && before + 1 < MAX_WALKS => {
                 let walk = Walk { before: before + 1, ..Walk::default() };
-                run.then.push(Slice::Changed { since_ms, until_ms, from: 0, below, walk });
+                run.own.then.push(Slice::Changed { since_ms, until_ms, from: 0, below, walk });
             }
             Some(total) if total > shown => {
                 run.counted += shown;
@@ -186,7 +186,7 @@ impl ObjectFeed {
         odd: OddCount,
         total: u64,
         shown: u64,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
     ) {
         let name = self.object.name;
         let time = |ms| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339();
@@ -203,13 +203,14 @@ impl ObjectFeed {
     }
 
     /// Stretches that are to be counted: the long ones, and at the end all.
-    pub(super) fn due_counts(run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+    pub(super) fn due_counts(run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
         if is_end {
-            join(&mut run.stretches);
+            join(&mut run.own.stretches);
         }
         let is_due =
             |stretch: &mut Stretch| is_end || (stretch.below.is_some() && stretch.rows >= STRETCH_RECORDS);
-        run.stretches
+        run.own
+            .stretches
             .extract_if(.., is_due)
             .map(|Stretch { from, below, rows }| Slice::Counted { from, below, rows, is_second: false })
             .collect()

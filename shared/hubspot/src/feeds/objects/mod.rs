@@ -28,8 +28,11 @@ mod named_properties;
 mod object_type;
 mod owners;
 mod pages;
+mod plan;
 mod records;
-mod slices;
+mod seen;
+mod slice;
+mod state;
 mod unknown;
 mod unsearchable;
 
@@ -43,25 +46,27 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::layout::{Layout, Show};
+use self::seen::{ArchivedIds, Hashes};
+use self::state::PlannedRecords;
 
 use super::batches::Batches;
-use super::cursor::{Cursor, Mode, Unfinished};
+use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
+use super::feed::{CursorOf, Planned, RunOf};
+use super::own::Taken;
 use super::quarantine::Thing;
 use super::recent::Versions;
-use super::seen::{ArchivedIds, Hashes};
-use super::slice::Slice;
-use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Session, Window, slice};
+use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::properties::Property;
 use crate::retry::Patience;
 
-pub(super) use self::archive::LiveCount;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
-pub(super) use self::owners::ColumnOwners;
 pub(super) use self::pages::{Page, record_ids};
 pub(super) use self::records::{Context, Extras, Record};
+pub(super) use self::slice::Slice;
+pub(super) use self::state::{RecordCursor, RecordMemory, RecordRun, RunOfRecords};
 pub(super) use self::unknown::Unknown;
 
 #[async_trait]
@@ -92,13 +97,16 @@ impl Feed for ObjectType {
         Ok(())
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
-        Ok(Box::new(ObjectFeed::open(self, session, mode, cursor, &[]).await?))
+    fn share(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
+        let (known, kept): (RecordCursor<'_>, RecordCursor<'_>) = (of_feed.with(), of_snapshots.with());
+        kept.own.share(known.own);
+        Ok(())
+    }
+
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
+        let mut kept = Taken::of(cursor)?;
+        Ok(Box::new(ObjectFeed::open(self, session, mode, &mut kept.with(), &[]).await?))
     }
 }
 
@@ -147,7 +155,7 @@ impl ObjectFeed {
         object: &'static ObjectType,
         session: &Session,
         mode: Mode,
-        cursor: &mut Cursor,
+        cursor: &mut RecordCursor<'_>,
         without: &[&str],
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
@@ -178,29 +186,29 @@ impl ObjectFeed {
             );
             cursor.is_due_whole = true;
         }
-        let is_new = cursor.properties.is_none() && !cursor.has_tables() && cursor.run.is_none();
-        if cursor.columns.is_empty() && (is_new || cursor.properties.is_some()) {
+        let is_new = cursor.own.properties.is_none() && !cursor.has_tables() && cursor.run.is_none();
+        if cursor.own.columns.is_empty() && (is_new || cursor.own.properties.is_some()) {
             // The columns that there are belong to what was read before anybody remembered whose they are; those of a
             // table that is new, to what its documentation promises.
             let was_read =
-                |name: &str| cursor.properties.as_ref().is_some_and(|read| read.0.contains(&hash(name)));
+                |name: &str| cursor.own.properties.as_ref().is_some_and(|read| read.0.contains(&hash(name)));
             let mut read = properties.clone();
             read.retain(|property| was_read(&property.name));
-            Layout::new(object, &read, &without, show, &mut cursor.columns).map_err(no_table)?;
+            Layout::new(object, &read, &without, show, &mut cursor.own.columns).map_err(no_table)?;
         }
         let layout =
-            Layout::new(object, &properties, &without, show, &mut cursor.columns).map_err(no_table)?;
+            Layout::new(object, &properties, &without, show, &mut cursor.own.columns).map_err(no_table)?;
         let is_wide = !calls::fits_url(&layout);
         // A backfill reads everything, whatever is known.
         let (recent, archived) = match mode {
             Mode::Incremental if cursor.reread_since_ms.is_some() => {
-                (Versions::default(), cursor.archived.clone())
+                (Versions::default(), cursor.own.archived.clone())
             }
-            Mode::Incremental => (cursor.recent.clone(), cursor.archived.clone()),
+            Mode::Incremental => (cursor.recent.clone(), cursor.own.archived.clone()),
             _ => (Versions::default(), ArchivedIds::default()),
         };
         let properties = Hashes(layout.property_names().map(hash).collect());
-        let new_properties: Vec<String> = match &cursor.properties {
+        let new_properties: Vec<String> = match &cursor.own.properties {
             Some(known) if mode == Mode::Incremental => {
                 let is_new = |name: &&str| !known.0.contains(&hash(name));
                 layout.property_names().filter(is_new).map(str::to_owned).collect()
@@ -230,9 +238,15 @@ impl ObjectFeed {
             archive_waits: AtomicBool::new(false),
             unsearchable: Mutex::default(),
             unlisted: tokio::sync::Mutex::default(),
-            is_archive_sequential: cursor.is_sequential || cursor.is_archive_sequential,
+            is_archive_sequential: cursor.own.is_sequential || cursor.own.is_archive_sequential,
             nameless,
         })
+    }
+
+    /// A run that was interrupted goes on.
+    pub(super) fn begin_again(&self, run: &RecordRun) {
+        let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
+        self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
     }
 
     pub(super) fn table(&self) -> &Table {
@@ -240,7 +254,7 @@ impl ObjectFeed {
     }
 
     /// Properties without a name have values that nobody can ask for.
-    fn set_nameless_aside(&self, run: &mut Unfinished) {
+    fn set_nameless_aside(&self, run: &mut RunOfRecords<'_>) {
         let (kind, id, collection) = ("property definition", "without a name", self.object.name);
         if self.nameless == 0 {
             run.release(kind, id);
@@ -256,26 +270,30 @@ fn hash(name: &str) -> u64 {
 }
 
 /// Deleted and made again since its values were read: records have lost them without a new modified date.
-fn is_remade(property: &Property, cursor: &Cursor) -> bool {
+fn is_remade(property: &Property, cursor: &RecordCursor<'_>) -> bool {
     let hash = hash(&property.name);
-    let is_known = cursor.properties.as_ref().is_some_and(|known| known.0.contains(&hash));
+    let is_known = cursor.own.properties.as_ref().is_some_and(|known| known.0.contains(&hash));
     let is_made_since = || cursor.caught_up_ms.is_some_and(|since_ms| property.is_made_since(since_ms));
-    cursor.gone_properties.0.contains(&hash) || (is_known && is_made_since())
+    cursor.own.gone_properties.0.contains(&hash) || (is_known && is_made_since())
 }
 
 #[async_trait]
 impl OpenFeed for ObjectFeed {
+    type Slice = Slice;
+    type Run = RecordRun;
+    type Kept = RecordMemory;
+    type Content = Page;
+
     fn tables(&self) -> &[Table] {
         std::slice::from_ref(&self.layout.table)
     }
 
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
+    async fn plan(&self, window: Window, cursor: &mut RecordCursor<'_>) -> Result<PlannedRecords> {
         self.plan_run(window, cursor).await
     }
 
-    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
-        let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
-        self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
+    async fn resume(&self, run: &mut RunOfRecords<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
+        self.begin_again(run.own);
         Ok(())
     }
 
@@ -304,11 +322,11 @@ impl OpenFeed for ObjectFeed {
     }
 
     /// Searches have pages of their own size.
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page<Page>> {
         let page = self.page(slice, limit).await?;
         let size_bytes = page.size_bytes();
         Ok(super::Page::new(page, size_bytes))
@@ -316,30 +334,33 @@ impl OpenFeed for ObjectFeed {
 
     fn append_page(
         &self,
-        page: super::Page,
+        page: super::Page<Page>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let [rows] = rows else { return Err(slice::foreign(slice)) };
+    ) -> Result<Appended<Slice>> {
+        let [rows] = rows else { return Err(slice::foreign()) };
         let context = Context::plain(self.session.reading(page.read_ms));
-        Ok(self.append(page.into_content()?, slice, run, rows, &context)?.0)
+        Ok(self.append(page.content, slice, run, rows, &context)?.0)
     }
 
     /// What answers left out is asked for once more: a page of it, where a search is read in pieces; the rest at the end.
-    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
-        if matches!(finished, Slice::Found { .. }) && run.again.len() < calls::PAGE_RECORDS {
+    fn follow_up(&self, finished: &Slice, run: &mut RunOfRecords<'_>) -> Option<Slice> {
+        if matches!(finished, Slice::Found { .. }) && run.own.again.len() < calls::PAGE_RECORDS {
             return None;
         }
-        left(std::mem::take(&mut run.again))
+        left(std::mem::take(&mut run.own.again))
     }
 
-    /// Counts, and what is named as merged, a page of it; and at the end, what is left to ask for once more, and what
+    /// What had to wait for the other slices; counts, and what is named as merged, a page of it; and at the end, what is left to ask for once more, and what
     /// left the list of archived records, since it may live again.
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+    fn due(&self, run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
+        if is_end && !run.own.then.is_empty() {
+            return std::mem::take(&mut run.own.then);
+        }
         let mut checks = ObjectFeed::due_counts(run, is_end);
-        if run.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.merges.is_empty()) {
-            checks.push(Slice::Merged { merges: std::mem::take(&mut run.merges) });
+        if run.own.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.own.merges.is_empty()) {
+            checks.push(Slice::Merged { merges: std::mem::take(&mut run.own.merges) });
         }
         if is_end {
             // What the run has read whole, it has met all of.
@@ -352,17 +373,26 @@ impl OpenFeed for ObjectFeed {
                 }
             }
             self.set_nameless_aside(run);
-            checks.extend(left(std::mem::take(&mut run.again)));
-            if !std::mem::replace(&mut run.is_archive_compared, true) {
-                let ids = self.archived.gone_in(&run.archived);
+            checks.extend(left(std::mem::take(&mut run.own.again)));
+            if !std::mem::replace(&mut run.own.is_archive_compared, true) {
+                let ids = self.archived.gone_in(&run.own.archived);
                 checks.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
             }
         }
         checks
     }
 
-    fn read_in_sequence(&self, cursor: &mut Cursor, run: &mut Unfinished) {
-        slices::read_in_sequence(cursor, run);
+    fn read_in_sequence(
+        &self,
+        cursor: &mut RecordCursor<'_>,
+        run: &mut RunOfRecords<'_>,
+        slices: &mut Vec<Slice>,
+    ) {
+        plan::read_in_sequence(cursor, run, slices);
+    }
+
+    fn keep(&self, run: &mut RunOfRecords<'_>, kept: &mut RecordMemory) {
+        kept.keep(run);
     }
 
     fn notes(&self) -> Vec<Note> {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::pages::{Next, Page, record_ids};
+use super::slice::Merge;
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
-use crate::feeds::slice::Merge;
 use crate::json::Body;
 use crate::parts::{NOT_FOUND, Told};
 use crate::value;

@@ -10,7 +10,7 @@ use super::ObjectType;
 /// The columns of all properties that were ever read, deleted ones too: one that is made again has its column again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ColumnOwners {
+pub(in crate::feeds) struct ColumnOwners {
     /// Properties whose column is named like them.
     usual: BTreeSet<String>,
     /// Columns by property, where another one had the usual name before.

@@ -9,12 +9,12 @@ use super::around::is_of_a_part;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
+use super::slice::{Merge, OddCount, Slice, Walk};
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
 use crate::feeds::cursor::Mode;
 use crate::feeds::recent::RecentReads;
-use crate::feeds::slice::{self, Merge, OddCount, Slice, Walk};
 use crate::json::Body;
 use crate::paging;
 use crate::retry::Patience;
@@ -158,7 +158,6 @@ impl ObjectFeed {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
                 self.wanted_page(records.collect()).await
             }
-            other => Err(slice::foreign(other)),
         }
     }
 

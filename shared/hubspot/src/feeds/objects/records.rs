@@ -7,11 +7,11 @@ use staging::Rows;
 
 use super::Fixed;
 use super::layout::{Held, Layout, Target};
+use super::slice::Merge;
 use super::unknown::Unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
-use crate::feeds::slice::Merge;
 use crate::json::{Body, Scanner, Str, parse_id};
 use crate::value;
 

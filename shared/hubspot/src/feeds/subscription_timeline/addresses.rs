@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use staging::Rows;
 
 use super::timeline;
+use super::{Position, Slice};
 use crate::budget::Bucket;
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::{Cursor, Unfinished};
+use crate::feeds::cursor::Cursor;
+use crate::feeds::feed::RunOf;
 use crate::feeds::history::OpenHistory;
 use crate::feeds::quarantine::Thing;
-use crate::feeds::slice::{self, Slice};
 use crate::feeds::{Appended, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::parts::{NOT_FOUND, Told};
@@ -38,6 +40,16 @@ const ODD_KIND: &str = "listed contact";
 const UNTOLD: &str = "an answer does not tell its subscriptions";
 /// An address that nobody has.
 const NOBODY: &str = "nobody@example.com";
+
+/// A part of a run that asks about addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub(super) enum AddressSlice {
+    /// Those of these contacts, the last ones first.
+    Named { ids: Vec<u64> },
+    /// Those of all contacts, from this position of HubSpot's list on.
+    Addresses { after: Option<String> },
+}
 
 #[derive(Debug)]
 pub(super) struct Addresses {
@@ -121,17 +133,13 @@ impl Addresses {
     }
 
     /// The parts of a run that ask, where it may: those that could not be asked about before, then the others.
-    pub(super) fn slices(&self, position: Option<String>) -> Vec<Slice> {
+    pub(super) fn slices(&self, position: Option<String>) -> Vec<AddressSlice> {
         if self.session.address_calls == 0 || self.absent.is_some() {
             return Vec::new();
         }
         let ids: Vec<u64> = self.held.iter().copied().collect();
-        let held = (!ids.is_empty()).then_some(Slice::Named { ids });
-        held.into_iter().chain([Slice::Addresses { after: position }]).collect()
-    }
-
-    pub(super) fn is_asked_by(slice: &Slice) -> bool {
-        matches!(slice, Slice::Addresses { .. } | Slice::Named { .. })
+        let held = (!ids.is_empty()).then_some(AddressSlice::Named { ids });
+        held.into_iter().chain([AddressSlice::Addresses { after: position }]).collect()
     }
 
     /// For people who asked for it.
@@ -141,19 +149,18 @@ impl Addresses {
         Some(Note { collection: COLLECTION, gap: Gap::Degraded, text })
     }
 
-    pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
+    pub(super) async fn page(&self, slice: &AddressSlice, limit: usize) -> Result<Page<Statuses>> {
         // Before anybody is asked: what is told after this moment is newer.
         let as_of_ms =
             self.session.client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
         let limit = limit.min(PAGE_CONTACTS);
         let (named, answer) = match slice {
-            Slice::Named { ids } => {
+            AddressSlice::Named { ids } => {
                 let ids = ids[ids.len() - ids.len().min(limit)..].to_vec();
                 let answer = self.contacts(&ids).await.map(|answer| (answer, None));
                 (Some(ids), answer)
             }
-            Slice::Addresses { after } => (None, self.listed(after.as_deref(), limit).await),
-            other => return Err(slice::foreign(other)),
+            AddressSlice::Addresses { after } => (None, self.listed(after.as_deref(), limit).await),
         };
         let (answer, next) = answer.map_err(|error| error.lost_if_refused(STATUS))?;
         let Shown { mut addresses, mut unread, contacts, mut odd } = addresses(&answer)?;
@@ -244,15 +251,15 @@ impl Addresses {
     /// The slice ends with the contacts, or with what may be spent; the run remembers where.
     pub(super) fn append(
         &self,
-        page: Page,
-        slice: &mut Slice,
-        run: &mut Unfinished,
+        statuses: Statuses,
+        read_ms: i64,
+        slice: &mut AddressSlice,
+        run: &mut RunOf<'_, Position>,
         history: &OpenHistory,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let [_, rows] = rows else { return Err(slice::foreign(slice)) };
-        let reading = self.session.reading(page.read_ms);
-        let statuses: Statuses = page.into_content()?;
+    ) -> Result<Appended<Slice>> {
+        let [_, rows] = rows else { return Err(foreign()) };
+        let reading = self.session.reading(read_ms);
         let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
         let mut refused = BTreeSet::new();
         for (contact, reason) in &statuses.unread {
@@ -292,23 +299,23 @@ impl Addresses {
         }
         let is_spent = self.spent.load(Ordering::Relaxed) >= self.session.address_calls;
         let is_last = match (slice, statuses.named) {
-            (Slice::Named { ids }, Some(named)) => {
+            (AddressSlice::Named { ids }, Some(named)) => {
                 ids.truncate(ids.len().saturating_sub(named.len()));
                 ids.is_empty()
             }
-            (Slice::Addresses { after }, None) => {
+            (AddressSlice::Addresses { after }, None) => {
                 if statuses.next.is_some() && statuses.next == *after {
                     let message = "a page of contacts ends where it began";
                     return Err(Error::new(ErrorKind::Malformed, message));
                 }
-                run.address_position.clone_from(&statuses.next);
+                run.own.address_position.clone_from(&statuses.next);
                 *after = statuses.next;
                 if after.is_none() {
                     run.release_what_was_not_set_aside_again(ODD_KIND);
                 }
                 after.is_none() || is_spent
             }
-            (slice, _) => return Err(slice::foreign(slice)),
+            _ => return Err(foreign()),
         };
         Ok(Appended { written: vec![Written::default(), writer.written], is_last, ..Appended::default() })
     }
@@ -321,6 +328,10 @@ impl Status {
             Answer::None | Answer::Refused(_) => 0,
         }
     }
+}
+
+fn foreign() -> Error {
+    Error::new(ErrorKind::Malformed, "a page does not belong to its slice")
 }
 
 fn no_answer() -> Error {

@@ -5,17 +5,20 @@ mod addresses;
 mod timeline;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use staging::{Rows, Table};
 
-use self::addresses::{Addresses, Statuses};
-use self::timeline::TIMELINE;
-use super::cursor::{Cursor, Mode, Unfinished};
+use self::addresses::{AddressSlice, Addresses, Statuses};
+use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
-use super::history::OpenHistory;
-use super::slice::Slice;
-use super::{Appended, Feed, Note, OpenFeed, Page, Session, Window};
+use super::feed::{CursorOf, Planned, RunOf};
+use super::history::{self, OpenHistory};
+use super::own::FeedState;
+use super::{Appended, Feed, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(super) use self::timeline::TIMELINE;
 
 #[derive(Debug)]
 pub(super) struct SubscriptionTimeline;
@@ -38,12 +41,7 @@ impl Feed for SubscriptionTimeline {
         addresses::ask_again(client, cursor).await
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
         let history = OpenHistory::open(&TIMELINE, session, mode, cursor)?;
         let addresses = Addresses::new(session, cursor);
         Ok(Box::new(OpenTimeline { history, addresses }))
@@ -56,53 +54,123 @@ struct OpenTimeline {
     addresses: Addresses,
 }
 
+/// A part of a run: a window of the timeline, or addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Slice {
+    Window(history::Slice),
+    Addresses(AddressSlice),
+}
+
+impl FeedState for Slice {
+    fn width(&self) -> u64 {
+        match self {
+            Slice::Window(window) => window.width(),
+            Slice::Addresses(_) => 0,
+        }
+    }
+
+    fn split(&mut self, page_span: u64) -> Option<Slice> {
+        match self {
+            Slice::Window(window) => window.split(page_span).map(Slice::Window),
+            Slice::Addresses(_) => None,
+        }
+    }
+}
+
+/// The position in the list of contacts at which asking about addresses goes on; `None`: from the first one. A run moves
+/// it, and leaves it to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Position {
+    address_position: Option<String>,
+}
+
+impl FeedState for Position {}
+
+#[derive(Debug)]
+enum Content {
+    Window(history::Page),
+    Statuses(Statuses),
+}
+
 #[async_trait]
 impl OpenFeed for OpenTimeline {
+    type Slice = Slice;
+    type Run = Position;
+    type Kept = Position;
+    type Content = Content;
+
     fn tables(&self) -> &[Table] {
         self.history.tables()
     }
 
-    async fn plan(&self, window: Window, cursor: &mut Cursor) -> Result<Unfinished> {
-        let mut run = self.history.plan(window, cursor).await?;
-        run.address_position.clone_from(&cursor.address_position);
-        run.slices.extend(self.addresses.slices(cursor.address_position.clone()));
-        Ok(run)
+    async fn plan(
+        &self,
+        window: Window,
+        cursor: &mut CursorOf<'_, Position>,
+    ) -> Result<Planned<Slice, Position>> {
+        let Planned { run, slices, .. } = self.history.plan_windows::<Position>(window, cursor)?;
+        let position = cursor.own.address_position.clone();
+        let addresses = self.addresses.slices(position).into_iter().map(Slice::Addresses);
+        let slices = slices.into_iter().map(Slice::Window).chain(addresses).collect();
+        Ok(Planned { run, own: cursor.own.clone(), slices })
     }
 
     /// A run that may not ask about addresses leaves that part to one that may.
-    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
+    async fn resume(&self, run: &mut RunOf<'_, Position>, slices: &mut Vec<Slice>) -> Result<()> {
         if self.addresses.slices(None).is_empty() {
-            run.slices.retain(|slice| !Addresses::is_asked_by(slice));
+            slices.retain(|slice| !matches!(slice, Slice::Addresses(_)));
         }
-        self.history.resume(run).await
+        let windows = slices.iter_mut().filter_map(|slice| match slice {
+            Slice::Window(window) => Some(window),
+            Slice::Addresses(_) => None,
+        });
+        self.history.resume_windows(run, windows);
+        Ok(())
     }
 
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        match Addresses::is_asked_by(slice) {
-            true => self.addresses.page(slice, limit).await,
-            false => self.history.fetch(slice, limit).await,
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page<Content>> {
+        match slice {
+            Slice::Window(window) => Ok(self.history.window_page(window, limit).await?.map(Content::Window)),
+            Slice::Addresses(addresses) => {
+                Ok(self.addresses.page(addresses, limit).await?.map(Content::Statuses))
+            }
         }
     }
 
     fn append_page(
         &self,
-        page: Page,
+        page: Page<Content>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOf<'_, Position>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        match page.holds::<Statuses>() {
-            true => self.addresses.append(page, slice, run, &self.history, rows),
-            false => self.history.append_page(page, slice, run, rows),
+    ) -> Result<Appended<Slice>> {
+        match (page.content, slice) {
+            (Content::Window(content), Slice::Window(window)) => {
+                let appended = self.history.append_window(content, page.read_ms, window, run, rows)?;
+                Ok(appended.map(Slice::Window))
+            }
+            (Content::Statuses(statuses), Slice::Addresses(addresses)) => {
+                self.addresses.append(statuses, page.read_ms, addresses, run, &self.history, rows)
+            }
+            _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
         }
     }
 
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
-        self.history.checks(run, is_end)
+    fn due(&self, run: &mut RunOf<'_, Position>, is_end: bool) -> Vec<Slice> {
+        if is_end {
+            self.history.release(run);
+        }
+        Vec::new()
+    }
+
+    fn keep(&self, run: &mut RunOf<'_, Position>, kept: &mut Position) {
+        *kept = std::mem::take(run.own);
     }
 
     fn notes(&self) -> Vec<Note> {

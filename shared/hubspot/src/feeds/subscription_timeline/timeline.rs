@@ -11,7 +11,7 @@ use crate::feeds::document::Writer;
 use crate::feeds::history::{Entry, History};
 use crate::json::{Malformed, Scanner};
 
-pub(super) static TIMELINE: History = History {
+pub(in crate::feeds) static TIMELINE: History = History {
     name: "subscription_timeline",
     collections: &["email_subscription_event_changes", "email_subscriptions"],
     tables: &[&CHANGES, &SUBSCRIPTIONS],

@@ -13,21 +13,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
 use staging::ColumnType::{BigInt, Text, Timestamp};
 use staging::{Pairs, Rows, Table};
 
 use self::details::{Detail, is_of};
 use self::listing::Lists;
-use super::collection::{Collection, field, made};
-use super::cursor::{Cursor, Mode, Unfinished};
-use super::dictionary::CollectionEntry;
-use super::document::{Document, Writer};
-use super::lineage::DeletedReason;
-use super::quarantine::Thing;
-use super::slice::{self, Slice};
-use super::{Appended, Feed, OpenFeed, Session, Window};
+use super::{RunOfScan, Stamps};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::collection::{Collection, field, made};
+use crate::feeds::cursor::{Cursor, Mode};
+use crate::feeds::dictionary::CollectionEntry;
+use crate::feeds::document::{Document, Writer};
+use crate::feeds::feed::{CursorOf, Planned};
+use crate::feeds::lineage::DeletedReason;
+use crate::feeds::own::{FeedState, Taken};
+use crate::feeds::quarantine::Thing;
+use crate::feeds::{self, Appended, Feed, OpenFeed, Opened, Session, Window};
 use crate::json::{Malformed, Scanner, parse_id};
 use crate::value;
 
@@ -42,7 +45,7 @@ const KIND: &str = "campaign";
 const ODD_KIND: &str = "listed campaign";
 
 #[derive(Debug)]
-pub(super) struct EmailCampaigns;
+pub(in crate::feeds) struct EmailCampaigns;
 
 static CAMPAIGNS: Collection = Collection {
     name: "email_campaigns",
@@ -98,18 +101,16 @@ impl Feed for EmailCampaigns {
         vec![CAMPAIGNS.entry()]
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
+        let held = cursor.held(KIND).filter_map(parse_id).collect();
+        let mut kept = Taken::of(cursor)?;
+        let kept: CursorOf<'_, Stamps> = kept.with();
         Ok(Box::new(OpenCampaigns {
             session: session.clone(),
             document: Document::new(&CAMPAIGNS, &[])?,
             mode,
-            known: cursor.stamps.clone(),
-            held: cursor.held(KIND).filter_map(parse_id).collect(),
+            known: kept.own.stamps.clone(),
+            held,
             listed: Mutex::default(),
             has_told: AtomicBool::new(false),
             tells_counters: AtomicBool::new(false),
@@ -133,6 +134,15 @@ struct OpenCampaigns {
     tells_counters: AtomicBool,
 }
 
+/// Campaigns that are asked for by their ids, the last ones first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Slice {
+    Named { ids: Vec<u64> },
+}
+
+impl FeedState for Slice {}
+
 /// Details of some campaigns.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -151,14 +161,23 @@ impl OpenCampaigns {
 
 #[async_trait]
 impl OpenFeed for OpenCampaigns {
+    type Slice = Slice;
+    type Run = Stamps;
+    type Kept = Stamps;
+    type Content = Page;
+
     fn tables(&self) -> &[Table] {
         std::slice::from_ref(&self.document.table)
     }
 
     /// The lists are read here; what they say is kept in the run.
-    async fn plan(&self, _window: Window, _cursor: &mut Cursor) -> Result<Unfinished> {
+    async fn plan(
+        &self,
+        _window: Window,
+        _cursor: &mut CursorOf<'_, Stamps>,
+    ) -> Result<Planned<Slice, Stamps>> {
         let now_ms = self.client().now().timestamp_millis();
-        let mut run = Unfinished::new(self.mode, now_ms, 0);
+        let mut run = Planned::new(self.mode, now_ms, 0);
         run.is_whole = self.mode == Mode::Backfill;
         let lists = self.scan().await?;
         let is_wanted = |(id, stamp): &(&u64, &i64)| {
@@ -171,7 +190,7 @@ impl OpenFeed for OpenCampaigns {
         unseen.retain(|id| !lists.stamps.contains_key(id));
         self.session.check_removals("campaigns", before, unseen.len())?;
         ids.extend(unseen);
-        run.stamps = Pairs(lists.stamps.clone());
+        run.own = Stamps { stamps: Pairs(lists.stamps.clone()) };
         if lists.odd > 0 {
             let thing = Thing { kind: ODD_KIND, id: "without an id", collection: CAMPAIGNS.name };
             run.set_aside(thing, format!("{} entries of the list name no campaign", lists.odd));
@@ -183,17 +202,17 @@ impl OpenFeed for OpenCampaigns {
         Ok(run)
     }
 
-    async fn resume(&self, _run: &mut Unfinished) -> Result<()> {
+    async fn resume(&self, _run: &mut RunOfScan<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
         *self.listed() = self.scan().await?;
         Ok(())
     }
 
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<super::Page> {
-        let Slice::Named { ids } = slice else { return Err(slice::foreign(slice)) };
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
+        let Slice::Named { ids } = slice;
         let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
         let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
             .map(|id| self.detail(id))
@@ -210,25 +229,25 @@ impl OpenFeed for OpenCampaigns {
             return Err(refused);
         }
         let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
-        Ok(super::Page::new(Page { details }, size_bytes))
+        Ok(feeds::Page::new(Page { details }, size_bytes))
     }
 
     fn append_page(
         &self,
-        page: super::Page,
+        page: feeds::Page<Page>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let (Slice::Named { ids }, [rows]) = (&mut *slice, rows) else { return Err(slice::foreign(slice)) };
+    ) -> Result<Appended<Slice>> {
+        let Slice::Named { ids } = slice;
+        let [rows] = rows else { return Err(Error::new(ErrorKind::Malformed, "campaigns have one table")) };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
-        let content: Page = page.into_content()?;
-        let done = content.details.len();
+        let done = page.content.details.len();
         let listed = self.listed();
-        for (id, detail) in content.details {
+        for (id, detail) in page.content.details {
             match detail {
                 Detail::Told(detail) => {
-                    let active_ms = *run.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
+                    let active_ms = *run.own.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
                     match self.row(id, &detail, active_ms, listed.groups.get(&id).copied(), &mut writer) {
                         Ok(()) => run.release(KIND, id),
                         Err(odd) => {
@@ -238,7 +257,7 @@ impl OpenFeed for OpenCampaigns {
                     }
                 }
                 Detail::Gone => {
-                    run.stamps.0.remove(&id);
+                    run.own.stamps.0.remove(&id);
                     run.release(KIND, id);
                     writer.set("id", |cell| cell.bigint(id as i64));
                     writer.finish_gone(None, DeletedReason::Removed, None);
@@ -250,11 +269,15 @@ impl OpenFeed for OpenCampaigns {
         Ok(Appended { written: vec![writer.written], is_last: ids.is_empty(), ..Appended::default() })
     }
 
-    fn checks(&self, run: &mut Unfinished, is_end: bool) -> Vec<Slice> {
+    fn due(&self, run: &mut RunOfScan<'_>, is_end: bool) -> Vec<Slice> {
         if is_end {
             run.release_what_was_not_set_aside_again(ODD_KIND);
         }
         Vec::new()
+    }
+
+    fn keep(&self, run: &mut RunOfScan<'_>, kept: &mut Stamps) {
+        *kept = std::mem::take(run.own);
     }
 }
 
@@ -284,10 +307,10 @@ impl OpenCampaigns {
     }
 
     /// Its row stays as it is. To the next run it is as new as to this one, whatever becomes of the quarantine.
-    fn set_aside(&self, id: u64, reason: &str, run: &mut Unfinished) {
+    fn set_aside(&self, id: u64, reason: &str, run: &mut RunOfScan<'_>) {
         match self.known.0.get(&id) {
-            Some(&known) => run.stamps.0.insert(id, known),
-            None => run.stamps.0.remove(&id),
+            Some(&known) => run.own.stamps.0.insert(id, known),
+            None => run.own.stamps.0.remove(&id),
         };
         run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: CAMPAIGNS.name }, reason);
     }

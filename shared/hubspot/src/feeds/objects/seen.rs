@@ -18,7 +18,7 @@ const MAX_ARCHIVED: usize = 200_000;
 
 /// A set of names, as hashes, as a cursor keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hashes(pub(crate) HashSet<u64>);
+pub(in crate::feeds) struct Hashes(pub(crate) HashSet<u64>);
 
 impl Serialize for Hashes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Hashes {
 
 /// Archived records and when they were archived.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ArchivedIds {
+pub(in crate::feeds) struct ArchivedIds {
     /// Shared by the copies of a cursor, of which a run makes some with each checkpoint.
     by_id: Arc<Pairs>,
     /// What was archived up to then is known even if it is not in the map: there were too many.

@@ -13,24 +13,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use staging::{Pairs, Rows, Table};
 
 use self::filters::{Filtered, Wanted};
 use self::listing::Listing;
 use self::scan::{Scan, Step};
 use self::table::LISTS;
-use super::cursor::{Cursor, Mode, Unfinished};
-use super::dictionary::CollectionEntry;
-use super::document::Document;
-use super::quarantine::Thing;
-use super::slice::{self, Slice};
-use super::{Appended, Feed, Gap, Note, OpenFeed, Session, Window};
+use super::{RunOfScan, Stamps};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feeds::cursor::{Cursor, Mode};
+use crate::feeds::dictionary::CollectionEntry;
+use crate::feeds::document::Document;
+use crate::feeds::feed::{CursorOf, Planned};
+use crate::feeds::own::{FeedState, Taken};
+use crate::feeds::quarantine::Thing;
+use crate::feeds::{self, Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::json::parse_id;
 
 #[derive(Debug)]
-pub(super) struct ContactLists;
+pub(in crate::feeds) struct ContactLists;
 
 #[async_trait]
 impl Feed for ContactLists {
@@ -46,24 +49,8 @@ impl Feed for ContactLists {
         vec![LISTS.entry()]
     }
 
-    async fn open(
-        &'static self,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut Cursor,
-    ) -> Result<Box<dyn OpenFeed>> {
-        let document = Document::new(&LISTS, &[])?;
-        let known = cursor.stamps.clone();
-        let held = cursor.held(KIND).filter_map(parse_id).collect();
-        Ok(Box::new(OpenLists {
-            session: session.clone(),
-            document,
-            mode,
-            known,
-            held,
-            scan: Mutex::default(),
-            mismatch: Mutex::default(),
-        }))
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
+        Ok(Box::new(OpenLists::open(session, mode, cursor)?))
     }
 }
 
@@ -85,6 +72,18 @@ struct OpenLists {
     /// HubSpot's number of lists is not that of the lists it shows.
     mismatch: Mutex<Option<String>>,
 }
+
+/// A part of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Slice {
+    /// All lists, in one go.
+    All,
+    /// Lists by their ids that the scan has not shown.
+    Named { ids: Vec<u64> },
+}
+
+impl FeedState for Slice {}
 
 /// One page.
 #[derive(Debug)]
@@ -118,6 +117,21 @@ impl Listed {
 }
 
 impl OpenLists {
+    fn open(session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<OpenLists> {
+        let held = cursor.held(KIND).filter_map(parse_id).collect();
+        let mut kept = Taken::of(cursor)?;
+        let kept: CursorOf<'_, Stamps> = kept.with();
+        Ok(OpenLists {
+            session: session.clone(),
+            document: Document::new(&LISTS, &[])?,
+            mode,
+            known: kept.own.stamps.clone(),
+            held,
+            scan: Mutex::default(),
+            mismatch: Mutex::default(),
+        })
+    }
+
     fn client(&self) -> &Client {
         &self.session.client
     }
@@ -127,8 +141,8 @@ impl OpenLists {
     }
 
     /// Its row stays as it is, and to the next run it is as new as to this one.
-    fn set_aside(&self, id: u64, reason: &str, run: &mut Unfinished) {
-        run.stamps.0.extend(self.known.0.get(&id).map(|&known| (id, known)));
+    fn set_aside(&self, id: u64, reason: &str, run: &mut RunOfScan<'_>) {
+        run.own.stamps.0.extend(self.known.0.get(&id).map(|&known| (id, known)));
         run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: LISTS.name }, reason);
     }
 
@@ -170,9 +184,14 @@ impl OpenLists {
         Ok(page)
     }
 
-    fn append_listed(&self, page: super::Page, rows: &mut Rows, run: &mut Unfinished) -> Result<Appended> {
-        let reading = self.session.reading(page.read_ms);
-        let Page::Listed(content) = page.into_content()? else { return Err(slice::foreign(&Slice::All)) };
+    fn append_listed(
+        &self,
+        content: &Listed,
+        read_ms: i64,
+        rows: &mut Rows,
+        run: &mut RunOfScan<'_>,
+    ) -> Result<Appended<Slice>> {
+        let reading = self.session.reading(read_ms);
         let mut scan = self.scan();
         let mut writer = self.document.writer(rows, reading);
         let mut filters = HashMap::new();
@@ -186,7 +205,7 @@ impl OpenLists {
         let mut seen = Vec::new();
         for answer in &content.listing.answers {
             for (id, json) in answer::found(answer)?.lists {
-                let is_read = scan.read.contains(&id) || run.stamps.0.contains_key(&id);
+                let is_read = scan.read.contains(&id) || run.own.stamps.0.contains_key(&id);
                 if is_read || content.until.is_some_and(|until| id > until) {
                     continue;
                 }
@@ -205,7 +224,7 @@ impl OpenLists {
                     };
                 match written {
                     Ok(()) => {
-                        run.stamps.0.insert(id, answer::stamp(json));
+                        run.own.stamps.0.insert(id, answer::stamp(json));
                         run.release(KIND, id);
                     }
                     Err(reason) => self.set_aside(id, &reason, run),
@@ -233,7 +252,7 @@ impl OpenLists {
 }
 
 /// Entries without an id, and lists that HubSpot can't show: their names tell nothing more.
-fn set_odd_aside(scan: &Scan, refused: &BTreeMap<String, String>, run: &mut Unfinished) {
+fn set_odd_aside(scan: &Scan, refused: &BTreeMap<String, String>, run: &mut RunOfScan<'_>) {
     let mut set_aside =
         |id: &str, reason: &str| run.set_aside(Thing { kind: ODD_KIND, id, collection: LISTS.name }, reason);
     if scan.odd() > 0 {
@@ -246,29 +265,38 @@ fn set_odd_aside(scan: &Scan, refused: &BTreeMap<String, String>, run: &mut Unfi
 
 #[async_trait]
 impl OpenFeed for OpenLists {
+    type Slice = Slice;
+    type Run = Stamps;
+    type Kept = Stamps;
+    type Content = Page;
+
     fn tables(&self) -> &[Table] {
         std::slice::from_ref(&self.document.table)
     }
 
-    async fn plan(&self, _window: Window, _cursor: &mut Cursor) -> Result<Unfinished> {
+    async fn plan(
+        &self,
+        _window: Window,
+        _cursor: &mut CursorOf<'_, Stamps>,
+    ) -> Result<Planned<Slice, Stamps>> {
         let now_ms = self.client().now().timestamp_millis();
-        let mut run = Unfinished::new(self.mode, now_ms, 0);
+        let mut run = Planned::new(self.mode, now_ms, 0);
         run.is_whole = self.mode == Mode::Backfill;
         run.slices.push(Slice::All);
         Ok(run)
     }
 
     /// The scan begins anew, and passes over the lists that are read.
-    async fn resume(&self, run: &mut Unfinished) -> Result<()> {
-        self.scan().read.extend(run.stamps.0.keys());
+    async fn resume(&self, run: &mut RunOfScan<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
+        self.scan().read.extend(run.own.stamps.0.keys());
         Ok(())
     }
 
-    fn reads_around(&self, _slice: &Slice) -> bool {
+    fn reads_around(&self) -> bool {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<super::Page> {
+    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<feeds::Page<Page>> {
         let (page, size_bytes) = match slice {
             Slice::All => {
                 let page = self.listed().await?;
@@ -276,37 +304,43 @@ impl OpenFeed for OpenLists {
                 (Page::Listed(Box::new(page)), size_bytes)
             }
             Slice::Named { ids } => (Page::Missed(self.missed(ids).await?), 0),
-            other => return Err(slice::foreign(other)),
         };
-        Ok(super::Page::new(page, size_bytes))
+        Ok(feeds::Page::new(page, size_bytes))
     }
 
     fn append_page(
         &self,
-        page: super::Page,
+        page: feeds::Page<Page>,
         slice: &mut Slice,
-        run: &mut Unfinished,
+        run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],
-    ) -> Result<Appended> {
-        let [rows] = rows else { return Err(slice::foreign(slice)) };
-        match slice {
-            Slice::All => self.append_listed(page, rows, run),
-            Slice::Named { ids } => self.append_missed(page, ids, rows, run),
-            other => Err(slice::foreign(other)),
+    ) -> Result<Appended<Slice>> {
+        match (slice, page.content, rows) {
+            (Slice::All, Page::Listed(listed), [rows]) => {
+                self.append_listed(&listed, page.read_ms, rows, run)
+            }
+            (Slice::Named { ids }, Page::Missed(missed), [rows]) => {
+                self.append_missed(&missed, page.read_ms, ids, rows, run)
+            }
+            _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
         }
     }
 
     /// Lists that the scan has not shown are asked for before they are said to be gone.
-    fn follow_up(&self, finished: &Slice, run: &mut Unfinished) -> Option<Slice> {
+    fn follow_up(&self, finished: &Slice, run: &mut RunOfScan<'_>) -> Option<Slice> {
         if *finished != Slice::All {
             return None;
         }
         let scan = self.scan();
-        let is_shown = |id: &&u64| run.stamps.0.contains_key(id);
+        let is_shown = |id: &&u64| run.own.stamps.0.contains_key(id);
         let unknown = self.held.iter().filter(|id| !self.known.0.contains_key(id) && !scan.read.contains(id));
         let missed = self.known.0.keys().chain(unknown).filter(|id| !is_shown(id));
         let ids: BTreeSet<u64> = missed.copied().collect();
         (!ids.is_empty()).then(|| Slice::Named { ids: ids.into_iter().collect() })
+    }
+
+    fn keep(&self, run: &mut RunOfScan<'_>, kept: &mut Stamps) {
+        *kept = std::mem::take(run.own);
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -319,101 +353,110 @@ impl OpenFeed for OpenLists {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feeds::cursor::Unfinished;
+    use crate::feeds::own::Own;
     use crate::json::Body;
 
     const SHOWN: &str = r#"{"results":[{"listId":"7","name":"x"}]}"#;
 
-    async fn open(known: Pairs) -> Box<dyn OpenFeed> {
-        let mut cursor = Cursor { stamps: known, ..Cursor::default() };
-        ContactLists.open(&Session::unanswered(), Mode::Incremental, &mut cursor).await.unwrap()
+    fn open(session: &Session, stamps: Pairs) -> OpenLists {
+        let mut cursor = Cursor { own: Own::new(Stamps { stamps }), ..Cursor::default() };
+        OpenLists::open(session, Mode::Incremental, &mut cursor).unwrap()
+    }
+
+    /// A run, and what it knows.
+    struct Run(Unfinished, Stamps);
+
+    impl Run {
+        fn new() -> Run {
+            Run(Unfinished::new(Mode::Incremental, 9, 9), Stamps::default())
+        }
+
+        fn with(&mut self) -> RunOfScan<'_> {
+            RunOfScan::new(&mut self.0, &mut self.1)
+        }
     }
 
     fn body(answer: &str) -> Body {
         Body::new(answer.to_owned().into()).unwrap()
     }
 
-    fn append(
-        feed: &dyn OpenFeed,
-        page: Page,
-        slice: &mut Slice,
-        run: &mut Unfinished,
-    ) -> Result<(usize, bool)> {
+    fn append(feed: &OpenLists, page: Page, slice: &mut Slice, run: &mut Run) -> Result<(usize, bool)> {
         let mut rows = Rows::new(&feed.tables()[0]);
-        let page = super::super::Page::new(page, 0);
-        let appended = feed.append_page(page, slice, run, &mut [&mut rows])?;
+        let page = feeds::Page::new(page, 0);
+        let appended = feed.append_page(page, slice, &mut run.with(), &mut [&mut rows])?;
         Ok((rows.len(), appended.is_last))
     }
 
     /// Reads one page and what was missed, and answers with the number of rows, what the next run knows, and what is set
     /// aside.
-    async fn read(known: Pairs, by_ids: &str, deleted: &[u64]) -> (usize, Pairs, usize) {
-        let feed = open(known).await;
-        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+    fn read(known: Pairs, by_ids: &str, deleted: &[u64]) -> (usize, Pairs, usize) {
+        let feed = open(&Session::unanswered(), known);
+        let mut run = Run::new();
         let listing = Listing { answers: vec![body(SHOWN)], ..Listing::default() };
         let filtered = Filtered { answers: vec![body(by_ids)], ..Filtered::default() };
         let deleted = deleted.iter().copied().collect();
         let page = Page::Listed(Box::new(Listed { listing, filtered, deleted, until: None }));
-        let (mut rows, is_last) = append(&*feed, page, &mut Slice::All, &mut run).unwrap();
+        let (mut rows, is_last) = append(&feed, page, &mut Slice::All, &mut run).unwrap();
         assert!(is_last);
-        if let Some(mut missed) = feed.follow_up(&Slice::All, &mut run) {
+        if let Some(mut missed) = feed.follow_up(&Slice::All, &mut run.with()) {
             let gone = Page::Missed(gone::Missed::default());
-            rows += append(&*feed, gone, &mut missed, &mut run).unwrap().0;
+            rows += append(&feed, gone, &mut missed, &mut run).unwrap().0;
         }
-        (rows, run.stamps, run.quarantine.ids(KIND).count())
+        (rows, run.1.stamps, run.0.quarantine.ids(KIND).count())
     }
 
-    #[tokio::test]
-    async fn a_list_that_is_deleted_while_it_is_read_is_read_again_when_it_is_back() {
-        let (rows, known, held) = read(Pairs::default(), r#"{"lists":[]}"#, &[7]).await;
+    #[test]
+    fn a_list_that_is_deleted_while_it_is_read_is_read_again_when_it_is_back() {
+        let (rows, known, held) = read(Pairs::default(), r#"{"lists":[]}"#, &[7]);
         assert_eq!((rows, held), (0, 0));
-        let (rows, known, held) = read(known, r#"{"lists":[{"listId":"7","filterBranch":{}}]}"#, &[]).await;
+        let (rows, known, held) = read(known, r#"{"lists":[{"listId":"7","filterBranch":{}}]}"#, &[]);
         assert_eq!((rows, held), (1, 0));
         // Deleted again: the next scan shows it no more.
-        let feed = open(known).await;
-        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
-        append(&*feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
-        let mut missed = feed.follow_up(&Slice::All, &mut run).unwrap();
+        let feed = open(&Session::unanswered(), known);
+        let mut run = Run::new();
+        append(&feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
+        let mut missed = feed.follow_up(&Slice::All, &mut run.with()).unwrap();
         let gone = Page::Missed(gone::Missed::default());
-        assert_eq!(append(&*feed, gone, &mut missed, &mut run).unwrap(), (1, true));
-        assert!(run.stamps.0.is_empty());
+        assert_eq!(append(&feed, gone, &mut missed, &mut run).unwrap(), (1, true));
+        assert!(run.1.stamps.0.is_empty());
     }
 
-    #[tokio::test]
-    async fn a_list_without_its_filters_is_set_aside() {
-        let (rows, known, held) = read(Pairs::default(), r#"{"lists":[null,{"name":"x"}]}"#, &[]).await;
+    #[test]
+    fn a_list_without_its_filters_is_set_aside() {
+        let (rows, known, held) = read(Pairs::default(), r#"{"lists":[null,{"name":"x"}]}"#, &[]);
         assert_eq!((rows, known.0.len(), held), (0, 0, 1));
         let before = Pairs([(7, 5)].into());
-        assert_eq!(read(before.clone(), r#"{"lists":[]}"#, &[]).await, (0, before, 1));
+        assert_eq!(read(before.clone(), r#"{"lists":[]}"#, &[]), (0, before, 1));
     }
 
-    #[tokio::test]
-    async fn a_page_with_long_filters_is_read_in_parts() {
-        let feed = open(Pairs::default()).await;
-        let mut run = Unfinished::new(Mode::Incremental, 9, 9);
+    #[test]
+    fn a_page_with_long_filters_is_read_in_parts() {
+        let feed = open(&Session::unanswered(), Pairs::default());
+        let mut run = Run::new();
         let two = r#"{"results":[{"listId":"7"},{"listId":"8"}]}"#;
         let mut part = |shown: &str, until| {
             let listing = Listing { answers: vec![body(two)], ..Listing::default() };
             let filtered = Filtered { answers: vec![body(shown)], ..Filtered::default() };
             let page = Page::Listed(Box::new(Listed { listing, filtered, until, ..Listed::default() }));
-            append(&*feed, page, &mut Slice::All, &mut run).unwrap()
+            append(&feed, page, &mut Slice::All, &mut run).unwrap()
         };
         assert_eq!(part(r#"{"lists":[{"listId":"7"}]}"#, Some(7)), (1, false));
         assert_eq!(part(r#"{"lists":[{"listId":"8"}]}"#, None), (1, true));
     }
 
-    #[tokio::test]
-    async fn most_lists_are_not_taken_for_removed_unless_somebody_says_so() {
+    #[test]
+    fn most_lists_are_not_taken_for_removed_unless_somebody_says_so() {
         let known = Pairs((1..=100).map(|id| (id, 5)).collect());
         let mut session = Session::unanswered();
         for accepts_removals in [false, true] {
             session.accepts_removals = accepts_removals;
-            let mut cursor = Cursor { stamps: known.clone(), ..Cursor::default() };
-            let feed = ContactLists.open(&session, Mode::Incremental, &mut cursor).await.unwrap();
-            let mut run = Unfinished::new(Mode::Incremental, 9, 9);
-            append(&*feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
-            let mut missed = feed.follow_up(&Slice::All, &mut run).unwrap();
+            let feed = open(&session, known.clone());
+            let mut run = Run::new();
+            append(&feed, Page::Listed(Box::default()), &mut Slice::All, &mut run).unwrap();
+            let mut missed = feed.follow_up(&Slice::All, &mut run.with()).unwrap();
             let gone = Page::Missed(gone::Missed::default());
-            match append(&*feed, gone, &mut missed, &mut run) {
+            match append(&feed, gone, &mut missed, &mut run) {
                 Ok((rows, _)) => assert_eq!((accepts_removals, rows), (true, 100)),
                 Err(refused) => {
                     assert!(!accepts_removals && refused.to_string().contains("--accept-removals"))

@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use staging::Rows;
 
 use super::filters::{self, Wanted};
-use super::{KIND, OpenLists, Page};
+use super::{KIND, OpenLists, RunOfScan, Slice};
 use crate::error::Result;
-use crate::feeds::cursor::Unfinished;
+use crate::feeds::Appended;
 use crate::feeds::lineage::DeletedReason;
-use crate::feeds::slice::{self, Slice};
-use crate::feeds::{self, Appended};
 
 /// Lists that no page has shown, and that are there, or refused, all the same.
 #[derive(Debug, Default)]
@@ -31,15 +29,13 @@ impl OpenLists {
     /// All of them at once: how many are gone decides whether any is.
     pub(super) fn append_missed(
         &self,
-        page: feeds::Page,
+        missed: &Missed,
+        read_ms: i64,
         ids: &[u64],
         rows: &mut Rows,
-        run: &mut Unfinished,
-    ) -> Result<Appended> {
-        let reading = self.session.reading(page.read_ms);
-        let Page::Missed(missed) = page.into_content()? else {
-            return Err(slice::foreign(&Slice::Named { ids: Vec::new() }));
-        };
+        run: &mut RunOfScan<'_>,
+    ) -> Result<Appended<Slice>> {
+        let reading = self.session.reading(read_ms);
         let is_gone = |id: &&u64| !missed.there.contains(id) && !missed.refused.contains_key(id);
         let known = |id: &&u64| self.known.0.contains_key(id);
         let gone = ids.iter().filter(is_gone).filter(known).count();
@@ -53,7 +49,7 @@ impl OpenLists {
             let known = self.known.0.get(&id);
             if missed.there.contains(&id) {
                 // There, though no page shows it: its row stays as it is.
-                run.stamps.0.extend(known.map(|&stamp| (id, stamp)));
+                run.own.stamps.0.extend(known.map(|&stamp| (id, stamp)));
                 continue;
             }
             run.release(KIND, id);

@@ -1,0 +1,124 @@
+//! State of a feed of records: in a run, and between two of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::archive::LiveCount;
+use super::owners::ColumnOwners;
+use super::seen::{ArchivedIds, Hashes};
+use super::slice::{Merge, Slice, Stretch};
+use crate::feeds::own::FeedState;
+
+/// Progress of a run beside its slices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::feeds) struct RecordRun {
+    /// Slices that must not begin before the others are done.
+    pub(super) then: Vec<Slice>,
+    /// The archived records that their list has shown so far.
+    pub(super) archived: ArchivedIds,
+    /// The live records of the moment when the run was planned.
+    pub(super) live_count: Option<LiveCount>,
+    /// The records that left the list of archived ones are known, and among the slices.
+    pub(super) is_archive_compared: bool,
+    /// Records that one of several sources did not show: to be read again when the slice is done.
+    pub(in crate::feeds) again: Vec<u64>,
+    /// Records that are named as merged, and not yet asked for.
+    pub(in crate::feeds) merges: Vec<Merge>,
+    /// Stretches of ids that were read and not yet counted.
+    pub(super) stretches: Vec<Stretch>,
+    /// The names of the properties that are read, as hashes.
+    pub(super) properties: Option<Hashes>,
+    /// The number of them that answers name: see [`RecordMemory::named_properties`].
+    pub(super) named_properties: Option<usize>,
+}
+
+/// Knowledge that one run leaves to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::feeds) struct RecordMemory {
+    pub(super) archived: ArchivedIds,
+    /// The live records of the last run: as long as they are as many, a long list of archived ones need not be read.
+    pub(super) live_count: Option<LiveCount>,
+    /// The list endpoint does not take ids as positions on this account.
+    pub(super) is_sequential: bool,
+    /// Nor does its list of archived records.
+    pub(super) is_archive_sequential: bool,
+    /// The names of the properties whose values are read, as hashes: one that is new has values of before. `None` until a
+    /// run has read any.
+    pub(super) properties: Option<Hashes>,
+    /// Those that were read before and are defined no more, as hashes: one that is made again has a column with values of
+    /// before, until all records are read once more.
+    pub(super) gone_properties: Hashes,
+    /// The number of these properties that HubSpot's answers name, if only as `null`: a record that names fewer is shown
+    /// in part. `None` where no answer has named an empty one.
+    pub(super) named_properties: Option<usize>,
+    /// The column of each property that was ever read.
+    pub(super) columns: ColumnOwners,
+    /// Classes of sensitive properties that the credential may see; `None` before anybody asked. Each backfill asks
+    /// again.
+    pub(super) sensitive: Option<Vec<String>>,
+    /// Those of them without a property, and when that was seen.
+    pub(super) empty_classes: BTreeMap<String, i64>,
+}
+
+impl FeedState for RecordRun {
+    fn width(&self) -> u64 {
+        self.then.iter().map(Slice::width).fold(0, u64::saturating_add)
+    }
+}
+
+impl FeedState for RecordMemory {}
+
+impl RecordMemory {
+    /// Takes in what a run has learnt that has ended.
+    pub(in crate::feeds) fn keep(&mut self, run: &mut RunOfRecords<'_>) {
+        let is_other = run.own.properties.is_some() && run.own.properties != self.properties;
+        self.named_properties = run.own.named_properties.or(self.named_properties.filter(|_| !is_other));
+        if let Some(read) = &run.own.properties {
+            let gone = self.properties.iter().flat_map(|known| known.0.difference(&read.0));
+            self.gone_properties.0.extend(gone);
+            self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
+        }
+        self.properties = run.own.properties.take().or(self.properties.take());
+        self.archived = std::mem::take(&mut run.own.archived);
+        self.live_count = run.own.live_count.take().or(self.live_count.take());
+    }
+
+    /// Takes over what the feed's own cursor knows of the account, for that of its snapshots.
+    pub(in crate::feeds) fn share(&mut self, of_feed: &RecordMemory) {
+        self.sensitive.clone_from(&of_feed.sensitive);
+        self.empty_classes.clone_from(&of_feed.empty_classes);
+        self.columns.clone_from(&of_feed.columns);
+        self.is_sequential |= of_feed.is_sequential;
+    }
+}
+
+/// A cursor of a feed of records, and its runs: one that is planned, and one under way.
+pub(in crate::feeds) type RecordCursor<'a> = super::CursorOf<'a, RecordMemory>;
+pub(super) type PlannedRecords = super::Planned<Slice, RecordRun>;
+pub(in crate::feeds) type RunOfRecords<'a> = super::RunOf<'a, RecordRun>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feeds::cursor::{Mode, Unfinished};
+
+    #[test]
+    fn a_property_that_went_is_remembered_until_all_is_read_with_it() {
+        let mut memory = RecordMemory::default();
+        let mut gone = |mode, properties: &[u64]| {
+            let mut run = Unfinished::new(mode, 1_000, 0);
+            run.is_whole = mode == Mode::Backfill;
+            let properties = Some(Hashes(properties.iter().copied().collect()));
+            let mut own = RecordRun { properties, ..RecordRun::default() };
+            memory.keep(&mut RunOfRecords::new(&mut run, &mut own));
+            memory.gone_properties.0.contains(&2)
+        };
+        assert!(!gone(Mode::Backfill, &[1, 2]));
+        assert!(gone(Mode::Incremental, &[1]));
+        assert!(gone(Mode::Incremental, &[1, 2]));
+        assert!(!gone(Mode::Backfill, &[1, 2]));
+    }
+}
