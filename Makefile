@@ -27,10 +27,11 @@ generate: setup ## Write template.yaml, docs/dictionary.md and tables of docs/de
 	@$(CARGO) run --quiet $(CI) --bin hubspot-source -- generate
 
 .PHONY: lint
-lint: setup ## Check format, lints and documentation
+lint: setup ## Check format, lints, documentation, and the crates that we depend on
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CI) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CI) --no-deps --quiet
+	@scripts/deny
 
 .PHONY: test
 test: lint ## Run everything that proves it right: lints, tests, pipelines, HubSpot's own client
