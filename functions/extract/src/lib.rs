@@ -191,9 +191,9 @@ async fn read_feed(
         collections: options.collections.clone(),
         wanted,
     };
-    let asked = Asked { feed, run, lease, mode, options, session, caught_up_ms };
-    let read = read_with_what_answers(&asked, &mut cursor, progress, report).await;
-    report.count_odd_text(&asked.session.client.take_odd_text());
+    let task = Task { feed, run, lease, mode, options, session, caught_up_ms };
+    let read = read_with_what_answers(&task, &mut cursor, progress, report).await;
+    report.count_odd_text(&task.session.client.take_odd_text());
     report.know(&cursor);
     report.has_moved = cursor != before;
     read?;
@@ -207,7 +207,7 @@ async fn read_feed(
 }
 
 /// The task of one run of one feed.
-struct Asked<'a> {
+struct Task<'a> {
     feed: &'static dyn Feed,
     run: &'a Run,
     lease: &'a Lease,
@@ -220,19 +220,19 @@ struct Asked<'a> {
 
 /// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
 async fn read_with_what_answers(
-    asked: &Asked<'_>,
+    task: &Task<'_>,
     cursor: &mut Cursor,
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
     loop {
-        let read = read_opened(asked, cursor, progress, report).await;
+        let read = read_opened(task, cursor, progress, report).await;
         let Err(error) = read else { return Ok(()) };
         match lost_source(&error) {
             // Known to be lost, and lost again: something else is wrong.
             Some(source) if !cursor.absent.contains_key(source) => {
                 let reason = format!("{error:#}");
-                tracing::warn!(feed.name = asked.feed.name(), "the feed goes on without {source}: {reason}");
+                tracing::warn!(feed.name = task.feed.name(), "the feed goes on without {source}: {reason}");
                 cursor.lose(source, reason);
             }
             _ => return Err(error),
@@ -246,12 +246,12 @@ fn lost_source(error: &anyhow::Error) -> Option<&str> {
 
 /// Plans the run, unless one is under way, and reads it.
 async fn read_opened(
-    asked: &Asked<'_>,
+    task: &Task<'_>,
     cursor: &mut Cursor,
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let &Asked { feed, run, lease, mode, options, ref session, caught_up_ms } = asked;
+    let &Task { feed, run, lease, mode, options, ref session, caught_up_ms } = task;
     // By our clock, as the time of each read is.
     let began_ms = chrono::Utc::now().timestamp_millis();
     let mode = cursor.run.as_ref().map_or(mode, |run| run.mode);

@@ -225,7 +225,7 @@ impl OpenContacts {
         memberships.put(&mut extras);
         let reading = self.session.reading(read_ms);
         let context = Context { reading, extras, wants_emails: !self.has(V1) };
-        let is_again = matches!(slice, objects::Slice::Named { .. } | objects::Slice::Left { .. });
+        let is_again = matches!(slice, objects::Slice::ByIds { .. } | objects::Slice::LeftOut { .. });
         hold_unseen(&mut records, &known, slice, run);
         let [contacts, profiles, identities, submissions] = rows;
         let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
@@ -279,7 +279,7 @@ fn hold_unseen(
             None => "contacts v1 does not show it",
         };
         let is_last =
-            matches!(slice, objects::Slice::Left { .. }) || run.quarantine.holds(V1, &id.to_string());
+            matches!(slice, objects::Slice::LeftOut { .. }) || run.quarantine.holds(V1, &id.to_string());
         match is_last {
             true => records.unknown.add(id, V1, reason),
             false => _ = records.again.insert(id),

@@ -7,7 +7,7 @@
 use std::sync::atomic::Ordering;
 
 use super::fetch::Window;
-use super::slice::{Asked, Slice};
+use super::slice::{Slice, WindowOffset};
 use super::{OpenHistory, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::Appended;
@@ -38,7 +38,7 @@ impl OpenHistory {
         }
         if in_a_row.is_multiple_of(SOME_FAILED) {
             let below_ms = since_ms.saturating_sub(1);
-            let elsewhere = Asked {
+            let elsewhere = WindowOffset {
                 since_ms: below_ms.saturating_sub(ELSEWHERE_MS),
                 until_ms: below_ms,
                 offset: String::new(),

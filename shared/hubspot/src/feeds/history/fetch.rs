@@ -2,7 +2,7 @@
 
 use super::answer::{Shown, each_entry};
 use super::failed::is_of_a_window;
-use super::slice::{Asked, Slice};
+use super::slice::{Slice, WindowOffset};
 use super::{OpenHistory, Page};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
@@ -29,12 +29,12 @@ pub(super) struct Window {
 
 impl Window {
     /// The window as it is asked for without an offset.
-    pub(super) fn asked_from(self, history: &OpenHistory) -> Asked {
+    pub(super) fn asked_from(self, history: &OpenHistory) -> WindowOffset {
         let Window { since_ms, until_ms, reached_ms } = self;
         let top_ms = |reached_ms| history.trails().entry(until_ms).or_default().top_ms(reached_ms);
         let until_ms =
             reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).min(until_ms).max(since_ms));
-        Asked { since_ms, until_ms, offset: String::new() }
+        WindowOffset { since_ms, until_ms, offset: String::new() }
     }
 }
 
@@ -54,7 +54,7 @@ impl OpenHistory {
         }
     }
 
-    async fn page_of(&self, window: Window, asked: Option<Asked>, limit: usize) -> Result<Page> {
+    async fn page_of(&self, window: Window, asked: Option<WindowOffset>, limit: usize) -> Result<Page> {
         let (asked, patience) = (asked.unwrap_or_else(|| window.asked_from(self)), self.patience(window));
         let first = {
             let _turn = self.turns.read().await;
@@ -68,12 +68,12 @@ impl OpenHistory {
             }
             Err(failed) => return Err(failed),
         };
-        let Asked { since_ms, until_ms, ref offset } = asked;
+        let WindowOffset { since_ms, until_ms, ref offset } = asked;
         let limit = limit * ENTRIES_PER_RECORD;
         Ok(Page { bodies, since_ms, until_ms, goes_on: !offset.is_empty(), limit, refused: None })
     }
 
-    pub(super) async fn ask(&self, asked: &Asked, limit: usize, patience: Patience) -> Result<Body> {
+    pub(super) async fn ask(&self, asked: &WindowOffset, limit: usize, patience: Patience) -> Result<Body> {
         let offset = match asked.offset.as_str() {
             "" => String::new(),
             offset => format!("&offset={}", percent_encoded(offset)),
@@ -91,7 +91,7 @@ impl OpenHistory {
 
     /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
     /// dies on the way.
-    async fn forward(&self, window: Window, limit: usize) -> Result<(Vec<Body>, Asked)> {
+    async fn forward(&self, window: Window, limit: usize) -> Result<(Vec<Body>, WindowOffset)> {
         let _alone = self.turns.write().await;
         let Window { since_ms, until_ms, reached_ms } = window;
         'top: loop {
@@ -146,6 +146,6 @@ impl OpenHistory {
 }
 
 /// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
-fn is_expired(error: &Error, asked: &Asked) -> bool {
+fn is_expired(error: &Error, asked: &WindowOffset) -> bool {
     error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
 }

@@ -24,8 +24,8 @@ use staging::{Rows, Table};
 use tokio::sync::RwLock;
 
 use self::append::Bounds;
-use self::slice::Asked;
 pub(super) use self::slice::Slice;
+use self::slice::WindowOffset;
 use self::trail::{MARGIN_MS, Seek, Trail};
 use super::collection::Collection;
 use super::cursor::{Cursor, Mode, Unfinished};
@@ -263,7 +263,7 @@ impl OpenHistory {
             && !(is_last || is_repeated || trail.is_seeking)
         {
             let (since_ms, until_ms) = (content.since_ms, content.until_ms);
-            goes_on_at = Some(Asked { since_ms, until_ms, offset });
+            goes_on_at = Some(WindowOffset { since_ms, until_ms, offset });
         } else if !is_last {
             let top_ms = content.until_ms.min(until_ms);
             (reached, is_last) = match trail.seek(top_ms, reached, &shown) {

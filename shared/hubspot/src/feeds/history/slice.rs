@@ -13,7 +13,7 @@ pub(in crate::feeds) enum Slice {
     Happened {
         since_ms: i64,
         until_ms: i64,
-        asked: Option<Asked>,
+        asked: Option<WindowOffset>,
         #[serde(default)]
         reached_ms: Option<i64>,
     },
@@ -22,7 +22,7 @@ pub(in crate::feeds) enum Slice {
 /// A window as HubSpot was asked for it, and its word for where the next page begins: good for a while, and for exactly
 /// this window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::feeds) struct Asked {
+pub(in crate::feeds) struct WindowOffset {
     pub(crate) since_ms: i64,
     pub(crate) until_ms: i64,
     pub(crate) offset: String,

@@ -50,7 +50,7 @@ impl ObjectFeed {
         }
         run.own.again.extend(page.again.iter().filter(|id| slice.holds(**id) && !page.unknown.holds(**id)));
         self.set_aside_and_release(page, seen, slice, run);
-        if !self.mode.is_snapshot() || !matches!(slice, Slice::Listed { .. } | Slice::Again { .. }) {
+        if !self.mode.is_snapshot() || !matches!(slice, Slice::Listed { .. } | Slice::Reread { .. }) {
             return Written::default();
         }
         let unread = page.unknown.ids().filter(|&id| page.unknown.reason(id, RECORD).is_some());
@@ -62,8 +62,8 @@ impl ObjectFeed {
     /// This slice asks for the record the second time, or knows from earlier runs that it is answered badly.
     pub(super) fn is_second(&self, id: u64, slice: &Slice, run: &RunOfRecords<'_>) -> bool {
         match slice {
-            Slice::Left { .. } => true,
-            Slice::Named { .. } => run.quarantine.holds(RECORD, &id.to_string()),
+            Slice::LeftOut { .. } => true,
+            Slice::ByIds { .. } => run.quarantine.holds(RECORD, &id.to_string()),
             _ => false,
         }
     }
@@ -132,7 +132,7 @@ impl ObjectFeed {
         run: &mut RunOfRecords<'_>,
     ) {
         let merged: Vec<u64> = record.merged.iter().copied().filter(|id| asked.contains(id)).collect();
-        if merged.is_empty() || matches!(slice, Slice::Left { .. }) {
+        if merged.is_empty() || matches!(slice, Slice::LeftOut { .. }) {
             tracing::warn!(feed.name = self.object.name, "an answer shows a record that was not asked for");
             return;
         }

@@ -29,7 +29,7 @@ impl ObjectFeed {
         }
         if page.is_stuck {
             // The search finds all that have an id, and counts them too.
-            run.own.then.push(Slice::Having { property: calls::ID.to_owned(), from: 0 });
+            run.own.then.push(Slice::WithProperty { property: calls::ID.to_owned(), from: 0 });
         }
         let mut odd = 0;
         let begins_at = slice.position();
@@ -104,10 +104,10 @@ impl ObjectFeed {
             slice.count_rows(begins_at, &listed, unlisted, appended.is_last, run);
         }
         if appended.is_last {
-            self.judge_walk(slice, page.told_now, page.odd, run);
+            self.judge_pass(slice, page.told_now, page.odd, run);
         }
-        if let Slice::Changed { walk, .. } = slice {
-            (walk.told, walk.odd) = (page.told, page.odd);
+        if let Slice::Changed { pass, .. } = slice {
+            (pass.told, pass.odd) = (page.told, page.odd);
         }
         if let Some(count) = page.count {
             let found = self.judge(slice, count, run);
@@ -119,7 +119,7 @@ impl ObjectFeed {
         run.needs_whole |= page.is_refused;
         let read_ms = self.client.by_hubspots_clock(context.reading.read_ms);
         // The watermark goes by what the search shows, or, in a run over everything, by what the lists do.
-        let is_listed = matches!(slice, Slice::Listed { archived: false, .. } | Slice::Again { .. });
+        let is_listed = matches!(slice, Slice::Listed { archived: false, .. } | Slice::Reread { .. });
         let newest_listed = seen.iter().filter(|_| is_listed).filter_map(|record| record.updated_ms).max();
         if let Some(newest_ms) = page.newest_ms.max(newest_listed) {
             run.saw(newest_ms, read_ms);

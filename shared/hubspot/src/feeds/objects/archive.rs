@@ -134,7 +134,7 @@ fn cut_by(archived: &ArchivedIds) -> Vec<Ranges> {
 pub(super) fn keep_halves(halves: Halves, run: &mut RunOfRecords<'_>) -> Option<Slice> {
     if halves.counts.is_empty() {
         let halves = cut_by(&run.own.archived);
-        return (!halves.is_empty()).then_some(Slice::Halved { halves });
+        return (!halves.is_empty()).then_some(Slice::CountHalves { halves });
     }
     if let Some(count) = &mut run.own.live_count {
         count.halves = halves;

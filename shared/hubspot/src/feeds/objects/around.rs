@@ -32,7 +32,7 @@ impl ObjectFeed {
     pub(super) async fn listed(&self, slice: &Slice, limit: usize) -> Result<Page> {
         let (is_archived, from, after) = match slice {
             Slice::Listed { archived, from, after, .. } => (*archived, *from, after),
-            Slice::Again { from, after, .. } => (false, *from, after),
+            Slice::Reread { from, after, .. } => (false, *from, after),
             _ => return Err(slice::foreign()),
         };
         let position = after.clone().or_else(|| first_after(from));

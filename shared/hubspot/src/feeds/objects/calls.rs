@@ -23,7 +23,7 @@ pub(super) const RANGE_ENDS: u64 = 20;
 
 /// Searches that count what a backfill has read, and one for what is new at its end.
 pub(super) fn counts(records: u64) -> u64 {
-    records.div_ceil(super::counts::STRETCH_RECORDS) + 1
+    records.div_ceil(super::counts::RANGE_RECORDS) + 1
 }
 
 /// Records in a page of the list and in a batch read

@@ -1,6 +1,6 @@
 //! Whether HubSpot counts more records than it has shown.
 //!
-//! Each stretch of ids that was listed is counted once more, by a search; each window that was searched has its count in
+//! Each range of ids that was listed is counted once more, by a search; each window that was searched has its count in
 //! the answer. Where the count is higher, the same is read again; where it still is, every id that the search shows is
 //! asked for by itself. What then is lacking HubSpot counts and does not show: the count is set aside, by the ids that it
 //! is of, and each later run counts them again.
@@ -10,15 +10,15 @@
 use serde_json::Value;
 
 use super::calls::Found;
-use super::slice::{OddCount, Slice, Stretch, Walk};
+use super::slice::{ReadRange, SearchPass, Slice, Surplus};
 use super::state::RunOfRecords;
 use super::{ObjectFeed, Result};
 use crate::feeds::quarantine::Thing;
 
 /// Records that one count is for: what is read again, at the most, where one is lacking.
-pub(super) const STRETCH_RECORDS: u64 = 40_000;
+pub(super) const RANGE_RECORDS: u64 = 40_000;
 /// Times that a window is searched whose pages show less than it counts.
-const MAX_WALKS: u32 = 3;
+const MAX_PASSES: u32 = 3;
 
 /// What the quarantine calls a count that is higher than what is shown.
 pub(super) const KIND: &str = "count";
@@ -30,15 +30,15 @@ pub(super) struct Count {
     /// The ids that the search shows, where the count was too high twice.
     ids: Option<Vec<u64>>,
     /// Where among them it is too high.
-    odd: OddCount,
+    odd: Surplus,
     /// Why there is no count.
     refused: Option<String>,
 }
 
-impl OddCount {
+impl Surplus {
     /// A page that begins at `from`: behind it HubSpot counts fewer than it should, if the page does not show them all.
-    pub(super) fn count(self, from: u64, page: &Found) -> OddCount {
-        let OddCount { last, mut range } = self;
+    pub(super) fn count(self, from: u64, page: &Found) -> Surplus {
+        let Surplus { last, mut range } = self;
         let Some(total) = page.total else { return self };
         let shown = page.records.len() as u64;
         if let Some((last_from, left)) = last
@@ -49,7 +49,7 @@ impl OddCount {
         if page.next.is_none() && total > shown {
             range = range.or(Some((from, None)));
         }
-        OddCount { last: Some((from, total.saturating_sub(shown))), range }
+        Surplus { last: Some((from, total.saturating_sub(shown))), range }
     }
 
     /// Where the count is too high, of these ids.
@@ -71,7 +71,7 @@ impl ObjectFeed {
             Err(refused) => (rows, Some(refused.reason().to_owned())),
         };
         if total <= rows || !is_second {
-            return Ok(Count { total, ids: None, odd: OddCount::default(), refused });
+            return Ok(Count { total, ids: None, odd: Surplus::default(), refused });
         }
         self.shown_and_counted(None, from, below).await
     }
@@ -89,7 +89,7 @@ impl ObjectFeed {
 
     /// All ids that the search shows, and the count once more at its end.
     async fn shown_and_counted(&self, filter: Option<Value>, from: u64, below: Option<u64>) -> Result<Count> {
-        let (mut ids, mut odd, mut next) = (Vec::new(), OddCount::default(), Some(from));
+        let (mut ids, mut odd, mut next) = (Vec::new(), Surplus::default(), Some(from));
         while let Some(from) = next {
             let found = self.search(filter.clone(), from, below).await?;
             odd = odd.count(from, &found);
@@ -106,8 +106,8 @@ impl ObjectFeed {
     /// What follows from a count; answers with ids that are to be read.
     pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut RunOfRecords<'_>) -> Vec<u64> {
         let (window, from, below, rows) = match *slice {
-            Slice::Counted { from, below, rows, .. } => (None, from, below, rows),
-            Slice::Recounted { window, from, below } => (window, from, below, 0),
+            Slice::Count { from, below, rows, .. } => (None, from, below, rows),
+            Slice::Recount { window, from, below } => (window, from, below, 0),
             _ => return Vec::new(),
         };
         let Count { total, ids, odd, refused } = count;
@@ -118,11 +118,11 @@ impl ObjectFeed {
             run.counted += rows;
             return ids.unwrap_or_default();
         }
-        if let Slice::Recounted { .. } = slice {
+        if let Slice::Recount { .. } = slice {
             let ids = ids.unwrap_or_default();
             let (shown, id) = (ids.len() as u64, name_of(window, from, below));
             if total > shown {
-                self.set_count_aside((window, from, below), OddCount::default(), total, shown, run);
+                self.set_count_aside((window, from, below), Surplus::default(), total, shown, run);
                 return Vec::new();
             }
             run.release(KIND, id);
@@ -139,7 +139,7 @@ impl ObjectFeed {
                 "HubSpot counts {total} records with {}, and showed {rows}: they are read again",
                 name_of(None, from, below)
             );
-            run.own.then.push(Slice::Again { from, below, after: None, rows: 0 });
+            run.own.then.push(Slice::Reread { from, below, after: None, rows: 0 });
             return Vec::new();
         };
         let shown = ids.len() as u64;
@@ -148,27 +148,27 @@ impl ObjectFeed {
         }
         run.counted += shown.max(rows);
         if !ids.is_empty() {
-            run.own.then.push(Slice::Named { ids });
+            run.own.then.push(Slice::ByIds { ids });
         }
         Vec::new()
     }
 
     /// The search over a window has come to its end.
-    pub(super) fn judge_walk(
+    pub(super) fn judge_pass(
         &self,
         slice: &Slice,
         total_now: Option<u64>,
-        odd: OddCount,
+        odd: Surplus,
         run: &mut RunOfRecords<'_>,
     ) {
-        let &Slice::Changed { since_ms, until_ms, below, walk: Walk { shown, before, .. }, .. } = slice
+        let &Slice::Changed { since_ms, until_ms, below, pass: SearchPass { shown, before, .. }, .. } = slice
         else {
             return;
         };
         match total_now {
-            Some(total) if total > shown && before + 1 < MAX_WALKS => {
-                let walk = Walk { before: before + 1, ..Walk::default() };
-                run.own.then.push(Slice::Changed { since_ms, until_ms, from: 0, below, walk });
+            Some(total) if total > shown && before + 1 < MAX_PASSES => {
+                let pass = SearchPass { before: before + 1, ..SearchPass::default() };
+                run.own.then.push(Slice::Changed { since_ms, until_ms, from: 0, below, pass });
             }
             Some(total) if total > shown => {
                 run.counted += shown;
@@ -183,7 +183,7 @@ impl ObjectFeed {
     fn set_count_aside(
         &self,
         (window, from, below): (Option<(i64, i64)>, u64, Option<u64>),
-        odd: OddCount,
+        odd: Surplus,
         total: u64,
         shown: u64,
         run: &mut RunOfRecords<'_>,
@@ -205,49 +205,48 @@ impl ObjectFeed {
     /// Stretches that are to be counted: the long ones, and at the end all.
     pub(super) fn due_counts(run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
         if is_end {
-            join(&mut run.own.stretches);
+            join(&mut run.own.read_ranges);
         }
-        let is_due =
-            |stretch: &mut Stretch| is_end || (stretch.below.is_some() && stretch.rows >= STRETCH_RECORDS);
+        let is_due = |range: &mut ReadRange| is_end || (range.below.is_some() && range.rows >= RANGE_RECORDS);
         run.own
-            .stretches
+            .read_ranges
             .extract_if(.., is_due)
-            .map(|Stretch { from, below, rows }| Slice::Counted { from, below, rows, is_second: false })
+            .map(|ReadRange { from, below, rows }| Slice::Count { from, below, rows, is_second: false })
             .collect()
     }
 }
 
-/// Adds ids that were read to the stretch that ends where they begin.
-pub(super) fn extend(stretches: &mut Vec<Stretch>, from: u64, below: Option<u64>, rows: u64) {
-    // A list that does not go by ids is one stretch.
+/// Adds ids that were read to the range that ends where they begin.
+pub(super) fn extend(read_ranges: &mut Vec<ReadRange>, from: u64, below: Option<u64>, rows: u64) {
+    // A list that does not go by ids is one range.
     let is_sequence = below.is_none();
-    let before = stretches.iter_mut().find(|stretch| match is_sequence {
-        true => stretch.below.is_none(),
-        false => stretch.below == Some(from),
+    let before = read_ranges.iter_mut().find(|range| match is_sequence {
+        true => range.below.is_none(),
+        false => range.below == Some(from),
     });
     match before {
-        Some(stretch) => {
-            stretch.below = below;
-            stretch.rows += rows;
+        Some(range) => {
+            range.below = below;
+            range.rows += rows;
         }
-        None => stretches.push(Stretch { from, below, rows }),
+        None => read_ranges.push(ReadRange { from, below, rows }),
     }
 }
 
-/// Makes one of stretches that adjoin, as far as one count is for them.
-fn join(stretches: &mut Vec<Stretch>) {
-    stretches.sort_unstable_by_key(|stretch| stretch.from);
-    let mut joined: Vec<Stretch> = Vec::with_capacity(stretches.len());
-    for stretch in stretches.drain(..) {
+/// Makes one of ranges that adjoin, as far as one count is for them.
+fn join(read_ranges: &mut Vec<ReadRange>) {
+    read_ranges.sort_unstable_by_key(|range| range.from);
+    let mut joined: Vec<ReadRange> = Vec::with_capacity(read_ranges.len());
+    for range in read_ranges.drain(..) {
         match joined.last_mut() {
-            Some(last) if last.below == Some(stretch.from) && last.rows + stretch.rows <= STRETCH_RECORDS => {
-                last.below = stretch.below;
-                last.rows += stretch.rows;
+            Some(last) if last.below == Some(range.from) && last.rows + range.rows <= RANGE_RECORDS => {
+                last.below = range.below;
+                last.rows += range.rows;
             }
-            _ => joined.push(stretch),
+            _ => joined.push(range),
         }
     }
-    *stretches = joined;
+    *read_ranges = joined;
 }
 
 /// The name of what was counted: `ids 5 to 9`, `ids from 5`, and behind it, for a window, `changed 1 to 2`, in
@@ -282,7 +281,7 @@ impl Slice {
             Some((from, last)) => (from.parse().ok()?, Some(last.parse::<u64>().ok()?.saturating_add(1))),
             None => (ids.strip_prefix("from ")?.parse().ok()?, None),
         };
-        Some(Slice::Recounted { window, from, below })
+        Some(Slice::Recount { window, from, below })
     }
 }
 
@@ -299,7 +298,7 @@ mod tests {
             (Some((1_000, 2_000)), 7, Some(8)),
         ] {
             let name = name_of(window, from, below);
-            assert_eq!(Slice::recounted(&name), Some(Slice::Recounted { window, from, below }), "{name}");
+            assert_eq!(Slice::recounted(&name), Some(Slice::Recount { window, from, below }), "{name}");
         }
         for name in ["", "ids", "ids 1", "ids 1 to x", "ids from 1 changed 2"] {
             assert_eq!(Slice::recounted(name), None, "{name}");
@@ -313,48 +312,48 @@ mod tests {
             next,
             total: Some(total),
         };
-        let walk = |pages: &[(u64, Found)]| {
+        let pass = |pages: &[(u64, Found)]| {
             pages
                 .iter()
-                .fold(OddCount::default(), |odd, (from, page)| odd.count(*from, page))
+                .fold(Surplus::default(), |odd, (from, page)| odd.count(*from, page))
                 .within(0, Some(99))
         };
         // Five are counted behind the first page, four behind the second one's beginning.
         let dropping =
             [(0, page(&[1, 2], 7, Some(3))), (3, page(&[5, 6], 4, Some(7))), (7, page(&[8, 9], 2, None))];
-        assert_eq!(walk(&dropping), (0, Some(3)));
+        assert_eq!(pass(&dropping), (0, Some(3)));
         let at_the_end =
             [(0, page(&[1, 2], 4, Some(3))), (3, page(&[5], 2, Some(6))), (6, page(&[], 1, None))];
-        assert_eq!(walk(&at_the_end), (6, Some(99)));
-        assert_eq!(walk(&[(0, page(&[1], 1, None))]), (0, Some(99)));
+        assert_eq!(pass(&at_the_end), (6, Some(99)));
+        assert_eq!(pass(&[(0, page(&[1], 1, None))]), (0, Some(99)));
     }
 
     #[test]
     fn pages_make_stretches() {
-        let mut stretches = Vec::new();
+        let mut read_ranges = Vec::new();
         for (from, below, rows) in [(0, 50, 7), (100, 150, 3), (50, 100, 1), (150, 160, 0)] {
-            extend(&mut stretches, from, Some(below), rows);
+            extend(&mut read_ranges, from, Some(below), rows);
         }
-        let stretch = |from, below, rows| Stretch { from, below: Some(below), rows };
-        assert_eq!(stretches, [stretch(0, 100, 8), stretch(100, 160, 3)]);
-        join(&mut stretches);
-        assert_eq!(stretches, [stretch(0, 160, 11)]);
+        let range = |from, below, rows| ReadRange { from, below: Some(below), rows };
+        assert_eq!(read_ranges, [range(0, 100, 8), range(100, 160, 3)]);
+        join(&mut read_ranges);
+        assert_eq!(read_ranges, [range(0, 160, 11)]);
     }
 
     #[test]
     fn a_count_is_for_so_many_and_a_sequence_is_one() {
-        let mut stretches = Vec::new();
-        extend(&mut stretches, 0, Some(9), STRETCH_RECORDS);
-        extend(&mut stretches, 9, Some(12), 1);
-        assert_eq!(stretches.len(), 1);
-        extend(&mut stretches, 20, Some(22), STRETCH_RECORDS);
-        extend(&mut stretches, 22, Some(23), 0);
-        extend(&mut stretches, 12, Some(20), 1);
-        join(&mut stretches);
-        assert_eq!(stretches.len(), 2);
+        let mut read_ranges = Vec::new();
+        extend(&mut read_ranges, 0, Some(9), RANGE_RECORDS);
+        extend(&mut read_ranges, 9, Some(12), 1);
+        assert_eq!(read_ranges.len(), 1);
+        extend(&mut read_ranges, 20, Some(22), RANGE_RECORDS);
+        extend(&mut read_ranges, 22, Some(23), 0);
+        extend(&mut read_ranges, 12, Some(20), 1);
+        join(&mut read_ranges);
+        assert_eq!(read_ranges.len(), 2);
         let mut sequence = Vec::new();
         extend(&mut sequence, 0, None, 5);
         extend(&mut sequence, 0, None, 6);
-        assert_eq!(sequence, [Stretch { from: 0, below: None, rows: 11 }]);
+        assert_eq!(sequence, [ReadRange { from: 0, below: None, rows: 11 }]);
     }
 }

@@ -376,7 +376,7 @@ impl OpenFeed for ObjectFeed {
             checks.extend(left(std::mem::take(&mut run.own.again)));
             if !std::mem::replace(&mut run.own.is_archive_compared, true) {
                 let ids = self.archived.gone_in(&run.own.archived);
-                checks.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
+                checks.extend((!ids.is_empty()).then_some(Slice::ByIds { ids }));
             }
         }
         checks
@@ -423,7 +423,7 @@ impl OpenFeed for ObjectFeed {
 fn left(mut ids: Vec<u64>) -> Option<Slice> {
     ids.sort_unstable();
     ids.dedup();
-    (!ids.is_empty()).then_some(Slice::Left { ids })
+    (!ids.is_empty()).then_some(Slice::LeftOut { ids })
 }
 
 /// What the quarantine calls a position at which a list stands still, and an entry of one that is no record.

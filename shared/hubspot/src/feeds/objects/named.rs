@@ -12,7 +12,7 @@ use crate::value;
 
 /// What batch reads say of the records that they were asked for.
 #[derive(Debug, Default)]
-struct Asked {
+struct BatchAnswer {
     bodies: Vec<Body>,
     shown: HashSet<u64>,
     /// They are not there, by HubSpot's word.
@@ -37,7 +37,7 @@ impl ObjectFeed {
         let (found, mut rest): (Vec<u64>, Vec<u64>) = ids.iter().partition(|id| live.shown.contains(id));
         rest.retain(|id| !unknown.holds(*id));
         let archived = match rest.is_empty() {
-            true => Asked::default(),
+            true => BatchAnswer::default(),
             false => self.asked(&rest, true, &mut unknown).await?,
         };
         let associated = self.associated(&found, &mut unknown).await?;
@@ -49,8 +49,8 @@ impl ObjectFeed {
         Ok(Page { bodies, live_bodies, associated, next, asked, absent, unknown, ..Page::default() })
     }
 
-    async fn asked(&self, ids: &[u64], is_archived: bool, unknown: &mut Unknown) -> Result<Asked> {
-        let mut asked = Asked::default();
+    async fn asked(&self, ids: &[u64], is_archived: bool, unknown: &mut Unknown) -> Result<BatchAnswer> {
+        let mut asked = BatchAnswer::default();
         for (ids, body) in self.batch_read(ids, is_archived, unknown).await? {
             // An answer without results shows nothing, and says of nothing that it is not there.
             if !body.has_list("results") {

@@ -9,7 +9,7 @@ use super::around::is_of_a_part;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
-use super::slice::{Merge, OddCount, Slice, Walk};
+use super::slice::{Merge, SearchPass, Slice, Surplus};
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::error::{Error, ErrorKind};
@@ -62,7 +62,7 @@ pub(in crate::feeds) struct Page {
     /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
     pub(super) told: Option<u64>,
     pub(super) told_now: Option<u64>,
-    pub(super) odd: OddCount,
+    pub(super) odd: Surplus,
     /// The search can't be asked for this.
     pub(super) is_refused: bool,
     /// Ids at which the list stands still, and why: the next page is behind them.
@@ -127,28 +127,28 @@ pub(super) enum Next {
 impl ObjectFeed {
     pub(in crate::feeds) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         match slice {
-            Slice::Listed { .. } | Slice::Again { .. } => self.listed(slice, limit).await,
-            &Slice::Counted { from, below, rows, is_second } => {
+            Slice::Listed { .. } | Slice::Reread { .. } => self.listed(slice, limit).await,
+            &Slice::Count { from, below, rows, is_second } => {
                 let count = self.counted(from, below, rows, is_second).await?;
                 Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
             }
-            &Slice::Recounted { window, from, below } => {
+            &Slice::Recount { window, from, below } => {
                 let count = self.recounted(window, from, below).await?;
                 Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
             }
-            Slice::Halved { halves } => {
+            Slice::CountHalves { halves } => {
                 let halves = self.count_halves(halves.clone()).await?;
                 Ok(Page { next: Some(Next::Nothing), halves: Some(halves), ..Page::default() })
             }
-            &Slice::Changed { since_ms, until_ms, from, below, walk } => {
-                self.changed_page(since_ms, until_ms, (from, below), walk).await
+            &Slice::Changed { since_ms, until_ms, from, below, pass } => {
+                self.changed_page(since_ms, until_ms, (from, below), pass).await
             }
-            Slice::Having { property, from } => self.having_page(property, *from).await,
+            Slice::WithProperty { property, from } => self.having_page(property, *from).await,
             Slice::Found { ids } => {
                 let most = limit * calls::SEARCH_RECORDS / calls::PAGE_RECORDS;
                 self.found_page(ids[ids.len() - ids.len().min(most)..].to_vec()).await
             }
-            Slice::Named { ids } | Slice::Left { ids } => {
+            Slice::ByIds { ids } | Slice::LeftOut { ids } => {
                 self.named_page(&ids[ids.len() - ids.len().min(limit)..]).await
             }
             Slice::Merged { merges } => {
@@ -259,13 +259,13 @@ impl ObjectFeed {
         since_ms: i64,
         until_ms: i64,
         (from, below): (u64, Option<u64>),
-        walk: Walk,
+        pass: SearchPass,
     ) -> Result<Page> {
         let window = self.changed_in(Some(since_ms), Some(until_ms));
         let found = self.search(window.clone(), from, below).await?;
-        let told = walk.told.or(found.total);
-        let shown = walk.shown + found.records.len() as u64;
-        let odd = walk.odd.count(from, &found);
+        let told = pass.told.or(found.total);
+        let shown = pass.shown + found.records.len() as u64;
+        let odd = pass.odd.count(from, &found);
         let mut told_now = None;
         if found.next.is_none() && told.is_some_and(|told| told > shown) {
             // Records that changed meanwhile have left the window, and its count.

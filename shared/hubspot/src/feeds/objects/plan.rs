@@ -1,7 +1,7 @@
 //! Planning a run: the slices it begins with.
 
 use super::calls::PAGE_RECORDS;
-use super::slice::{Slice, Walk};
+use super::slice::{SearchPass, Slice};
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
 use super::{MAX_NEW_PROPERTIES, ObjectFeed, Window, counts};
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ impl ObjectFeed {
             }
             run.own.then = self.ranges(top, cursor).await?;
             if self.mode == Mode::Backfill {
-                run.own.then.push(Slice::Halved { halves: Vec::new() });
+                run.own.then.push(Slice::CountHalves { halves: Vec::new() });
             }
             run.slices = self.archived_parts(top, cursor);
             self.plan_what_is_wanted(&mut run);
@@ -95,7 +95,7 @@ impl ObjectFeed {
         let mut ids: Vec<u64> = of_records.filter_map(|(_, id, _)| id.parse().ok()).collect();
         ids.sort_unstable();
         ids.dedup();
-        run.slices.extend((!ids.is_empty()).then_some(Slice::Named { ids }));
+        run.slices.extend((!ids.is_empty()).then_some(Slice::ByIds { ids }));
     }
 
     /// The past values of new properties.
@@ -106,7 +106,7 @@ impl ObjectFeed {
         }
         for property in &self.new_properties {
             tracing::info!(feed.name = self.object.name, "{property} is a new property: its values are read");
-            run.slices.push(Slice::Having { property: property.clone(), from: 0 });
+            run.slices.push(Slice::WithProperty { property: property.clone(), from: 0 });
         }
     }
 
@@ -161,19 +161,19 @@ pub(super) fn read_in_sequence(
         return;
     }
     cursor.own.is_sequential = true;
-    run.own.stretches.clear();
+    run.own.read_ranges.clear();
     slices.append(&mut run.own.then);
     slices.retain(|slice| match slice {
         Slice::Listed { archived, .. } => *archived,
-        Slice::Again { .. } | Slice::Counted { .. } => false,
+        Slice::Reread { .. } | Slice::Count { .. } => false,
         _ => true,
     });
     slices.push(sequence(false));
 }
 
 fn changed(since_ms: i64, until_ms: i64) -> Slice {
-    let walk = Walk::default();
-    Slice::Changed { since_ms: since_ms.max(FIRST_INSTANT_MS), until_ms, from: 0, below: None, walk }
+    let pass = SearchPass::default();
+    Slice::Changed { since_ms: since_ms.max(FIRST_INSTANT_MS), until_ms, from: 0, below: None, pass }
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
         let listed = |archived, from, below| Slice::Listed { archived, from, below, after: None, top: None };
         let mut cursor = (Cursor::default(), RecordMemory::default());
         let mut run = PlannedRecords::new(Mode::Backfill, 0, 0);
-        run.slices = vec![listed(true, 0, Some(50)), Slice::Named { ids: vec![1] }, listed(true, 50, None)];
+        run.slices = vec![listed(true, 0, Some(50)), Slice::ByIds { ids: vec![1] }, listed(true, 50, None)];
         run.own.then = vec![listed(false, 0, Some(90)), listed(false, 90, None)];
         let then = run.own.then.clone();
         let mut in_sequence = |run: &mut PlannedRecords| {
@@ -197,12 +197,12 @@ mod tests {
             (cursor.own.is_archive_sequential, cursor.own.is_sequential)
         };
         assert_eq!(in_sequence(&mut run), (true, false));
-        assert_eq!(run.slices, [Slice::Named { ids: vec![1] }, listed(true, 0, None)]);
+        assert_eq!(run.slices, [Slice::ByIds { ids: vec![1] }, listed(true, 0, None)]);
         assert_eq!(run.own.then, then);
 
-        run.slices.push(Slice::Again { from: 0, below: Some(90), after: None, rows: 7 });
+        run.slices.push(Slice::Reread { from: 0, below: Some(90), after: None, rows: 7 });
         assert_eq!(in_sequence(&mut run), (true, true));
-        let left = [Slice::Named { ids: vec![1] }, listed(true, 0, None), listed(false, 0, None)];
+        let left = [Slice::ByIds { ids: vec![1] }, listed(true, 0, None), listed(false, 0, None)];
         assert_eq!(run.slices, left);
         assert!(run.own.then.is_empty());
     }

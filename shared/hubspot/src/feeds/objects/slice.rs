@@ -32,32 +32,39 @@ pub(in crate::feeds) enum Slice {
         until_ms: i64,
         from: u64,
         below: Option<u64>,
-        #[serde(default)]
-        walk: Walk,
+        #[serde(default, rename = "walk")]
+        pass: SearchPass,
     },
     /// Records that a page of a search found.
     Found { ids: Vec<u64> },
     /// Records that have a value of this property, ids from `from` on, by search.
-    Having { property: String, from: u64 },
+    #[serde(rename = "having")]
+    WithProperty { property: String, from: u64 },
     /// These records by their ids, the last ones first.
-    Named { ids: Vec<u64> },
+    #[serde(rename = "named")]
+    ByIds { ids: Vec<u64> },
     /// The same for records that an answer has left out: this is the second time that they are asked for, and the last.
-    Left { ids: Vec<u64> },
+    #[serde(rename = "left")]
+    LeftOut { ids: Vec<u64> },
     /// The same for records that a comparison found: see [`staging::Wanted`]. What HubSpot does not show any more is a
     /// tombstone.
     Wanted { records: Pairs },
     /// Records that others say were merged into them, the last ones first.
     Merged { merges: Vec<Merge> },
     /// Ids from `from` up to and without `below` once more, since HubSpot counts more records than were read of them.
-    Again { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
+    #[serde(rename = "again")]
+    Reread { from: u64, below: Option<u64>, after: Option<String>, rows: u64 },
     /// HubSpot is asked whether there are no more than `rows` records of these ids.
-    Counted { from: u64, below: Option<u64>, rows: u64, is_second: bool },
+    #[serde(rename = "counted")]
+    Count { from: u64, below: Option<u64>, rows: u64, is_second: bool },
     /// HubSpot is asked once more for records that it counted and did not show: those changed in a window of time, or all,
     /// with ids from `from` up to and without `below`.
-    Recounted { window: Option<(i64, i64)>, from: u64, below: Option<u64> },
+    #[serde(rename = "recounted")]
+    Recount { window: Option<(i64, i64)>, from: u64, below: Option<u64> },
     /// The live records of halves of the ids are counted. Where none is given, the archived ones that the run has read
     /// say where to cut.
-    Halved { halves: Vec<Vec<(u64, u64)>> },
+    #[serde(rename = "halved")]
+    CountHalves { halves: Vec<Vec<(u64, u64)>> },
 }
 
 /// A record that another one, the survivor, names as merged into it. Whether that is so, HubSpot is asked.
@@ -78,7 +85,7 @@ pub(in crate::feeds) struct Merge {
 
 /// How a search goes, from its first page to its last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::feeds) struct Walk {
+pub(in crate::feeds) struct SearchPass {
     /// Records that HubSpot counted at the first page.
     pub(crate) told: Option<u64>,
     /// Records that the pages showed.
@@ -86,12 +93,12 @@ pub(in crate::feeds) struct Walk {
     /// Walks over the same window before this one.
     pub(crate) before: u32,
     #[serde(default)]
-    pub(crate) odd: OddCount,
+    pub(crate) odd: Surplus,
 }
 
 /// Where, among the ids that a search walks through, HubSpot counts more records than it shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OddCount {
+pub(crate) struct Surplus {
     /// The first id of the last page, and the records that HubSpot counted behind that page.
     pub(crate) last: Option<(u64, u64)>,
     /// Ids from the first one up to and without the second.
@@ -100,7 +107,7 @@ pub(crate) struct OddCount {
 
 /// Ids that were read, without a gap, and how many records they had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::feeds) struct Stretch {
+pub(in crate::feeds) struct ReadRange {
     pub(crate) from: u64,
     /// `None` where the list does not go by ids: all of them.
     pub(crate) below: Option<u64>,
@@ -131,7 +138,7 @@ impl Slice {
     /// The first id the slice has not read, as far as it is known.
     pub(super) fn position(&self) -> u64 {
         match self {
-            Slice::Listed { from, after, .. } | Slice::Again { from, after, .. } => {
+            Slice::Listed { from, after, .. } | Slice::Reread { from, after, .. } => {
                 after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
             }
             _ => 0,
@@ -154,7 +161,9 @@ impl Slice {
     /// The end of a slice of ids.
     pub(super) fn below(&self) -> Option<u64> {
         match self {
-            Slice::Listed { below, .. } | Slice::Changed { below, .. } | Slice::Again { below, .. } => *below,
+            Slice::Listed { below, .. } | Slice::Changed { below, .. } | Slice::Reread { below, .. } => {
+                *below
+            }
             _ => None,
         }
     }
@@ -164,7 +173,7 @@ impl Slice {
         match self {
             Slice::Listed { from, below, .. }
             | Slice::Changed { from, below, .. }
-            | Slice::Again { from, below, .. } => id >= *from && below.is_none_or(|below| id < below),
+            | Slice::Reread { from, below, .. } => id >= *from && below.is_none_or(|below| id < below),
             _ => true,
         }
     }
@@ -173,16 +182,16 @@ impl Slice {
     pub(super) fn advance(&mut self, next: Option<Next>) -> Result<bool> {
         match (self, next) {
             (
-                Slice::Listed { below, after, .. } | Slice::Again { below, after, .. },
+                Slice::Listed { below, after, .. } | Slice::Reread { below, after, .. },
                 Some(Next::After(next)),
             ) => next_position(*below, after, next),
-            (Slice::Changed { from, below, walk, .. }, Some(Next::Found { from: next, shown })) => {
-                walk.shown = shown;
+            (Slice::Changed { from, below, pass, .. }, Some(Next::Found { from: next, shown })) => {
+                pass.shown = shown;
                 let Some(next) = next else { return Ok(true) };
                 *from = next;
                 Ok(below.is_some_and(|below| next >= below))
             }
-            (Slice::Having { from, .. }, Some(Next::From(next))) => {
+            (Slice::WithProperty { from, .. }, Some(Next::From(next))) => {
                 *from = next.unwrap_or(*from);
                 Ok(next.is_none())
             }
@@ -196,10 +205,14 @@ impl Slice {
                 merges.truncate(merges.len().saturating_sub(done));
                 Ok(merges.is_empty())
             }
-            (Slice::Counted { .. } | Slice::Recounted { .. } | Slice::Halved { .. }, Some(Next::Nothing)) => {
-                Ok(true)
-            }
-            (Slice::Named { ids } | Slice::Left { ids } | Slice::Found { ids }, Some(Next::Done(done))) => {
+            (
+                Slice::Count { .. } | Slice::Recount { .. } | Slice::CountHalves { .. },
+                Some(Next::Nothing),
+            ) => Ok(true),
+            (
+                Slice::ByIds { ids } | Slice::LeftOut { ids } | Slice::Found { ids },
+                Some(Next::Done(done)),
+            ) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())
             }
@@ -211,7 +224,7 @@ impl Slice {
     pub(super) fn is_range(&self) -> bool {
         matches!(
             self,
-            Slice::Listed { from, below, .. } | Slice::Again { from, below, .. }
+            Slice::Listed { from, below, .. } | Slice::Reread { from, below, .. }
                 if *from > 0 || below.is_some()
         )
     }
@@ -243,14 +256,14 @@ impl Slice {
     /// Begins anew, from the top.
     pub(super) fn restart(&mut self, run: &mut RunOfRecords<'_>) {
         let is_range = self.is_range();
-        if let Slice::Listed { after, .. } | Slice::Again { after, .. } = self {
+        if let Slice::Listed { after, .. } | Slice::Reread { after, .. } = self {
             *after = None;
         }
         match self {
-            Slice::Again { rows, .. } => *rows = 0,
+            Slice::Reread { rows, .. } => *rows = 0,
             // A list that does not go by id is counted as one.
             Slice::Listed { archived: false, .. } if !is_range => {
-                run.own.stretches.retain(|stretch| stretch.below.is_some());
+                run.own.read_ranges.retain(|range| range.below.is_some());
             }
             _ => {}
         }
@@ -278,14 +291,14 @@ impl Slice {
                     (true, true) => below.or(behind_last).or(Some(begins_at)),
                 };
                 if reached != Some(begins_at) {
-                    counts::extend(&mut run.own.stretches, begins_at, reached, rows);
+                    counts::extend(&mut run.own.read_ranges, begins_at, reached, rows);
                 }
             }
-            Slice::Again { from, below, rows: before, .. } => {
+            Slice::Reread { from, below, rows: before, .. } => {
                 *before += rows;
                 if is_last {
                     let (from, below, rows) = (*from, *below, *before);
-                    run.own.then.push(Slice::Counted { from, below, rows, is_second: true });
+                    run.own.then.push(Slice::Count { from, below, rows, is_second: true });
                 }
             }
             _ => {}

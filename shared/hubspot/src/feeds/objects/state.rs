@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::LiveCount;
 use super::owners::ColumnOwners;
 use super::seen::{ArchivedIds, Hashes};
-use super::slice::{Merge, Slice, Stretch};
+use super::slice::{Merge, ReadRange, Slice};
 use crate::feeds::own::FeedState;
 
 /// Progress of a run beside its slices.
@@ -27,7 +27,8 @@ pub(in crate::feeds) struct RecordRun {
     /// Records that are named as merged, and not yet asked for.
     pub(in crate::feeds) merges: Vec<Merge>,
     /// Stretches of ids that were read and not yet counted.
-    pub(super) stretches: Vec<Stretch>,
+    #[serde(rename = "stretches")]
+    pub(super) read_ranges: Vec<ReadRange>,
     /// The names of the properties that are read, as hashes.
     pub(super) properties: Option<Hashes>,
     /// The number of them that answers name: see [`RecordMemory::named_properties`].
@@ -104,6 +105,38 @@ pub(in crate::feeds) type RunOfRecords<'a> = super::RunOf<'a, RecordRun>;
 mod tests {
     use super::*;
     use crate::feeds::cursor::{Mode, Unfinished};
+
+    /// As the version before formats wrote them: every kind of slice, and every field.
+    const RUN: &str = r#"{
+        "then": [
+            {"kind":"listed","archived":true,"from":9,"below":null,"after":"12","top":20},
+            {"kind":"changed","since_ms":1,"until_ms":2,"from":3,"below":4,
+             "walk":{"told":5,"shown":6,"before":1,"odd":{"last":[7,8],"range":[9,null]}}},
+            {"kind":"found","ids":[9]},
+            {"kind":"having","property":"tier","from":4},
+            {"kind":"named","ids":[7]},
+            {"kind":"left","ids":[8]},
+            {"kind":"wanted","records":"BxA"},
+            {"kind":"merged","merges":[{"id":3,"survivor":4,"updated_ms":5,"archived_ms":null,"read_ms":6,
+             "is_shown":true,"is_second":false}]},
+            {"kind":"again","from":1,"below":null,"after":null,"rows":2},
+            {"kind":"counted","from":1,"below":9,"rows":2,"is_second":true},
+            {"kind":"recounted","window":[1,2],"from":1,"below":null},
+            {"kind":"halved","halves":[[[1,2],[3,4]]]}
+        ],
+        "archived":"////////////AQ",
+        "live_count":{"at_ms":1,"settled":2,"young":3,"halves":{"made_before_ms":4,"counts":[[[[1,2]],5]]},
+         "archive_read_ms":6,"used_ms":7},
+        "is_archive_compared":true,"again":[4],"merges":[],"stretches":[{"from":1,"below":9,"rows":3}],
+        "properties":"AQAAAAAAAAA","named_properties":5}"#;
+
+    #[test]
+    fn what_was_written_before_formats_is_read_and_written_as_it_was() {
+        let before: serde_json::Value = serde_json::from_str(RUN).unwrap();
+        let run: RecordRun = serde_json::from_str(RUN).unwrap();
+        assert_eq!((run.then.len(), run.read_ranges.len(), run.again.len()), (12, 1, 1));
+        assert_eq!(serde_json::to_value(run).unwrap(), before);
+    }
 
     #[test]
     fn a_property_that_went_is_remembered_until_all_is_read_with_it() {

@@ -46,7 +46,8 @@ const NOBODY: &str = "nobody@example.com";
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub(super) enum AddressSlice {
     /// Those of these contacts, the last ones first.
-    Named { ids: Vec<u64> },
+    #[serde(rename = "named")]
+    ByIds { ids: Vec<u64> },
     /// Those of all contacts, from this position of HubSpot's list on.
     Addresses { after: Option<String> },
 }
@@ -138,7 +139,7 @@ impl Addresses {
             return Vec::new();
         }
         let ids: Vec<u64> = self.held.iter().copied().collect();
-        let held = (!ids.is_empty()).then_some(AddressSlice::Named { ids });
+        let held = (!ids.is_empty()).then_some(AddressSlice::ByIds { ids });
         held.into_iter().chain([AddressSlice::Addresses { after: position }]).collect()
     }
 
@@ -155,7 +156,7 @@ impl Addresses {
             self.session.client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
         let limit = limit.min(PAGE_CONTACTS);
         let (named, answer) = match slice {
-            AddressSlice::Named { ids } => {
+            AddressSlice::ByIds { ids } => {
                 let ids = ids[ids.len() - ids.len().min(limit)..].to_vec();
                 let answer = self.contacts(&ids).await.map(|answer| (answer, None));
                 (Some(ids), answer)
@@ -299,7 +300,7 @@ impl Addresses {
         }
         let is_spent = self.spent.load(Ordering::Relaxed) >= self.session.address_calls;
         let is_last = match (slice, statuses.named) {
-            (AddressSlice::Named { ids }, Some(named)) => {
+            (AddressSlice::ByIds { ids }, Some(named)) => {
                 ids.truncate(ids.len().saturating_sub(named.len()));
                 ids.is_empty()
             }

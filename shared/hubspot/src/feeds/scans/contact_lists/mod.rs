@@ -80,7 +80,8 @@ enum Slice {
     /// All lists, in one go.
     All,
     /// Lists by their ids that the scan has not shown.
-    Named { ids: Vec<u64> },
+    #[serde(rename = "named")]
+    ByIds { ids: Vec<u64> },
 }
 
 impl FeedState for Slice {}
@@ -303,7 +304,7 @@ impl OpenFeed for OpenLists {
                 let size_bytes = page.size_bytes();
                 (Page::Listed(Box::new(page)), size_bytes)
             }
-            Slice::Named { ids } => (Page::Missed(self.missed(ids).await?), 0),
+            Slice::ByIds { ids } => (Page::Missed(self.missed(ids).await?), 0),
         };
         Ok(feeds::Page::new(page, size_bytes))
     }
@@ -319,7 +320,7 @@ impl OpenFeed for OpenLists {
             (Slice::All, Page::Listed(listed), [rows]) => {
                 self.append_listed(&listed, page.read_ms, rows, run)
             }
-            (Slice::Named { ids }, Page::Missed(missed), [rows]) => {
+            (Slice::ByIds { ids }, Page::Missed(missed), [rows]) => {
                 self.append_missed(&missed, page.read_ms, ids, rows, run)
             }
             _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
@@ -336,7 +337,7 @@ impl OpenFeed for OpenLists {
         let unknown = self.held.iter().filter(|id| !self.known.0.contains_key(id) && !scan.read.contains(id));
         let missed = self.known.0.keys().chain(unknown).filter(|id| !is_shown(id));
         let ids: BTreeSet<u64> = missed.copied().collect();
-        (!ids.is_empty()).then(|| Slice::Named { ids: ids.into_iter().collect() })
+        (!ids.is_empty()).then(|| Slice::ByIds { ids: ids.into_iter().collect() })
     }
 
     fn keep(&self, run: &mut RunOfScan<'_>, kept: &mut Stamps) {

@@ -138,7 +138,8 @@ struct OpenCampaigns {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum Slice {
-    Named { ids: Vec<u64> },
+    #[serde(rename = "named")]
+    ByIds { ids: Vec<u64> },
 }
 
 impl FeedState for Slice {}
@@ -197,7 +198,7 @@ impl OpenFeed for OpenCampaigns {
         }
         *self.listed() = lists;
         if !ids.is_empty() {
-            run.slices.push(Slice::Named { ids });
+            run.slices.push(Slice::ByIds { ids });
         }
         Ok(run)
     }
@@ -212,7 +213,7 @@ impl OpenFeed for OpenCampaigns {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
-        let Slice::Named { ids } = slice;
+        let Slice::ByIds { ids } = slice;
         let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
         let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
             .map(|id| self.detail(id))
@@ -239,7 +240,7 @@ impl OpenFeed for OpenCampaigns {
         run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let Slice::Named { ids } = slice;
+        let Slice::ByIds { ids } = slice;
         let [rows] = rows else { return Err(Error::new(ErrorKind::Malformed, "campaigns have one table")) };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
         let done = page.content.details.len();
