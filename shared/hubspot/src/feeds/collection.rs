@@ -1,4 +1,4 @@
-//! What a collection is, as data: its key, and the columns it has whatever the account defines. Tables are made from
+//! Description of a collection: its key, and the columns it has whatever the account defines. Tables are made from
 //! it, and so is the dictionary.
 
 use staging::ColumnType;
@@ -7,7 +7,7 @@ use staging::ColumnType;
 #[derive(Debug)]
 pub(super) struct Collection {
     pub(super) name: &'static str,
-    /// What a row is.
+    /// One row, in words.
     pub(super) about: &'static str,
     pub(super) primary_key: &'static [&'static str],
     /// Why that key, and what keeps it stable.
@@ -28,7 +28,7 @@ pub(super) struct Column {
     pub(super) origin: Origin,
 }
 
-/// Where a column's value comes from.
+/// Source of a column's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// This field of HubSpot's object, by the keys on the way to it, joined with dots.

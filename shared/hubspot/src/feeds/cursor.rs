@@ -20,7 +20,7 @@ use super::slice::Slice;
 pub enum Mode {
     /// Everything.
     Backfill,
-    /// What changed since the watermark.
+    /// Changes since the watermark.
     Incremental,
     /// The ids of all records, to be compared with a table: a snapshot.
     Reconcile,
@@ -56,7 +56,7 @@ pub struct Unfinished {
     /// Everything is read, from the start.
     #[serde(default)]
     pub is_whole: bool,
-    /// How far the next run looks back over what this one has read.
+    /// Time by which the next run looks back over what this one has read.
     #[serde(default)]
     pub overlap_ms: i64,
     pub slices: Vec<Slice>,
@@ -92,12 +92,12 @@ pub struct Unfinished {
     /// Not saved while the run is under way: a resumed run reads a few records again.
     #[serde(skip)]
     pub recent: RecentReads,
-    /// What only its feed knows.
+    /// State of the feed's own types.
     #[serde(flatten)]
     pub(super) own: Own,
 }
 
-/// What all feeds keep between their runs. `remote`: a cursor is brought to today's format before it is read.
+/// State that all feeds keep between their runs. `remote`: a cursor is brought to today's format before it is read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Cursor {
@@ -120,8 +120,8 @@ pub struct Cursor {
     /// Sources that did not answer, and why: the feed goes on without them, and asks again in each run.
     #[serde(default)]
     pub absent: BTreeMap<String, String>,
-    /// Where the tables had all that a source knows when it was lost: the watermark of then. It is missing for a source
-    /// that was lost before everything had been read with it.
+    /// The watermark of each lost source at the time when it was lost: up to there the tables have all that it knows. It is
+    /// missing for a source that was lost before everything had been read with it.
     #[serde(default)]
     pub missed_since: BTreeMap<String, i64>,
     /// A source answers again: what has changed since this moment was read without it.
@@ -133,7 +133,7 @@ pub struct Cursor {
     /// Things that HubSpot answers badly: each run asks for them again.
     #[serde(default)]
     pub quarantine: Quarantine,
-    /// What only its feed knows.
+    /// State of the feed's own types.
     #[serde(flatten)]
     pub(super) own: Own,
 }
@@ -164,7 +164,7 @@ impl HasOwn for Unfinished {
     }
 }
 
-/// How far back runs look, and how close to now they trust the index.
+/// Times by which runs look back, and by which they distrust the index.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookback {
     /// The search index lags, officially by moments, at times by more; peers that look back less than an hour lose
@@ -178,13 +178,14 @@ pub struct Lookback {
     pub settle_ms: i64,
     /// The same as `overlap_ms` for what happened: events are told late, and one may be marked obsolete afterwards.
     pub history_overlap_ms: i64,
-    /// How far back the first run over what happened goes, if nothing else is said: a month, as Segment's did.
+    /// Time that the first run over what happened goes back, if nothing else is said: a month, as Segment's did.
     pub history_ms: i64,
 }
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// How far HubSpot's clocks may be apart, and ours from its: a change from further in the future tells nothing of time.
+/// Time by which HubSpot's clocks may be apart, and ours from its: a change from further in the future tells nothing of
+/// time.
 const SKEW_MS: i64 = MINUTE_MS;
 
 impl Default for Lookback {
@@ -236,7 +237,7 @@ impl Unfinished {
         self.planned_width = self.left_width.unwrap_or(0);
     }
 
-    /// How much of what was planned is read, from 0 to 1. Records don't lie evenly, so it is an estimate.
+    /// The share of the planned width that is read, from 0 to 1. Records don't lie evenly, so it is an estimate.
     pub fn done_share(&self) -> f64 {
         match self.left_width {
             Some(left) if self.planned_width > 0 => {

@@ -15,7 +15,7 @@ pub struct CollectionEntry {
     pub set_key: &'static [&'static str],
     pub key_reason: &'static str,
     pub calls: &'static str,
-    /// How the account's properties are named as columns, where it has them.
+    /// Naming of the account's properties as columns, where it has them.
     pub properties: Option<&'static str>,
     pub columns: Vec<ColumnEntry>,
 }
@@ -25,7 +25,7 @@ pub struct CollectionEntry {
 pub struct ColumnEntry {
     pub name: String,
     pub column_type: ColumnType,
-    /// Where its value comes from, or why it is NULL.
+    /// Source of its value, or the reason why it is NULL.
     pub origin: String,
 }
 

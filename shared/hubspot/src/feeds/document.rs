@@ -25,7 +25,7 @@ pub(super) struct Document {
     lineage: Lineage,
 }
 
-/// What is known of the fields at one level of nesting.
+/// The known fields at one level of nesting.
 #[derive(Debug, Default)]
 struct Node {
     column: Option<Target>,
@@ -84,7 +84,7 @@ impl Document {
     }
 }
 
-/// What was written of one page into one table.
+/// Counts of what one page wrote into one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Written {
     pub rows: u64,
@@ -112,7 +112,7 @@ pub(super) struct Writer<'a> {
     pub(super) written: Written,
 }
 
-/// What a writer had written at some moment.
+/// A writer's counts at some moment, to go back to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     rows: usize,

@@ -1,4 +1,4 @@
-//! What a backfill will cost, before anything runs.
+//! Costs of a backfill, before anything runs.
 
 /// Calls that a backfill makes, as far as HubSpot's counts tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct Estimate {
     pub general: u64,
     pub search: u64,
     pub associations: u64,
-    /// What is not in it, or how it was guessed.
+    /// Parts that are not in it, or the way it was guessed.
     pub note: Option<&'static str>,
 }
 

@@ -69,7 +69,7 @@ impl DeletedReason {
 /// Changes that are further ahead of HubSpot's clock were not made at that time.
 const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
 
-/// What the rows of one page have in common.
+/// Values that the rows of one page have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) account_id: u64,

@@ -114,7 +114,7 @@ impl Quarantine {
         }
     }
 
-    /// What a new run starts with: everything that is still set aside.
+    /// The quarantine of a new run: everything that is still set aside.
     pub(super) fn of_new_run(&self) -> Quarantine {
         let mut things = self.things.clone();
         for entry in things.values_mut().flat_map(BTreeMap::values_mut) {

@@ -27,7 +27,7 @@ const PACKED: char = '~';
 pub struct RecentReads {
     /// When it changed, and its hash.
     entries: Vec<(i64, u64)>,
-    /// How many there may be before those that are too old by now are looked for.
+    /// Number of entries at which those that are too old by now are looked for.
     full_at: usize,
     /// There were too many: what is not above is forgotten.
     floor: Option<(i64, u64)>,
@@ -66,7 +66,7 @@ impl RecentReads {
         self.floor = self.entries.drain(..surplus).next_back().or(self.floor);
     }
 
-    /// What to remember for the next run, which asks for nothing from before `oldest_ms`.
+    /// Versions to remember for the next run, which asks for nothing from before `oldest_ms`.
     pub(crate) fn into_versions(mut self, oldest_ms: i64) -> Versions {
         self.make_room(oldest_ms);
         Versions::of(self.entries.into_iter().map(|(_, hash)| hash).collect())

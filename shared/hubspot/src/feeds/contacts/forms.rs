@@ -34,7 +34,7 @@ const SUBMISSIONS_IN_A_PAGE: usize = 50;
 /// HubSpot refuses to show their submissions, and says so.
 const UNREADABLE_TYPE: &str = "blog_comment";
 const TYPE_NOT_ALLOWED: &str = "FORM_TYPE_NOT_ALLOWED";
-/// What the quarantine calls a form, submissions of one that are none, and the list of forms.
+/// Kinds, in the quarantine, of a form, of submissions of one that are none, and of the list of forms.
 pub(super) const KIND: &str = "form";
 const ODD_KIND: &str = "submissions of form";
 pub(super) const LIST_KIND: &str = "list of forms";
@@ -49,7 +49,7 @@ pub(super) enum FormSlice {
     Submitted { form: Form, since_ms: i64, after: Option<String> },
 }
 
-/// What a submission says nothing of, and its form does.
+/// A form, with what its submissions do not say themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Form {
     pub(super) id: String,
@@ -170,7 +170,7 @@ impl Page {
     }
 }
 
-/// What the calls for submissions have shown in this run.
+/// Reader of submissions, with what the calls of this run have shown.
 #[derive(Debug, Default)]
 pub(super) struct FormReader {
     /// Forms that earlier runs have asked for in vain.
@@ -258,7 +258,7 @@ impl FormReader {
         self.from_the_top.lock().unwrap_or_else(PoisonError::into_inner).insert(form.id.clone())
     }
 
-    /// Whether the refusal is that of single forms: others are shown.
+    /// `true`: single forms are refused, and others shown.
     async fn answers_for_others(&self, client: &Client, form: &Form, refused: &Error) -> Result<bool> {
         if self.has_shown.load(Ordering::Relaxed) {
             return Ok(true);

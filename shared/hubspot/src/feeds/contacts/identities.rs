@@ -72,7 +72,7 @@ pub(super) struct People<'a> {
     pub(super) identities: Writer<'a>,
 }
 
-/// What contacts v1 shows of one contact.
+/// One contact, as contacts v1 shows it.
 pub(super) struct Shown {
     /// Ids of its profiles.
     pub(super) vids: HashSet<u64>,

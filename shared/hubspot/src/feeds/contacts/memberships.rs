@@ -38,8 +38,8 @@ pub(in crate::feeds) struct Memberships {
     by_contact: HashMap<u64, ByteString>,
 }
 
-/// Whether memberships may be read, asked for the first contact there is: of one that is not there, HubSpot might say
-/// the same as of a call that is not.
+/// `true`: memberships may be read. The first contact there is is asked for: for one that is not there, HubSpot might
+/// answer the same as for an endpoint that is not.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
     let path = format!("/crm/objects/{}/contacts?limit=1&properties=hs_object_id", version::OBJECTS);
     let first = record_ids(&client.send(&Call::get(path)).await?)?;

@@ -18,7 +18,7 @@ use crate::json::{Body, Malformed, Scanner, parse_id};
 /// (<https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/v1/get-contacts-v1-contactvids-batch>).
 const MAX_CONTACTS: usize = 100;
 
-/// What contacts v1 alone knows of a contact.
+/// Parts of a contact that contacts v1 alone knows.
 #[derive(Debug, Default)]
 pub(super) struct V1Contact<'a> {
     /// The values of [`OF_V1`].
@@ -35,7 +35,7 @@ pub(super) struct V1Contact<'a> {
 #[derive(Debug)]
 pub(super) struct V1Calls(Batches);
 
-/// Whether contacts v1 answers, asked for a contact that need not exist.
+/// `true`: contacts v1 answers, asked for a contact that need not exist.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
     match client.send(&batch_read(&[1])).await {
         Ok(_) => Ok(true),
@@ -58,7 +58,7 @@ impl V1Calls {
         V1Calls(Batches::new(MAX_CONTACTS))
     }
 
-    /// What contacts v1 shows of these; those that it refuses to show are named in `unknown`.
+    /// Reads these contacts from contacts v1; those that it refuses to show are named in `unknown`.
     ///
     /// # Errors
     /// [`crate::ErrorKind::SourceLost`] when it shows nobody.
@@ -138,7 +138,7 @@ fn text<'a>(value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Malformed> 
     Ok(value.scalar()?.map(|text| text.text()).filter(|text| !text.is_empty()))
 }
 
-/// What the profiles tell.
+/// Values of the profiles.
 #[derive(Debug, Default)]
 struct Told<'a> {
     /// The first identity of that type.

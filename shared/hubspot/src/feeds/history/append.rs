@@ -12,7 +12,7 @@ use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
 use crate::json::Malformed;
 
-/// What tells an entry's hash from that of the same entry when it was the newest.
+/// Mixed into the hash of an entry that is not the newest of its moment: the same entry had another hash as the newest.
 const NOT_THE_NEWEST: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Whose an entry is, by its moment.

@@ -1,5 +1,5 @@
-//! What of a history is set aside: entries that nobody can read, and windows of which HubSpot does not show all it has.
-//! Their names tell the moments about which a later run asks again.
+//! Quarantine of a history: entries that nobody can read, and windows of which HubSpot does not show all it has. Their
+//! names hold the window that a later run asks for again.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

@@ -21,7 +21,7 @@ const SOME_FAILED: u32 = 4;
 const MOST_FAILED: u32 = 100;
 /// Pages after a failure of which each is tried once.
 const PAGES_NEAR_TROUBLE: u32 = 50;
-/// How wide the window is that is asked for to find out.
+/// Width of the window that is asked for to find out whether HubSpot answers at all.
 const ELSEWHERE_MS: i64 = 1_000;
 
 impl OpenHistory {
@@ -61,7 +61,7 @@ impl OpenHistory {
         })
     }
 
-    /// How much is done for a window's page: near a bad moment, each window is tried once.
+    /// Tries that a window's page is worth: near a bad moment, one.
     pub(super) fn patience(&self, window: Window) -> Patience {
         let is_moment = window.since_ms == window.asked_from(self).until_ms;
         match self.near_trouble.load(Ordering::Relaxed) {

@@ -44,7 +44,7 @@ const NOT_ALL_SHOWN: &str = "HubSpot says that there is more in it, and does not
 
 type About = fn(&str) -> Result<String, Malformed>;
 
-/// What tells one history from another.
+/// Description of one history: its endpoint, its tables, and how an entry becomes rows.
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) name: &'static str,
@@ -100,13 +100,13 @@ pub(super) struct OpenHistory {
     documents: Vec<Document>,
     tables: Vec<Table>,
     mode: Mode,
-    /// What earlier runs have read.
+    /// Versions that earlier runs have read.
     recent: Versions,
     /// Of each window, by its upper bound.
     trails: Mutex<HashMap<i64, Trail>>,
     /// Held alone by whoever reads pages whose words have died before: nobody delays it.
     turns: RwLock<()>,
-    /// What was set aside since the feed was opened, or may have been by an interrupted run: kinds and ids.
+    /// Kinds and ids of the things set aside since the feed was opened, or perhaps by an interrupted run before.
     aside: Mutex<HashSet<(String, String)>>,
     /// All that earlier runs have set aside is asked for again.
     asks_again: AtomicBool,
@@ -196,8 +196,9 @@ impl OpenHistory {
         Ok(run)
     }
 
-    /// Where the newest entry about somebody counts, from the top: what the page before told of is not known any more. What
-    /// this run has set aside before is released by a later one.
+    /// Goes on with windows of an interrupted run. Where the newest entry about somebody counts, a window begins at its top
+    /// again: which entries the page before showed is not known any more. Things that this run has set aside before are
+    /// released by a later one.
     pub(super) fn resume_windows<'a>(&self, run: &Unfinished, slices: impl Iterator<Item = &'a mut Slice>) {
         self.know_aside(run);
         for slice in slices.filter(|_| self.history.about.is_some()) {
@@ -399,7 +400,7 @@ mod tests {
             Reader::open(&TIMELINE, recent)
         }
 
-        /// What the next run knows.
+        /// Versions that the next run knows.
         fn known(&self) -> Versions {
             self.run.recent.clone().into_versions(i64::MIN)
         }

@@ -1,5 +1,5 @@
-//! What is remembered of a window while its pages follow each other: what tells a page that goes on from one that is shown
-//! again, and how far above the oldest entry it is asked for again when HubSpot's offset is of no use.
+//! Memory of a window while its pages follow each other. It tells a page that goes on from one that is shown again, and
+//! how far above the oldest entry the window is asked for again when HubSpot's offset is of no use.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ const MAX_LEFT_OUT: u32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Trail {
-    /// What entries were about, as hashes, and their moments, near where the window goes on.
+    /// Moments of the entries near the reading position, and hashes of the subjects that they are about.
     pub(super) told: HashSet<(i64, u64)>,
     /// The pages since the window's top, and the offsets that they gave.
     pages: HashSet<u64>,
@@ -30,7 +30,7 @@ pub(super) struct Trail {
     left_out: u32,
 }
 
-/// Where a window goes on that is not followed by its offset.
+/// The position at which a window goes on without an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seek {
     /// From this moment down.
@@ -72,8 +72,8 @@ impl Trail {
         self.repeated_pages > most || self.empty_pages > MAX_EMPTY_PAGES || !is_new_offset
     }
 
-    /// Where the window goes on without an offset: it began at `top_ms`, and is read down to `reached_ms`, if anything
-    /// below its top was shown at all.
+    /// Finds the position at which the window goes on without an offset. It began at `top_ms`, and is read down to
+    /// `reached_ms`, if anything below its top was shown at all.
     pub(super) fn seek(&mut self, top_ms: i64, reached_ms: Option<i64>, shown: &Shown) -> Seek {
         self.is_seeking = true;
         if let Some(reached_ms) = reached_ms.filter(|&reached_ms| reached_ms < top_ms) {

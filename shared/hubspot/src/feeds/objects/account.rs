@@ -68,7 +68,7 @@ impl ObjectFeed {
         }
     }
 
-    /// What the page's records name as merged is asked for; in a snapshot, what is not there is not shown. Where two
+    /// Asks for the records that the page's records name as merged, but in a snapshot, which shows what is there. Where two
     /// answers leave one of them out, the survivor is set aside: the next run reads it, and asks again.
     pub(super) fn ask_for_merges(
         &self,

@@ -1,4 +1,4 @@
-//! Whether a long list of archived records has to be read in this run.
+//! The rhythm in which a long list of archived records is read.
 //!
 //! No search shows archived records, and their list has no filter by time: it costs a call for each hundred of them,
 //! however few are new. What is archived, merged away or restored changes the number of live records, which a search
@@ -53,7 +53,7 @@ pub(in crate::feeds) struct LiveCount {
     halves: Halves,
     /// The list of archived records was read then.
     archive_read_ms: i64,
-    /// What was used of [`ALLOWANCE_MS`] then.
+    /// Used of [`ALLOWANCE_MS`] then.
     used_ms: i64,
 }
 
@@ -73,7 +73,7 @@ impl LiveCount {
         self.at_ms.saturating_sub(SETTLED_MS)
     }
 
-    /// What the same records, counted now, say of the time between.
+    /// `true`: the same records, counted now, say that nothing was archived or restored since.
     fn is_as_before(&self, settled: u64, young: u64) -> bool {
         settled != UNCOUNTED && settled == self.settled && young != UNCOUNTED && young >= self.young
     }
@@ -82,7 +82,7 @@ impl LiveCount {
         now_ms.saturating_sub(self.archive_read_ms) >= LONGEST_MS
     }
 
-    /// What is used of the allowance by now.
+    /// Used of the allowance by now.
     fn used_ms(&self, now_ms: i64) -> i64 {
         self.used_ms.saturating_sub(now_ms.saturating_sub(self.archive_read_ms).max(0)).max(0)
     }
@@ -143,7 +143,7 @@ pub(super) fn keep_halves(halves: Halves, run: &mut RunOfRecords<'_>) -> Option<
 }
 
 impl ObjectFeed {
-    /// Whether the list of archived records is to be read; `run` remembers the live records of this moment.
+    /// `true`: the list of archived records is to be read. `run` remembers the live records of this moment.
     pub(super) async fn is_archive_due(
         &self,
         cursor: &RecordCursor<'_>,

@@ -219,7 +219,7 @@ impl ObjectFeed {
         Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
     }
 
-    /// Where the list itself stands still: a smaller page of it, or the position at which it goes on.
+    /// Gets past a place at which the list itself stands still: by a smaller page, or by the position behind it.
     async fn by_positions(
         &self,
         slice: &Slice,

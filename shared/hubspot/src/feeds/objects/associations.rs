@@ -33,12 +33,12 @@ const NOBODY: u64 = (1 << 53) - 1;
 /// Rounds of calls for the pages of one batch's records.
 const MAX_ROUNDS: usize = 10_000;
 
-/// What the cursor calls the associations with this object, when they are refused.
+/// The source's name in the cursor, when associations with this object are refused.
 pub(super) fn source(other: &str) -> String {
     format!("associations with {other}")
 }
 
-/// Whether the associations with `other` may be read.
+/// `true`: the associations with `other` may be read.
 pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
     let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
     let body = json!({ "inputs": [{ "id": "1" }] }).to_string();
@@ -138,7 +138,7 @@ impl Collected {
     }
 }
 
-/// What an answer of the associations endpoint says of one record.
+/// Result for one record in an answer of the associations endpoint.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     /// All of the page, and where the next one begins.
@@ -151,7 +151,7 @@ enum Said {
 }
 
 impl ObjectFeed {
-    /// What the answer of a list call says, completed.
+    /// Associated ids in the answer of a list call; where it shows only some of them, all are asked for.
     pub(super) async fn inline_associated(&self, body: &Body, unknown: &mut Unknown) -> Result<Associated> {
         let mut associated = Associated::new();
         if self.associations.is_empty() {
@@ -420,7 +420,7 @@ fn id_or_none(value: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
     Ok(value.scalar()?.and_then(|id| parse_id(id.raw())))
 }
 
-/// What an answer of the associations endpoint says of each record that it was asked for.
+/// Takes in an answer of the associations endpoint: the result for each record that it was asked for.
 fn collect(inputs: &[Input], body: &Body, collected: &mut Collected) -> Result<Vec<(Input, Said)>> {
     let told = Told::of(body)?;
     let (mut pages, mut has_odd) = (HashMap::new(), false);
@@ -535,7 +535,7 @@ mod tests {
         ids.iter().map(|&id| Input { id, after: None, is_second: false }).collect()
     }
 
-    /// What the answer says of the records, and their ends.
+    /// Results for the records, and their associated ids.
     fn read(json: &str, ids: &[u64]) -> (Vec<Said>, HashMap<u64, Vec<u64>>) {
         let mut collected = Collected::default();
         let body = Body::new(json.to_owned().into()).unwrap();

@@ -39,7 +39,7 @@ const MAX_EMPTY_PAGES: usize = 50;
 /// Times that a page of a search is asked for again when its ids are out of order.
 const MAX_UNSORTED_PAGES: usize = 3;
 
-/// Whether all property names fit the URL of a list call.
+/// `true`: all property names fit the URL of a list call.
 pub(super) fn fits_url(layout: &Layout) -> bool {
     names_parameter(layout).len() <= MAX_NAMES_CHARS
 }
@@ -272,7 +272,7 @@ impl ObjectFeed {
         })
     }
 
-    /// What a search shows, and where it goes on. HubSpot's specification requires `sorts` and `after` in every body.
+    /// Sends a search: its records, and the position of its next page. HubSpot's specification requires `sorts` and `after` in every body.
     async fn send_search(&self, search: &Value, patience: Patience) -> Result<(Listed, Next)> {
         let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
         let call = Call::post(path, search.to_string(), Bucket::Search).with(patience);
@@ -280,7 +280,7 @@ impl ObjectFeed {
         Ok((listed(&body, Some(self.object.modified))?, body.next(SEARCH_RECORDS)))
     }
 
-    /// Whether `after` takes any id, and means it: asked for the page at `id`, does the list begin there?
+    /// `true`: the list takes an id for `after`. Asked for the page at `id`, it begins there.
     pub(super) async fn pages_by_id(&self, id: u64) -> Result<bool> {
         match self.list(false, Some(&id.to_string()), 1, true, Patience::Full).await {
             Ok(page) => Ok(records(&page.body)?.records.first().is_none_or(|record| record.0 >= id)),

@@ -1,4 +1,4 @@
-//! Whether HubSpot counts more records than it has shown.
+//! Comparison of HubSpot's counts with the records that it has shown.
 //!
 //! Each range of ids that was listed is counted once more, by a search; each window that was searched has its count in
 //! the answer. Where the count is higher, the same is read again; where it still is, every id that the search shows is
@@ -20,16 +20,16 @@ pub(super) const RANGE_RECORDS: u64 = 40_000;
 /// Times that a window is searched whose pages show less than it counts.
 const MAX_PASSES: u32 = 3;
 
-/// What the quarantine calls a count that is higher than what is shown.
+/// Kind, in the quarantine, of a count that is higher than the records shown.
 pub(super) const KIND: &str = "count";
 
-/// What HubSpot says of a range of ids.
+/// HubSpot's count of a range of ids.
 #[derive(Debug)]
 pub(super) struct Count {
     total: u64,
     /// The ids that the search shows, where the count was too high twice.
     ids: Option<Vec<u64>>,
-    /// Where among them it is too high.
+    /// The ids among which it is too high.
     odd: Surplus,
     /// Why there is no count.
     refused: Option<String>,
@@ -52,7 +52,7 @@ impl Surplus {
         Surplus { last: Some((from, total.saturating_sub(shown))), range }
     }
 
-    /// Where the count is too high, of these ids.
+    /// The ids among these for which the count is too high.
     fn within(self, from: u64, below: Option<u64>) -> (u64, Option<u64>) {
         self.range.map_or((from, below), |(odd_from, odd_below)| (odd_from.max(from), odd_below.or(below)))
     }
@@ -103,7 +103,7 @@ impl ObjectFeed {
         Ok(Count { total, ids: Some(ids), odd, refused })
     }
 
-    /// What follows from a count; answers with ids that are to be read.
+    /// Acts on a count; answers with ids that are to be read.
     pub(super) fn judge(&self, slice: &Slice, count: Count, run: &mut RunOfRecords<'_>) -> Vec<u64> {
         let (window, from, below, rows) = match *slice {
             Slice::Count { from, below, rows, .. } => (None, from, below, rows),

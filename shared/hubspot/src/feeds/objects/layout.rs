@@ -39,7 +39,7 @@ impl Held {
     }
 }
 
-/// Where one property's value goes.
+/// The place of one property's value.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) property: Box<str>,
@@ -74,7 +74,7 @@ pub(super) struct Layout {
     pub(super) fixed: Vec<(usize, Fixed)>,
 }
 
-/// What is read of each record.
+/// The part of each record that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Show {
     Everything,

@@ -125,10 +125,10 @@ pub(super) struct ObjectFeed {
     /// The names don't fit a URL: values come by batch read.
     is_wide: bool,
     mode: Mode,
-    /// What earlier runs have read.
+    /// Versions that earlier runs have read.
     recent: Versions,
     archived: ArchivedIds,
-    /// What was archived since then is not known: it was read without a source that is back.
+    /// Records archived since then are read again: they were read without a source that is back.
     reread_since_ms: Option<i64>,
     /// The names of the properties that are read, as hashes, and those among them that earlier runs did not read.
     properties: Hashes,
@@ -344,7 +344,8 @@ impl OpenFeed for ObjectFeed {
         Ok(self.append(page.content, slice, run, rows, &context)?.0)
     }
 
-    /// What answers left out is asked for once more: a page of it, where a search is read in pieces; the rest at the end.
+    /// Records that answers left out are asked for once more: a page of them, where a search is read in pieces; the rest at
+    /// the end.
     fn follow_up(&self, finished: &Slice, run: &mut RunOfRecords<'_>) -> Option<Slice> {
         if matches!(finished, Slice::Found { .. }) && run.own.again.len() < calls::PAGE_RECORDS {
             return None;
@@ -352,8 +353,8 @@ impl OpenFeed for ObjectFeed {
         left(std::mem::take(&mut run.own.again))
     }
 
-    /// What had to wait for the other slices; counts, and what is named as merged, a page of it; and at the end, what is left to ask for once more, and what
-    /// left the list of archived records, since it may live again.
+    /// Slices that had to wait for the others; counts, and records named as merged, a page of them; at the end, records that
+    /// answers left out, and those that left the list of archived ones, since they may live again.
     fn due(&self, run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
         if is_end && !run.own.then.is_empty() {
             return std::mem::take(&mut run.own.then);
@@ -426,7 +427,7 @@ fn left(mut ids: Vec<u64>) -> Option<Slice> {
     (!ids.is_empty()).then_some(Slice::LeftOut { ids })
 }
 
-/// What the quarantine calls a position at which a list stands still, and an entry of one that is no record.
+/// Kinds, in the quarantine, of a position at which a list stands still, and of an entry of one that is no record.
 const ARCHIVED_KIND: &str = "archived record";
 const LISTED_KIND: &str = "listed record";
 

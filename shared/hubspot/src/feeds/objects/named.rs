@@ -10,7 +10,7 @@ use crate::json::Body;
 use crate::parts::{NOT_FOUND, Told};
 use crate::value;
 
-/// What batch reads say of the records that they were asked for.
+/// Answers of batch reads: the records that they show, and those that are not there.
 #[derive(Debug, Default)]
 struct BatchAnswer {
     bodies: Vec<Body>,

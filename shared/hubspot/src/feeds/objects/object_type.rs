@@ -1,16 +1,16 @@
-//! What tells one object type from another: its properties' columns, and the columns beside them.
+//! Description of an object type: its properties' columns, and the columns beside them.
 
 use staging::{ColumnType, MERGED_INTO_ID};
 
 use crate::feeds::collection::Origin;
 use crate::feeds::dictionary::{CollectionEntry, ColumnEntry, lineage_entries};
 
-/// What a run costs that finds nothing new, for the dictionary.
+/// Calls of a run that finds nothing new, for the dictionary.
 pub(in crate::feeds) const RECORD_CALLS: &str = "1 for the properties and 1 more for each class of sensitive ones that the account uses; 1 search; 1 for each 100 \
      archived records (at least 1). With more than 1,600 archived records, 16 searches count the live ones instead: the \
      list is read, with up to 16 calls more, when a count is another one, and once a day";
 
-/// What tells one object type from another.
+/// Description of an object type; one value is a whole feed.
 #[derive(Debug)]
 pub(in crate::feeds) struct ObjectType {
     /// The collection, and HubSpot's name in paths.
@@ -79,7 +79,7 @@ impl ObjectType {
     }
 }
 
-/// Where a column beside the properties gets its value.
+/// Source of the value of a column beside the properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::feeds) enum Fixed {
     RecordId,
@@ -90,7 +90,7 @@ pub(in crate::feeds) enum Fixed {
     MergedIds,
     /// A JSON list of associated ids of this object; `[]` where there are none.
     Associated(&'static str),
-    /// What another call tells of the record, by its place, and what call that is.
+    /// A value from another call, by its place, and the name of that call.
     Extra(usize, &'static str),
     /// The same for an instant; the record's creation where the call does not tell.
     ExtraOrCreated(usize, &'static str),

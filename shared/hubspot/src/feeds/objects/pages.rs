@@ -24,7 +24,7 @@ use crate::retry::Patience;
 pub(in crate::feeds) struct Page {
     pub(in crate::feeds) bodies: Vec<Body>,
     pub(super) associated: Associated,
-    /// Where the slice goes on, when the bodies don't say.
+    /// The position at which the slice goes on, when the bodies don't say.
     pub(super) next: Option<Next>,
     /// Of a list, when the bodies don't say.
     pub(super) listing: Option<Listing>,
@@ -33,7 +33,7 @@ pub(in crate::feeds) struct Page {
     pub(super) is_archived: bool,
     /// The newest change that the search for changes shows. Values are read after it, and may be newer than its index.
     pub(super) newest_ms: Option<i64>,
-    /// How many of the bodies come before those with archived records, where both are.
+    /// Number of bodies before those with archived records, where both are.
     pub(super) live_bodies: Option<usize>,
     /// Ids that a search found, and nobody has asked for yet.
     pub(super) found: Vec<u64>,
@@ -49,9 +49,9 @@ pub(in crate::feeds) struct Page {
     pub(in crate::feeds) asked_of_v1: Vec<u64>,
     /// Ids that were asked for, and are nowhere, with the versions that the table holds.
     pub(super) gone: Vec<(u64, Option<i64>)>,
-    /// What was named as merged, and is not live.
+    /// Records named as merged that are not live.
     pub(super) merged_away: Vec<Merge>,
-    /// What was named as merged, and the answer leaves out without a word.
+    /// Records named as merged that the answer leaves out, and does not say that they are not there.
     pub(super) unsettled: Vec<Merge>,
     /// Versions that the table holds of records that a comparison found.
     pub(super) versions: BTreeMap<u64, i64>,
@@ -161,13 +161,13 @@ impl ObjectFeed {
         }
     }
 
-    /// Whether a list is read for its ids, and the values apart.
+    /// `true`: a list is read for its ids, and the values apart.
     pub(super) fn reads_ids_first(&self, slice: &Slice, is_archived: bool) -> bool {
         let is_checked = matches!(slice, Slice::Listed { .. }) && is_archived;
         self.is_wide || (is_checked && self.mode == Mode::Incremental)
     }
 
-    /// Whether positions in the slice's list are HubSpot's secret.
+    /// `true`: positions in the slice's list are opaque: only HubSpot's own tokens lead on.
     pub(super) fn is_sequence(&self, slice: &Slice) -> bool {
         match slice {
             Slice::Listed { archived: true, top, .. } => {
@@ -313,8 +313,8 @@ fn parted(
     (known, new)
 }
 
-/// Where a range begins that HubSpot has not named: one before its first id, so that it does not matter whether
-/// `after` includes the id it names.
+/// The `after` of a range's first page: one before its first id, so that it does not matter whether `after` includes the
+/// id it names.
 pub(super) fn first_after(from: u64) -> Option<String> {
     (from > 0).then(|| (from - 1).to_string())
 }

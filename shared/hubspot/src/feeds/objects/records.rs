@@ -21,10 +21,10 @@ pub(super) type Associated = HashMap<u64, HashMap<&'static str, Vec<u64>>>;
 /// Columns that [`Fixed::Extra`] fills, at the most.
 pub(in crate::feeds) const EXTRAS: usize = 6;
 
-/// What is known of each record from elsewhere, for the columns that are [`Fixed::Extra`], by their places.
+/// Values of the columns that are [`Fixed::Extra`], from other calls: by record, at their places.
 pub(in crate::feeds) type Extras<'a> = HashMap<u64, [Option<Cow<'a, str>>; EXTRAS]>;
 
-/// What the rows of one page have in common.
+/// Values that the rows of one page have in common.
 #[derive(Debug)]
 pub(in crate::feeds) struct Context<'a> {
     pub(in crate::feeds) reading: Reading<'a>,
@@ -48,7 +48,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What a page brought.
+/// Outcome of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) records: Vec<Record>,
@@ -57,7 +57,7 @@ pub(super) struct Read {
     pub(super) odd: u64,
 }
 
-/// What is remembered of a record.
+/// A record, as far as it is remembered once its row is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::feeds) struct Record {
     pub(in crate::feeds) id: u64,
@@ -189,7 +189,7 @@ impl Record {
         }
     }
 
-    /// What it says was merged into it, as of a page that was read at `read_ms`.
+    /// The records that it names as merged into it, as of a page that was read at `read_ms`.
     pub(super) fn merges(&self, read_ms: i64) -> impl Iterator<Item = Merge> {
         self.merged.iter().filter(|id| **id != self.id).map(move |&id| Merge {
             id,
@@ -203,7 +203,7 @@ impl Record {
     }
 }
 
-/// What is known of a page's records besides the answer.
+/// Knowledge of a page's records besides the answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Beside<'a> {
     pub(super) associated: &'a Associated,

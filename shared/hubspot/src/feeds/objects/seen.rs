@@ -1,4 +1,4 @@
-//! What earlier runs have read already, small enough to keep in a cursor.
+//! Sets of what earlier runs have read, small enough to keep in a cursor.
 //!
 //! HubSpot's list of archived records has no filter by time: it shows the same records again and again. These sets tell
 //! the new from the known, so that a run over an unchanged account stages nothing. Forgetting is always safe: a record
@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for Hashes {
 pub(in crate::feeds) struct ArchivedIds {
     /// Shared by the copies of a cursor, of which a run makes some with each checkpoint.
     by_id: Arc<Pairs>,
-    /// What was archived up to then is known even if it is not in the map: there were too many.
+    /// Records archived up to then are known even if they are not in the map: there were too many.
     floor_ms: Option<i64>,
 }
 

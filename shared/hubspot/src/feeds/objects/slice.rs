@@ -83,7 +83,7 @@ pub(in crate::feeds) struct Merge {
     pub(crate) is_second: bool,
 }
 
-/// How a search goes, from its first page to its last.
+/// Progress of a search from its first page to its last, and of the same search before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::feeds) struct SearchPass {
     /// Records that HubSpot counted at the first page.
@@ -96,7 +96,7 @@ pub(in crate::feeds) struct SearchPass {
     pub(crate) odd: Surplus,
 }
 
-/// Where, among the ids that a search walks through, HubSpot counts more records than it shows.
+/// Part of the ids of a search for which HubSpot counts more records than it shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Surplus {
     /// The first id of the last page, and the records that HubSpot counted behind that page.
@@ -168,7 +168,7 @@ impl Slice {
         }
     }
 
-    /// Whether the slice is the one that reads this id.
+    /// `true`: this slice is the one that reads the id.
     pub(in crate::feeds) fn holds(&self, id: u64) -> bool {
         match self {
             Slice::Listed { from, below, .. }
@@ -229,7 +229,7 @@ impl Slice {
         )
     }
 
-    /// Whether the list goes by id: its page is sorted, does not begin before its position, and the next position is
+    /// Checks that the list goes by id: its page is sorted, does not begin before its position, and the next position is
     /// not before its end. A slice that is not yet cut then never is.
     ///
     /// # Errors

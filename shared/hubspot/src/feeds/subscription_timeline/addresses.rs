@@ -1,5 +1,5 @@
-//! How the addresses of all contacts stand: one call for each, as many in a run as the run may spend, and the next run
-//! goes on behind the last one. The timeline knows only of addresses that changed something lately.
+//! Subscriptions of the addresses of all contacts: one call for each, as many in a run as the run may spend, and the next
+//! run goes on behind the last one. The timeline knows only of addresses that changed something lately.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,9 +26,9 @@ use crate::parts::{NOT_FOUND, Told};
 use crate::retry::Patience;
 use crate::version;
 
-/// What the cursor calls the source, when it is refused or switched off.
+/// The source's name in the cursor, when it is refused or switched off.
 const STATUS: &str = "subscription status";
-/// What the quarantine calls an address that can't be asked about. Its id is the contact's.
+/// Kind, in the quarantine, of an address that can't be asked about. Its id is the contact's.
 const KIND: &str = "address of contact";
 const COLLECTION: &str = "email_subscriptions";
 /// Contacts whose addresses are one page of rows.
@@ -66,7 +66,7 @@ pub(super) struct Addresses {
     is_from_the_top: AtomicBool,
 }
 
-/// Where the contacts go on, and how the addresses of this page stand.
+/// Subscriptions of the addresses of one page of contacts, and the position of the next.
 #[derive(Debug)]
 pub(in crate::feeds) struct Statuses {
     /// Contacts that were asked for by their ids; `None` for those of a page of the list.
@@ -108,7 +108,7 @@ pub(super) async fn ask_again(client: &Client, cursor: &mut Cursor) -> Result<()
     Ok(())
 }
 
-/// Whether anybody can be asked about.
+/// `true`: HubSpot answers for addresses at all.
 async fn answers(client: &Client) -> Result<bool> {
     match client.send(&status_call(NOBODY)).await {
         Ok(_) => Ok(true),
@@ -347,7 +347,7 @@ fn is_plausible(text: &str) -> bool {
     is_plain(name) && is_plain(domain) && domain.trim_matches('.').contains('.')
 }
 
-/// What a page of contacts shows.
+/// Content of a page of contacts.
 #[derive(Debug, Default)]
 struct Shown {
     /// Each once.

@@ -129,7 +129,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// What tells a change from the others of its item: `changeType`, `change`, `subscriptionId`, the event's id and time.
+/// Identity of a change among those of its item: `changeType`, `change`, `subscriptionId`, the event's id and time.
 fn identity(change: &str) -> Result<String, Malformed> {
     let mut parts: [String; 5] = Default::default();
     Scanner::new(change).each_field(|key, value| {
@@ -175,7 +175,7 @@ pub(super) fn is_whole(answer: &str) -> Result<bool, Malformed> {
     Ok(has_statuses)
 }
 
-/// How an address stood at a moment, from a snapshot or an answer about it.
+/// Writes the subscriptions of an address at a moment, from a snapshot or an answer about it.
 pub(super) fn subscription(
     json: &str,
     address: &str,

@@ -54,7 +54,7 @@ impl Feed for ContactLists {
     }
 }
 
-/// What the quarantine calls a list, and what the search shows that is none.
+/// Kinds, in the quarantine, of a list, and of an entry of the search that is none.
 const KIND: &str = "list";
 const ODD_KIND: &str = "entry of the lists";
 

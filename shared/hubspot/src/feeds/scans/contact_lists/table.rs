@@ -82,7 +82,7 @@ pub(super) fn row(writer: &mut Writer<'_>, json: &str, filter_branch: Option<&st
     Ok(())
 }
 
-/// What a row is made of besides its fields.
+/// Parts of a row besides its fields.
 #[derive(Default)]
 struct Head {
     processing_type: Option<String>,
