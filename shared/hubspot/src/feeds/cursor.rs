@@ -177,9 +177,9 @@ pub struct Lookback {
     /// have followed.
     pub settle_ms: i64,
     /// The same as `overlap_ms` for what happened: events are told late, and one may be marked obsolete afterwards.
-    pub history_overlap_ms: i64,
+    pub events_overlap_ms: i64,
     /// Time that the first run over what happened goes back, if nothing else is said: a month, as Segment's did.
-    pub history_ms: i64,
+    pub events_ms: i64,
 }
 
 const MINUTE_MS: i64 = 60_000;
@@ -194,8 +194,8 @@ impl Default for Lookback {
             overlap_ms: HOUR_MS,
             lag_ms: MINUTE_MS,
             settle_ms: 15 * MINUTE_MS,
-            history_overlap_ms: 24 * HOUR_MS,
-            history_ms: 31 * 24 * HOUR_MS,
+            events_overlap_ms: 24 * HOUR_MS,
+            events_ms: 31 * 24 * HOUR_MS,
         }
     }
 }
@@ -361,8 +361,8 @@ mod tests {
         overlap_ms: 1_000,
         lag_ms: 10,
         settle_ms: 100,
-        history_overlap_ms: 1_000,
-        history_ms: 1_000,
+        events_overlap_ms: 1_000,
+        events_ms: 1_000,
     };
 
     fn finished(watermark_ms: Option<i64>, changes: impl Iterator<Item = i64>) -> Cursor {

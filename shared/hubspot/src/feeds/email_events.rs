@@ -6,10 +6,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::collection::{Collection, field};
 use super::document::Writer;
-use super::history::{Entry, History};
+use super::events::{Entry, EventFeed};
 use crate::json::{Malformed, Scanner};
 
-pub(super) static EMAIL_EVENTS: History = History {
+pub(super) static EMAIL_EVENTS: EventFeed = EventFeed {
     name: "email_events",
     collections: &["email_events"],
     tables: &[&EVENTS],

@@ -7,8 +7,8 @@
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
-//! | `email_events` | windows of time (`history`) | `email_events` |
-//! | `subscription_timeline` | windows of time (`history`) | `email_subscription_event_changes`, `email_subscriptions` |
+//! | `email_events` | windows of time (`events`) | `email_events` |
+//! | `subscription_timeline` | windows of time (`events`) | `email_subscription_event_changes`, `email_subscriptions` |
 
 mod any_open_feed;
 mod batches;
@@ -21,9 +21,9 @@ mod dictionary;
 mod document;
 mod email_events;
 mod estimate;
+mod events;
 mod feed;
 mod format;
-mod history;
 mod lineage;
 mod objects;
 mod own;

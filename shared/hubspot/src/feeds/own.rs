@@ -36,9 +36,9 @@ pub(super) struct Nothing {}
 impl FeedState for Nothing {}
 
 /// A value of a [`FeedState`], or the JSON of one that its feed has not asked for yet.
-pub(crate) struct Own(Form);
+pub(crate) struct Own(Inner);
 
-enum Form {
+enum Inner {
     Json(Value),
     Typed(Box<dyn Erased>),
 }
@@ -66,8 +66,8 @@ impl<T: FeedState> Erased for T {
 
     fn is(&self, other: &Own) -> bool {
         match &other.0 {
-            Form::Typed(other) => other.any().downcast_ref() == Some(self),
-            Form::Json(json) => T::deserialize(json).is_ok_and(|other| other == *self),
+            Inner::Typed(other) => other.any().downcast_ref() == Some(self),
+            Inner::Json(json) => T::deserialize(json).is_ok_and(|other| other == *self),
         }
     }
 
@@ -94,42 +94,42 @@ impl<T: FeedState> Erased for T {
 
 impl Own {
     pub(super) fn new(value: impl FeedState) -> Own {
-        Own(Form::Typed(Box::new(value)))
+        Own(Inner::Typed(Box::new(value)))
     }
 
     /// 0 as long as the feed has not asked for it.
     pub(super) fn width(&self) -> u64 {
         match &self.0 {
-            Form::Json(_) => 0,
-            Form::Typed(value) => value.width(),
+            Inner::Json(_) => 0,
+            Inner::Typed(value) => value.width(),
         }
     }
 
     pub(super) fn split(&mut self, page_span: u64) -> Option<Own> {
         match &mut self.0 {
-            Form::Json(_) => None,
-            Form::Typed(value) => value.split(page_span),
+            Inner::Json(_) => None,
+            Inner::Typed(value) => value.split(page_span),
         }
     }
 
     /// The value, if the feed has asked for it before.
     pub(super) fn get<T: FeedState>(&self) -> Result<&T> {
         match &self.0 {
-            Form::Json(_) => Err(foreign()),
-            Form::Typed(value) => value.any().downcast_ref().ok_or_else(foreign),
+            Inner::Json(_) => Err(foreign()),
+            Inner::Typed(value) => value.any().downcast_ref().ok_or_else(foreign),
         }
     }
 
     /// # Errors
     /// [`ErrorKind::Malformed`] for what another feed has written, or another program.
     pub(super) fn get_mut<T: FeedState>(&mut self) -> Result<&mut T> {
-        if let Form::Json(json) = &self.0 {
+        if let Inner::Json(json) = &self.0 {
             let value = T::deserialize(json).map_err(|source| foreign().caused_by(source))?;
             *self = Own::new(value);
         }
         match &mut self.0 {
-            Form::Json(_) => Err(foreign()),
-            Form::Typed(value) => value.any_mut().downcast_mut().ok_or_else(foreign),
+            Inner::Json(_) => Err(foreign()),
+            Inner::Typed(value) => value.any_mut().downcast_mut().ok_or_else(foreign),
         }
     }
 
@@ -138,8 +138,8 @@ impl Own {
     pub(super) fn into_typed<T: FeedState>(mut self) -> Result<Box<T>> {
         self.get_mut::<T>()?;
         match self.0 {
-            Form::Json(_) => Err(foreign()),
-            Form::Typed(value) => value.into_any().downcast().map_err(|_| foreign()),
+            Inner::Json(_) => Err(foreign()),
+            Inner::Typed(value) => value.into_any().downcast().map_err(|_| foreign()),
         }
     }
 }
@@ -151,15 +151,15 @@ fn foreign() -> Error {
 /// Nothing is known.
 impl Default for Own {
     fn default() -> Own {
-        Own(Form::Json(Value::Object(Map::new())))
+        Own(Inner::Json(Value::Object(Map::new())))
     }
 }
 
 impl Clone for Own {
     fn clone(&self) -> Own {
         Own(match &self.0 {
-            Form::Json(json) => Form::Json(json.clone()),
-            Form::Typed(value) => Form::Typed(value.boxed()),
+            Inner::Json(json) => Inner::Json(json.clone()),
+            Inner::Typed(value) => Inner::Typed(value.boxed()),
         })
     }
 }
@@ -167,9 +167,9 @@ impl Clone for Own {
 impl PartialEq for Own {
     fn eq(&self, other: &Own) -> bool {
         match (&self.0, &other.0) {
-            (Form::Json(json), Form::Json(other)) => json == other,
-            (Form::Typed(value), _) => value.is(other),
-            (_, Form::Typed(value)) => value.is(self),
+            (Inner::Json(json), Inner::Json(other)) => json == other,
+            (Inner::Typed(value), _) => value.is(other),
+            (_, Inner::Typed(value)) => value.is(self),
         }
     }
 }
@@ -177,8 +177,8 @@ impl PartialEq for Own {
 impl fmt::Debug for Own {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Form::Json(json) => json.fmt(formatter),
-            Form::Typed(value) => value.fmt(formatter),
+            Inner::Json(json) => json.fmt(formatter),
+            Inner::Typed(value) => value.fmt(formatter),
         }
     }
 }
@@ -186,15 +186,15 @@ impl fmt::Debug for Own {
 impl Serialize for Own {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Form::Json(json) => json.serialize(serializer),
-            Form::Typed(value) => value.json().map_err(ser::Error::custom)?.serialize(serializer),
+            Inner::Json(json) => json.serialize(serializer),
+            Inner::Typed(value) => value.json().map_err(ser::Error::custom)?.serialize(serializer),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Own {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Own, D::Error> {
-        Value::deserialize(deserializer).map(|json| Own(Form::Json(json)))
+        Value::deserialize(deserializer).map(|json| Own(Inner::Json(json)))
     }
 }
 
@@ -257,7 +257,7 @@ impl<'a, T: HasOwn, O: FeedState + Default> Taken<'a, T, O> {
 impl<T: HasOwn, O: FeedState> Drop for Taken<'_, T, O> {
     fn drop(&mut self) {
         if let Some(own) = self.own.take() {
-            *self.shared.own() = Own(Form::Typed(own));
+            *self.shared.own() = Own(Inner::Typed(own));
         }
     }
 }

@@ -140,14 +140,14 @@ fn text<'a>(value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Malformed> 
 
 /// Values of the profiles.
 #[derive(Debug, Default)]
-struct Told<'a> {
+struct ProfileValues<'a> {
     /// The first identity of that type.
     lead_guid: Option<Cow<'a, str>>,
     is_odd: bool,
 }
 
-fn profiles(profiles: &str) -> Result<Told<'_>, Malformed> {
-    let mut told = Told::default();
+fn profiles(profiles: &str) -> Result<ProfileValues<'_>, Malformed> {
+    let mut told = ProfileValues::default();
     Scanner::new(profiles).each_item(|profile| {
         if !profile.is_object() {
             told.is_odd = true;
@@ -168,7 +168,7 @@ fn profiles(profiles: &str) -> Result<Told<'_>, Malformed> {
     Ok(told)
 }
 
-fn identity_of<'a>(identity: &mut Scanner<'a>, told: &mut Told<'a>) -> Result<(), Malformed> {
+fn identity_of<'a>(identity: &mut Scanner<'a>, told: &mut ProfileValues<'a>) -> Result<(), Malformed> {
     if !identity.is_object() {
         told.is_odd = true;
         return identity.skip();

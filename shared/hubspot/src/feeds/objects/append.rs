@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use staging::Rows;
 
-use super::pages::{Listing, Next, Page};
+use super::pages::{Advance, Listing, Page};
 use super::records::{self, Beside, Context, Record};
 use super::slice::Slice;
 use super::state::RunOfRecords;
@@ -48,7 +48,7 @@ impl ObjectFeed {
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
             odd += read.odd;
-            if listing.is_none() && matches!(page.next, Some(Next::After(_))) {
+            if listing.is_none() && matches!(page.next, Some(Advance::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
             }
             if beside.only_archived {
@@ -76,7 +76,7 @@ impl ObjectFeed {
                 false => _ = page.again.insert(id),
             }
         }
-        if let (Some(listing), Some(Next::After(after))) = (&listing, &page.next) {
+        if let (Some(listing), Some(Advance::After(after))) = (&listing, &page.next) {
             slice.expect_order(listing, after.as_deref())?;
             appended.span = listing.span();
         }

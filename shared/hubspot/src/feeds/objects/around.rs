@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::calls::{self, Head, ListPage};
-use super::pages::{Listing, Next, Page, first_after, record_ids};
+use super::pages::{Advance, Listing, Page, first_after, record_ids};
 use super::records::Associated;
 use super::slice::{self, Slice};
 use super::unknown::Unknown;
@@ -110,7 +110,7 @@ impl ObjectFeed {
             // What a position stands for is HubSpot's secret: the search finds all that have an id.
             return match slice {
                 Slice::Listed { archived: false, .. } => {
-                    Ok(Page { next: Some(Next::After(None)), is_stuck: true, ..Page::default() })
+                    Ok(Page { next: Some(Advance::After(None)), is_stuck: true, ..Page::default() })
                 }
                 _ => self.as_far_as_it_goes(slice, position, limit, failed).await,
             };
@@ -165,7 +165,7 @@ impl ObjectFeed {
             None => "the first one, and all that follow".to_owned(),
         };
         let unlisted = Some((rest, failed.reason().to_owned()));
-        Ok(Page { next: Some(Next::After(None)), unlisted, is_archived: true, ..Page::default() })
+        Ok(Page { next: Some(Advance::After(None)), unlisted, is_archived: true, ..Page::default() })
     }
 
     /// A page of a list of ids alone.
@@ -200,7 +200,7 @@ impl ObjectFeed {
         next: Option<String>,
     ) -> Result<Page> {
         let listing = Some(Listing::of(records.iter().map(|record| record.0)));
-        let next = Some(Next::After(next));
+        let next = Some(Advance::After(next));
         if self.layout.property_names().next().is_none() && self.associations.is_empty() {
             let bodies = vec![body_of(&records, is_archived)?];
             return Ok(Page { bodies, next, listing, is_archived, ..Page::default() });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::pages::{Next, Page, record_ids};
+use super::pages::{Advance, Page, record_ids};
 use super::slice::Merge;
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
@@ -26,7 +26,7 @@ impl ObjectFeed {
         let answers = self.batch_read(&ids, false, &mut unknown).await?;
         let bodies = answers.into_iter().map(|(_, body)| body).collect();
         let associated = self.associated(&ids, &mut unknown).await?;
-        let next = Some(Next::Done(ids.len()));
+        let next = Some(Advance::Done(ids.len()));
         Ok(Page { bodies, associated, next, asked: ids, unknown, ..Page::default() })
     }
 
@@ -45,7 +45,7 @@ impl ObjectFeed {
         let absent = rest.into_iter().filter(is_absent).collect();
         let live_bodies = Some(live.bodies.len());
         let bodies = live.bodies.into_iter().chain(archived.bodies).collect();
-        let (next, asked) = (Some(Next::Done(ids.len())), ids.to_vec());
+        let (next, asked) = (Some(Advance::Done(ids.len())), ids.to_vec());
         Ok(Page { bodies, live_bodies, associated, next, asked, absent, unknown, ..Page::default() })
     }
 
@@ -98,7 +98,7 @@ impl ObjectFeed {
         }
         let mut unknown = Unknown::default();
         let associated = self.associated(&live, &mut unknown).await?;
-        let next = Some(Next::Done(merges.len()));
+        let next = Some(Advance::Done(merges.len()));
         let page = Page { bodies: asked.bodies, associated, versions, next, asked: live, ..Page::default() };
         Ok(Page { merged_away, unsettled, unknown, ..page })
     }

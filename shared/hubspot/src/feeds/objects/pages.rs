@@ -25,7 +25,7 @@ pub(in crate::feeds) struct Page {
     pub(in crate::feeds) bodies: Vec<Body>,
     pub(super) associated: Associated,
     /// The position at which the slice goes on, when the bodies don't say.
-    pub(super) next: Option<Next>,
+    pub(super) next: Option<Advance>,
     /// Of a list, when the bodies don't say.
     pub(super) listing: Option<Listing>,
     /// Records the page showed that are known already, as (id, changed at or archived at).
@@ -111,7 +111,7 @@ impl Listing {
 }
 
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum Advance {
     /// The list goes on at this token, or ends.
     After(Option<String>),
     /// The search goes on at this id, or ends.
@@ -130,15 +130,15 @@ impl ObjectFeed {
             Slice::Listed { .. } | Slice::Reread { .. } => self.listed(slice, limit).await,
             &Slice::Count { from, below, rows, is_second } => {
                 let count = self.counted(from, below, rows, is_second).await?;
-                Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
+                Ok(Page { next: Some(Advance::Nothing), count: Some(count), ..Page::default() })
             }
             &Slice::Recount { window, from, below } => {
                 let count = self.recounted(window, from, below).await?;
-                Ok(Page { next: Some(Next::Nothing), count: Some(count), ..Page::default() })
+                Ok(Page { next: Some(Advance::Nothing), count: Some(count), ..Page::default() })
             }
             Slice::CountHalves { halves } => {
                 let halves = self.count_halves(halves.clone()).await?;
-                Ok(Page { next: Some(Next::Nothing), halves: Some(halves), ..Page::default() })
+                Ok(Page { next: Some(Advance::Nothing), halves: Some(halves), ..Page::default() })
             }
             &Slice::Changed { since_ms, until_ms, from, below, pass } => {
                 self.changed_page(since_ms, until_ms, (from, below), pass).await
@@ -186,7 +186,7 @@ impl ObjectFeed {
     ) -> Result<Page> {
         let mut unknown = Unknown::default();
         let associated = self.inline_associated(&page.body, &mut unknown).await?;
-        let next = Some(Next::After(self.position_behind(&page, slice, is_archived).await?));
+        let next = Some(Advance::After(self.position_behind(&page, slice, is_archived).await?));
         if !ids_first {
             let bodies = vec![page.body];
             return Ok(Page { bodies, associated, next, is_archived, unknown, ..Page::default() });
@@ -274,7 +274,7 @@ impl ObjectFeed {
         let newest_ms = found.records.iter().filter_map(|record| record.1).max();
         let is_known = |id, ms| self.recent.hold(RecentReads::hash(id, ms));
         let (known, new) = parted(found.records.into_iter(), is_known);
-        let next = Some(Next::Found { from: found.next, shown });
+        let next = Some(Advance::Found { from: found.next, shown });
         Ok(Page { known, newest_ms, found: new, next, told, told_now, odd, ..Page::default() })
     }
 
@@ -283,10 +283,10 @@ impl ObjectFeed {
         match self.search(Some(has_value), from, None).await {
             Ok(found) => {
                 let ids = found.records.into_iter().map(|(id, _)| id).collect();
-                Ok(Page { found: ids, next: Some(Next::From(found.next)), ..Page::default() })
+                Ok(Page { found: ids, next: Some(Advance::From(found.next)), ..Page::default() })
             }
             Err(refused) if refused.kind() == ErrorKind::BadRequest => {
-                Ok(Page { next: Some(Next::From(None)), is_refused: true, ..Page::default() })
+                Ok(Page { next: Some(Advance::From(None)), is_refused: true, ..Page::default() })
             }
             Err(failed) => Err(failed),
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
 use super::counts;
-use super::pages::{Listing, Next};
+use super::pages::{Advance, Listing};
 use super::state::RunOfRecords;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::own::FeedState;
@@ -179,39 +179,39 @@ impl Slice {
     }
 
     /// Moves the slice behind its page. `true`: that was its last one.
-    pub(super) fn advance(&mut self, next: Option<Next>) -> Result<bool> {
+    pub(super) fn advance(&mut self, next: Option<Advance>) -> Result<bool> {
         match (self, next) {
             (
                 Slice::Listed { below, after, .. } | Slice::Reread { below, after, .. },
-                Some(Next::After(next)),
+                Some(Advance::After(next)),
             ) => next_position(*below, after, next),
-            (Slice::Changed { from, below, pass, .. }, Some(Next::Found { from: next, shown })) => {
+            (Slice::Changed { from, below, pass, .. }, Some(Advance::Found { from: next, shown })) => {
                 pass.shown = shown;
                 let Some(next) = next else { return Ok(true) };
                 *from = next;
                 Ok(below.is_some_and(|below| next >= below))
             }
-            (Slice::WithProperty { from, .. }, Some(Next::From(next))) => {
+            (Slice::WithProperty { from, .. }, Some(Advance::From(next))) => {
                 *from = next.unwrap_or(*from);
                 Ok(next.is_none())
             }
-            (Slice::Wanted { records }, Some(Next::Done(done))) => {
+            (Slice::Wanted { records }, Some(Advance::Done(done))) => {
                 for _ in 0..done {
                     records.0.pop_last();
                 }
                 Ok(records.0.is_empty())
             }
-            (Slice::Merged { merges }, Some(Next::Done(done))) => {
+            (Slice::Merged { merges }, Some(Advance::Done(done))) => {
                 merges.truncate(merges.len().saturating_sub(done));
                 Ok(merges.is_empty())
             }
             (
                 Slice::Count { .. } | Slice::Recount { .. } | Slice::CountHalves { .. },
-                Some(Next::Nothing),
+                Some(Advance::Nothing),
             ) => Ok(true),
             (
                 Slice::ByIds { ids } | Slice::LeftOut { ids } | Slice::Found { ids },
-                Some(Next::Done(done)),
+                Some(Advance::Done(done)),
             ) => {
                 ids.truncate(ids.len().saturating_sub(done));
                 Ok(ids.is_empty())
@@ -340,16 +340,16 @@ mod tests {
     #[test]
     fn a_range_ends_at_its_end_or_the_lists() {
         let mut slice = range(0, Some(1_000));
-        assert!(!slice.advance(Some(Next::After(Some("500".into())))).unwrap());
-        assert!(slice.advance(Some(Next::After(Some("1000".into())))).unwrap());
-        assert!(range(0, None).advance(Some(Next::After(None))).unwrap());
+        assert!(!slice.advance(Some(Advance::After(Some("500".into())))).unwrap());
+        assert!(slice.advance(Some(Advance::After(Some("1000".into())))).unwrap());
+        assert!(range(0, None).advance(Some(Advance::After(None))).unwrap());
     }
 
     #[test]
     fn a_page_that_does_not_move_is_an_error() {
         let mut slice = range(0, None);
-        slice.advance(Some(Next::After(Some("abc".into())))).unwrap();
-        assert!(slice.advance(Some(Next::After(Some("abc".into())))).is_err());
+        slice.advance(Some(Advance::After(Some("abc".into())))).unwrap();
+        assert!(slice.advance(Some(Advance::After(Some("abc".into())))).is_err());
     }
 
     #[test]
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn positions_that_are_no_ids_end_the_ranges() {
-        let error = range(0, Some(9_000)).advance(Some(Next::After(Some("x".into())))).unwrap_err();
+        let error = range(0, Some(9_000)).advance(Some(Advance::After(Some("x".into())))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unordered);
     }
 
@@ -393,7 +393,7 @@ mod tests {
             let open = Slice::Listed { archived: true, from, below: None, after: None, top: Some(from + width) };
             for mut lower in [range(from, Some(from + width)), open] {
                 if position > from {
-                    let _ = lower.advance(Some(Next::After(Some(position.to_string()))));
+                    let _ = lower.advance(Some(Advance::After(Some(position.to_string()))));
                 }
                 let whole = lower.clone();
                 if let Some(upper) = lower.split(1) {

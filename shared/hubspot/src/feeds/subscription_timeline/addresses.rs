@@ -17,8 +17,8 @@ use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Cursor;
+use crate::feeds::events::OpenEventFeed;
 use crate::feeds::feed::RunOf;
-use crate::feeds::history::OpenHistory;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::{Appended, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};
@@ -152,8 +152,7 @@ impl Addresses {
 
     pub(super) async fn page(&self, slice: &AddressSlice, limit: usize) -> Result<Page<Statuses>> {
         // Before anybody is asked: what is told after this moment is newer.
-        let as_of_ms =
-            self.session.client.now().timestamp_millis() - self.session.lookback.history_overlap_ms;
+        let as_of_ms = self.session.client.now().timestamp_millis() - self.session.lookback.events_overlap_ms;
         let limit = limit.min(PAGE_CONTACTS);
         let (named, answer) = match slice {
             AddressSlice::ByIds { ids } => {
@@ -256,12 +255,12 @@ impl Addresses {
         read_ms: i64,
         slice: &mut AddressSlice,
         run: &mut RunOf<'_, Position>,
-        history: &OpenHistory,
+        events: &OpenEventFeed,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
         let [_, rows] = rows else { return Err(foreign()) };
         let reading = self.session.reading(read_ms);
-        let mut writer = history.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
+        let mut writer = events.document(timeline::SUBSCRIPTIONS_TABLE).writer(rows, reading);
         let mut refused = BTreeSet::new();
         for (contact, reason) in &statuses.unread {
             refused.insert(*contact);

@@ -11,8 +11,8 @@ use staging::{Rows, Table};
 use self::addresses::{AddressSlice, Addresses, Statuses};
 use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
+use super::events::{self, OpenEventFeed};
 use super::feed::{CursorOf, Planned, RunOf};
-use super::history::{self, OpenHistory};
 use super::own::FeedState;
 use super::{Appended, Feed, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::client::Client;
@@ -42,15 +42,15 @@ impl Feed for SubscriptionTimeline {
     }
 
     async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
-        let history = OpenHistory::open(&TIMELINE, session, mode, cursor)?;
+        let events = OpenEventFeed::open(&TIMELINE, session, mode, cursor)?;
         let addresses = Addresses::new(session, cursor);
-        Ok(Box::new(OpenTimeline { history, addresses }))
+        Ok(Box::new(OpenTimeline { events, addresses }))
     }
 }
 
 #[derive(Debug)]
 struct OpenTimeline {
-    history: OpenHistory,
+    events: OpenEventFeed,
     addresses: Addresses,
 }
 
@@ -58,7 +58,7 @@ struct OpenTimeline {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Slice {
-    Window(history::Slice),
+    Window(events::Slice),
     Addresses(AddressSlice),
 }
 
@@ -90,7 +90,7 @@ impl FeedState for Position {}
 
 #[derive(Debug)]
 enum Content {
-    Window(history::Page),
+    Window(events::Page),
     Statuses(Statuses),
 }
 
@@ -102,7 +102,7 @@ impl OpenFeed for OpenTimeline {
     type Content = Content;
 
     fn tables(&self) -> &[Table] {
-        self.history.tables()
+        self.events.tables()
     }
 
     async fn plan(
@@ -110,7 +110,7 @@ impl OpenFeed for OpenTimeline {
         window: Window,
         cursor: &mut CursorOf<'_, Position>,
     ) -> Result<Planned<Slice, Position>> {
-        let Planned { run, slices, .. } = self.history.plan_windows::<Position>(window, cursor)?;
+        let Planned { run, slices, .. } = self.events.plan_windows::<Position>(window, cursor)?;
         let position = cursor.own.address_position.clone();
         let addresses = self.addresses.slices(position).into_iter().map(Slice::Addresses);
         let slices = slices.into_iter().map(Slice::Window).chain(addresses).collect();
@@ -126,7 +126,7 @@ impl OpenFeed for OpenTimeline {
             Slice::Window(window) => Some(window),
             Slice::Addresses(_) => None,
         });
-        self.history.resume_windows(run, windows);
+        self.events.resume_windows(run, windows);
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl OpenFeed for OpenTimeline {
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page<Content>> {
         match slice {
-            Slice::Window(window) => Ok(self.history.window_page(window, limit).await?.map(Content::Window)),
+            Slice::Window(window) => Ok(self.events.window_page(window, limit).await?.map(Content::Window)),
             Slice::Addresses(addresses) => {
                 Ok(self.addresses.page(addresses, limit).await?.map(Content::Statuses))
             }
@@ -152,11 +152,11 @@ impl OpenFeed for OpenTimeline {
     ) -> Result<Appended<Slice>> {
         match (page.content, slice) {
             (Content::Window(content), Slice::Window(window)) => {
-                let appended = self.history.append_window(content, page.read_ms, window, run, rows)?;
+                let appended = self.events.append_window(content, page.read_ms, window, run, rows)?;
                 Ok(appended.map(Slice::Window))
             }
             (Content::Statuses(statuses), Slice::Addresses(addresses)) => {
-                self.addresses.append(statuses, page.read_ms, addresses, run, &self.history, rows)
+                self.addresses.append(statuses, page.read_ms, addresses, run, &self.events, rows)
             }
             _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
         }
@@ -164,7 +164,7 @@ impl OpenFeed for OpenTimeline {
 
     fn due(&self, run: &mut RunOf<'_, Position>, is_end: bool) -> Vec<Slice> {
         if is_end {
-            self.history.release(run);
+            self.events.release(run);
         }
         Vec::new()
     }
@@ -174,7 +174,7 @@ impl OpenFeed for OpenTimeline {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let mut notes = self.history.notes();
+        let mut notes = self.events.notes();
         notes.extend(self.addresses.note());
         notes
     }

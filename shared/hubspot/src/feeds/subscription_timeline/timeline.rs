@@ -8,10 +8,10 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::feeds::collection::{Collection, field, made};
 use crate::feeds::document::Writer;
-use crate::feeds::history::{Entry, History};
+use crate::feeds::events::{Entry, EventFeed};
 use crate::json::{Malformed, Scanner};
 
-pub(in crate::feeds) static TIMELINE: History = History {
+pub(in crate::feeds) static TIMELINE: EventFeed = EventFeed {
     name: "subscription_timeline",
     collections: &["email_subscription_event_changes", "email_subscriptions"],
     tables: &[&CHANGES, &SUBSCRIPTIONS],

@@ -35,7 +35,7 @@ pub(super) struct Filtered {
 
 /// The lists to ask for, and how.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wanted<'a> {
+pub(super) struct FilterRequest<'a> {
     pub(super) ids: &'a [u64],
     /// Those of them that were refused before: each is asked for alone, once.
     pub(super) held: Option<&'a BTreeSet<u64>>,
@@ -71,7 +71,10 @@ impl Filtered {
 ///
 /// # Errors
 /// Also when none is answered, and neither is another list that nobody asked for.
-pub(super) async fn with_filters(client: &Client, wanted: Wanted<'_>) -> Result<(Filtered, Option<u64>)> {
+pub(super) async fn with_filters(
+    client: &Client,
+    wanted: FilterRequest<'_>,
+) -> Result<(Filtered, Option<u64>)> {
     let chunks: Vec<&[u64]> = chunks(wanted).collect();
     let calls: Vec<_> = chunks.iter().map(|ids| of_chunk(client, ids, wanted, true)).collect();
     let mut answers = stream::iter(calls).buffered(AT_ONCE);
@@ -93,7 +96,7 @@ pub(super) async fn with_filters(client: &Client, wanted: Wanted<'_>) -> Result<
 /// Those of these lists that are there, and those that are refused.
 pub(super) async fn there(
     client: &Client,
-    wanted: Wanted<'_>,
+    wanted: FilterRequest<'_>,
 ) -> Result<(BTreeSet<u64>, BTreeMap<u64, String>)> {
     let chunks: Vec<&[u64]> = chunks(wanted).collect();
     let calls: Vec<_> = chunks.iter().map(|ids| of_chunk(client, ids, wanted, false)).collect();
@@ -117,7 +120,7 @@ pub(super) async fn there(
 }
 
 /// The lists as they are asked for together, in the order of their ids.
-fn chunks(wanted: Wanted<'_>) -> impl Iterator<Item = &[u64]> {
+fn chunks(wanted: FilterRequest<'_>) -> impl Iterator<Item = &[u64]> {
     let is_held = move |id: &u64| wanted.held.is_some_and(|held| held.contains(id));
     wanted
         .ids
@@ -126,7 +129,7 @@ fn chunks(wanted: Wanted<'_>) -> impl Iterator<Item = &[u64]> {
 }
 
 /// Tells lists that are refused from a family that is.
-async fn check(client: &Client, all: &mut Filtered, wanted: Wanted<'_>) -> Result<()> {
+async fn check(client: &Client, all: &mut Filtered, wanted: FilterRequest<'_>) -> Result<()> {
     let Some(refused) = all.only.take().filter(|_| all.answers.is_empty() && !wanted.has_told) else {
         return Ok(());
     };
@@ -146,7 +149,12 @@ fn by_ids(ids: &[u64], patience: Patience, with_filters: bool) -> Call {
 }
 
 /// As many as fit a URL; around one that is refused, in smaller parts.
-async fn of_chunk(client: &Client, ids: &[u64], wanted: Wanted<'_>, with_filters: bool) -> Result<Filtered> {
+async fn of_chunk(
+    client: &Client,
+    ids: &[u64],
+    wanted: FilterRequest<'_>,
+    with_filters: bool,
+) -> Result<Filtered> {
     let is_held = wanted.held.is_some_and(|held| ids.iter().all(|id| held.contains(id)));
     let mut found = Filtered::default();
     let mut parts = vec![ids];
@@ -182,12 +190,14 @@ mod tests {
     #[test]
     fn lists_that_were_refused_before_are_asked_for_alone() {
         let held = BTreeSet::from([3, 4, 9]);
-        let wanted = Wanted { ids: &[1, 2, 3, 4, 5, 9], held: Some(&held), ..Wanted::default() };
+        let wanted =
+            FilterRequest { ids: &[1, 2, 3, 4, 5, 9], held: Some(&held), ..FilterRequest::default() };
         let chunks: Vec<&[u64]> = chunks(wanted).collect();
         assert_eq!(chunks, [&[1, 2][..], &[3], &[4], &[5], &[9]]);
         let many: Vec<u64> = (0..250).collect();
-        let lengths: Vec<usize> =
-            super::chunks(Wanted { ids: &many, ..Wanted::default() }).map(<[u64]>::len).collect();
+        let lengths: Vec<usize> = super::chunks(FilterRequest { ids: &many, ..FilterRequest::default() })
+            .map(<[u64]>::len)
+            .collect();
         assert_eq!(lengths, [100, 100, 50]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use staging::Rows;
 
-use super::filters::{self, Wanted};
+use super::filters::{self, FilterRequest};
 use super::{KIND, OpenLists, RunOfScan, Slice};
 use crate::error::Result;
 use crate::feeds::Appended;
@@ -21,7 +21,7 @@ impl OpenLists {
     pub(super) async fn missed(&self, ids: &[u64]) -> Result<Missed> {
         let scan = self.scan().clone();
         let another = scan.read.iter().find(|id| !self.held.contains(id)).copied();
-        let wanted = Wanted { ids, held: Some(&self.held), another, has_told: scan.has_told };
+        let wanted = FilterRequest { ids, held: Some(&self.held), another, has_told: scan.has_told };
         let (there, refused) = filters::there(self.client(), wanted).await?;
         Ok(Missed { there, refused })
     }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use staging::{Pairs, Rows, Table};
 
-use self::filters::{Filtered, Wanted};
+use self::filters::{FilterRequest, Filtered};
 use self::listing::Listing;
 use self::scan::{Scan, Step};
 use self::table::LISTS;
@@ -170,13 +170,13 @@ impl OpenLists {
             }
         }
         let ids: Vec<u64> = ids.into_iter().collect();
-        let wanted = Wanted { ids: &ids, held: Some(&self.held), another, has_told };
+        let wanted = FilterRequest { ids: &ids, held: Some(&self.held), another, has_told };
         (page.filtered, page.until) = filters::with_filters(client, wanted).await?;
         let asked = ids.iter().copied().filter(|id| page.until.is_none_or(|until| *id <= until));
         let left_out = page.left_out(asked)?;
         if !left_out.is_empty() {
             // Each is asked for once more; one that no search shows any more was deleted meanwhile.
-            let again = Wanted { ids: &left_out, another, has_told, ..Wanted::default() };
+            let again = FilterRequest { ids: &left_out, another, has_told, ..FilterRequest::default() };
             page.filtered.add(filters::with_filters(client, again).await?.0);
             let left_out = page.left_out(left_out.into_iter())?;
             let shown = listing::still_shown(client, &left_out).await?;

@@ -112,7 +112,7 @@ impl OpenCampaigns {
         let times = self.known.0.values().copied().filter(|&ms| ms <= now_ms);
         let newest_ms = times.max().filter(|_| self.mode == Mode::Incremental);
         let enough_ms =
-            newest_ms.map_or(i64::MIN, |ms| ms.saturating_sub(self.session.lookback.history_overlap_ms));
+            newest_ms.map_or(i64::MIN, |ms| ms.saturating_sub(self.session.lookback.events_overlap_ms));
         let mut recent = |listed: Vec<ListedCampaign>| {
             // One that is out of order is no end.
             let mut newest_ms = None;

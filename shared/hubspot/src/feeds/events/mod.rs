@@ -44,9 +44,9 @@ const NOT_ALL_SHOWN: &str = "HubSpot says that there is more in it, and does not
 
 type About = fn(&str) -> Result<String, Malformed>;
 
-/// Description of one history: its endpoint, its tables, and how an entry becomes rows.
+/// Description of one feed of events: its endpoint, its tables, and how an entry becomes rows. One value is a whole feed.
 #[derive(Debug)]
-pub(super) struct History {
+pub(super) struct EventFeed {
     pub(super) name: &'static str,
     pub(super) collections: &'static [&'static str],
     pub(super) tables: &'static [&'static Collection],
@@ -69,13 +69,13 @@ pub(super) struct History {
 pub(super) struct Entry<'a> {
     pub(super) json: &'a str,
     pub(super) at_ms: i64,
-    /// Of the entries of this moment that are [about](History::about) the same, this is the newest. Their versions are
+    /// Of the entries of this moment that are [about](EventFeed::about) the same, this is the newest. Their versions are
     /// equal: their order is in the answers alone.
     pub(super) is_newest: bool,
 }
 
 #[async_trait]
-impl Feed for History {
+impl Feed for EventFeed {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -89,13 +89,13 @@ impl Feed for History {
     }
 
     async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
-        Ok(Box::new(OpenHistory::open(self, session, mode, cursor)?))
+        Ok(Box::new(OpenEventFeed::open(self, session, mode, cursor)?))
     }
 }
 
 #[derive(Debug)]
-pub(super) struct OpenHistory {
-    history: &'static History,
+pub(super) struct OpenEventFeed {
+    feed: &'static EventFeed,
     session: Session,
     documents: Vec<Document>,
     tables: Vec<Table>,
@@ -131,20 +131,20 @@ pub(super) struct Page {
     refused: Option<String>,
 }
 
-impl OpenHistory {
+impl OpenEventFeed {
     pub(super) fn open(
-        history: &'static History,
+        feed: &'static EventFeed,
         session: &Session,
         mode: Mode,
         cursor: &Cursor,
-    ) -> Result<OpenHistory> {
+    ) -> Result<OpenEventFeed> {
         let documents: Vec<Document> =
-            history.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
+            feed.tables.iter().map(|table| Document::new(table, &[])).collect::<Result<_>>()?;
         // Of what a run that goes on has staged before, the runs before it know nothing.
-        let is_known = mode == Mode::Incremental && !(history.about.is_some() && cursor.run.is_some());
+        let is_known = mode == Mode::Incremental && !(feed.about.is_some() && cursor.run.is_some());
         let recent = if is_known { cursor.recent.clone() } else { Versions::default() };
-        Ok(OpenHistory {
-            history,
+        Ok(OpenEventFeed {
+            feed,
             session: session.clone(),
             tables: documents.iter().map(|document| document.table.clone()).collect(),
             documents,
@@ -170,7 +170,7 @@ impl OpenHistory {
     }
 }
 
-impl OpenHistory {
+impl OpenEventFeed {
     pub(super) fn plan_windows<R: Default>(
         &self,
         window: Window,
@@ -178,14 +178,14 @@ impl OpenHistory {
     ) -> Result<Planned<Slice, R>> {
         let now_ms = self.session.client.now().timestamp_millis();
         let lookback = self.session.lookback;
-        let overlap_ms = lookback.history_overlap_ms;
+        let overlap_ms = lookback.events_overlap_ms;
         let mut run = Planned::new(self.mode, now_ms, overlap_ms + lookback.lag_ms);
         run.moves_watermark = window.moves_watermark(cursor);
         let since_ms = match (window.since_ms, self.mode, cursor.watermark_ms) {
             (Some(since_ms), _, _) => since_ms,
             (None, Mode::Incremental, Some(watermark_ms)) => watermark_ms.saturating_sub(overlap_ms),
-            (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.history.name)),
-            (None, _, _) => now_ms - lookback.history_ms,
+            (None, Mode::Incremental, None) => return Err(Error::nothing_to_start_from(self.feed.name)),
+            (None, _, _) => now_ms - lookback.events_ms,
         };
         let until_ms = window.until_ms.unwrap_or(now_ms).max(since_ms);
         run.slices.push(Slice::happened(since_ms, until_ms));
@@ -201,7 +201,7 @@ impl OpenHistory {
     /// released by a later one.
     pub(super) fn resume_windows<'a>(&self, run: &Unfinished, slices: impl Iterator<Item = &'a mut Slice>) {
         self.know_aside(run);
-        for slice in slices.filter(|_| self.history.about.is_some()) {
+        for slice in slices.filter(|_| self.feed.about.is_some()) {
             let Slice::Happened { asked, .. } = slice;
             *asked = None;
         }
@@ -247,7 +247,7 @@ impl OpenHistory {
             }
             let next = body.next(content.limit);
             let offset = if let Next::At(offset) = &next { Some(offset.as_str()) } else { None };
-            let is_repeated = trail.is_repeated(&shown, offset, self.history.about.is_some());
+            let is_repeated = trail.is_repeated(&shown, offset, self.feed.about.is_some());
             last = Some((next, is_repeated, shown));
         }
         let Some((next, is_repeated, shown)) = last else {
@@ -300,7 +300,7 @@ impl OpenHistory {
 }
 
 #[async_trait]
-impl OpenFeed for OpenHistory {
+impl OpenFeed for OpenEventFeed {
     type Slice = Slice;
     type Run = Nothing;
     type Kept = Nothing;
@@ -351,7 +351,7 @@ impl OpenFeed for OpenHistory {
 
     fn notes(&self) -> Vec<Note> {
         let foreign = self.foreign.load(Ordering::Relaxed);
-        let collection = self.history.collections.first().filter(|_| foreign > 0);
+        let collection = self.feed.collections.first().filter(|_| foreign > 0);
         let text = format!(
             "HubSpot shows {foreign} entries outside the window that it was asked for: they are left out"
         );
@@ -375,19 +375,19 @@ mod tests {
     /// Some minutes before.
     const EARLY_MS: i64 = AT_MS - 1_000_000;
 
-    /// A history, and a slice of it down to 0.
+    /// A feed of events, and a slice of it down to 0.
     pub(super) struct Reader {
-        feed: OpenHistory,
+        feed: OpenEventFeed,
         pub(super) run: Unfinished,
         pub(super) slice: Slice,
         pages: u32,
     }
 
     impl Reader {
-        fn open(history: &'static History, recent: Versions) -> Reader {
+        fn open(feed: &'static EventFeed, recent: Versions) -> Reader {
             let cursor = Cursor { watermark_ms: Some(5), recent, ..Cursor::default() };
             let session = Session::unanswered();
-            let feed = OpenHistory::open(history, &session, Mode::Incremental, &cursor).unwrap();
+            let feed = OpenEventFeed::open(feed, &session, Mode::Incremental, &cursor).unwrap();
             let slice = Slice::happened(0, AT_MS + 2);
             Reader { feed, run: Unfinished::new(Mode::Incremental, AT_MS + 2, 9), slice, pages: 0 }
         }

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::History;
+use super::EventFeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::value;
@@ -35,18 +35,18 @@ impl Shown {
 
 /// Calls `each` with every entry of an answer, its hash, and its moment or what is odd about it.
 pub(super) fn each_entry<'a>(
-    history: &History,
+    feed: &EventFeed,
     answer: &'a str,
     mut each: impl FnMut(&'a str, u64, Result<i64, Malformed>),
 ) -> Result<()> {
     let mut has_list = false;
     Scanner::new(answer).each_field(|key, value| {
         match key.raw() {
-            name if name == history.list => {
+            name if name == feed.list => {
                 has_list = true;
                 value.each_item(|entry| {
                     let json = entry.raw()?;
-                    each(json, xxh3_64(json.as_bytes()), instant_of(json, history.instant));
+                    each(json, xxh3_64(json.as_bytes()), instant_of(json, feed.instant));
                     Ok::<_, Malformed>(())
                 })?;
             }
@@ -55,7 +55,7 @@ pub(super) fn each_entry<'a>(
         Ok::<_, Malformed>(())
     })?;
     if !has_list {
-        let message = format!("an answer has no {}", history.list);
+        let message = format!("an answer has no {}", feed.list);
         return Err(Error::new(ErrorKind::Malformed, message));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::answer::{Shown, each_entry};
 use super::failed::is_of_a_window;
 use super::slice::{Slice, WindowOffset};
-use super::{OpenHistory, Page};
+use super::{OpenEventFeed, Page};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,28 +21,28 @@ const MAX_EXPIRED: u32 = 50;
 
 /// A slice's window, and down to where it is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
+pub(super) struct Remaining {
     pub(super) since_ms: i64,
     pub(super) until_ms: i64,
     pub(super) reached_ms: Option<i64>,
 }
 
-impl Window {
+impl Remaining {
     /// The window as it is asked for without an offset.
-    pub(super) fn asked_from(self, history: &OpenHistory) -> WindowOffset {
-        let Window { since_ms, until_ms, reached_ms } = self;
-        let top_ms = |reached_ms| history.trails().entry(until_ms).or_default().top_ms(reached_ms);
+    pub(super) fn asked_from(self, feed: &OpenEventFeed) -> WindowOffset {
+        let Remaining { since_ms, until_ms, reached_ms } = self;
+        let top_ms = |reached_ms| feed.trails().entry(until_ms).or_default().top_ms(reached_ms);
         let until_ms =
             reached_ms.map_or(until_ms, |reached_ms| top_ms(reached_ms).min(until_ms).max(since_ms));
         WindowOffset { since_ms, until_ms, offset: String::new() }
     }
 }
 
-impl OpenHistory {
+impl OpenEventFeed {
     /// The next page of a slice.
     pub(super) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
         let &Slice::Happened { since_ms, until_ms, ref asked, reached_ms } = slice;
-        let window = Window { since_ms, until_ms, reached_ms };
+        let window = Remaining { since_ms, until_ms, reached_ms };
         match self.page_of(window, asked.clone(), limit).await {
             Err(failed) if is_of_a_window(&failed) => self.failed_page(window, failed).await,
             page => {
@@ -54,7 +54,7 @@ impl OpenHistory {
         }
     }
 
-    async fn page_of(&self, window: Window, asked: Option<WindowOffset>, limit: usize) -> Result<Page> {
+    async fn page_of(&self, window: Remaining, asked: Option<WindowOffset>, limit: usize) -> Result<Page> {
         let (asked, patience) = (asked.unwrap_or_else(|| window.asked_from(self)), self.patience(window));
         let first = {
             let _turn = self.turns.read().await;
@@ -80,20 +80,20 @@ impl OpenHistory {
         };
         let path = format!(
             "{}?startTimestamp={}&endTimestamp={}&limit={}{}{offset}",
-            self.history.path,
+            self.feed.path,
             asked.since_ms,
             asked.until_ms,
             limit * ENTRIES_PER_RECORD,
-            self.history.query,
+            self.feed.query,
         );
-        self.session.client.send_for_list(&Call::get(path).with(patience), self.history.list).await
+        self.session.client.send_for_list(&Call::get(path).with(patience), self.feed.list).await
     }
 
     /// Pages from the top, until one of them is a step forward; from the top again, which is lower by then, when a word
     /// dies on the way.
-    async fn forward(&self, window: Window, limit: usize) -> Result<(Vec<Body>, WindowOffset)> {
+    async fn forward(&self, window: Remaining, limit: usize) -> Result<(Vec<Body>, WindowOffset)> {
         let _alone = self.turns.write().await;
-        let Window { since_ms, until_ms, reached_ms } = window;
+        let Remaining { since_ms, until_ms, reached_ms } = window;
         'top: loop {
             let from_the_top = window.asked_from(self);
             let (mut asked, mut bodies) = (from_the_top.clone(), Vec::new());
@@ -106,7 +106,7 @@ impl OpenHistory {
                     answer => answer?,
                 };
                 let mut shown = Shown::default();
-                each_entry(self.history, &body, |_, _, at_ms| {
+                each_entry(self.feed, &body, |_, _, at_ms| {
                     shown.moments.extend(at_ms.ok().filter(|at_ms| (since_ms..=until_ms).contains(at_ms)));
                 })?;
                 let next = body.next(limit * ENTRIES_PER_RECORD);
@@ -129,13 +129,13 @@ impl OpenHistory {
 
     /// Too many that die make an end of following offsets in this window.
     fn count_expired(&self, until_ms: i64, expired: &Error) {
-        tracing::debug!(feed.name = self.history.name, "a page's offset has expired: {expired}");
+        tracing::debug!(feed.name = self.feed.name, "a page's offset has expired: {expired}");
         let mut trails = self.trails();
         let trail = trails.entry(until_ms).or_default();
         trail.expired += 1;
         if trail.expired > MAX_EXPIRED && !trail.is_seeking {
             trail.is_seeking = true;
-            let name = self.history.name;
+            let name = self.feed.name;
             tracing::warn!(feed.name = name, "offsets die faster than pages can be read: none is followed");
         }
     }

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::{Shown, each_entry};
 use super::trail::{MARGIN_MS, Trail};
-use super::{Entry, OpenHistory, Page, aside};
+use super::{Entry, OpenEventFeed, Page, aside};
 use crate::error::Result;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
@@ -52,7 +52,7 @@ impl Bounds<'_> {
     }
 }
 
-impl OpenHistory {
+impl OpenEventFeed {
     /// Turns the entries of one answer that belong to the slice into rows.
     pub(super) fn append_body(
         &self,
@@ -66,7 +66,7 @@ impl OpenHistory {
         let mut near_ms = bounds.page.until_ms;
         // Entries without a moment, until what is behind them is known.
         let mut without_moment = Vec::new();
-        each_entry(self.history, body, |json, hash, at_ms| {
+        each_entry(self.feed, body, |json, hash, at_ms| {
             shown.print = shown.print.wrapping_add(hash);
             shown.entries += 1;
             let at_ms = match at_ms {
@@ -109,7 +109,7 @@ impl OpenHistory {
         run: &mut Unfinished,
         writers: &mut [Writer<'_>],
     ) -> Result<(), Malformed> {
-        let is_newest = match self.history.about {
+        let is_newest = match self.feed.about {
             Some(about) => trail.told.insert((at_ms, xxh3_64(about(json)?.as_bytes()))),
             None => true,
         };
@@ -117,7 +117,7 @@ impl OpenHistory {
         let version = hash ^ if is_newest { 0 } else { NOT_THE_NEWEST };
         if !self.recent.hold(version) {
             aside::append_whole(writers, |writers| {
-                (self.history.append)(&Entry { json, at_ms, is_newest }, writers)
+                (self.feed.append)(&Entry { json, at_ms, is_newest }, writers)
             })?;
         }
         run.note(version, at_ms);

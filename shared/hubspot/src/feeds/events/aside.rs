@@ -1,4 +1,4 @@
-//! Quarantine of a history: entries that nobody can read, and windows of which HubSpot does not show all it has. Their
+//! Quarantine of an event feed: entries that nobody can read, and windows of which HubSpot does not show all it has. Their
 //! names hold the window that a later run asks for again.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat};
 
-use super::OpenHistory;
+use super::OpenEventFeed;
 use super::answer::name_of;
 use super::slice::Slice;
 use super::trail::MARGIN_MS;
@@ -23,7 +23,7 @@ const WINDOW: &str = "window";
 const NEAR: &str = " near ";
 const TO: &str = " to ";
 
-impl OpenHistory {
+impl OpenEventFeed {
     /// `between`: when what is shown on both sides of it happened; twice the same moment where it tells its own.
     pub(super) fn set_entry_aside(
         &self,
@@ -32,7 +32,7 @@ impl OpenHistory {
         odd: Malformed,
         run: &mut Unfinished,
     ) {
-        let kind = self.history.entry;
+        let kind = self.feed.entry;
         let name = format!("{}{NEAR}", name_of(entry, hash));
         let (since_ms, until_ms) = (between.0.min(between.1), between.0.max(between.1));
         let window = with_margin(since_ms, until_ms);
@@ -65,7 +65,7 @@ impl OpenHistory {
     }
 
     fn set_aside(&self, kind: &str, id: &str, reason: &str, run: &mut Unfinished) {
-        let Some(collection) = self.history.collections.first() else { return };
+        let Some(collection) = self.feed.collections.first() else { return };
         self.aside().insert((kind.to_owned(), id.to_owned()));
         run.set_aside(Thing { kind, id, collection }, reason);
     }
@@ -76,7 +76,7 @@ impl OpenHistory {
 
     /// Windows before this moment in which something is set aside.
     pub(super) fn windows_aside(&self, before_ms: i64, cursor: &Cursor) -> Vec<Slice> {
-        let kinds = [self.history.entry, WINDOW];
+        let kinds = [self.feed.entry, WINDOW];
         let ids = kinds.into_iter().flat_map(|kind| cursor.quarantine.ids(kind));
         let until = |until_ms: i64| until_ms.min(before_ms.saturating_sub(1));
         let windows = ids.filter_map(window_of).map(|(since_ms, until_ms)| (since_ms, until(until_ms)));
@@ -93,7 +93,7 @@ impl OpenHistory {
 
     /// A run that goes on may have set these aside in parts that it has left behind.
     pub(super) fn know_aside(&self, run: &Unfinished) {
-        for kind in [self.history.entry, WINDOW] {
+        for kind in [self.feed.entry, WINDOW] {
             self.aside().extend(run.quarantine.ids(kind).map(|id| (kind.to_owned(), id.to_owned())));
         }
     }
@@ -104,7 +104,7 @@ impl OpenHistory {
             return;
         }
         let aside = self.aside();
-        for kind in [self.history.entry, WINDOW] {
+        for kind in [self.feed.entry, WINDOW] {
             let is_well = |id: &&str| !aside.contains(&(kind.to_owned(), (*id).to_owned()));
             let well: Vec<String> = run.quarantine.ids(kind).filter(is_well).map(str::to_owned).collect();
             for id in well {

@@ -6,9 +6,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::fetch::Window;
+use super::fetch::Remaining;
 use super::slice::{Slice, WindowOffset};
-use super::{OpenHistory, Page};
+use super::{OpenEventFeed, Page};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::Appended;
 use crate::feeds::cursor::Unfinished;
@@ -24,14 +24,14 @@ const PAGES_NEAR_TROUBLE: u32 = 50;
 /// Width of the window that is asked for to find out whether HubSpot answers at all.
 const ELSEWHERE_MS: i64 = 1_000;
 
-impl OpenHistory {
+impl OpenEventFeed {
     /// The page of a slice that HubSpot fails on.
     ///
     /// # Errors
     /// When it fails on everything.
-    pub(super) async fn failed_page(&self, window: Window, failed: Error) -> Result<Page> {
+    pub(super) async fn failed_page(&self, window: Remaining, failed: Error) -> Result<Page> {
         let in_a_row = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
-        let Window { since_ms, until_ms, .. } = window;
+        let Remaining { since_ms, until_ms, .. } = window;
         self.near_trouble.store(PAGES_NEAR_TROUBLE, Ordering::Relaxed);
         if in_a_row > MOST_FAILED {
             return Err(failed);
@@ -45,10 +45,7 @@ impl OpenHistory {
             };
             self.ask(&elsewhere, 1, Patience::Full).await?;
         }
-        tracing::warn!(
-            feed.name = self.history.name,
-            "a window can't be had, and is read in parts: {failed}"
-        );
+        tracing::warn!(feed.name = self.feed.name, "a window can't be had, and is read in parts: {failed}");
         let top_ms = window.asked_from(self).until_ms;
         let refused = Some(failed.reason().to_owned());
         Ok(Page {
@@ -62,7 +59,7 @@ impl OpenHistory {
     }
 
     /// Tries that a window's page is worth: near a bad moment, one.
-    pub(super) fn patience(&self, window: Window) -> Patience {
+    pub(super) fn patience(&self, window: Remaining) -> Patience {
         let is_moment = window.since_ms == window.asked_from(self).until_ms;
         match self.near_trouble.load(Ordering::Relaxed) {
             1.. if !is_moment => Patience::Once,
