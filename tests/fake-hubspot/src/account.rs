@@ -110,7 +110,7 @@ impl Account {
         self.clock_offset_ms.store(offset.num_milliseconds(), Ordering::Relaxed);
     }
 
-    /// How far search stays behind from now on.
+    /// Sets the lag of the search index from now on.
     pub fn set_index_lag(&self, lag: IndexLag) {
         let mut state = self.write();
         for object in ObjectType::ALL {
@@ -118,12 +118,12 @@ impl Account {
         }
     }
 
-    /// Ascending.
+    /// Returns the ids of the live records, ascending.
     pub fn live_ids(&self, object: ObjectType) -> Vec<u64> {
         self.read().objects[object].live.keys().copied().collect()
     }
 
-    /// Ascending.
+    /// Returns the ids of the archived records, ascending.
     pub fn archived_ids(&self, object: ObjectType) -> Vec<u64> {
         self.read().objects[object].archived.keys().copied().collect()
     }
@@ -175,7 +175,7 @@ impl Objects {
         if archived { &self.archived } else { &self.live }
     }
 
-    /// What search sees, in no particular order.
+    /// Returns the records that search shows, in no particular order.
     pub(crate) fn searchable(&self) -> impl Iterator<Item = &Arc<Record>> {
         self.index.view(&self.live)
     }

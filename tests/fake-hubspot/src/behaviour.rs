@@ -1,5 +1,5 @@
-//! How the server behaves: limits, delays, quirks, faults. Everything can be changed while it runs; as JSON, durations
-//! are milliseconds.
+//! Behaviour of the server: limits, delays, quirks, faults. Everything can be changed while it runs; as JSON,
+//! durations are milliseconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,64 +11,65 @@ use crate::http::parts::{PagingWords, RefusedBatches};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// Of faults, delays and short pages. What happens to a request depends on this and on its number.
+    /// Seed of faults, delays and short pages. They depend on it and on the number of the request.
     pub seed: u64,
     pub limits: Limits,
     pub faults: Faults,
     #[serde(with = "milliseconds")]
     pub latency: Duration,
-    /// Added to or taken from the latency, at most.
+    /// The most that is added to or taken from the latency.
     #[serde(with = "milliseconds")]
     pub jitter: Duration,
     pub index_lag: IndexLag,
-    /// Share of the pages of lists and searches with fewer rows than the limit though more are to come.
+    /// Share of the pages of lists and searches that have fewer rows than the limit though more follow.
     pub short_pages: f64,
     /// Compress answers for clients that accept it.
     pub gzip: bool,
-    /// A list accepts an `after` that it never gave out. Otherwise such a one starts from the beginning.
+    /// A list accepts an `after` that it never gave out. If `false`, such an `after` starts from the beginning.
     pub after_is_lower_bound: bool,
-    /// So does the list of archived records.
+    /// The list of archived records accepts an `after` that it never gave out.
     pub archived_after_is_lower_bound: bool,
     /// A search for records modified since 1970 fails.
     pub search_from_zero_fails: bool,
-    /// Bytes of path and query; longer ones are answered 414.
+    /// Greatest length of path and query in bytes; longer ones are answered 414.
     pub longest_target: usize,
-    /// Bytes of a search body; longer ones are answered 400.
+    /// Greatest length of a search body in bytes; longer ones are answered 400.
     pub longest_search: usize,
-    /// A token with characters that no token has gets a page of the network in front of HubSpot.
+    /// A token with characters that no token has is answered 530, with a page of the network in front of HubSpot.
     pub malformed_token_is_530: bool,
-    /// What `expires_in` of an OAuth token says.
+    /// The `expires_in` of an OAuth token.
     #[serde(with = "milliseconds")]
     pub token_lifetime: Duration,
-    /// When an OAuth token dies; after its lifetime if nothing is said.
+    /// Time after which an OAuth token really expires; `None`: after its lifetime.
     #[serde(with = "optional_milliseconds")]
     pub expire_tokens_after: Option<Duration>,
-    /// Links of a record in a list before their list is paged.
+    /// Most links of a record in a list of records; the others are on further pages.
     pub inline_associations: usize,
-    /// Links of a record in an associations call before they are paged.
+    /// Most links of a record in an associations call; the others are on further pages.
     pub associations_page: usize,
-    /// One entry for each label of a link instead of one entry with all labels.
+    /// A link has one entry for each of its labels instead of one entry with all labels.
     pub repeat_associations_per_label: bool,
-    /// Share of the batch answers that leave something out, one way or another, and say so.
+    /// Share of the batch answers that leave something out and say so, in one of the ways that HubSpot has.
     pub parts: f64,
-    /// A batch endpoint that refuses batches for a record in them.
+    /// A batch endpoint that refuses each batch which has a certain record in it.
     pub refused_batches: Option<RefusedBatches>,
-    /// Words for paging.
+    /// Spelling of the fields for paging.
     pub paging_words: PagingWords,
-    /// The associations batch answers the first page, whatever `after` an input has.
+    /// The associations batch answers the first page, whatever the `after` of an input.
     pub ignores_association_after: bool,
-    /// Records that every search fails for that they are among the results of, on whatever page.
+    /// Records that make a search fail if they are among its results, on whatever page.
     pub unsearchable: BTreeSet<u64>,
-    /// Share of the lists and campaigns that the credential does not see: they are there for others.
+    /// Share of the lists and campaigns that the credential may not see, though they exist.
     pub hidden: f64,
     /// All lists can be read by their ids (`/all`); otherwise the path is not known.
     pub has_all_lists: bool,
     /// The search of lists, and `/all`, show lists of all objects, whatever `objectTypeId` says.
     pub ignores_list_type: bool,
-    /// Records in a batch of memberships.
+    /// Most records in a batch of memberships.
     pub most_memberships: usize,
-    /// Share of the property definitions that have null where their type, whether they are calculated, or whether they
-    /// are archived is told, 0 to 1. Null is no lie: a type is withheld of texts alone, `calculated` of what is not.
+    /// Share of the property definitions, 0 to 1, that have null for `type`, `calculated` or `archived`. Null hides
+    /// nothing else than the default: only a text has no `type`, only a property that is not calculated no
+    /// `calculated`.
     pub definition_nulls: f64,
     /// One more definition of each type of object has null for its name.
     pub nameless_definition: bool,
@@ -76,25 +77,25 @@ pub struct Behaviour {
     /// Families that answer 403 as if the account's products didn't include them, whatever its scopes: the part of an
     /// endpoint's name before the dot, for example `email_events`.
     pub not_in_product: BTreeSet<String>,
-    /// How long the `offset` of e-mail events, campaigns and the subscription timeline is good for.
+    /// Lifetime of the `offset` of e-mail events, campaigns and the subscription timeline.
     #[serde(with = "milliseconds")]
     pub offset_lifetime: Duration,
-    /// E-mail events and changes of subscriptions are shown in the order of their arrival: each up to this long after it
-    /// happened.
+    /// Longest time between an e-mail event or a change of a subscription and its arrival; they are shown in the order
+    /// of their arrival.
     #[serde(with = "milliseconds")]
     pub arrival_jitter: Duration,
     /// The `offset` of e-mail events and of the subscription timeline leads back to the first page of its window.
     pub offsets_lead_back: bool,
     /// E-mail events and the subscription timeline show everything, whatever window they are asked for.
     pub windows_are_ignored: bool,
-    /// How far contacts v1 is behind: it shows no submission and no contact that is newer.
+    /// Lag of contacts v1: it shows no submission and no contact that is newer.
     #[serde(with = "milliseconds")]
     pub v1_lag: Duration,
-    /// The subscription status of an address tells `unsubscribeFromPortal`. HubSpot's examples differ.
+    /// The subscription status of an address has `unsubscribeFromPortal`. HubSpot's examples differ.
     pub shows_unsubscribe_from_portal: bool,
 }
 
-/// What became of the contact reads of v1. HubSpot's notices of their end can be read either way.
+/// State of the contact reads of v1. HubSpot's notices of their end can be read either way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum V1Contacts {
@@ -113,7 +114,7 @@ impl Behaviour {
 }
 
 impl Default for Behaviour {
-    /// Limits of a Professional account; no delay and no fault.
+    /// Returns the limits of a Professional account, without delays and faults.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -172,7 +173,7 @@ pub struct Limits {
     pub daily: usize,
     /// Associations calls between two midnights of the account.
     pub associations_daily: usize,
-    /// Share of the 429 answers that say when to come back.
+    /// Share of the 429 answers that have `Retry-After`.
     pub retry_after: f64,
 }
 
@@ -196,7 +197,7 @@ impl Limits {
     }
 }
 
-/// Shares of the requests that go wrong, each in its own way.
+/// Shares of the requests that go wrong, one for each kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
@@ -213,7 +214,7 @@ pub struct Faults {
     pub locked: f64,
     /// 477: the account moves to another data centre.
     pub migrating: f64,
-    /// What `Retry-After` of a 477 says.
+    /// The `Retry-After` of a 477.
     #[serde(with = "milliseconds")]
     pub migration: Duration,
     /// The connection is reset in the middle of the body.
@@ -222,7 +223,7 @@ pub struct Faults {
     pub truncated: f64,
     /// A 429, and some more for the requests right after, whatever the limits say.
     pub limit_burst: f64,
-    /// The answer takes its time.
+    /// The answer comes late.
     pub slow: f64,
     #[serde(with = "milliseconds")]
     pub slow_by: Duration,
@@ -253,7 +254,7 @@ impl Faults {
         }
     }
 
-    /// A bad day: about one request in ten fails, in every way that a client should survive within a run.
+    /// Faults of a bad day: about one request in ten fails, in every way that a client should survive within a run.
     pub fn mixed() -> Self {
         Self {
             internal_error: 0.02,
@@ -271,8 +272,8 @@ impl Faults {
     }
 }
 
-/// How long search stays behind: each change waits a time between `least` and `most`, a few much longer. At times the
-/// index stands still: what is due then waits for the end of it.
+/// Lag of the search index: each change appears after a time between `least` and `most`, a few much later. At times
+/// the index stands still: changes that are due then appear at the end of the standstill.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IndexLag {
@@ -280,11 +281,11 @@ pub struct IndexLag {
     pub least: Duration,
     #[serde(with = "milliseconds")]
     pub most: Duration,
-    /// Share of the changes that wait for `straggler` instead: later changes are found before them.
+    /// Share of the changes that appear after `straggler` instead, so that later changes are found before them.
     pub stragglers: f64,
     #[serde(with = "milliseconds")]
     pub straggler: Duration,
-    /// How long the index stands still, at the end of each [period](IndexLag::period).
+    /// Time for which the index stands still, at the end of each [period](IndexLag::period).
     #[serde(with = "milliseconds")]
     pub standstill: Duration,
     #[serde(with = "milliseconds")]

@@ -1,5 +1,5 @@
-//! An account that doesn't hold still: people edit, create, archive, restore, merge and link records all the time. From
-//! the same account the same seed makes the same changes, at whatever pace.
+//! An account that doesn't hold still: people edit, create, archive, restore, merge and link records all the time.
+//! From the same account the same seed makes the same changes, at whatever pace.
 
 mod marketing;
 
@@ -16,7 +16,7 @@ use crate::dice::Dice;
 use crate::operation::Operation;
 use crate::{Account, ObjectType};
 
-/// Changes a second, at least: one a day.
+/// Slowest pace in changes a second: one a day.
 const SLOWEST: f64 = 1.0 / 86_400.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct MarketingChurn {
     pub seed: u64,
 }
 
-/// Goes on until it is stopped or dropped.
+/// Churn in the background, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct RunningChurn {
     stop: Sender<()>,
@@ -65,7 +65,7 @@ impl MarketingChurn {
     }
 }
 
-/// `None` if there is nothing to do it to.
+/// Makes one change. `None`: there is no record to which it could be made.
 type Next = fn(&Account, &mut Dice) -> Option<Operation>;
 
 fn start(per_second: f64, seed: u64, account: Arc<Account>, next: Next) -> RunningChurn {
@@ -95,7 +95,7 @@ fn run(pause: Duration, seed: u64, account: &Account, next: Next, stopped: &Rece
 }
 
 impl RunningChurn {
-    /// Returns what was done, in order.
+    /// Stops the churn. Returns the changes it made, in order.
     pub fn stop(mut self) -> Vec<Operation> {
         let _ = self.stop.send(());
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
@@ -169,7 +169,7 @@ fn linked_pair(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u64),
     Some(((ObjectType::Deals, deal), (ObjectType::Contacts, link.to)))
 }
 
-/// Not evenly: a record after a hole in the ids is chosen more often. Records are edited unevenly, too.
+/// Chooses a record. A record after a hole in the ids is chosen more often, as records are edited unevenly, too.
 fn any_of(records: &BTreeMap<u64, Arc<Record>>, dice: &mut Dice) -> Option<u64> {
     let (first, _) = records.first_key_value()?;
     let (last, _) = records.last_key_value()?;

@@ -60,17 +60,17 @@ pub fn endpoint_of(method: &str, target: &str) -> Option<&'static str> {
 
 pub(crate) type Answer = Result<Reply, Problem>;
 
-/// What a path stands for, and what a call to it takes.
+/// An endpoint, with the limits and scopes of its calls.
 pub(crate) struct Route {
-    /// For the counters: `family.call`.
+    /// The endpoint's name in the counters: `family.call`.
     pub(crate) endpoint: &'static str,
-    /// The limit that the call draws on.
+    /// The rate limit that the call counts against.
     pub(crate) bucket: Option<Bucket>,
-    /// One of each row is needed.
+    /// Needed scopes: one of each row.
     pub(crate) scopes: Vec<Vec<String>>,
-    /// Marketing Hub Enterprise is needed.
+    /// `true`: the account needs Marketing Hub Enterprise.
     pub(crate) is_enterprise: bool,
-    /// No token needed.
+    /// `true`: the call needs no token.
     pub(crate) is_open: bool,
     pub(crate) answer: Box<dyn FnOnce(&Call<'_>) -> Answer + Send>,
 }
@@ -105,7 +105,7 @@ impl Route {
         Self { is_enterprise: true, ..self }
     }
 
-    /// `lists` of `lists.search`.
+    /// Returns the family in the endpoint's name, such as `lists` in `lists.search`.
     pub(crate) fn family(&self) -> &'static str {
         self.endpoint.split('.').next().unwrap_or(self.endpoint)
     }
@@ -131,7 +131,7 @@ impl Call<'_> {
         self.account().settings().scopes.iter().any(|granted| granted == scope)
     }
 
-    /// How many of `rows` a page shows: all, unless this is to be one of the short pages.
+    /// Returns the number of `rows` that a page shows: all, unless it is one of the short pages.
     fn shown(&self, rows: usize) -> usize {
         let mut dice = Dice::nth(self.behaviour.seed ^ SHORT_PAGES, self.number);
         if rows > 1 && dice.chance(self.behaviour.short_pages) {
@@ -141,23 +141,23 @@ impl Call<'_> {
         }
     }
 
-    /// How long after it happened something arrives, at the most.
+    /// Returns the longest time between an event and its arrival.
     fn most_delay_ms(&self) -> i64 {
         self.behaviour.arrival_jitter.as_millis() as i64
     }
 
-    /// The same for each of several things, told apart by a number: always the same.
+    /// Returns the time between the event with this number and its arrival, the same in each call.
     fn delay_ms(&self, number: u64) -> i64 {
         Dice::nth(self.behaviour.seed ^ ARRIVALS, number).between(0, self.most_delay_ms() + 1)
     }
 
-    /// The credential does not see the list or campaign of this id.
+    /// `true`: the credential may not see the list or campaign with this id.
     fn is_hidden(&self, id: u64) -> bool {
         self.behaviour.hidden > 0.0
             && Dice::nth(self.behaviour.seed ^ HIDDEN, id).chance(self.behaviour.hidden)
     }
 
-    /// A page of at most `limit` of the rows, and whether more are to come.
+    /// Returns a page of at most `limit` of the rows, and `true` if more follow.
     fn page<T>(&self, rows: impl Iterator<Item = T>, limit: usize) -> (Vec<T>, bool) {
         let mut rows: Vec<T> = rows.take(limit + 1).collect();
         let shown = self.shown(rows.len().min(limit));
@@ -186,13 +186,13 @@ impl Reply {
         Self::ok(serde_json::to_vec(body).unwrap_or_default())
     }
 
-    /// The answer to a batch: 207 if parts of it failed.
+    /// Makes the answer to a batch: 207 if parts of it failed.
     fn batch(body: Vec<u8>, has_errors: bool) -> Self {
         Self { status: if has_errors { StatusCode::MULTI_STATUS } else { StatusCode::OK }, body }
     }
 }
 
-/// A number from the query within its range, or the refusal.
+/// Returns the number that the query gives as its limit, or the refusal if it is out of range.
 fn limit(given: Option<&str>, default: usize, most: usize) -> Result<usize, Problem> {
     let Some(given) = given else { return Ok(default) };
     match given.parse() {

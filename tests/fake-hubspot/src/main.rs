@@ -37,7 +37,7 @@ const EXAMPLES: &str = r#"Examples:
 #[derive(Debug, Parser)]
 #[command(name = "fake-hubspot", version, after_help = EXAMPLES)]
 struct Arguments {
-    /// 0 takes a free one
+    /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Interface to listen on
@@ -49,7 +49,7 @@ struct Arguments {
     companies: usize,
     #[arg(long, default_value_t = 400)]
     deals: usize,
-    /// Properties of its own that each type has besides HubSpot's
+    /// Custom properties of each object type
     #[arg(long, default_value_t = 8)]
     custom_properties: usize,
     /// Further contacts, all created and modified in one millisecond
@@ -60,7 +60,7 @@ struct Arguments {
     /// Further e-mail events, all created in one millisecond
     #[arg(long, default_value_t = 0)]
     email_burst: usize,
-    /// Of the account, the faults and the churn
+    /// Seed of the account, the faults and the churn
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The moment that generated dates are counted back from (RFC 3339); the last midnight (UTC) by default
@@ -73,20 +73,20 @@ struct Arguments {
     limits: Switch,
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
-    /// Added to or taken from the latency, at most
+    /// The most that is added to or taken from the latency
     #[arg(long, default_value_t = 0)]
     jitter_ms: u64,
-    /// How far search stays behind, at most
+    /// Greatest lag of the search index
     #[arg(long, default_value_t = 0)]
     index_lag_ms: u64,
-    /// Share of the pages that are shorter than they could be, 0 to 1
+    /// Share of the pages that have fewer rows than the limit though more follow, 0 to 1
     #[arg(long, default_value_t = 0.0)]
     short_pages: f64,
-    #[arg(long, value_enum, default_value_t = Weather::None)]
-    faults: Weather,
+    #[arg(long, value_enum, default_value_t = FaultLevel::None)]
+    faults: FaultLevel,
     #[arg(long, value_enum, default_value_t = Switch::On)]
     gzip: Switch,
-    /// Changes a second by people at work in the account
+    /// Changes a second to records
     #[arg(long, default_value_t = 0.0)]
     churn: f64,
     /// Changes a second to lists, forms, e-mails and subscriptions
@@ -101,7 +101,7 @@ enum Switch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Weather {
+enum FaultLevel {
     None,
     Mixed,
 }
@@ -153,7 +153,7 @@ fn behaviour(arguments: &Arguments) -> Behaviour {
     Behaviour {
         seed: arguments.seed,
         limits: Limits { enabled: arguments.limits == Switch::On, ..Limits::default() },
-        faults: if arguments.faults == Weather::Mixed { Faults::mixed() } else { Faults::none() },
+        faults: if arguments.faults == FaultLevel::Mixed { Faults::mixed() } else { Faults::none() },
         latency: Duration::from_millis(arguments.latency_ms),
         jitter: Duration::from_millis(arguments.jitter_ms),
         index_lag: IndexLag::up_to(Duration::from_millis(arguments.index_lag_ms)),

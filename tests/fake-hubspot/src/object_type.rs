@@ -1,4 +1,4 @@
-//! The three kinds of CRM records, and what differs between them by name only.
+//! The three types of CRM records, with their names in HubSpot.
 
 use std::ops::{Index, IndexMut};
 use std::str::FromStr;
@@ -49,7 +49,7 @@ impl ObjectType {
         }
     }
 
-    /// What a record shows when the call names no properties.
+    /// Returns the properties that a record shows when the call names none.
     pub(crate) fn shown_by_default(self) -> &'static [&'static str] {
         match self {
             Self::Contacts => {
@@ -69,13 +69,13 @@ impl ObjectType {
         }
     }
 
-    /// What a record shows whatever the call names.
+    /// Returns the properties that a record shows whatever the call names.
     pub(crate) fn always_shown(self) -> [&'static str; 3] {
         ["createdate", "hs_object_id", self.modified_property()]
     }
 }
 
-/// Plural, singular or `objectTypeId`, as HubSpot's paths take them.
+/// Parses a plural, a singular or an `objectTypeId`, as HubSpot's paths take them.
 impl FromStr for ObjectType {
     type Err = UnknownObjectType;
 
@@ -91,7 +91,7 @@ impl FromStr for ObjectType {
 #[error("unknown object type {0:?}: contacts, companies or deals")]
 pub struct UnknownObjectType(String);
 
-/// One value for each kind of record.
+/// One value for each type of record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerType<T> {
     pub contacts: T,

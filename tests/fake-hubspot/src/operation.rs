@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{ChangeError, EventType, Kind, Label, Processing, SubscriptionChange};
 use crate::{Account, ObjectType};
 
-/// As JSON: `{"do": "update", "object": "contacts", "id": 51, "values": {"firstname": "Ada"}}`.
+/// A change. As JSON: `{"do": "update", "object": "contacts", "id": 51, "values": {"firstname": "Ada"}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Operation {
@@ -108,26 +108,26 @@ pub enum Operation {
     ArchiveForm {
         form: String,
     },
-    /// Events that all were created in one millisecond, so many before now.
+    /// Adds events that were all created in one millisecond, so many milliseconds before now.
     RecordEmailEvents {
         event: EventType,
         recipients: Vec<String>,
         campaign: u64,
         milliseconds_ago: u64,
     },
-    /// One item of the timeline, so many milliseconds before now.
+    /// Adds one item of the timeline, so many milliseconds before now.
     ChangeSubscriptions {
         recipient: String,
         changes: Vec<SubscriptionChange>,
         milliseconds_ago: u64,
     },
-    /// New modifications happen this many milliseconds after now; negative: before.
+    /// Sets the clock of new modifications: this many milliseconds after now; negative: before.
     SetClockOffset {
         milliseconds: i64,
     },
 }
 
-/// The records (or the list) that came into being or were touched, where the caller can't know them.
+/// Ids of the records (or of the list) that were created or changed, where the caller can't know them.
 pub type Touched = Vec<u64>;
 
 impl Operation {

@@ -1,4 +1,4 @@
-//! What an account is made of. Equal settings make equal accounts, down to the byte.
+//! Settings of an account. Equal settings make equal accounts, down to the byte.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ pub struct Settings {
     pub seed: u64,
     /// HubSpot's `portalId`.
     pub account_id: u32,
-    /// Daily limits start anew at midnight here.
+    /// Time zone of the account, at whose midnight daily limits start anew.
     pub time_zone: Tz,
-    /// How many of each are made before some are archived or merged.
+    /// Number of records that are made before some are archived or merged.
     pub records: PerType<usize>,
     /// Further records of one bulk import: dense ids, and all created and modified in one single millisecond.
     pub bulk_import: PerType<usize>,
@@ -28,7 +28,7 @@ pub struct Settings {
     pub bulk_edited: f64,
     /// Share of the values that no parser expects: `"N/A"` in a number, epoch milliseconds in a date, ..., 0 to 1.
     pub odd_values: f64,
-    /// Characters in a free text value, about.
+    /// Approximate number of characters in a free text value.
     pub value_width: usize,
     /// Contacts of an ordinary deal are drawn from `0..=contacts_per_deal`.
     pub contacts_per_deal: u64,
@@ -45,7 +45,7 @@ pub struct Settings {
     pub merge_keeps_primary_id: bool,
     /// Forms, lists, e-mails and subscriptions.
     pub marketing: Marketing,
-    /// What the credentials may do; [`Settings::all_scopes`] by default.
+    /// Scopes of the credentials; [`Settings::all_scopes`] by default.
     pub scopes: Vec<String>,
     /// Static tokens that are accepted: a service key, or a private app's token.
     pub tokens: Vec<String>,
@@ -53,19 +53,19 @@ pub struct Settings {
     pub oauth: OauthApp,
     /// Generated dates are counted back from here.
     pub start: DateTime<Utc>,
-    /// How far before `start` the newest generated modification lies, at least.
+    /// Least time between the newest generated modification and `start`.
     pub newest: Duration,
 }
 
-/// What lies around the records. What happened lies within [`Marketing::days`] before the newest moment of the account,
-/// but for form submissions, which lie anywhere between a contact's creation and its last modification.
+/// Sizes of forms, lists, e-mails and subscriptions. Events lie within [`Marketing::days`] before the newest moment of
+/// the account; form submissions lie anywhere between a contact's creation and its last modification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marketing {
     pub forms: usize,
     /// Form submissions of a contact are drawn from `0..=submissions_per_contact`.
     pub submissions_per_contact: u64,
     pub lists: usize,
-    /// Values in the filter of each list.
+    /// Number of values in the filter of each list.
     pub filter_values: usize,
     pub campaigns: usize,
     /// E-mail events, apart from those that cause a subscription change.
@@ -76,7 +76,7 @@ pub struct Marketing {
     /// Items of the subscription timeline; many of them hold several changes.
     pub subscription_changes: usize,
     pub days: u32,
-    /// Whether the account has Marketing Hub Enterprise, which a few calls need besides their scope.
+    /// `true`: the account has Marketing Hub Enterprise, which a few calls need besides their scope.
     pub is_enterprise: bool,
 }
 
@@ -106,8 +106,9 @@ pub struct OauthApp {
 }
 
 impl Default for Settings {
-    /// A small account. It starts at a midnight (UTC), so it is the same all day, and at least eight hours ago, so
-    /// changes of the last hours come after whatever it starts with; set `start` to have it the same for ever.
+    /// Returns a small account. It starts at a midnight (UTC), so it is the same all day, and at least eight hours
+    /// ago, so that changes of the last hours are newer than all its records; set `start` to have it the same for
+    /// ever.
     fn default() -> Self {
         let past = Utc::now() - TimeDelta::hours(8);
         Self {
@@ -143,7 +144,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Every scope that one of the endpoints asks for.
+    /// Returns every scope that one of the endpoints needs.
     pub fn all_scopes() -> Vec<String> {
         let of_objects = ["contacts", "companies", "deals"].into_iter().flat_map(|object| {
             [
@@ -163,7 +164,7 @@ impl Settings {
         of_objects.chain(others.map(str::to_owned)).collect()
     }
 
-    /// The same account without the scopes that start with `prefix`.
+    /// Returns the same account without the scopes that start with `prefix`.
     #[must_use]
     pub fn without_scope(mut self, prefix: &str) -> Self {
         self.scopes.retain(|scope| !scope.starts_with(prefix));

@@ -10,12 +10,12 @@ use crate::ObjectType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) to: u64,
-    /// Seen from either end: the company is the deal's (or contact's) primary one.
+    /// `true`: the company is the deal's (or contact's) primary one. It is set on both directions of the link.
     pub(crate) is_primary: bool,
     pub(crate) is_decision_maker: bool,
 }
 
-/// What a link is called, besides plainly "associated".
+/// Label of a link, besides HubSpot's unlabeled type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
@@ -33,7 +33,7 @@ pub(crate) struct Associations {
 }
 
 impl Associations {
-    /// Ascending by id.
+    /// Returns the links of a record, ascending by id.
     pub(crate) fn of(&self, from: ObjectType, id: u64, to: ObjectType) -> &[Link] {
         self.links.get(&(from, to)).and_then(|links| links.get(&id)).map_or(&[], Vec::as_slice)
     }
@@ -47,7 +47,7 @@ impl Associations {
         self.put(to, from, label);
     }
 
-    /// Whether there was such a link.
+    /// Removes a link. Returns `true` if there was one.
     pub(crate) fn unlink(&mut self, from: (ObjectType, u64), to: (ObjectType, u64)) -> bool {
         self.take(to, from);
         self.take(from, to)

@@ -59,7 +59,7 @@ impl Account {
         Ok(id)
     }
 
-    /// `None` clears a value; `Some("")` is HubSpot's other way to have none.
+    /// Sets values. `None` clears a value; `Some("")` is HubSpot's other way to have none.
     pub fn update(
         &self,
         object: ObjectType,
@@ -118,7 +118,7 @@ impl Account {
         Ok(())
     }
 
-    /// A privacy delete: the record is in no list any more, nor in the recycle bin.
+    /// Deletes the record for privacy: it is in no list any more, nor in the recycle bin.
     pub fn purge(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
         let mut state = self.write();
         let State { objects, associations, .. } = &mut *state;
@@ -150,7 +150,7 @@ impl Account {
         Ok(())
     }
 
-    /// Whether they were linked.
+    /// Removes a link. Returns `true` if there was one.
     pub fn dissociate(&self, from: (ObjectType, u64), to: (ObjectType, u64)) -> bool {
         let mut state = self.write();
         let was_linked = state.associations.unlink(from, to);
@@ -161,7 +161,7 @@ impl Account {
         was_linked
     }
 
-    /// A bulk edit: up to `count` records get the same modified date. Returns which.
+    /// Edits up to `count` records in bulk: all get the same modified date. Returns their ids.
     pub fn touch_many_in_one_ms(&self, object: ObjectType, count: usize) -> Vec<u64> {
         let now = self.now();
         let mut state = self.write();
@@ -213,7 +213,7 @@ impl Account {
         Ok(())
     }
 
-    /// The values stay as they are, fit or not.
+    /// Changes a property's type. The values stay as they are, whether they fit the new type or not.
     pub fn change_property_type(
         &self,
         object: ObjectType,
@@ -239,7 +239,7 @@ impl Account {
         Ok(())
     }
 
-    /// A value as this property of this account might have it, for those who make changes at random.
+    /// Draws a value that this property might have, for changes made at random.
     pub(crate) fn plausible_value(&self, object: ObjectType, dice: &mut Dice) -> (String, String) {
         let state = self.read();
         let settable: Vec<_> = state.objects[object]

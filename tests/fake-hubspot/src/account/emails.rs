@@ -1,5 +1,5 @@
-//! E-mail events, and the campaigns they belong to. An event never changes, but for `obsoletedBy`, which is added when a
-//! later one makes it obsolete.
+//! E-mail events, and the campaigns they belong to. An event never changes, but for `obsoletedBy`, which is added when
+//! a later one makes it obsolete.
 
 mod body;
 mod campaigns;
@@ -79,7 +79,7 @@ impl EventType {
     }
 }
 
-/// What identifies an event: both parts together.
+/// Key of an event: both parts together identify it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EmailEventId {
     pub id: String,
@@ -127,7 +127,7 @@ pub(crate) struct Emails {
     threads: HashMap<(Arc<str>, usize), Thread>,
 }
 
-/// What happened so far to one campaign's message to one recipient.
+/// The events so far of one campaign's message to one recipient.
 #[derive(Debug, Clone, Copy, Default)]
 struct Thread {
     sent: Option<EventId>,
@@ -142,8 +142,8 @@ impl Account {
         self.read().emails.campaigns.iter().map(|campaign| campaign.id).collect()
     }
 
-    /// An event that HubSpot learns of now, whenever it was created. A delivery makes the deferral before it obsolete, a
-    /// bounce the delivery.
+    /// An event that HubSpot learns of now, whenever it was created. A delivery makes the deferral before it obsolete,
+    /// a bounce the delivery.
     pub fn record_email_event(
         &self,
         kind: EventType,

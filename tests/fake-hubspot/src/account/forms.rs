@@ -1,5 +1,5 @@
-//! Forms and what people submitted with them. A submission belongs to a form and to the contact as it was then; neither
-//! its contact's merge nor its end takes it off the form's list.
+//! Forms and their submissions. A submission belongs to a form and to the contact of that time; it stays in the form's
+//! list when the contact is merged or deleted.
 
 mod generate;
 
@@ -22,7 +22,7 @@ pub enum FormType {
     Hubspot,
     Captured,
     Flow,
-    /// Its submissions can be seen on contacts only.
+    /// A form whose submissions are shown on contacts only.
     BlogComment,
 }
 
@@ -60,11 +60,11 @@ pub(crate) struct Submission {
     /// The form's name at that time.
     pub(crate) title: Arc<str>,
     pub(crate) page: Option<Page>,
-    /// What was filled in as the e-mail address.
+    /// The e-mail address as it was filled in.
     pub(crate) email: Arc<str>,
 }
 
-/// Where the form stood. Pages of other systems have no id.
+/// The web page that the form was on. Pages of other systems have no id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     pub(crate) url: &'static str,
@@ -113,7 +113,7 @@ impl Account {
         self.read().forms.forms.keys().map(Guid::to_string).collect()
     }
 
-    /// A live contact submits a form: that modifies the contact. Returns the conversion id.
+    /// Submits a form as a live contact, which modifies the contact. Returns the conversion id.
     pub fn submit_form(&self, contact: u64, form: &str) -> Result<String, ChangeError> {
         let now = self.now();
         let mut state = self.write();
@@ -135,7 +135,7 @@ impl Account {
         Ok(id.to_string())
     }
 
-    /// Somebody deletes a submission. Neither the form nor the contact tells of it.
+    /// Deletes a submission. Neither the form nor the contact shows that there was one.
     pub fn delete_submission(&self, conversion_id: &str) -> Result<(), ChangeError> {
         let mut state = self.write();
         let submission = state.forms.take(conversion_id)?;
@@ -208,7 +208,7 @@ impl State {
         }
     }
 
-    /// Those of the contact and of all that were merged into it, newest first.
+    /// Returns the submissions of the contact and of all that were merged into it, newest first.
     pub(crate) fn submissions_of(&self, contact: u64) -> Vec<&Submission> {
         let ids = [contact].into_iter().chain(self.identities.merged_into(contact));
         let mut submissions: Vec<_> = ids.flat_map(|id| self.forms.of_contact(id)).collect();
@@ -268,7 +268,7 @@ impl State {
 }
 
 impl Submission {
-    /// Most do.
+    /// `true`: v1 shows the form type of this submission, as it does of most.
     pub(crate) fn tells_form_type(&self) -> bool {
         self.id.dice().chance(0.9)
     }
@@ -310,5 +310,5 @@ impl Forms {
     }
 }
 
-/// HubSpot calculates the newest ones only.
+/// Most submissions in the calculated property: HubSpot calculates the newest ones only.
 const MOST_CALCULATED: usize = 800;

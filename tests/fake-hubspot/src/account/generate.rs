@@ -1,5 +1,5 @@
-//! Makes an account from its settings. Each record has a stream of chance of its own, so a further property or record
-//! doesn't change the others.
+//! Makes an account from its settings. Each record has random numbers of its own, so a further property or record does
+//! not change the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use super::{Objects, State, standard};
 use crate::dice::{Dice, mix};
 use crate::{ObjectType, PerType, Settings, time};
 
-/// Tells the records whose `updatedAt` stays behind.
+/// Seed of the choice of records whose `updatedAt` stays behind.
 const BEHIND: u64 = 0x6265_6869_6e64;
 const YEARS: TimeDelta = TimeDelta::days(4 * 365);
-/// Less than the 90 days that HubSpot keeps archived records.
+/// Greatest age of an archived record: less than the 90 days for which HubSpot keeps them.
 const RECYCLE_BIN: TimeDelta = TimeDelta::days(80);
 
 pub(super) fn state(settings: &Settings) -> State {
@@ -61,7 +61,8 @@ pub(super) fn state(settings: &Settings) -> State {
     state
 }
 
-/// What lies around the records comes last, and from chance of its own: the records are the same with and without it.
+/// Adds forms, lists, e-mails and subscriptions. They come last, with random numbers of their own, so that the records
+/// are the same with and without them.
 fn add_marketing(state: &mut State, settings: &Settings) {
     let newest = History::new(settings).newest;
     let contacts = &state.objects[ObjectType::Contacts];
@@ -90,7 +91,7 @@ fn add_marketing(state: &mut State, settings: &Settings) {
     }
 }
 
-/// The moments an account's history is hung on.
+/// The moments between which an account's history lies.
 #[derive(Debug, Clone, Copy)]
 struct History {
     newest: DateTime<Utc>,
@@ -166,7 +167,8 @@ fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
     (objects, ids.last())
 }
 
-/// Creation ascends with the number, as ids do. Most modifications are recent: a third within the last month.
+/// Draws the dates of a record. Creation ascends with the number, as ids do. Most modifications are recent: a third
+/// within the last month.
 fn dates(
     history: &History,
     number: usize,
@@ -226,7 +228,7 @@ struct Linker<'a> {
 }
 
 impl Linker<'_> {
-    /// Neighbours in the list of candidates, so that many links take no search for those that are taken already.
+    /// Links a record to neighbours in the list of candidates, which makes it cheap to take each of them once.
     fn link_some(&mut self, from: (ObjectType, u64), to: ObjectType, candidates: &[u64], count: usize) {
         let count = count.min(candidates.len());
         let first = self.dice.below(candidates.len() as u64) as usize;

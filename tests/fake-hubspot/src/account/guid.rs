@@ -17,7 +17,7 @@ impl Guid {
         Self(random & !(0xf_u128 << 76) & !(0xc_u128 << 60) | version | variant)
     }
 
-    /// Chance of its own for the thing that bears this id.
+    /// Random numbers that belong to the thing with this id.
     pub(crate) fn dice(self) -> Dice {
         Dice::nth(self.0 as u64, (self.0 >> 64) as u64)
     }

@@ -1,5 +1,5 @@
-//! Who a contact was before it was one: the identities that only v1 tells of. A merged contact shows a profile for each
-//! record it came from, with the id that the record had.
+//! Identities of contacts, which only v1 shows. A merged contact has a profile for each record that it came from, with
+//! the id which that record had.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,14 +12,14 @@ use super::{Account, Objects, State, TruthSubmission};
 use crate::ObjectType;
 use crate::dice::{Dice, mix};
 
-/// What can't be told from the records themselves.
+/// Facts about identities that the records themselves don't hold.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    /// When an e-mail address was set, where that wasn't at the contact's creation.
+    /// Times at which e-mail addresses were set, where that was after the contact's creation.
     email_since: HashMap<u64, i64>,
-    /// For the outcome of a merge: the ids that it took away.
+    /// The merges behind each survivor, with the ids that they took away.
     merges: HashMap<u64, Vec<Merge>>,
-    /// Ids that came into being by a merge.
+    /// Ids that a merge created.
     minted: HashSet<u64>,
 }
 
@@ -45,7 +45,7 @@ pub struct TruthIdentity {
     pub r#type: &'static str,
     pub value: String,
     pub timestamp: i64,
-    /// On the primary e-mail address only.
+    /// `Some` on the primary e-mail address only.
     pub is_primary: Option<bool>,
 }
 
@@ -53,7 +53,7 @@ pub struct TruthIdentity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TruthV1Contact {
     pub vid: u64,
-    /// By the list of all contacts only.
+    /// Time at which the contact was added, which only the list of all contacts shows.
     pub added_at: i64,
     pub merged_vids: Vec<u64>,
     pub profiles: Vec<TruthProfile>,
@@ -66,7 +66,7 @@ impl Identities {
         self.email_since.insert(contact, at.timestamp_millis());
     }
 
-    /// The survivor has the e-mail address of `heir` from now on.
+    /// Notes a merge, from which on the survivor has the e-mail address of `heir`.
     pub(super) fn note_merge(&mut self, survivor: u64, gone: &[u64], heir: &Record, at: DateTime<Utc>) {
         let since = self.email_since(heir);
         self.email_since.insert(survivor, since);
@@ -76,7 +76,7 @@ impl Identities {
         self.merges.entry(survivor).or_default().extend(gone.iter().map(|gone| Merge { gone: *gone, at }));
     }
 
-    /// The merge was undone: contacts v1 shows the contact by itself again.
+    /// Notes that a merge was undone: contacts v1 shows the contact by itself again.
     pub(super) fn forget_merge(&mut self, gone: u64) {
         for merges in self.merges.values_mut() {
             merges.retain(|merge| merge.gone != gone);
@@ -88,12 +88,12 @@ impl Identities {
         self.email_since.get(&contact.id).copied().unwrap_or_else(at_creation)
     }
 
-    /// The merges whose outcome this id is, oldest first.
+    /// Returns the merges whose survivor has this id, oldest first.
     pub(crate) fn merges(&self, contact: u64) -> &[Merge] {
         self.merges.get(&contact).map_or(&[], Vec::as_slice)
     }
 
-    /// All ids that came to an end in this one, through several merges too.
+    /// Returns all ids that were merged into this one, through several merges too.
     pub(crate) fn merged_into(&self, contact: u64) -> Vec<u64> {
         let mut all = Vec::new();
         let mut open = vec![contact];
@@ -108,7 +108,7 @@ impl Identities {
 }
 
 impl State {
-    /// The contact's own profile first.
+    /// Returns the contact's profiles, its own first.
     pub(crate) fn profiles(&self, contact: &Record, seed: u64) -> Vec<TruthProfile> {
         let contacts = &self.objects[ObjectType::Contacts];
         let email = contacts.catalog.find("email").and_then(|(property, _)| contact.values.get(property));
@@ -121,7 +121,7 @@ impl State {
             .collect()
     }
 
-    /// `taken` is the address that the contact has today, if this is the profile of one that was merged into it.
+    /// Makes the profile of one record. `taken` is the address that the survivor has today, if this record was merged.
     fn own_profile(
         &self,
         contacts: &Objects,
@@ -162,8 +162,8 @@ impl State {
 }
 
 impl Account {
-    /// The live contacts, ascending by id. Each is as it is at the moment it is taken; those that are gone by then are
-    /// left out.
+    /// Returns the live contacts, ascending by id. Each is read when the iterator reaches it; those that are deleted
+    /// by then are left out.
     pub fn truth_v1_contacts(&self) -> impl Iterator<Item = TruthV1Contact> + use<'_> {
         let ids = self.live_ids(ObjectType::Contacts);
         ids.into_iter().filter_map(|id| {

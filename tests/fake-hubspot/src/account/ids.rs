@@ -21,12 +21,12 @@ impl Ids {
         Self { small, last: LONG + dice.below(LONG), dense: 0 }
     }
 
-    /// Goes on after an id that is taken.
+    /// Makes ids that go on after one that is in use.
     pub(crate) fn after(last: u64) -> Self {
         Self { small: [].iter(), last: last.max(LONG), dense: 0 }
     }
 
-    /// The next `count` ids follow each other without a gap.
+    /// Makes the next `count` ids follow each other without a gap.
     pub(crate) fn begin_dense(&mut self, count: u64) {
         self.dense = count;
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_ascend_with_dense_stretches_and_holes() {
+    fn ids_ascend_with_dense_ranges_and_holes() {
         let mut dice = Dice::new(5);
         let mut ids = Ids::new(true, &mut dice);
         let ids: Vec<_> = (0..20_000).map(|_| ids.next(&mut dice)).collect();

@@ -1,5 +1,5 @@
-//! What search sees. HubSpot's index follows the records after a while, and not in order: until then a record is found
-//! with its old values and at its old place, or not at all.
+//! The search index. It follows the records after a while, and not in order: until then a record is found with its old
+//! values and at its old place, or not at all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use super::record::Record;
 use crate::behaviour::IndexLag;
 use crate::dice::Dice;
 
-/// Settled entries are thrown away when there are this many.
+/// Number of entries from which on settled ones are dropped.
 const SWEEP_AT: usize = 4_096;
 
 #[derive(Debug)]
 pub(crate) struct Index {
     lag: IndexLag,
-    /// Periods are counted from here.
+    /// Start of the first [period](IndexLag::period).
     begun: Instant,
     dice: Dice,
     behind: BTreeMap<u64, Behind>,
 }
 
-/// A record whose newest version search may not show yet.
+/// A record of which search may still show an older version.
 #[derive(Debug)]
 struct Behind {
     shown: Option<Arc<Record>>,
-    /// In the order they were made; each is shown from its instant on, unless a later one is shown already.
+    /// Versions in the order they were made; each is shown from its instant on, unless a later one is shown already.
     coming: Vec<(Instant, Option<Arc<Record>>)>,
 }
 
@@ -35,7 +35,7 @@ impl Behind {
         due.map_or(&self.shown, |(_, version)| version).as_ref()
     }
 
-    /// Drops what is shown no more, or never will be: versions made before the one that is shown now.
+    /// Drops versions older than the one that is shown now.
     fn settle(&mut self, now: Instant) {
         self.shown = self.at(now).cloned();
         if let Some(place) = self.coming.iter().rposition(|(from, _)| *from <= now) {
@@ -57,7 +57,7 @@ impl Index {
         self.lag = lag;
     }
 
-    /// A record changed. `None` stands for a record that search must not find.
+    /// Notes a changed record. `None` stands for a record that search must not find.
     pub(crate) fn follow(&mut self, id: u64, before: Option<Arc<Record>>, after: Option<Arc<Record>>) {
         let now = Instant::now();
         let delay = self.next_delay();
@@ -73,7 +73,7 @@ impl Index {
         behind.coming.push((due, after));
     }
 
-    /// The records that search shows, in no particular order.
+    /// Returns the records that search shows, in no particular order.
     pub(crate) fn view<'a>(
         &'a self,
         live: &'a BTreeMap<u64, Arc<Record>>,
@@ -84,7 +84,7 @@ impl Index {
         up_to_date.chain(self.behind.values().filter_map(move |behind| behind.at(now)))
     }
 
-    /// The first moment from `due` on in which the index does not stand still.
+    /// Returns the first moment from `due` on in which the index does not stand still.
     fn moving(&self, due: Instant) -> Instant {
         let IndexLag { standstill, period, .. } = self.lag;
         if standstill.is_zero() || period.is_zero() {
@@ -125,7 +125,7 @@ mod tests {
         }))
     }
 
-    /// A record of three versions, told apart by their ids: the second is indexed late, after the third.
+    /// Makes a record of three versions, told apart by their ids: the second is indexed late, after the third.
     fn overtaken(start: Instant) -> Behind {
         let coming =
             vec![(start + Duration::from_secs(10), version(2)), (start + Duration::from_secs(5), version(3))];

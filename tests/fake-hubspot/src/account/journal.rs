@@ -1,10 +1,10 @@
-//! Things that happened, by their millisecond. Several may share one, and what is told late takes its place among the
-//! older ones, behind the back of a client that has read past it.
+//! Journal of events by their millisecond. Several may share one, and an event that arrives late takes its place among
+//! the older ones, where a client may have read already.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// Milliseconds since 1970, and the order in which it was told.
+/// Milliseconds since 1970, and a number that counts the entries as they are written.
 pub(crate) type Place = (i64, u64);
 
 #[derive(Debug)]
@@ -19,11 +19,11 @@ impl<T> Default for Journal<T> {
     }
 }
 
-/// An entry where HubSpot shows it: by when it arrived.
+/// An entry and the time of its arrival, by which HubSpot orders what it shows.
 #[derive(Debug)]
 pub(crate) struct Arrived<'a, T> {
     pub(crate) arrival: Place,
-    /// When it happened.
+    /// Time of the event.
     pub(crate) at: i64,
     pub(crate) entry: &'a T,
 }
@@ -56,7 +56,7 @@ impl<T> Journal<T> {
         self.entries.iter().map(|(place, entry)| (*place, entry))
     }
 
-    /// From `from` to `to`, both included; `before` leaves out that place and all that are newer.
+    /// Returns the entries from `from` to `to`, both included. `before` leaves out that place and all that are newer.
     pub(crate) fn newest_first(
         &self,
         from: i64,
@@ -73,8 +73,9 @@ impl<T> Journal<T> {
         range.into_iter().flatten().map(|(place, entry)| (*place, entry))
     }
 
-    /// What happened from `from` to `to`, both included, in the order of its arrival, the last one first: each took its
-    /// `delay` after it happened, `most_delay` at the most. `before` leaves out that arrival and all after it.
+    /// Returns the entries from `from` to `to`, both included, in the order of their arrival, the last one first. Each
+    /// arrives its `delay` after it happened, `most_delay` at the most. `before` leaves out that arrival and all after
+    /// it.
     pub(crate) fn last_arrived_first<'a>(
         &'a self,
         (from, to): (i64, i64),
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_late_takes_its_place_among_the_older_ones() {
+    fn an_entry_that_arrives_late_takes_its_place_among_the_older_ones() {
         let mut journal = Journal::default();
         for (at, name) in [(5, "b"), (5, "c"), (9, "d"), (5, "late")] {
             journal.add(at, name);

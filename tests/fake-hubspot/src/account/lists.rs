@@ -1,4 +1,4 @@
-//! Lists of records. Who is in a list changes without a trace in the list's modified date or in the record's.
+//! Lists of records. A change of a list's members moves neither the list's modified date nor the record's.
 
 mod generate;
 
@@ -39,7 +39,7 @@ pub(crate) struct List {
     pub(crate) folder: Option<&'static str>,
     pub(crate) last_added_at: Option<DateTime<Utc>>,
     pub(crate) last_removed_at: Option<DateTime<Utc>>,
-    /// Values that its filter has more than one.
+    /// Number of values in its filter, beyond the first.
     filter_values: usize,
     members: BTreeMap<u64, Membership>,
 }
@@ -68,9 +68,9 @@ pub struct TruthList {
     pub created_by: u64,
     pub updated_by: u64,
     pub folder: Option<&'static str>,
-    /// Where the list is used.
+    /// Number of assets that use the list.
     pub reference_count: u64,
-    /// Live members.
+    /// Number of live members.
     pub size: usize,
     pub last_added_at: Option<DateTime<Utc>>,
     pub last_removed_at: Option<DateTime<Utc>>,
@@ -114,7 +114,7 @@ impl Account {
         })
     }
 
-    /// It can be restored.
+    /// Deletes a list. It can be restored.
     pub fn delete_list(&self, list: u64) -> Result<(), ChangeError> {
         let now = self.now();
         self.change_list(list, |list| list.deleted_at = Some(now))
@@ -127,7 +127,7 @@ impl Account {
         Ok(())
     }
 
-    /// A record that is in the list already stays as it is.
+    /// Adds a record to the list. One that is in it already stays as it is.
     pub fn add_to_list(&self, list: u64, record: u64) -> Result<(), ChangeError> {
         let now = self.now();
         let mut state = self.write();
@@ -139,7 +139,7 @@ impl Account {
         Ok(())
     }
 
-    /// Whether it was in the list.
+    /// Takes a record out of the list. Returns `true` if it was in there.
     pub fn remove_from_list(&self, list: u64, record: u64) -> Result<bool, ChangeError> {
         let now = self.now();
         let mut was_member = false;
@@ -157,13 +157,13 @@ impl Account {
         Ok(())
     }
 
-    /// Deleted ones too.
+    /// Returns all lists, deleted ones too.
     pub fn truth_lists(&self) -> Vec<TruthList> {
         let state = self.read();
         state.lists.lists.values().map(|list| list.truth(&state)).collect()
     }
 
-    /// Live records in lists that aren't deleted.
+    /// Returns the live records in lists that aren't deleted.
     pub fn truth_memberships(&self) -> Vec<TruthMembership> {
         let state = self.read();
         let of_list = |list: &List| -> Vec<_> {
@@ -300,7 +300,7 @@ impl Lists {
         self.lists.values().filter(|list| list.deleted_at.is_some()).map(|list| list.id).collect()
     }
 
-    /// A merge of contacts: the survivor is where either of them was.
+    /// Follows a merge of contacts: the survivor is in each list that either of them was in.
     pub(super) fn hand_over(&mut self, gone: [u64; 2], survivor: u64) {
         for list in self.lists.values_mut().filter(|list| list.object == ObjectType::Contacts) {
             let memberships: Vec<_> = gone.iter().filter_map(|id| list.members.remove(id)).collect();

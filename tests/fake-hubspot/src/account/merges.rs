@@ -1,7 +1,7 @@
 //! Merges. Since 2025 a merge of contacts or companies ends in a new record with a new id, as it did for deals before;
-//! the two old ids are in no list any more, and lead to the survivor only when one asks for them singly. HubSpot undoes no
-//! merge; apps do, and the survivor goes on naming what was merged into it, until it is merged elsewhere: which of two
-//! survivors is the later one HubSpot says of contacts alone.
+//! the two old ids are in no list any more, and lead to the survivor only in a read of a single record. HubSpot undoes
+//! no merge, but apps do: the survivor then still names the record, until that is merged elsewhere. Which of two
+//! survivors is the later one, HubSpot shows of contacts alone.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use super::{Account, ChangeError, Merged, Objects, State};
 use crate::ObjectType;
 
 impl Account {
-    /// Returns the id of the survivor: a new one, or the primary's where the account merges the old way.
+    /// Merges two records. Returns the id of the survivor: a new one, or the primary's where the account merges the
+    /// old way.
     pub fn merge(&self, object: ObjectType, primary: u64, merged: u64) -> Result<u64, ChangeError> {
         let now = self.now();
         self.write().merge(object, primary, merged, now, self.settings.merge_keeps_primary_id)
@@ -21,9 +22,9 @@ impl Account {
 }
 
 impl Account {
-    /// The record is live again, with its id, its values and its modified date; the survivor stays as it is, but that a
-    /// contact has a new modified date: its submissions and identities are fewer. A record that others were merged into
-    /// before stays merged.
+    /// Undoes a merge: the record is live again, with its id, its values and its modified date. The survivor stays as
+    /// it is; a contact gets a new modified date, since it has fewer submissions and identities. Records that were
+    /// merged into the restored one before stay merged.
     pub fn undo_merge(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
         let now = self.now();
         self.write().undo_merge(object, id, now)
@@ -112,7 +113,7 @@ impl State {
 }
 
 impl Objects {
-    /// What was merged into records that name it is not theirs any more.
+    /// Takes the id out of `hs_merged_object_ids` of all records that name it.
     fn name_no_more(&mut self, id: u64) {
         let Some((merged_ids, _)) = self.catalog.find("hs_merged_object_ids") else { return };
         let id = id.to_string();
@@ -132,7 +133,7 @@ impl Objects {
     }
 }
 
-/// The primary's values, the other's where the primary has none, and the trace of the merge.
+/// Makes the survivor: the primary's values, the other's where the primary has none, and the ids of both.
 fn survivor_of(
     catalog: &Catalog,
     object: ObjectType,

@@ -30,7 +30,7 @@ pub enum Sensitivity {
     Sensitive,
 }
 
-/// Where the value of a property comes from.
+/// Source of a property's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Stored,
@@ -86,7 +86,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Takes the place of a property with the same name, if there was one: its values come to light again.
+    /// Adds a property. It takes the place of one with the same name, whose values are shown again.
     pub(crate) fn add(&mut self, property: Property) -> PropertyIndex {
         let index =
             self.by_name.get(&property.name).copied().unwrap_or(self.properties.len() as PropertyIndex);
@@ -99,7 +99,7 @@ impl Catalog {
         index
     }
 
-    /// The property of that name, unless it is archived.
+    /// Returns the property of that name, unless it is archived.
     pub(crate) fn find(&self, name: &str) -> Option<(PropertyIndex, &Property)> {
         let index = *self.by_name.get(name)?;
         let property = &self.properties[usize::from(index)];
@@ -110,13 +110,13 @@ impl Catalog {
         self.find_any_mut(name).filter(|property| property.archived_at.is_none())
     }
 
-    /// An archived one too.
+    /// Returns the property of that name, even an archived one.
     pub(crate) fn find_any_mut(&mut self, name: &str) -> Option<&mut Property> {
         let index = *self.by_name.get(name)?;
         self.properties.get_mut(usize::from(index))
     }
 
-    /// Archived ones too.
+    /// Returns all properties, archived ones too.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PropertyIndex, &Property)> {
         self.properties.iter().enumerate().map(|(index, property)| (index as PropertyIndex, property))
     }

@@ -11,7 +11,7 @@ pub(crate) struct Record {
     pub(crate) id: u64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
-    /// What `updatedAt` says, where it stays behind the modified date.
+    /// The value of `updatedAt`, where it stays behind the modified date.
     pub(crate) shown_updated_at: Option<DateTime<Utc>>,
     pub(crate) archived_at: Option<DateTime<Utc>>,
     pub(crate) values: Values,
@@ -27,7 +27,7 @@ pub(crate) struct Values {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     property: PropertyIndex,
-    /// Where the value ends in the text; it starts where the one before ends.
+    /// End of the value in the text; it starts at the end of the one before.
     end: u32,
 }
 

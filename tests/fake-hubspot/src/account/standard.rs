@@ -1,5 +1,4 @@
-//! The properties that HubSpot defines: names and types as its accounts have them, the ones a connector must know
-//! about first of all.
+//! Properties that HubSpot defines, with their names and types: those that a connector has to know first.
 
 use chrono::{DateTime, Utc};
 
@@ -30,7 +29,7 @@ pub(crate) fn catalog(
     catalog
 }
 
-/// The `number`th property of an account's own; the kinds take turns.
+/// Makes the `number`th property of an account's own; the kinds take turns.
 fn custom_property(number: usize, created_at: DateTime<Utc>, dice: &mut Dice) -> Property {
     let (kind, maker) = CUSTOM_KINDS[number % CUSTOM_KINDS.len()];
     let subject = dice.pick(CUSTOM_SUBJECTS);
@@ -40,7 +39,7 @@ fn custom_property(number: usize, created_at: DateTime<Utc>, dice: &mut Dice) ->
     property
 }
 
-/// A property that people add to their account.
+/// Makes a property such as people add to their account.
 pub(crate) fn new_property(name: String, kind: Kind, maker: Maker, created_at: DateTime<Utc>) -> Property {
     let options = if kind == Kind::Enumeration { CUSTOM_OPTIONS.to_vec() } else { Vec::new() };
     Property {
@@ -61,7 +60,7 @@ pub(crate) fn new_property(name: String, kind: Kind, maker: Maker, created_at: D
     }
 }
 
-/// How values of a kind are made where nothing else is said.
+/// Returns the maker of values of a kind where the property names none.
 pub(crate) fn usual_maker(kind: Kind) -> Maker {
     CUSTOM_KINDS.iter().find(|(custom, _)| *custom == kind).map_or(Maker::Words, |(_, maker)| *maker)
 }
@@ -163,7 +162,7 @@ const fn choice(name: &'static str, filled: f64, options: &'static [&'static str
     Standard::new(name, Kind::Enumeration, Maker::Option, filled).options(options)
 }
 
-/// HubSpot sets these when something happens, and at no other time.
+/// Defines a property that HubSpot sets when something happens, and at no other time.
 const fn kept(name: &'static str, kind: Kind) -> Standard {
     Standard::new(name, kind, Maker::Nothing, 0.0)
 }

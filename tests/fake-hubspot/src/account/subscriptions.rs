@@ -1,5 +1,6 @@
-//! What an address has subscribed to, and the timeline of changes. It hangs on the address: contacts come and go without
-//! it. A change that is told late takes its place in the timeline, and the snapshots after it are made anew.
+//! Subscriptions of e-mail addresses, and the timeline of their changes. They belong to the address, whether there is
+//! a contact with it or not. A change that arrives late takes its place in the timeline, and the snapshots after it
+//! are made anew.
 
 mod generate;
 
@@ -106,7 +107,8 @@ impl Account {
         self.read().subscriptions.definitions.iter().map(|definition| definition.id).collect()
     }
 
-    /// One timeline item; addresses are kept in lower case. With an event as its cause it happens when the event was created, otherwise at `at`.
+    /// One timeline item; addresses are kept in lower case. With an event as its cause it happens when the event was
+    /// created, otherwise at `at`.
     pub fn change_subscriptions(
         &self,
         recipient: &str,
@@ -134,7 +136,7 @@ impl Account {
         addresses.into_iter().map(|address| self.subscription(subscriptions, address)).collect()
     }
 
-    /// What HubSpot answers for any address.
+    /// Returns the subscriptions that HubSpot shows for an address, known or not.
     pub fn truth_subscription(&self, email: &str) -> TruthSubscription {
         self.subscription(&self.read().subscriptions, email)
     }

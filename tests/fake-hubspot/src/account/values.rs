@@ -1,4 +1,4 @@
-//! Values, drawn for one property of one record. A small share are the odd ones that connectors stumble over.
+//! Random values for one property of one record. A small share are odd ones that connectors stumble over.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::properties::{Kind, Property};
 use crate::dice::Dice;
 
-/// How an ordinary value of a property is made.
+/// Maker of a property's ordinary values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Maker {
     /// Never filled by chance: HubSpot sets it when something happens.
@@ -36,7 +36,7 @@ pub(crate) enum Maker {
     Json,
 }
 
-/// What a value may depend on.
+/// The record and settings that a value may depend on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Surroundings {
     pub(crate) record_id: u64,
@@ -126,7 +126,8 @@ fn write_options(property: &Property, dice: &mut Dice, out: &mut String) {
     }
 }
 
-/// Between the record's creation and the newest moment of the account, to the millisecond, now and then to the second.
+/// Draws a moment between the record's creation and the newest of the account, most to the millisecond, some to the
+/// second.
 fn moment(around: &Surroundings, dice: &mut Dice) -> DateTime<Utc> {
     let span = (around.newest - around.created_at).num_milliseconds();
     let milliseconds = dice.between(0, span);

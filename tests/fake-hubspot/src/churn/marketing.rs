@@ -1,4 +1,4 @@
-//! What people do besides editing records: they submit forms, open e-mails, change subscriptions and edit lists.
+//! Changes besides those of records: people submit forms, open e-mails, change subscriptions and edit lists.
 
 use super::any_of;
 use crate::account::{EventType, Processing, SubscriptionChange};
@@ -7,7 +7,7 @@ use crate::operation::Operation;
 use crate::{Account, ObjectType};
 
 const CONTACTS: ObjectType = ObjectType::Contacts;
-/// Most events are told at once, some a while after they happened.
+/// Greatest delay of an event: most arrive at once, some a while after they happened.
 const LATEST_MS: u64 = 20 * 60_000;
 
 pub(super) fn next_operation(account: &Account, dice: &mut Dice) -> Option<Operation> {

@@ -1,4 +1,4 @@
-//! About the account: who it is, and how much of its day it has used.
+//! Details of the account, and its use of the daily limit.
 
 use chrono::{Offset, Utc};
 use hyper::Method;

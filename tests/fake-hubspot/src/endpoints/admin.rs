@@ -1,4 +1,5 @@
-//! Not HubSpot: the way in for tests in other languages. No token, no limits, no faults, no counting.
+//! Administration of the fake account by tests in other languages; HubSpot has none of it. No token, no limits, no
+//! faults, no counting.
 
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ fn json_payload(body: &impl serde::Serialize) -> Payload {
     Payload::whole(serde_json::to_vec(body).unwrap_or_default())
 }
 
-/// One line for each; see the functions of [`Account`] for their order.
+/// Answers the truth, one line for each thing; see the functions of [`Account`] for their order.
 fn truth(site: &Arc<Site>, family: &str) -> Outcome {
     let write: fn(&Account, &Lines) = match family {
         "v1_contacts" => |account, lines| lines.send(account.truth_v1_contacts()),
@@ -103,7 +104,7 @@ fn gone(site: &Site, object: &str) -> Outcome {
     Ok(json_payload(&json!({"merged": merged, "purged": purged})))
 }
 
-/// One operation, or a list of them. Stops at the first that fails.
+/// Applies one operation or a list of them, and stops at the first that fails.
 fn mutate(site: &Site, request: &Request) -> Outcome {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -120,7 +121,7 @@ fn mutate(site: &Site, request: &Request) -> Outcome {
     Ok(json_payload(&json!({"results": applied.map_err(text)?})))
 }
 
-/// `?log=true` adds the latest requests.
+/// Answers the counters; `?log=true` adds the latest requests.
 fn requests(site: &Site, request: &Request) -> Payload {
     let recorder = site.recorder();
     let mut answer = json!({"counters": recorder.counters()});
@@ -130,7 +131,7 @@ fn requests(site: &Site, request: &Request) -> Payload {
     json_payload(&answer)
 }
 
-/// Changes what is named, and leaves the rest.
+/// Changes the named fields of the behaviour, and leaves the rest.
 fn change_behaviour(site: &Site, request: &Request) -> Outcome {
     let change: Value = serde_json::from_slice(&request.body).map_err(text)?;
     let mut behaviour = serde_json::to_value(&*site.behaviour()).map_err(text)?;
@@ -151,7 +152,7 @@ fn merge(into: &mut Value, change: Value) {
     }
 }
 
-/// Starts anew, and tells what was done before.
+/// Starts the churn anew, and answers the changes made before.
 fn start_churn(site: &Site, request: &Request) -> Outcome {
     let churn: Churn = serde_json::from_slice(&request.body).map_err(text)?;
     let done = stop_churn(&mut site.churn());
@@ -166,7 +167,7 @@ fn start_marketing_churn(site: &Site, request: &Request) -> Outcome {
     Ok(done)
 }
 
-/// Tells what was done, in order.
+/// Stops the churn, and answers its changes, in order.
 fn stop_churn(running: &mut Option<RunningChurn>) -> Payload {
     json_payload(&json!({"done": running.take().map(RunningChurn::stop)}))
 }

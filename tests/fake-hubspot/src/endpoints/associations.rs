@@ -1,5 +1,5 @@
-//! Links between records: in batches, for one record, and within the records of a list. What a link is called decides
-//! how often it is named.
+//! Links between records: in batches, for one record, and within the records of a list. A link has one entry for each
+//! of its types.
 
 use hyper::Method;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
     batch_route(request).or_else(|| single_route(request))
 }
 
-/// The v3 path, which shows the primary company only, is not imitated.
+/// Returns the route of a batch. The v3 path, which shows the primary company only, is not imitated.
 fn batch_route(request: &Request) -> Option<Route> {
     let (version, rest) = request.resource("crm", "associations")?;
     let (&Method::POST, [from, to, "batch", "read"], Version::V4 | Version::Dated) =
@@ -177,12 +177,12 @@ pub(super) fn write_inline(
 
 struct Page<'a> {
     links: &'a [&'a Link],
-    /// Where the next page starts.
+    /// First id of the next page.
     next: Option<u64>,
 }
 
 impl<'a> Page<'a> {
-    /// Links ascend by id; `after` is the first id of the page.
+    /// Cuts a page out of links that ascend by id; `after` is the first id of the page.
     fn of(links: &'a [&'a Link], after: Option<&str>, limit: usize) -> Self {
         let from = after.and_then(|after| after.parse().ok()).unwrap_or(0);
         let links = &links[links.partition_point(|link| link.to < from)..];
@@ -230,12 +230,12 @@ fn no_associations(id: &str, from: ObjectType, to: ObjectType) -> Value {
     })
 }
 
-/// One way in which a link is called.
+/// One type of a link, with its label.
 struct LabelName {
     category: &'static str,
     type_id: u16,
     label: Option<&'static str>,
-    /// In lists.
+    /// The type's name in lists of records.
     name: String,
 }
 
@@ -245,7 +245,7 @@ impl LabelName {
     }
 }
 
-/// Every link is an unlabeled one; a primary company is named a second time.
+/// Returns the types of a link: the unlabeled one, that of a primary company, and the account's own label.
 fn labels(from: ObjectType, to: ObjectType, link: &Link) -> impl Iterator<Item = LabelName> {
     let (primary, unlabeled) = type_ids(from, to);
     let pair = format!("{}_to_{}", from.singular(), to.singular());
@@ -262,7 +262,7 @@ fn labels(from: ObjectType, to: ObjectType, link: &Link) -> impl Iterator<Item =
     primary_label.into_iter().chain([hubspot(unlabeled, None, unlabeled_name)]).chain(own)
 }
 
-/// HubSpot's numbers of the primary and of the unlabeled link.
+/// Returns HubSpot's ids of the primary and of the unlabeled type.
 fn type_ids(from: ObjectType, to: ObjectType) -> (Option<u16>, u16) {
     use ObjectType::{Companies, Contacts, Deals};
     match (from, to) {

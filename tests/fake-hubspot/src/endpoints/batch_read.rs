@@ -1,5 +1,5 @@
-//! Values of up to a hundred records by their ids. The answer keeps no order, and ids that were merged away are unknown
-//! here, though a single read still knows them.
+//! Values of up to a hundred records by their ids. The answer keeps no order, and ids that were merged away are
+//! unknown here, though a single read still knows them.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ fn read(call: &Call<'_>, object: ObjectType) -> Answer {
     Ok(Reply::batch(out, !missing.is_empty()))
 }
 
-/// One error for all of them, as HubSpot counts.
+/// Makes one error for all missing ids, as HubSpot counts them.
 fn errors(object: ObjectType, missing: &[&str]) -> serde_json::Value {
     let kind = object.singular().to_uppercase();
     serde_json::json!([{

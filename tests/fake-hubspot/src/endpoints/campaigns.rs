@@ -1,5 +1,5 @@
-//! E-mail campaigns: their ids in no order, those with recent activity first, and one with its counters. Besides them the
-//! marketing e-mails, which are something else: one e-mail may own several campaigns.
+//! E-mail campaigns: their ids in no order, those with recent activity first, and one with its counters. Besides them
+//! the marketing e-mails, which are something else: one e-mail may own several campaigns.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::request::{Request, Version};
 use crate::time;
 
-/// HubSpot documents no numbers; connectors ask for up to 1,000.
+/// Greatest page size. HubSpot documents no numbers; connectors ask for up to 1,000.
 const MOST: usize = 1_000;
 const BY_DEFAULT: usize = 10;
 const MOST_EMAILS: usize = 300;
@@ -72,7 +72,7 @@ fn short(campaign: &Campaign, tells_update: bool) -> Value {
     shown
 }
 
-/// With another app's id there is no such campaign.
+/// Answers one campaign. With another app's id there is no such campaign.
 fn get(call: &Call<'_>, id: &str) -> Answer {
     let app = call.request.parameter("appId");
     let state = call.account().read();
@@ -104,7 +104,7 @@ fn marketing_emails(call: &Call<'_>) -> Answer {
     Ok(Reply::json(&answer))
 }
 
-/// Of the e-mail that owns these campaigns.
+/// Makes the body of the e-mail that owns these campaigns.
 fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
     let Some(primary) = campaigns.first() else { return Value::Null };
     let last_updated = campaigns.iter().map(|campaign| campaign.last_updated).max().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What is left of contacts v1: reads of contacts, without their lists. Only they tell of identities, and only the list
-//! of all contacts tells when one was added.
+//! The reads of contacts that are left of contacts v1, which had lists too. Only they show identities, and only the
+//! list of all contacts shows when one was added.
 
 use chrono::{DateTime, Utc};
 use hyper::Method;
@@ -15,7 +15,7 @@ use crate::{ObjectType, time};
 
 const MOST: usize = 100;
 const BY_DEFAULT: usize = 20;
-/// One of them is enough.
+/// Scopes of contacts v1, of which one is enough.
 const SCOPES: [&str; 3] = ["crm.objects.contacts.read", "content", "crm.objects.contacts.write"];
 const SHOWN_BY_DEFAULT: [&str; 4] = ["company", "firstname", "lastmodifieddate", "lastname"];
 
@@ -46,7 +46,7 @@ fn is_alive(call: &Call<'_>) -> Result<(), Problem> {
     }
 }
 
-/// Unknown ids are left out, those that were merged away too.
+/// Answers a batch of ids. Unknown ids are left out, those that were merged away too.
 fn batch(call: &Call<'_>) -> Answer {
     is_alive(call)?;
     let vids: Vec<u64> = call.request.list("vid").iter().filter_map(|vid| vid.parse().ok()).collect();
@@ -62,7 +62,8 @@ fn batch(call: &Call<'_>) -> Answer {
     Ok(Reply::json(&shown))
 }
 
-/// Ascending; `vid-offset` is the last id of the page. A larger count than there may be counts as the largest.
+/// Answers a page of all contacts, ascending by id; `vid-offset` is the last id of the page. A count above the limit
+/// counts as the limit.
 fn list(call: &Call<'_>) -> Answer {
     is_alive(call)?;
     let number = |name: &str| call.request.parameter(name).map(str::parse::<u64>).transpose();
@@ -85,7 +86,7 @@ fn list(call: &Call<'_>) -> Answer {
     Ok(Reply::json(&json!({"contacts": shown, "has-more": has_more, "vid-offset": last})))
 }
 
-/// An id that was merged away leads to the survivor.
+/// Answers one contact. An id that was merged away leads to the survivor.
 fn profile(call: &Call<'_>, vid: &str) -> Answer {
     is_alive(call)?;
     let view = View::new(call, None, "all")?;
@@ -97,16 +98,16 @@ fn profile(call: &Call<'_>, vid: &str) -> Answer {
     Ok(Reply::json(&view.contact(&state, contact)))
 }
 
-/// What a call wants to see of its contacts.
+/// The parts of its contacts that a call asks for.
 struct View {
     account_id: u32,
     seed: u64,
-    /// `None`: all that have a value.
+    /// Names of the wanted properties; `None`: all that have a value.
     names: Option<Vec<String>>,
     with_versions: bool,
     sees_sensitive: bool,
     submissions: Submissions,
-    /// What is newer is not shown yet.
+    /// Newest moment that contacts v1 shows yet.
     until: DateTime<Utc>,
 }
 
@@ -162,7 +163,7 @@ impl View {
         })
     }
 
-    /// Those with a value; dates are milliseconds.
+    /// Returns the properties with a value; dates are milliseconds.
     fn properties(&self, catalog: &Catalog, contact: &Record) -> Map<String, Value> {
         let is_named = |name: &String| self.names.as_ref().is_none_or(|names| names.contains(name));
         let shown = catalog.current().filter(|(_, property)| {
@@ -187,7 +188,7 @@ impl View {
         valued.collect()
     }
 
-    /// From the newest one on.
+    /// Returns the wanted submissions, from the newest one on.
     fn submissions(&self, mut newest_first: Vec<&Submission>) -> Vec<Value> {
         newest_first.retain(|submission| submission.timestamp <= self.until.timestamp_millis());
         let chosen = match self.submissions {
@@ -241,7 +242,7 @@ fn profile_body(profile: &TruthProfile) -> Value {
     })
 }
 
-/// The merges that made this contact, not those before them.
+/// Returns the merges that made this contact, not those before them.
 fn audits(state: &State, contact: &Record) -> Vec<Value> {
     let merges = state.identities.merges(contact.id).iter();
     let audits = merges.map(|merge| {

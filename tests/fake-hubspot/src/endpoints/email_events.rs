@@ -1,5 +1,5 @@
-//! E-mail events, the last one to arrive first. An `offset` goes on just before the last event of its page: what is told late and lies
-//! after it isn't seen any more by whoever pages on.
+//! E-mail events, the last one to arrive first. An `offset` goes on just before the last event of its page: a client
+//! that pages on does not see an event that arrives later.
 
 use hyper::Method;
 use serde::Serialize;
@@ -65,7 +65,7 @@ fn body<'a>(call: &Call<'_>, event: &'a EmailEvent, campaigns: &'a [Campaign]) -
     Body::new(event, &campaigns[event.campaign], call.account().settings().account_id)
 }
 
-/// Milliseconds, both included.
+/// Returns the window of the call in milliseconds, both ends included.
 pub(super) fn window(call: &Call<'_>) -> Result<(i64, i64), Problem> {
     let start = number(call.request, "startTimestamp")?.unwrap_or(i64::MIN);
     let end = number(call.request, "endTimestamp")?.unwrap_or(i64::MAX);
@@ -102,7 +102,8 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// What an event doesn't tell of itself can't be filtered by: an UNBOUNCE matches none of these.
+    /// `true`: the event matches the filters. An UNBOUNCE has no recipient, campaign or app, and matches no filter by
+    /// them.
     fn match_event(&self, event: &EmailEvent, campaign: &Campaign) -> bool {
         let is_narrowed = self.recipient.is_some() || self.campaign.is_some() || self.app.is_some();
         if event.kind == EventType::Unbounce && is_narrowed {

@@ -35,7 +35,7 @@ pub(super) enum Operator {
     NotIn,
 }
 
-/// Numbers are taken as well as their text.
+/// A value in a filter: a text, or a number, which counts as its text.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Operand {
@@ -52,7 +52,7 @@ impl Operand {
     }
 }
 
-/// A filter, tied to its property.
+/// A filter with its property.
 pub(super) struct Condition<'a> {
     operator: Operator,
     index: PropertyIndex,
@@ -63,7 +63,7 @@ pub(super) struct Condition<'a> {
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub(super) enum Comparable {
     Number(f64),
-    /// In lower case.
+    /// A text in lower case.
     Text(String),
 }
 
@@ -95,7 +95,7 @@ impl<'a> Condition<'a> {
         Ok(Self { operator: filter.operator, index, property, operands: operands.collect::<Result<_, _>>()? })
     }
 
-    /// Whether it asks for everything since 1970.
+    /// `true`: the condition matches everything modified since 1970.
     pub(super) fn starts_at_zero(&self) -> bool {
         let from = [Operator::Gt, Operator::Gte, Operator::Between].contains(&self.operator);
         self.property.origin == Origin::UpdatedAt
@@ -133,7 +133,7 @@ impl<'a> Condition<'a> {
     }
 }
 
-/// What a record is compared and sorted by. Empty values, and those that don't parse, are none.
+/// Returns the value by which a record is compared and sorted; `None` if it is empty or does not parse.
 pub(super) fn value(property: &Property, index: PropertyIndex, record: &Record) -> Option<Comparable> {
     match property.origin {
         Origin::Id => Some(Comparable::Number(record.id as f64)),
@@ -155,7 +155,7 @@ fn comparable(property: &Property, text: &str) -> Option<Comparable> {
     }
 }
 
-/// Whole words; `*` stands for any characters at either end of the token.
+/// `true`: the value has the token as a whole word. `*` at either end of the token stands for any characters.
 fn contains_token(value: &Comparable, token: &Comparable) -> bool {
     let (Comparable::Text(value), Comparable::Text(token)) = (value, token) else { return value == token };
     let bare = token.trim_matches('*');

@@ -1,4 +1,4 @@
-//! Forms, and what was submitted with one. Without `formTypes` only forms of the type `hubspot` are listed.
+//! Forms and their submissions. Without `formTypes` only forms of the type `hubspot` are listed.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::request::{Request, Version};
 use crate::time;
 
-/// HubSpot documents no number; connectors ask for up to 500.
+/// Greatest page size. HubSpot documents no number; connectors ask for up to 500.
 const MOST: usize = 500;
 const MOST_SUBMISSIONS: usize = 50;
 const BY_DEFAULT: usize = 20;

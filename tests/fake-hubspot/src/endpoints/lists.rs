@@ -1,5 +1,5 @@
-//! Lists and who is in them. The search pages by offset, `/all` by ids, and both show no filters; the call that shows them
-//! wants the ids, and finds nothing without complaint when it gets none.
+//! Lists and their members. The search pages by offset, `/all` by ids, and both show no filters. The call that shows
+//! them takes ids, and answers an empty list when it gets none.
 
 mod all;
 mod memberships;
@@ -19,8 +19,8 @@ use crate::time;
 
 const MOST: usize = 500;
 const BY_DEFAULT: usize = 20;
-/// Results that can be paged through.
-const REACH: usize = 10_000;
+/// Number of results that can be paged through.
+const MOST_RESULTS: usize = 10_000;
 const MOST_LEGACY_IDS: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
@@ -79,9 +79,9 @@ fn search(call: &Call<'_>) -> Answer {
     if !(1..=MOST).contains(&search.count) {
         return Err(Problem::validation(format!("count must be between 1 and {MOST}, not {}", search.count)));
     }
-    if search.offset > REACH {
+    if search.offset > MOST_RESULTS {
         return Err(Problem::validation(format!(
-            "offset can't be greater than {REACH}, not {}",
+            "offset can't be greater than {MOST_RESULTS}, not {}",
             search.offset
         )));
     }
@@ -138,7 +138,7 @@ fn sort(lists: &mut [&List], order: Option<&str>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Those that have a value; all values are text, dates are milliseconds.
+/// Returns the additional properties that have a value; all values are text, dates are milliseconds.
 fn additional_properties(list: &List, state: &State, names: &BTreeSet<&str>) -> Map<String, Value> {
     let date = |at: chrono::DateTime<chrono::Utc>| at.timestamp_millis().to_string();
     let value = |name| match name {

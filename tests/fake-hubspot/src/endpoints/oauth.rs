@@ -1,4 +1,4 @@
-//! The token endpoint of OAuth apps, and what a token of a private app or a service key may do.
+//! The token endpoint of OAuth apps, and the scopes of a private app's token or a service key.
 
 use hyper::Method;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ struct TokenInfo {
     token_key: String,
 }
 
-/// A token of an OAuth app is not known here.
+/// Answers the scopes of a token. A token of an OAuth app is unknown here.
 fn token_info(call: &Call<'_>) -> Answer {
     let TokenInfo { token_key } = call.request.json()?;
     let settings = call.account().settings();

@@ -76,7 +76,8 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
     Ok(Reply::ok(out))
 }
 
-/// Where the page starts. HubSpot's own `after` is the last id of a page plus one, whether there is such a record or not.
+/// Returns the first id that the page may have. HubSpot's own `after` is the last id of a page plus one, whether there
+/// is such a record or not.
 fn first_id(call: &Call<'_>, object: ObjectType, archived: bool) -> Result<u64, Problem> {
     let Some(after) = call.request.parameter("after") else { return Ok(0) };
     let after = after.parse().map_err(|_| Problem::validation(format!("Invalid paging cursor: {after}")))?;

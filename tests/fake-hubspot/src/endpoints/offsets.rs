@@ -1,5 +1,5 @@
-//! The opaque `offset` of the older endpoints: good for a while, and only together with the filters it was given out for.
-//! Nothing is kept of it here; it carries everything itself, shuffled so that nobody can build on its digits.
+//! The opaque `offset` of the older endpoints: valid for a while, and only with the filters that it was given out for.
+//! The server stores none; an offset holds everything itself, scrambled so that nobody can rely on its digits.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::dice::mix;
 use crate::http::problem::Problem;
 
 const SALT: u64 = 0x6f66_6673_6574_7321;
-/// Parameters that may change from page to page.
+/// Parameters that may differ from page to page.
 const FREE: [&str; 2] = ["offset", "limit"];
 
 pub(super) fn give(call: &Call<'_>, place: Place) -> String {
@@ -21,7 +21,7 @@ pub(super) fn give(call: &Call<'_>, place: Place) -> String {
     format!("{digits}==")
 }
 
-/// The place that the request's offset stands for, if it has one.
+/// Returns the place that the request's offset stands for, if it has an offset.
 pub(super) fn take(call: &Call<'_>) -> Result<Option<Place>, Problem> {
     let Some(given) = call.request.parameter("offset").filter(|given| !given.is_empty()) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Communication preferences: what became of the subscriptions of v1. Batches need a product and a scope of their own.
+//! Communication preferences, the successor of v1's subscriptions. Batches need a product and a scope of their own.
 
 use hyper::Method;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::time;
 
-/// HubSpot documents no number.
+/// Greatest number of inputs of a batch. HubSpot documents no number.
 const MOST_INPUTS: usize = 100;
 const READS: [&str; 2] = ["communication_preferences.read", "communication_preferences.read_write"];
 const BATCHES: &str = "communication_preferences.statuses.batch.read";
@@ -119,7 +119,7 @@ fn text(milliseconds: i64) -> String {
     chrono::DateTime::from_timestamp_millis(milliseconds).map(time::text).unwrap_or_default()
 }
 
-/// The overall state goes before that of the subscription type.
+/// Answers an address's subscriptions as v3 does. The overall state comes before that of the subscription type.
 fn status_v3(call: &Call<'_>, email: &str) -> Answer {
     let state = call.account().read();
     let standing = state.subscriptions.standing(email);

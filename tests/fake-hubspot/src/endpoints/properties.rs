@@ -1,4 +1,4 @@
-//! Property definitions: all of them at once, hidden and calculated ones too. Sensitive ones only when asked for.
+//! Property definitions, all in one answer, with hidden and calculated ones. Sensitive ones only when asked for.
 
 use hyper::Method;
 use serde::Serialize;
@@ -149,7 +149,7 @@ impl<'a> Definition<'a> {
 }
 
 impl Definition<'_> {
-    /// In a share of the definitions, some of what they say is null.
+    /// Replaces some fields by null, in this share of the definitions.
     fn withheld(self, share: f64) -> Self {
         let drawn = self.name.unwrap_or_default().bytes().fold(0, |drawn, byte| mix(drawn ^ u64::from(byte)));
         if (drawn % 1_000) as f64 / 1_000.0 >= share {

@@ -1,4 +1,4 @@
-//! Records as JSON: which of their properties a call gets to see, and how they are written.
+//! Records as JSON: the choice of properties that a call sees, and their text.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub(crate) struct Selection {
 }
 
 struct Column {
-    /// `"name":`
+    /// The text `"name":`.
     key: Vec<u8>,
     index: PropertyIndex,
     origin: Origin,
@@ -26,7 +26,7 @@ struct Column {
 const ASCII_ONLY: u64 = 7;
 
 impl Selection {
-    /// `named` as asked for, HubSpot's choice if that is empty. Names that don't exist are ignored.
+    /// Selects the properties in `named`, or HubSpot's default if that is empty. Names that don't exist are ignored.
     pub(crate) fn new(
         call: &Call<'_>,
         object: ObjectType,
@@ -56,7 +56,7 @@ impl Selection {
         }
     }
 
-    /// Writes the record, and what `associations` writes, a whole member with its comma.
+    /// Writes the record. `associations` writes a member of its own, with its comma.
     pub(crate) fn write(&self, out: &mut Vec<u8>, record: &Record, associations: impl FnOnce(&mut Vec<u8>)) {
         let dates =
             Dates { created_at: time::text(record.created_at), updated_at: time::text(record.updated_at) };
@@ -89,7 +89,7 @@ impl Selection {
         out.push(b'}');
     }
 
-    /// Only the newest value of each; the account keeps no others.
+    /// Writes the history of the properties: only the newest value of each, since the account keeps no others.
     fn write_history(&self, out: &mut Vec<u8>, record: &Record, dates: &Dates) {
         if self.history.is_empty() {
             return;
@@ -140,7 +140,7 @@ impl Column {
     }
 }
 
-/// `,"name":"text"`
+/// Writes `,"name":"text"`.
 fn write_member(out: &mut Vec<u8>, name: &str, text: &str) {
     out.push(b',');
     write_string(out, name, false);

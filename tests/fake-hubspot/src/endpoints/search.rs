@@ -1,5 +1,5 @@
-//! Searches. They see the index, not the records; they page by offset, to 10,000 and no further; records with equal sort
-//! values come in an order that nobody can rely on.
+//! Searches. They see the index, not the records; they page by offset, to 10,000 and no further; records with equal
+//! sort values come in an order that nobody can rely on.
 
 use std::cmp::Ordering;
 
@@ -20,8 +20,8 @@ use crate::{Behaviour, ObjectType};
 
 const MOST: u64 = 200;
 const BY_DEFAULT: u64 = 10;
-/// Results that can be paged through.
-const REACH: u64 = 10_000;
+/// Number of results that can be paged through.
+const MOST_RESULTS: u64 = 10_000;
 const MOST_GROUPS: usize = 5;
 const MOST_FILTERS_IN_GROUP: usize = 6;
 const MOST_FILTERS: usize = 18;
@@ -52,7 +52,7 @@ struct FilterGroup {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Sort {
-    /// `-name` descends.
+    /// A property's name; `-name` descends.
     Short(String),
     #[serde(rename_all = "camelCase")]
     Long { property_name: String, direction: Option<Direction> },
@@ -127,8 +127,10 @@ fn page(search: &Search) -> Result<(u64, u64), Problem> {
         }
         Some(Operand::Number(number)) => number.as_u64().unwrap_or(u64::MAX),
     };
-    if offset.saturating_add(limit) > REACH {
-        return Err(Problem::validation(format!("Paging beyond {REACH} results is not possible: {offset}")));
+    if offset.saturating_add(limit) > MOST_RESULTS {
+        return Err(Problem::validation(format!(
+            "Paging beyond {MOST_RESULTS} results is not possible: {offset}"
+        )));
     }
     Ok((limit, offset))
 }
@@ -159,7 +161,7 @@ fn conditions<'a>(
     Ok(groups)
 }
 
-/// Groups are alternatives; within a group all conditions hold.
+/// Returns the records that the filters match: all conditions of at least one group hold.
 fn matching<'a>(
     search: &Search,
     objects: &'a Objects,
@@ -185,8 +187,8 @@ fn matching<'a>(
         .collect()
 }
 
-/// The first `count` of those found. Records without the value come last, whatever the direction. Without a rule the
-/// oldest come first.
+/// Returns the first `count` of the found records. Records without the value come last, whatever the direction.
+/// Without a sort rule the oldest come first.
 fn first_sorted<'a>(
     found: Vec<&'a Record>,
     count: usize,

@@ -1,5 +1,4 @@
-//! Subscriptions as v1 tells of them: one address at a time, and the timeline of changes, the last
-//! one to arrive first.
+//! Subscriptions in v1: those of one address, and the timeline of changes, the last one to arrive first.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use crate::dice::mix;
 use crate::http::limits::Bucket;
 use crate::http::request::Request;
 
-/// HubSpot documents no number; connectors ask for up to 1,000.
+/// Greatest page size. HubSpot documents no number; connectors ask for up to 1,000.
 const MOST: usize = 1_000;
 const BY_DEFAULT: usize = 10;
 
@@ -53,7 +52,7 @@ fn definitions(call: &Call<'_>) -> Answer {
     Ok(Reply::json(&json!({"subscriptionDefinitions": shown.collect::<Vec<_>>()})))
 }
 
-/// An address that nobody knows is subscribed to everything.
+/// Answers the subscriptions of an address. An unknown address is subscribed to everything.
 fn get(call: &Call<'_>, email: &str) -> Answer {
     let standing = call.account().read().subscriptions.standing(email);
     Ok(Reply::json(&body(call, email, &standing)))

@@ -1,4 +1,4 @@
-//! Who may ask: static tokens (a service key, a private app) and OAuth tokens, which die.
+//! Authentication by static tokens (a service key, a private app) and by OAuth tokens, which expire.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ pub(crate) struct Tokens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential {
     Static,
-    /// Its answers carry no daily headers.
+    /// A token of an OAuth app, whose answers have no headers of daily limits.
     Oauth,
 }
 
 impl Tokens {
-    /// A new OAuth token that dies after `lifetime`.
+    /// Makes an OAuth token that expires after `lifetime`.
     pub(crate) fn mint(&mut self, lifetime: Duration) -> String {
         let token = format!("fake-oauth-{:08}-{}", self.minted.len(), "x".repeat(280));
         self.minted.insert(token.clone(), Instant::now() + lifetime);

@@ -1,4 +1,4 @@
-//! A connection that can end with a reset instead of a goodbye.
+//! A connection that can end with a reset instead of a regular close.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ pub(crate) struct Connection {
     ends_with_reset: EndsWithReset,
 }
 
-/// Set by the request that is to be cut off.
+/// Switch for the reset, set by the request whose answer is to be cut off.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EndsWithReset(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! What the server saw: for tests that a client keeps the limits, and asks no more than it must.
+//! Counters and a log of requests, for tests that a client keeps the rate limits and sends no needless calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -9,21 +9,21 @@ use serde::Serialize;
 
 use super::limits::Bucket;
 
-/// Requests that the log keeps; older ones only remain counted.
+/// Number of requests that the log keeps; older ones are only counted.
 const LOGGED: usize = 10_000;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Counters {
     pub requests: u64,
-    /// By endpoint, for example `objects.list`; `unknown` are paths that HubSpot doesn't have.
+    /// Requests by endpoint, for example `objects.list`; `unknown` are paths that HubSpot doesn't have.
     pub endpoints: BTreeMap<&'static str, u64>,
     pub statuses: BTreeMap<u16, u64>,
-    /// Faults that were injected.
+    /// Injected faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     pub general: BucketCounters,
     pub search: BucketCounters,
     pub associations: BucketCounters,
-    /// Requests that were being answered at the same time, at most.
+    /// Greatest number of requests that were answered at the same time.
     pub peak_in_flight: usize,
     pub in_flight: usize,
 }
@@ -31,9 +31,9 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct BucketCounters {
     pub requests: u64,
-    /// Answered 429, by a limit or by a fault.
+    /// Requests that were answered 429, by a limit or by a fault.
     pub refused: u64,
-    /// Requests in the busiest rolling window of the bucket (ten seconds; for searches one), refused ones included.
+    /// Requests in the busiest rolling window of this limit (ten seconds; for searches one), refused ones included.
     pub busiest_window: usize,
 }
 
@@ -49,13 +49,13 @@ impl Counters {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoggedRequest {
-    /// From 1 on, in order of arrival.
+    /// Number of the request, from 1 on, in order of arrival.
     pub number: u64,
     pub at: DateTime<Utc>,
     pub method: String,
-    /// Path and query.
+    /// Path and query of the request.
     pub target: String,
-    /// What was sent, which JSON leaves out.
+    /// Body of the request, which the log's JSON leaves out.
     #[serde(skip)]
     pub body: Bytes,
     pub endpoint: &'static str,
@@ -71,7 +71,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Returns the number of the request.
+    /// Notes a request. Returns its number.
     pub(crate) fn arrived(&mut self) -> u64 {
         self.counters.requests += 1;
         self.counters.in_flight += 1;
@@ -117,7 +117,7 @@ impl Recorder {
         self.log.iter().cloned().collect()
     }
 
-    /// Forgets what was, but not which number comes next: faults depend on it.
+    /// Forgets all requests, but not the next number: faults depend on it.
     pub(crate) fn reset(&mut self) {
         let counters = &self.counters;
         self.counters =

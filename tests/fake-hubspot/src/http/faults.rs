@@ -1,4 +1,4 @@
-//! What goes wrong with a request. It depends on the seed and on the number of the request, on nothing else.
+//! Faults of requests. They depend on the seed and on the number of the request, on nothing else.
 
 use super::problem::Problem;
 use crate::behaviour::Faults;
@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     Slow,
 }
 
-/// Requests that a burst of 429 answers hits, at most.
+/// Greatest number of requests in a burst of 429 answers.
 const LONGEST_BURST: u64 = 6;
 
 impl Fault {
@@ -66,7 +66,7 @@ impl Fault {
         }
     }
 
-    /// The answer in place of the right one, if the fault is an answer.
+    /// Returns the answer in place of the right one, if the fault is an answer.
     pub(crate) fn problem(self, faults: &Faults) -> Option<Problem> {
         match self {
             Self::InternalError => Some(Problem::internal_error()),

@@ -1,5 +1,5 @@
-//! HubSpot's limits as rolling windows, to the request: the one that would be the 191st within ten seconds is refused,
-//! and refused ones don't count.
+//! HubSpot's rate limits as exact rolling windows: the 191st request within ten seconds is refused, and refused ones
+//! don't count.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 use crate::behaviour::Limits;
 
-/// What a call draws on.
+/// Rate limit that a call counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bucket {
     General,
@@ -49,7 +49,7 @@ pub(crate) struct Limiter {
     associations_today: usize,
 }
 
-/// What is left after an admitted request, for the headers.
+/// Limits and remaining calls after an admitted request, for the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remaining {
     pub(crate) most: usize,
@@ -134,7 +134,7 @@ impl Limiter {
     }
 }
 
-/// When daily limits start anew.
+/// Returns the time at which daily limits start anew.
 pub(crate) fn next_midnight((now, time_zone): (DateTime<Utc>, Tz)) -> DateTime<Utc> {
     let tomorrow = now.with_timezone(&time_zone).date_naive() + chrono::Days::new(1);
     let midnight = tomorrow.and_time(chrono::NaiveTime::MIN).and_local_timezone(time_zone).earliest();

@@ -1,5 +1,5 @@
-//! Answers that are not all that was asked for, and other words for paging. Whatever an endpoint answers well is made
-//! over here: HubSpot's good answers are in the endpoints.
+//! Incomplete answers, and other spellings of the fields for paging. The endpoints make HubSpot's complete answers;
+//! this file changes them.
 
 use std::collections::BTreeSet;
 
@@ -14,31 +14,31 @@ use crate::Behaviour;
 use crate::dice::Dice;
 use crate::endpoints::{Answer, Reply};
 
-/// A way in which an answer is less than what was asked for.
+/// A way in which an answer is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lack {
-    /// 207: some are not in the results, and an error of another kind than "has none" names them.
+    /// 207: some records are not in the results, and an error other than "not found" names them.
     Refused,
-    /// The same, and the error names nobody.
+    /// 207: some records are not in the results, and the error names none.
     Nameless,
-    /// 207: some are not in the results, and `numErrors` alone tells.
+    /// 207: some records are not in the results, and only `numErrors` shows it.
     Counted,
-    /// 200: some are not in the results, and nothing tells.
+    /// 200: some records are not in the results, and nothing shows it.
     Silent,
-    /// The status is PENDING, and some are not in the results yet.
+    /// The status is PENDING, and some records are not in the results yet.
     Pending,
-    /// 200 without `results`, or whatever the list is called.
+    /// 200 without `results`, or the field that holds the list in this endpoint.
     NoResults,
     /// The list is null.
     NullResults,
-    /// What is shown of them is not readable: an id that is no number, a null.
+    /// The records are shown but not readable: an id that is no number, a null.
     Odd,
-    /// They are shown, and nothing of them: by their ids alone, or as an entry without a field.
+    /// The records are shown without content: by their ids alone, or as an entry without a field.
     Hollow,
-    /// One field of them is not shown: a property of a record, the counters of a campaign.
+    /// One field is missing: a property of a record, the counters of a campaign.
     Thin,
-    /// Nothing tells when they were changed.
+    /// The modified date is missing.
     Undated,
 }
 
@@ -58,19 +58,19 @@ impl Lack {
     ];
 }
 
-/// Answers of an endpoint that lack something.
+/// Incomplete answers of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InPart {
-    /// Such as `associations.batch_read`.
+    /// The endpoint's name in the counters, such as `associations.batch_read`.
     pub endpoint: &'static str,
     pub lack: Lack,
-    /// The records it is about; empty: the last one of each answer.
+    /// The missing records; empty: the last one of each answer.
     pub ids: Vec<u64>,
-    /// Answers that do so.
+    /// Number of answers that are incomplete.
     pub times: u32,
 }
 
-/// Words for what v1 calls `hasMore`, and for `paging` on a last page.
+/// Spelling of v1's `hasMore`, and of `paging` on a last page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PagingWords {
@@ -80,20 +80,20 @@ pub enum PagingWords {
     Dashed,
     /// `has_more`; `paging: null`.
     Underscored,
-    /// No word for more, the offset alone; `paging: {next: null}`.
+    /// No field for more, the offset alone; `paging: {next: null}`.
     Missing,
 }
 
-/// Batch reads, and the records they are about by HubSpot's names.
+/// Batch reads.
 const BATCHES: [&str; 4] =
     ["objects.batch_read", "associations.batch_read", "lists.batch_memberships", "contacts_v1.batch"];
-/// Calls for one thing.
+/// Reads of a single thing.
 const SINGLES: [&str; 2] = ["campaigns.get", "subscriptions.get"];
 const LISTS: [&str; 5] = ["results", "lists", "campaigns", "events", "timeline"];
-/// What tells which batch answers of a simulated life lack something.
+/// Seed of the choice of batch answers that are incomplete, see [`Behaviour::parts`].
 const PARTS: u64 = 0x0070_6172_7473;
 
-/// The answer as the behaviour has it.
+/// Changes an answer as the behaviour says.
 pub(crate) fn made_over(
     site: &Site,
     behaviour: &Behaviour,
@@ -119,7 +119,7 @@ pub(crate) fn made_over(
     Ok(reply)
 }
 
-/// A batch with a poisoned record is refused as a whole.
+/// Returns the refusal of a batch that has a poisoned record in it.
 fn refusal(behaviour: &Behaviour, endpoint: &str, request: &Request) -> Option<Problem> {
     let poison = behaviour.refused_batches.as_ref().filter(|poison| poison.endpoint == endpoint)?;
     let ids: Vec<u64> = poison.ids.iter().copied().collect();
@@ -134,12 +134,12 @@ fn mentions(request: &Request, ids: &[u64]) -> bool {
     text.split(|c: char| !c.is_ascii_digit()).any(|id| id.parse().is_ok_and(|id| ids.contains(&id)))
 }
 
-/// A batch endpoint that refuses whatever has one of these records in it; without any, everything.
+/// A batch endpoint that refuses each batch with one of these records in it; without any, all batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedBatches {
     pub endpoint: String,
     pub ids: BTreeSet<u64>,
-    /// 400 or 500.
+    /// Status of the refusal: 400 or 500.
     pub status: u16,
 }
 
@@ -228,7 +228,8 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
     Reply { status, body: Value::Object(body).to_string().into_bytes() }
 }
 
-/// An object by contact: one is missing, or null.
+/// Makes a batch of contacts v1 incomplete, an object with a field for each contact: one field is missing, null, or has
+/// no content.
 fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64]) -> Reply {
     let ids: Vec<String> = match ids {
         [] => body.keys().next_back().cloned().into_iter().collect(),
@@ -247,7 +248,8 @@ fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64
     Reply { status: reply.status, body: Value::Object(body).to_string().into_bytes() }
 }
 
-/// One thing: nothing of it is told, its list is missing or null, or it is no thing.
+/// Makes the answer to a read of a single thing incomplete: it has no content, its list is missing or null, or it is
+/// no object.
 fn single_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack) -> Reply {
     let list = "subscriptionStatuses";
     let body = match lack {
@@ -265,7 +267,7 @@ fn single_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack) -> Rep
     Reply { status: reply.status, body: body.to_string().into_bytes() }
 }
 
-/// A record's id, of a batch's result or a list's item.
+/// Returns the record's id in a batch's result or a list's item.
 fn id_of(item: &Value) -> Option<u64> {
     let id = item.pointer("/from/id").or_else(|| item.get("recordId")).or_else(|| item.get("id"));
     match id.or_else(|| item.get("listId"))? {
@@ -274,7 +276,7 @@ fn id_of(item: &Value) -> Option<u64> {
     }
 }
 
-/// An entry of a list is none.
+/// Makes an entry of a list unreadable.
 fn make_odd(item: &mut Value) {
     if let Some(ends) = item.get_mut("to").and_then(Value::as_array_mut) {
         ends.push(json!({"toObjectId": "x", "associationTypes": []}));
@@ -293,7 +295,7 @@ fn make_hollow(item: &mut Value) {
     }
 }
 
-/// The first property with a value is left out, those aside that HubSpot sets itself.
+/// Leaves out the first property with a value, other than those that HubSpot sets itself.
 fn make_thin(item: &mut Value) {
     let of_all = ["hs_object_id", "createdate", "lastmodifieddate", "hs_lastmodifieddate", "hs_createdate"];
     let Some(properties) = item.get_mut("properties").and_then(Value::as_object_mut) else { return };

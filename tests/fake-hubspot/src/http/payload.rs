@@ -1,4 +1,4 @@
-//! Bodies of answers: whole ones, streams, and those that break off.
+//! Bodies of answers: complete ones, streams, and those that break off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

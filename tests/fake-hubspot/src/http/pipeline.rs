@@ -1,5 +1,5 @@
-//! What happens to a request, in HubSpot's order: is the URL too long, does the path exist, who asks, is there room in
-//! the limits, does something break, may they, and at last the answer.
+//! Steps of a request, in HubSpot's order: length of the URL, path, authentication, rate limits, faults, scopes, and
+//! at last the answer.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::dice::Dice;
 use crate::endpoints::{self, Answer, Call, admin};
 
 const LARGEST_BODY: usize = 64 << 20;
-/// Smaller answers are not worth compressing.
+/// Size in bytes from which on answers are compressed.
 const COMPRESSED_FROM: usize = 1_000;
 
 pub(crate) async fn answer(
@@ -194,7 +194,7 @@ impl Visit {
         response
     }
 
-    /// Rate headers are missing on searches, the daily ones for OAuth apps.
+    /// Makes the headers of rate limits. Searches have none, OAuth apps no daily ones.
     fn headers(&self, correlation_id: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Ok(id) = HeaderValue::from_str(correlation_id) {
@@ -245,7 +245,7 @@ impl Visit {
     }
 }
 
-/// Also when the client went away before its answer.
+/// Logs the request, also when the client went away before its answer.
 impl Drop for Visit {
     fn drop(&mut self) {
         self.site.recorder().left();

@@ -1,33 +1,33 @@
-//! Single things that HubSpot answers badly, each time or a few times: a refusal or a failure of whatever would show
-//! them, bytes that are no text, an entry that is none.
+//! Single things that HubSpot answers badly, each time or a few times: each answer that would show them is a refusal
+//! or a failure, or has bytes that are no text, or an entry that is not readable.
 
 use serde_json::Value;
 
 use super::problem::Problem;
 use crate::endpoints::{Answer, Reply};
 
-/// One thing that goes wrong. Nothing else is hurt, but what is answered together with it.
+/// One thing that is answered badly. Nothing else is, except what shares an answer with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poison {
-    /// Endpoints such as `campaigns.get`; all those of a family for `campaigns`.
+    /// Endpoints such as `campaigns.get`; `campaigns` stands for all those of the family.
     pub endpoints: Vec<&'static str>,
-    /// A part of path and query that calls have which it is about; `""` for all.
+    /// Text in the path and query of the calls concerned; `""` for all.
     pub asked: String,
-    /// A part of the answer that it is about, word for word, such as `"id":"7"`; `""` for all.
+    /// Text in the answers concerned, such as `"id":"7"`; `""` for all.
     pub shown: String,
     pub effect: PoisonEffect,
-    /// Answers that do so.
+    /// Number of answers that are bad.
     pub times: u32,
 }
 
-/// How a thing is answered badly.
+/// Way in which a thing is answered badly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoisonEffect {
-    /// 400, 403, 404, or a failure.
+    /// A refusal (400, 403, 404) or a failure.
     Status(u16),
-    /// The last byte of what is shown is none of UTF-8.
+    /// The last byte of the shown text is not valid UTF-8.
     OddByte,
-    /// The body ends in the middle, and says that it is whole.
+    /// The body ends in the middle, and its length says that it is complete.
     Torn,
     /// The connection ends before the body does.
     Cut,
@@ -35,17 +35,17 @@ pub enum PoisonEffect {
     Null,
     /// The entry that shows it has no id.
     WithoutId,
-    /// Filters of the entry nest so deep.
+    /// The entry's filters are nested to this depth.
     Deep(usize),
 }
 
 impl Poison {
-    /// For ever.
+    /// Makes a poison that lasts for ever.
     pub fn new(endpoint: &'static str, shown: impl Into<String>, effect: PoisonEffect) -> Self {
         Self { endpoints: vec![endpoint], asked: String::new(), shown: shown.into(), effect, times: u32::MAX }
     }
 
-    /// A record, wherever it would be shown with its values or without.
+    /// Poisons a record in all endpoints that would show it, with its values or without.
     pub fn record(id: u64, status: u16) -> Self {
         let endpoints = vec!["objects.list", "objects.batch_read", "objects.get"];
         Self {
@@ -54,7 +54,7 @@ impl Poison {
         }
     }
 
-    /// Positions that the calls of an endpoint were given before are refused.
+    /// Refuses offsets that an endpoint gave out before.
     pub fn positions(endpoint: &'static str, parameter: &str) -> Self {
         Self { asked: format!("{parameter}="), ..Self::new(endpoint, "", PoisonEffect::Status(400)) }
     }
@@ -69,7 +69,7 @@ impl Poison {
             && place(body, &self.shown).is_some()
     }
 
-    /// What becomes of an answer that it is about.
+    /// Spoils an answer that shows the thing.
     fn spoil(&self, reply: Reply) -> Answer {
         let Reply { status, mut body } = reply;
         match self.effect {
@@ -118,12 +118,12 @@ impl Poison {
     }
 }
 
-/// Stands for filters, which would nest too deep for a tree.
+/// Makes the text that stands for filters nested too deep for a tree, until the body is written.
 fn placeholder(levels: usize) -> String {
     format!("-{levels} deep-")
 }
 
-/// Spoils an answer with each thing that it is about. `true`: the connection ends before the answer does.
+/// Spoils an answer with each poison that concerns it. `true`: the connection ends before the answer does.
 pub(super) fn spoil(poisons: &mut [Poison], endpoint: &str, target: &str, answer: Answer) -> (Answer, bool) {
     let mut is_cut = false;
     let answer = answer.and_then(|reply| spoil_reply(poisons, endpoint, target, reply, &mut is_cut));

@@ -1,4 +1,4 @@
-//! Answers that refuse: HubSpot's error bodies in their several shapes, and the HTML pages that come in their place.
+//! Error answers: HubSpot's error bodies in their several shapes, and the HTML pages that come in their place.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ pub(crate) struct Problem {
 
 #[derive(Debug)]
 enum Body {
-    /// Without its correlation id.
+    /// A JSON body, without its correlation id.
     Json(Value),
     Html(&'static str),
 }
 
-/// Unofficial, and not in the list of known codes.
+/// Status of an account that moves to another data centre. Unofficial, and not among the codes that `http` names.
 const MIGRATING: u16 = 477;
 
 impl Problem {
@@ -38,13 +38,13 @@ impl Problem {
         )
     }
 
-    /// Of one thing that HubSpot can't show.
+    /// Makes the error for one thing that HubSpot can't show.
     pub(crate) fn of_status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::json(status, json!({"status": "error", "message": "This one can't be shown"}))
     }
 
-    /// HubSpot sends no category here.
+    /// Makes the error for an unknown record, which has no category.
     pub(crate) fn record_not_found() -> Self {
         Self::json(StatusCode::NOT_FOUND, json!({"status": "error", "message": "resource not found"}))
     }
@@ -146,7 +146,7 @@ impl Problem {
         )
     }
 
-    /// A word for the next page that was never given out, or for other filters.
+    /// Makes the error for a page token that was never given out, or for other filters.
     pub(crate) fn invalid_cursor() -> Self {
         Self::json(
             StatusCode::BAD_REQUEST,
@@ -159,7 +159,7 @@ impl Problem {
         )
     }
 
-    /// The errors are plain strings here.
+    /// Makes the error for a body that is null, in which errors are plain strings.
     pub(crate) fn null_body() -> Self {
         Self::json(
             StatusCode::BAD_REQUEST,
@@ -171,7 +171,7 @@ impl Problem {
         )
     }
 
-    /// As v1 says it: no category.
+    /// Makes v1's error for an unknown thing, which has no category.
     pub(crate) fn not_found(message: &str) -> Self {
         Self::json(StatusCode::NOT_FOUND, json!({"status": "error", "message": message}))
     }
@@ -188,7 +188,7 @@ impl Problem {
         )
     }
 
-    /// The product, not the token, is to blame. HubSpot documents no shape.
+    /// Makes the error for an account whose products lack the API. HubSpot documents no shape.
     pub(crate) fn not_in_product() -> Self {
         let message = "This hub doesn't have access to this feature with its current subscription.";
         Self::json(
@@ -197,7 +197,8 @@ impl Problem {
         )
     }
 
-    /// One of the shapes that were seen; which one depends on the scopes only. Any of the scopes would do.
+    /// Makes the error for missing scopes, any of which would do: one of the shapes that were seen, chosen by the
+    /// scopes.
     pub(crate) fn missing_scope(scopes: &[String]) -> Self {
         let joined = scopes.join(", ");
         let message = "This app hasn't been granted all required scopes to make this call. \
@@ -275,7 +276,7 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..Self::json(status, body) }
     }
 
-    /// The media type and the body.
+    /// Returns the media type and the body.
     pub(crate) fn body(&self, correlation_id: &str) -> (&'static str, Vec<u8>) {
         match &self.body {
             Body::Json(body) => {

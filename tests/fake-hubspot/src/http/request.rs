@@ -1,4 +1,4 @@
-//! A request, taken apart once.
+//! Parsed requests.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::problem::Problem;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
-    /// Path and query as they came.
+    /// Path and query as they were sent.
     pub(crate) target: String,
     pub(crate) segments: Vec<String>,
     query: Vec<(String, String)>,
@@ -23,12 +23,12 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
 }
 
-/// Which of HubSpot's version schemes a path follows.
+/// Version scheme of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     V3,
     V4,
-    /// `2026-03`, `2026-09`: the version stands in the middle of the path.
+    /// `2026-03`, `2026-09`: the version is in the middle of the path.
     Dated,
 }
 
@@ -49,8 +49,8 @@ impl Request {
         }
     }
 
-    /// The version and what follows the resource, in both of HubSpot's path shapes: `/crm/objects/2026-09/...` and
-    /// `/crm/v3/objects/...`.
+    /// Returns the version and the segments after the resource, in both of HubSpot's path shapes:
+    /// `/crm/objects/2026-09/...` and `/crm/v3/objects/...`.
     pub(crate) fn resource(&self, api: &str, resource: &str) -> Option<(Version, Vec<&str>)> {
         let segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
@@ -70,12 +70,12 @@ impl Request {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// All parameters in their order.
+    /// Returns all parameters in their order.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The values of a parameter that may be repeated, or hold a list with commas, or both.
+    /// Returns the values of a parameter that may be repeated, or hold a list with commas, or both.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let values = self.query.iter().filter(|(key, _)| key == name);
         let split = values.flat_map(|(_, value)| value.split(',')).map(str::trim);
@@ -86,7 +86,7 @@ impl Request {
         self.parameter(name) == Some("true")
     }
 
-    /// The body, if it says that it is JSON.
+    /// Parses the body, if its media type is JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         self.expect_media_type("application/json")?;
         serde_json::from_slice(&self.body).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The server: it listens on the loopback interface, and everything about it can be read and changed while it runs.
+//! The server. It listens on the loopback interface, and its behaviour can be read and changed while it runs.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -26,10 +26,10 @@ use crate::churn::RunningChurn;
 use crate::endpoints::Answer;
 use crate::{Account, Behaviour, ObjectType};
 
-/// How long answers that are under way may take when the server stops.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time that unfinished answers may take when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An account on the network. Dropping it stops it too, only less gracefully.
+/// An account behind an HTTP server. Dropping it stops it at once, without waiting for answers.
 #[derive(Debug)]
 pub struct Server {
     url: String,
@@ -38,18 +38,18 @@ pub struct Server {
     accepting: JoinHandle<()>,
 }
 
-/// A record that answers leave out for no reason, as if it were not there. Counts go on counting it.
+/// A record that answers leave out as if it were not there. Totals still count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Omission {
-    /// `objects.list`, `objects.search` or `objects.batch_read`.
+    /// The endpoint's name: `objects.list`, `objects.search` or `objects.batch_read`.
     pub endpoint: &'static str,
     pub object: ObjectType,
     pub id: u64,
-    /// Answers that do so.
+    /// Number of answers that leave it out.
     pub times: u32,
 }
 
-/// What all requests share.
+/// State that all requests share.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) account: Arc<Account>,
@@ -97,7 +97,7 @@ impl Server {
         Ok(Self { url, site, stop: Some(stop), accepting })
     }
 
-    /// `http://127.0.0.1:port`, to be used in place of HubSpot's base URL.
+    /// Returns `http://127.0.0.1:port`, to be used in place of HubSpot's base URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -110,7 +110,7 @@ impl Server {
         Behaviour::clone(&self.site.behaviour())
     }
 
-    /// From the next request on.
+    /// Changes the behaviour from the next request on.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.site.set_behaviour(behaviour);
     }
@@ -119,7 +119,7 @@ impl Server {
         self.site.recorder().counters()
     }
 
-    /// The latest requests, oldest first.
+    /// Returns the latest requests, oldest first.
     pub fn log(&self) -> Vec<LoggedRequest> {
         self.site.recorder().log()
     }
@@ -128,27 +128,27 @@ impl Server {
         lock(&self.site.omissions).push(omission);
     }
 
-    /// Answers of an endpoint that lack something, from the next one on.
+    /// Makes answers of an endpoint incomplete, from the next one on.
     pub fn answer_in_part(&self, part: InPart) {
         lock(&self.site.parts).push(part);
     }
 
-    /// All answers are whole again.
+    /// Makes all answers complete again.
     pub fn answer_whole(&self) {
         lock(&self.site.parts).clear();
     }
 
-    /// All records are shown again.
+    /// Shows all records again.
     pub fn leave_nothing_out(&self) {
         lock(&self.site.omissions).clear();
     }
 
-    /// A thing that is answered badly from now on.
+    /// Answers a thing badly from now on.
     pub fn poison(&self, poison: Poison) {
         lock(&self.site.poisons).push(poison);
     }
 
-    /// Everything is answered well again.
+    /// Answers everything well again.
     pub fn heal(&self) {
         lock(&self.site.poisons).clear();
     }
@@ -158,12 +158,12 @@ impl Server {
         self.site.recorder().reset();
     }
 
-    /// A new OAuth token, as the token endpoint would give out.
+    /// Makes an OAuth token, as the token endpoint would give out.
     pub fn mint_token(&self) -> String {
         self.site.mint_token()
     }
 
-    /// Returns when no connection is open any more, or after a second.
+    /// Stops the server. Returns when no connection is open any more, or after a second.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -196,7 +196,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, mut stopped: oneshot::Re
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(FAREWELL, open.shutdown()).await;
+    let _ = tokio::time::timeout(STOP_TIMEOUT, open.shutdown()).await;
 }
 
 fn serve(
@@ -246,7 +246,7 @@ impl Site {
         lock(&self.recorder)
     }
 
-    /// Whether an answer that would show the record does not.
+    /// `true`: this answer leaves out the record. Counts the answer.
     pub(crate) fn leaves_out(&self, endpoint: &str, object: ObjectType, id: u64) -> bool {
         let mut omissions = lock(&self.omissions);
         let is_it = |omission: &&mut Omission| {
@@ -261,7 +261,7 @@ impl Site {
         poison::spoil(&mut lock(&self.poisons), endpoint, target, answer)
     }
 
-    /// What the next answer of the endpoint lacks, and of whom, if it lacks something.
+    /// Returns the way in which the endpoint's next answer is incomplete, and the ids concerned, if it is.
     pub(crate) fn lack(&self, endpoint: &str, is_about: impl Fn(&[u64]) -> bool) -> Option<(Lack, Vec<u64>)> {
         let mut parts = lock(&self.parts);
         let is_it = |part: &&mut InPart| part.times > 0 && part.endpoint == endpoint && is_about(&part.ids);
@@ -270,7 +270,7 @@ impl Site {
         Some((part.lack, part.ids.clone()))
     }
 
-    /// The `after` values that lists gave out.
+    /// Returns the `after` values that lists gave out.
     pub(crate) fn cursors(&self) -> MutexGuard<'_, HashSet<(ObjectType, bool, u64)>> {
         lock(&self.cursors)
     }

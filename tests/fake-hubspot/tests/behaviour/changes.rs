@@ -1,4 +1,4 @@
-//! What happens to records while a client reads, and what that does to the modified date.
+//! Changes of records while a client reads, and their effect on the modified date.
 
 use fake_hubspot::{Account, ChangeError, Churn, Label, ObjectType, Operation, Settings, TruthRecord};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A server of its own for each test, and the few calls they all make.
+//! A server for each test, and the calls that all tests make.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, Once};
@@ -12,11 +12,11 @@ use crate::schema;
 
 pub(crate) const TOKEN: &str = "pat-na1-fake";
 
-/// A fake account, all of whose answers are held against HubSpot's schemas.
+/// A fake account, all of whose answers are checked by HubSpot's schemas.
 pub(crate) struct Fake {
     pub(crate) server: Server,
     pub(crate) http: reqwest::Client,
-    /// What answers have that is not by their schema, and whether it is meant.
+    /// Violations of the schemas: those that a test expects, and those that were seen.
     deviations: Mutex<Deviations>,
 }
 
@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-/// Quick to make, with everything in it.
+/// Returns settings of a small account that has everything in it.
 pub(crate) fn small() -> Settings {
     Settings { records: PerType { contacts: 350, companies: 60, deals: 90 }, ..Settings::default() }
 }
@@ -68,12 +68,12 @@ impl Fake {
         Self { server, http, deviations: Mutex::default() }
     }
 
-    /// Answers that are not by their schema, on purpose: the violation, as [`schema::violations`] tells it.
+    /// Expects answers that violate their schema on purpose, each as [`schema::violations`] writes it.
     pub(crate) fn deviates(&self, violations: &[&'static str]) {
         self.deviations.lock().unwrap().expected.extend(violations);
     }
 
-    /// Holds an answer against the schema of its endpoint, or that of refusals.
+    /// Checks an answer by the schema of its endpoint, or by that of refusals.
     pub(crate) fn expect_schema(&self, method: &str, target: &str, answer: &Answer) {
         let name = match (endpoint_of(method, target), answer.status) {
             (Some(endpoint), 200) => endpoint.to_owned(),
@@ -126,7 +126,7 @@ impl Fake {
         self.post(&format!("/crm/objects/2026-09/{object}/search"), body).await
     }
 
-    /// The rows under `key` of all pages of a call with an `offset`.
+    /// Returns the rows under `key` of all pages of a call with an `offset`.
     pub(crate) async fn read_all(&self, path: &str, key: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut offset = String::new();
@@ -140,7 +140,7 @@ impl Fake {
         }
     }
 
-    /// Ids of all pages in the order they came.
+    /// Returns the ids of all pages in their order.
     pub(crate) async fn list_all(&self, object: &str, query: &str) -> Vec<u64> {
         let mut all = Vec::new();
         let mut after = "0".to_owned();
@@ -156,7 +156,7 @@ impl Fake {
     }
 }
 
-/// A deviation that did not come is none.
+/// Fails if an expected violation was not seen.
 impl Drop for Deviations {
     fn drop(&mut self) {
         let unseen: Vec<_> =
@@ -176,7 +176,7 @@ pub(crate) fn ids(page: &Value) -> Vec<u64> {
     results.iter().map(|record| record["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-/// A search body with one group of filters.
+/// Makes a search body with one group of filters.
 pub(crate) fn filters(filters: &[(&str, &str, &str)]) -> Value {
     let filters: Vec<_> = filters
         .iter()
@@ -185,7 +185,7 @@ pub(crate) fn filters(filters: &[(&str, &str, &str)]) -> Value {
     json!({"filterGroups": [{"filters": filters}], "limit": 200})
 }
 
-/// A live record, somewhere in the middle.
+/// Returns the id of a live record, somewhere in the middle.
 pub(crate) fn some_id(fake: &Fake, object: ObjectType) -> u64 {
     let ids = fake.account().live_ids(object);
     ids[ids.len() / 2]

@@ -156,7 +156,7 @@ async fn memberships_page_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_batch_tells_in_which_lists_records_are() {
+async fn a_batch_shows_the_lists_of_records() {
     let fake = Fake::calm().await;
     let contacts = fake.account().live_ids(CONTACTS);
     let input = |id: &u64| json!({"objectTypeId": "0-1", "recordId": id.to_string()});

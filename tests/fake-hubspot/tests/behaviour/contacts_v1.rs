@@ -1,4 +1,4 @@
-//! What is left of contacts v1.
+//! The reads that are left of contacts v1.
 
 use std::collections::BTreeSet;
 

@@ -108,7 +108,7 @@ async fn every_type_has_its_keys() {
 }
 
 #[tokio::test]
-async fn an_unbounce_tells_next_to_nothing() {
+async fn an_unbounce_has_few_fields() {
     let fake = Fake::calm().await;
     let events = fake.read_all(&format!("{EVENTS}?eventType=UNBOUNCE"), "events").await;
     assert!(!events.is_empty());
@@ -232,7 +232,7 @@ async fn generated_events_lie_within_their_days_and_not_in_the_last_hours() {
     assert!(created.is_sorted());
 }
 
-/// HubSpot shows the order of their arrival.
+/// Checks that events come in the order of their arrival.
 #[tokio::test]
 async fn events_may_be_out_of_order() {
     let jitter = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Everything that goes wrong on purpose.
+//! Injected faults.
 
 use fake_hubspot::{Behaviour, Faults};
 

@@ -1,4 +1,4 @@
-//! What an account is made of.
+//! Contents of a generated account.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -89,7 +89,7 @@ async fn an_empty_account_is_an_account() {
 }
 
 #[tokio::test]
-async fn the_account_tells_who_it_is() {
+async fn the_account_shows_its_details() {
     let fake = Fake::calm().await;
     for path in ["/account-info/2026-09/details", "/account-info/2026-03/details", "/account-info/v3/details"]
     {

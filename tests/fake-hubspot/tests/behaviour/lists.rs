@@ -1,4 +1,4 @@
-//! Pages of records, and where they start.
+//! Pages of records and their first ids.
 
 use fake_hubspot::{Behaviour, ObjectType, PerType, Settings};
 

@@ -1,4 +1,4 @@
-//! The fake account over real HTTP, one behaviour each.
+//! Tests of the fake account over real HTTP, one behaviour each.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a helper fails the test")]
 

@@ -1,4 +1,4 @@
-//! What forms, lists, e-mails and subscriptions have in common: scopes, products, limits, churn, the way in from outside.
+//! Common behaviour of forms, lists, e-mails and subscriptions: scopes, products, limits, churn, administration.
 
 use std::collections::BTreeSet;
 
@@ -149,7 +149,7 @@ fn churn_of_marketing_leaves_nothing_still() {
 }
 
 #[tokio::test]
-async fn what_churn_did_can_be_done_again() {
+async fn changes_of_churn_can_be_replayed() {
     let fake = Fake::start(&fixed(1), calm()).await;
     let done = MarketingChurn { per_second: 1.0, seed: 9 }.burst(&Account::generate(&fixed(1)), 60);
     let again = fake.post("/_fake/mutate", &serde_json::to_value(&done).unwrap()).await;

@@ -1,4 +1,4 @@
-//! Answers in part, refused batches, other words for paging, and what is left out of account.
+//! Incomplete answers, refused batches, other spellings of the fields for paging, and requests that are not counted.
 
 use fake_hubspot::{Behaviour, InPart, Lack, ObjectType, PagingWords, RefusedBatches};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn of_contacts(ids: &[u64]) -> Value {
 }
 
 #[tokio::test]
-async fn a_batch_answers_in_part_as_often_as_it_is_told_to() {
+async fn a_batch_is_incomplete_as_often_as_a_test_says() {
     let fake = Fake::calm().await;
     let ids = fake.account().live_ids(ObjectType::Contacts)[..3].to_vec();
     fake.deviates(&["/errors/#/context is missing", "/results is missing"]);

@@ -6,7 +6,7 @@ use crate::client::Fake;
 
 const LIST: &str = "/crm/objects/2026-09/companies?limit=100";
 
-/// The third company, and a part of the answers that show it.
+/// Returns the third company's id, and a text in each answer that shows it.
 fn third(fake: &Fake) -> (u64, String) {
     let id = fake.account().live_ids(ObjectType::Companies)[2];
     (id, format!("\"hs_object_id\":\"{id}\""))

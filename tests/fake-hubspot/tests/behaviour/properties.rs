@@ -1,4 +1,4 @@
-//! Which properties a record shows, and what the definitions say.
+//! Properties that a record shows, and their definitions.
 
 use std::collections::BTreeMap;
 

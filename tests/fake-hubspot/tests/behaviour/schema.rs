@@ -1,7 +1,7 @@
-//! The shapes of HubSpot's answers, as JSON Schemas in `schemas/`, and what of an answer is not by them.
+//! JSON Schemas of HubSpot's answers, in `schemas/`, and the check of an answer by its schema.
 //!
-//! The words of JSON Schema (draft 2020-12) that these files need are a page of code; a crate for all of them would
-//! cost each build more than it tells. An unknown word fails the test that meets it.
+//! The keywords of JSON Schema (draft 2020-12) that these files need are a page of code; a crate for all of them would
+//! lengthen each build. An unknown keyword fails the test that meets it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-/// Words that say nothing of a value.
+/// Keywords that constrain nothing.
 const NOTES: [&str; 3] = ["$schema", "$comment", "title"];
 
-/// The schemas, by endpoint; with `.207` those of answers in part, and `problem`, that of a refusal.
+/// Returns the schemas by endpoint; those of incomplete answers have `.207` in their name, that of a refusal is
+/// `problem`.
 pub(crate) fn schemas() -> BTreeMap<String, Value> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
@@ -23,8 +24,8 @@ pub(crate) fn schemas() -> BTreeMap<String, Value> {
     files.map(of_file).collect()
 }
 
-/// What is wrong with a value by its schema: a path, with `#` for a place in a list and `*` for a name that is free, and
-/// a reason.
+/// Returns the violations of a schema: each a path, with `#` for an index of a list and `*` for a free name, and a
+/// reason.
 pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, value, Path { parent: None, name: "" }, &mut found);
@@ -98,7 +99,7 @@ fn check(schema: &Value, value: &Value, path: Path<'_>, found: &mut Vec<String>)
     }
 }
 
-/// Fields that have no schema of their own.
+/// Checks fields that have no schema of their own.
 fn check_others(
     words: &Map<String, Value>,
     told: &Value,

@@ -1,4 +1,4 @@
-//! What search finds, when, and how far it pages.
+//! Results of searches, their lag, and the limit of their pages.
 
 use std::time::Duration;
 

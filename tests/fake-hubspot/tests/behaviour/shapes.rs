@@ -1,5 +1,5 @@
-//! Each endpoint's answers by HubSpot's schemas, in each form that it has: ordinary, in part, refused, archived. All
-//! other tests here hold what they are answered against the schemas, too.
+//! Each endpoint's answers by HubSpot's schemas, in each form that it has: ordinary, incomplete, refused, archived.
+//! All other tests here check their answers by the schemas, too.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::client::{Fake, TOKEN, calm, filters, small};
 use crate::schema;
 
-/// Status, path, and body of what is posted.
-type Asked = (u16, String, Option<Value>);
+/// A call: its expected status, its path, and the body if it is a POST.
+type ExpectedCall = (u16, String, Option<Value>);
 
-fn get(status: u16, path: impl Into<String>) -> Asked {
+fn get(status: u16, path: impl Into<String>) -> ExpectedCall {
     (status, path.into(), None)
 }
 
-fn post(status: u16, path: impl Into<String>, body: Value) -> Asked {
+fn post(status: u16, path: impl Into<String>, body: Value) -> ExpectedCall {
     (status, path.into(), Some(body))
 }
 
@@ -26,8 +26,8 @@ async fn account() -> Fake {
     Fake::start(&settings, Behaviour { inline_associations: 1, associations_page: 1, ..calm() }).await
 }
 
-/// A call for each form that each endpoint's answers have.
-fn calls(fake: &Fake) -> Vec<Asked> {
+/// Returns a call for each form that each endpoint's answers have.
+fn calls(fake: &Fake) -> Vec<ExpectedCall> {
     let account = fake.account();
     let now = account.now();
     let contacts = account.live_ids(ObjectType::Contacts);
@@ -169,7 +169,7 @@ async fn each_endpoint_answers_by_its_schema() {
     assert_eq!(tried, served(), "an endpoint has no call here");
 }
 
-/// A new endpoint fails here until it has a schema, and a call above.
+/// Fails for a new endpoint until it has a schema, and a call above.
 #[test]
 fn each_endpoint_has_a_schema_and_each_schema_an_endpoint() {
     let mut schemas: BTreeSet<String> = schema::schemas().into_keys().collect();
@@ -177,7 +177,7 @@ fn each_endpoint_has_a_schema_and_each_schema_an_endpoint() {
     assert_eq!(schemas, served().into_iter().map(str::to_owned).collect());
 }
 
-/// What the source names as endpoints: `family.call`.
+/// Returns the names of endpoints in the source: `family.call`.
 fn served() -> BTreeSet<&'static str> {
     let mut named = BTreeSet::new();
     for source in [

@@ -8,7 +8,7 @@ use crate::client::{Fake, calm, small};
 
 const TIMELINE: &str = "/email/public/v1/subscriptions/timeline";
 
-/// As the timeline tells them, newest item first.
+/// Returns the changes as the timeline shows them, newest item first.
 fn expected(fake: &Fake) -> Vec<Vec<Value>> {
     let mut items: Vec<Vec<Value>> = Vec::new();
     for truth in fake.account().truth_subscription_changes() {
@@ -136,7 +136,7 @@ async fn a_caused_change_happens_with_its_event() {
 }
 
 #[tokio::test]
-async fn definitions_are_told_three_ways() {
+async fn definitions_have_three_shapes() {
     let fake = Fake::calm().await;
     let ids = fake.account().subscription_type_ids();
     for (path, key) in [

@@ -1,5 +1,5 @@
-//! An event as HubSpot sends it. What belongs to its type is not kept: it follows from the event's id, so that 200,000
-//! events take little room.
+//! E-mail events as HubSpot sends them. The fields of an event's type are not stored but derived from its id, so that
+//! 200,000 events take little room.
 
 use serde::Serialize;
 

@@ -1,4 +1,5 @@
-//! E-mail campaigns with their counters, and the marketing e-mails that own them. One e-mail may own several campaigns.
+//! E-mail campaigns with their counters, and the marketing e-mails that own them. One e-mail may own several
+//! campaigns.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub(crate) struct Campaign {
     counters: BTreeMap<&'static str, u64>,
 }
 
-/// As the call for one campaign shows it.
+/// A campaign as the call for one campaign shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TruthCampaign {
@@ -41,10 +42,10 @@ pub struct TruthCampaign {
     pub num_included: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_queued: Option<u64>,
-    /// Told by the lists of campaigns only, as is the time of the last activity by one of them.
+    /// Id of the campaign's group, which only the lists of campaigns show.
     #[serde(skip)]
     pub group_id: Option<u64>,
-    /// Milliseconds since 1970.
+    /// Time of the last activity in milliseconds since 1970, which only the list by activity shows.
     #[serde(skip)]
     pub last_updated: i64,
 }

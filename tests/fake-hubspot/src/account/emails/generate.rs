@@ -1,5 +1,5 @@
-//! The e-mails of an account's last weeks: campaigns go out to everybody within minutes, and what the recipients do with
-//! them trickles in over days.
+//! The e-mails of an account's last weeks: campaigns go out to everybody within minutes, and the recipients open and
+//! click them over days.
 
 use std::sync::Arc;
 

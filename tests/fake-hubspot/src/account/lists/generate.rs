@@ -1,4 +1,4 @@
-//! The lists of an account. Ids overlap with those of v1, and mean other lists there.
+//! The lists of an account. Their ids overlap with those of v1, where the same id is another list.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -59,5 +59,5 @@ pub(in crate::account) fn generate(
 
 const DAY: i64 = 86_400_000;
 const NAMES: [&str; 5] = ["All leads", "Größe \"L\"", "Webinar 2026", "Unengaged", "北京"];
-/// Of the account's records, list by list.
+/// Shares of the account's records that are members, list by list.
 const SHARES: [f64; 6] = [0.4, 0.15, 0.05, 0.02, 0.0, 0.1];

@@ -1,5 +1,5 @@
-//! The subscription types of an account, the standings of some addresses from long ago, and the changes of the last
-//! weeks, some of them caused by an e-mail event.
+//! The subscription types of an account, the old subscriptions of some addresses, and the changes of the last weeks,
+//! some of them caused by an e-mail event.
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ fn cause_of(change: SubscriptionChange) -> EventType {
     }
 }
 
-/// Share of the addresses that changed something before the timeline begins.
+/// Share of the addresses that changed a subscription before the timeline begins.
 const LONG_AGO: f64 = 0.05;
 const FIRST_ID: u64 = 2_849;
 const NAMES: [&str; 4] = ["Newsletter", "Product \"updates\"", "Einladungen für Gäste", "One to one"];

@@ -1,4 +1,4 @@
-//! All lists, by their ids. The word for the next page holds the filters that it was given out for.
+//! All lists, by their ids. A page token holds the filters that it was given out for.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ impl Default for All {
     }
 }
 
-/// What a word for the next page stands for.
+/// The content of a page token.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Position {
@@ -68,7 +68,7 @@ pub(super) fn all(call: &Call<'_>) -> Answer {
     if let Some(last) = lists.last().filter(|_| has_more) {
         let (list_id, processing_types) = (last.id, all.processing_types);
         let position = Position { list_id, object_type_id: filter, processing_types };
-        answer["paging"] = json!({"next": {"after": word(&json!(position))}});
+        answer["paging"] = json!({"next": {"after": page_token(&json!(position))}});
     }
     Ok(Reply::json(&answer))
 }
@@ -79,7 +79,7 @@ impl All {
             && self.object_type_id.as_deref().is_none_or(|id| id == list.object.id())
     }
 
-    /// The last list before the position, if it was given out for these filters.
+    /// Returns the last list of the page before, if the page token was given out for these filters.
     fn position(&self, after: &str) -> Option<u64> {
         let bytes: Option<Vec<u8>> = (0..after.len())
             .step_by(2)
@@ -92,11 +92,11 @@ impl All {
     }
 }
 
-/// HubSpot's words are such a text in base64; nobody should read them.
-fn word(position: &Value) -> String {
-    position.to_string().bytes().fold(String::new(), |mut word, byte| {
+/// Makes a page token. HubSpot's are such a text in base64, which nobody should rely on.
+fn page_token(position: &Value) -> String {
+    position.to_string().bytes().fold(String::new(), |mut token, byte| {
         // Writing to a text can't fail.
-        let _ = write!(word, "{byte:02x}");
-        word
+        let _ = write!(token, "{byte:02x}");
+        token
     })
 }

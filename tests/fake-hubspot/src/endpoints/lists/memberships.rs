@@ -1,4 +1,4 @@
-//! Who is in a list, and in which lists a record is.
+//! Memberships: the members of a list, and the lists of a record.
 
 use chrono::{DateTime, Utc};
 use hyper::Method;
@@ -53,7 +53,7 @@ pub(super) fn route(method: &Method, rest: &[&str]) -> Option<Route> {
     }
 }
 
-/// `after` is the last record of the page before, with its time where that leads the order.
+/// Answers a page of members. `after` is the last record of the page before, with its time where that leads the order.
 fn of_list(call: &Call<'_>, id: &str, order: Order) -> Answer {
     let limit = limit(call.request.parameter("limit"), BY_DEFAULT, MOST)?;
     let after = call.request.parameter("after").filter(|after| !after.is_empty()).map(read).transpose()?;
@@ -97,7 +97,7 @@ fn of_record(call: &Call<'_>, object: &str, record: &str) -> Answer {
     Ok(Reply::json(&json!({"total": results.len(), "results": results})))
 }
 
-/// Records that don't exist are in no list.
+/// Answers the lists of several records. Records that don't exist are in no list.
 fn batch_read(call: &Call<'_>) -> Answer {
     let started_at = time::now();
     let batch: BatchRead = call.request.json()?;
