@@ -17,9 +17,9 @@ use lambda::Aws;
 use serde_json::Value;
 use staging::{Bucket, State};
 
-use crate::{Ended, Sandbox};
+use crate::{CommandOutput, Sandbox};
 
-pub use gateway::{Act, Gateway, Invoked, Moment, Request};
+pub use gateway::{Act, Gateway, Invocation, Moment, Request};
 use programs::Program;
 
 /// The stack's name; its resources are named after it as the template names them.
@@ -41,7 +41,7 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// A stack that reads the sandbox's account into the sandbox's DuckDB file; no function runs yet.
+    /// Makes a stack that reads the sandbox's account into the sandbox's DuckDB file. No function runs yet.
     pub async fn new(sandbox: Sandbox) -> Cloud {
         // One provider for all TLS of the process; a second call finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -64,7 +64,7 @@ impl Cloud {
         cloud
     }
 
-    /// The same with variables of the functions set, or overridden.
+    /// Sets or overrides environment variables of the functions.
     pub fn with(mut self, variables: &[(&str, &str)]) -> Cloud {
         self.variables
             .extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -106,18 +106,18 @@ impl Cloud {
         State::open_table(self.aws.dynamodb.clone(), TABLE)
     }
 
-    /// AWS as the function sees it: through the gateway.
+    /// Returns clients of AWS as the function has them: through the gateway.
     pub async fn aws_of(&self, function: &str) -> Aws {
         Aws::with(aws_config(self.gateway.url(function)).await)
     }
 
-    /// The stack's staged files as the function sees them.
+    /// Returns the stack's bucket as the function sees it.
     pub async fn bucket_of(&self, function: &str) -> Bucket {
         let scratch = self.sandbox.path(&format!("scratch-of-{function}"));
         Bucket::open_s3(self.aws_of(function).await.s3, BUCKET, &scratch, "hubspot").unwrap()
     }
 
-    /// The stack's state as the function sees it.
+    /// Returns the stack's state as the function sees it.
     pub async fn state_of(&self, function: &str) -> State {
         State::open_table(self.aws_of(function).await.dynamodb, TABLE)
     }
@@ -140,7 +140,7 @@ impl Cloud {
         self.aws.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap().uploads().len()
     }
 
-    /// The command of one function's process, as the Lambda service would start it.
+    /// Returns the command of a function's process, as the Lambda service would start it.
     pub fn command(&self, function: &str) -> Command {
         let program = if function == "load" { "load" } else { "extract" };
         let name = format!("{STACK}-{function}");
@@ -186,8 +186,8 @@ impl Cloud {
         command
     }
 
-    /// `hubspot-source` with this stack, as from a laptop.
-    pub async fn cli(&self, arguments: &[&str]) -> Ended {
+    /// Runs `hubspot-source` with this stack, as from a laptop.
+    pub async fn cli(&self, arguments: &[&str]) -> CommandOutput {
         let mut command = Command::new(crate::sandbox::binary("hubspot-source"));
         command.env_clear().args(arguments).args(["--stack", STACK]);
         for (name, value) in [
@@ -211,7 +211,7 @@ impl Cloud {
         }
     }
 
-    /// Ends the function's process as the kernel would: it gets to say nothing.
+    /// Kills the function's process, without a signal that it could act on.
     pub fn kill(&self, function: &str) {
         if let Some(mut child) = self.functions.lock().unwrap().remove(function) {
             child.kill().unwrap();
@@ -219,7 +219,7 @@ impl Cloud {
         }
     }
 
-    /// The most memory that the function's process had, in bytes.
+    /// Returns the peak memory of the function's process, in bytes.
     pub fn peak_memory(&self, function: &str) -> u64 {
         let process = self.functions.lock().unwrap()[function].id();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -228,12 +228,12 @@ impl Cloud {
     }
 
     /// Invokes the function and waits for its answer.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Invoked {
+    pub async fn invoke(&self, function: &str, event: &Value) -> Invocation {
         self.start(function);
         self.gateway.invoke(&format!("{STACK}-{function}"), event).await
     }
 
-    /// Waits until nothing is under way that functions invoked by themselves; each of them has its process.
+    /// Waits until all invocations that functions asked for have ended; each of the functions must have a process.
     pub async fn settle(&self) {
         let began = Instant::now();
         while self.gateway.is_under_way() {
@@ -242,12 +242,12 @@ impl Cloud {
         }
     }
 
-    /// What the function's processes logged so far.
+    /// Returns the log of the function's processes so far.
     pub fn log(&self, function: &str) -> String {
         std::fs::read_to_string(self.sandbox.path(&format!("{function}.log"))).unwrap_or_default()
     }
 
-    /// The lines in CloudWatch's embedded metric format among it.
+    /// Returns the lines of the log that are in CloudWatch's embedded metric format.
     pub fn metrics(&self, function: &str) -> Vec<Value> {
         let lines = self.log(function);
         let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -1,5 +1,5 @@
-//! Whole pipelines, as users run them: the built `hubspot-source` against the fake account, its tables against the
-//! account's truth.
+//! Tests of whole pipelines, as users run them: the built `hubspot-source` reads the fake account, and its tables are
+//! compared with the account.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
 pub mod cloud;
@@ -10,8 +10,8 @@ mod truth;
 mod world;
 
 pub use order::merge_in_any_order;
-pub use sandbox::{Ended, Sandbox, ended};
-pub use simulation::{Lived, simulate};
+pub use sandbox::{CommandOutput, Sandbox, ended};
+pub use simulation::{SimulationSummary, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
 };

@@ -1,4 +1,4 @@
-//! A warehouse that gets staged files in another order than they were staged in.
+//! Merges of staged files in another order than that in which they were staged.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use fastrand::Rng;
 use staging::{Bucket, State, snapshot_of};
 use warehouse::{LocatedFile, Location};
 
-/// Merges all files of a sync's state folder into another database, a few at a time, in an order that the seed decides.
+/// Merges all files of a sync's state folder into another database, a few at a time, in an order that the seed
+/// decides.
 pub async fn merge_in_any_order(state: &Path, database: &Path, seed: u64) {
     let mut dice = Rng::with_seed(seed);
     let bucket = Bucket::open_folder(&state.join("files"), "hubspot").unwrap();

@@ -1,4 +1,4 @@
-//! A folder for one pipeline, and the command run in it.
+//! A folder for one pipeline, and the commands run in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -16,22 +16,22 @@ pub struct Sandbox {
     folder: TempDir,
 }
 
-/// How a command ended.
+/// Exit code and output of a command.
 #[derive(Debug)]
-pub struct Ended {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Ended {
-    /// The report of `--report json`.
+impl CommandOutput {
+    /// Parses the report of `--report json`.
     #[track_caller]
     pub fn report(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no report ({error}) in {self:#?}"))
     }
 
-    /// The report of a sync that has to be complete.
+    /// Parses the report of a sync, which has to be complete.
     #[track_caller]
     pub fn complete(&self) -> Value {
         let report = self.report();
@@ -41,13 +41,13 @@ impl Ended {
 }
 
 impl Sandbox {
-    /// The account, behaving as asked, but with limits so wide that the tests don't wait for them.
+    /// Starts an account with this behaviour, except for its limits: they are so wide that tests don't wait for them.
     pub async fn new(settings: &Settings, behaviour: Behaviour) -> Sandbox {
         let wide = Limits { general: 50_000, search: 5_000, associations: 50_000, ..behaviour.limits };
         Sandbox::with_limits(settings, Behaviour { limits: wide, ..behaviour }).await
     }
 
-    /// The account, behaving exactly as asked.
+    /// Starts an account with exactly this behaviour.
     pub async fn with_limits(settings: &Settings, behaviour: Behaviour) -> Sandbox {
         let account = Arc::new(Account::generate(settings));
         let server = Server::start(account, behaviour).await.unwrap();
@@ -66,7 +66,7 @@ impl Sandbox {
         Connection::open(self.path("warehouse.duckdb")).unwrap()
     }
 
-    /// `hubspot-source sync` with this account's URL and token; `more` may override any of it.
+    /// Returns `hubspot-source sync` with this account's URL and token; `more` may override any of it.
     pub fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(binary("hubspot-source"));
         let has = |name: &str| more.contains(&name);
@@ -85,11 +85,11 @@ impl Sandbox {
         command
     }
 
-    pub async fn sync(&self, more: &[&str]) -> Ended {
+    pub async fn sync(&self, more: &[&str]) -> CommandOutput {
         ended(self.command(more)).await
     }
 
-    /// Another command of `hubspot-source`, with this account's URL and token and nothing else of the environment.
+    /// Returns another command of `hubspot-source`, with this account's URL and token as its only environment.
     pub fn subcommand(&self, name: &str, more: &[&str]) -> Command {
         let mut command = Command::new(binary("hubspot-source"));
         command.arg(name).env_clear().env("HUBSPOT_TOKEN", "pat-na1-fake").env("PATH", "");
@@ -104,18 +104,18 @@ impl Sandbox {
     }
 }
 
-/// Runs a command to its end while the fake account, which shares the runtime, goes on answering.
-pub async fn ended(mut command: Command) -> Ended {
+/// Runs a command to its end while the fake account, which shares the runtime, still answers.
+pub async fn ended(mut command: Command) -> CommandOutput {
     let run = std::thread::spawn(move || command.output().unwrap());
     while !run.is_finished() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let Output { status, stdout, stderr } = run.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    CommandOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// A program of this workspace, beside the test's own folder in the target directory.
+/// Returns the path of a program of this workspace, in the target directory that the test is in.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();

@@ -1,9 +1,9 @@
-//! One seed, one life of an account: it is edited, archived, restored, merged and linked while short runs read it, fail,
-//! are cut off, come twice, and load what they staged; then everything comes to rest, and the warehouse must be the
-//! account.
+//! Simulation of an account by a seed: records are edited, archived, restored, merged and linked while short runs read
+//! them, fail, are cut off, run twice at once, and load their files. In the end all faults cease, and the warehouse
+//! must equal the account.
 //!
-//! The seed decides the account, what happens to it, and what goes wrong at which step. What runs at the same time is
-//! ordered by the machine, so a rare failure may need its seed more than once.
+//! The seed decides the account, its changes, and the faults of each step. The machine decides the order of concurrent
+//! steps, so a rare failure may need its seed more than once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,11 +25,11 @@ use warehouse::{TableMode, Warehouse};
 use crate::truth::{COLLECTIONS, Expectations, all_differences};
 
 const SCHEMA: &str = "hubspot";
-/// Runs that may be needed to come to rest once nothing is in the way.
+/// Most runs that a feed may need to be complete once the faults have ceased.
 const LAST_RUNS: usize = 6;
-/// Comparisons that may be needed until a table is as HubSpot shows it.
+/// Most comparisons that a table may need until it equals HubSpot's records.
 const LAST_COMPARISONS: usize = 6;
-/// Calls whose positions may be dead, and the parameter that has one.
+/// Endpoints whose offsets may be refused, with the parameter for the offset.
 const POSITIONS: [(&str, &str); 5] = [
     ("objects.list", "after"),
     ("email_events.list", "offset"),
@@ -37,7 +37,7 @@ const POSITIONS: [(&str, &str); 5] = [
     ("campaigns.by_id", "offset"),
     ("campaigns.recent", "offset"),
 ];
-/// Batches that may be refused for a record in them.
+/// Endpoints whose batches may be refused for a record in them.
 const BATCHES: [(&str, ObjectType); 4] = [
     ("objects.batch_read", ObjectType::Companies),
     ("associations.batch_read", ObjectType::Deals),
@@ -47,17 +47,17 @@ const BATCHES: [(&str, ObjectType); 4] = [
 /// Tables that are compared with snapshots.
 const RECORDS: [&str; 3] = ["contacts", "companies", "deals"];
 
-/// What one seed went through.
+/// Counts of the simulation of one seed.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Lived {
+pub struct SimulationSummary {
     pub rounds: usize,
     pub changes: usize,
     pub runs: usize,
     pub cut_off: usize,
     pub merged_rows: u64,
     pub comparisons: usize,
-    /// Records that a comparison asked for.
-    pub asked: u64,
+    /// Records that comparisons had read again.
+    pub reread: u64,
 }
 
 struct World {
@@ -67,13 +67,13 @@ struct World {
     modes: TableMode,
     checkpoints: Checkpoints,
     lookback: Lookback,
-    /// While there is a handle, the warehouse's file stays open.
+    /// A second handle, which keeps the warehouse's file open between loads.
     open: Option<Box<dyn Warehouse>>,
-    lived: Lived,
+    summary: SimulationSummary,
 }
 
-/// The whole life of one seed; the error says what differs, or what would not come to rest.
-pub async fn simulate(seed: u64) -> Result<Lived, String> {
+/// Runs the simulation of one seed. The error names the differences, or the feed that does not become complete.
+pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
     let mut dice = Rng::with_seed(seed);
     let settings = settings(&mut dice);
     let account = Arc::new(Account::generate(&settings));
@@ -93,10 +93,10 @@ pub async fn simulate(seed: u64) -> Result<Lived, String> {
             ..Lookback::default()
         },
         open: None,
-        lived: Lived { rounds: dice.usize(1..5), ..Lived::default() },
+        summary: SimulationSummary { rounds: dice.usize(1..5), ..SimulationSummary::default() },
         dice,
     };
-    for _ in 0..world.lived.rounds {
+    for _ in 0..world.summary.rounds {
         world.round().await;
     }
     world.come_to_rest(since_ms).await
@@ -185,7 +185,7 @@ fn behaviour(dice: &mut Rng) -> Behaviour {
 }
 
 impl World {
-    /// People work on the account, some time passes, and a few runs and loads try their luck.
+    /// Changes the account, lets some time pass, and starts a few runs and loads.
     async fn round(&mut self) {
         self.change();
         self.poison();
@@ -207,8 +207,8 @@ impl World {
             }
         }
         if let Some((records, marketing)) = working {
-            self.lived.changes += records.stop().len();
-            self.lived.changes += marketing.stop().len();
+            self.summary.changes += records.stop().len();
+            self.summary.changes += marketing.stop().len();
         }
         if self.dice.bool() {
             self.open = None;
@@ -224,23 +224,23 @@ impl World {
         let account = Arc::clone(self.server.account());
         let count = self.dice.usize(..30);
         let seed = self.dice.u64(..);
-        self.lived.changes += Churn { per_second: 1.0, seed }.burst(&account, count).len();
+        self.summary.changes += Churn { per_second: 1.0, seed }.burst(&account, count).len();
         let count = self.dice.usize(..30);
         let seed = self.dice.u64(..);
-        self.lived.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
+        self.summary.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::ALL[self.dice.usize(..3)];
             let merged: Vec<u64> = account.merged_away(object).into_keys().collect();
             let undone = merged.into_iter().take(3).filter(|id| account.undo_merge(object, *id).is_ok());
-            self.lived.changes += undone.count();
+            self.summary.changes += undone.count();
         }
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::ALL[self.dice.usize(..3)];
-            self.lived.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
+            self.summary.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
         }
     }
 
-    /// Single things that HubSpot answers badly from now on, until it doesn't.
+    /// Chooses single things that HubSpot answers badly until the next call of this.
     fn poison(&mut self) {
         if self.dice.bool() {
             self.server.heal();
@@ -296,7 +296,7 @@ impl World {
         self.server.set_behaviour(Behaviour { refused_batches, ..self.server.behaviour() });
     }
 
-    /// Properties come and go that case alone tells apart from others, whose columns are theirs by now.
+    /// Adds and removes properties whose names differ from others, which have their columns already, by case alone.
     async fn change_twins(&mut self) {
         let account = Arc::clone(self.server.account());
         for (object, twin) in ObjectType::ALL.into_iter().zip(["City", "City", "Dealtype"]) {
@@ -322,9 +322,9 @@ impl World {
         feeds
     }
 
-    /// One run of a feed, which may be cut off at any moment, told to stop, or meet another one.
+    /// Runs a feed. The run may be cut off at any moment, be asked to stop, or meet another one.
     async fn run(&mut self, feed: &'static dyn Feed) {
-        self.lived.runs += 1;
+        self.summary.runs += 1;
         let Some(run) = self.begin().await else { return };
         let options = Options {
             mode: match self.dice.u8(..16) {
@@ -351,7 +351,7 @@ impl World {
         if let Some(after) = cut_off {
             tokio::time::sleep(after).await;
             reading.abort();
-            self.lived.cut_off += 1;
+            self.summary.cut_off += 1;
         }
         let _ = reading.await;
         if let Some(rival) = rival {
@@ -359,7 +359,7 @@ impl World {
         }
     }
 
-    /// `None` if HubSpot does not even say who we are, for all its faults.
+    /// Begins a run; `None` if faults prevent even the call for the account.
     async fn begin(&self) -> Option<Run> {
         let (state, bucket) = self.state_and_bucket();
         let budget = Budget::shared(0.0, Arc::clone(&state));
@@ -394,7 +394,7 @@ impl World {
         self.dice.shuffle(&mut collections);
         collections.truncate(self.dice.usize(1..5));
         if let Ok(rows) = self.load(&collections).await {
-            self.lived.merged_rows += rows;
+            self.summary.merged_rows += rows;
         }
         if self.dice.bool() {
             let collection = RECORDS[self.dice.usize(..3)];
@@ -408,8 +408,8 @@ impl World {
         let warehouse = self.warehouse().await;
         let found = load::reconcile(collection, &state, &bucket, &*warehouse, false).await;
         let found = found.map_err(|error| format!("{error:#}"))?;
-        self.lived.comparisons += usize::from(found.is_some());
-        self.lived.asked += found.as_ref().map_or(0, |found| found.asked);
+        self.summary.comparisons += usize::from(found.is_some());
+        self.summary.reread += found.as_ref().map_or(0, |found| found.asked);
         Ok(found)
     }
 
@@ -430,8 +430,8 @@ impl World {
         Ok(rows)
     }
 
-    /// Nothing is in the way any more; the next runs must be complete, and the tables equal.
-    async fn come_to_rest(mut self, since_ms: i64) -> Result<Lived, String> {
+    /// Ends all faults; from then on runs must be complete, and the tables equal.
+    async fn come_to_rest(mut self, since_ms: i64) -> Result<SimulationSummary, String> {
         let behaviour = self.server.behaviour();
         let index_lag = behaviour.index_lag;
         let lag = index_lag.most.max(index_lag.straggler) + index_lag.standstill;
@@ -454,7 +454,7 @@ impl World {
             self.read_to_the_end(*feed, None).await?;
         }
         self.open = Some(self.warehouse().await);
-        self.lived.merged_rows += self.load(&COLLECTIONS).await?;
+        self.summary.merged_rows += self.load(&COLLECTIONS).await?;
         for feed in FEEDS {
             self.reconcile(*feed).await?;
         }
@@ -468,10 +468,10 @@ impl World {
             ..Expectations::default()
         };
         let differences = all_differences(&database, &account, &expectations);
-        if differences.is_empty() { Ok(self.lived) } else { Err(differences) }
+        if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 
-    /// Runs until one is complete that nothing of before is in.
+    /// Runs the feed until a run is complete that continues no earlier one.
     async fn read_to_the_end(&mut self, feed: &'static dyn Feed, mode: Option<Mode>) -> Result<(), String> {
         let name = extract::work_name(feed, mode);
         let mut outcome = String::new();
@@ -489,7 +489,7 @@ impl World {
         Err(format!("{name} does not come to rest: {outcome}"))
     }
 
-    /// A snapshot, and what it asks for, until the table is as HubSpot shows it.
+    /// Takes snapshots, and reads the records they ask for, until the table equals HubSpot's records.
     async fn reconcile(&mut self, feed: &'static dyn Feed) -> Result<(), String> {
         let Some(collection) = feed.snapshot().and_then(staging::snapshot_of) else { return Ok(()) };
         self.read_to_the_end(feed, Some(Mode::Refresh)).await?;
@@ -500,7 +500,7 @@ impl World {
                 Some(_) => {}
             }
             self.read_to_the_end(feed, None).await?;
-            self.lived.merged_rows += self.load(feed.collections()).await?;
+            self.summary.merged_rows += self.load(feed.collections()).await?;
         }
         Err(format!("{collection} does not become equal"))
     }

@@ -39,7 +39,7 @@ impl World {
         Run::begin(client, state, bucket).await.unwrap()
     }
 
-    /// One complete run, and the calls that it made.
+    /// Makes one complete run. Returns its report and the number of its calls.
     pub async fn extract(&self, feed: &'static dyn Feed, mode: Option<Mode>) -> (FeedReport, u64) {
         let run = self.begin().await;
         let options = Options { mode, ..Options::default() };
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-/// What this process held at the most, in MiB.
+/// Returns the peak memory of this process, in MiB.
 pub fn most_memory_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,11 +1,11 @@
-//! Wrong use and wrong configuration: a clear message with the next step, the right exit code, nothing lost.
+//! Wrong use and wrong configuration: a clear message with the next step, the right exit code, no data lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fake_hubspot::{Behaviour, PerType, Settings};
-use tests::{Ended, Sandbox, assert_equal};
+use tests::{CommandOutput, Sandbox, assert_equal};
 
 async fn small() -> Sandbox {
     Sandbox::new(&small_settings(), Behaviour::default()).await
@@ -15,9 +15,9 @@ fn small_settings() -> Settings {
     Settings { records: PerType { contacts: 300, companies: 50, deals: 50 }, ..Settings::default() }
 }
 
-/// Refused before anything is written, with all of `words` in the message.
+/// Checks that a command is refused before anything is written, with all of `words` in the message.
 #[track_caller]
-fn assert_refused(ended: &Ended, words: &[&str]) {
+fn assert_refused(ended: &CommandOutput, words: &[&str]) {
     assert_eq!(ended.code, Some(2), "{ended:#?}");
     assert!(ended.stdout.is_empty(), "{ended:#?}");
     for word in words {
@@ -54,7 +54,7 @@ async fn a_wrong_token_is_refused_and_never_shown() {
     let mut command = sandbox.command(&["--verbose"]);
     command.env("HUBSPOT_TOKEN", "pat-eu1-topsecret").env("RUST_LOG", "trace");
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let ended = Ended {
+    let ended = CommandOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -182,7 +182,7 @@ async fn a_read_only_folder_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_at_the_url_is_said_in_time() {
+async fn an_unreachable_url_is_reported_in_time() {
     let sandbox = small().await;
     let ended = sandbox.sync(&["--hubspot-url", "http://127.0.0.1:9"]).await;
     assert_refused(&ended, &["account-info", "check the network"]);

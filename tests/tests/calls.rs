@@ -1,4 +1,4 @@
-//! What a run costs when nothing has changed: the calls that `docs/dictionary.md` promises for each collection, and no
+//! Calls of a run when nothing has changed: those that `docs/dictionary.md` promises for each collection, and no
 //! other.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -12,10 +12,10 @@ use tests::Sandbox;
 /// that the credential may see and that has any. The fake account's may see both, and uses one.
 const OF_PROPERTIES: u64 = 2;
 
-/// By endpoint.
+/// Number of calls by endpoint.
 type Calls = BTreeMap<&'static str, u64>;
 
-/// More than one page of archived contacts, of lists, and of the last day's events and changes.
+/// Returns settings with more than one page of archived contacts, of lists, and of the last day's events and changes.
 fn settings() -> Settings {
     Settings {
         records: PerType { contacts: 4_000, companies: 500, deals: 500 },
@@ -32,12 +32,12 @@ fn settings() -> Settings {
     }
 }
 
-/// Pages of `most`; an empty list is a page too.
+/// Returns the number of pages of `most` items; an empty list is a page too.
 fn pages(count: usize, most: usize) -> u64 {
     count.div_ceil(most).max(1) as u64
 }
 
-/// How many happened in the day up to the newest one, both ends included.
+/// Returns the number of events in the day before the newest one, both ends included.
 fn of_the_last_day(instants_ms: &[i64]) -> usize {
     let newest_ms = instants_ms.iter().max().unwrap();
     let since_ms = newest_ms - TimeDelta::days(1).num_milliseconds();
@@ -69,7 +69,7 @@ fn promised(account: &Account) -> Calls {
     ])
 }
 
-/// The calls of one complete sync.
+/// Returns the calls of one complete sync.
 async fn calls(sandbox: &Sandbox, more: &[&str]) -> Calls {
     sandbox.server.reset_counters();
     sandbox.sync(more).await.complete();
@@ -121,7 +121,7 @@ async fn submissions_alone_cost_what_contacts_alone_cost() {
     assert_eq!(unchanged, [expected.clone(), expected.clone(), expected]);
 }
 
-/// More pages of archived contacts than counts of live ones cost.
+/// Checks an account with more pages of archived contacts than the calls that count the live ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_of_archived_records_is_read_when_one_came_or_went() {
     let settings = Settings {
@@ -159,7 +159,8 @@ async fn a_long_list_of_archived_records_is_read_when_one_came_or_went() {
     }
 }
 
-/// The fake shows the highly sensitive ones, of which it has none, to everybody.
+/// Checks the sensitive properties alone: the fake shows the highly sensitive ones, of which it has none, to
+/// everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn sensitive_properties_are_a_call_more_where_they_may_be_seen() {
     let companies = ["--collections", "companies"];

@@ -1,11 +1,11 @@
-//! What `doctor` says of accounts in every condition, and the exit code that goes with it.
+//! Verdicts and exit codes of `doctor` for accounts in every condition.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
 
 use fake_hubspot::{Behaviour, PerType, Settings, V1Contacts};
 use serde_json::{Value, json};
-use tests::{Ended, Sandbox, ended};
+use tests::{CommandOutput, Sandbox, ended};
 
 fn settings() -> Settings {
     Settings { records: PerType { contacts: 60, companies: 20, deals: 20 }, ..Settings::default() }
@@ -16,7 +16,7 @@ async fn report(sandbox: &Sandbox) -> (Option<i32>, Value) {
     (ended.code, ended.report())
 }
 
-async fn doctor(sandbox: &Sandbox, more: &[&str]) -> Ended {
+async fn doctor(sandbox: &Sandbox, more: &[&str]) -> CommandOutput {
     ended(sandbox.subcommand("doctor", more)).await
 }
 
@@ -26,7 +26,7 @@ fn family<'a>(report: &'a Value, name: &str) -> &'a Value {
     families.iter().find(|family| family["name"] == name).unwrap_or_else(|| panic!("no {name} in {report:#}"))
 }
 
-/// The collections in this state.
+/// Returns the collections in this state.
 fn collections(report: &Value, state: &str) -> Vec<String> {
     let all = report["collections"].as_object().unwrap();
     all.iter().filter(|(_, found)| found["state"] == state).map(|(name, _)| name.clone()).collect()
@@ -119,7 +119,7 @@ async fn every_scope_is_named_when_it_is_missing() {
     }
 }
 
-/// Before anything is refused: there is no record to ask about.
+/// Checks scopes that HubSpot names for the token, of an account without records to probe with.
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_scopes_are_named_by_what_hubspot_says_of_the_token() {
     let empty = Settings { records: PerType::default(), ..settings() };

@@ -1,4 +1,4 @@
-//! The calls of the day: whose refusal stops whom, and what a plan says of them beforehand.
+//! The daily limit: the processes that a refusal stops, and the estimate of a plan.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use fake_hubspot::{Behaviour, Limits, PerType, Settings};

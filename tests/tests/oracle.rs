@@ -1,4 +1,4 @@
-//! The comparison itself: a wrong value in any column, and a row that is missing, are seen.
+//! Tests of the comparison itself: it finds a wrong value in any column, and a missing row.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use chrono::{TimeDelta, Utc};
@@ -6,10 +6,11 @@ use duckdb::Connection;
 use fake_hubspot::{Account, Behaviour, Settings};
 use tests::{COLLECTIONS, Expectations, Sandbox, all_differences};
 
-/// Written by the run, whatever the account.
+/// Columns that the run writes, whatever the account.
 const OURS: [&str; 5] = ["_read_at", "received_at", "_run_id", "_file", "_unparsed"];
 
-/// Tables, their keys, and which of their rows have to be there: rows that leave no trace in HubSpot are allowed for.
+/// Tables, their keys, and a condition for rows that have to be there: others may be deleted in HubSpot without a
+/// sign.
 const TABLES: [(&str, &[&str], &str); 8] = [
     ("contact_identity_profiles", &["contact_id"], "NOT is_deleted"),
     ("contact_identities", &["contact_id", "type", "value"], "NOT is_deleted"),
@@ -21,7 +22,7 @@ const TABLES: [(&str, &[&str], &str); 8] = [
     ("email_subscription_event_changes", &["id"], "_source_updated_at > now() - INTERVAL 20 DAY"),
 ];
 
-/// Columns that are not compared, or whose value may as well be NULL, and why.
+/// Columns that are not compared, or may be NULL, with the reason.
 const ALLOWED: [(&str, &str, &str); 4] = [
     ("contact_identities", "_source_updated_at", "of the contact, like that of its profile"),
     ("contact_lists", "_extra", "HubSpot's keys that no column is for"),
@@ -29,7 +30,7 @@ const ALLOWED: [(&str, &str, &str); 4] = [
     ("form_submissions", "values", "of the forms; contacts don't tell them"),
 ];
 
-/// The columns of contacts that v1 and the lists tell.
+/// Columns of contacts that come from v1 and from the lists.
 const OF_CONTACTS: [&str; 4] = ["added_at", "lead_guid", "form_submissions", "list_membership"];
 
 struct Tampering<'a> {
@@ -40,7 +41,7 @@ struct Tampering<'a> {
 }
 
 impl Tampering<'_> {
-    /// Undone afterwards.
+    /// Checks that a change of a table is found, and undoes it.
     fn is_seen(&mut self, table: &str, statement: &str) {
         let without: Vec<&str> = COLLECTIONS.into_iter().filter(|other| *other != table).collect();
         // The account is made as of last midnight; no sync has moved its window since.

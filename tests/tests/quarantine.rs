@@ -1,5 +1,5 @@
-//! Single things that HubSpot answers badly: after a few tries each is set aside by name, all else is delivered, and once
-//! it is answered well, it comes.
+//! Single things that HubSpot answers badly: after a few tries each is quarantined by name, all else is delivered, and
+//! the thing follows once HubSpot answers it well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -27,8 +27,8 @@ async fn sandbox(settings: &Settings) -> Sandbox {
     Sandbox::new(settings, Behaviour::default()).await
 }
 
-/// Kinds and ids of what a collection's report names.
-fn held(report: &Value, collection: &str) -> BTreeSet<(String, String)> {
+/// Returns kinds and ids of the things that a collection's report names as quarantined.
+fn quarantined(report: &Value, collection: &str) -> BTreeSet<(String, String)> {
     let things = report["collections"][collection]["quarantined"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     things.iter().map(|thing| (text(&thing["kind"]), text(&thing["id"]))).collect()
@@ -38,7 +38,7 @@ fn things(kind: &str, ids: impl IntoIterator<Item = impl ToString>) -> BTreeSet<
     ids.into_iter().map(|id| (kind.to_owned(), id.to_string())).collect()
 }
 
-/// A sync that is complete but for these things of one collection.
+/// Runs a sync that is complete except for these things of one collection.
 async fn sync_without(
     sandbox: &Sandbox,
     more: &[&str],
@@ -48,7 +48,7 @@ async fn sync_without(
     let ended = sandbox.sync(more).await;
     let report = ended.report();
     assert_eq!(ended.code, Some(1), "{report:#}\n{}", ended.stderr);
-    assert_eq!(&held(&report, collection), without, "{report:#}");
+    assert_eq!(&quarantined(&report, collection), without, "{report:#}");
     for (name, found) in report["collections"].as_object().unwrap() {
         let expected = if name == collection { "incomplete" } else { "complete" };
         assert_eq!(found["outcome"], expected, "{name}: {report:#}");
@@ -56,7 +56,7 @@ async fn sync_without(
     report
 }
 
-/// One number, by a query.
+/// Returns the number that a query selects.
 fn number(sandbox: &Sandbox, query: &str) -> u64 {
     sandbox.database().query_row(query, [], |row| row.get(0)).unwrap()
 }
@@ -111,7 +111,7 @@ async fn campaigns_that_cant_be_shown_hold_back_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_every_campaign_is_refused_it_is_a_scope() {
+async fn a_refusal_of_every_campaign_is_a_missing_scope() {
     let sandbox = sandbox(&small()).await;
     sandbox.server.poison(Poison::new("campaigns.get", "", PoisonEffect::Status(403)));
     let ended = sandbox.sync(&["--collections", "email_campaigns"]).await;
@@ -139,7 +139,7 @@ async fn forms_that_cant_be_read_hold_back_neither_contacts_nor_other_forms() {
         account.submit_form(contact, long).unwrap();
     }
     sandbox.server.poison(Poison {
-        asked: failing.clone(),
+        in_request: failing.clone(),
         ..Poison::new("form_submissions.list", "", PoisonEffect::Status(500))
     });
     sandbox.server.poison(Poison::positions("form_submissions.list", "after"));
@@ -161,7 +161,7 @@ async fn forms_that_cant_be_read_hold_back_neither_contacts_nor_other_forms() {
     sandbox.server.heal();
     let ended = sandbox.sync(&of_contacts).await;
     let report = ended.complete();
-    assert!(held(&report, "form_submissions").is_empty());
+    assert!(quarantined(&report, "form_submissions").is_empty());
     let submitted = |id: &str| {
         account.truth_form_submissions().iter().filter(|submission| submission.form_id == id).count() as u64
     };
@@ -171,7 +171,7 @@ async fn forms_that_cant_be_read_hold_back_neither_contacts_nor_other_forms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_cant_be_asked_about_is_named_by_its_contact() {
+async fn an_address_that_cant_be_read_is_named_by_its_contact() {
     let sandbox = sandbox(&small()).await;
     let account = sandbox.account();
     let ids = account.live_ids(CONTACTS);
@@ -179,7 +179,7 @@ async fn an_address_that_cant_be_asked_about_is_named_by_its_contact() {
     for ((id, address), status) in ids.iter().zip(addresses).zip([404, 400, 500]) {
         account.update(CONTACTS, *id, &[("email", Some(address))]).unwrap();
         sandbox.server.poison(Poison {
-            asked: address.replace('@', "%40"),
+            in_request: address.replace('@', "%40"),
             ..Poison::new("subscriptions.get", "", PoisonEffect::Status(status))
         });
     }
@@ -187,7 +187,7 @@ async fn an_address_that_cant_be_asked_about_is_named_by_its_contact() {
     let without = things("address of contact", &ids[..3]);
     let ended = sandbox.sync(&more).await;
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains("poison."), "{ended:#?}");
-    assert_eq!(held(&ended.report(), "email_subscriptions"), without);
+    assert_eq!(quarantined(&ended.report(), "email_subscriptions"), without);
     let known = "SELECT count(*) FROM hubspot.email_subscriptions WHERE email LIKE 'poison.%'";
     assert_eq!(number(&sandbox, known), 0);
     assert!(rows(&sandbox, "email_subscriptions") > 200);
@@ -237,7 +237,7 @@ async fn a_moment_without_v1_costs_a_call() {
     }
 }
 
-/// What changed while contacts v1 was away is read again, and nothing else.
+/// Checks that contacts which changed while contacts v1 did not answer are read again, and no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn v1_that_is_back_is_read_where_it_was_missed() {
     let settings = Settings { records: PerType { contacts: 4_000, companies: 10, deals: 10 }, ..small() };
@@ -278,7 +278,7 @@ async fn v1_that_is_back_is_read_where_it_was_missed() {
     assert!(report["collections"]["contacts"]["rows"].as_u64().unwrap() < 40, "{report:#}");
 }
 
-/// A place that is another one in each run of the test; the seed is told where it fails.
+/// Returns random numbers with a new seed in each run of the test; the seed is printed if it fails.
 fn dice() -> fastrand::Rng {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
@@ -288,7 +288,8 @@ fn dice() -> fastrand::Rng {
 
 const RECORDS: [&str; 2] = ["--collections", "contacts,companies,deals"];
 
-/// Records that no answer can show, live ones and one in the recycle bin; the list is read by ids, or in one sequence.
+/// Checks records that no answer can show, live ones and one in the recycle bin, with a list that is read by ids or in
+/// one sequence.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_cant_be_shown_hold_back_no_other() {
     let mut dice = dice();
@@ -318,7 +319,7 @@ async fn records_that_cant_be_shown_hold_back_no_other() {
             ended.stderr
         );
         assert_eq!(report["collections"]["deals"]["outcome"], "complete", "{report:#}");
-        assert_eq!(held(&report, "contacts").len(), poisoned.len(), "{report:#}");
+        assert_eq!(quarantined(&report, "contacts").len(), poisoned.len(), "{report:#}");
         let found = number(
             &sandbox,
             "SELECT count(*) FROM hubspot.contacts WHERE deleted_reason IS DISTINCT FROM 'merged'",
@@ -328,7 +329,7 @@ async fn records_that_cant_be_shown_hold_back_no_other() {
         // What changes meanwhile comes, and what is held costs few calls.
         account.touch_many_in_one_ms(CONTACTS, 10);
         let report = sandbox.sync(&RECORDS).await.report();
-        assert_eq!(held(&report, "contacts").len(), poisoned.len(), "{report:#}");
+        assert_eq!(quarantined(&report, "contacts").len(), poisoned.len(), "{report:#}");
         assert!(report["collections"]["contacts"]["rows"].as_u64().unwrap() >= 8, "{report:#}");
         // Finding a record that no search can show takes some eighty searches, if it is in the window.
         assert!(calls(&report) < 70 + 80 * poisoned.len() as u64, "{} calls", calls(&report));
@@ -339,9 +340,9 @@ async fn records_that_cant_be_shown_hold_back_no_other() {
     }
 }
 
-/// Answers with one record end early, packed or not; only the record is missing.
+/// Checks answers that break off at one record, compressed or not: only the record is missing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_cuts_its_answers_off_holds_back_no_other() {
+async fn a_record_whose_answers_break_off_holds_back_no_other() {
     let settings = Settings { records: PerType { contacts: 1, companies: 1, deals: 150 }, ..small() };
     let deals = ["--collections", "deals"];
     for gzip in [true, false] {
@@ -356,12 +357,12 @@ async fn a_record_that_cuts_its_answers_off_holds_back_no_other() {
     }
 }
 
-/// Live and archived ones.
+/// Returns the number of live and archived records.
 fn rows_of(account: &fake_hubspot::Account, object: ObjectType) -> u64 {
     (account.live_ids(object).len() + account.archived_ids(object).len()) as u64
 }
 
-/// By the search, where lists can't be read by their ids: an odd one is read around by position.
+/// Checks the search of lists, too, where lists can't be read by their ids: it is read around an odd one by offset.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_lists_hold_back_no_other() {
     for has_all_lists in [true, false] {
@@ -398,7 +399,7 @@ async fn odd_lists(has_all_lists: bool) {
         let report = ended.report();
         let found = &report["collections"]["contact_lists"];
         assert_eq!(found["outcome"], "incomplete", "{report:#}\n{}", ended.stderr);
-        let named = held(&report, "contact_lists");
+        let named = quarantined(&report, "contact_lists");
         assert!(named.contains(&("list".to_owned(), lists[5].to_string())), "{named:?}");
         assert!(named.contains(&("list".to_owned(), lists[11].to_string())), "{named:?}");
         assert!(named.contains(&("entry of the lists".to_owned(), "without an id".to_owned())), "{named:?}");
@@ -419,7 +420,7 @@ async fn odd_lists(has_all_lists: bool) {
     assert_equal(&sandbox, &["contact_lists"]);
 }
 
-/// Of the events and of the timeline: every window that holds the bad moment fails.
+/// Checks the events and the timeline: every window that holds the bad moment fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moment_that_cant_be_shown_holds_back_no_other() {
     let settings = Settings { marketing: Marketing { days: 20, ..small().marketing }, ..small() };
@@ -456,7 +457,7 @@ async fn a_moment_that_cant_be_shown_holds_back_no_other() {
         let report = ended.report();
         assert_eq!(ended.code, Some(1), "{report:#}");
         for (table, moment) in tables.iter().zip(moments) {
-            assert_eq!(held(&report, table), things("window", [name(moment)]), "{report:#}");
+            assert_eq!(quarantined(&report, table), things("window", [name(moment)]), "{report:#}");
         }
         assert_eq!(rows(&sandbox, "email_events"), events.len() as u64 - 1);
     }
@@ -465,7 +466,7 @@ async fn a_moment_that_cant_be_shown_holds_back_no_other() {
     assert_equal(&sandbox, &["email_events", "email_subscription_event_changes", "email_subscriptions"]);
 }
 
-/// Whatever page of a search would show them, or whatever search they are among the results of.
+/// Checks records that fail the page of a search which shows them, or each search that has them among its results.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_no_search_can_show_are_read_by_their_ids() {
     let sandbox = sandbox(&small()).await;
@@ -502,7 +503,8 @@ async fn records_that_no_search_can_show_are_read_by_their_ids() {
     assert_equal(&sandbox, &["contacts"]);
 }
 
-/// Only HubSpot knows what is behind it: the rest of the list is named, and comes once it can be shown.
+/// Checks a record behind which the list can't be read on: the rest of the list is named, and follows once HubSpot
+/// shows the record.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archived_record_that_stops_its_list_holds_back_no_live_one() {
     let settings = Settings { archived: 0.3, ..small() };
@@ -518,7 +520,7 @@ async fn an_archived_record_that_stops_its_list_holds_back_no_live_one() {
         let ended = sandbox.sync(&alone).await;
         let report = ended.report();
         assert_eq!(ended.code, Some(1), "{report:#}\n{}", ended.stderr);
-        let named = held(&report, "contacts");
+        let named = quarantined(&report, "contacts");
         let is_rest =
             |(kind, id): &(String, String)| kind == "archived record" && id.contains("all that follow");
         assert!(named.len() == 1 && named.iter().all(is_rest), "{named:?}");
@@ -530,9 +532,9 @@ async fn an_archived_record_that_stops_its_list_holds_back_no_live_one() {
     assert_equal(&sandbox, &["contacts"]);
 }
 
-/// The second one must not hide what is between them.
+/// Checks that the second record does not hide those between the two.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lies_between_two_archived_records_that_cant_be_shown_is_read() {
+async fn records_between_two_archived_ones_that_cant_be_shown_are_read() {
     let settings = Settings { archived: 0.3, ..small() };
     let sandbox = sandbox(&settings).await;
     let archived = sandbox.account().archived_ids(CONTACTS);
@@ -543,7 +545,7 @@ async fn what_lies_between_two_archived_records_that_cant_be_shown_is_read() {
     let alone = ["--collections", "contacts"];
     let ended = sandbox.sync(&alone).await;
     let report = ended.report();
-    let named: BTreeSet<String> = held(&report, "contacts").into_iter().map(|(_, id)| id).collect();
+    let named: BTreeSet<String> = quarantined(&report, "contacts").into_iter().map(|(_, id)| id).collect();
     assert_eq!(named, bad.iter().map(u64::to_string).collect(), "{report:#}\n{}", ended.stderr);
     let between = format!("SELECT count(*) FROM hubspot.contacts WHERE id = {}", archived[11]);
     assert_eq!(number(&sandbox, &between), 1);

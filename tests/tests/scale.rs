@@ -51,9 +51,9 @@ async fn every_table_equals_the_account() {
     }
 }
 
-/// A record that is archived after the list of archived ones has passed it, and restored after the list of live ones
-/// has, shows in neither, and its modified date is the old one: only a comparison of all ids finds it, or its next
-/// edit.
+/// Edits restored records. One that is archived after the list of archived ones has passed it, and restored after the
+/// list of live ones has, is in neither list and has its old modified date: only a comparison of all ids or its next
+/// edit reveals it.
 fn touch_restored(account: &Account, operations: &[Operation]) {
     for operation in operations {
         let Operation::Restore { object, id } = operation else { continue };
@@ -85,7 +85,7 @@ async fn fifty_changes_a_second_are_caught_up_with() {
     assert_equal_but_for(&calculated, &sandbox.database(), account);
 }
 
-/// What happened in a day is read again by each run, and known.
+/// Checks that events of the last day, which each run reads again, are staged once.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_thousand_events_in_a_day_are_staged_once() {
     let events = 300_000;
@@ -104,7 +104,8 @@ async fn three_hundred_thousand_events_in_a_day_are_staged_once() {
     eprintln!("{again} rows are staged again; the cursor has {size:?} bytes");
 }
 
-/// A function of 128 MB reads lists page by page, and the filters of as many as fit.
+/// Checks the memory of a run over long lists: a function of 128 MB reads them page by page, with the filters of as
+/// many as fit.
 #[tokio::test(flavor = "multi_thread")]
 async fn eighteen_thousand_lists_with_long_filters_take_little_memory() {
     let settings = Settings {

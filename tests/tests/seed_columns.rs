@@ -1,4 +1,4 @@
-//! Segment's tables and columns, under their exact names, and with something in them wherever HubSpot still tells it.
+//! Segment's tables and columns, under their exact names, and with values wherever HubSpot still has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,11 @@ use duckdb::Connection;
 use fake_hubspot::{Behaviour, Settings};
 use tests::{COLLECTIONS, Sandbox};
 
-/// Each line names a collection and one of its columns; `*` stands for the columns an account has of that prefix. Segment
-/// names no columns of `email_events`.
+/// The seed's columns. Each line names a collection and one of its columns; `*` stands for all columns with that
+/// prefix. Segment names no columns of `email_events`.
 const SEED: &str = include_str!("../seed-columns.txt");
 
-/// Columns that are NULL in every row, and why.
+/// Columns that are NULL in every row, with the reason.
 const NULL_COLUMNS: [(&str, &str, &str); 8] = [
     ("contacts", "profile_token", "no answer of HubSpot holds it any more"),
     ("contacts", "profile_url", "no answer of HubSpot holds it any more"),
@@ -35,7 +35,7 @@ const NULL_COLUMNS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// By collection.
+/// Returns the seed's columns by collection.
 fn seed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut seed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in SEED.lines() {
@@ -45,7 +45,7 @@ fn seed() -> BTreeMap<&'static str, Vec<&'static str>> {
     seed
 }
 
-/// The table's columns, each with whether a row has a value in it.
+/// Returns the table's columns; `true` for those in which a row has a value.
 fn columns(database: &Connection, table: &str) -> BTreeMap<String, bool> {
     let mut names = database
         .prepare("SELECT column_name FROM information_schema.columns WHERE table_schema = 'hubspot' AND table_name = ?")

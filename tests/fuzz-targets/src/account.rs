@@ -1,5 +1,5 @@
-//! What HubSpot says of the account, of its calls of the day and of what may be read: lines, each an answer. A line that
-//! begins with a status and a space is an answer of that status.
+//! Answers about the account, its calls of the day and its scopes: one a line. A line that begins with a status and a
+//! space is an answer of that status.
 
 use chrono::{DateTime, Utc};
 use futures::executor::block_on;

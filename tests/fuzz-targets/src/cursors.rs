@@ -1,4 +1,4 @@
-//! A feed's cursor, as a state holds it: what does not parse is an error, what does can be worked with.
+//! Cursors in a state: a text that does not parse is an error, and a run can go on from any other.
 
 use futures::executor::block_on;
 use hubspot::feeds::{Cursor, FEEDS, Lookback, Mode, Slice, Unfinished};
@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A slice that is cut loses nothing and doubles nothing.
+/// Checks that the parts of a split slice cover it without gap and without overlap.
 fn split(slice: &mut Slice) {
     for page_span in [0, 1, 1_000, u64::MAX] {
         let before = slice.width();

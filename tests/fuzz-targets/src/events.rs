@@ -1,4 +1,4 @@
-//! What the functions are invoked with, and what secrets hold. The first byte chooses which of them the rest is.
+//! Events of the functions, and contents of secrets. The first byte chooses the kind of the rest.
 
 use extract::{credential, instant_ms, window};
 use hubspot::Credential;
@@ -49,7 +49,7 @@ fn secrets(data: &[u8]) {
     }
 }
 
-/// A message is made of our own words alone: what is odd in a secret is not in it.
+/// Checks that a message has none of the secret's text.
 fn shows_nothing(message: &str, secret: &str) {
     assert!(message.is_ascii() && message.len() < 400, "{message:?}");
     for word in secret.split_ascii_whitespace().filter(|word| word.len() >= 16) {

@@ -1,8 +1,8 @@
-//! Feeds, driven as a run drives them, against a HubSpot that answers with the bytes: the first one chooses feed, mode
-//! and what is known from before; then each line is an answer, in the order in which the feed asks.
+//! Runs of feeds with answers from the bytes. The first byte chooses the feed, the mode and the cursor of earlier
+//! runs; then each line is an answer, in the order in which the feed makes its calls.
 //!
-//! What must hold: no answer ends in a panic or in a run without an end; rows are as many as the feed says, and none
-//! is left of a page that failed; cells hold what their columns promise.
+//! Checks: no answer leads to a panic or to an endless run; the feed counts its rows correctly, and a page that failed
+//! leaves none; cells hold what their columns promise.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use staging::{ColumnType, Pairs, Rows, Wanted};
 
 use crate::values::is_in_range;
 
-/// What a run asks of HubSpot at the most, for each answer that it gets.
+/// Most pages that a run may ask for, for each answer that it gets.
 const PAGES_PER_ANSWER: usize = 8;
 /// One property of each type, so that the corpus need not bring definitions along.
 const DEFINITIONS: &str = r#"{"results":[{"name":"name","type":"string"},{"name":"amount","type":"number"},{"name":"ok","type":"bool"},{"name":"day","type":"date"},{"name":"at","type":"datetime"},{"name":"blob","type":"json"},{"name":"id","type":"string"},{"name":"gone","type":"string","archived":true}]}"#;
@@ -45,7 +45,7 @@ pub fn marketing(data: &[u8]) {
     let _ = run(&MARKETING, data);
 }
 
-/// Each line is an answer; a status and a space may stand before its body.
+/// Parses one answer a line; a status and a space may stand before its body.
 pub(crate) fn answers(data: &[u8]) -> impl Iterator<Item = Answer> {
     data.split(|&byte| byte == b'\n').map(|line| match line {
         [hundreds @ b'3'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', body @ ..] => {
@@ -58,7 +58,7 @@ pub(crate) fn answers(data: &[u8]) -> impl Iterator<Item = Answer> {
     })
 }
 
-/// How far a run got.
+/// Progress of a run.
 #[derive(Debug, Default)]
 #[cfg_attr(not(test), expect(dead_code, reason = "the test of the seeds looks at it"))]
 struct Reached {
@@ -78,7 +78,7 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
         (0, true) => Mode::Reconcile,
         (_, true) => Mode::Refresh,
     };
-    let asks_more = has_properties && chosen & 32 != 0;
+    let has_more_slices = has_properties && chosen & 32 != 0;
     let mut cursor = known(mode, chosen);
     let client = client(answers(lines), 0.1);
     if block_on(feed.ask_again(&client, &mut cursor)).is_err() {
@@ -88,12 +88,12 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
     let pages_left = PAGES_PER_ANSWER * (2 + lines.clone().count());
     // A value is JSON where the answer that it stands in is.
     let is_strict = lines.into_iter().all(|line| serde_json::from_slice::<IgnoredAny>(line).is_ok());
-    let mut driver = Driver { feed, mode, pages_left, is_strict, asks_more, rows: 0 };
+    let mut driver = Driver { feed, mode, pages_left, is_strict, has_more_slices, rows: 0 };
     let mut is_finished = false;
     let is_known = if has_properties { chosen & 2 == 0 } else { name != "subscription_timeline" };
     if is_known {
         OPENED.with_borrow_mut(|all| {
-            let place = kept(all, feed, mode, chosen, &cursor);
+            let place = open_index(all, feed, mode, chosen, &cursor);
             hubspot::fuzzing::move_answers(&client, &all[place].1.session.client);
             is_finished = block_on(driver.run(&mut all[place].1, &mut cursor)).is_ok();
             // A feed remembers in a run what HubSpot can't show.
@@ -120,7 +120,7 @@ fn session(client: Client) -> Session {
     }
 }
 
-/// A feed, opened, and its rows.
+/// An open feed and its rows.
 struct Reader {
     session: Session,
     feed: Opened,
@@ -140,23 +140,23 @@ impl Reader {
     }
 }
 
-/// A feed, the run's mode, and what else decides how it is opened.
+/// A feed, the run's mode, and the other arguments by which it is opened.
 type Key = (&'static str, Mode, Vec<String>, bool);
 
 thread_local! {
-    /// Opening a feed takes longer than most answers. All but the timeline remember nothing of one run in the next.
+    /// Open feeds, kept since opening one takes longer than most answers. All but the timeline start each run afresh.
     static OPENED: RefCell<Vec<(Key, Reader)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The place of the feed, opened; where it has properties, with those of [`DEFINITIONS`].
-fn kept(
+/// Returns the index of the open feed, and opens it first if needed; its properties are those of [`DEFINITIONS`].
+fn open_index(
     all: &mut Vec<(Key, Reader)>,
     feed: &'static dyn Feed,
     mode: Mode,
     chosen: usize,
     cursor: &Cursor,
 ) -> usize {
-    let has_stamps = chosen & KNOWN_STAMPS != 0;
+    let has_stamps = chosen & KNOWN_VERSIONS != 0;
     let is_it = |(name, of_mode, absent, stamps): &Key| {
         *name == feed.name()
             && *of_mode == mode
@@ -176,20 +176,20 @@ fn kept(
     })
 }
 
-/// Lends the feed, opened for a run of this mode.
+/// Calls `act` with the feed, opened for a run of this mode.
 pub(crate) fn opened(feed: &'static dyn Feed, mode: Mode, act: impl FnOnce(&dyn AnyOpenFeed)) {
     OPENED.with_borrow_mut(|all| {
-        let place = kept(all, feed, mode, 0, &known(mode, 0));
+        let place = open_index(all, feed, mode, 0, &known(mode, 0));
         act(&*all[place].1.feed);
         // A feed may remember what was asked of it in the run.
         all.swap_remove(place);
     });
 }
 
-/// What earlier runs have left.
+/// Makes the cursor of earlier runs.
 fn known(mode: Mode, chosen: usize) -> Cursor {
     // Lists and campaigns 1 and 2, as another run saw them.
-    let stamps = if chosen & KNOWN_STAMPS != 0 { "AQIBAg" } else { "" };
+    let stamps = if chosen & KNOWN_VERSIONS != 0 { "AQIBAg" } else { "" };
     let cursor = json!({ "sensitive": [], "stamps": stamps });
     let mut cursor: Cursor = serde_json::from_value(cursor).expect("a cursor");
     if mode == Mode::Incremental {
@@ -205,10 +205,10 @@ fn known(mode: Mode, chosen: usize) -> Cursor {
     cursor
 }
 
-/// A bit of what is chosen.
-const KNOWN_STAMPS: usize = 8;
+/// Bit that gives the cursor versions known from earlier runs.
+const KNOWN_VERSIONS: usize = 8;
 
-/// What a comparison or a count asks for, and the past values of a property: slices that no plan begins with.
+/// Returns slices that no plan begins with: those of a comparison, of a count, and of the past values of a property.
 fn more_slices() -> Vec<Slice> {
     let records = Pairs([(1, 5), (2, Wanted::NO_VERSION), (u64::MAX, i64::MAX)].into());
     let slices = json!([
@@ -226,8 +226,8 @@ struct Driver {
     mode: Mode,
     pages_left: usize,
     is_strict: bool,
-    /// What a comparison or a count asks for besides, and the past values of a property.
-    asks_more: bool,
+    /// `true`: the run has the slices of a comparison, of a count, and of the past values of a property, too.
+    has_more_slices: bool,
     rows: u64,
 }
 
@@ -247,7 +247,7 @@ impl Driver {
         opened.feed.finish(cursor, Lookback::default())
     }
 
-    /// `Some`: a source is lost, and the feed goes on without it.
+    /// Runs the open feed. Returns `Some` if a source is lost, and the feed goes on without it.
     async fn run_opened(
         &mut self,
         opened: &mut Reader,
@@ -261,7 +261,7 @@ impl Driver {
             }
             None => {
                 let mut run = feed.plan(Window { since_ms: Some(1_000), until_ms: None }, cursor).await?;
-                if self.asks_more {
+                if self.has_more_slices {
                     run.slices.extend(more_slices());
                     // As for a run that was saved.
                     feed.resume(&mut run).await?;
@@ -387,10 +387,10 @@ mod tests {
 
     use super::*;
 
-    /// Feeds, a target, its seeds and the rows they make.
+    /// Feeds, a target, its seeds and the number of their rows.
     type Seeds<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, u64)]);
 
-    /// A corpus that ends in errors alone would let the fuzzer look at nothing else.
+    /// Checks that seeds lead to rows: with errors alone, the fuzzer would not reach the code behind them.
     #[test]
     fn seeds_come_to_their_end_with_rows() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");

@@ -5,7 +5,7 @@ use hubspot::json::{Body, Malformed, Scanner};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value};
 
-/// The scanner refuses documents that nest deeper than 256; so many brackets can't.
+/// Number of brackets that can't nest deeper than 256 levels, which the scanner refuses.
 const SHALLOW_BRACKETS: usize = 250;
 
 type Read = fn(&mut Scanner<'_>) -> Result<(), Malformed>;
@@ -46,12 +46,13 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Control characters and odd escapes in strings, and the shape of numbers, are nothing to the scanner.
+/// `true`: serde_json refuses a text that the scanner may accept: it does not check control characters and odd escapes
+/// in strings, nor the shape of numbers.
 fn is_lenient(text: &str) -> bool {
     text.bytes().any(|byte| matches!(byte, 0..0x20 | b'\\' | b'-' | b'+' | b'.' | b'0'..=b'9'))
 }
 
-/// A value as its readers read it.
+/// Reads a value with the scanner's functions for its type.
 fn value(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
     if scanner.is_object() {
         let mut fields = Map::new();

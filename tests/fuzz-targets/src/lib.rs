@@ -1,6 +1,6 @@
-//! Everything that parses bytes from outside, as functions of bytes. Each takes any bytes, checks what must hold
-//! whatever they are, and panics where it does not. `tests/fuzz` runs them in a fuzzer; this crate's own test runs them
-//! over their corpus and some thousand mutations of it, so that none can rot.
+//! Fuzz targets for everything that parses bytes from outside. Each is a function that takes any bytes, checks what
+//! must hold for all of them, and panics where it does not. `tests/fuzz` runs them in a fuzzer; this crate's own test
+//! runs them over their corpus and some thousand mutations of it, so that none goes stale.
 #![allow(clippy::expect_used, clippy::panic, reason = "that something does not hold is a panic")]
 
 mod account;
@@ -32,7 +32,7 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "json", run: json },
     Target { name: "values", run: values },

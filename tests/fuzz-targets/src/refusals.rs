@@ -1,5 +1,4 @@
-//! Answers that are errors, and the headers of all: a line with the status and a path's number, lines of headers, an
-//! empty line, the body.
+//! Error answers and headers: a line with the status and a path's number, lines of headers, an empty line, the body.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use hubspot::{Bucket, Call};
 const STATUSES: [u16; 16] = [200, 207, 301, 400, 401, 403, 404, 408, 414, 423, 429, 477, 500, 502, 524, 530];
 const PATHS: [&str; 4] =
     ["/crm/objects/2026-09/contacts?limit=1", "/email/public/v1/events", "/contacts/v1/contact", "/x"];
-/// No wait for a turn is longer, whatever HubSpot says of its limits.
+/// Longest wait for a call's turn, whatever limits HubSpot answers.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const LONGEST_MESSAGE: usize = 4_000;
 

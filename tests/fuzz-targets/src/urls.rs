@@ -1,4 +1,4 @@
-//! Urls of warehouses: whatever is wrong is said, and a password is not.
+//! URLs of warehouses: an error names the fault, and never the password.
 
 use url::Url;
 use warehouse::fuzzing::parse;
@@ -6,7 +6,7 @@ use warehouse::fuzzing::parse;
 const PASSWORD: &str = "c0rrect-h0rse";
 const SCHEMES: [&str; 4] = ["postgres", "redshift", "snowflake", "athena"];
 
-/// The first byte chooses the scheme, and whether a user with a password is put before the rest.
+/// Runs the target. The first byte chooses the scheme, and the presence of a user with a password.
 pub fn run(data: &[u8]) {
     let Some((&chosen, rest)) = data.split_first() else { return };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
@@ -26,12 +26,12 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Whoever writes one knows where tokens go.
+/// `true`: the URL names an endpoint, so that its author knows where tokens are sent.
 fn names_endpoint(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "endpoint"))
 }
 
-/// Tokens are sent there: to nobody else, whatever stands in the account's name.
+/// Checks that tokens are sent to Snowflake only, whatever the account's name.
 fn is_snowflakes(endpoint: &str) {
     let host =
         endpoint.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".snowflakecomputing.com"));

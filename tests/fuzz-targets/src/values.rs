@@ -1,5 +1,5 @@
-//! One property value, from the text that HubSpot sends to a typed cell: what the contract of `value` says. The first
-//! byte chooses the column's type, the rest is the text.
+//! One property value, from HubSpot's text to a typed cell, checked by the contract of `value`. The first byte chooses
+//! the column's type, the rest is the text.
 
 use std::cell::RefCell;
 
@@ -40,7 +40,7 @@ pub fn run(data: &[u8]) {
     check(TYPES[place], text, is_set, &cell);
 }
 
-/// Whether the text is taken, and the column with it.
+/// Sets a cell to the text. Returns `true` if the text has a value of this type, and the column.
 fn set(rows: &mut Rows, column_type: ColumnType, text: &str) -> (bool, ArrayRef) {
     let json = serde_json::to_string(text).expect("text is JSON");
     let string = Scanner::new(&json).string().expect("a string is a string");
@@ -95,7 +95,7 @@ fn check(column_type: ColumnType, text: &str, is_set: bool, cell: &ArrayRef) {
     }
 }
 
-/// A double is the nearest one to what the text says; a whole number is that one, or none.
+/// Checks that a double is the one nearest to the text. A whole number must be exact, or is not set.
 fn double(text: &str, is_set: bool, cell: &ArrayRef) {
     let read = cell.is_valid(0).then(|| cell.as_primitive::<Float64Type>().value(0));
     let has_letters = text.bytes().any(|byte| byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
@@ -110,7 +110,7 @@ fn double(text: &str, is_set: bool, cell: &ArrayRef) {
     assert!(is_set || nearest.is_none_or(|number| digits > 15 || !number.is_normal()), "a short number fits");
 }
 
-/// What the text is as an instant, checked against chrono and against itself.
+/// Parses the text as an instant, and checks that by chrono and by a round trip.
 fn instant(text: &str) -> Option<i64> {
     let ms = instant_ms(text);
     if let Ok(expected) = DateTime::parse_from_rfc3339(text) {

@@ -1,5 +1,5 @@
-//! Every target over its whole corpus and some thousand mutations of it, the same ones in each run: a few seconds, on
-//! the compiler that everything is built with. What reaches further is `scripts/fuzz`.
+//! Run of every target over its whole corpus and some thousand mutations of it, the same ones each time. It takes a
+//! few seconds, with the stable compiler. `scripts/fuzz` runs the fuzzer itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::fs;
@@ -16,7 +16,7 @@ fn fuzz_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
-/// The seeds, in an order that does not depend on the file system.
+/// Returns the seeds, in an order that does not depend on the file system.
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let folder = fuzz_folder().join("corpus").join(target.name);
     let entries = fs::read_dir(&folder).unwrap_or_else(|_| panic!("{} has no corpus", target.name));
@@ -25,7 +25,7 @@ fn corpus(target: &Target) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// The words of the fuzzer's dictionary.
+/// Returns the words of the fuzzer's dictionary.
 fn words() -> Vec<Vec<u8>> {
     let text = fs::read_to_string(fuzz_folder().join("json.dict")).unwrap();
     let quoted = text.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
@@ -34,7 +34,7 @@ fn words() -> Vec<Vec<u8>> {
     quoted.map(word).collect()
 }
 
-/// One of the usual changes, somewhere.
+/// Makes one of a fuzzer's usual changes, at a random place.
 fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], words: &[Vec<u8>], rng: &mut Rng) {
     let at = rng.usize(..=input.len());
     let end = (at + rng.usize(..=16)).min(input.len());

@@ -1,10 +1,10 @@
-//! Counts what is allocated, and ends the program when one execution holds more than its bound: the fuzzer then keeps
-//! the input. Without a sanitizer, libFuzzer itself sees no allocation.
+//! Counts allocated memory, and ends the program when one execution holds more than its bound, so that the fuzzer
+//! keeps the input. Without a sanitizer, libFuzzer itself sees no allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What an execution may hold besides what was held before it. Inputs are some KB.
+/// Most memory that one execution may add to what was allocated before it. Inputs are some KB.
 const BOUND_BYTES: usize = 16 << 20;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);

@@ -1,5 +1,5 @@
-//! What all of a stack's traffic passes: it plays the Lambda service for functions that invoke themselves, sets how
-//! long an invocation may take, and lets a test act at a request, such as end the process that sent it.
+//! Proxy for all traffic of a stack. It plays the Lambda service for functions that invoke themselves, sets the
+//! timeout of invocations, and lets a test act at a request, such as kill the process that sent it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,16 +18,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// How often the service tries an event again whose invocation failed.
+/// Number of retries of an event whose invocation failed.
 const RETRIES: usize = 2;
 
-/// No invocation of a test takes so long: one that does has hung, and fails.
+/// Time after which an invocation counts as hung, and fails. None takes as long.
 const HUNG: Duration = Duration::from_secs(300);
 
 /// A request of a function to AWS.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Which function's process sent it.
+    /// The function whose process sent it.
     pub function: String,
     /// `PutObject`, `TransactWriteItems`, ...
     pub operation: String,
@@ -38,23 +38,23 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     Arrived,
-    /// It has had its effect; the answer is not sent yet.
+    /// The request has had its effect; the answer is not sent yet.
     Done,
 }
 
-/// What becomes of a request.
+/// Action on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     GoOn,
-    /// Whoever sent it never hears of it again.
+    /// The sender gets no answer.
     Swallow,
-    /// Whoever sent it is told that the service is unavailable, and tries again.
+    /// The sender is answered that the service is unavailable, and tries again.
     Fail,
 }
 
-/// How an invocation ended.
+/// An invocation that has ended.
 #[derive(Debug, Clone)]
-pub struct Invoked {
+pub struct Invocation {
     pub function: String,
     pub event: Value,
     /// The function's answer, or its error's `errorType` and `errorMessage`.
@@ -62,7 +62,7 @@ pub struct Invoked {
     pub is_error: bool,
 }
 
-impl Invoked {
+impl Invocation {
     #[track_caller]
     pub fn complete(self) -> Value {
         assert!(!self.is_error, "{self:#?}");
@@ -71,7 +71,7 @@ impl Invoked {
     }
 }
 
-/// What the emulator answered, whole.
+/// The emulator's whole answer.
 #[derive(Debug)]
 struct Answer {
     status: StatusCode,
@@ -79,28 +79,28 @@ struct Answer {
     body: Bytes,
 }
 
-/// A process's question for its next event, under way at the emulator.
+/// A process's pending request to the emulator for its next event.
 type Poll = tokio::task::JoinHandle<Option<Answer>>;
 
 type Hook = Arc<dyn Fn(&Request, Moment) -> Act + Send + Sync>;
 
 pub struct Gateway {
-    /// One for each function, by which a request's sender is known.
+    /// A URL for each function, by which a request's sender is known.
     urls: HashMap<String, String>,
     moto: String,
     runtime: String,
     http: reqwest::Client,
     hook: Mutex<Option<Hook>>,
-    /// How long an invocation may take.
+    /// Timeout of invocations.
     timeout_ms: AtomicU64,
-    /// By function. The question of a process that was ended stays open, and the event that answers it goes to the
-    /// next process: the emulator would have given it to the dead one.
+    /// Pending requests for events by function. That of a killed process stays open, and the event that answers it
+    /// goes to the next process: the emulator would have given it to the killed one.
     polls: HashMap<String, tokio::sync::Mutex<Option<Poll>>>,
     under_way: AtomicUsize,
-    invoked: Mutex<Vec<Invoked>>,
-    dead_letters: Mutex<Vec<Invoked>>,
+    invoked: Mutex<Vec<Invocation>>,
+    dead_letters: Mutex<Vec<Invocation>>,
     requests: Mutex<Vec<Request>>,
-    /// Operations that AWS refused, with the status of its answer.
+    /// Operations that AWS refused, with the statuses of its answers.
     refused: Mutex<Vec<(String, u16)>>,
 }
 
@@ -139,17 +139,17 @@ impl Gateway {
         gateway
     }
 
-    /// Where the function's process finds the runtime API and AWS.
+    /// Returns the URL of the runtime API and of AWS for the function's process.
     pub(super) fn url(&self, function: &str) -> &str {
         &self.urls[function]
     }
 
-    /// From now on, invocations may take so long.
+    /// Sets the timeout of invocations from now on.
     pub fn set_timeout(&self, timeout: Duration) {
         self.timeout_ms.store(u64::try_from(timeout.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    /// Called at each request of a function to AWS, when it arrives and when it is done.
+    /// Sets a function that is called at each request of a function to AWS, when it arrives and when it is done.
     pub fn set_hook(&self, hook: impl Fn(&Request, Moment) -> Act + Send + Sync + 'static) {
         *self.hook.lock().unwrap() = Some(Arc::new(hook));
     }
@@ -158,17 +158,17 @@ impl Gateway {
         *self.hook.lock().unwrap() = None;
     }
 
-    /// Invocations that functions asked for, in the order in which they ended.
-    pub fn invoked(&self) -> Vec<Invoked> {
+    /// Returns the invocations that functions asked for, in the order in which they ended.
+    pub fn invoked(&self) -> Vec<Invocation> {
         self.invoked.lock().unwrap().clone()
     }
 
-    /// Events that failed each time.
-    pub fn dead_letters(&self) -> Vec<Invoked> {
+    /// Returns the events that failed at each try.
+    pub fn dead_letters(&self) -> Vec<Invocation> {
         self.dead_letters.lock().unwrap().clone()
     }
 
-    /// Requests of functions to AWS so far, by operation and what their body holds.
+    /// Returns the number of requests of functions to AWS so far, by operation and by a text in their body.
     pub fn count(&self, operation: &str, body_holds: &str) -> usize {
         let holds = |request: &&Request| {
             request.operation == operation && String::from_utf8_lossy(&request.body).contains(body_holds)
@@ -176,7 +176,7 @@ impl Gateway {
         self.requests.lock().unwrap().iter().filter(holds).count()
     }
 
-    /// Requests that AWS refused so far with this status.
+    /// Returns the number of requests that AWS has refused with this status so far.
     pub fn refused(&self, operation: &str, status: u16) -> usize {
         let is_it = |(name, code): &&(String, u16)| name == operation && *code == status;
         self.refused.lock().unwrap().iter().filter(is_it).count()
@@ -186,7 +186,7 @@ impl Gateway {
         self.under_way.load(Ordering::SeqCst) > 0
     }
 
-    pub(super) async fn invoke(&self, function: &str, event: &Value) -> Invoked {
+    pub(super) async fn invoke(&self, function: &str, event: &Value) -> Invocation {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.runtime);
         let request = self.http.post(url).timeout(HUNG).body(event.to_string());
         let (is_error, answer) = match whole(request).await {
@@ -197,7 +197,7 @@ impl Gateway {
             }
             Err(error) => (true, Value::String(format!("no answer: {error:?}"))),
         };
-        Invoked { function: function.to_owned(), event: event.clone(), answer, is_error }
+        Invocation { function: function.to_owned(), event: event.clone(), answer, is_error }
     }
 
     async fn answer(
@@ -268,7 +268,7 @@ impl Gateway {
         hook.map_or(Act::GoOn, |hook| hook(request, moment))
     }
 
-    /// An asynchronous invocation: taken now, tried later, and again when it fails.
+    /// Accepts an asynchronous invocation, which is tried later, and again when it fails.
     fn take_event(self: Arc<Self>, function: String, body: &[u8]) -> Response<Full<Bytes>> {
         let event: Value = serde_json::from_slice(body).unwrap();
         self.under_way.fetch_add(1, Ordering::SeqCst);
@@ -350,7 +350,7 @@ fn empty(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// DynamoDB and Secrets Manager name it in a header; S3 by method and parameters.
+/// Returns the name of the operation. DynamoDB and Secrets Manager have it in a header, S3 in method and parameters.
 fn operation(head: &hyper::http::request::Parts, path: &str) -> String {
     if let Some(target) = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
         return target.rsplit('.').next().unwrap_or(target).to_owned();

@@ -1,4 +1,4 @@
-//! The emulators, which `scripts/setup --tests` fetches.
+//! Emulators of AWS, which `scripts/setup --tests` fetches.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// S3, DynamoDB and Secrets Manager.
+    /// Starts the emulator of S3, DynamoDB and Secrets Manager.
     pub(super) async fn moto() -> Program {
         let port = free_port();
         let mut command = Command::new(tool("moto_server"));
@@ -23,7 +23,7 @@ impl Program {
         Program::start(command, port).await
     }
 
-    /// The runtime API that functions of these names ask for their events.
+    /// Starts the runtime API from which functions of these names take their events.
     pub(super) async fn runtime(functions: &[String]) -> Program {
         let port = free_port();
         let mut command = Command::new(tool("cargo-lambda"));

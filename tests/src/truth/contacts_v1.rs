@@ -1,4 +1,4 @@
-//! What only v1 tells of a contact: a profile for each id it ever had, and what it submitted.
+//! The parts of a contact that only v1 shows: a profile for each id it ever had, and its form submissions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -13,7 +13,7 @@ use super::row::{Cell, Check, Findings, Row, each_row};
 
 const CONTACTS: ObjectType = ObjectType::Contacts;
 
-/// The columns of `contacts` that don't come from the record.
+/// Compares the columns of `contacts` that don't come from the record.
 pub(super) fn contact_differences(
     database: &Connection,
     account: &Account,
@@ -71,7 +71,7 @@ fn check_v1_columns(
     });
 }
 
-/// The texts under one key of all items of a JSON list.
+/// Returns the texts under one key of all items of a JSON list.
 fn names_in(cell: &Cell, key: &str) -> Option<BTreeSet<String>> {
     let Some(Value::Array(items)) = cell.json() else { return None };
     items.iter().map(|item| Some(item[key].as_str()?.to_owned())).collect()
@@ -81,11 +81,11 @@ fn shown(names: &BTreeSet<String>) -> String {
     format!("{names:?}")
 }
 
-/// What a profile is expected to say.
+/// The expected values of a profile.
 struct Profile {
     canonical: u64,
     updated_at: DateTime<Utc>,
-    /// It may be newer: its row had to win over a tombstone.
+    /// `true`: the row may be newer than the profile, since it had to win over a tombstone.
     is_unmerged: bool,
     profile: TruthProfile,
 }
@@ -155,7 +155,7 @@ fn as_sent(identity: &TruthIdentity) -> Value {
     sent
 }
 
-/// What became of contacts that nobody shows any more.
+/// Contacts that HubSpot shows no more: purged or merged.
 pub(super) struct Gone {
     purged: BTreeSet<u64>,
     merged: BTreeMap<u64, u64>,
@@ -171,7 +171,7 @@ impl Gone {
         }
     }
 
-    /// Whether the row is a tombstone. It says why.
+    /// `true`: the row is a tombstone. Checks its reason.
     pub(super) fn is_dead(&self, row: Row<'_>, name: impl fmt::Display, findings: &mut Findings) -> bool {
         let is_dead = *row.get("is_deleted") == Cell::Boolean(true);
         if is_dead {
@@ -185,8 +185,8 @@ impl Gone {
         is_dead
     }
 
-    /// The contact that showed the row was purged, or came to an end in one that was: only a comparison of all ids can
-    /// find it.
+    /// `true`: the contact that had the row was purged, or merged into one that was. Only a comparison of all ids
+    /// finds that.
     pub(super) fn is_without_a_trace(&self, row: Row<'_>) -> bool {
         let canonical = row.number("canonical_vid").map(|canonical| canonical as u64);
         let is_purged = |id: u64| self.purged.contains(self.merged.get(&id).unwrap_or(&id));

@@ -1,4 +1,4 @@
-//! E-mail campaigns and their counters; what never counted is NULL.
+//! E-mail campaigns and their counters; a counter that never counted is NULL.
 
 use std::collections::HashMap;
 

@@ -68,7 +68,7 @@ fn compare(row: Row<'_>, key: &(String, i64), body: &Value, may_be_obsolete: boo
     }
 }
 
-/// `{"sentBy": {"id": ...}}` is `sent_by_id`; a list is one value.
+/// Flattens an event: `{"sentBy": {"id": ...}}` becomes `sent_by_id`; a list is one value.
 fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, Value>) {
     let Value::Object(fields) = value else {
         into.insert(prefix.to_owned(), value.clone());
@@ -92,7 +92,7 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
-/// An empty text may be NULL.
+/// `true`: the cell has this value. An empty text may be NULL.
 fn is_value_of(cell: &Cell, column: &str, value: &Value) -> bool {
     match value {
         Value::Null => *cell == Cell::Null,

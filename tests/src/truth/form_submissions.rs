@@ -1,4 +1,4 @@
-//! Form submissions: with v1 those that a live contact shows, without it those of all forms that tell theirs.
+//! Form submissions: with v1 those that a live contact shows, without it those of all forms that HubSpot shows.
 
 use std::collections::HashMap;
 
@@ -72,7 +72,7 @@ fn check_of_contact(check: &mut Check<'_>, submission: &TruthSubmission) {
     check.is_json("meta_data", &json!([]));
 }
 
-/// The form has its name of today.
+/// Checks the columns of the form, whose name is that of today.
 fn check_of_form(check: &mut Check<'_>, submission: &TruthSubmission, form_name: &str) {
     let is_told = submission.form_type != FormType::BlogComment;
     check.holds("id", &"refused by HubSpot, for a blog comment", |_| is_told);

@@ -10,18 +10,18 @@ use super::Expectations;
 use super::contacts_v1::Gone;
 use super::row::{Cell, Findings, each_row};
 
-/// What an identity is expected to say.
+/// The expected values of an identity.
 #[derive(Debug, Default)]
 struct Identity {
     canonical: u64,
     timestamp: Option<i64>,
     is_primary: Option<bool>,
     is_secondary: Option<bool>,
-    /// Not an e-mail address, though the property holds addresses: it may be left out.
+    /// `true`: the value is no e-mail address, though the property holds addresses. It may be left out.
     is_doubtful: bool,
 }
 
-/// By profile, type and value.
+/// Identities by profile, type and value.
 type Identities = BTreeMap<(u64, String, String), Identity>;
 
 pub(super) fn differences(

@@ -1,5 +1,5 @@
-//! The warehouse against the account, row by row and value by value. Expected values are worked out here from what the
-//! account knows, apart from the code under test.
+//! Comparison of the warehouse with the account, row by row and value by value. The expected values are computed here
+//! from the fake account, without the code under test.
 
 mod contact_lists;
 mod contacts_v1;
@@ -32,30 +32,30 @@ pub const COLLECTIONS: [&str; 11] = [
     "email_subscription_event_changes",
 ];
 
-/// What a comparison of all tables allows for.
+/// Known differences that a comparison of all tables allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Expectations<'a> {
-    /// Properties that HubSpot calculates: they change without a trace in the record.
+    /// Properties that HubSpot calculates: they change without a new modified date.
     pub calculated: &'a [&'a str],
     /// Collections that are not compared.
     pub without: &'a [&'a str],
-    /// Where the window of events began, in milliseconds since 1970. What happened earlier may be missing.
+    /// Start of the window of events, in milliseconds since 1970. Earlier events may be missing.
     pub since_ms: i64,
-    /// E-mail events created before this are not read again: what made one obsolete meanwhile may be missing.
+    /// Time before which e-mail events are not read again: their `obsoletedBy` may be missing.
     pub obsoleted_since_ms: i64,
-    /// Whether `contacts.list_membership` is compared: a contact that joins or leaves a list shows no trace of it.
+    /// `true`: `contacts.list_membership` is compared. Joining or leaving a list does not modify the contact.
     pub has_memberships: bool,
-    /// Conversion ids of form submissions that were deleted, which leaves no trace. They may still be there.
+    /// Conversion ids of deleted form submissions. HubSpot does not show the deletion, so they may still be there.
     pub deleted_submissions: &'a [String],
-    /// The contact reads of v1 never failed. Without them identities are e-mail addresses only, and submissions are
-    /// read from their forms.
+    /// `true`: the contact reads of v1 never failed. Without them identities are e-mail addresses only, and
+    /// submissions are read from their forms.
     pub has_v1: bool,
-    /// The tables were compared with HubSpot's records: what it shows nowhere is deleted in them.
+    /// `true`: the tables were compared with HubSpot's records, and those that it shows no more are deleted in them.
     pub is_reconciled: bool,
 }
 
 impl Default for Expectations<'_> {
-    /// All of it, exactly; events of the last 31 days.
+    /// Expects all tables to be exact, with the events of the last 31 days.
     fn default() -> Self {
         Self {
             calculated: &[],
@@ -70,13 +70,14 @@ impl Default for Expectations<'_> {
     }
 }
 
-/// Contacts, companies and deals.
+/// Compares contacts, companies and deals.
 #[track_caller]
 pub fn assert_equal(database: &Connection, account: &Account) {
     assert_equal_but_for(&[], database, account);
 }
 
-/// Leaves out properties that HubSpot calculates: they change without a trace in the record.
+/// Compares contacts, companies and deals without properties that HubSpot calculates, which change without a new
+/// modified date.
 #[track_caller]
 pub fn assert_equal_but_for(calculated: &[&str], database: &Connection, account: &Account) {
     for object in ObjectType::ALL {
@@ -110,14 +111,14 @@ const COMPARISONS: [(&str, Differences); 12] = [
     ("email_subscription_event_changes", subscriptions::change_differences),
 ];
 
-/// All collections; whatever differs is shown at once.
+/// Compares all collections, and shows all differences together.
 #[track_caller]
 pub fn assert_all_equal(database: &Connection, account: &Account, expectations: &Expectations<'_>) {
     let differences = all_differences(database, account, expectations);
     assert!(differences.is_empty(), "{differences}");
 }
 
-/// What the tables have otherwise than the account; empty when they are equal.
+/// Returns the differences between the tables and the account; empty when they are equal.
 pub fn all_differences(database: &Connection, account: &Account, expectations: &Expectations<'_>) -> String {
     let mut differences = String::new();
     for (collection, compare) in COMPARISONS {

@@ -1,4 +1,4 @@
-//! Contacts, companies and deals: their properties, what became of them, and the deals' associations.
+//! Contacts, companies and deals: their properties, deletions and merges, and the deals' associations.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,12 +55,13 @@ fn is_dead(row: Row<'_>, id: u64, expectations: &Expectations<'_>, findings: &mu
     }
 }
 
-/// Merged into a record that is gone without a trace, so nothing names it any more.
+/// `true`: the record was merged into one that is purged, so that no record names it any more.
 fn is_dead_before_any_read(record: &TruthRecord) -> bool {
     record.merged_into.is_some()
 }
 
-/// Twins that case alone tells apart from another property come later than that one, which keeps its column for ever.
+/// Returns the column of a property. One whose name differs from an older property's by case alone has its own, since
+/// the older one keeps its column for ever.
 fn column(object: ObjectType, property: &str) -> String {
     let twin = if property.bytes().any(|byte| byte.is_ascii_uppercase()) { "property_" } else { "" };
     match object {
@@ -115,8 +116,8 @@ fn compare_properties(row: Row<'_>, record: &TruthRecord, object: ObjectType, fi
     }
 }
 
-/// Whether a cell says what a property's text says. An empty text is NULL, and so is nothing else; white space around
-/// a number or a date is not part of it.
+/// `true`: the cell has the value of a property's text. Only an empty text is NULL; white space around a number or a
+/// date is ignored.
 fn is_value_of(cell: &Cell, text: &str) -> bool {
     if let Cell::Text(value) = cell {
         return value == text;
@@ -133,7 +134,7 @@ fn is_value_of(cell: &Cell, text: &str) -> bool {
     }
 }
 
-/// Whether the double is none of what the text says to the last digit: only fractions may be.
+/// `true`: the cell is the double nearest to the text, which is a fraction. Other numbers must be exact.
 fn is_nearest(cell: &Cell, text: &str) -> bool {
     matches!(cell, Cell::Double(value) if text.trim().parse() == Ok(*value) && text.contains('.'))
 }

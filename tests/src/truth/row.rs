@@ -1,4 +1,4 @@
-//! Rows of the warehouse, and the comparison of one: column by column, each difference a line.
+//! Rows of the warehouse, and their comparison: column by column, each difference a line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use duckdb::Connection;
 use duckdb::types::{TimeUnit, ValueRef};
 use serde_json::Value;
 
-/// Enough to see what is wrong.
+/// Most findings that are shown.
 const MOST_FINDINGS: usize = 20;
 
-/// What a table has otherwise than the account.
+/// Differences between a table and the account.
 #[derive(Debug, Default)]
 pub(super) struct Findings(Vec<String>);
 
@@ -37,7 +37,7 @@ pub(super) struct Row<'a> {
 #[derive(Debug)]
 pub(super) struct Check<'a> {
     row: Row<'a>,
-    /// What the row is called in a finding.
+    /// Name of the row in a finding.
     key: String,
     findings: &'a mut Findings,
 }
@@ -82,7 +82,7 @@ impl<'a> Row<'a> {
         self.values.iter().map(|(name, cell)| (name.as_str(), cell))
     }
 
-    /// Of the column that is never NULL and holds a record's id.
+    /// Returns the record's id in a column that is never NULL.
     pub(super) fn id_in(self, column: &str) -> u64 {
         match self.get(column) {
             Cell::BigInt(id) => *id as u64,
@@ -106,7 +106,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Milliseconds since 1970.
+    /// Returns a time in milliseconds since 1970.
     pub(super) fn instant(self, column: &str) -> Option<i64> {
         match self.get(column) {
             Cell::Instant(ms) => Some(*ms),
@@ -115,7 +115,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A list in a JSON column; NULL is none.
+    /// Returns the list in a JSON column; `None` if it is NULL.
     pub(super) fn json_list(self, column: &str) -> Option<Vec<Value>> {
         match self.get(column).json() {
             Some(Value::Array(items)) => Some(items),
@@ -129,7 +129,7 @@ impl<'a> Row<'a> {
 }
 
 impl Cell {
-    /// What a JSON column holds, if it is JSON.
+    /// Parses the cell of a JSON column.
     pub(super) fn json(&self) -> Option<Value> {
         match self {
             Cell::Text(text) => serde_json::from_str(text).ok(),
@@ -139,7 +139,7 @@ impl Cell {
 }
 
 impl fmt::Display for Cell {
-    /// Cut to what fits a line.
+    /// Writes the cell, cut to the length of a line.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: String = format!("{self:?}").chars().take(120).collect();
         formatter.write_str(&shown)
@@ -152,7 +152,7 @@ impl Check<'_> {
         self.holds(column, &expected, |found| *found == expected);
     }
 
-    /// The same JSON, however it is written; `Value::Null` is NULL.
+    /// Checks that a column has this JSON, in any spelling; `Value::Null` is NULL.
     pub(super) fn is_json(&mut self, column: &str, expected: &Value) {
         self.holds(column, &Cell::from(expected.to_string()), |found| match expected {
             Value::Null => *found == Cell::Null,
@@ -166,7 +166,7 @@ impl Check<'_> {
         }
     }
 
-    /// `expected` is shown if it doesn't.
+    /// Checks a column by a function; a failure shows `expected`.
     pub(super) fn holds(
         &mut self,
         column: &str,

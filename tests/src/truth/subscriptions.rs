@@ -1,4 +1,4 @@
-//! What addresses subscribed to, and the changes to it, both from the timeline.
+//! Subscriptions of addresses, and their changes, both from the timeline.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -55,7 +55,7 @@ fn compare(check: &mut Check<'_>, subscription: &TruthSubscription) {
     });
 }
 
-/// All that a row says of a change.
+/// The values of a change in a row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Change {
     recipient: String,
@@ -69,8 +69,8 @@ struct Change {
     timestamp_ms: i64,
 }
 
-/// How often a change is expected. Changes of one item are told apart by their place in it; those of two items of one
-/// recipient in the same millisecond can't be.
+/// Expected and found number of rows of a change. Equal changes of one item differ by their index in it; those of two
+/// items of one recipient in the same millisecond can't be distinguished.
 #[derive(Debug, Default)]
 struct Times {
     by_item: BTreeMap<usize, u64>,

@@ -1,4 +1,4 @@
-//! Answers of AWS that never arrive: the SDK asks again, and what was done is found done.
+//! Answers of AWS that never arrive: the SDK retries, and the first try has had its effect.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tests::{Expectations, Sandbox, assert_all_equal};
 
 use super::cloud;
 
-/// The first answer to this operation is lost.
+/// Loses the first answer to this operation.
 fn lose_an_answer(cloud: &Cloud, operation: &'static str) {
     let is_lost = AtomicBool::new(false);
     cloud.gateway.set_hook(move |request, moment| {
@@ -23,7 +23,7 @@ fn lose_an_answer(cloud: &Cloud, operation: &'static str) {
     });
 }
 
-/// A file of so many rows of random text, to be put under the key `run-1-<name>`.
+/// Makes a file of so many rows of random text, for the key `run-1-<name>`.
 fn finished(bucket: &Bucket, folder: &Path, name: &str, rows: usize, seed: u64) -> Finished {
     let columns = vec![Column::new("id", ColumnType::BigInt), Column::new("text", ColumnType::Text)];
     let table = Table::new("deals", &["id"], columns).unwrap();
@@ -43,7 +43,7 @@ fn finished(bucket: &Bucket, folder: &Path, name: &str, rows: usize, seed: u64) 
     writer.finish().unwrap()
 }
 
-/// In one request, and in parts.
+/// Checks uploads in one request and in parts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_staged_object_is_created_once_and_never_replaced() {
     let cloud = cloud().await;
@@ -109,7 +109,7 @@ async fn a_shared_document_whose_answer_is_lost_is_swapped() {
     assert_eq!(state.shared::<u64>("limits").await.unwrap(), Shared { version: 2, value: 2 });
 }
 
-/// Contacts v1 ends in the middle of a run, when submissions are registered and, before the next ones are, merged.
+/// Checks contacts v1 ending in the middle of a run, when some submissions are registered and merged already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_is_lost_in_the_middle_of_a_run_overwrites_no_file() {
     // So slow that there are checkpoints while archived contacts are read, which have no submissions.

@@ -1,4 +1,4 @@
-//! A cursor with all that it may remember, in a table with DynamoDB's limits.
+//! A cursor of the greatest size, in a table with DynamoDB's limits.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,10 +13,10 @@ use tests::cloud::{Act, Cloud, Moment};
 
 use super::cloud;
 
-/// The most of each that a cursor keeps.
+/// Most versions that a cursor keeps.
 const RECENT: usize = 400_000;
 const ARCHIVED: usize = 200_000;
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+/// DynamoDB's limit: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const ITEM_BYTES: usize = 400 << 10;
 const MOST_TRANSACTION_BYTES: usize = 3_000_000;
 
@@ -25,12 +25,12 @@ fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
     (0..count).map(|_| random.u8(..)).collect()
 }
 
-/// So many versions of records, as a cursor writes them.
+/// Makes so many versions of records, as a cursor writes them.
 fn recent(count: usize, seed: u64) -> Value {
     UNPADDED.encode(random_bytes(count * 8, seed)).into()
 }
 
-/// So many archived records.
+/// Makes so many archived records.
 fn archived(count: usize, seed: u64) -> Value {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut id = 0;
@@ -60,14 +60,14 @@ fn full(seed: u64) -> Cursor {
     serde_json::from_value(cursor).unwrap()
 }
 
-/// What DynamoDB would count of a request, by its limits.
+/// Sizes of requests, counted as DynamoDB's limits count them.
 #[derive(Debug, Default)]
 struct Sizes {
-    /// Of all items of each transaction together.
+    /// Bytes of each transaction, all items together.
     transactions: Vec<usize>,
     largest_item: usize,
     most_items: usize,
-    /// Bytes of items beside transactions.
+    /// Bytes of items outside of transactions.
     beside: usize,
 }
 
@@ -161,7 +161,8 @@ async fn a_cursor_with_all_that_it_may_remember_is_saved() {
     assert_eq!(items_of(&cloud, "part#").await, 0);
 }
 
-/// A run that ends between its parts and its transaction leaves the cursor as it was, and parts that the next one removes.
+/// Checks a run that ends after its parts and before its transaction: the cursor stays as it was, and the next run
+/// removes the parts.
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_of_a_checkpoint_that_was_not_saved_are_removed() {
     let cloud = cloud().await;

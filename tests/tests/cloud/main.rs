@@ -1,5 +1,5 @@
 //! The deployed pipeline on emulators: the built functions under the runtime emulator, moto for AWS, the fake account,
-//! DuckDB. What comes out must be the account, row by row.
+//! DuckDB. The tables must equal the account, row by row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod answers;
@@ -21,7 +21,7 @@ async fn cloud() -> Cloud {
     Cloud::new(Sandbox::new(&Settings::default(), Behaviour::default()).await).await
 }
 
-/// All feeds' functions at once, each until it is done.
+/// Invokes all feeds' functions at once, each until it is done.
 async fn extract_all(cloud: &Cloud, event: &Value) {
     let runs = FEEDS.iter().map(|feed| async move { cloud.invoke(feed.name(), event).await });
     for invoked in futures::future::join_all(runs).await {
@@ -59,8 +59,8 @@ fn every_event_is_one_of_a_function() {
     assert!(parsed >= 8, "{parsed} events");
 }
 
-/// A snapshot, a comparison, a run that reads again what differs, and a comparison that finds nothing: four invocations
-/// that know of each other by the state alone.
+/// Checks a snapshot, a comparison, a run that reads the differing records, and a comparison that finds no difference:
+/// four invocations that know of each other by the state alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_compared_with_hubspot() {
     let cloud = cloud().await;
@@ -189,9 +189,9 @@ async fn every_event_has_its_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_not_be_done_fails_with_a_type_that_stays() {
+async fn a_failure_has_a_stable_type() {
     let cloud = cloud().await;
-    let kind = |invoked: &tests::cloud::Invoked| invoked.answer["errorType"].as_str().unwrap().to_owned();
+    let kind = |invoked: &tests::cloud::Invocation| invoked.answer["errorType"].as_str().unwrap().to_owned();
     let misspelt = cloud.invoke("deals", &json!({"sinse": "2026-01-01"})).await;
     assert_eq!(kind(&misspelt), "Event", "{misspelt:#?}");
     let no_day = cloud.invoke("deals", &json!({"since": "yesterday"})).await;
@@ -284,7 +284,7 @@ async fn of_two_invocations_of_one_feed_one_works_and_the_other_says_so() {
     assert!(rows(&cloud, "deals") >= deals);
 }
 
-/// Where a process is ended, once, in the middle of a backfill.
+/// Requests at which a process is killed, once, in the middle of a backfill.
 const STEPS: [(&str, &str, Moment); 4] = [
     ("before the upload", "PutObject", Moment::Arrived),
     ("after the upload", "PutObject", Moment::Done),
@@ -335,8 +335,7 @@ async fn a_process_that_is_killed_at_any_step_loses_nothing_and_doubles_nothing(
     futures::future::join_all(steps).await;
 }
 
-/// Backfills of the account with so many calls in ten seconds, in invocations that may take `timeout`; how many there
-/// were.
+/// Runs a backfill with so many calls in ten seconds, in invocations that may take `timeout`. Returns their number.
 async fn backfill_in_parts(records: PerType<usize>, calls: usize, timeout: Duration) -> usize {
     let settings = Settings { records, ..Settings::default() };
     let limits = Limits { general: calls, ..Limits::default() };
@@ -398,7 +397,7 @@ async fn a_load_goes_on_past_its_deadline_too() {
     assert!(rows(&cloud, "companies") > 0 && rows(&cloud, "deals") > 0);
 }
 
-/// Requests in each ten seconds, one after the other.
+/// Returns the number of requests in each ten seconds, in order.
 fn per_ten_seconds(cloud: &Cloud) -> Vec<usize> {
     let log = cloud.sandbox.server.log();
     let first = log.first().unwrap().at;

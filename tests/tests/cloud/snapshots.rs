@@ -1,4 +1,4 @@
-//! Snapshots of a stack: which one comes when.
+//! Schedules of snapshots in a stack.
 
 use fake_hubspot::ObjectType;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use staging::{RefreshDue, Shared};
 
 use super::{cloud, event, rows};
 
-/// Both schedules at once: the refresh finds the lease taken, and is done by the comparison that comes next.
+/// Checks both schedules at once: the refresh finds the lease taken, and the comparison that comes next does its work.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_that_meets_a_comparison_stays_due() {
     let cloud = cloud().await;
@@ -52,8 +52,8 @@ async fn a_refresh_that_meets_a_comparison_stays_due() {
     assert!(report["reconciled_ms"].as_i64() > refreshed.as_i64());
 }
 
-/// Rows that somebody deleted from a table make each load red that has something new, until they are there again, or may
-/// be gone.
+/// Checks rows that somebody deleted from a table: each load that has new files is red until the rows are back, or
+/// their deletion is confirmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_somebody_deleted_are_put_back_by_a_replay() {
     let cloud = cloud().await;
@@ -86,7 +86,7 @@ async fn rows_that_somebody_deleted_are_put_back_by_a_replay() {
     load_more().await.complete();
 }
 
-/// A credential that sees few records: the comparison asks before it believes, and once for a snapshot.
+/// Checks a credential that sees few records: the comparison wants a confirmation, once for a snapshot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_shows_far_less_is_believed_when_somebody_says_so() {
     let cloud = cloud().await;

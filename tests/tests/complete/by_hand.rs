@@ -1,4 +1,4 @@
-//! Tables that somebody else writes to, and credentials that see less than they did.
+//! Tables that somebody else writes to, and credentials that see less than before.
 
 use fake_hubspot::{Behaviour, ObjectType};
 use hubspot::feeds::{FEEDS, Mode};
@@ -11,7 +11,7 @@ fn execute(sandbox: &Sandbox, sql: &str) {
     sandbox.database().execute_batch(sql).unwrap();
 }
 
-/// Somebody drops a column, of records and of what happened: the next load fills it from the staged files.
+/// Checks dropped columns of records and of events: the next load fills them from the staged files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_was_dropped_is_filled_again() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -44,7 +44,7 @@ async fn a_column_that_was_dropped_is_filled_again() {
     assert_all_equal(&sandbox.database(), sandbox.account(), &reconciled());
 }
 
-/// Somebody deletes rows of a table that nothing is compared with. Each remedy that the message names.
+/// Checks deleted rows of a table that is not compared with HubSpot, and each remedy that the message names.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_deleted_by_hand_are_missed() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -79,7 +79,7 @@ async fn rows_that_were_deleted_by_hand_are_missed() {
     assert_eq!(left, 0);
 }
 
-/// The same of one that is compared with HubSpot.
+/// Checks deleted rows of a table that is compared with HubSpot.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_were_deleted_by_hand_come_back_with_a_comparison() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -91,7 +91,7 @@ async fn records_that_were_deleted_by_hand_come_back_with_a_comparison() {
     sandbox.sync(&RECORDS).await.complete();
 }
 
-/// Rows that no load wrote are named, and hold only what HubSpot shows of them.
+/// Checks rows that no load wrote: they are named, and hold only values that HubSpot shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_inserted_by_hand_are_named() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -111,7 +111,7 @@ async fn rows_that_were_inserted_by_hand_are_named() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// What a comparison has seen, and no more, is called equal.
+/// Checks that a comparison reports only the records that it has seen as equal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_says_what_it_compared() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -129,9 +129,9 @@ async fn a_comparison_says_what_it_compared() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// A credential that sees few of the records looks like an account that lost the others.
+/// Checks a credential that sees few records: the others are not taken for removed without a confirmation.
 #[tokio::test(flavor = "multi_thread")]
-async fn most_records_are_not_taken_for_removed_unasked() {
+async fn most_records_are_not_taken_for_removed_without_a_confirmation() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&RECORDS).await.complete();
     let account = sandbox.account();

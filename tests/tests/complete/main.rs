@@ -1,5 +1,5 @@
-//! Green means complete: what HubSpot leaves out, what is lost on the way, and what leaves no trace is either repaired or
-//! makes the run red.
+//! A green run is complete: records that HubSpot leaves out, files that are lost, and deletions that HubSpot does not
+//! show are either repaired or make the run red.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod by_hand;
@@ -38,7 +38,7 @@ fn of<'r>(report: &'r Value, collection: &str) -> &'r Value {
     &report["collections"][collection]
 }
 
-/// What the comparisons of a table found, one after the other.
+/// Returns the findings of a table's comparisons, in order.
 fn compared(report: &Value, collection: &str) -> Vec<(String, Value)> {
     let found = of(report, collection)["reconciled"].as_array().cloned().unwrap_or_default();
     found
@@ -51,7 +51,7 @@ fn reconciled() -> Expectations<'static> {
     Expectations { is_reconciled: true, ..Expectations::default() }
 }
 
-/// One of 10,000 records is left out of one page of the list: the count shows it, and the range is read again.
+/// Checks a record that one page of the list leaves out, of 10,000: the count shows it, and the range is read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_one_page_left_out_is_read_again() {
     let sandbox = Sandbox::new(&records(10_000), Behaviour::default()).await;
@@ -62,9 +62,9 @@ async fn a_record_that_one_page_left_out_is_read_again() {
     assert_eq!(of(&report, "contacts")["counted"], sandbox.account().live_ids(CONTACTS).len());
 }
 
-/// The list never shows it, the search does: it is asked for by its id.
+/// Checks a record that only the search shows: it is read by its id.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_the_list_never_shows_is_asked_for() {
+async fn a_record_that_the_list_never_shows_is_read_by_its_id() {
     let sandbox = Sandbox::new(&records(1_000), Behaviour::default()).await;
     let lost = sandbox.account().live_ids(CONTACTS)[321];
     leave_out(&sandbox, "objects.list", lost, FOR_EVER);
@@ -72,7 +72,7 @@ async fn a_record_that_the_list_never_shows_is_asked_for() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// HubSpot counts a record that it shows nowhere. The run is incomplete, and says which range it is in; so is the next
+/// Checks a record that HubSpot counts and never shows. The run is incomplete and names the range, and so is the next
 /// one, until the record is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_only_counted_makes_the_run_red() {
@@ -100,7 +100,7 @@ async fn a_record_that_is_only_counted_makes_the_run_red() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// The same for the searches and batch reads of an incremental run.
+/// Checks the searches and batch reads of an incremental run.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_incremental_run_counts_too() {
     let sandbox = Sandbox::new(&records(1_000), Behaviour::default()).await;
@@ -146,7 +146,7 @@ async fn a_staged_file_that_is_lost_makes_the_run_red() {
     }
 }
 
-/// Somebody deletes rows, changes one back, and marks one as deleted.
+/// Checks rows that somebody deleted, changed back, or marked as deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_were_changed_by_hand_are_repaired() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -175,8 +175,8 @@ async fn rows_that_were_changed_by_hand_are_repaired() {
     }
 }
 
-/// What leaves no trace: privacy deletes of records that the table holds, of one that was merged from others, and of an
-/// archived one, as HubSpot does after 90 days; a merge of merges; a restored record.
+/// Makes changes that no incremental run sees: privacy deletes of records in the table, of a merge's survivor, and of
+/// an archived record, as HubSpot does after 90 days; a merge of merges; a restored record.
 fn without_a_trace(account: &Account) {
     for object in ObjectType::ALL {
         let (live, archived) = (account.live_ids(object), account.archived_ids(object));
@@ -193,7 +193,7 @@ fn without_a_trace(account: &Account) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_no_trace_is_right_after_one_reconciliation() {
+async fn deletions_that_hubspot_does_not_show_are_found_by_one_reconcile() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     without_a_trace(sandbox.account());
@@ -204,7 +204,7 @@ async fn what_left_no_trace_is_right_after_one_reconciliation() {
     assert_eq!(found.last().unwrap().0, "equal");
 }
 
-/// The warehouse is filled anew from all staged files in another order: what was deleted without a trace stays so.
+/// Checks a warehouse that is filled anew from all staged files in another order: deleted rows stay deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_hold_in_whatever_order_files_arrive() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -219,9 +219,9 @@ async fn deletions_hold_in_whatever_order_files_arrive() {
     }
 }
 
-/// Calculated properties, associations and list memberships change without a new modified date.
+/// Checks calculated properties, associations and list memberships, which change without a new modified date.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_without_a_new_date_comes_with_a_refresh() {
+async fn values_that_change_without_a_new_date_come_with_a_refresh() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();
@@ -249,7 +249,7 @@ async fn what_changes_without_a_new_date_comes_with_a_refresh() {
     assert!(merged < 20, "{merged} rows are merged");
 }
 
-/// A property appears, with values that records have had for long; one of them was in the recycle bin until now.
+/// Checks a property that appears with old values, one of them of a record that was in the recycle bin until now.
 #[tokio::test(flavor = "multi_thread")]
 async fn past_values_of_a_new_property_are_read() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -289,7 +289,7 @@ async fn a_comparison_needs_a_first_run_and_a_table() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// What [`a_million_ids_are_compared`] is told by a process that does nothing but read the snapshot.
+/// Variables by which [`a_million_ids_are_compared`] starts itself as a process that only reads the snapshot.
 const SNAPSHOT_OF: [&str; 2] = ["SNAPSHOT_OF_URL", "SNAPSHOT_OF_FOLDER"];
 
 #[tokio::test]
@@ -302,8 +302,8 @@ async fn a_snapshot_of_companies_alone() {
     println!("snapshot: {} {calls} {}", report.rows(), tests::most_memory_mib());
 }
 
-/// At most 10,100 calls for a million ids, where the limit is what the run waits for, as HubSpot's is; and less than
-/// 100 MiB.
+/// Checks that a snapshot of a million ids takes at most 10,100 calls and less than 100 MiB, with HubSpot's rate limit
+/// as the bottleneck.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a million records take minutes, and some gigabytes for the account"]
 async fn a_million_ids_are_compared() {
@@ -341,7 +341,7 @@ async fn a_million_ids_are_compared() {
     assert_eq!(found.step, Step::Equal);
 }
 
-/// Many accounts have no deals, or no forms. Their tables are there for those who query them, and can be compared.
+/// Checks an account without deals or forms: their tables exist, can be queried and can be compared.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_without_anything_has_every_table() {
     let marketing = Marketing {
@@ -378,7 +378,7 @@ async fn an_account_without_anything_has_every_table() {
     assert_eq!(name, "the first");
 }
 
-/// What was staged for it fills it again, without a call to HubSpot: nothing is asked for again.
+/// Checks that its staged files fill the table again, without a call to HubSpot.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_somebody_dropped_is_not_compared() {
     let sandbox = Sandbox::new(&records(10), Behaviour::default()).await;

@@ -1,4 +1,4 @@
-//! Addresses that the timeline does not know: asked about one by one, as many in a run as the run may spend.
+//! Addresses that are not in the timeline: each takes a call, and each run makes as many as it may.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
 use super::{CONTACTS, degraded, value};
 
 const STATUS: &str = "subscriptions.get";
-/// Contacts whose addresses are asked about in one step.
+/// Contacts whose addresses are read in one step.
 const PAGE_CONTACTS: usize = 20;
 
 fn small() -> Settings {
     Settings { records: PerType { contacts: 300, companies: 50, deals: 50 }, ..Settings::default() }
 }
 
-/// The addresses of each live contact, in lower case; contacts ascending by id.
+/// Returns the addresses of each live contact, in lower case; contacts ascend by id.
 fn addresses(account: &Account) -> Vec<BTreeSet<String>> {
     let is_live = |record: &TruthRecord| !record.archived && record.merged_into.is_none();
     let of_record = |record: TruthRecord| {
@@ -28,8 +28,8 @@ fn addresses(account: &Account) -> Vec<BTreeSet<String>> {
     account.truth(CONTACTS).filter(is_live).map(of_record).collect()
 }
 
-/// How often each address was asked about since the counters were reset.
-fn asked(sandbox: &Sandbox) -> BTreeMap<String, u64> {
+/// Returns the number of reads of each address since the counters were reset.
+fn reads(sandbox: &Sandbox) -> BTreeMap<String, u64> {
     let mut asked = BTreeMap::new();
     for request in sandbox.server.log().into_iter().filter(|request| request.endpoint == STATUS) {
         let address = request.target.rsplit('/').next().unwrap().to_owned();
@@ -40,12 +40,12 @@ fn asked(sandbox: &Sandbox) -> BTreeMap<String, u64> {
     asked
 }
 
-/// One of the columns that tell how an address stands, as text.
-fn told(sandbox: &Sandbox, address: &str, column: &str) -> Option<String> {
+/// Returns a column of an address's subscriptions, as text.
+fn subscription(sandbox: &Sandbox, address: &str, column: &str) -> Option<String> {
     value(sandbox, &format!("SELECT {column} FROM hubspot.email_subscriptions WHERE email = '{address}'"))
 }
 
-/// Every row tells how its address stands, and every address of a contact has a row.
+/// Checks that every row has the subscriptions of its address, and every address of a contact has a row.
 #[track_caller]
 fn assert_as_they_stand(sandbox: &Sandbox) {
     let account = sandbox.account();
@@ -75,7 +75,7 @@ fn assert_as_they_stand(sandbox: &Sandbox) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_with_a_budget_come_past_every_address_once() {
+async fn runs_with_a_limit_of_calls_read_every_address_once() {
     let sandbox = Sandbox::new(&small(), Behaviour::default()).await;
     let account = sandbox.account();
     let of_contacts = addresses(account);
@@ -89,7 +89,7 @@ async fn runs_with_a_budget_come_past_every_address_once() {
         sandbox.server.reset_counters();
         sandbox.sync(&["--address-calls", &budget.to_string()]).await.complete();
         runs += 1;
-        let asked = asked(&sandbox);
+        let asked = reads(&sandbox);
         let calls: u64 = asked.values().sum();
         assert!((1..=budget + most_of_a_page).contains(&calls), "{calls} calls of {budget} in run {runs}");
         for (address, times) in asked {
@@ -105,21 +105,21 @@ async fn runs_with_a_budget_come_past_every_address_once() {
     // The pass begins again.
     sandbox.server.reset_counters();
     sandbox.sync(&["--address-calls", &budget.to_string()]).await.complete();
-    assert!(of_contacts[0].iter().all(|address| asked(&sandbox).contains_key(address)));
+    assert!(of_contacts[0].iter().all(|address| reads(&sandbox).contains_key(address)));
     assert_as_they_stand(&sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_asked_about_unless_it_is_wanted() {
+async fn no_address_is_read_unless_it_is_wanted() {
     let sandbox = Sandbox::new(&small(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     sandbox.sync(&["--address-calls", "0"]).await.complete();
-    assert!(asked(&sandbox).is_empty());
+    assert!(reads(&sandbox).is_empty());
     super::assert_equal(&sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_timeline_told_lately_stays_and_what_it_tells_next_arrives() {
+async fn subscriptions_from_the_timeline_stay_and_its_next_changes_arrive() {
     let sandbox = Sandbox::new(&small(), Behaviour::default()).await;
     let account = sandbox.account();
     let mut addresses: Vec<String> = addresses(account).into_iter().flatten().collect();
@@ -136,27 +136,31 @@ async fn what_the_timeline_told_lately_stays_and_what_it_tells_next_arrives() {
     let everything = ["--address-calls", "10000"];
     sandbox.sync(&everything).await.complete();
     assert_as_they_stand(&sandbox);
-    assert_eq!(told(&sandbox, known, "epoch_ms(_source_updated_at)"), Some(told_at.clone()));
+    assert_eq!(subscription(&sandbox, known, "epoch_ms(_source_updated_at)"), Some(told_at.clone()));
 
     // One is told at once, the other one late.
     let changed = [(&addresses[11], TimeDelta::zero()), (&addresses[13], TimeDelta::hours(5))];
     for (address, _) in changed {
-        assert_eq!(told(&sandbox, address, "subscribed").as_deref(), Some("true"), "{address}");
+        assert_eq!(subscription(&sandbox, address, "subscribed").as_deref(), Some("true"), "{address}");
     }
     let changed = changed.map(|(address, ago)| (address, unsubscribe(address, ago)));
     sandbox.server.reset_counters();
     sandbox.sync(&[]).await.complete();
-    assert!(asked(&sandbox).is_empty());
+    assert!(reads(&sandbox).is_empty());
     assert_as_they_stand(&sandbox);
     for (address, _) in &changed {
-        assert_eq!(told(&sandbox, address, "subscribed").as_deref(), Some("false"), "{address}");
+        assert_eq!(subscription(&sandbox, address, "subscribed").as_deref(), Some("false"), "{address}");
     }
 
     // Whoever is asked about again is known well enough.
     sandbox.sync(&everything).await.complete();
     assert_as_they_stand(&sandbox);
     for (address, told_at) in changed.into_iter().chain([(known, told_at)]) {
-        assert_eq!(told(&sandbox, address, "epoch_ms(_source_updated_at)"), Some(told_at), "{address}");
+        assert_eq!(
+            subscription(&sandbox, address, "epoch_ms(_source_updated_at)"),
+            Some(told_at),
+            "{address}"
+        );
     }
 }
 
@@ -177,7 +181,7 @@ async fn without_a_list_of_contacts_the_timeline_is_read_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pass_that_was_stopped_is_left_alone_by_a_run_that_may_not_ask() {
+async fn a_pass_that_was_stopped_is_left_alone_by_a_run_without_address_calls() {
     let behaviour = Behaviour { latency: std::time::Duration::from_millis(20), ..Behaviour::default() };
     let sandbox = Sandbox::new(&small(), behaviour).await;
     let of_subscriptions = ["--collections", "email_subscriptions"];
@@ -188,12 +192,12 @@ async fn a_pass_that_was_stopped_is_left_alone_by_a_run_that_may_not_ask() {
     let interrupt = std::process::Command::new("/bin/kill").args(["-INT", &run.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     assert_eq!(run.wait().unwrap().code(), Some(1));
-    let asked_before = asked(&sandbox).len();
+    let asked_before = reads(&sandbox).len();
     assert!(asked_before < 200, "{asked_before} addresses: it was stopped too late");
 
     sandbox.server.reset_counters();
     sandbox.sync(&of_subscriptions).await.complete();
-    assert!(asked(&sandbox).is_empty(), "{} addresses are asked about", asked(&sandbox).len());
+    assert!(reads(&sandbox).is_empty(), "{} addresses are asked about", reads(&sandbox).len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

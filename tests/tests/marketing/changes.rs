@@ -110,7 +110,7 @@ async fn lists_are_made_renamed_deleted_and_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_joins_and_leaves_lists_is_seen_with_the_next_edit() {
+async fn memberships_are_read_with_the_next_edit() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();
@@ -134,9 +134,9 @@ async fn who_joins_and_leaves_lists_is_seen_with_the_next_edit() {
     assert_equal(&sandbox);
 }
 
-/// The newest of a moment's changes counts, also where it says word for word what an older one of them says.
+/// Checks that the newest of a moment's changes counts, also where it equals an older one of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_goes_and_comes_back_in_one_moment_is_back() {
+async fn the_last_of_several_changes_in_one_millisecond_counts() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();

@@ -1,4 +1,4 @@
-//! E-mail events, campaigns and the subscription timeline: what is told late, and how far back they go.
+//! E-mail events, campaigns and the subscription timeline: late arrivals, and the window of a first run.
 
 use chrono::TimeDelta;
 use fake_hubspot::{Behaviour, EventType, Faults, Marketing, PerType, Settings, SubscriptionChange};
@@ -19,7 +19,7 @@ const NOT_OF_EVENTS: [&str; 8] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_late_arrives_with_the_next_sync() {
+async fn late_arrivals_come_with_the_next_sync() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();
@@ -149,10 +149,10 @@ async fn addresses_outlive_their_contacts() {
     );
 }
 
-/// Events and changes are shown by when they arrived, up to half a minute after they happened, also where a page ends, a
-/// window is cut, or an offset is of no use.
+/// Checks events and changes in the order of their arrival, up to half a minute after they happened, also where a page
+/// ends, a window is split, or an offset has expired.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_out_of_order_between_pages_is_not_lost() {
+async fn events_out_of_order_between_pages_are_not_lost() {
     let marketing =
         Marketing { email_events: 9_000, subscription_changes: 3_000, days: 5, ..Marketing::default() };
     let settings = Settings { marketing, ..Settings::default() };
@@ -175,7 +175,7 @@ async fn what_is_out_of_order_between_pages_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_that_hubspot_ignores_is_told_of_and_read_nevertheless() {
+async fn a_window_that_hubspot_ignores_is_reported_and_read_nevertheless() {
     let behaviour = Behaviour { windows_are_ignored: true, ..Behaviour::default() };
     let sandbox = Sandbox::new(&Settings::default(), behaviour).await;
     let report = sandbox.sync(&["--collections", OF_EVENTS]).await.complete();
@@ -188,7 +188,7 @@ async fn a_window_that_hubspot_ignores_is_told_of_and_read_nevertheless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn offsets_that_die_at_once_are_done_without() {
+async fn a_window_is_read_without_offsets_that_expire_at_once() {
     let marketing = Marketing { email_events: 4_000, burst_in_one_ms: 900, days: 5, ..Marketing::default() };
     let behaviour = Behaviour { offset_lifetime: std::time::Duration::ZERO, ..Behaviour::default() };
     let behaviour = Behaviour { latency: std::time::Duration::from_millis(2), ..behaviour };

@@ -1,4 +1,4 @@
-//! More lists than pages reach.
+//! More lists than the search pages through.
 
 use fake_hubspot::{Behaviour, Marketing, PerType, Processing, Settings};
 use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
@@ -6,8 +6,8 @@ use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
 use super::{CONTACTS, value};
 
 const ALONE: [&str; 2] = ["--collections", "contact_lists"];
-/// Pages end here.
-const REACH: usize = 10_000;
+/// Number of results that the search pages through.
+const MOST_RESULTS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_beyond_the_last_page_are_read_too() {
@@ -30,7 +30,7 @@ async fn lists_beyond_the_last_page_are_read_too() {
         let lists = account.truth_lists().into_iter();
         lists.filter(|list| list.object == CONTACTS && list.deleted_at.is_none()).map(|list| list.id)
     };
-    assert!(shown().count() > REACH + 600, "{}", shown().count());
+    assert!(shown().count() > MOST_RESULTS + 600, "{}", shown().count());
     let without: Vec<&str> = COLLECTIONS.into_iter().filter(|name| *name != "contact_lists").collect();
     let expectations = Expectations { without: &without, ..Expectations::default() };
     let first = sandbox.sync(&ALONE).await.complete();

@@ -1,4 +1,4 @@
-//! All eleven collections: what a sync brings into the tables, what the next one brings, and what it does without.
+//! All eleven collections: tables after a first sync, after the next one, and with scopes missing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod addresses;
@@ -17,11 +17,11 @@ use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal};
 
 const CONTACTS: ObjectType = ObjectType::Contacts;
 
-/// Change without a trace in the record: only a pass over all records could see it.
+/// Properties that change without a new modified date: only a read of all records sees that.
 const CALCULATED: [&str; 4] = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
 
-/// A deal's associations change when a contact is archived or merged, without a trace in the deal: an edit makes them
-/// be read again.
+/// Edits all deals. A deal's associations change when a contact is archived or merged, without a new modified date; an
+/// edit makes them be read again.
 fn touch_all_deals(account: &Account) {
     let deals = account.live_ids(ObjectType::Deals).len();
     account.touch_many_in_one_ms(ObjectType::Deals, deals);
@@ -32,7 +32,7 @@ fn assert_equal(sandbox: &Sandbox) {
     assert_all_equal(&sandbox.database(), sandbox.account(), &Expectations::default());
 }
 
-/// A sync that finds nothing new.
+/// Checks a sync that finds nothing new.
 async fn assert_writes_nothing(sandbox: &Sandbox) {
     let report = sandbox.sync(&[]).await.complete();
     for name in COLLECTIONS {
@@ -48,7 +48,7 @@ fn degraded(report: &Value, collection: &str) -> Vec<String> {
     texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// One value of the first row, as text.
+/// Returns the first row's value, as text.
 fn value(sandbox: &Sandbox, query: &str) -> Option<String> {
     let query = format!("SELECT CAST(value AS VARCHAR) FROM ({query}) AS found (value)");
     sandbox

@@ -1,11 +1,11 @@
-//! Identities and profiles of contacts that change their address, go, come back and are merged.
+//! Identities and profiles of contacts that change their address, are archived, restored and merged.
 
 use fake_hubspot::{Account, Behaviour, Settings};
 use tests::{Expectations, Sandbox, assert_all_equal};
 
 use super::{CALCULATED, CONTACTS, assert_equal, touch_all_deals, value};
 
-/// Merges recount associations behind the back of records that were not read again.
+/// Checks all tables but for numbers of associations, which a merge changes without a new modified date.
 #[track_caller]
 fn assert_equal_but_for_counts(sandbox: &Sandbox) {
     let expectations = Expectations { calculated: &CALCULATED, ..Expectations::default() };
@@ -135,7 +135,7 @@ async fn a_survivor_may_keep_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_purge_leaves_behind_hides_nothing() {
+async fn identities_of_purged_contacts_hide_no_others() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();

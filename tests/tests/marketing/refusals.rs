@@ -1,4 +1,4 @@
-//! A scope or a product that is missing costs its own collections, by name, and no other.
+//! A missing scope or product costs only the collections that need it, and the report names them.
 
 use std::collections::BTreeSet;
 
@@ -21,11 +21,11 @@ fn without_product(family: &str) -> Behaviour {
     Behaviour { not_in_product: BTreeSet::from([family.to_owned()]), ..Behaviour::default() }
 }
 
-/// What is skipped when a scope is missing.
+/// Collections that are skipped when a scope is missing.
 struct Refusal {
     scope: &'static str,
     skipped: &'static [&'static str],
-    /// They need the scope for a part of what they tell: skipped, or complete without that part.
+    /// Collections that need the scope for a part of their columns: skipped, or complete without that part.
     may_be_skipped: &'static [&'static str],
 }
 
@@ -95,7 +95,7 @@ async fn without_lists_contacts_say_that_they_have_none() {
     }
 }
 
-/// Contacts tell of their submissions themselves.
+/// Checks a missing scope of forms: contacts show their submissions themselves.
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_are_not_needed_while_v1_answers() {
     let refusal = Refusal::new("forms", &[]);
@@ -121,7 +121,7 @@ async fn without_v1_and_forms_there_are_no_submissions() {
     assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
 }
 
-/// The forms are listed, and their submissions refused.
+/// Checks forms that are listed, and whose submissions are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_v1_and_the_submissions_of_forms_the_rest_is_read() {
     let not_in_product = BTreeSet::from(["contacts_v1".to_owned(), "form_submissions".to_owned()]);
@@ -153,7 +153,7 @@ async fn v1_can_be_missing_from_the_product() {
     assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
 }
 
-/// Records and their definitions have a scope each. Deals are linked to contacts and companies.
+/// Checks the scopes of records and of their definitions. Deals need those of contacts and companies for their links.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_record_has_its_scopes() {
     let around_contacts: &[&str] =

@@ -5,9 +5,9 @@ use tests::Sandbox;
 
 use super::{assert_equal, value};
 
-/// Lists and campaigns that it does not see look like ones that are gone.
+/// Checks lists and campaigns that the credential does not see, which look like deleted ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn most_lists_and_campaigns_are_not_taken_for_removed_unasked() {
+async fn most_lists_and_campaigns_are_not_taken_for_removed_without_a_confirmation() {
     let settings = Settings {
         records: PerType { contacts: 60, companies: 10, deals: 10 },
         marketing: Marketing { lists: 120, campaigns: 80, ..Marketing::default() },

@@ -1,4 +1,4 @@
-//! Kills and faults with all collections at work.
+//! Kills and faults in syncs of all collections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The contact reads of v1 end, each in its own way, and may come back.
+//! The end of v1's contact reads, in each of its ways, and their return.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal, assert_equal a
 use super::{CONTACTS, assert_equal, assert_writes_nothing, degraded, value};
 
 const PROFILES: &str = "contact_identity_profiles";
-/// Filled from elsewhere, though not as well.
+/// Collections that are filled from another source, with less detail.
 const DEGRADED: [&str; 2] = ["contact_identities", "form_submissions"];
 
 fn set_v1(sandbox: &Sandbox, v1_contacts: V1Contacts) {
     sandbox.server.set_behaviour(Behaviour { v1_contacts, ..sandbox.server.behaviour() });
 }
 
-/// Everything but the profiles is complete, and what is not as good as it was says so.
+/// Checks that everything but the profiles is complete, and that degraded collections are named.
 #[track_caller]
 pub(super) fn assert_degraded(report: &Value) {
     for name in COLLECTIONS.into_iter().filter(|name| !report["collections"][name].is_null()) {
@@ -91,7 +91,7 @@ async fn what_v1_told_before_it_ended_stays() {
     assert_equal(&sandbox);
 }
 
-/// Ends v1 as soon as it has told of some contacts.
+/// Ends v1 as soon as it has shown some contacts.
 async fn end_v1_under_way(sandbox: &Sandbox) {
     while sandbox.server.counters().endpoints.get("contacts_v1.batch").is_none_or(|calls| *calls < 5) {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -131,8 +131,8 @@ async fn an_end_of_v1_in_the_middle_of_a_first_sync_loses_no_row() {
     assert_writes_nothing(&sandbox).await;
 }
 
-/// Contacts v1 may be some minutes behind the search: what it did not show yet comes with the next run, though the contact
-/// has not changed since.
+/// Checks contacts v1 some minutes behind the search: submissions that it did not show yet come with the next run,
+/// though the contact has not changed since.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_v1_shows_a_run_late_arrives() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;

@@ -1,5 +1,5 @@
-//! Answers in part, of every kind, at every endpoint, in every mode: no run is green over a cell that is not HubSpot's,
-//! what could not be read keeps its row and is named, and the next runs without the trouble bring all of it.
+//! Incomplete answers of every kind, at every endpoint, in every mode: no run is green with a cell that is not
+//! HubSpot's, a thing that could not be read keeps its row and is named, and later runs read it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod pipeline;
@@ -16,8 +16,8 @@ use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal, assert_equal};
 
 use self::pipeline::{FOR_EVER, Pipeline, Trouble, in_part, settings};
 
-/// Whether a run of `mode` asks the endpoint. Values of deals come by id where their names don't fit a URL.
-fn is_asked(endpoint: &str, mode: Mode, is_wide: bool) -> bool {
+/// `true`: a run of `mode` calls the endpoint. Values of deals are read by id where their names don't fit a URL.
+fn is_called(endpoint: &str, mode: Mode, is_wide: bool) -> bool {
     match endpoint {
         "objects.batch_read" => mode == Mode::Incremental || (is_wide && mode == Mode::Backfill),
         "contacts_v1.batch" => !mode.is_snapshot(),
@@ -28,7 +28,7 @@ fn is_asked(endpoint: &str, mode: Mode, is_wide: bool) -> bool {
 
 const MODES: [Mode; 4] = [Mode::Backfill, Mode::Incremental, Mode::Reconcile, Mode::Refresh];
 
-/// Every kind of part at these endpoints, for ever and once, in all modes; each mode has a pipeline of its own.
+/// Tries every kind of incomplete answer at these endpoints, for ever and once, in all modes, each with its pipeline.
 async fn all_parts<P: Future<Output = Pipeline>>(
     endpoints: &[&'static str],
     object: ObjectType,
@@ -36,7 +36,7 @@ async fn all_parts<P: Future<Output = Pipeline>>(
     pipeline: impl Fn() -> P,
 ) {
     let cells = endpoints.iter().flat_map(|&endpoint| MODES.map(|mode| (endpoint, mode)));
-    let cells = cells.filter(|(endpoint, mode)| is_asked(endpoint, *mode, is_wide));
+    let cells = cells.filter(|(endpoint, mode)| is_called(endpoint, *mode, is_wide));
     let lives = cells.map(|(endpoint, mode)| {
         let pipeline = pipeline();
         async move { parts_of(pipeline.await, endpoint, mode, object).await }
@@ -51,7 +51,7 @@ async fn parts_of(pipeline: Pipeline, endpoint: &'static str, mode: Mode, object
         Lack::ALL.into_iter().filter(|lack| has_lack(endpoint, *lack)).map(|lack| (lack, FOR_EVER));
     for (lack, times) in for_ever.chain([(Lack::Refused, 1), (Lack::NoResults, 1)]) {
         let trouble = in_part(endpoint, lack, &[poor], times);
-        let told = pipeline.live_through(&trouble, mode, object, &truth).await;
+        let outcome = pipeline.live_through(&trouble, mode, object, &truth).await;
         let expected = match times {
             1 => ": Complete",
             _ if endpoint.contains("batch") => ": Incomplete",
@@ -59,7 +59,7 @@ async fn parts_of(pipeline: Pipeline, endpoint: &'static str, mode: Mode, object
             _ if matches!(lack, Lack::Odd | Lack::Hollow | Lack::Thin | Lack::Undated) => ": ",
             _ => ": Failed",
         };
-        assert!(told.contains(expected), "{expected}, but {told}");
+        assert!(outcome.contains(expected), "{expected}, but {outcome}");
     }
 }
 
@@ -88,7 +88,8 @@ async fn contacts() -> Pipeline {
     pipeline
 }
 
-/// Nothing tells of what a list leaves out in silence but a count, which has tests of its own.
+/// `true`: a run can notice this kind at the endpoint. A list that leaves out records without a sign is noticed by a
+/// count only, which has tests of its own.
 fn has_lack(endpoint: &str, lack: Lack) -> bool {
     match lack {
         Lack::Silent => endpoint.contains("batch") && endpoint != "contacts_v1.batch",
@@ -110,12 +111,12 @@ async fn no_part_of_a_list_of_records_is_taken_for_the_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_part_of_what_lies_beside_contacts_is_taken_for_the_whole() {
+async fn no_part_of_contact_details_is_taken_for_the_whole() {
     let endpoints = ["contacts_v1.batch", "lists.batch_memberships", "objects.list"];
     all_parts(&endpoints, ObjectType::Contacts, false, contacts).await;
 }
 
-/// What has changed without a trace, and can't be read, is not said to be equal.
+/// Checks records that changed without a new modified date and can't be read: they are not reported as equal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_not_equal_over_what_could_not_be_read() {
     let behaviour = Behaviour { inline_associations: 1, ..Behaviour::default() };
@@ -144,15 +145,15 @@ async fn a_table_is_not_equal_over_what_could_not_be_read() {
                 account.add_to_list(list, poor).unwrap();
             }
             pipeline.begin(&in_part(endpoint, lack, &[poor], FOR_EVER));
-            let (is_green, told) = pipeline.is_green(Mode::Refresh).await;
-            assert!(!is_green && !told.contains("Equal"), "{endpoint} {lack:?}: {told}");
+            let (is_green, outcome) = pipeline.is_green(Mode::Refresh).await;
+            assert!(!is_green && !outcome.contains("Equal"), "{endpoint} {lack:?}: {outcome}");
             let key = format!("{feed}/{poor}");
-            assert_eq!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {told}");
+            assert_eq!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {outcome}");
             pipeline.end();
             let _ = pipeline.is_green(Mode::Refresh).await;
-            let (is_green, told) = pipeline.is_green(Mode::Refresh).await;
-            assert!(is_green, "{endpoint} {lack:?}: {told}");
-            assert_ne!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {told}");
+            let (is_green, outcome) = pipeline.is_green(Mode::Refresh).await;
+            assert!(is_green, "{endpoint} {lack:?}: {outcome}");
+            assert_ne!(pipeline.rows(true)[&key], before[&key], "{endpoint} {lack:?}: {outcome}");
         }
     }
 }
@@ -193,25 +194,25 @@ async fn no_part_of_the_other_lists_is_taken_for_the_whole() {
                     }
                     // What is not asked for can't be answered in part.
                     let is_of_backfill = matches!(endpoint, "lists.list" | "campaigns.get");
-                    let is_asked = !is_of_backfill || mode == Mode::Backfill;
+                    let is_called = !is_of_backfill || mode == Mode::Backfill;
                     pipeline.begin(&in_part(endpoint, lack, &[], times));
-                    let (is_green, told) = pipeline.is_green(mode).await;
+                    let (is_green, outcome) = pipeline.is_green(mode).await;
                     pipeline.end();
-                    let told = format!("{endpoint} {lack:?} {mode:?}: {told}");
+                    let outcome = format!("{endpoint} {lack:?} {mode:?}: {outcome}");
                     // The search stands in for the list of all, and may show everything.
                     if endpoint != "lists.all" {
-                        assert_eq!(is_green, times == 1 || !is_asked, "{told}");
+                        assert_eq!(is_green, times == 1 || !is_called, "{outcome}");
                     }
-                    assert_eq!(pipeline.rows(true), truth, "{told}");
-                    pipeline.come_to_rest(&told).await;
-                    assert_eq!(pipeline.rows(true), truth, "{told}");
+                    assert_eq!(pipeline.rows(true), truth, "{outcome}");
+                    pipeline.come_to_rest(&outcome).await;
+                    assert_eq!(pipeline.rows(true), truth, "{outcome}");
                 }
             }
         }
     }
 }
 
-/// A campaign that comes without its counters keeps those that it had, whichever campaigns the run asks for.
+/// Checks a campaign that comes without its counters: it keeps those that it had, whichever campaigns the run reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_without_counters_keeps_its_row() {
     let pipeline = Pipeline::new(&settings(), Behaviour::default(), "email_campaigns").await;
@@ -224,17 +225,20 @@ async fn a_campaign_without_counters_keeps_its_row() {
             account.record_email_event(opened, "reader@example.com", ids[2], account.now()).unwrap();
         }
         pipeline.begin(&in_part("campaigns.get", Lack::Thin, &[ids[2]], FOR_EVER));
-        let (_, told) = pipeline.is_green(mode).await;
+        let (_, outcome) = pipeline.is_green(mode).await;
         pipeline.end();
-        assert!(told.starts_with("Incomplete") && told.contains(&ids[2].to_string()), "{mode:?}: {told}");
-        assert_eq!(pipeline.rows(true), truth, "{mode:?}: {told}");
-        pipeline.come_to_rest(&told).await;
+        assert!(
+            outcome.starts_with("Incomplete") && outcome.contains(&ids[2].to_string()),
+            "{mode:?}: {outcome}"
+        );
+        assert_eq!(pipeline.rows(true), truth, "{mode:?}: {outcome}");
+        pipeline.come_to_rest(&outcome).await;
     }
 }
 
-/// An address that could not be asked about is asked about again until HubSpot tells of its contact.
+/// Checks an address that could not be read: it is read again until HubSpot shows its contact.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_address_is_not_released_by_an_answer_that_leaves_its_contact_out() {
+async fn a_quarantined_address_is_not_released_by_an_answer_that_leaves_its_contact_out() {
     let feed = "subscription_timeline";
     let pipeline = Pipeline::with_address_calls(&settings(), Behaviour::default(), feed, 1_000).await;
     let account = pipeline.sandbox.account();
@@ -242,16 +246,16 @@ async fn a_held_address_is_not_released_by_an_answer_that_leaves_its_contact_out
     account.update(ObjectType::Contacts, contact, &[("email", Some("held@example.com"))]).unwrap();
     let server = &pipeline.sandbox.server;
     server.poison(Poison {
-        asked: "held%40example.com".to_owned(),
+        in_request: "held%40example.com".to_owned(),
         ..Poison::new("subscriptions.get", "", PoisonEffect::Status(400))
     });
     assert!(!pipeline.is_green(Mode::Incremental).await.0);
     server.heal();
     for lack in Lack::ALL.into_iter().filter(|lack| !matches!(lack, Lack::Thin | Lack::Undated)) {
         pipeline.begin(&in_part("objects.batch_read", lack, &[contact], FOR_EVER));
-        let (is_green, told) = pipeline.is_green(Mode::Incremental).await;
+        let (is_green, outcome) = pipeline.is_green(Mode::Incremental).await;
         pipeline.end();
-        assert!(!is_green && told.contains(&contact.to_string()), "{lack:?}: {told}");
+        assert!(!is_green && outcome.contains(&contact.to_string()), "{lack:?}: {outcome}");
     }
     assert!(pipeline.is_green(Mode::Incremental).await.0);
     let known = "SELECT count(*) FROM hubspot.email_subscriptions WHERE email = 'held@example.com'";
@@ -259,7 +263,7 @@ async fn a_held_address_is_not_released_by_an_answer_that_leaves_its_contact_out
     assert_eq!(known, 1);
 }
 
-/// Endpoints that the tests of this file answer in part.
+/// Endpoints whose answers the tests of this file make incomplete.
 const TRIED: [&str; 18] = [
     "associations.batch_read",
     "campaigns.by_id",
@@ -282,7 +286,7 @@ const TRIED: [&str; 18] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_endpoint_that_tells_of_rows_is_answered_in_part() {
+async fn every_endpoint_with_rows_is_tried_with_incomplete_answers() {
     let behaviour = Behaviour { inline_associations: 1, ..Behaviour::default() };
     let sandbox = Sandbox::new(&settings(), behaviour).await;
     sandbox.sync(&["--address-calls", "1000"]).await.complete();
@@ -299,13 +303,13 @@ async fn every_endpoint_that_tells_of_rows_is_answered_in_part() {
     account.touch_many_in_one_ms(ObjectType::Contacts, 3);
     sandbox.sync(&["--collections", "contacts,form_submissions,contact_lists"]).await.report();
     let counters = sandbox.server.counters();
-    let asked: BTreeSet<&str> = counters.endpoints.into_keys().collect();
+    let called: BTreeSet<&str> = counters.endpoints.into_keys().collect();
     let of_no_row = ["account.daily_usage", "account.details", "unknown"];
-    let told: Vec<&str> = asked.into_iter().filter(|endpoint| !of_no_row.contains(endpoint)).collect();
-    assert_eq!(told, TRIED);
+    let called: Vec<&str> = called.into_iter().filter(|endpoint| !of_no_row.contains(endpoint)).collect();
+    assert_eq!(called, TRIED);
 }
 
-/// A batch that is refused for one of its records is halved until it is found; all others are read.
+/// Checks a batch that is refused for one of its records: it is halved until the record is found; all others are read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_a_batch_is_refused_for_is_set_aside_alone() {
     let behaviour = || Behaviour { inline_associations: 1, ..Behaviour::default() };
@@ -321,8 +325,11 @@ async fn a_record_that_a_batch_is_refused_for_is_set_aside_alone() {
         let before = pipeline.rows(false);
         pipeline.sandbox.account().touch_many_in_one_ms(object, ids.len());
         pipeline.begin(&Trouble::RefusedBatches(poison));
-        let (_, told) = pipeline.is_green(Mode::Incremental).await;
-        assert!(told.starts_with("Incomplete") && told.contains(&ids[4].to_string()), "{endpoint}: {told}");
+        let (_, outcome) = pipeline.is_green(Mode::Incremental).await;
+        assert!(
+            outcome.starts_with("Incomplete") && outcome.contains(&ids[4].to_string()),
+            "{endpoint}: {outcome}"
+        );
         let during = pipeline.rows(false);
         let moved: BTreeSet<u64> = ids
             .iter()
@@ -336,9 +343,9 @@ async fn a_record_that_a_batch_is_refused_for_is_set_aside_alone() {
     }
 }
 
-/// Where memberships are refused whatever is asked, or taken in small numbers, contacts come all the same.
+/// Checks memberships that are refused, or accepted in small batches only: contacts are delivered all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn memberships_are_asked_for_in_numbers_that_are_taken() {
+async fn memberships_are_read_in_batches_that_are_accepted() {
     let settings = Settings { records: PerType { contacts: 130, companies: 2, deals: 2 }, ..settings() };
     let sandbox = Sandbox::new(&settings, Behaviour { most_memberships: 30, ..Behaviour::default() }).await;
     sandbox.sync(&["--collections", "contacts"]).await.complete();
@@ -360,7 +367,7 @@ async fn memberships_are_asked_for_in_numbers_that_are_taken() {
     );
 }
 
-/// The associations endpoint answers the first page for ever.
+/// Checks an associations endpoint that answers the first page for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn associations_that_ignore_a_position_are_not_read_for_ever() {
     let behaviour = Behaviour {
@@ -379,7 +386,7 @@ async fn associations_that_ignore_a_position_are_not_read_for_ever() {
     sandbox.sync(&["--collections", "deals"]).await.complete();
 }
 
-/// One answer of 207 could not tell a deal's companies: they are asked for again, and are never none.
+/// Checks a 207 that lacks a deal's companies: they are read again, and never taken for none.
 #[tokio::test(flavor = "multi_thread")]
 async fn companies_that_could_not_be_read_are_not_none() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -404,7 +411,7 @@ async fn companies_that_could_not_be_read_are_not_none() {
     }
 }
 
-/// `has-more` beside a full page is what `hasMore` is: the first run reads all pages, and the next one nothing twice.
+/// Checks `has-more` in place of `hasMore`: the first run reads all pages, and the next one nothing twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_page_with_has_more_in_other_letters_is_not_the_last() {
     let marketing = Marketing {
@@ -432,7 +439,7 @@ async fn a_full_page_with_has_more_in_other_letters_is_not_the_last() {
     assert_eq!(counts(), first);
 }
 
-/// One event without a time is named; those of its page come.
+/// Checks an event without a time: it is named, and the others of its page are delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_without_a_time_holds_back_no_other() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
@@ -448,9 +455,9 @@ async fn an_event_without_a_time_holds_back_no_other() {
     assert_all_equal(&sandbox.database(), sandbox.account(), &expectations);
 }
 
-/// Whatever the words, all pages are read.
+/// Checks that all pages are read, whatever the spelling of the fields for paging.
 #[tokio::test(flavor = "multi_thread")]
-async fn paging_is_read_in_other_words_too() {
+async fn paging_is_read_in_other_spellings_too() {
     let settings = Settings {
         marketing: Marketing {
             campaigns: 520,
@@ -475,7 +482,7 @@ async fn paging_is_read_in_other_words_too() {
     sandbox.sync(&["--collections", "contacts,form_submissions"]).await.complete();
 }
 
-/// Lists of companies are none of contacts, though the search shows them.
+/// Checks lists of companies, which are not delivered as contact lists though the search shows them.
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_other_objects_are_told_apart() {
     let sandbox =

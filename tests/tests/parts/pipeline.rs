@@ -1,4 +1,4 @@
-//! A pipeline in this process, and the trouble that it is to live through.
+//! A pipeline in this process, and the incomplete answers that it has to survive.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use load::Step;
 use tests::{Sandbox, World};
 
 pub(super) const FOR_EVER: u32 = u32::MAX;
-/// Columns that tell of the read, not of HubSpot.
+/// Columns about the read, whose values don't come from HubSpot.
 const OF_THE_READ: [&str; 4] = ["_read_at", "received_at", "_run_id", "_file"];
 
 pub(super) fn settings() -> Settings {
@@ -37,7 +37,7 @@ pub(super) struct Pipeline {
     pub(super) sandbox: Sandbox,
     pub(super) world: World,
     pub(super) feed: &'static dyn Feed,
-    /// Of a run that may ask for the addresses of contacts.
+    /// Number of calls that a run may spend on addresses of contacts.
     pub(super) address_calls: u64,
 }
 
@@ -76,33 +76,33 @@ impl Pipeline {
         report
     }
 
-    /// A run of this mode, to its end: of a snapshot, what the comparison asks for included. `true`: all is said to be
-    /// well.
+    /// Makes a run of this mode; after a snapshot, also the reads that the comparison asks for. `true`: the run is
+    /// green.
     pub(super) async fn is_green(&self, mode: Mode) -> (bool, String) {
         let report = self.run(Some(mode)).await;
         let mut is_green = report.outcome == Outcome::Complete;
-        let mut told = format!("{:?}", report.outcome);
+        let mut outcome = format!("{:?}", report.outcome);
         if mode.is_snapshot() && report.outcome.has_ended() {
             let collection = self.feed.collections()[0];
             for _ in 0..4 {
                 let step = match self.world.reconcile(collection).await {
                     Ok(found) => found.unwrap().step,
-                    Err(error) => return (false, format!("{told}; {error}")),
+                    Err(error) => return (false, format!("{outcome}; {error}")),
                 };
-                told = format!("{told}; {step:?}");
+                outcome = format!("{outcome}; {step:?}");
                 if step == Step::Equal {
-                    return (is_green, told);
+                    return (is_green, outcome);
                 }
                 let later = self.run(None).await;
                 is_green &= later.outcome == Outcome::Complete;
-                told = format!("{told}; {:?}", later.outcome);
+                outcome = format!("{outcome}; {:?}", later.outcome);
             }
-            panic!("{collection} does not come to rest: {told}");
+            panic!("{collection} does not come to rest: {outcome}");
         }
-        (is_green, told)
+        (is_green, outcome)
     }
 
-    /// What the tables hold, but for the columns that tell of the read and, `without_dates`, of the last change.
+    /// Returns the tables' rows without the columns about the read and, if `without_dates`, about the last change.
     pub(super) fn rows(&self, without_dates: bool) -> Rows {
         let database = self.world.database();
         let mut rows = Rows::new();
@@ -135,7 +135,7 @@ impl Pipeline {
         rows
     }
 
-    /// Versions that the live rows of the feed's first table have.
+    /// Returns the number of different versions among the live rows of the feed's first table.
     pub(super) fn versions(&self) -> usize {
         let table = self.feed.collections()[0];
         let sql =
@@ -144,7 +144,7 @@ impl Pipeline {
     }
 }
 
-/// One kind of trouble, at one endpoint.
+/// One way of being incomplete, at one endpoint.
 #[derive(Debug, Clone)]
 pub(super) enum Trouble {
     InPart(InPart),
@@ -169,8 +169,8 @@ impl Pipeline {
             .set_behaviour(Behaviour { refused_batches: None, ..self.sandbox.server.behaviour() });
     }
 
-    /// All records are touched, which changes no cell but their dates, and a run is made with the trouble and one
-    /// without it. Answers with what the first one said.
+    /// Touches all records, which changes no cell but their dates, and makes a run with the trouble and one without
+    /// it. Returns the outcome of the first one.
     pub(super) async fn live_through(
         &self,
         trouble: &Trouble,
@@ -181,29 +181,29 @@ impl Pipeline {
         let account = self.sandbox.account();
         account.touch_many_in_one_ms(object, account.live_ids(object).len());
         self.begin(trouble);
-        let (is_green, told) = self.is_green(mode).await;
+        let (is_green, outcome) = self.is_green(mode).await;
         self.end();
-        let told = format!("{trouble:?} in mode {mode:?}: {told}");
+        let outcome = format!("{trouble:?} in mode {mode:?}: {outcome}");
         let during = self.rows(true);
         for (key, row) in truth {
-            assert_eq!(during.get(key), Some(row), "{told}\n{key}");
+            assert_eq!(during.get(key), Some(row), "{outcome}\n{key}");
         }
-        assert_eq!(during.len(), truth.len(), "{told}");
+        assert_eq!(during.len(), truth.len(), "{outcome}");
         if is_green && !mode.is_snapshot() {
-            assert_eq!(self.versions(), 1, "a change is not delivered: {told}");
+            assert_eq!(self.versions(), 1, "a change is not delivered: {outcome}");
         }
-        self.come_to_rest(&told).await;
-        assert_eq!(self.versions(), 1, "a change was lost: {told}");
-        told
+        self.come_to_rest(&outcome).await;
+        assert_eq!(self.versions(), 1, "a change was lost: {outcome}");
+        outcome
     }
 
-    /// What is set aside is asked for again; what a run that failed has not read, too.
-    pub(super) async fn come_to_rest(&self, told: &str) {
+    /// Runs until quarantined things, and those that a failed run has not read, are read.
+    pub(super) async fn come_to_rest(&self, outcome: &str) {
         let mut report = self.run(None).await;
         if report.outcome != Outcome::Complete {
             report = self.run(None).await;
         }
-        assert_eq!(report.outcome, Outcome::Complete, "{told}: {report:#?}");
+        assert_eq!(report.outcome, Outcome::Complete, "{outcome}: {report:#?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a sync brings into the tables, and what the next one brings.
+//! Tables after a first sync, and after the next one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod meaning;
@@ -7,14 +7,14 @@ use chrono::TimeDelta;
 use fake_hubspot::{Account, Behaviour, IndexLag, Kind, ObjectType, PerType, Settings};
 use tests::{Sandbox, assert_equal};
 
-/// A deal's associations change when a contact is archived or merged, without a trace in the deal: an edit makes them
-/// be read again.
+/// Edits all deals. A deal's associations change when a contact is archived or merged, without a new modified date; an
+/// edit makes them be read again.
 fn touch_all_deals(account: &Account) {
     let deals = account.live_ids(ObjectType::Deals).len();
     account.touch_many_in_one_ms(ObjectType::Deals, deals);
 }
 
-/// The default account: archived, merged, odd values, bulk edits, deals with hundreds of contacts.
+/// Returns the default account: archived, merged, odd values, bulk edits, deals with hundreds of contacts.
 fn settings() -> Settings {
     Settings::default()
 }
@@ -141,7 +141,7 @@ async fn a_list_that_takes_no_ids_as_positions_is_read_in_sequence() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// Where the next page of the archived contacts begins, in the order in which it was asked for.
+/// Returns the `after` of the calls for archived contacts, in their order.
 fn archived_positions(sandbox: &Sandbox) -> Vec<u64> {
     let log = sandbox.server.log();
     let archived = log.iter().filter(|request| {
@@ -212,7 +212,7 @@ async fn short_pages_are_no_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_index_shows_late_is_not_lost() {
+async fn records_that_the_index_shows_late_are_not_lost() {
     let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
     sandbox.sync(&[]).await.complete();
     let account = sandbox.account();
@@ -231,7 +231,8 @@ async fn what_the_index_shows_late_is_not_lost() {
     assert_equal(&sandbox.database(), account);
 }
 
-/// Longer than runs look back. The records that it shows last are a crowd, and one that is newer by the time it is read.
+/// Checks an index that stands still for longer than runs look back. The records that it shows last are a crowd of one
+/// millisecond, and one that is newer by the time it is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_stands_still_for_hours_loses_nothing() {
     let settings = Settings { records: PerType { contacts: 3_000, companies: 20, deals: 20 }, ..settings() };
@@ -263,7 +264,7 @@ async fn an_index_that_stands_still_for_hours_loses_nothing() {
     assert_equal(&sandbox.database(), account);
 }
 
-/// Settled versions are remembered, however many: none of them is read again.
+/// Checks that a run remembers all versions that it has read, however many, and reads none of them again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_changes_is_read_once() {
     let settings = Settings { records: PerType { contacts: 3_000, companies: 20, deals: 20 }, ..settings() };

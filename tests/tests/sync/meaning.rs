@@ -1,5 +1,5 @@
-//! What HubSpot's answers mean where they can be read in two ways: whose a column is, who is dead, when something
-//! changed, and what a number or a date is.
+//! Answers of HubSpot that can be read in two ways: the owner of a column, deletions, modified dates, numbers and
+//! dates.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ fn small() -> Settings {
     Settings { records: PerType { contacts: 120, companies: 80, deals: 60 }, ..Settings::default() }
 }
 
-/// The texts of one column, by record.
+/// Returns the texts of one column, by record.
 fn texts(sandbox: &Sandbox, table: &str, column: &str) -> BTreeMap<u64, String> {
     let query =
         format!("SELECT id, CAST({column} AS VARCHAR) FROM hubspot.{table} WHERE {column} IS NOT NULL");
@@ -70,7 +70,7 @@ async fn a_column_stays_with_the_property_that_had_it_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_hubspot_lists_as_live_is_live_whoever_names_it_as_merged() {
+async fn a_record_that_hubspot_lists_as_live_is_live_whichever_names_it_as_merged() {
     let settings = Settings { merged: 0.2, merges_undone: 0.4, ..small() };
     let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
     let account = sandbox.account();
@@ -210,7 +210,7 @@ async fn a_definition_without_a_name_is_set_aside() {
     sandbox.sync(&["--collections", "companies"]).await.complete();
 }
 
-/// Its records lose their values without a new modified date, in the time between two runs or while no run sees it.
+/// Checks that records lose their values, which happens without a new modified date, between two runs or earlier.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_property_that_is_made_again_keeps_no_old_value() {
     let sandbox = Sandbox::new(&small(), Behaviour::default()).await;

@@ -1,7 +1,8 @@
-//! A state and staged files of an earlier version are read, and its runs go on where they were.
+//! A state and staged files of an earlier version: they are read, and its interrupted runs go on.
 //!
 //! `format-0` was written by the last version whose cursors name no format: each feed was interrupted in a backfill of
-//! [`settings`]. [`make`] writes such a folder; run it before a format changes, and keep what it writes beside the others:
+//! [`settings`]. [`make`] writes such a folder; run it before a format changes, and keep what it writes beside the
+//! others:
 //!
 //!     STATE=$PWD/tests/tests/upgrade/format-1 cargo test --profile ci --workspace --test upgrade -- --ignored
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -14,7 +15,7 @@ use fake_hubspot::{Behaviour, Limits, PerType, Settings, V1Contacts};
 use serde_json::Value;
 use tests::{Expectations, Sandbox, assert_all_equal};
 
-/// Feeds that are interrupted, and after how many calls.
+/// Feeds that are interrupted, with the number of calls before.
 const INTERRUPTED: [(&str, usize); 7] = [
     ("contacts", 30),
     ("companies", 14),
@@ -31,7 +32,7 @@ fn settings() -> Settings {
     Settings { records, start, ..Settings::default() }
 }
 
-/// Without contacts v1, so that submissions are read from the forms.
+/// Starts the account without contacts v1, so that submissions are read from the forms.
 async fn sandbox() -> Sandbox {
     let behaviour = Behaviour { v1_contacts: V1Contacts::Gone, ..Behaviour::default() };
     Sandbox::new(&settings(), behaviour).await

@@ -12,9 +12,9 @@ pub struct Poison {
     /// Endpoints such as `campaigns.get`; `campaigns` stands for all those of the family.
     pub endpoints: Vec<&'static str>,
     /// Text in the path and query of the calls concerned; `""` for all.
-    pub asked: String,
+    pub in_request: String,
     /// Text in the answers concerned, such as `"id":"7"`; `""` for all.
-    pub shown: String,
+    pub in_answer: String,
     pub effect: PoisonEffect,
     /// Number of answers that are bad.
     pub times: u32,
@@ -25,7 +25,7 @@ pub struct Poison {
 pub enum PoisonEffect {
     /// A refusal (400, 403, 404) or a failure.
     Status(u16),
-    /// The last byte of the shown text is not valid UTF-8.
+    /// The last byte of that text is not valid UTF-8.
     OddByte,
     /// The body ends in the middle, and its length says that it is complete.
     Torn,
@@ -41,8 +41,14 @@ pub enum PoisonEffect {
 
 impl Poison {
     /// Makes a poison that lasts for ever.
-    pub fn new(endpoint: &'static str, shown: impl Into<String>, effect: PoisonEffect) -> Self {
-        Self { endpoints: vec![endpoint], asked: String::new(), shown: shown.into(), effect, times: u32::MAX }
+    pub fn new(endpoint: &'static str, in_answer: impl Into<String>, effect: PoisonEffect) -> Self {
+        Self {
+            endpoints: vec![endpoint],
+            in_request: String::new(),
+            in_answer: in_answer.into(),
+            effect,
+            times: u32::MAX,
+        }
     }
 
     /// Poisons a record in all endpoints that would show it, with its values or without.
@@ -56,7 +62,7 @@ impl Poison {
 
     /// Refuses offsets that an endpoint gave out before.
     pub fn positions(endpoint: &'static str, parameter: &str) -> Self {
-        Self { asked: format!("{parameter}="), ..Self::new(endpoint, "", PoisonEffect::Status(400)) }
+        Self { in_request: format!("{parameter}="), ..Self::new(endpoint, "", PoisonEffect::Status(400)) }
     }
 
     fn is_about(&self, endpoint: &str, target: &str, body: &[u8]) -> bool {
@@ -65,8 +71,8 @@ impl Poison {
         };
         self.times > 0
             && self.endpoints.iter().any(is_asked)
-            && target.contains(&self.asked)
-            && place(body, &self.shown).is_some()
+            && target.contains(&self.in_request)
+            && place(body, &self.in_answer).is_some()
     }
 
     /// Spoils an answer that shows the thing.
@@ -77,8 +83,8 @@ impl Poison {
             PoisonEffect::Cut => {}
             PoisonEffect::Torn => body.truncate(body.len() / 2),
             PoisonEffect::OddByte => {
-                if let Some(place) = place(&body, &self.shown).filter(|_| !self.shown.is_empty()) {
-                    body[place + self.shown.len() - 1] = 0xff;
+                if let Some(place) = place(&body, &self.in_answer).filter(|_| !self.in_answer.is_empty()) {
+                    body[place + self.in_answer.len() - 1] = 0xff;
                 }
             }
             PoisonEffect::Null | PoisonEffect::WithoutId | PoisonEffect::Deep(_) => {
@@ -97,7 +103,7 @@ impl Poison {
                 entry => std::slice::from_mut(entry),
             };
             for entry in entries {
-                if place(entry.to_string().as_bytes(), &self.shown).is_some() {
+                if place(entry.to_string().as_bytes(), &self.in_answer).is_some() {
                     self.spoil_entry(entry);
                 }
             }
@@ -155,9 +161,9 @@ fn spoil_reply(
     Ok(reply)
 }
 
-fn place(body: &[u8], shown: &str) -> Option<usize> {
-    if shown.is_empty() {
+fn place(body: &[u8], in_answer: &str) -> Option<usize> {
+    if in_answer.is_empty() {
         return Some(0);
     }
-    body.windows(shown.len()).position(|window| window == shown.as_bytes())
+    body.windows(in_answer.len()).position(|window| window == in_answer.as_bytes())
 }
