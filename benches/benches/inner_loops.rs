@@ -1,6 +1,6 @@
-//! The two inner loops, without network: a page of 100 contacts into rows, and rows into a Parquet file. Pages come from
-//! a fake account in this process; only what is done with them is measured. Run by
-//! `cargo bench --workspace --bench inner_loops`.
+//! The two inner loops, without network: a page of 100 contacts into rows, and rows into a Parquet file. Pages come
+//! from a fake account in this process; only what is done with them is measured. Run by `cargo bench --workspace
+//! --bench inner_loops`.
 #![allow(clippy::unwrap_used, reason = "a bench ends when something is wrong")]
 
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 const WIDTHS: [usize; 2] = [60, 250];
 const RECORDS: usize = 100;
 
-/// The feed of contacts, records alone, opened for a backfill of one page.
+/// The open feed of contacts, without contacts v1 and lists, for a backfill of one page.
 struct Opened {
     runtime: Runtime,
     _server: Server,
@@ -125,7 +125,7 @@ fn rows_to_parquet(criterion: &mut Criterion) {
     }
 }
 
-/// A file with 2,000 rows that wait to be written.
+/// Makes a file with 2,000 rows that are not written yet.
 fn filled(opened: &Opened, path: &Path) -> FileWriter {
     let _ = std::fs::remove_file(path);
     let tables = opened.feed.tables();

@@ -1,4 +1,4 @@
-//! The fake account, in a process of its own: what it spends is not what a client spends. It is told what to do by
+//! The fake account, in a process of its own, so that its CPU is not counted with the client's. It takes commands as
 //! lines on its standard input, and answers each with one line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Properties that HubSpot defines of contacts, the sensitive one included.
 const OF_HUBSPOT: usize = 52;
-/// The properties that a narrow account keeps.
+/// Properties that a narrow account keeps.
 const NARROW: [&str; 12] = [
     "hs_object_id",
     "createdate",
@@ -44,7 +44,7 @@ pub(crate) struct Described {
     pub(crate) deals: usize,
     #[arg(long, default_value_t = 0)]
     pub(crate) email_events: usize,
-    /// Of each contact: 12, or 60 and more
+    /// Number of properties of each contact: 12, or 60 and more
     #[arg(long, default_value_t = 60)]
     pub(crate) properties: usize,
     /// Contacts alone: no contacts v1, no lists, no forms
@@ -55,7 +55,7 @@ pub(crate) struct Described {
     /// Answer over TLS
     #[arg(long)]
     pub(crate) tls: bool,
-    /// HubSpot's limits; otherwise none that is felt
+    /// Apply HubSpot's rate limits; without it they are too wide to matter
     #[arg(long)]
     pub(crate) limits: bool,
     #[arg(long, default_value_t = 0)]
@@ -116,12 +116,12 @@ impl Described {
     }
 }
 
-/// Use of a limit, as the account saw it.
+/// Use of a rate limit, as the account counted it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LimitUse {
-    /// Of the general limit, from the first call to ten seconds before the last.
+    /// Used share of the general limit, from the first call to ten seconds before the last.
     pub(crate) share: f64,
-    /// The same without the first minute.
+    /// Used share of the general limit without the first minute.
     pub(crate) later_share: f64,
     pub(crate) refused_share: f64,
     pub(crate) seconds: f64,
@@ -129,7 +129,7 @@ pub(crate) struct LimitUse {
     pub(crate) windows: Vec<u32>,
 }
 
-/// `bench serve`.
+/// Runs `bench serve`.
 pub(crate) async fn serve(described: Described) -> anyhow::Result<()> {
     let account = Arc::new(Account::generate(&described.settings()));
     let server =
@@ -187,7 +187,7 @@ pub(crate) async fn serve(described: Described) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A relay that takes TLS off before the account, which knows none.
+/// A proxy that terminates TLS before the account, which has none.
 struct Tls {
     url: String,
     certificate: NamedTempFile,
@@ -279,14 +279,14 @@ fn limit_use(server: &Server) -> LimitUse {
     }
 }
 
-/// The account's process, as the bench holds it. Dropped, it ends.
+/// Handle of the account's process, which ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Served {
     process: Child,
     asks: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     pub(crate) url: String,
-    /// Of its TLS.
+    /// Certificate of its TLS.
     pub(crate) certificate: Option<PathBuf>,
 }
 
@@ -319,12 +319,12 @@ impl Served {
         self.answer()
     }
 
-    /// Forgets what it was asked so far.
+    /// Forgets the requests so far.
     pub(crate) fn reset(&mut self) -> anyhow::Result<()> {
         self.ask("reset").map(drop)
     }
 
-    /// Writes what it was asked, the latest 10,000 requests, for a [`crate::floor`].
+    /// Writes the latest 10,000 requests, for a [`crate::floor`].
     pub(crate) fn write_requests(&mut self, path: &Path) -> anyhow::Result<()> {
         self.ask(&format!("log {}", path.display())).map(drop)
     }

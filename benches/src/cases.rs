@@ -1,4 +1,4 @@
-//! The cases, and how each is run.
+//! The cases, and their runs.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -19,13 +19,13 @@ use crate::measure::{Cost, cost_of};
 
 #[derive(Debug, Args)]
 pub(crate) struct Chosen {
-    /// Of the records, 0 to 1
+    /// Share of the records of each case, 0 to 1
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Cases with this in their names
+    /// Run cases whose names contain this text
     #[arg(long, default_value = "")]
     only: String,
-    /// Runs of each case; the one with the least CPU counts
+    /// Number of runs of each case; the one with the least CPU counts
     #[arg(long, default_value_t = 1)]
     repeat: usize,
 }
@@ -55,7 +55,7 @@ pub(crate) struct FloorCost {
 }
 
 impl Row {
-    /// The product's CPU against that of the highest floor.
+    /// Returns the product's CPU as a multiple of that of the highest floor.
     pub(crate) fn times_floor(&self) -> Option<f64> {
         Some(self.cpu_seconds? / self.floors.last()?.cpu_seconds)
     }
@@ -73,12 +73,12 @@ enum Kind {
     Backfill,
     /// One contact in a hundred has changed since the backfill.
     Incremental,
-    /// Into a DuckDB file: staged first and then merged by a run of its own, and all in one.
+    /// A load into a DuckDB file: staged first and then merged by another run, and both in one run.
     Load,
     Sync,
-    /// At HubSpot's limits and distance.
+    /// HubSpot's rate limits and latency.
     Limit,
-    /// The same with the CPU and the memory of a Lambda function.
+    /// HubSpot's rate limits and latency, with the CPU and the memory of a Lambda function.
     Function {
         memory_mib: u64,
     },
@@ -198,7 +198,7 @@ pub(crate) fn run(chosen: &Chosen) -> anyhow::Result<Vec<Row>> {
 }
 
 impl Row {
-    /// Of two runs of the same case, the cheaper one, and the cheaper of each floor.
+    /// Returns the cheaper of two runs of the same case, with the cheaper of each floor.
     fn cheaper(self, other: Row) -> Row {
         let (mut row, other) =
             if other.cpu_seconds < self.cpu_seconds { (other, self) } else { (self, other) };
@@ -319,7 +319,7 @@ impl Case {
         cost_of(&program("hubspot-source")?, &arguments, &environment(account), group)
     }
 
-    /// The same requests, by programs that do as little as they can.
+    /// Measures the same requests by programs that do as little as they can.
     fn floors(
         &self,
         account: &mut Served,
@@ -365,7 +365,7 @@ impl Case {
     }
 }
 
-/// The account's certificate, and silence about what it lacks.
+/// Returns the variables of a run: the account's certificate, and logs off, since the account lacks some collections.
 fn environment(account: &Served) -> Vec<(&'static str, OsString)> {
     let certificate = account.certificate.iter().map(|path| ("SSL_CERT_FILE", path.into()));
     certificate.chain([("RUST_LOG", "error".into())]).collect()
@@ -380,14 +380,14 @@ fn floor_cost(name: &'static str, cost: &Cost) -> FloorCost {
     }
 }
 
-/// DuckDB's own copy of what was staged.
+/// Measures DuckDB's own copy of the staged files.
 fn bare_copy(place: &Place) -> anyhow::Result<(FloorCost, Option<Floored>)> {
     let arguments = [place.path("state").join("files/hubspot").into(), place.path("bare.duckdb").into()];
     let cost = cost_of(&program("bare-copy")?, &arguments, &[], None)?;
     Ok((floor_cost("bare copy", &cost), None))
 }
 
-/// A program of this workspace, beside this one.
+/// Returns the path of a program of this workspace, in this one's folder.
 fn program(name: &str) -> anyhow::Result<PathBuf> {
     let bench = std::env::current_exe()?;
     let path = bench.parent().unwrap_or(Path::new(".")).join(name);
@@ -395,7 +395,7 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// From the start of a function's process to its question for the first event, which is left unanswered.
+/// Measures the time from the start of a function's process to its request for the first event, which is not answered.
 fn start_seconds(function: &str) -> anyhow::Result<f64> {
     let runtime = TcpListener::bind("127.0.0.1:0")?;
     let address = runtime.local_addr()?.to_string();

@@ -1,6 +1,6 @@
-//! The floor: what nobody who reads these pages can do without. It asks the same requests with the same HTTP client,
-//! sixteen at a time, and drops the answers, or scans them byte by byte and writes all values as text to Parquet, zstd 1.
-//! It keeps no cursor and no limit, and knows no types: it is no product, but a measure for one.
+//! The floor: the least cost of reading these pages. It sends the same requests with the same HTTP client, sixteen at
+//! a time, and drops the answers, or scans them byte by byte and writes all values as text to Parquet, zstd 1. It has
+//! no cursor, no rate limit and no types: it only serves as a measure.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scan::Scan;
 
-/// As many pages as `extract` has under way.
+/// Number of concurrent requests, as in `extract`.
 const UNDER_WAY: usize = 16;
 
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Floor {
     /// One request a line: method, path with query, body, separated by tabs
     #[arg(long)]
     requests: PathBuf,
-    /// Scan the answers and write Parquet here; otherwise they are dropped
+    /// Scan the answers and write Parquet to this path; without it they are dropped
     #[arg(long)]
     scan_to: Option<PathBuf>,
 }
@@ -32,12 +32,12 @@ pub(crate) struct Floor {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Floored {
     pub(crate) calls: u64,
-    /// Of answers, decompressed.
+    /// Bytes of the answers, decompressed.
     pub(crate) bytes: u64,
     pub(crate) parquet_bytes: u64,
 }
 
-/// `bench floor`.
+/// Runs `bench floor`.
 pub(crate) async fn floor(args: Floor) -> anyhow::Result<Floored> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // As the product's client is made.

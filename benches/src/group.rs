@@ -1,4 +1,4 @@
-//! A control group with the CPU and the memory of a small Lambda function. It takes Linux, and the right to make one.
+//! A control group with the CPU and the memory of a small Lambda function. It needs Linux, and the right to make one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const PERIOD_US: u64 = 100_000;
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>).
 const CORE_MIB: u64 = 1_769;
 
-/// Removed when it is dropped; its processes have ended by then.
+/// A control group. It is removed when it is dropped; its processes must have ended by then.
 #[derive(Debug)]
 pub(crate) struct Group {
     folders: Vec<PathBuf>,
@@ -46,7 +46,7 @@ impl Group {
         Ok(folder)
     }
 
-    /// Files into which a process writes its id to be a member.
+    /// Returns the files into which a process writes its id to join the group.
     pub(crate) fn members(&self) -> impl Iterator<Item = PathBuf> {
         self.folders.iter().map(|folder| folder.join("cgroup.procs"))
     }

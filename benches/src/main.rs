@@ -1,5 +1,5 @@
-//! `bench`: what a run costs, whole process, beside the floor measured in the same run: a program that downloads the
-//! same pages and drops them, or scans them and writes them as text. `make bench` runs it.
+//! `bench`: the cost of a run, of the whole process, beside the floor measured in the same run: a program that
+//! downloads the same pages and drops them, or scans them and writes them as text. `make bench` runs it.
 
 mod account;
 mod cases;
@@ -46,15 +46,15 @@ enum Part {
     /// The fake account
     #[command(hide = true)]
     Serve(Described),
-    /// Starts a program and tells its cost
+    /// Runs a program and prints its cost
     #[command(hide = true)]
     Measure {
-        /// A control group's list of members, to be joined before
+        /// A control group's list of members, to join before
         #[arg(long)]
         join: Vec<PathBuf>,
         program: Vec<OsString>,
     },
-    /// Asks for the same pages again
+    /// Sends recorded requests again
     #[command(hide = true)]
     Floor(Floor),
 }

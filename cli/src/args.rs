@@ -1,4 +1,4 @@
-//! What can be asked for on the command line.
+//! The command line.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ Examples:
 
   export HUBSPOT_TOKEN=pat-...
   hubspot-source doctor
-      what this credential may read, and which scopes are missing; writes nothing
+      the rights of this credential, and missing scopes; writes nothing
 
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state
-      everything the first time, what changed afterwards; interrupt it at any point, and run it again
+      everything the first time, changes afterwards; interrupt it at any point, and run it again
 
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
       one collection, with a report for machines
@@ -27,38 +27,38 @@ Examples:
       e-mail events from further back than the month that a first run reads
 
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
-      what changed; then every record's id is compared with the tables, and what differs is read again
+      changes; then every record's id is compared with the tables, and differing records are read again
 
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
-      all but one: what can't be had with this credential need not make the run incomplete
+      all collections but one, such as one that this credential may not read
 
 Exit codes:
   0  complete
-  1  something failed or is incomplete; the report says what
-  2  wrong use or configuration; the message says what to do next";
+  1  something failed or is incomplete; the report names it
+  2  wrong use or configuration; the message names the next step";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   export HUBSPOT_TOKEN=pat-...
   hubspot-source doctor
-      some twenty calls that read next to nothing
+      some twenty small calls
 
   hubspot-source doctor --report json
       the same for machines
 
 Exit codes:
-  0  every collection can be filled, if not in full; the report says what is missing
-  1  a collection can't be filled; the report says which, and the scope to add
-  2  wrong use or configuration; the message says what to do next";
+  0  every collection can be filled, some perhaps not in full; the report names the gaps
+  1  a collection can't be filled; the report names it, and the scope to add
+  2  wrong use or configuration; the message names the next step";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
   export HUBSPOT_TOKEN=pat-...
   hubspot-source plan
-      everything, as the first run of a stack reads it
+      the first run of a stack, which reads everything
 
   hubspot-source plan --collections contacts,deals --since 2026-01-01 --memory 256
-      a backfill by hand, with the memory of the function it is for";
+      a smaller backfill, with the memory of its function";
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -69,9 +69,9 @@ Examples:
       the state folder of a sync, for machines
 
 Exit codes:
-  0  the last run of every collection ended well, or one is under way
-  1  one failed, or a collection can't be filled; the report says which
-  2  wrong use or configuration; the message says what to do next";
+  0  the last run of every collection ended well, or one is running
+  1  one failed, or a collection can't be filled; the report names it
+  2  wrong use or configuration; the message names the next step";
 
 const BACKFILL_EXAMPLES: &str = "\
 Examples:
@@ -79,20 +79,20 @@ Examples:
       everything again; Ctrl-C leaves it running
 
   hubspot-source backfill contacts --stack hubspot --follow
-      picks up one that was left
+      follows a backfill that is running
 
   hubspot-source backfill email_events --stack hubspot --since 2026-01-01 --until 2026-04-01 --detach
-      a quarter of events, started and not waited for
+      a quarter of events, started without waiting for it
 
 Exit codes:
   0  complete, or started with --detach
   1  it ended early or failed; the report says why
-  2  wrong use or configuration; the message says what to do next";
+  2  wrong use or configuration; the message names the next step";
 
 const RECONCILE_EXAMPLES: &str = "\
 Examples:
   hubspot-source reconcile contacts --stack hubspot
-      a snapshot of all ids; the next load compares it with the table, and the next run reads again what differs
+      a snapshot of all ids; the next load compares it with the table, and the next run reads differing records again
 
   hubspot-source reconcile deals --stack hubspot --refresh
       the same with calculated properties and associations
@@ -103,12 +103,12 @@ Examples:
 Exit codes:
   0  the snapshot is staged, or was started with --detach
   1  it ended early or failed; the report says why
-  2  wrong use or configuration; the message says what to do next";
+  2  wrong use or configuration; the message names the next step";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   hubspot-source replay --stack hubspot
-      fills every table that lacks something of what was staged; drop a table first to have it made anew
+      fills every table that lacks staged rows; drop a table first to have it made anew
 
   hubspot-source replay --stack hubspot --collections deals
       one table";
@@ -118,7 +118,7 @@ Examples:
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Say what happens while it happens
+    /// Log the steps of the run
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
@@ -129,19 +129,19 @@ pub(crate) enum Command {
     Sync(Sync),
     /// Ask HubSpot what the credential may read: missing scopes, limits, versions that end; writes nothing
     Doctor(Doctor),
-    /// What a backfill will cost: calls, minutes at the account's limit, dollars; asks for counts and writes nothing
+    /// Estimate a backfill: calls, minutes at the account's limit, dollars; asks for counts and writes nothing
     Plan(Plan),
-    /// What the last runs did, how old the data is, what waits to be merged: of a deployed stack, or a laptop's folder
+    /// Show the last runs, the age of the data, and the files that wait for a merge: of a stack, or of a state folder
     Status(Status),
     /// Start a backfill in a deployed stack, and follow it
     Backfill(Backfill),
-    /// Have a deployed stack compare a table with HubSpot's records; what differs is read again
+    /// Have a deployed stack compare a table with HubSpot's records; differing records are read again
     Reconcile(Reconcile),
     /// Fill the warehouse of a deployed stack again from the staged files, without a call to HubSpot
     Replay(Replay),
-    /// Try it without a HubSpot account: a fake one is synced, changed, and synced again
+    /// Try it without a HubSpot account: sync a fake one, change it, and sync again
     Demo(Demo),
-    /// Print every collection and column: type, and where its value comes from, or why it is NULL (Markdown)
+    /// Print every collection and column: type, and source of the value, or why it is NULL (Markdown)
     Dictionary,
     /// Write the files of a checkout anew that are made from the list of feeds
     #[command(hide = true)]
@@ -150,15 +150,15 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Generate {
-    /// The checkout
+    /// Folder of the checkout
     #[arg(default_value = ".")]
     pub(crate) repository: PathBuf,
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Sync {
-    /// Where the tables are: duckdb:PATH, postgres://USER@HOST/DATABASE (password in WAREHOUSE_PASSWORD), or none to stage
-    /// Parquet files only
+    /// Warehouse for the tables: duckdb:PATH, postgres://USER@HOST/DATABASE (password in WAREHOUSE_PASSWORD), or none
+    /// to stage Parquet files only
     #[arg(long, value_name = "URL")]
     pub(crate) warehouse: String,
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
@@ -173,16 +173,17 @@ pub(crate) struct Sync {
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
-    /// Collections whose deleted records leave the table, separated by commas, or all; else they stay, with is_deleted
+    /// Collections whose deleted rows are removed, separated by commas, or all; others keep them, with is_deleted
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) hard_delete: Vec<String>,
-    /// Collections with a table of all versions of their records beside them, named COLLECTION_history, separated by commas
+    /// Collections that get a second table, COLLECTION_history, with all versions of their records, separated by
+    /// commas
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) history: Vec<String>,
-    /// HubSpot's API, or a stand-in for it
+    /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
-    /// What to read: everything, what changed, or what is due
+    /// Records to read: all, the changed ones, or those that are due
     #[arg(long, value_enum, default_value_t = ModeArg::Auto)]
     pub(crate) mode: ModeArg,
     /// Only what changed since this day or instant, such as 2026-09-01 or 2026-09-01T12:00:00Z
@@ -191,18 +192,18 @@ pub(crate) struct Sync {
     /// Only what changed until this day or instant; later runs are not moved by it
     #[arg(long, value_name = "DATE")]
     pub(crate) until: Option<String>,
-    /// Calls to spend on the subscriptions of contacts' addresses that the timeline does not know: one for each address;
-    /// the next run goes on behind the last one
+    /// Most calls for the subscriptions of contacts' addresses that are not in the timeline, one for each address; the
+    /// next run goes on after the last one
     #[arg(long, value_name = "CALLS", default_value_t = 0)]
     pub(crate) address_calls: u64,
-    /// Take it that what is gone may be gone: rows that somebody deleted from a table, and records that HubSpot stopped to
-    /// show, however many they are
+    /// Accept missing rows as removed, however many: those that somebody deleted from a table, and records that
+    /// HubSpot shows no more
     #[arg(long)]
     pub(crate) accept_removals: bool,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
@@ -210,13 +211,13 @@ pub(crate) struct Sync {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = DOCTOR_EXAMPLES)]
 pub(crate) struct Doctor {
-    /// HubSpot's API, or a stand-in for it
+    /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
@@ -236,13 +237,13 @@ pub(crate) struct Plan {
     /// Memory of the function, in MB: it is billed by memory and time
     #[arg(long, value_name = "MB", default_value_t = 128, value_parser = clap::value_parser!(u32).range(128..=10_240))]
     pub(crate) memory: u32,
-    /// HubSpot's API, or a stand-in for it
+    /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
@@ -256,7 +257,7 @@ pub(crate) struct Status {
     /// The state folder of a sync
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
@@ -264,18 +265,18 @@ pub(crate) struct Status {
 /// A run of a deployed stack.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Target {
-    /// The collection; those that the same pages fill are read with it
+    /// The collection to read; others that the same pages fill are read with it
     pub(crate) collection: String,
     /// Name of the deployed stack; region and credentials as every AWS program takes them
     #[arg(long, value_name = "NAME")]
     pub(crate) stack: String,
-    /// Start nothing: follow the run that is under way
+    /// Start nothing: follow the run that is running
     #[arg(long)]
     pub(crate) follow: bool,
-    /// Start it and don't wait
+    /// Start the run and don't wait for it
     #[arg(long, conflicts_with = "follow")]
     pub(crate) detach: bool,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
@@ -298,7 +299,8 @@ pub(crate) struct Backfill {
 pub(crate) struct Reconcile {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Also compare what changes without a new modified date: calculated properties, associations, list memberships
+    /// Also compare values that change without a new modified date: calculated properties, associations, list
+    /// memberships
     #[arg(long)]
     pub(crate) refresh: bool,
 }
@@ -312,34 +314,34 @@ pub(crate) struct Replay {
     /// Collections to fill, separated by commas [default: all that the stack loads]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
-    /// How the report on stdout is written
+    /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Demo {
-    /// Contacts in the fake account; there is one company and one deal to every five
+    /// Number of contacts in the fake account, which has a fifth as many companies and deals
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub(crate) contacts: u32,
-    /// Folder for the database; what an earlier demo left in it is replaced
+    /// Folder for the database; that of an earlier demo is replaced
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ModeArg {
-    /// An interrupted run goes on; else everything the first time, what changed afterwards
+    /// Go on with an interrupted run; else everything the first time, and changes afterwards
     Auto,
-    /// Everything again; rows that are known already merge into themselves
+    /// Everything again; known rows stay as they are
     Backfill,
-    /// What changed since the last run
+    /// Changes since the last run
     Incremental,
-    /// What is due; then the ids of all records are compared with the tables of contacts, companies and deals, and what is
-    /// missing, gone or older there is read again
+    /// As auto; then compare the ids of all records with the tables of contacts, companies and deals, and read
+    /// missing, deleted and outdated records again
     Reconcile,
-    /// The same, and calculated properties, associations and list memberships are compared as well, which change without a
-    /// new modified date
+    /// As reconcile; also compare calculated properties, associations and list memberships, which change without a new
+    /// modified date
     Refresh,
 }
 
@@ -361,16 +363,16 @@ impl ModeArg {
     }
 }
 
-/// What is to be synced.
+/// The feeds to run, and the collections to merge.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// In the order in which they run.
+    /// Feeds in the order in which they run.
     pub(crate) feeds: Vec<&'static dyn Feed>,
-    /// Collections that the same pages fill as a selected one are read with it, but not merged.
+    /// Selected collections. Others that the same pages fill are read with them, but not merged.
     pub(crate) collections: BTreeSet<&'static str>,
 }
 
-/// Which tables keep their deleted rows, and which their past.
+/// Returns the tables whose deleted rows are removed, and those with a history.
 pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
     let by_name: Vec<String> = hard_delete.iter().filter(|name| *name != load::ALL).cloned().collect();
     named(&by_name)?;
@@ -384,7 +386,7 @@ fn known() -> Vec<&'static str> {
     FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect()
 }
 
-/// Refuses what is no collection's name.
+/// Returns the collections of these names, or refuses unknown ones.
 fn named(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
     let known = known();
     let find = |name: &String| known.iter().copied().find(|known| known == name);
@@ -396,7 +398,7 @@ fn named(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
     Ok(names.iter().filter_map(find).collect())
 }
 
-/// The named collections, or all, but for those to leave out.
+/// Returns the named collections, or all, without those to leave out.
 pub(crate) fn selection(
     collections: Option<&[String]>,
     without: Option<&[String]>,

@@ -1,5 +1,5 @@
-//! The secrets, from the environment: HubSpot's, a token or an OAuth app's three values, and the warehouse's password.
-//! No other place reads it.
+//! Secrets from the environment: HubSpot's token or an OAuth app's three values, and the warehouse's password. No
+//! other file reads them.
 
 use anyhow::bail;
 use hubspot::Credential;
@@ -10,7 +10,7 @@ const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT
 
 const WAREHOUSE_PASSWORD: &str = "WAREHOUSE_PASSWORD";
 
-/// `None` if it is in the url, or if there is none.
+/// Returns the warehouse's password; `None` if it is in the URL, or if there is none.
 pub(crate) fn warehouse_password() -> Option<SecretString> {
     std::env::var(WAREHOUSE_PASSWORD).ok().filter(|password| !password.is_empty()).map(SecretString::from)
 }
@@ -40,7 +40,7 @@ fn credential_of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Cr
         values => {
             let missing =
                 OAUTH.iter().zip(&values).filter(|(_, value)| value.is_none()).map(|(name, _)| *name);
-            bail!("the OAuth credential is not whole: set {} too", missing.collect::<Vec<_>>().join(" and "))
+            bail!("the OAuth credential is incomplete: set {} too", missing.collect::<Vec<_>>().join(" and "))
         }
     }
 }

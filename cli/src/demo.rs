@@ -14,7 +14,7 @@ use crate::args::{self, ModeArg, ReportFormat, Sync};
 use crate::report::new_table;
 use crate::sync::{print, sync};
 
-/// Says that a folder is a demo's, and may be emptied by the next one.
+/// File that marks the folder of a demo, which the next demo may empty.
 const MARKER: &str = ".hubspot-source-demo";
 
 /// Runs the demo. `true`: both syncs were complete.
@@ -59,12 +59,12 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
     Ok(first.is_complete() && second.is_complete())
 }
 
-/// An empty folder of our own; one that holds anything else is left alone.
+/// Makes the folder, or empties that of an earlier demo. A folder with other contents is refused.
 fn prepare(folder: &Path) -> anyhow::Result<()> {
     let is_ours = folder.join(MARKER).exists();
     let is_empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     if !is_ours && !is_empty {
-        bail!("{} holds something that is not a demo's: choose another --folder", folder.display());
+        bail!("the folder {} is not that of a demo: choose another --folder", folder.display());
     }
     let failed = || format!("the folder {} can't be made: choose another --folder", folder.display());
     if is_ours {
@@ -74,7 +74,7 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(folder.join(MARKER), "").with_context(failed)
 }
 
-/// What happens in an account between two syncs, and what a pipeline has to see of it.
+/// Changes the account between two syncs. Returns a text that names the changes.
 fn change(account: &Account) -> anyhow::Result<String> {
     let contacts = account.live_ids(ObjectType::Contacts);
     let [first, second, third, fourth, ..] = contacts[..] else {
@@ -138,7 +138,7 @@ fn show(database: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A query's result as a table.
+/// Returns a query's result as a table.
 fn result(connection: &Connection, query: &str) -> anyhow::Result<String> {
     let mut statement = connection.prepare(query)?;
     let mut rows = statement.query([])?;

@@ -1,5 +1,5 @@
-//! `dictionary`: every collection and column, made from the code that fills them, for people who query the tables.
-//! `docs/dictionary.md` is its output; `make generate` writes it.
+//! `dictionary`: every collection and column, from the code that fills them, for people who query the tables.
+//! `docs/dictionary.md` is its output, written by `make generate`.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ json (text that holds JSON). Names with dots are keys on the way to a field of H
 run in which nothing has changed, besides one for the account's details at the start of each run.
 ";
 
-/// The whole dictionary, as Markdown.
+/// Returns the whole dictionary, as Markdown.
 pub(crate) fn text() -> String {
     let mut text = INTRODUCTION.to_owned();
     for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {

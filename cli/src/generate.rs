@@ -1,5 +1,5 @@
-//! `generate`: writes the files of this repository that are made from the list of feeds. For those who change the source;
-//! a stack or a laptop never needs it.
+//! `generate`: writes the files of this repository that are made from the list of feeds. Only those who change the
+//! source need it.
 
 mod deploy;
 mod feeds;
@@ -14,7 +14,7 @@ use crate::{dictionary, sync};
 
 const DEPLOY: &str = "docs/deploy.md";
 
-/// Writes each file that is not as the code has it, and says which.
+/// Writes each file that differs from its generated text, and prints its name.
 pub(crate) fn run(args: &Generate) -> anyhow::Result<bool> {
     for (path, text) in files(&args.repository)? {
         let file = args.repository.join(path);
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Generate) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Paths within the repository, and what each file has to hold.
+/// Returns the generated files: paths within the repository, and texts.
 fn files(repository: &Path) -> anyhow::Result<[(&'static str, String); 3]> {
     let feeds = feeds::of_this_source();
     Ok([

@@ -23,11 +23,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use args::{Args, Command};
 
-/// Complete.
+/// Exit code of a complete run.
 const COMPLETE: u8 = 0;
-/// Something failed or is incomplete, and the report says what; or HubSpot lets nobody in for now.
+/// Exit code when something failed or is incomplete, as the report says, or when HubSpot does not answer at present.
 const INCOMPLETE: u8 = 1;
-/// Wrong use or configuration; the message says what to do next.
+/// Exit code for wrong use or configuration; the message names the next step.
 const MISUSED: u8 = 2;
 
 #[tokio::main(flavor = "current_thread")]
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr: warnings, or with `-v` the course of the run. `RUST_LOG` overrides both.
+/// Sends logs to stderr: warnings, or with `-v` the steps of the run. `RUST_LOG` overrides both.
 fn init_logs(verbose: bool) {
     let level = if verbose { Level::INFO } else { Level::WARN };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);

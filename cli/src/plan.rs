@@ -1,13 +1,12 @@
-//! `plan`: what a backfill will cost, before anything runs: calls, share of the day's calls, minutes at the account's
-//! limit, and dollars of Lambda. It asks HubSpot for counts, and writes nothing.
+//! `plan`: the estimated cost of a backfill: calls, share of the daily limit, minutes at the account's rate limit, and
+//! dollars of Lambda. It asks HubSpot for counts, and writes nothing.
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use comfy_table::{Cell, CellAlignment};
 use extract::window;
 use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
-use hubspot::{Account, Bucket, Budget, Client, DailyUsage};
+use hubspot::{Bucket, Budget, Client, DailyUsage};
 use serde::Serialize;
 
 use crate::args::{self, Plan, ReportFormat};
@@ -19,7 +18,7 @@ use crate::sync::print;
 struct Costs {
     feeds: BTreeMap<&'static str, Cost>,
     calls: u64,
-    /// Of the calls that the account may make in a day; `null` where HubSpot does not tell.
+    /// Share of the daily limit; `null` where HubSpot does not answer it.
     share_of_day: Option<f64>,
     daily_limit: Option<u64>,
     daily_used: Option<u64>,
@@ -32,7 +31,7 @@ struct Costs {
 struct Cost {
     records: Option<u64>,
     calls: u64,
-    /// At the account's limit, with the reserve left to others, alone.
+    /// Minutes at the account's rate limit less the reserve, if nothing else runs.
     minutes: f64,
     gigabyte_seconds: f64,
     dollars: f64,
@@ -48,7 +47,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
     let reserve = f64::from(args.reserve) / 100.0;
     let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
-    let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+    let account = extract::account(&client).await?;
     let session = Session {
         client: client.clone(),
         account_id: account.id,
@@ -96,7 +95,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
 }
 
 impl Cost {
-    /// The slowest bucket sets the time; a function waits for the limit, and is billed for waiting.
+    /// Computes the cost. The slowest rate limit sets the time; a function is billed while it waits for the limit.
     fn new(estimate: &Estimate, client: &Client, reserve: f64, memory_mb: u32) -> Cost {
         let seconds = [
             (estimate.general, Bucket::General),

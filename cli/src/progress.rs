@@ -1,4 +1,4 @@
-//! How far a feed is, on stderr, for as long as it runs; nothing where stderr is no terminal.
+//! Progress of a feed, on stderr while it runs; nothing where stderr is no terminal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use extract::Progress;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-/// A line that moves until it is dropped.
+/// A progress line, shown until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Line {
     bar: ProgressBar,
@@ -33,7 +33,7 @@ impl Line {
         Line { bar, watch }
     }
 
-    /// From now on something else is being done.
+    /// Shows another step of the work from now on.
     pub(crate) fn say(&self, message: &'static str) {
         self.watch.abort();
         self.bar.set_message(message);

@@ -1,4 +1,4 @@
-//! The report of a sync: one JSON object for machines, a table for people.
+//! The report of a sync, as one JSON object or as a table.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,33 +25,34 @@ pub(crate) struct Report {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct CollectionReport {
-    /// `null` when the run ended before it knew.
+    /// The run's mode; `null` when it ended before it chose one.
     pub(crate) mode: Option<&'static str>,
     #[serde(flatten, serialize_with = "end_and_reason")]
     pub(crate) outcome: Outcome,
-    /// What the table lacks, or has from elsewhere, and why; a collection may be complete and degraded.
+    /// Columns that are missing or filled from another source, with the reason. A collection may be complete and
+    /// degraded.
     pub(crate) degraded: Vec<String>,
     /// Rows staged, tombstones included.
     pub(crate) rows: u64,
-    /// Tombstones among them.
+    /// Tombstones among the staged rows.
     pub(crate) deleted: u64,
     /// Rows inserted or updated in the warehouse; also those staged by earlier runs that were not merged yet.
     pub(crate) merged_rows: u64,
-    /// What was merged for that: files, their bytes, statements that changed the warehouse, seconds.
+    /// Costs of the merge: files, their bytes, statements that changed the warehouse, seconds.
     pub(crate) merged_files: u64,
     pub(crate) merged_bytes: u64,
     pub(crate) statements: u64,
     pub(crate) merge_seconds: f64,
     pub(crate) unparsed_values: u64,
-    /// Records read where HubSpot's own count is no higher.
+    /// Records in ranges where HubSpot's own count is no higher than the number read.
     pub(crate) counted: u64,
-    /// Comparisons of the table with HubSpot's records, one after the other.
+    /// Comparisons of the table with HubSpot's records, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) reconciled: Vec<Reconciled>,
     /// Files and bytes staged.
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-    /// Things that HubSpot answers badly: the table lacks them, or holds their old rows.
+    /// Quarantined things: the table lacks them, or holds their old rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) quarantined: Vec<Quarantined>,
     pub(crate) quarantined_count: u64,
@@ -92,7 +93,7 @@ impl CollectionReport {
 }
 
 impl CollectionReport {
-    /// Takes in what a later run in the same sync did.
+    /// Adds the report of a later run in the same sync.
     pub(crate) fn absorb(&mut self, later: CollectionReport) {
         // A later run asks again for what was set aside: it knows best.
         if later.outcome.end() > self.outcome.end() || self.outcome.end() == End::Incomplete {
@@ -119,7 +120,7 @@ impl CollectionReport {
         (self.quarantined, self.quarantined_count) = (later.quarantined, later.quarantined_count);
     }
 
-    /// The snapshot of the table, or its comparison, did not come to its end.
+    /// Notes that the table's snapshot, or its comparison, did not finish.
     pub(crate) fn is_not_reconciled(&mut self, outcome: &Outcome) {
         if outcome.end() > self.outcome.end() {
             self.outcome = outcome.clone();
@@ -127,7 +128,7 @@ impl CollectionReport {
     }
 }
 
-/// As two fields of the report.
+/// Writes the outcome as two fields of the report.
 fn end_and_reason<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_map(Some(2))?;
     fields.serialize_entry("outcome", &outcome.end())?;
@@ -168,7 +169,7 @@ impl Report {
         Ok(serde_json::to_string(self)?)
     }
 
-    /// A table of the collections, the reasons below it, and a line of cost.
+    /// Returns a table of the collections, the reasons below it, and a line of costs.
     pub(crate) fn text(&self) -> String {
         let mut table = new_table(&[
             "collection",
@@ -227,7 +228,7 @@ impl Report {
     }
 }
 
-/// A table in the house's look.
+/// Makes a table in the style of all commands.
 pub(crate) fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);

@@ -1,5 +1,5 @@
-//! A deployed stack, seen from a laptop: what its runs did, and how to start one. It needs AWS credentials that may read
-//! the state table and invoke the functions, and no HubSpot credential: the functions have it.
+//! Commands for a deployed stack: its status, and the start of runs. They need AWS credentials that may read the state
+//! table and invoke the functions, and no HubSpot credential: the functions have it.
 
 mod backfill;
 mod follow;
@@ -17,7 +17,7 @@ pub(crate) use backfill::{reconcile, run as backfill};
 pub(crate) use replay::run as replay;
 pub(crate) use status::run as status;
 
-/// The names that the template gives.
+/// A stack, with the names that the template gives.
 #[derive(Debug)]
 struct Stack {
     name: String,
@@ -37,7 +37,7 @@ impl Stack {
     }
 }
 
-/// The state of a stack, or of a laptop's folder.
+/// Opens the state of a stack, or that of a folder.
 async fn state(stack: Option<&str>, folder: Option<&Path>) -> anyhow::Result<State> {
     match (stack, folder) {
         (Some(name), _) => Ok(Stack::open(name).await.state),
@@ -45,11 +45,13 @@ async fn state(stack: Option<&str>, folder: Option<&Path>) -> anyhow::Result<Sta
             bail!("there is no folder {}: give the --state of a sync", folder.display())
         }
         (None, Some(folder)) => Ok(State::open_folder(folder)?),
-        (None, None) => bail!("say which: --stack NAME for a deployed one, or --state DIR for a laptop's"),
+        (None, None) => {
+            bail!("name a state: --stack NAME for a deployed stack, or --state DIR for the folder of a sync")
+        }
     }
 }
 
-/// The feed that fills the collection.
+/// Returns the feed that fills the collection.
 fn feed_of(collection: &str) -> anyhow::Result<&'static dyn Feed> {
     let fills = |feed: &&&'static dyn Feed| feed.collections().contains(&collection);
     match FEEDS.iter().find(fills) {

@@ -1,21 +1,21 @@
-//! What the process has cost so far.
+//! CPU and memory that the process has used so far.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// `ru_maxrss` counts kibibytes, on macOS bytes.
+/// Bytes in a unit of `ru_maxrss`: a kibibyte, on macOS a byte.
 const MAX_RSS_UNIT: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Usage {
-    /// Of all threads, user and system.
+    /// CPU time of all threads, user and system.
     pub(crate) cpu_seconds: f64,
-    /// The most the process ever held.
+    /// Peak memory of the process.
     pub(crate) peak_memory_bytes: u64,
 }
 
 impl Usage {
-    /// All zero where the system does not tell.
+    /// Returns the usage so far; all zero where the system does not show it.
     pub(crate) fn of_process() -> Usage {
         let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Usage::default() };
         let cpu_micros = (usage.user_time() + usage.system_time()).num_microseconds();
@@ -27,7 +27,8 @@ impl Usage {
     }
 }
 
-/// Of this program alone, where the system tells: on Linux, `ru_maxrss` begins with what the process that started it held.
+/// Of this program alone, where the system tells: on Linux, `ru_maxrss` begins with what the process that started it
+/// held.
 fn peak_of_program() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes =

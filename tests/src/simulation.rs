@@ -476,7 +476,7 @@ impl World {
         let name = extract::work_name(feed, mode);
         let mut outcome = String::new();
         for _ in 0..LAST_RUNS {
-            let run = self.begin().await.ok_or("HubSpot does not let us in")?;
+            let run = self.begin().await.ok_or("the account could not be read from HubSpot")?;
             let was_under_way = self.is_under_way(&name).await?;
             let options = Options { mode, lookback: self.lookback, ..Options::default() };
             let report = extract::extract(feed, &run, &options, &Progress::default()).await;

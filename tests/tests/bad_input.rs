@@ -59,7 +59,7 @@ async fn a_wrong_token_is_refused_and_never_shown() {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     };
-    assert_refused(&ended, &["401", "HUBSPOT_TOKEN"]);
+    assert_refused(&ended, &["HubSpot rejected the credential", "401", "HUBSPOT_TOKEN"]);
     assert!(!ended.stderr.contains("topsecret"));
 }
 
@@ -185,5 +185,5 @@ async fn a_read_only_folder_is_named() {
 async fn an_unreachable_url_is_reported_in_time() {
     let sandbox = small().await;
     let ended = sandbox.sync(&["--hubspot-url", "http://127.0.0.1:9"]).await;
-    assert_refused(&ended, &["account-info", "check the network"]);
+    assert_refused(&ended, &["HubSpot could not be reached", "account-info", "check the network"]);
 }

@@ -1,4 +1,4 @@
-//! What the doctor found, as one object: JSON for machines, and what the text is made of.
+//! Findings of `doctor`, as one object: the JSON report, from which the text is made, too.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ pub(super) struct Findings {
     pub(super) missing_scopes: Option<Vec<MissingScopes>>,
     pub(super) families: Vec<FamilyFindings>,
     pub(super) collections: BTreeMap<&'static str, CollectionFindings>,
-    /// If not in full.
+    /// `true`: every collection can be filled, some perhaps not in full.
     pub(super) can_fill_all: bool,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct MissingScopes {
     pub(super) family: &'static str,
-    /// All of them are needed.
+    /// Scopes that are needed, all of them.
     pub(super) scopes: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct AccountFindings {
     pub(super) currency: Option<String>,
     pub(super) data_hosting_location: Option<String>,
     pub(super) time_zone: Option<String>,
-    /// UTC where the account's zone is not known.
+    /// The time in the account's zone, or in UTC where that is not known.
     pub(super) local_time: String,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Limits {
     pub(super) general_per_10_s: u64,
     pub(super) search_per_s: u64,
     pub(super) associations_per_10_s: u64,
-    /// `null` when nobody told.
+    /// The daily limit; `null` when HubSpot does not answer it.
     pub(super) daily: Option<Daily>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Limits {
 pub(super) struct Daily {
     pub(super) limit: u64,
     pub(super) used: u64,
-    /// In the account's time zone.
+    /// Next reset of the daily limit, in the account's time zone.
     pub(super) resets_at: String,
 }
 
@@ -62,14 +62,14 @@ pub(super) struct FamilyFindings {
     pub(super) about: &'static str,
     pub(super) version: &'static str,
     pub(super) supported_until: Option<NaiveDate>,
-    /// Less than none: it is past.
+    /// Days until the end of the version; negative when it is past.
     pub(super) days_left: Option<i64>,
     pub(super) answers: &'static str,
     pub(super) reason: Option<String>,
-    /// One scope of each row is needed.
+    /// Needed scopes: one of each row.
     pub(super) scopes: &'static [&'static [&'static str]],
     pub(super) needed_for: Vec<&'static str>,
-    /// What is lost when it does not answer, by collection.
+    /// Losses without this family, by collection.
     pub(super) without_it: Vec<String>,
 }
 

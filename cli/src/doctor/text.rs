@@ -1,5 +1,5 @@
-//! The findings for people: two tables, and below each what to do about what is wrong. Colours are the table's affair,
-//! which has them on a terminal only; no colour says anything that words don't.
+//! The findings as text: two tables, and below each the next steps. Colours appear on a terminal only, and repeat what
+//! the words say.
 
 use comfy_table::{Cell, Color, LineStyle, Table, presets};
 use indicatif::HumanCount;
@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use super::findings::{FamilyFindings, Findings, MissingScopes};
 use crate::report::new_table;
 
-/// A version that ends sooner is pointed out.
+/// Days before the end of a version from which on it is marked.
 const SOON_DAYS: i64 = 180;
 
 impl Findings {
@@ -143,7 +143,7 @@ impl FamilyFindings {
     }
 }
 
-/// Without a line below each row: all of it should fit a screen.
+/// Makes a table without lines between rows, so that all of it fits a screen.
 fn dense(header: &[&str]) -> Table {
     let mut table = new_table(header);
     table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));

@@ -1,4 +1,4 @@
-//! The parts of `docs/deploy.md` that repeat the feeds, in place between two comments.
+//! The parts of `docs/deploy.md` that list the feeds, each between two comments.
 
 use std::fmt::Write;
 

@@ -7,9 +7,9 @@ use hubspot::feeds::{FEEDS, Feed};
 pub(super) struct FeedParts {
     pub(super) name: &'static str,
     pub(super) collections: Vec<&'static str>,
-    /// Those of them whose rows come and go in sets.
+    /// Collections among them whose rows are read in sets.
     pub(super) sets: Vec<&'static str>,
-    /// Its records are compared with HubSpot's, by snapshots.
+    /// `true`: its records are compared with HubSpot's, by snapshots.
     pub(super) is_compared: bool,
 }
 
@@ -24,7 +24,7 @@ impl FeedParts {
         }
     }
 
-    /// A feed that is not of this source.
+    /// Makes a feed that this source does not have.
     #[cfg(test)]
     pub(super) fn compared(name: &'static str) -> FeedParts {
         FeedParts { name, collections: vec![name], sets: Vec::new(), is_compared: true }

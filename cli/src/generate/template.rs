@@ -1,8 +1,8 @@
 //! `template.yaml`: the text of `template.yaml.in`, in which blanks such as `{{feed}}` are filled from
 //! [`hubspot::feeds::FEEDS`].
 //!
-//! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among them,
-//! those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's.
+//! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among
+//! them, those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's.
 
 use super::feeds::{FeedParts, spoken};
 
@@ -73,7 +73,7 @@ fn fill_for_all(line: &str, feeds: &[FeedParts]) -> String {
         .replace("{{any metric of differing records}}", &any_metric("DifferingRecords", &compared))
 }
 
-/// The part of a search in the dashboard that finds the metrics named after these collections.
+/// Returns the part of a search in the dashboard that finds the metrics named after these collections.
 fn any_metric(prefix: &str, collections: &[&str]) -> String {
     let metrics: Vec<String> =
         collections.iter().map(|collection| format!(r#"MetricName=\"{prefix}_{collection}\""#)).collect();

@@ -1,4 +1,4 @@
-//! `backfill` and `reconcile`: start a run in a deployed stack and follow it. It goes on when nobody watches.
+//! `backfill` and `reconcile`: start a run in a deployed stack and follow it. The run goes on without a follower.
 
 use anyhow::{Context, bail};
 use extract::{End, Event, RunReport};
@@ -11,7 +11,7 @@ use super::{Stack, feed_of};
 use crate::args::{Backfill, Reconcile, ReportFormat, Target};
 use crate::sync::{compared, print};
 
-/// `true`: the backfill is complete, or was started and is not followed.
+/// Starts or follows a backfill. `true`: it is complete, or was started and is not followed.
 ///
 /// # Errors
 /// For wrong use, and when the stack can't be reached.
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
     start(&args.target, &event, "backfill").await
 }
 
-/// A snapshot of the collection's records. `true`: it is staged, or was started and is not followed.
+/// Starts or follows a snapshot of the collection's records. `true`: it is staged, or was started and is not followed.
 ///
 /// # Errors
 /// As of [`run`], and for a collection that is not compared.
@@ -36,8 +36,8 @@ pub(crate) async fn reconcile(args: &Reconcile) -> anyhow::Result<bool> {
     if !compared().any(|name| name == collection) {
         let compared: Vec<&str> = compared().collect();
         bail!(
-            "{collection} is not compared: it is read whole by each run, or filled together with another table, or \
-             what is in it never changes. Compared are {}",
+            "{collection} can't be compared: each run reads it whole, or it is filled together with another table, or \
+             its rows never change. Compared are {}",
             compared.join(", ")
         );
     }
@@ -69,9 +69,9 @@ async fn start(args: &Target, event: &Event, command: &str) -> anyhow::Result<bo
             );
         }
         let now = extract::new_run_id();
-        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), event)
-            .await
-            .with_context(|| format!("is the stack {} deployed in this region?", args.stack))?;
+        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), event).await.with_context(|| {
+            format!("the stack {} can't be reached: is it deployed in this region?", args.stack)
+        })?;
         now
     };
     if args.detach {
@@ -119,7 +119,7 @@ fn rows(reports: &[Value]) -> u64 {
 fn text(report: &RunReport) -> String {
     let reason = report.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
     let calls: u64 = report.api.values().map(|usage| usage.calls).sum();
-    let load = if report.is_snapshot() { "compares it with the table" } else { "merges what is staged" };
+    let load = if report.is_snapshot() { "compares it with the table" } else { "merges the staged files" };
     format!(
         "{}: {}{reason}; the last of {} invocations made {calls} calls in {:.0} s. The load {load} by its own schedule: \
          hubspot-source status shows how far it is",

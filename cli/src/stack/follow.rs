@@ -1,4 +1,4 @@
-//! Watches a function's work from afar, through the state, until its last invocation has reported.
+//! Follows a function's work through the state, until its last invocation has reported.
 
 use std::time::{Duration, Instant};
 
@@ -8,24 +8,24 @@ use serde_json::Value;
 use staging::State;
 
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A function that was invoked begins within seconds; after this something is wrong.
+/// Time after which an invoked function that has not begun is taken for failed. It begins within seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The longest that one invocation can take before it reports, where no lease tells that it works.
+/// Longest time that one invocation takes before it reports, where no lease shows that it runs.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(960);
 
-/// What is watched.
+/// The work that is followed.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
     pub(super) state: &'a State,
-    /// Of the records in the state.
+    /// Name of its reports in the state.
     pub(super) name: &'a str,
-    /// Held while an invocation works.
+    /// Lease that an invocation holds while it runs.
     pub(super) lease: Option<&'a str>,
-    /// Reports of runs before this one are not of this work.
+    /// Run id before the work: reports of earlier runs belong to other work.
     pub(super) after: &'a str,
 }
 
-/// Waits for the report of the last invocation; `show` is called again and again, to move the bar.
+/// Waits for the report of the last invocation, and calls `show` repeatedly to update the bar.
 pub(super) async fn to_the_end(
     work: &Work<'_>,
     bar: &ProgressBar,
@@ -53,7 +53,7 @@ pub(super) async fn to_the_end(
             seen_at_work = Instant::now();
         } else if seen_at_work.elapsed() > patience {
             bail!(
-                "nothing is heard of the function {} for {} s: look at its log and at the dead-letter queue",
+                "the function {} has not reported for {} s: look at its log and at the dead-letter queue",
                 work.name,
                 patience.as_secs()
             );
@@ -63,7 +63,7 @@ pub(super) async fn to_the_end(
     }
 }
 
-/// A bar from 0 to 1,000 on a terminal; nothing elsewhere.
+/// Makes a progress bar from 0 to 1,000, which is shown on a terminal only.
 pub(super) fn bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(1_000);
     if let Ok(style) = ProgressStyle::with_template(

@@ -1,4 +1,4 @@
-//! `replay`: the warehouse filled again from the staged files, without a call to HubSpot.
+//! `replay`: fills the warehouse again from the staged files, without a call to HubSpot.
 
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar};
@@ -10,7 +10,7 @@ use super::{Stack, feed_of};
 use crate::args::{Replay, ReportFormat};
 use crate::sync::print;
 
-/// `true`: every table holds what was staged.
+/// Starts and follows a replay. `true`: every table holds all staged rows.
 ///
 /// # Errors
 /// For wrong use, and when the stack can't be reached.
@@ -26,9 +26,9 @@ pub(crate) async fn run(args: &Replay) -> anyhow::Result<bool> {
         replay: true,
         ..Event::default()
     };
-    lambda::invoke(&stack.aws.lambda, &stack.function("load"), &event)
-        .await
-        .with_context(|| format!("is the stack {} deployed in this region?", args.stack))?;
+    lambda::invoke(&stack.aws.lambda, &stack.function("load"), &event).await.with_context(|| {
+        format!("the stack {} can't be reached: is it deployed in this region?", args.stack)
+    })?;
     let bar = follow::bar("load");
     let work = Work { state: &stack.state, name: "load", lease: None, after: &now };
     let last = follow::to_the_end(&work, &bar, async |bar: &ProgressBar, reports: &[Value]| {

@@ -1,4 +1,5 @@
-//! `status`: per collection, the last run, how it ended, how old what is read is, and what waits for the load.
+//! `status`: for each collection, the last run with its outcome, the age of the data, and the files that wait for the
+//! load.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use crate::sync::print;
 struct Report {
     account_id: Option<u64>,
     collections: BTreeMap<&'static str, CollectionStatus>,
-    /// The last load that had something to do.
+    /// The last load that had something to merge.
     load: Option<LoadReport>,
     pending_files: u64,
 }
@@ -26,13 +27,13 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct CollectionStatus {
     feed: &'static str,
-    /// A run holds the feed's lease.
+    /// `true`: a run holds the feed's lease.
     is_running: bool,
-    /// Of the last run that ended; `null` before the first.
+    /// Id of the last run that ended; `null` before the first.
     run_id: Option<String>,
     ended_at: Option<String>,
     mode: Option<&'static str>,
-    /// `None` before the first run.
+    /// Outcome of the last run; `None` before the first.
     #[serde(serialize_with = "end_or_never")]
     outcome: Option<End>,
     reason: Option<String>,
@@ -40,20 +41,20 @@ struct CollectionStatus {
     rows: u64,
     /// The newest change that was read.
     watermark: Option<String>,
-    /// Now less the moment up to which everything is read.
+    /// Time since the watermark.
     lag_seconds: Option<f64>,
-    /// When the last snapshot of HubSpot's records began that the table was found equal to.
+    /// Start of the last snapshot of HubSpot's records to which the table was equal.
     reconciled: Option<String>,
-    /// The same of the last refresh, which compares what changes without a new modified date as well.
+    /// Start of the last such refresh, which also compares values that change without a new modified date.
     refreshed: Option<String>,
-    /// Since when a refresh waits for its turn.
+    /// Time since which a refresh is due.
     refresh_due: Option<String>,
     /// The part of an unfinished run that is done, from 0 to 1.
     done_share: Option<f64>,
     pending_files: u64,
 }
 
-/// Prints the status. `true`: the last run of every collection ended well, or is under way.
+/// Prints the status. `true`: the last run of every collection ended well, or one is running.
 ///
 /// # Errors
 /// When the state can't be read.

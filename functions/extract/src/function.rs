@@ -125,7 +125,7 @@ impl Function {
             self.metrics(&report, failed.is_some(), invocation).emit();
             let record = RunRecord { name: report.feed, run_id: report.run_id, report: value.clone() };
             if let Err(error) = self.state.record(&record).await {
-                tracing::warn!("the run's report is not kept: {error:#}");
+                tracing::warn!("the run's report can't be recorded: {error:#}");
             }
         }
         match failed {

@@ -14,10 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::Context;
-
 use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
-use hubspot::{Account, Client};
+use hubspot::{Account, Client, ErrorKind};
 use staging::{Bucket, Lease, State};
 
 pub use credential::credential;
@@ -43,14 +41,29 @@ pub struct Run {
     files_named: Arc<AtomicU64>,
 }
 
+/// Reads the account that the credential is of.
+///
+/// # Errors
+/// The message begins with the side that the fault is on: the credential, the network, or HubSpot.
+pub async fn account(client: &Client) -> anyhow::Result<Account> {
+    Account::of(client).await.map_err(|error| {
+        let fault = match error.kind() {
+            ErrorKind::Unauthorized | ErrorKind::MissingScope => "HubSpot rejected the credential",
+            ErrorKind::Transport => "HubSpot could not be reached",
+            _ => "the account could not be read from HubSpot",
+        };
+        anyhow::Error::from(error).context(fault)
+    })
+}
+
 impl Run {
     /// A new run of the account that the client's credential is of. The state is bound to it, so that no later run can
     /// mix two accounts.
     ///
     /// # Errors
-    /// When HubSpot does not let us in, or the state is another account's.
+    /// When HubSpot does not answer for the account, or the state is another account's.
     pub async fn begin(client: Client, state: Arc<State>, bucket: Bucket) -> anyhow::Result<Run> {
-        let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+        let account = account(&client).await?;
         state.bind_account(account.id).await?;
         Ok(Run::new(client, account, state, bucket))
     }

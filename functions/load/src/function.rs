@@ -72,7 +72,7 @@ impl Function {
             let record =
                 RunRecord { name: NAME.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
             if let Err(error) = self.state.record(&record).await {
-                tracing::warn!("the load's report is not kept: {error:#}");
+                tracing::warn!("the load's report can't be recorded: {error:#}");
             }
         }
         match failed {
@@ -230,7 +230,7 @@ impl Function {
     }
 
     async fn see_what_is_left(&self, report: &mut LoadReport) -> anyhow::Result<()> {
-        let mut pending = self.state.pending(None).await.context("what is left to merge is not known")?;
+        let mut pending = self.state.pending(None).await.context("the pending files can't be listed")?;
         // What waits of a snapshot waits for HubSpot, not for a merge.
         pending.retain(|file| file.snapshot.is_none() && self.config.is_wanted(&file.collection));
         report.pending_files = pending.len() as u64;

@@ -136,7 +136,7 @@ impl<'a> Table<'a> {
             "{lost} rows that loads had put into the table of {0} are gone from it: somebody else deleted them. Fill it \
              again from the staged files: `hubspot-source replay --stack NAME --collections {0}`, or drop the table, and \
              the next load makes it anew. Or have it compared with HubSpot (mode reconcile), where it is. If they are to \
-             be gone, say so once: --accept-removals, or {{\"accept_removals\": true}} to the load function",
+             stay deleted, confirm it once: --accept-removals, or {{\"accept_removals\": true}} to the load function",
             self.collection
         );
     }
@@ -155,14 +155,14 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The table was found equal to HubSpot: what was lost is there again.
+/// Resets the count of lost rows, after the table was found equal to HubSpot.
 pub(crate) async fn set_equal(collection: &str, state: &State) -> anyhow::Result<()> {
     let name = document_name(collection);
     let mut document: Shared<Kept> = state.shared(&name).await?;
     if document.value.lost_rows > 0 {
         document.value.lost_rows = 0;
         // Whoever came in between looks at the table anew.
-        state.swap_shared(&name, &document).await.context("what was lost is not forgotten")?;
+        state.swap_shared(&name, &document).await.context("the count of lost rows can't be reset")?;
     }
     Ok(())
 }

@@ -146,7 +146,7 @@ async fn merge(
         let merged = warehouse
             .merge_as(&located, options.mode)
             .await
-            .with_context(|| format!("{collection} is not merged"))?;
+            .with_context(|| format!("{collection} can't be merged"))?;
         tracing::info!(
             collection.name = collection,
             files = merged.files,

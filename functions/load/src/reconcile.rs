@@ -83,7 +83,7 @@ impl Reconciled {
                 format!("{}: the next run reads everything again", kinds.join(", "))
             }
             Step::Asked => format!("{}: the next run reads them again", kinds.join(", ")),
-            Step::Waiting => "what differed is not read again yet".to_owned(),
+            Step::Waiting => "the differing records are not read again yet".to_owned(),
         }
     }
 }
@@ -114,7 +114,7 @@ pub async fn reconcile(
     let lease = state.lease(&format!("load-{name}")).await?;
     let gone_on = go_on(collection, &pending, &lease, state, bucket, warehouse, accepts_removals).await;
     state.release(lease).await;
-    gone_on.with_context(|| format!("{collection} is not reconciled with HubSpot"))
+    gone_on.with_context(|| format!("{collection} can't be reconciled with HubSpot"))
 }
 
 /// [`reconcile`] would ask the warehouse something.
@@ -192,7 +192,7 @@ async fn go_on(
         next.is_answered = true;
     }
     if !state.swap_shared(&document, &Shared { version: wanted.version, value: next.clone() }).await? {
-        bail!("somebody else went on with the same snapshot: the next load sees what came of it");
+        bail!("another load continued with this snapshot: the next load goes on from its result");
     }
     if step == Step::Equal {
         kept::set_equal(collection, state).await?;
@@ -223,7 +223,7 @@ async fn compare(
     let missing: Vec<StagedFile> =
         files.iter().filter(|file| !held.contains(&file.key)).map(|&file| file.clone()).collect();
     let (located, _copies) = locate(&missing, bucket, warehouse.reads()).await?;
-    warehouse.merge(&located).await.context("the snapshot is not merged")?;
+    warehouse.merge(&located).await.context("the snapshot can't be merged")?;
     // All of its files have the same columns.
     let last: Vec<StagedFile> = files.last().map(|&file| file.clone()).into_iter().collect();
     let (located, _copies) = locate(&last, bucket, warehouse.reads()).await?;
@@ -259,8 +259,8 @@ async fn refuse_removals(
     }
     bail!(
         "HubSpot shows {gone} of the {live} live records of the table no more, and they are not taken for removed: does \
-         the credential see less than the one before, such as the records of one user? If it does, give it back what it \
-         saw. If they are gone, say so once: --accept-removals, or {{\"accept_removals\": true}} to the load function"
+         the credential see less than the one before, such as the records of one user? If it does, give it back its \
+         rights. If the records are deleted, confirm it once: --accept-removals, or {{\"accept_removals\": true}} to the load function"
     );
 }
 

@@ -17,7 +17,7 @@ pub async fn record_runs(state: &State, warehouse: &dyn Warehouse) -> anyhow::Re
         rows.extend(state.records(&name, LATEST).await?.iter().filter_map(row));
     }
     rows.sort_by(|a, b| a.run_id.cmp(&b.run_id));
-    warehouse.record_runs(&rows).await.context("the runs are not in the table _runs")
+    warehouse.record_runs(&rows).await.context("the runs can't be recorded in the table _runs")
 }
 
 /// `None` for a report of another program's.

@@ -38,7 +38,7 @@ impl Session {
         }
         let message = format!(
             "HubSpot shows {gone} of {known} {what} no more, and they are not taken for removed: does the credential see \
-             less than the one before? If it does, give it back what it saw. If they are gone, say so once: \
+             less than the one before? If it does, give it back its rights. If they are deleted, confirm it once: \
              --accept-removals, or {{\"accept_removals\": true}} to the function"
         );
         Err(Error::new(ErrorKind::Config, message))
