@@ -1,6 +1,6 @@
-//! Measures merges into PostgreSQL against bare `COPY` of the same rows, 60 columns wide: a first load; changed rows into
-//! a full table, those that were added last, then some of each page, twice; and the same files again. Prints seconds, how
-//! many times a bare `COPY` just before that is, and CPU seconds and peak memory of this program.
+//! Measures merges into PostgreSQL against bare `COPY` of the same rows, 60 columns wide: a first load; changed rows
+//! into a full table, those that were added last, then some of each page, twice; and the same files again. Prints
+//! seconds, how many times a bare `COPY` just before that is, and CPU seconds and peak memory of this program.
 //!
 //!     cargo run --release --workspace --example measure_postgres -- postgres://me@localhost/test 5000000 1000000
 //!
@@ -110,7 +110,7 @@ async fn merge(
     Ok(())
 }
 
-/// What a server does by itself some time after a load.
+/// Does the work that a server does by itself some time after a load.
 async fn settle(client: &Client) -> Result<(), Box<dyn Error>> {
     client.batch_execute(&format!("VACUUM ANALYZE {SCHEMA}.contacts")).await?;
     Ok(client.batch_execute("CHECKPOINT").await?)

@@ -1,10 +1,9 @@
 //! Athena (engine version 3) over Iceberg tables in the Glue catalog. It reads staged files from S3 by an external
 //! table over a manifest: a small object that lists them.
 //!
-//! There are no transactions: each statement is a commit of its own, to one table. A `MERGE` is the commit that
-//! matters, and it compares versions itself; the ledger is written when all else is done. Whatever comes in between,
-//! the files are not in the ledger, and merging them again changes what is left to change. `README.md` says what a
-//! reader may see.
+//! There are no transactions: each statement is a commit of its own, to one table. The `MERGE` compares versions
+//! itself, and the ledger is written last. After a crash in between, the files are not in the ledger, and merging them
+//! again makes the changes that are left. `README.md` describes what a reader may see meanwhile.
 
 mod api;
 mod dialect;
@@ -34,8 +33,8 @@ use crate::statement::{Purpose, Statement};
 use crate::table::TableColumn;
 use crate::{LocatedFile, Maintained, runs};
 
-/// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>: 262,144 bytes in a query. A script has no end, and
-/// no number of columns is documented.
+/// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>: 262,144 bytes in a query. A script has no end,
+/// and no number of columns is documented.
 const LIMITS: Limits = Limits {
     statements: usize::MAX,
     statement_bytes: 262_144,
@@ -45,7 +44,7 @@ const LIMITS: Limits = Limits {
 /// Statements of one script that are executed at once, where none depends on another: each takes a second, however
 /// little it does.
 const AT_ONCE: usize = 8;
-/// Below the folder of the tables.
+/// Folder for scratch tables, below that of the tables.
 const SCRATCH: &str = "_merges";
 const HELPER: &str = "_helper";
 
@@ -68,7 +67,7 @@ pub(crate) fn connect(url: &str, schema: &str, aws: Option<&SdkConfig>) -> Resul
 
 #[async_trait]
 impl Engine for Athena {
-    /// Nothing is kept between statements.
+    /// No session: nothing is kept between statements.
     type Session = ();
 
     fn dialect(&self) -> &'static Dialect {
@@ -107,7 +106,7 @@ impl Engine for Athena {
         iceberg(table, &self.table_folder(table), runs::COLUMNS)
     }
 
-    /// In as few statements as they fit in.
+    /// Returns as few statements as the columns fit in.
     fn add_columns(&self, table: &str, columns: &[Column]) -> Vec<String> {
         let statement =
             add_columns(table, columns.iter().map(|column| (column.name.as_str(), column.column_type)));
@@ -125,7 +124,7 @@ impl Engine for Athena {
         format!("DROP TABLE IF EXISTS {}", in_ddl(table))
     }
 
-    /// By name or by place is the same to Athena; places need no names, which may have what Hive has no place for.
+    /// Makes a table whose columns are read by position: names in a file may have characters that Hive does not allow.
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>> {
         let Staging { table, helper, types, files } = staging;
         let columns: Vec<String> =
@@ -158,7 +157,7 @@ impl Engine for Athena {
         Ok(vec![Statement::create_scratch(create), Statement::new(Purpose::Read(keys.join(" or ")), read)])
     }
 
-    /// The manifest.
+    /// Writes the manifest.
     async fn prepare(&self, helper: &str, files: &[&LocatedFile]) -> Result<()> {
         let Folder { bucket, prefix } = self.scratch_folder(helper);
         let list = urls(files)?.join("\n");
@@ -170,12 +169,13 @@ impl Engine for Athena {
         })
     }
 
-    /// Two loads are kept apart by their lease; those that are not, by the versions that each `MERGE` compares.
+    /// Returns no lock. Two loads exclude each other by their lease; if that fails, each `MERGE` compares versions.
     fn lock(&self, _ledger: &str) -> Option<String> {
         None
     }
 
-    /// A column's type can't be changed into any that we need. Between the last two, the table lacks the column.
+    /// Makes a new column, since Athena can't change a type into any that we need. Between the last two statements,
+    /// the table lacks the column.
     fn widen(&self, table: &str, column: &str, type_name: &str, converted: &str) -> Vec<String> {
         let (new, column_type) = (format!("{WIDENED}{column}"), (ATHENA.column_type)(type_name));
         vec![
@@ -186,7 +186,7 @@ impl Engine for Athena {
         ]
     }
 
-    /// While the old column is there, its values may not be in the new one yet.
+    /// Finishes an interrupted widening. While the old column exists, its values may not be in the new one yet.
     fn mend(&self, table: &str, columns: &[TableColumn]) -> Vec<String> {
         let statement = |new: &TableColumn| {
             let column = new.name.strip_prefix(WIDENED)?;
@@ -220,7 +220,7 @@ impl Engine for Athena {
         self.api.query(sql).await
     }
 
-    /// In order, but for neighbours that do not depend on each other.
+    /// Runs the script in order, with neighbours that do not depend on each other at once.
     async fn run(&self, _session: &mut (), script: &[Statement]) -> Result<Vec<Rows>, Failed> {
         let mut rows = Vec::new();
         let mut begin = 0;
@@ -275,12 +275,12 @@ impl Athena {
         }
     }
 
-    /// Another one every time: what a table of this name left there before is no part of it.
+    /// Returns a new folder each time, so that files of an earlier table of this name are not read.
     fn table_folder(&self, table: &str) -> Folder {
         self.folder(&format!("{}-{}", path(table), Uuid::now_v7().simple()))
     }
 
-    /// `table` is not used twice.
+    /// Returns the folder of a scratch table, whose name is used once.
     fn scratch_folder(&self, table: &str) -> Folder {
         self.folder(&format!("{SCRATCH}/{}", path(table)))
     }
@@ -291,7 +291,7 @@ impl Athena {
     }
 }
 
-/// A quoted and qualified name as a part of keys.
+/// Returns a quoted and qualified name as a part of keys.
 fn path(table: &str) -> String {
     table.replace('"', "").replace('.', "/")
 }
@@ -308,7 +308,8 @@ fn is_independent(statement: &Statement) -> bool {
     matches!(statement.purpose, Purpose::CreateScratch | Purpose::Count)
 }
 
-/// Not all that fails while files are read is a file's fault, nor is a check that was not made one that does not hold.
+/// Returns the error of a failed script. A failure while files are read need not be the fault of a file, and a check
+/// that did not run is not one that failed.
 fn failed(position: usize, script: &[Statement], error: Error) -> Failed {
     let words = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     let says_so = match script.get(position).map(|statement| &statement.purpose) {

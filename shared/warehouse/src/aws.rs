@@ -1,10 +1,10 @@
-//! What AWS's services say when they don't take a call.
+//! Errors of AWS's services that refuse a call.
 
 use aws_sdk_athena::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::error::{Error, Kind};
 
-/// `whom` was called; `too_many` are its codes for more work than it takes at a time.
+/// Returns the error of a refused call to the service `whom`, whose codes for too many calls are `too_many`.
 pub(crate) fn refused<E>(call: &str, whom: &str, too_many: &[&str], error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! The contents of a schema: the account it is bound to, the ledger, the columns of its tables. Every engine is asked
-//! the same questions; it only has to run a query and to name columns.
+//! The contents of a schema: the account it is bound to, the ledger, the columns of its tables. The queries are the
+//! same for every engine, which only has to run them and to name columns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,9 +21,9 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 #[derive(Debug, Clone)]
 pub(crate) struct SchemaName {
     pub(crate) dialect: &'static Dialect,
-    /// As the engine has it.
+    /// The schema's name in the engine.
     pub(crate) name: String,
-    /// Stands before it in SQL.
+    /// The database, which comes before the schema in SQL.
     database: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl SchemaName {
         TableName { qualified: format!("{}.{alone}", self.quoted()), alone }
     }
 
-    /// Removes a collection's files from the ledger.
+    /// Returns the statement that removes a collection's files from the ledger.
     pub(crate) fn forget(&self, collection: &str) -> String {
         let collection = (self.dialect.literal)(collection);
         format!("DELETE FROM {} WHERE collection = {collection}", self.table(LEDGER))
@@ -68,30 +68,30 @@ pub(crate) struct Present {
     pub(crate) columns: Option<Vec<TableColumn>>,
     /// Columns of the table of its deleted rows.
     pub(crate) deleted: Option<Vec<TableColumn>>,
-    /// Columns of its history. Nobody looks where none is wanted.
+    /// Columns of its history; they are not read where none is wanted.
     pub(crate) history: Option<Vec<TableColumn>>,
 }
 
 impl Present {
-    /// The files that are to be merged.
+    /// Returns the files that are not in the ledger.
     pub(crate) fn lacking<'a>(&self, files: &'a [LocatedFile]) -> Vec<&'a LocatedFile> {
         let is_loaded = |file: &LocatedFile| self.columns.is_some() && self.ledger.contains(&file.key);
         files.iter().filter(|file| !is_loaded(file)).collect()
     }
 
-    /// The table was dropped, and what it held is not loaded any more.
+    /// `true`: the table was dropped, so its files have to be removed from the ledger.
     pub(crate) fn is_to_be_forgotten(&self) -> bool {
         self.columns.is_none() && !self.ledger.is_empty()
     }
 }
 
-/// Answers questions about a schema.
+/// Reads the contents of a schema.
 #[async_trait]
 pub(crate) trait Catalog: Send {
     fn schema(&self) -> &SchemaName;
 
-    /// The columns of those of the tables that exist, in order, by the table's name. Types are spelled as
-    /// [`Dialect::type_name`] spells them. Tables are named as the engine names them.
+    /// Returns the columns of those tables that exist, in order, by the table's name in the engine. Types are spelled
+    /// as [`Dialect::type_name`] spells them.
     async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>>;
 
     async fn query(&mut self, sql: &str) -> Result<Rows>;
@@ -116,7 +116,7 @@ pub(crate) trait Catalog: Send {
         }
     }
 
-    /// The account of a schema that has a table for it.
+    /// Returns the account that the schema is bound to.
     async fn bound_account(&mut self) -> Result<Option<u64>> {
         let sql = format!("SELECT DISTINCT account_id FROM {}", self.schema().table(ACCOUNT));
         let accounts =
@@ -124,7 +124,7 @@ pub(crate) trait Catalog: Send {
         checks::account(&self.schema().name, &accounts)
     }
 
-    /// Empty when the collection's table is missing, whatever the ledger says.
+    /// Returns the collection's merged files; none when its table is missing, whatever the ledger holds.
     async fn loaded(&mut self, collection: &str) -> Result<HashSet<String>> {
         match self.columns_of(&[collection, LEDGER]).await?.iter().all(Option::is_some) {
             true => self.in_ledger(collection).await,
@@ -132,7 +132,7 @@ pub(crate) trait Catalog: Send {
         }
     }
 
-    /// The collection's files in the ledger of a schema that has one.
+    /// Returns the collection's files in the ledger, if there is one.
     async fn in_ledger(&mut self, collection: &str) -> Result<HashSet<String>> {
         let schema = self.schema();
         let (ledger, literal) = (schema.table(LEDGER), schema.dialect.literal);
@@ -186,8 +186,8 @@ pub(crate) trait Catalog: Send {
         comparison(rows.collect::<Result<_>>()?)
     }
 
-    /// The runs that the schema does not hold yet, and whether it has a table for them; none before it is bound
-    /// to an account.
+    /// Returns the runs that the schema does not hold yet, and `true` if it has a table for them. There are none
+    /// before it is bound to an account.
     async fn unrecorded(&mut self, rows: &[RunRow]) -> Result<(Vec<RunRow>, bool)> {
         let Some(oldest) = runs::oldest(rows) else { return Ok((Vec::new(), false)) };
         let found = self.columns_of(&[ACCOUNT, RUNS]).await?;
@@ -208,7 +208,7 @@ pub(crate) trait Catalog: Send {
     }
 }
 
-/// The first row's numbers.
+/// Returns the first row's numbers.
 pub(crate) fn counts<const N: usize>(rows: &Rows) -> Result<[u64; N]> {
     match rows.first() {
         Some(row) => row_counts(row),

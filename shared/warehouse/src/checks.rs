@@ -1,10 +1,10 @@
-//! Checks of every merge, whatever the engine: whose files these are, and that no row was lost or doubled on its way.
+//! Checks of every merge, whatever the engine: the files are of the schema's account, and no row was lost or doubled.
 
 use crate::LocatedFile;
 use crate::dialect::ACCOUNT;
 use crate::error::{Error, Kind, Result};
 
-/// The account of a schema, from the rows of its table.
+/// Returns the account of a schema, from the rows of its table.
 pub(crate) fn account(schema: &str, rows: &[i64]) -> Result<Option<u64>> {
     match *rows {
         [] => Ok(None),
@@ -18,7 +18,7 @@ pub(crate) fn account(schema: &str, rows: &[i64]) -> Result<Option<u64>> {
     }
 }
 
-/// Says whether the schema is bound already. `schema` is quoted.
+/// Refuses a file of another account. Returns `true` if the schema is bound already. `schema` is quoted.
 pub(crate) fn check_account(schema: &str, bound: Option<u64>, file: &LocatedFile) -> Result<bool> {
     let account = file.description.account_id;
     match bound {

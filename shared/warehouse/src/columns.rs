@@ -1,12 +1,12 @@
 //! A group's columns as SQL, and a row's values as one text: of two rows of one version and one run the greater text
-//! wins, which is as good as any other rule, but the same one every time.
+//! wins, an arbitrary rule that is the same each time.
 
 use staging::{ColumnType, READ_AT, REMOVED, RUN_ID, SOURCE_UPDATED_AT};
 
 use crate::dialect::{Dialect, quote_identifier, quote_literal};
 use crate::plan::{Field, Group, Plan, Sets};
 
-/// A column's two sides.
+/// A column in the table and in the staged rows.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnSql {
     /// Its quoted name in the table.
@@ -26,14 +26,14 @@ impl ColumnSql {
 #[derive(Debug)]
 pub(crate) struct GroupColumns {
     dialect: &'static Dialect,
-    /// In the order of their names.
+    /// Columns in the order of their names.
     pub(crate) columns: Vec<ColumnSql>,
     pub(crate) keys: Vec<ColumnSql>,
     pub(crate) updated_at: ColumnSql,
     pub(crate) read_at: ColumnSql,
     pub(crate) run_id: ColumnSql,
-    /// The number of columns that tell rows of one version and one run apart: all, unless a statement has no room for
-    /// that.
+    /// Number of columns by which rows of one version and one run are distinguished: all, unless a statement has no
+    /// room for that.
     compared: usize,
     /// `None` if the files have no set key.
     deletion: Option<DeletionSql>,
@@ -82,7 +82,7 @@ impl GroupColumns {
         })
     }
 
-    /// Leaves out of the content the columns that would make it longer than `bytes`, both sides together.
+    /// Limits the content to columns that fit into `bytes`, both sides together.
     pub(crate) fn compare_within(&mut self, bytes: usize) {
         let dialect = self.dialect;
         let bytes_of = |column: &ColumnSql| {
@@ -97,7 +97,7 @@ impl GroupColumns {
         self.compared = self.columns.iter().take_while(fits).count();
     }
 
-    /// A text by which two rows of one version and one run are told apart.
+    /// Returns a text by which two rows of one version and one run are distinguished.
     pub(crate) fn content(&self, side: impl Fn(&ColumnSql) -> String) -> String {
         let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
         match &self.deletion {
@@ -117,7 +117,7 @@ impl GroupColumns {
         self.keys(" AND ", |n, key| format!("{} = n.k{n}", key.in_table()))
     }
 
-    /// When HubSpot changed the staged row, and when it was read.
+    /// Returns the times at which HubSpot changed the staged row, and at which it was read.
     pub(crate) fn version_staged(&self) -> (String, String) {
         (self.dialect.or_lowest(&self.updated_at.staged), self.read_at.staged.clone())
     }
@@ -127,7 +127,7 @@ impl GroupColumns {
         (lowest(&self.updated_at), lowest(&self.read_at))
     }
 
-    /// Holds where the staged one of two rows of one version wins.
+    /// Returns the condition under which the staged one of two rows of one version wins.
     pub(crate) fn wins_tie(&self, run_id: impl Fn(&str) -> String, [staged, now]: [&str; 2]) -> String {
         let [run_staged, run_now] = [&self.run_id.staged, &self.run_id.in_table()].map(|side| run_id(side));
         format!("({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {staged} > {now}))")
@@ -144,7 +144,7 @@ impl GroupColumns {
     }
 }
 
-/// A run's id, of which older files have none.
+/// Returns the run's id, or one that sorts first where there is none, as in older files.
 pub(crate) fn or_first(run_id: &str) -> String {
     format!("coalesce({run_id}, '')")
 }

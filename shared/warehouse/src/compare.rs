@@ -16,13 +16,13 @@ use crate::mode::deleted_table;
 pub struct Compare {
     pub collection: String,
     pub snapshot: SnapshotPart,
-    /// The snapshot's columns whose values are compared as well; those that one of the two tables lacks are not.
+    /// Columns whose values are compared as well, if both the snapshot and the table have them.
     pub columns: Vec<String>,
-    /// Records that are wanted of each kind, by id. All are counted.
+    /// Most records that are returned of each kind, by id. All are counted.
     pub most: u64,
 }
 
-/// The way in which a record is other in the snapshot than in the table.
+/// Kind of difference between the snapshot and the table, for a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Difference {
     /// HubSpot shows it, and the table does not hold it.
@@ -37,11 +37,11 @@ pub enum Difference {
     Revived,
     /// The table holds it as live, and HubSpot shows it nowhere.
     Gone,
-    /// It was merged into one that is gone.
+    /// The record was merged into one that is gone.
     Absorbed,
-    /// The snapshot shows that it is there, and nothing else of it: nothing is compared.
+    /// The snapshot has only the record's id, so nothing is compared.
     Unread,
-    /// The table holds it without what each load writes: somebody else did.
+    /// The table's row lacks the columns that each load writes: somebody else wrote it.
     Foreign,
 }
 
@@ -72,13 +72,13 @@ impl Difference {
         }
     }
 
-    /// HubSpot shows the record: reading everything brings it. Nobody knows of a foreign one.
+    /// `true`: HubSpot shows the record, so that a full read includes it. Of a foreign one that is not known.
     pub fn is_shown(self) -> bool {
         !matches!(self, Difference::Gone | Difference::Absorbed | Difference::Foreign)
     }
 }
 
-/// A record that is not as the snapshot shows it.
+/// A record that differs between the snapshot and the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Differing {
     pub id: i64,
@@ -90,13 +90,13 @@ pub struct Differing {
 /// The outcome of a comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Number of records of each kind that there is any of.
+    /// Number of records of each kind that occurs.
     pub counts: Vec<(Difference, u64)>,
     /// At most [`Compare::most`] of each.
     pub records: Vec<Differing>,
 }
 
-/// The tables' names, in the order of [`Tables`].
+/// Returns the tables' names, in the order of [`Tables`].
 pub(crate) fn table_names(collection: &str) -> [String; 3] {
     [collection.to_owned(), snapshot_name(collection), deleted_table(collection)]
 }
@@ -106,7 +106,7 @@ pub(crate) fn nothing_to_compare(collection: &str) -> Error {
     Error::new(Kind::Unsupported, message)
 }
 
-/// From the rows of [`query::query`].
+/// Makes the outcome from the rows of [`query::query`].
 pub(crate) fn comparison(rows: Vec<[Option<String>; 4]>) -> Result<Comparison> {
     let mut comparison = Comparison::default();
     for row in rows {
@@ -126,7 +126,7 @@ pub(crate) fn comparison(rows: Vec<[Option<String>; 4]>) -> Result<Comparison> {
     Ok(comparison)
 }
 
-/// As [`Dialect::text_of`] writes an instant.
+/// Parses an instant as [`Dialect::text_of`] writes it.
 fn instant_ms(text: &str) -> Option<i64> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Some(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());

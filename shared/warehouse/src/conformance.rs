@@ -1,5 +1,5 @@
-//! What every warehouse must do, as cases that know only the [`Warehouse`] trait. A warehouse's tests run all
-//! of [`CASES`], each on a [`Bench`] of its own.
+//! The conformance suite: cases for every warehouse, by the [`Warehouse`] trait alone. A warehouse's tests run all of
+//! [`CASES`], each on a [`Bench`] of its own.
 
 mod batches;
 mod columns;
@@ -26,26 +26,26 @@ use crate::{LocatedFile, Merged, TableMode, Warehouse};
 /// An empty schema of a real warehouse, and a way to look into it that does not go through [`Warehouse`].
 #[async_trait]
 pub(crate) trait Bench: Send + Sync {
-    /// Another handle to the same schema.
+    /// Returns another handle to the same schema.
     async fn warehouse(&self) -> Box<dyn Warehouse>;
-    /// All rows of a table, in no order. Panics if there is no such table.
+    /// Returns all rows of a table, in no order. Panics if there is no such table.
     async fn rows(&self, table: &str) -> Vec<Row>;
     async fn has_table(&self, table: &str) -> bool;
-    /// What a user might do by hand.
+    /// Executes a statement that a user might run by hand.
     async fn execute(&self, sql: &str);
-    /// A table's name as SQL needs it.
+    /// Returns a table's name as SQL needs it.
     fn quoted(&self, table: &str) -> String;
-    /// Where staged files go.
+    /// Returns the folder for staged files.
     fn folder(&self) -> &Path;
-    /// The file where the warehouse reads it.
+    /// Returns the file at the place where the warehouse reads it.
     fn located(&self, file: LocatedFile) -> LocatedFile {
         file
     }
-    /// The name that a column of this name has in the table.
+    /// Returns the name that a column of this name has in the table.
     fn column(&self, name: &str) -> String {
         name.to_owned()
     }
-    /// What the table holds of a value that the warehouse has no counterpart for.
+    /// Returns the value that the table holds in place of one that the warehouse has no counterpart for.
     fn stored(&self, cell: Cell) -> Cell {
         cell
     }
@@ -53,7 +53,7 @@ pub(crate) trait Bench: Send + Sync {
     async fn drop_column(&self, table: &str, column: &str) {
         self.execute(&format!("ALTER TABLE {} DROP COLUMN {column}", self.quoted(table))).await;
     }
-    /// Makes a second one of every row, as a user might by accident.
+    /// Doubles every row, as a user might by accident.
     async fn double_rows(&self, table: &str) {
         let table = self.quoted(table);
         self.execute(&format!("INSERT INTO {table} SELECT * FROM {table}")).await;
@@ -148,12 +148,12 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a failure half way leaves nothing", |bench| Box::pin(refusals::failure_half_way_leaves_nothing(bench))),
 ];
 
-/// Whether `WAREHOUSE_TEST_CASE`, if it is set, is a part of the case's name.
+/// `true`: the case's name contains `WAREHOUSE_TEST_CASE`, or that is not set.
 pub(crate) fn is_wanted(case: &str) -> bool {
     std::env::var("WAREHOUSE_TEST_CASE").map_or(true, |part| case.contains(&part))
 }
 
-/// Stages and merges files through a handle of their own; they must be accepted.
+/// Stages and merges files through a new handle; they must be accepted.
 pub(crate) async fn merge(bench: &dyn Bench, files: &[File]) -> Merged {
     merge_as(bench, files, TableMode::default()).await
 }
@@ -166,7 +166,7 @@ pub(crate) fn stage(bench: &dyn Bench, files: &[File]) -> Vec<LocatedFile> {
     files.iter().map(|file| bench.located(file.stage(bench.folder()))).collect()
 }
 
-/// The named columns of a table, sorted.
+/// Returns the named columns of a table, sorted.
 pub(crate) async fn read(bench: &dyn Bench, table: &str, columns: &[&str]) -> Vec<Vec<Cell>> {
     let pick = |row: &Row| columns.iter().map(|&name| row[&bench.column(name)].clone()).collect();
     let mut rows: Vec<Vec<Cell>> = bench.rows(table).await.iter().map(pick).collect();

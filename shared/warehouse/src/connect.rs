@@ -1,4 +1,4 @@
-//! The one list of warehouses: which url is whose.
+//! The list of warehouses, by the scheme of their URLs.
 
 use aws_config::SdkConfig;
 use secrecy::SecretString;
@@ -9,15 +9,15 @@ use crate::error::{Error, Kind, Result};
 use crate::warehouse::Warehouse;
 use crate::{athena, dialect, postgres, redshift, snowflake};
 
-/// Says whether [`connect`] needs an AWS configuration for this url.
+/// `true`: [`connect`] needs an AWS configuration for this URL.
 pub fn needs_aws(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| matches!(scheme, "redshift" | "athena"))
 }
 
 /// Opens the warehouse that `url` names. Nothing is created before the first merge.
 ///
-/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key. `aws`
-/// is for those that are called by AWS credentials ([`needs_aws`]).
+/// `password` is for warehouses that have one; it goes before one in the url. Snowflake's is a user's private key.
+/// `aws` is for those that are called by AWS credentials ([`needs_aws`]).
 pub async fn connect(
     url: &str,
     schema: &str,

@@ -8,11 +8,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::{Error, Kind, Result};
 use crate::table::{TableColumn, Widening, folded};
 
-/// Which files were merged, one row each.
+/// Table of the merged files, one row each.
 pub(crate) const LEDGER: &str = "_loaded_files";
-/// The account the schema is bound to, one row.
+/// Table of one row: the account that the schema is bound to.
 pub(crate) const ACCOUNT: &str = "_account";
-/// The runs that read and merged.
+/// Table of the runs of extract and load.
 pub(crate) const RUNS: &str = "_runs";
 
 pub(crate) const ACCOUNT_COLUMNS: [(&str, ColumnType); 2] =
@@ -61,8 +61,8 @@ pub(crate) struct Dialect {
     /// An `ALTER TABLE` takes several actions, and rewrites the table once for all of them.
     pub(crate) alters_at_once: bool,
     /// All statements of a merge are one transaction, and no other merge can come in between. Where it is not so, each
-    /// statement is one, what it changes depends on nothing that another merge could have changed meanwhile, and any of
-    /// them may be the last.
+    /// statement is one, what it changes depends on nothing that another merge could have changed meanwhile, and any
+    /// of them may be the last.
     pub(crate) is_transactional: bool,
     /// A text may be as long as all texts of a row together.
     pub(crate) holds_whole_rows: bool,

@@ -1,15 +1,15 @@
-//! One error for every warehouse: a kind that a caller can act on, what happened and the next step in words, and the
-//! engine's own error as the source.
+//! One error for every warehouse: a kind that a caller can act on, a message with the next step, and the engine's own
+//! error as the source.
 
 use std::error::Error as StdError;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do about an error.
+/// Kind of an error, by which a caller decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The configuration or the table's shape is one that no retry makes work.
+    /// The configuration or the table's shape can't work, however often it is tried.
     Unsupported,
     /// The warehouse can't be opened: wrong path, no permission, not a database.
     Unreachable,
@@ -19,7 +19,7 @@ pub enum Kind {
     OtherAccount,
     /// Rows were lost or doubled between the files and the table. Nothing was changed.
     RowCount,
-    /// A staged file is not what it says it is, or breaks a rule of staged files. Nothing was changed.
+    /// A staged file differs from its description, or breaks a rule of staged files. Nothing was changed.
     BadFile,
     /// The engine failed in the middle. Nothing was changed.
     Engine,

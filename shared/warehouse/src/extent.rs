@@ -1,17 +1,17 @@
-//! The extent of a table, and merging its files once more: how it is seen, and mended, that somebody else has changed
-//! it.
+//! The extent of a table, by which a load notices that somebody else changed it, and the statements to merge its files
+//! once more.
 
 use staging::{IS_DELETED, RUN_ID};
 
 use crate::dialect::{Dialect, quote_identifier};
 use crate::table::TableColumn;
 
-/// The columns and rows that a table has, whoever made it so.
+/// Columns and number of rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
-    /// In the table's order and spelling.
+    /// Columns in the table's order and spelling.
     pub columns: Vec<String>,
-    /// Deleted ones that are kept included.
+    /// Number of rows, including deleted ones that are kept.
     pub rows: u64,
 }
 
@@ -21,7 +21,7 @@ impl Extent {
     }
 }
 
-/// `table` is quoted, in this and the others.
+/// Counts the rows. `table` is quoted, here and below.
 pub(crate) fn count(table: &str) -> String {
     format!("SELECT count(*) AS n FROM {table}")
 }
@@ -36,8 +36,8 @@ pub(crate) fn count_live(dialect: &Dialect, table: &str, present: &[TableColumn]
     }
 }
 
-/// Makes each row older, by a tie, than the very version of it that is staged: the run that comes first of all is none.
-/// `None` where nothing is to be done, since the table has no such column.
+/// Removes the run id of each row, so that the same version in a staged file wins the tie. `None`: the table has no
+/// such column, and nothing is to be done.
 pub(crate) fn outdate(dialect: &Dialect, table: &str, present: &[TableColumn]) -> Option<String> {
     let run_id = dialect.find(present, RUN_ID)?;
     Some(format!("UPDATE {table} SET {} = ''", quote_identifier(&run_id.name)))

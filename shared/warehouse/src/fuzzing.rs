@@ -1,18 +1,18 @@
-//! What `tests/fuzz-targets` calls of what is private.
+//! Private functions, for `tests/fuzz-targets`.
 
 use secrecy::SecretString;
 
 use crate::error::Result;
 use crate::{athena, postgres, redshift, snowflake};
 
-/// What the parser of each warehouse makes of a url, in a form that may be logged; of Snowflake's, where the API is.
+/// A parsed URL in the form that may be logged, and the API's address if it is one of Snowflake.
 #[derive(Debug)]
 pub struct Parsed {
     pub shown: String,
     pub endpoint: Option<String>,
 }
 
-/// What `connect` makes of a url before it connects.
+/// Parses a URL as `connect` does.
 ///
 /// # Errors
 /// When the url is refused.

@@ -1,6 +1,6 @@
-//! Hard deletes, around a merge that knows nothing of them: what was deleted from the table before comes back into it
-//! as bare tombstones as far as the staged rows have to do with it, the merge decides as in any other table, and then
-//! all that is deleted leaves again. So the table does not depend on the order in which files arrive.
+//! Hard deletes, around a merge that does not know of them. Before it, deleted rows with the keys of staged rows come
+//! back into the table as bare tombstones; the merge decides as in any other table; after it, all deleted rows are
+//! removed again. So the table does not depend on the order in which files arrive.
 
 use staging::{ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT};
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use crate::table::{TableColumn, folded};
 
-/// The statements for one table and what was deleted from it. Where they are not one transaction, a row may be in both
-/// tables for a while, and none must ever be in neither: each statement looks at the other table.
+/// The statements for one table and the table of its deleted rows. Where they are not one transaction, a row may be in
+/// both tables for a while, but never in neither: each statement checks the other table.
 #[derive(Debug)]
 pub(crate) struct HardDelete {
     dialect: &'static Dialect,
@@ -18,7 +18,7 @@ pub(crate) struct HardDelete {
     pub(crate) deleted: TableName,
     /// Quoted.
     key: Vec<String>,
-    /// The part of the key that a staged row is about: all of it, or the set key.
+    /// The part of the key by which a staged row can bring rows back: all of it, or the set key.
     reach: Vec<String>,
     /// Columns that are kept of a deleted row: key, version, and the columns about deletion.
     columns: Vec<TableColumn>,
@@ -72,8 +72,8 @@ impl HardDelete {
         &self.columns
     }
 
-    /// Before a group is merged: brings back what its rows may be about. `source` reads the staged rows, and `staged`
-    /// are the columns of their primary key.
+    /// Returns the statements that come before the merge of a group, and bring back the deleted rows with its keys.
+    /// `source` reads the staged rows, and `staged` are the columns of their primary key.
     pub(crate) fn bring_back(&self, source: &str, staged: &[String]) -> [String; 2] {
         let is_staged = |deleted: &str| {
             let keys = self.key.iter().zip(staged).filter(|(key, _)| self.reach.contains(key));
@@ -84,7 +84,8 @@ impl HardDelete {
         [self.insert_back(Some(is_staged("d"))), self.forget(Some(is_staged(&self.deleted.alone)))]
     }
 
-    /// When deleted rows are to stay in the table from now on. What is left to do is to drop its table.
+    /// Returns the statements that bring all deleted rows back, when hard deletes end. The table of deleted rows has
+    /// to be dropped then.
     pub(crate) fn bring_all_back(&self) -> [String; 2] {
         [self.insert_back(None), self.forget(None)]
     }
@@ -111,7 +112,7 @@ impl HardDelete {
         )
     }
 
-    /// Removes from the table of deleted rows what is in the table again.
+    /// Removes rows from the table of deleted rows that are in the table again.
     fn forget(&self, condition: Option<String>) -> String {
         let is_back = (!self.dialect.is_transactional).then(|| {
             let deleted = &self.deleted.alone;
@@ -125,7 +126,7 @@ impl HardDelete {
         format!("DELETE FROM {}{}", self.deleted.qualified, where_all(condition.into_iter().chain(is_back)))
     }
 
-    /// After the merge: what is deleted leaves the table, and its past with it.
+    /// Returns the statements that come after the merge, and remove deleted rows from the table and its history.
     pub(crate) fn take_out(&self, history: Option<&TableName>) -> Vec<String> {
         let HardDelete { table, deleted, is_deleted, .. } = self;
         let is_unknown = (!self.dialect.is_transactional).then(|| {
@@ -152,8 +153,8 @@ impl HardDelete {
         }
     }
 
-    /// Removes the past of what is deleted. Where another merge may come in between, that is known only when it has
-    /// left the table.
+    /// Removes deleted rows from the history. Where another merge may come in between, they are known only when they
+    /// have left the table.
     fn forget_past(&self, history: &TableName) -> String {
         let HardDelete { table, deleted, is_deleted, .. } = self;
         let of = |table: &TableName, row: &str| {
@@ -172,8 +173,8 @@ impl HardDelete {
         format!("DELETE FROM {} WHERE {is_gone}", history.qualified)
     }
 
-    /// Removes the deleted rows from the table. Where another merge may come in between: those that are remembered, and
-    /// those that came back although they are.
+    /// Removes the deleted rows from the table. Where another merge may come in between: those that are in the table
+    /// of deleted rows, and those that came back although they are.
     fn delete(&self) -> String {
         let HardDelete { table, deleted, is_deleted, .. } = self;
         if self.dialect.is_transactional {

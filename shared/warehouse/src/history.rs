@@ -1,10 +1,10 @@
-//! The past of a table: every version of its rows that was staged, and when it held. Versions are only ever added; when
-//! they held is found anew for each key that gets one. So the history does not depend on the order in which files
-//! arrive.
+//! The history of a table: every version of its rows that was staged, with the time for which it held. Versions are
+//! only ever added; their times are computed anew for each key that gets one. So the history does not depend on the
+//! order in which files arrive.
 //!
 //! A version holds from `_valid_from` until `_valid_to`, which is NULL for the newest. It begins when HubSpot changed
-//! the record; where HubSpot tells no time of its own for a change (calculated values), when we read it. A version that
-//! shows what the one before it showed, as a backfill reads it, holds for no time: `_valid_from` equals `_valid_to`.
+//! the record; where HubSpot has no time for a change (calculated values), when we read it. A version that equals the
+//! one before it, as a backfill reads it, holds for no time: `_valid_from` equals `_valid_to`.
 
 use staging::{ColumnType, FILE, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT};
 
@@ -16,13 +16,13 @@ use crate::table::{TableColumn, folded};
 
 pub(crate) const VALID_FROM: &str = "_valid_from";
 pub(crate) const VALID_TO: &str = "_valid_to";
-/// A hash of all that the version shows: where it was read from is not part of it.
+/// Column with a hash of the version's values, without those about its read.
 pub(crate) const CONTENT: &str = "_content";
 
-/// Stands before each name in what is hashed.
+/// Character before each name in the hashed text.
 const SEPARATOR: char = '\u{1f}';
 
-/// Which version a row is and where it was read; not what it shows.
+/// `true`: the column is about the row's version and its read, not a value of the record.
 fn is_lineage(column: &str) -> bool {
     [SOURCE_UPDATED_AT, READ_AT, RECEIVED_AT, RUN_ID, FILE].contains(&folded(column).as_str())
 }
@@ -36,7 +36,7 @@ pub(crate) struct History {
     /// Quoted.
     pub(crate) key: Vec<String>,
     version: VersionColumns,
-    /// The types of the columns that it has already: a table that was dropped may come back with narrower ones.
+    /// Types of the history's columns: a table that was dropped may come back with narrower ones.
     present: Vec<(String, ColumnType)>,
 }
 
@@ -51,7 +51,7 @@ struct VersionColumns {
     to: String,
 }
 
-/// Refuses a table whose rows come in sets: what leaves a set has no version of its own to begin at.
+/// Refuses a table whose rows are read in sets: a row that leaves its set has no version that says so.
 pub(crate) fn check_history(collection: &str, plan: &Plan<'_>) -> Result<()> {
     if plan.sets.is_none() {
         return Ok(());
@@ -64,7 +64,7 @@ pub(crate) fn check_history(collection: &str, plan: &Plan<'_>) -> Result<()> {
 }
 
 impl History {
-    /// `present` are the columns that the history has, if it is there.
+    /// Makes the statements. `present` are the columns of the history, if it exists.
     pub(crate) fn new(
         dialect: &'static Dialect,
         table: &TableName,
@@ -86,7 +86,7 @@ impl History {
         }
     }
 
-    /// The columns that it has besides the table's.
+    /// Returns the columns of the history that the table does not have.
     pub(crate) fn own_columns(&self) -> [TableColumn; 3] {
         let column = |(name, column_type)| TableColumn {
             name: (self.dialect.column_name)(name),
@@ -96,7 +96,7 @@ impl History {
         [(CONTENT, ColumnType::Text), (VALID_FROM, time), (VALID_TO, time)].map(column)
     }
 
-    /// Adds the rows that the table has now, unless there are any versions. `columns` are the table's.
+    /// Adds the table's present rows, unless there are any versions. `columns` are the table's.
     pub(crate) fn begin(&self, columns: &[TableColumn]) -> String {
         let columns = self.of_table(columns);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -121,7 +121,7 @@ impl History {
         columns.iter().map(column).collect()
     }
 
-    /// A value of the table's type in the history's.
+    /// Converts a value from the table's type to the history's.
     fn kept(&self, column: &ColumnSql, value: &str) -> String {
         let name = folded(column.name.trim_matches('"'));
         let present = self.present.iter().find(|(present, _)| *present == name);
@@ -129,7 +129,7 @@ impl History {
         self.dialect.converted(value, column.column_type, kept)
     }
 
-    /// Adds the versions of a group that it lacks. `source` reads the staged rows.
+    /// Adds a group's versions that the history lacks. `source` reads the staged rows.
     pub(crate) fn add(&self, columns: &GroupColumns, source: &str) -> String {
         let all = &columns.columns;
         let place =
@@ -159,7 +159,7 @@ impl History {
         )
     }
 
-    /// Finds anew when the versions held that have the key of one without a beginning.
+    /// Computes the times of all versions with the key of one that has no beginning yet.
     pub(crate) fn set_times(&self) -> String {
         let VersionColumns { updated_at, read_at, run_id, content, from, to } = &self.version;
         let TableName { qualified, alone } = &self.history;
@@ -191,7 +191,7 @@ impl History {
         )
     }
 
-    /// `held_from` and `held_to` of the versions that are read from `source`: all those of their keys.
+    /// Selects `held_from` and `held_to` of the versions in `source`, which has all versions of its keys.
     fn held(&self, source: &str) -> String {
         let VersionColumns { updated_at, read_at, run_id, content, .. } = &self.version;
         let keys = self.key.join(", ");
@@ -221,7 +221,7 @@ impl History {
         self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// A text of all that a version shows, whichever columns the table had when it came, and in whatever type.
+    /// Returns a text of a version's values, the same whatever columns and types the table had when it was staged.
     fn content(&self, columns: &[ColumnSql]) -> String {
         let mut shown: Vec<&ColumnSql> =
             columns.iter().filter(|column| !is_lineage(column.name.trim_matches('"'))).collect();
@@ -239,7 +239,7 @@ impl History {
     }
 }
 
-/// One text after the other; in halves, since parsers nest as deep as a chain is long.
+/// Joins texts by halves, since parsers nest as deep as a chain is long.
 fn joined(texts: &[String]) -> String {
     match texts {
         [] => "''".to_owned(),

@@ -2,10 +2,10 @@
 
 mod athena;
 mod aws;
-mod beside;
 mod catalog;
 mod checks;
 mod columns;
+mod companion_tables;
 mod compare;
 #[cfg(test)]
 mod conformance;

@@ -1,6 +1,5 @@
-//! The plan of a merge: what a batch of staged files asks of a table: columns to add, types to widen, and which files
-//! can be read together. Pure: the table's present columns go in, a [`Plan`] comes out, and no warehouse decides any
-//! of it.
+//! The plan of a merge of some staged files into a table: columns to add, types to widen, and files that can be read
+//! together. Pure: the table's present columns go in, a [`Plan`] comes out, the same for every warehouse.
 
 mod sets;
 
@@ -24,7 +23,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) primary_key: Vec<String>,
     /// `None` if no file has a set key.
     pub(crate) sets: Option<Sets>,
-    /// To be merged in this order.
+    /// Groups, in the order in which they are merged.
     pub(crate) groups: Vec<Group<'a>>,
 }
 
@@ -35,7 +34,7 @@ pub(crate) enum TableChange {
 }
 
 impl TableChange {
-    /// The columns that a table with these ones has after it.
+    /// Returns the columns of the table after the merge, from its present ones.
     pub(crate) fn columns_after(&self, dialect: &Dialect, present: &[TableColumn]) -> Vec<TableColumn> {
         let column = |column: &Column| TableColumn {
             name: column.name.clone(),
@@ -134,7 +133,7 @@ pub(crate) fn check_batch(files: &[LocatedFile]) -> Result<()> {
     check_set_keys(files)
 }
 
-/// Warehouses shorten long names; two of one file must not become one.
+/// Refuses a file two of whose names become equal, since warehouses shorten long ones.
 pub(crate) fn check_names(dialect: &Dialect, warehouse: &str, files: &[&LocatedFile]) -> Result<()> {
     for file in files {
         let mut seen = HashSet::new();
@@ -151,7 +150,7 @@ pub(crate) fn check_names(dialect: &Dialect, warehouse: &str, files: &[&LocatedF
     Ok(())
 }
 
-/// `present` is `None` while the table does not exist. The files have passed [`check_batch`].
+/// Plans the merge. `present` is `None` while the table does not exist. The files have passed [`check_batch`].
 #[cfg(any(test, feature = "duckdb"))]
 pub(crate) fn plan<'a>(
     dialect: &Dialect,
@@ -161,8 +160,8 @@ pub(crate) fn plan<'a>(
     plan_within(dialect, usize::MAX, present, files)
 }
 
-/// For a table that can have no more than `max_columns`: what a merge decides by gets its columns in any case, then
-/// those that come first in the files.
+/// Plans the merge into a table that can have no more than `max_columns`: columns that a merge decides by come first,
+/// then the others in the order of the files.
 pub(crate) fn plan_within<'a>(
     dialect: &Dialect,
     max_columns: usize,
@@ -204,8 +203,8 @@ struct Target {
     is_in_files: bool,
 }
 
-/// The union over the table and all files: present columns first, in the table's order and spelling. Then the columns
-/// that are too many for the table.
+/// Returns the union of the columns of the table and all files, the present ones first, in the table's order and
+/// spelling; and the columns for which the table has no room.
 fn columns_after(
     dialect: &Dialect,
     max_columns: usize,
@@ -272,7 +271,7 @@ fn check_version_columns(columns: &[Target]) -> Result<()> {
     Ok(())
 }
 
-/// Rows without their key can't be told apart any more.
+/// Refuses a plan that would lose a column of the primary key, by which rows are distinguished.
 fn check_key_columns(
     dialect: &Dialect,
     present: Option<&[TableColumn]>,
@@ -314,7 +313,7 @@ fn change(dialect: &Dialect, present: Option<&[TableColumn]>, columns: &[Target]
     TableChange::Alter { add, widen }
 }
 
-/// The shape that two files must share to be merged together.
+/// Returns the shape that files must share to be merged together.
 fn shape(file: &LocatedFile) -> (bool, BTreeMap<&str, ColumnType>) {
     let columns = &file.description.table.columns;
     (has_sets(file), columns.iter().map(|column| (column.name.as_str(), column.column_type)).collect())

@@ -32,7 +32,7 @@ use crate::catalog::SchemaName;
 use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
 
-/// The time for which a merge waits for another one, or for a program that holds the table.
+/// Time for which a merge waits for another one, or for a program that has locked the table.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub(crate) struct Postgres {
     target: Target,
     schema: SchemaName,
     patience: Duration,
-    /// A connection that nobody uses.
+    /// An idle connection.
     idle: Arc<Mutex<Option<Client>>>,
 }
 
@@ -67,7 +67,7 @@ impl Postgres {
         Ok(Postgres { target, schema: SchemaName::new(&POSTGRES, schema), patience: PATIENCE, idle })
     }
 
-    /// The connection that is idle, if it still lives, or a new one.
+    /// Returns the idle connection, if it still works, or a new one.
     async fn client(&self) -> Result<Client> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(client) = idle
@@ -78,7 +78,8 @@ impl Postgres {
         open(&self.target).await
     }
 
-    /// Only to be called after a success: what failed may have left anything behind.
+    /// Keeps the connection for the next call. Only to be called after a success: a failure may have left it in any
+    /// state.
     fn put_back(&self, client: Client) {
         *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
     }

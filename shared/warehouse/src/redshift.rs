@@ -1,4 +1,4 @@
-//! Redshift, serverless or provisioned, by its Data API: no connection, no driver, no VPC for whoever calls it. It
+//! Redshift, serverless or provisioned, by its Data API: the caller needs no connection, no driver and no VPC. It
 //! reads staged files from S3 by `COPY`, with a role of its own.
 //!
 //! Scratch tables are temporary and live in a session of the Data API; a script is one `BatchExecuteStatement`, which
@@ -6,8 +6,7 @@
 //! copied by itself, column by column in the file's order.
 //!
 //! The SQL comes from three files: this one (`COPY`, changes of columns), `redshift/dialect.rs` (names, types, values)
-//! and
-//! `sql_over_http/sql.rs` (the merge, which is the same for other engines).
+//! and `sql_over_http/sql.rs` (the merge, which is the same for other engines).
 
 mod api;
 mod dialect;
@@ -30,9 +29,10 @@ use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
 use crate::table::TableColumn;
 
-/// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some room
-/// is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into one of
-/// them here: `COPY` takes all columns of a Parquet file or fails, and so the file has to fit into a scratch table.
+/// <https://docs.aws.amazon.com/redshift/latest/mgmt/data-api.html>: 40 statements in a batch, 100 KB in each. Some
+/// room is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into
+/// one of them here: `COPY` takes all columns of a Parquet file or fails, and so the file has to fit into a scratch
+/// table.
 const LIMITS: Limits =
     Limits { statements: 40, statement_bytes: 99_000, script_bytes: usize::MAX, columns: 1_600 };
 

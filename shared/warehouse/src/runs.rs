@@ -1,4 +1,4 @@
-//! `_runs`: what each run did, one row each, beside the tables that it filled.
+//! `_runs`: a table with one row for each run, in the schema of the tables that it filled.
 
 use std::collections::HashSet;
 
@@ -60,7 +60,7 @@ pub(crate) fn oldest(runs: &[RunRow]) -> Option<&str> {
     runs.iter().map(|run| run.run_id.as_str()).min()
 }
 
-/// Runs that are not among the known ones, which are told by run id and name.
+/// Returns the runs that are not among the known ones, by run id and name.
 pub(crate) fn missing(runs: &[RunRow], known: impl IntoIterator<Item = (String, String)>) -> Vec<RunRow> {
     let known: HashSet<(String, String)> = known.into_iter().collect();
     let is_missing = |run: &&RunRow| !known.contains(&(run.run_id.clone(), run.name.clone()));
@@ -75,14 +75,14 @@ impl Dialect {
         format!("CREATE TABLE {table} ({})", COLUMNS.map(column).join(", "))
     }
 
-    /// Run id and name of those that may be among runs of which this is the oldest.
+    /// Selects run id and name of the runs from this oldest one on.
     pub(crate) fn select_runs(&self, table: &str, oldest: &str) -> String {
         let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
         format!("SELECT {run_id}, {name} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
     }
 
-    /// Inserts those that the table lacks, in as few statements as fit the limit. A report that does not fit is left
-    /// out.
+    /// Inserts the runs that the table lacks, in as few statements as the limit allows. A report that does not fit is
+    /// left out.
     pub(crate) fn insert_runs(&self, table: &str, runs: &[RunRow], max_bytes: usize) -> Vec<String> {
         let statement = self.insert_lacking_runs(table, runs);
         match runs {
@@ -98,7 +98,7 @@ impl Dialect {
         }
     }
 
-    /// Somebody else may have added some since they were looked for. There must be some.
+    /// Inserts the runs unless another load has added them meanwhile. `runs` must not be empty.
     fn insert_lacking_runs(&self, table: &str, runs: &[RunRow]) -> String {
         let row = |run: &RunRow| {
             let named = COLUMNS.iter().zip(run.literals(self));

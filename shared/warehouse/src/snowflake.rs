@@ -1,13 +1,13 @@
 //! Snowflake by its SQL API: no connection, no driver. It reads staged files from S3 by `COPY`, through a stage.
 //!
 //! A request is a session of its own, so scratch tables are transient ones in the schema itself, dropped at the end of
-//! a merge; what a crash leaves behind, a later merge drops. DDL commits, so what makes tables or changes their columns
-//! runs ahead of the transaction, in the same request. Each of these statements leaves a table that is right as it is:
-//! empty, or with a column more, or with a wider one.
+//! a merge; those that a crash leaves behind are dropped by a later merge. DDL commits, so statements that make tables
+//! or change columns come before the transaction, in the same request. Each of them leaves a valid table: empty, or
+//! with a column more, or with a wider one.
 //!
-//! Nothing here waits for DDL, not even a transaction on the same table. A merge that makes a table anew to widen a
-//! column would lose what another one writes meanwhile; so it waits until no other is in its transaction, and leaves a
-//! claim in the table `_lock` that those see which come later. A claim that a crash leaves behind ends by itself.
+//! Snowflake does not let DDL wait for transactions on the same table. A merge that makes a table anew to widen a
+//! column would lose rows that another one writes meanwhile; so it waits until no other is in its transaction, and
+//! writes a claim into the table `_lock`, which later merges respect. A claim that a crash leaves behind expires.
 
 mod api;
 mod dialect;
@@ -38,18 +38,18 @@ use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
 use crate::table::TableColumn;
 
-/// The text of a request has 1 MB at most. How many statements it has is not limited; how many columns a table has is
-/// not either, and Snowflake advises to stay below some thousands.
+/// Limits of a request: 1 MB of text. The number of statements is not limited, nor that of columns; Snowflake advises
+/// to stay below some thousands.
 const LIMITS: Limits =
     Limits { statements: 100, statement_bytes: 250_000, script_bytes: 900_000, columns: 2_000 };
-/// One row, which a merge changes first of all.
+/// Table of one row, which each merge changes first.
 const LOCK: &str = "_lock";
-/// Scratch tables begin with it.
+/// Prefix of scratch tables.
 const SCRATCH: &str = "_MERGE_";
 /// The beginning of a statement that makes a table anew.
 const REPLACE: &str = "CREATE OR REPLACE TABLE";
-/// The first statement of each session. Times are told in UTC, a failure ends the transaction at once, and
-/// names are as they are written, whatever the account's settings.
+/// The first statement of each session. Times are in UTC, a failure ends the transaction at once, and names are as
+/// they are written, whatever the account's settings.
 const SETTINGS: &str = "ALTER SESSION SET TIMEZONE = 'UTC', TRANSACTION_ABORT_ON_ERROR = TRUE, LOCK_TIMEOUT = 60, \
                         QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE";
 
@@ -57,7 +57,7 @@ const SETTINGS: &str = "ALTER SESSION SET TIMEZONE = 'UTC', TRANSACTION_ABORT_ON
 pub(crate) struct Snowflake {
     api: Api,
     files: Files,
-    /// Its name.
+    /// The schema's name.
     schema: String,
     /// The lock's name in SQL.
     lock: String,
@@ -142,7 +142,7 @@ impl Engine for Snowflake {
         Some(format!("UPDATE {} SET TAKEN_AT = current_timestamp()", self.lock))
     }
 
-    /// Makes the table anew: `ALTER COLUMN` changes no types.
+    /// Makes the table anew, since `ALTER COLUMN` changes no types.
     fn widen(&self, table: &str, column: &str, type_name: &str, converted: &str) -> Vec<String> {
         let column = quote_identifier(column);
         vec![format!(
@@ -216,9 +216,9 @@ impl Engine for Snowflake {
 /// The request that is sent for a script.
 #[derive(Debug, Default)]
 struct Request {
-    /// Each with its place in the script, if it is from there.
+    /// Texts of statements, each with its index in the script, if it is from there.
     texts: Vec<(String, Option<usize>)>,
-    /// Ends the claim of a request that failed.
+    /// Statement that ends the claim of a request that failed.
     release: Option<String>,
 }
 
@@ -229,7 +229,7 @@ impl Request {
 }
 
 impl Snowflake {
-    /// DDL first, then the rest as a transaction, if it writes. `id` is new.
+    /// Makes the request: DDL first, then the rest as a transaction, if it writes. `id` is new.
     fn request(&self, script: &[Statement], id: &str) -> Request {
         let is_ddl =
             |statement: &Statement| matches!(statement.purpose, Purpose::Shape | Purpose::CreateScratch);
@@ -285,7 +285,7 @@ impl Snowflake {
         request
     }
 
-    /// Fails while another merge widens a column.
+    /// Returns a statement that fails while another merge widens a column.
     fn check_claims(&self) -> String {
         let claims = format!(
             "SELECT count(*) FROM {} WHERE WIDENED_BY IS NOT NULL AND WIDENED_UNTIL > current_timestamp()",
@@ -294,7 +294,7 @@ impl Snowflake {
         format!("SELECT CAST(CASE WHEN ({claims}) = 0 THEN '1' ELSE '{IS_WIDENED}' END AS NUMBER(38,0))")
     }
 
-    /// Scratch tables that are more than a day old.
+    /// Returns scratch tables that are more than a day old.
     async fn left_behind(&self) -> Result<Vec<String>> {
         let sql = format!(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND is_transient = 'YES' \
@@ -312,7 +312,7 @@ impl Snowflake {
         Ok(names.filter(is_ours).map(qualified).collect())
     }
 
-    /// Runs statements that are not worth a failure.
+    /// Runs statements whose failure is only logged.
     async fn tidied(&self, what: &str, statements: &[&str]) {
         if let Err(failed) = self.api.run(statements, &[]).await {
             tracing::warn!("{what} of a merge stay for now: {}", failed.error);

@@ -1,17 +1,17 @@
-//! Warehouses that take nothing but SQL text, over an HTTP API, and read staged files from S3 by themselves. What one
-//! of them does in its own way is an [`Engine`]; everything else is here.
+//! Warehouses that take SQL text over an HTTP API and read staged files from S3 by themselves. An [`Engine`] is the
+//! part that differs between them; all else is here.
 //!
 //! A merge has two halves. First the files are read into scratch tables, which are counted: what is wrong with a file
-//! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction. Since
-//! nothing is asked in the middle of it, the script checks itself: a check that does not hold makes a statement fail,
-//! and the engine takes everything back. The first check is that nobody else merged between the halves.
+//! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction.
+//! Since nothing is asked in the middle of it, the script checks itself: a check that does not hold makes a statement
+//! fail, and the engine takes everything back. The first check is that nobody else merged between the halves.
 //!
-//! Where an engine has no transactions, the order of a script is what keeps a table right: what was merged is in the
-//! ledger at last, when nothing more is to be done, so that a script that ended early is run again, and each statement
-//! changes nothing that it changed before. Checks then come too late to take back what they find.
+//! An engine without transactions needs a script in the right order: files enter the ledger last, so that a script
+//! that ended early is run again, and no statement repeats a change that it made before. Checks of such an engine come
+//! after the change, and can only report a fault.
 //!
-//! A table that is kept without its deleted rows, or with its past, has tables beside it, and its script more
-//! statements. Where that begins or ends, some scripts of their own come first.
+//! A table with hard deletes or a history has companion tables, and its script more statements. The merge in which
+//! either mode begins or ends runs further scripts first.
 
 mod engine;
 #[cfg(test)]

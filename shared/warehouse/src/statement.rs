@@ -1,4 +1,4 @@
-//! A statement, and what it is for.
+//! Statements and their purposes.
 
 use staging::ColumnType;
 
@@ -10,7 +10,7 @@ pub(crate) struct Statement {
     pub(crate) purpose: Purpose,
 }
 
-/// The purpose of a statement, and so what its failure means.
+/// Purpose of a statement, from which the meaning of its failure follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Makes or changes tables that stay.
@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
     Read(String),
     /// Changes rows of tables that stay.
     Write,
-    /// Its rows are wanted.
+    /// Returns rows that the caller needs.
     Count,
     /// Fails if somebody else merged meanwhile.
     Unchanged,
@@ -63,7 +63,7 @@ impl Statement {
     }
 }
 
-/// A statement that fails unless the condition holds: `words` are no number.
+/// Returns a statement that fails unless the condition holds: it then casts `words`, which are no number.
 pub(crate) fn check(dialect: &Dialect, condition: &str, words: &str) -> String {
     let number = (dialect.type_name)(ColumnType::BigInt);
     format!("SELECT CAST(CASE WHEN {condition} THEN '1' ELSE '{words}' END AS {number})")

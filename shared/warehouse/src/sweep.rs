@@ -1,26 +1,27 @@
-//! Sets: a row that a newer read of its set does not show becomes deleted. The table alone decides that, once a merge's
-//! rows are all in it, so files may come in any order. The statements are the same for every engine, but for the one
-//! that deletes.
+//! Sweep of sets: a row that a newer read of its set does not show becomes deleted. This is decided by the table
+//! alone, when all rows of a merge are in it, so files may come in any order. The statements are the same for every
+//! engine, except for the one that deletes.
 
 use staging::{ColumnType, REMOVED};
 
 use crate::dialect::{Dialect, TableName, quote_identifier, quote_literal};
 use crate::plan::{Plan, Sets};
 
-/// Deletes what is gone from its set, over all groups of a merge.
+/// Deletes rows that are gone from their sets, over all groups of a merge.
 #[derive(Debug)]
 pub(crate) struct Sweep<'a> {
     dialect: &'static Dialect,
     table: &'a TableName,
     sets: &'a Sets,
-    /// The primary key: scratch tables' names, the table's, quoted, their types, and whether the set key has them.
+    /// Columns of the primary key: name in scratch tables, quoted name in the table, type, and `true` for those of the
+    /// set key.
     key: Vec<(String, String, ColumnType, bool)>,
     touched: String,
     gone: String,
 }
 
 impl<'a> Sweep<'a> {
-    /// `None` if no file has a set key. `touched` and `gone` are scratch tables' names.
+    /// Makes the sweep; `None` if no file has a set key. `touched` and `gone` are scratch tables' names.
     pub(crate) fn new(
         dialect: &'static Dialect,
         table: &'a TableName,
@@ -82,8 +83,8 @@ impl<'a> Sweep<'a> {
         format!("SELECT count(*) FROM {}", self.gone)
     }
 
-    /// Deletes in place: the version and all other values stay, and so does the row's place in the tie-break. A row of
-    /// another version has been read anew.
+    /// Marks the rows as deleted: the version, all other values and the run id stay. A row that has another version by
+    /// now has been read again.
     pub(crate) fn delete_gone(&self) -> String {
         let Sets { is_deleted, deleted_reason, deleted_at, .. } = self.sets;
         let deleted_at = deleted_at.iter().map(|name| format!(", {} = NULL", quote_identifier(name)));
@@ -112,7 +113,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// The version of a row of the table, by the row's alias.
+    /// Returns the version of a row of the table, by the row's alias.
     fn version(&self, row: &str) -> [String; 2] {
         let Sets { source_updated_at, read_at, .. } = self.sets;
         [source_updated_at, read_at]

@@ -17,7 +17,7 @@ pub(crate) struct Widening {
     pub(crate) to: ColumnType,
 }
 
-/// Names that differ in nothing else are one column, as in [`staging::Table`].
+/// Returns the folded name: names that fold to the same are one column, as in [`staging::Table`].
 pub(crate) fn folded(name: &str) -> String {
     name.to_lowercase()
 }

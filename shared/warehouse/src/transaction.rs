@@ -1,13 +1,13 @@
-//! Merges into engines that answer each statement of a transaction (DuckDB, PostgreSQL): all of a merge is one
-//! transaction, and what is counted in it decides what is done next. How staged rows are read, and how a group of them
-//! gets into the table, is each engine's own; everything else is here.
+//! Merges into engines that answer each statement of a transaction (DuckDB, PostgreSQL): a merge is one transaction,
+//! and its counts decide the next steps. Each engine reads staged rows and writes groups in its own way; all else is
+//! here.
 
 use async_trait::async_trait;
 use staging::ColumnType;
 
-use crate::beside::{Ahead, Beside, Shaping};
 use crate::catalog::{Catalog, Present};
 use crate::checks::{Count, check_account, check_deleted};
+use crate::companion_tables::{CompanionTables, Preparation, Shaping};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, TableName};
 use crate::error::Result;
 use crate::plan::{Group, Plan, check_names};
@@ -18,13 +18,13 @@ use crate::{LocatedFile, Merged, TableMode};
 /// A transaction. Dropped without a commit, it rolls back.
 #[async_trait]
 pub(crate) trait Transaction: Catalog {
-    /// Changes the warehouse; answers with the number of rows.
+    /// Changes the warehouse. Returns the number of rows.
     async fn write(&mut self, sql: &str) -> Result<u64>;
 
     /// Changes nothing but this transaction's scratch tables and settings.
     async fn scratch(&mut self, sql: &str) -> Result<()>;
 
-    /// Answers with the number of statements that wrote.
+    /// Commits. Returns the number of statements that wrote.
     async fn commit(&mut self) -> Result<u64>;
 
     /// A scratch table's name as SQL needs it.
@@ -35,12 +35,12 @@ pub(crate) trait Transaction: Catalog {
         Ok(())
     }
 
-    /// Waits until nobody else works on what has this name, and keeps them out until the end of the transaction.
+    /// Takes the lock of this name, and holds it until the end of the transaction.
     async fn take_turn(&mut self, _name: &str) -> Result<()> {
         Ok(())
     }
 
-    /// Decides what becomes of a table with these columns, and refuses what it can't hold.
+    /// Plans the changes of a table with these columns, and refuses files that it can't hold.
     async fn plan<'f>(
         &mut self,
         present: Option<&[crate::table::TableColumn]>,
@@ -55,9 +55,14 @@ pub(crate) trait Transaction: Catalog {
 
     async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()>;
 
-    /// Adds indexes for the tables beside the collection's: of deleted rows, and of the past. `is_new` says which of
-    /// them have just been made.
-    async fn index_beside(&mut self, _collection: &str, _beside: &Beside, _is_new: [bool; 2]) -> Result<()> {
+    /// Adds indexes to the companion tables: of deleted rows, and of the history. `is_new` marks those that have just
+    /// been made.
+    async fn index_companions(
+        &mut self,
+        _collection: &str,
+        _companions: &CompanionTables,
+        _is_new: [bool; 2],
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -72,12 +77,12 @@ pub(crate) struct GroupOf<'a> {
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) number: usize,
     pub(crate) group: &'a Group<'a>,
-    pub(crate) beside: &'a Beside,
-    /// To be told which rows there are, if they come in sets.
+    pub(crate) companions: &'a CompanionTables,
+    /// The sweep that has to know the group's rows, if they are read in sets.
     pub(crate) sweep: Option<&'a Sweep<'a>>,
 }
 
-/// `files` has passed [`check_batch`].
+/// Merges the files, which have passed [`check_batch`].
 pub(crate) async fn merge(
     transaction: &mut dyn Transaction,
     files: &[LocatedFile],
@@ -107,8 +112,8 @@ pub(crate) async fn merge(
         transaction.write(&schema.forget(collection)).await?;
     }
     transaction.change_table(&table, &plan).await?;
-    let beside = Beside::new(&schema, collection, &present, &plan, mode)?;
-    shape_beside(transaction, dialect, collection, &plan, &beside, &mut present, mode).await?;
+    let companions = CompanionTables::new(&schema, collection, &present, &plan, mode)?;
+    shape_companions(transaction, dialect, collection, &plan, &companions, &mut present, mode).await?;
     let touched_and_gone = ["touched_sets", "gone_rows"].map(|name| transaction.scratch_table(name));
     let sweep = Sweep::new(dialect, &table, &plan, touched_and_gone);
     for (table, columns) in sweep.iter().flat_map(Sweep::scratch) {
@@ -117,7 +122,7 @@ pub(crate) async fn merge(
     let mut merged = Merged::default();
     for (number, group) in plan.groups.iter().enumerate() {
         let sweep = sweep.as_ref().filter(|_| group.has_sets);
-        let of = GroupOf { table: &table, plan: &plan, number, group, beside: &beside, sweep };
+        let of = GroupOf { table: &table, plan: &plan, number, group, companions: &companions, sweep };
         let counts = transaction.merge_group(&of).await?;
         transaction.write(&write_ledger(dialect, &schema.table(LEDGER), group, &counts)).await?;
         for count in counts {
@@ -130,7 +135,7 @@ pub(crate) async fn merge(
     if let Some(sweep) = &sweep {
         merged.updated += delete_gone(transaction, sweep, &table.qualified).await?;
     }
-    run(transaction, beside.end()).await?;
+    run(transaction, companions.end()).await?;
     merged.merged_rows = merged.inserted + merged.updated;
     merged.statements_that_write = transaction.commit().await?;
     Ok(merged)
@@ -158,33 +163,33 @@ async fn bind_account(transaction: &mut dyn Transaction, file: &LocatedFile) -> 
     transaction.write(&insert).await.map(drop)
 }
 
-/// The table has its columns by now.
-async fn shape_beside(
+/// Brings the companion tables to their columns, after those of the collection's table.
+async fn shape_companions(
     transaction: &mut dyn Transaction,
     dialect: &'static Dialect,
     collection: &str,
     plan: &Plan<'_>,
-    beside: &Beside,
+    companions: &CompanionTables,
     present: &mut Present,
     mode: TableMode,
 ) -> Result<()> {
     let is_new = [present.deleted.is_none(), present.history.is_none()];
     let ends = match present.deleted.as_deref().filter(|_| !mode.hard_delete) {
-        Some(now) => beside.end_of_hard_deletes(dialect, plan, &beside.columns, now)?,
+        Some(now) => companions.end_of_hard_deletes(dialect, plan, &companions.columns, now)?,
         None => None,
     };
     let begins = match present.columns {
-        Some(_) => beside.beginning_of_history(dialect, &beside.columns, present.history.as_deref()),
+        Some(_) => companions.beginning_of_history(dialect, &companions.columns, present.history.as_deref()),
         None => None,
     };
     if begins.is_some() {
-        present.history = beside.history_columns();
+        present.history = companions.history_columns();
     }
-    for Ahead { together, then } in ends.into_iter().chain(begins) {
+    for Preparation { together, then } in ends.into_iter().chain(begins) {
         run(transaction, [together.concat(), then].concat()).await?;
     }
-    run(transaction, beside.shapes(dialect, present).concat()).await?;
-    transaction.index_beside(collection, beside, is_new).await
+    run(transaction, companions.shapes(dialect, present).concat()).await?;
+    transaction.index_companions(collection, companions, is_new).await
 }
 
 pub(crate) fn create_scratch(dialect: &Dialect, table: &str, columns: &[(String, ColumnType)]) -> String {
@@ -204,7 +209,7 @@ fn write_ledger(dialect: &Dialect, ledger: &str, group: &Group<'_>, counts: &[Co
     format!("INSERT INTO {ledger} VALUES {}", rows.join(", "))
 }
 
-/// Answers with the number of rows that became deleted.
+/// Deletes rows that are gone from their sets. Returns their number.
 async fn delete_gone(transaction: &mut dyn Transaction, sweep: &Sweep<'_>, table: &str) -> Result<u64> {
     let [touched, gone] = sweep.scratch().map(|(table, _)| table.to_owned());
     transaction.analyze(&touched).await?;
@@ -219,7 +224,8 @@ async fn delete_gone(transaction: &mut dyn Transaction, sweep: &Sweep<'_>, table
     Ok(deleted)
 }
 
-/// Actions on a table are one statement where an engine takes several at once: it then rewrites the table once at most.
+/// Actions on a table are one statement where an engine takes several at once: it then rewrites the table once at
+/// most.
 impl Shaping for Dialect {
     fn creation(&self, table: &str, columns: &[staging::Column]) -> Vec<Vec<Statement>> {
         vec![vec![Statement::shape(self.create_table(table, columns))]]

@@ -80,7 +80,7 @@ impl Twin {
             .await
     }
 
-    /// What only the twin can do, beside the API.
+    /// Calls a function of the twin that is not in the engine's API.
     pub(crate) fn call(&self, what: &str, body: &Value) -> Value {
         let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();

@@ -1,5 +1,5 @@
-//! Merges leave small files behind, and what they replaced. `OPTIMIZE` writes the files anew; `VACUUM` forgets
-//! snapshots that are older than the table's property says, and removes what only they needed.
+//! Maintenance. Merges leave small and replaced files behind. `OPTIMIZE` rewrites the files; `VACUUM` expires
+//! snapshots older than the table's property says, and removes files that only they need.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,12 +13,13 @@ use crate::dialect::{ACCOUNT, LEDGER, RUNS, quote_identifier};
 use crate::error::{Error, Result};
 use crate::mode::{deleted_table, history_table};
 
-/// Scratch tables that are older have been left by a program that ended.
+/// Age from which on a scratch table counts as left behind by a program that ended.
 const SCRATCH_AGE: Duration = Duration::from_secs(24 * 3600);
-/// A statement does a part of its work, and says that there is more.
+/// Errors of statements that did a part of their work and have to be run again.
 const MORE: [&str; 2] = ["ICEBERG_VACUUM_MORE_RUNS_NEEDED", "ICEBERG_OPTIMIZE_MORE_RUNS_NEEDED"];
 
-/// The tables that merges fill. Not always from the same one on, so that each gets its turn where the time is short.
+/// Maintains the tables that merges fill, from another one on each time, so that all get their turn where time is
+/// short.
 pub(super) async fn maintain(
     api: &Api,
     schema: &str,
@@ -38,7 +39,7 @@ pub(super) async fn maintain(
     Ok(maintained)
 }
 
-/// All tables of the database.
+/// Returns all tables of the database.
 pub(super) async fn tables(api: &Api, schema: &str) -> Result<HashSet<String>> {
     let sql = format!(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = {}",
@@ -47,7 +48,7 @@ pub(super) async fn tables(api: &Api, schema: &str) -> Result<HashSet<String>> {
     Ok(api.query(&sql).await?.into_iter().flatten().flatten().collect())
 }
 
-/// Tables that merges fill. Others in the database are somebody else's.
+/// Returns the tables that merges fill. Others in the database are somebody else's.
 async fn ours(api: &Api, schema: &str, present: &HashSet<String>) -> Result<Vec<String>> {
     if !present.contains(LEDGER) {
         return Ok(Vec::new());
@@ -55,8 +56,8 @@ async fn ours(api: &Api, schema: &str, present: &HashSet<String>) -> Result<Vec<
     let ledger = format!("{}.{}", quote_identifier(schema), quote_identifier(LEDGER));
     let rows = api.query(&format!("SELECT DISTINCT collection FROM {ledger}")).await?;
     let of_collection = |collection: String| {
-        let beside = [deleted_table(&collection), history_table(&collection)];
-        [collection].into_iter().chain(beside).map(|table| identifier(&table))
+        let companions = [deleted_table(&collection), history_table(&collection)];
+        [collection].into_iter().chain(companions).map(|table| identifier(&table))
     };
     let collections = rows.into_iter().flatten().flatten().flat_map(of_collection);
     let mut ours: Vec<String> = collections.chain([LEDGER, ACCOUNT, RUNS].map(str::to_owned)).collect();
@@ -65,7 +66,7 @@ async fn ours(api: &Api, schema: &str, present: &HashSet<String>) -> Result<Vec<
     Ok(ours)
 }
 
-/// Says whether it came to its end in time.
+/// Maintains one table. `true`: it was finished in time.
 async fn tidy(api: &Api, schema: &str, table: &str, until: Instant) -> Result<bool> {
     let name = quote_identifier(table);
     let optimize = format!("OPTIMIZE {}.{name} REWRITE DATA USING BIN_PACK", quote_identifier(schema));
@@ -89,13 +90,13 @@ fn has_more(error: &Error) -> bool {
     MORE.iter().any(|more| words.contains(more))
 }
 
-/// Scratch tables that a program left which ended, as SQL needs their names.
+/// Returns scratch tables that a program left behind, as SQL needs their names.
 pub(super) fn left_behind(schema: &str, present: &HashSet<String>) -> Vec<String> {
     let left = present.iter().filter(|name| is_left_behind(name, SystemTime::now()));
     left.map(|name| format!("{}.{}", quote_identifier(schema), quote_identifier(name))).collect()
 }
 
-/// A scratch table's name has the time in it.
+/// `true`: the scratch table is old, by the time in its name.
 fn is_left_behind(table: &str, now: SystemTime) -> bool {
     let id = table.strip_prefix("merge_").and_then(|rest| rest.split_once('_')).map(|(id, _)| id);
     let made = id.and_then(|id| Uuid::try_parse(id).ok()).and_then(|id| id.get_timestamp());

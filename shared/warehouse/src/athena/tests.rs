@@ -1,6 +1,5 @@
 //! The conformance suite on a twin of Athena: its SQL is parsed as Athena's, Hive's and Trino's by turns, and executed
-//! as what it means in DuckDB, one statement at a time. What the twin can't tell is whether Athena itself would take
-//! it.
+//! in DuckDB with the same meaning, one statement at a time. Only Athena itself can show that it accepts the SQL.
 
 mod account;
 mod faults;
@@ -18,7 +17,7 @@ use crate::conformance::{Bench, CASES, Cell, File, contact, contacts, is_wanted,
 use crate::twin::{self, TwinBench};
 use crate::{Kind, Maintained};
 
-/// Cases of the suite that say nothing here, and why.
+/// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
     (
         "a description that is not the file's",
@@ -31,7 +30,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
 ];
 
-/// And on Athena itself.
+/// Further cases that do not apply on Athena itself.
 const NOT_RUN_THERE: &[(&str, &str)] = &[
     ("a user's columns stay", "Iceberg tables of version 2 have no defaults"),
     ("two set keys", "a user can't change a column to text in place"),
@@ -39,7 +38,7 @@ const NOT_RUN_THERE: &[(&str, &str)] = &[
     ("every type keeps its values", "what becomes of NUL and of times past its range is not known"),
 ];
 
-/// `None` if tests are to go on without twins.
+/// Starts a twin; `None` if tests are to go on without twins.
 async fn bench() -> Option<TwinBench> {
     let twin = twin::of("athena")?;
     let mut bench = TwinBench::open(twin, [identifier, ATHENA.column_name], json!({}));
@@ -48,12 +47,12 @@ async fn bench() -> Option<TwinBench> {
     Some(bench)
 }
 
-/// How many statements that begin so were executed.
+/// Returns the number of executed statements that begin with `prefix`.
 fn executed(bench: &TwinBench, prefix: &str) -> u64 {
     bench.call("executed", json!({"prefix": prefix}))["count"].as_u64().unwrap()
 }
 
-/// Of a query in DuckDB's SQL.
+/// Returns the rows of a query in DuckDB's SQL, as texts.
 fn texts(bench: &TwinBench, sql: &str) -> Vec<String> {
     let rows = bench.call("rows", json!({"sql": sql}))["rows"].clone();
     let rows: Vec<Vec<String>> = serde_json::from_value(rows).unwrap();
@@ -93,7 +92,7 @@ fn named(key: &str, id: i64, updated: i64, name: &str) -> File {
     contacts(key, &[("name", ColumnType::Text)], vec![contact(id, updated, updated, &[Cell::text(name)])])
 }
 
-/// Columns are read by their places, which need not be the same in all files of one merge.
+/// Checks columns that are read by position, in files of one merge whose columns have other positions.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_may_have_their_columns_in_another_order() {
     let Some(bench) = bench().await else { return };
@@ -109,7 +108,7 @@ async fn files_may_have_their_columns_in_another_order() {
     bench.close();
 }
 
-/// Without a lock, files may be merged twice and counted twice. The table is that of one merge.
+/// Checks two loads without a lock: files may be merged and counted twice, and the table is that of one merge.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_files_at_once_are_one_table() {
     let Some(bench) = bench().await else { return };

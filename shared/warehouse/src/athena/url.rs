@@ -1,4 +1,4 @@
-//! `athena://` urls. A parameter that is not known is refused.
+//! `athena://` URLs. An unknown parameter is refused.
 
 use url::Url;
 

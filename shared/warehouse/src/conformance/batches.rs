@@ -1,4 +1,4 @@
-//! Batches, the ledger, and two at once.
+//! Batches, the ledger, and two concurrent merges.
 
 use staging::ColumnType;
 
@@ -75,7 +75,8 @@ pub(super) async fn counts_and_ledger(bench: &dyn Bench) {
     );
 }
 
-/// Somebody deletes a row, drops a column and changes a value. What is newer than a staged version stays as it is.
+/// Checks a table of which somebody deleted a row, dropped a column and changed a value. A value newer than the staged
+/// version stays.
 pub(super) async fn what_is_forgotten_is_merged_anew(bench: &dyn Bench) {
     let columns: &[(&str, ColumnType)] = &[("city", ColumnType::Text), ("name", ColumnType::Text)];
     let row = |id: i64, updated: i64, city: &str, name: &str| {
@@ -116,7 +117,7 @@ pub(super) async fn what_is_forgotten_is_merged_anew(bench: &dyn Bench) {
     assert_eq!(bench.warehouse().await.extent("companies").await.expect("extent"), None);
 }
 
-/// The ledger does not outlive the rows it stands for.
+/// Checks that a dropped table's files are merged again, though they are in the ledger.
 pub(super) async fn dropped_table_is_loaded_again(bench: &dyn Bench) {
     let files =
         [contacts("a", NAME, vec![named(1, 10, "Ada")]), contacts("b", NAME, vec![named(2, 10, "Bo")])];
@@ -157,7 +158,7 @@ pub(super) async fn different_files_at_once(bench: &dyn Bench) {
     assert_table_is_newest(bench, &files).await;
 }
 
-/// Twenty orders of the same 200 files, some of which come again: the same table every time.
+/// Checks twenty orders of the same 200 files, some of which come twice: the table is the same each time.
 pub(super) async fn files_in_any_order(bench: &dyn Bench) {
     let file = |n: i64| {
         let version = |row: i64| ((n * 7 + row * 3) % 11, (n * 5 + row) % 4);

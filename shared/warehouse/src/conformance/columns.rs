@@ -1,4 +1,4 @@
-//! What becomes of columns: their values, types and names.
+//! Columns: their values, types and names.
 
 use staging::{Column, ColumnType, Table};
 
@@ -83,7 +83,7 @@ pub(super) async fn new_column(bench: &dyn Bench) {
     );
 }
 
-/// Within one batch as across two.
+/// Checks a removed column within one batch and across two.
 pub(super) async fn removed_column_stays(bench: &dyn Bench) {
     let with = contacts(
         "a",
@@ -141,7 +141,7 @@ pub(super) async fn user_columns_stay(bench: &dyn Bench) {
     );
 }
 
-/// One column, two types, in either order and in one batch: the same table.
+/// Checks two types of one column, in either order and in one batch: the table is the same.
 pub(super) async fn widened_types(bench: &dyn Bench) {
     let text = |text: &str| Cell::text(text);
     let cases: Vec<[(ColumnType, Cell, Cell); 2]> = vec![
@@ -184,7 +184,7 @@ pub(super) async fn widened_types(bench: &dyn Bench) {
     }
 }
 
-/// Keys must still meet after their column became text.
+/// Checks that keys still match after their column became text.
 pub(super) async fn widened_primary_key(bench: &dyn Bench) {
     merge(bench, &[contacts("a", &[], vec![contact(1, 10, 11, &[]), contact(2, 10, 11, &[])])]).await;
     let mut file = contacts("b", &[], vec![contact(2, 12, 13, &[]), contact(3, 12, 13, &[])]);
@@ -199,7 +199,7 @@ pub(super) async fn widened_primary_key(bench: &dyn Bench) {
     );
 }
 
-/// A column that was widened twice holds what it would hold had it been widened once.
+/// Checks that a column widened in two steps holds the same values as one widened in one.
 pub(super) async fn text_is_the_same_either_way(bench: &dyn Bench) {
     for (collection, narrow, wide) in [
         ("numbers", (BigInt, Cell::BigInt(7)), (Double, Cell::Double(0.5))),

@@ -10,7 +10,7 @@ use crate::{Compare, Comparison, Difference, Kind, TableMode, quote_identifier};
 use ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
 use Difference::{Absorbed, Archived, Drifted, Foreign, Gone, Missing, Revived, Stale, Unread};
 
-/// The snapshot began at 1,000, and what changed up to 900 is read.
+/// The snapshot began at 1,000, and changes up to 900 are read.
 const SNAPSHOT: SnapshotPart =
     SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false, is_refresh: false };
 
@@ -40,7 +40,7 @@ async fn compare(bench: &dyn Bench, columns: &[&str], most: u64) -> Comparison {
     bench.warehouse().await.compare(&compare).await.expect("comparison")
 }
 
-/// Id, difference, and the version that the table holds.
+/// Returns id, difference, and the version in the table.
 fn found(comparison: &Comparison) -> Vec<(i64, Difference, Option<i64>)> {
     comparison.records.iter().map(|record| (record.id, record.difference, record.updated_ms)).collect()
 }
@@ -144,7 +144,7 @@ pub(super) async fn values_that_drift_are_found(bench: &dyn Bench) {
     assert_eq!(compare(bench, &[], 100).await, Comparison::default());
 }
 
-/// Rows that no load wrote, whatever HubSpot shows of them.
+/// Checks rows that no load wrote, whether HubSpot shows their records or not.
 pub(super) async fn foreign_rows_are_found(bench: &dyn Bench) {
     merge(bench, &[contacts("table", COLUMNS, vec![held(1, 100, 500, false), held(2, 100, 500, true)])])
         .await;
@@ -164,7 +164,7 @@ pub(super) async fn foreign_rows_are_found(bench: &dyn Bench) {
     assert_eq!(bench.warehouse().await.live_rows("none").await.expect("rows"), 0);
 }
 
-/// What was merged into a record that is gone is asked for with it.
+/// Checks records that were merged into one that is gone: they are read again with it.
 pub(super) async fn what_was_absorbed_goes_along(bench: &dyn Bench) {
     let columns: &[(&str, ColumnType)] = &[(IS_DELETED, Boolean), (MERGED_INTO_ID, BigInt)];
     let row = |id: i64, read: i64, survivor: Option<i64>| {
@@ -184,7 +184,7 @@ pub(super) async fn what_was_absorbed_goes_along(bench: &dyn Bench) {
     assert_eq!(found(&comparison), [(1, Gone, Some(100)), (2, Absorbed, Some(100))]);
 }
 
-/// What left the table for being deleted is not missing.
+/// Checks that rows removed by a hard delete are not reported as missing.
 pub(super) async fn what_left_the_table_is_known(bench: &dyn Bench) {
     let hard = TableMode { hard_delete: true, history: false };
     let rows = vec![held(1, 100, 500, false), held(2, 100, 500, true), held(3, 100, 500, true)];
@@ -194,7 +194,7 @@ pub(super) async fn what_left_the_table_is_known(bench: &dyn Bench) {
     assert_eq!(found(&compare(bench, &["score"], 100).await), [(2, Revived, Some(100))]);
 }
 
-/// An account may have none of what the table is about, and what it has may be read first by a comparison.
+/// Checks a table that does not exist, as of an account without such records, or one whose first read is a comparison.
 pub(super) async fn a_table_that_is_not_there_is_empty(bench: &dyn Bench) {
     merge(bench, &[snapshot("before", Vec::new())]).await;
     assert_eq!(compare(bench, &["score"], 100).await, Comparison::default());

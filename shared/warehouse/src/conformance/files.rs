@@ -14,7 +14,7 @@ use staging::{Column, ColumnType, Description, METADATA_KEY, READ_AT, RUN_ID, SO
 
 use crate::{LocatedFile, Location};
 
-/// A value, in a file as in a table. JSON is text.
+/// A value of a file or a table. JSON is text.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub(crate) enum Cell {
     Null,
@@ -33,7 +33,7 @@ impl Cell {
         Cell::Text(text.into())
     }
 
-    /// `None` for NULL; panics if the cell does not fit its column.
+    /// Returns the value, `None` for NULL. Panics if the cell does not fit its column.
     fn value<'a, T>(&'a self, inner: fn(&'a Cell) -> Option<T>) -> Option<T> {
         (*self != Cell::Null).then(|| inner(self).expect("cell of the column's type"))
     }
@@ -69,11 +69,11 @@ pub(crate) struct File {
     pub(crate) account_id: u64,
     pub(crate) run_id: String,
     pub(crate) table: Table,
-    /// In the order of the table's columns.
+    /// Rows, each in the order of the table's columns.
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
-/// A file of contacts of run `run-1`: `id`, the version, and `columns`. Rows come from [`contact`].
+/// Makes a file of contacts of run `run-1`: `id`, the version, and `columns`. Rows come from [`contact`].
 pub(crate) fn contacts(key: &str, columns: &[(&str, ColumnType)], rows: Vec<Vec<Cell>>) -> File {
     let mut all = vec![
         Column::new("id", ColumnType::BigInt),
@@ -86,7 +86,7 @@ pub(crate) fn contacts(key: &str, columns: &[(&str, ColumnType)], rows: Vec<Vec<
     File { key: key.to_owned(), account_id: 42, run_id: "run-1".to_owned(), table, rows }
 }
 
-/// A row for [`contacts`]; the version is `(updated, read)` in milliseconds.
+/// Makes a row for [`contacts`]; the version is `(updated, read)` in milliseconds.
 pub(crate) fn contact(id: i64, updated: impl Into<Option<i64>>, read: i64, cells: &[Cell]) -> Vec<Cell> {
     let updated = updated.into().map_or(Cell::Null, Cell::Timestamp);
     let mut row = vec![Cell::BigInt(id), updated, Cell::Timestamp(read), Cell::text("run-1")];
@@ -160,7 +160,7 @@ impl File {
     }
 }
 
-/// Quotes, reserved words, non-ASCII, 200 characters, every type, a composite key.
+/// Makes a file with quotes, reserved words, non-ASCII, 200 characters, every type, a composite key.
 pub(crate) fn torture_file() -> LocatedFile {
     use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
     let columns = [

@@ -1,4 +1,4 @@
-//! Tables without their deleted rows, tables with their past, and the table of runs.
+//! Tables with hard deletes, tables with a history, and the table of runs.
 
 use chrono::DateTime;
 use staging::{ColumnType, DELETED_REASON, IS_DELETED, READ_AT, SOURCE_UPDATED_AT};
@@ -25,12 +25,12 @@ fn dead(id: i64, updated: i64, read: i64) -> Vec<Cell> {
     contact(id, updated, read, &[Cell::text("gone"), Cell::Boolean(true), Cell::text("archived")])
 }
 
-/// For golden files: a table with rows that can be deleted.
+/// Makes a file for golden SQL: its table has rows that can be deleted.
 pub(crate) fn deletable() -> File {
     contacts("deletable", &[COLUMNS, &[("it's", ColumnType::Double)]].concat(), vec![])
 }
 
-/// A table that keeps its deleted rows, for faults: what comes next is [`kept_otherwise`].
+/// Makes the file of a table that keeps its deleted rows, to be followed by [`kept_otherwise`].
 pub(crate) fn kept(collection: &str) -> File {
     let rows = vec![
         alive(1, 10, 11, "first"),
@@ -41,7 +41,7 @@ pub(crate) fn kept(collection: &str) -> File {
     contacts("a", COLUMNS, rows).of_collection(collection)
 }
 
-/// A change, a deletion, what is older than a deletion, and two sets of columns.
+/// Makes files with a change, a deletion, a version older than a deletion, and two sets of columns.
 pub(crate) fn kept_otherwise(collection: &str) -> [File; 2] {
     let changed = contacts("b", COLUMNS, vec![alive(1, 20, 21, "second"), dead(3, 20, 21)]);
     let columns = [COLUMNS, &[("note", Text)]].concat();
@@ -51,7 +51,7 @@ pub(crate) fn kept_otherwise(collection: &str) -> [File; 2] {
     [changed, newer].map(|file| file.of_collection(collection))
 }
 
-/// What becomes of both, without deleted rows and with the past.
+/// Checks the tables after [`kept_otherwise`], with hard deletes and a history.
 pub(crate) async fn assert_kept_otherwise(bench: &dyn Bench, collection: &str, when: &str) {
     assert_kept_otherwise_by(bench, collection, when, 3).await;
 }
@@ -77,7 +77,7 @@ async fn assert_past(bench: &dyn Bench, collection: &str, when: &str) {
     assert_eq!(bench.rows(&history).await.len(), 4, "{when}");
 }
 
-/// What brings the deleted rows back into the table.
+/// Makes the file after which deleted rows are in the table again.
 pub(crate) fn kept_again(collection: &str) -> File {
     contacts("d", COLUMNS, vec![alive(2, 7, 8, "another")]).of_collection(collection)
 }
@@ -98,7 +98,7 @@ fn name(id: i64, name: &str) -> Vec<Cell> {
     vec![Cell::BigInt(id), Cell::text(name), Cell::Boolean(false)]
 }
 
-/// An older version that arrives after the deletion does not bring the row back; a newer one does.
+/// Checks that an older version which arrives after the deletion does not bring the row back, and a newer one does.
 pub(super) async fn deleted_rows_leave_in_every_order(bench: &dyn Bench) {
     let versions =
         [alive(1, 10, 11, "first"), dead(1, 20, 21), alive(1, 30, 31, "restored"), dead(2, 20, 21)];
@@ -137,7 +137,7 @@ pub(super) async fn members_of_sets_leave_in_every_order(bench: &dyn Bench) {
     }
 }
 
-/// The way back and forth loses the values of what was deleted, and no deletion.
+/// Checks a change of mode and back, which loses the values of deleted rows and no deletion.
 pub(super) async fn the_mode_may_change(bench: &dyn Bench) {
     let file = |key: &str, rows: Vec<Vec<Cell>>| contacts(key, COLUMNS, rows);
     merge(bench, &[file("a", vec![alive(1, 10, 11, "Ada"), dead(2, 10, 11)])]).await;
@@ -170,7 +170,7 @@ pub(super) async fn the_mode_may_change(bench: &dyn Bench) {
     assert!(!bench.has_table("_deleted_contacts").await);
 }
 
-/// (from, to, name) of one contact, in order of time; without those that held for no time.
+/// Returns (from, to, name) of one contact's versions, in order of time, without those that held for no time.
 async fn past(bench: &dyn Bench, table: &str, id: i64) -> Vec<(i64, Option<i64>, Cell)> {
     let rows = read(bench, table, &["id", "_valid_from", "_valid_to", "name"]).await;
     let time = |cell: &Cell| match cell {
@@ -185,7 +185,7 @@ async fn past(bench: &dyn Bench, table: &str, id: i64) -> Vec<(i64, Option<i64>,
     versions
 }
 
-/// What was read of one contact: changed twice, seen twice unchanged, changed without a new time, changed back,
+/// Returns the reads of one contact: changed twice, read twice unchanged, changed without a new time, changed back,
 /// deleted.
 fn versions() -> Vec<Vec<Cell>> {
     vec![
@@ -228,7 +228,7 @@ pub(super) async fn history_does_not_depend_on_order(bench: &dyn Bench) {
     }
 }
 
-/// It begins with what the table has.
+/// Checks a history that begins later, with the rows of the table.
 pub(super) async fn history_may_begin_late(bench: &dyn Bench) {
     let versions = versions();
     let file = |n: usize| contacts(&format!("f{n}"), COLUMNS, vec![versions[n].clone()]);
@@ -244,7 +244,7 @@ pub(super) async fn history_may_begin_late(bench: &dyn Bench) {
     assert_eq!(past(bench, "contacts_history", 2).await, [(7, None, Cell::text("another"))]);
 }
 
-/// A version that shows the same in a wider type, or beside a new column, is no change.
+/// Checks that a version with the same values in a wider type, or with a new column, is no change.
 pub(super) async fn history_follows_the_columns(bench: &dyn Bench) {
     let number = |key: &str, updated: i64, number: Cell, column_type: ColumnType, more: bool| {
         let mut columns = vec![("name", Text), ("number", column_type)];
@@ -273,7 +273,7 @@ pub(super) async fn history_follows_the_columns(bench: &dyn Bench) {
     );
 }
 
-/// The versions that it had are there once, in the types that it had.
+/// Checks a history whose table was dropped: it has its versions once, in their types.
 pub(super) async fn history_outlives_its_table(bench: &dyn Bench) {
     let number = |key: &str, updated: i64, number: Cell, column_type: ColumnType| {
         let cells = [Cell::text("Ada"), number];
@@ -292,7 +292,7 @@ pub(super) async fn history_outlives_its_table(bench: &dyn Bench) {
     );
 }
 
-/// A column about deletion that comes later is kept of rows that are deleted later.
+/// Checks a column about deletion that is added later: it is kept of rows that are deleted later.
 pub(super) async fn what_is_kept_follows_the_columns(bench: &dyn Bench) {
     let older: &[(&str, ColumnType)] = &[("name", Text), (IS_DELETED, Boolean)];
     let row = |id: i64| contact(id, 10, 11, &[Cell::text("gone"), Cell::Boolean(true)]);
@@ -305,7 +305,7 @@ pub(super) async fn what_is_kept_follows_the_columns(bench: &dyn Bench) {
     );
 }
 
-/// Who asks that deleted records leave does not want to find them in the past.
+/// Checks that hard deletes also remove the records from the history.
 pub(super) async fn hard_deletes_leave_no_past(bench: &dyn Bench) {
     let versions = versions();
     for (n, order) in [[0, 5, 1], [5, 1, 0]].into_iter().enumerate() {
@@ -343,7 +343,7 @@ fn run(run_id: &str, outcome: &str) -> RunRow {
     }
 }
 
-/// A state keeps many, and asks for all of them each time.
+/// Checks many runs, as a state has them, which are offered anew each time.
 pub(super) async fn many_runs(bench: &dyn Bench) {
     merge(bench, &[contacts("a", &[], vec![contact(1, 10, 11, &[])])]).await;
     let runs: Vec<RunRow> = (0..1_200).map(|n| run(&format!("r{n:04}"), "complete")).collect();

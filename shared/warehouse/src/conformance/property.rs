@@ -1,5 +1,5 @@
-//! Random rows, cut into files at random, which arrive in random order and batches, some of them again. Each warehouse
-//! has its own properties, which call these.
+//! Random rows in random files, which arrive in random order and batches, some of them twice. Each warehouse has its
+//! own property tests, which call these.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -9,7 +9,7 @@ use super::{Bench, Cell, File, assert_table_is_newest, contact, contacts, merge,
 
 const COLUMNS: [&str; 5] = ["id", "_source_updated_at", "_read_at", "_run_id", "name"];
 
-/// `id`, source time, time of the read, and what the row says.
+/// `id`, source time, time of the read, and the row's value.
 pub(crate) type Version = (i64, Option<i64>, i64, Option<u8>);
 
 pub(crate) fn versions() -> impl Strategy<Value = Vec<Version>> {
@@ -17,7 +17,7 @@ pub(crate) fn versions() -> impl Strategy<Value = Vec<Version>> {
     prop::collection::vec(version, 1..40)
 }
 
-/// For each row the file it is in.
+/// Makes the files; `places` gives the file of each row.
 fn files(versions: &[Version], places: &[Index]) -> Vec<File> {
     let mut rows = vec![Vec::new(); 5];
     for (&(id, updated, read, name), place) in versions.iter().zip(places) {
@@ -28,7 +28,7 @@ fn files(versions: &[Version], places: &[Index]) -> Vec<File> {
     rows.into_iter().enumerate().map(file).collect()
 }
 
-/// Merges the files in batches: each number says which file comes next, and every third one ends a batch.
+/// Merges the files in batches: each number chooses the next file, and every third one ends a batch.
 pub(super) async fn arrive(bench: &dyn Bench, files: &[File], order: &[Index]) {
     let mut rest: Vec<&File> = files.iter().collect();
     let mut batch: Vec<File> = Vec::new();
@@ -50,12 +50,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// Where rows and files go: which file each row is in, and the order in which files come.
+/// Draws the file that each row is in, and the order in which files arrive.
 pub(crate) fn arrivals() -> impl Strategy<Value = (Vec<Index>, Vec<Index>)> {
     (prop::collection::vec(any::<Index>(), 40), prop::collection::vec(any::<Index>(), 12))
 }
 
-/// Rows of one version say the same here; [`table_of`] has those that don't.
+/// Checks that the newest version wins. Rows of one version are equal here; [`table_of`] has those that differ.
 pub(crate) async fn assert_newest_wins(
     bench: &dyn Bench,
     mut versions: Vec<Version>,
@@ -69,7 +69,7 @@ pub(crate) async fn assert_newest_wins(
     assert_table_is_newest(bench, &files).await;
 }
 
-/// The same for every arrival.
+/// Returns the table after the files have arrived, which must be the same for every order.
 pub(crate) async fn table_of(
     bench: &dyn Bench,
     versions: &[Version],

@@ -1,4 +1,4 @@
-//! Random rows of random sets, cut and arriving as in [`super::property`].
+//! Random rows of random sets, in files that arrive as in [`super::property`].
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use super::property::arrive;
 use super::{Bench, Cell, File, SET_COLUMNS, identities, live, read};
 
-/// Set, value, source time, time of the read, and which of the [`row`]s of this version it is.
+/// Set, value, source time, time of the read, and the number of the [`row`] among those of its version.
 pub(crate) type Member = (i64, u8, Option<i64>, i64, u8);
 
 const LIVE: u8 = 0;
@@ -42,7 +42,8 @@ fn files(members: &[Member], places: &[Index]) -> Vec<File> {
     rows.into_iter().enumerate().map(|(n, rows)| identities(&format!("file-{n}"), rows)).collect()
 }
 
-/// Per set and value `_source_updated_at`, `_read_at` and `deleted_reason`. No two versions of a row may be equal.
+/// Returns the expected `_source_updated_at`, `_read_at` and `deleted_reason` by set and value. No two versions of a
+/// row may be equal.
 fn expected(members: &[Member]) -> Vec<Vec<Cell>> {
     let mut newest: BTreeMap<(i64, u8), &Member> = BTreeMap::new();
     let version = |&(_, _, updated, read, _): &Member| (updated, read);
@@ -68,7 +69,7 @@ fn expected(members: &[Member]) -> Vec<Vec<Cell>> {
     newest.values().map(row_of).collect()
 }
 
-/// No two rows of a version differ here; [`set_table_of`] has those that do.
+/// Checks that sets are whole. Rows of one version are equal here; [`set_table_of`] has those that differ.
 pub(crate) async fn assert_sets_are_whole(
     bench: &dyn Bench,
     mut members: Vec<Member>,
@@ -82,7 +83,7 @@ pub(crate) async fn assert_sets_are_whole(
     assert_eq!(read(bench, "identities", &columns).await, expected(&members));
 }
 
-/// The same for every arrival.
+/// Returns the table after the files have arrived, which must be the same for every order.
 pub(crate) async fn set_table_of(
     bench: &dyn Bench,
     members: &[Member],

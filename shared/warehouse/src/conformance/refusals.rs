@@ -1,4 +1,4 @@
-//! What a merge refuses, and that it leaves nothing behind when it does.
+//! Files that a merge refuses, without a change to the warehouse.
 
 use staging::{Column, ColumnType, Table};
 
@@ -9,7 +9,7 @@ fn one_contact(key: &str) -> File {
     contacts(key, &[("name", ColumnType::Text)], vec![contact(1, 10, 11, &[Cell::text("Ada")])])
 }
 
-/// The merge must fail with `kind` and a message that has `words` in it, and change nothing.
+/// Checks that the merge fails with `kind` and a message that contains `words`, and changes nothing.
 async fn assert_refused(bench: &dyn Bench, files: &[LocatedFile], kind: Kind, words: &str) {
     let tables = ["contacts", "_loaded_files", "_account"];
     let before = snapshot(bench, &tables).await;
@@ -120,7 +120,7 @@ pub(super) async fn rows_that_share_a_key(bench: &dyn Bench) {
     assert_refused(bench, &stage(bench, &[newer]), Kind::RowCount, "share a primary key").await;
 }
 
-/// The first group has been merged, its column added and its ledger row written when the second one fails.
+/// Checks a second group that fails when the first one is merged, its column added and its ledger row written.
 pub(super) async fn failure_half_way_leaves_nothing(bench: &dyn Bench) {
     merge(bench, &[one_contact("a")]).await;
     let columns = [("name", ColumnType::BigInt), ("city", ColumnType::Text)];

@@ -1,4 +1,5 @@
-//! Sets that HubSpot shows whole: what a newer read of one does not show is deleted, whatever comes when.
+//! Sets that HubSpot shows whole: a row that a newer read of its set does not show is deleted, in any order of
+//! arrival.
 
 use staging::{
     Column, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table,
@@ -19,7 +20,7 @@ const COLUMNS: &[(&str, ColumnType)] = &[
     (DELETED_REASON, Text),
 ];
 
-/// Everything, so that what a sweep must not touch shows.
+/// All columns, including those that a sweep must not touch.
 pub(crate) const SET_COLUMNS: [&str; 10] = [
     "id",
     "type",
@@ -33,14 +34,14 @@ pub(crate) const SET_COLUMNS: [&str; 10] = [
     RUN_ID,
 ];
 
-/// The primary key is `id`, `type` and `value`; rows of one `id` and `type` are a set.
+/// Makes a file whose primary key is `id`, `type` and `value`; rows of one `id` and `type` are a set.
 pub(crate) fn identities(key: &str, rows: Vec<Vec<Cell>>) -> File {
     let file = contacts(key, COLUMNS, rows);
     let table = Table::new("identities", &["id", "type", "value"], file.table.columns).expect("table");
     File { table: table.with_set_key(&["id", "type"]).expect("set key"), ..file }
 }
 
-/// A live row as a read at `(updated, read)` shows it.
+/// Makes a live row as a read at `(updated, read)` shows it.
 pub(crate) fn live(
     id: i64,
     kind: &str,
@@ -53,7 +54,7 @@ pub(crate) fn live(
     contact(id, updated, read, &cells)
 }
 
-/// A tombstone; of the value `""` it says that the set is empty.
+/// Makes a tombstone; one with the value `""` means that the set is empty.
 pub(crate) fn tombstone(id: i64, value: &str, updated: i64, reason: &str, deleted_at: Cell) -> Vec<Cell> {
     let reason = Cell::text(reason);
     let cells = [Cell::text("EMAIL"), Cell::text(value), Cell::Null, Cell::Boolean(true), deleted_at, reason];
@@ -64,7 +65,7 @@ fn email(value: &str, updated: i64) -> Vec<Cell> {
     live(1, "EMAIL", value, updated, updated + 1)
 }
 
-/// What the table says of each row: `None` if it is live, else why it is not.
+/// Returns the state of each row: `None` if it is live, else the reason of its deletion.
 async fn states(bench: &dyn Bench, table: &str) -> Vec<(String, Option<String>)> {
     let state = |row: Vec<Cell>| match <[Cell; 3]>::try_from(row).expect("three cells") {
         [Cell::Text(value), Cell::Boolean(false), Cell::Null] => (value, None),
@@ -128,7 +129,8 @@ pub(super) async fn a_member_can_come_back(bench: &dyn Bench) {
     }
 }
 
-/// What arrives late is deleted on arrival, new rows of it too; a NULL source time is the lowest.
+/// Checks an older read that arrives late: its rows are deleted on arrival, new ones too; a NULL source time is the
+/// lowest.
 pub(super) async fn an_older_read_revives_nothing(bench: &dyn Bench) {
     merge(bench, &[identities("new", vec![email("b@x", 20)])]).await;
     let late = [live(1, "EMAIL", "a@x", None, 99), live(1, "EMAIL", "b@x", None, 99)];
@@ -146,7 +148,7 @@ pub(super) async fn an_older_read_revives_nothing(bench: &dyn Bench) {
     assert_eq!(states(bench, "identities").await, expected);
 }
 
-/// One by one and two by two, with one file twice, and with a tombstone that a sweep leaves alone.
+/// Checks files one by one and two by two, with one file twice, and with a tombstone that a sweep leaves alone.
 pub(super) async fn sets_do_not_depend_on_order(bench: &dyn Bench) {
     let first = vec![email("a@x", 10), email("b@x", 10), live(2, "EMAIL", "a@x", 10, 11)];
     let archived = tombstone(1, "c@x", 15, "archived", Cell::Timestamp(14));
@@ -161,7 +163,7 @@ pub(super) async fn sets_do_not_depend_on_order(bench: &dyn Bench) {
     assert_one_outcome(bench, &files, &[1, 2], Some(&states_of(&expected))).await;
 }
 
-/// Rows of one version and run, before and after a newer read deletes the one that is there. Every pair is a set.
+/// Checks rows of one version and run, before and after a newer read deletes the present one. Every pair is a set.
 pub(super) async fn ties_in_sets_do_not_depend_on_order(bench: &dyn Bench) {
     let with = |cells: &[(usize, Cell)]| {
         let mut row = email("a@x", 10);
@@ -194,7 +196,7 @@ pub(super) async fn ties_in_sets_do_not_depend_on_order(bench: &dyn Bench) {
     assert_one_outcome(bench, &files, &[1, 3], None).await;
 }
 
-/// Files in every order, in batches of each size, must end in one and the same table.
+/// Checks that files in every order, in batches of each size, lead to one and the same table.
 async fn assert_one_outcome(
     bench: &dyn Bench,
     files: &[File],
@@ -247,7 +249,7 @@ pub(super) async fn sets_are_of_one_collection(bench: &dyn Bench) {
     assert_eq!(states(bench, "identities").await, states_of(&[("a@x", Some("removed")), ("b@x", None)]));
 }
 
-/// Altered, written and swept in one merge; with hostile names, spelled otherwise.
+/// Checks a table that is altered, written and swept in one merge, with hostile names in several spellings.
 pub(super) async fn sets_in_a_table_that_changes(bench: &dyn Bench) {
     let file = |key: &str, [id, kind, value]: [&str; 3], rows: &[(Cell, &str, i64)]| {
         let id_type = if matches!(rows[0].0, Cell::Text(_)) { Text } else { BigInt };
@@ -293,7 +295,7 @@ pub(super) async fn sets_in_a_table_that_changes(bench: &dyn Bench) {
     );
 }
 
-/// An older program's files have no set key: they delete nothing, and stand beside those that do.
+/// Checks files of an older program, which have no set key and delete nothing, together with newer ones.
 pub(super) async fn files_without_a_set_key(bench: &dyn Bench) {
     let plain = |key: &str, rows| {
         let mut file = identities(key, rows);

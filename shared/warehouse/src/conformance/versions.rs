@@ -1,4 +1,4 @@
-//! Which version of a row the table ends up with.
+//! Versions of a row, of which the table keeps the newest.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub(super) async fn same_rows_change_nothing(bench: &dyn Bench) {
     assert_eq!(bench.rows("contacts").await, table);
 }
 
-/// Every order of arrival, one by one, in one batch, and in one file.
+/// Checks every order of arrival, one by one, in one batch, and in one file.
 pub(super) async fn newest_wins_in_every_order(bench: &dyn Bench) {
     let versions = [
         named(1, None, 99, "no source time"),
@@ -129,8 +129,8 @@ pub(super) async fn composite_primary_key(bench: &dyn Bench) {
     );
 }
 
-/// `contacts` must hold per id the row with the greatest version in files of [`contacts`], which have one column
-/// `name`. No two versions of a row may be equal.
+/// Checks that `contacts` holds for each id the row with the greatest version in files of [`contacts`], which have one
+/// column `name`. No two versions of a row may be equal.
 pub(crate) async fn assert_table_is_newest(bench: &dyn Bench, files: &[File]) {
     let mut newest: BTreeMap<i64, &Vec<Cell>> = BTreeMap::new();
     for row in files.iter().flat_map(|file| &file.rows) {
@@ -145,7 +145,7 @@ pub(crate) async fn assert_table_is_newest(bench: &dyn Bench, files: &[File]) {
     assert_eq!(table, newest.into_values().cloned().collect::<Vec<_>>());
 }
 
-/// The same rows one file and merge each, one file each in one merge, and in one file.
+/// Returns the same rows in one file and merge each, in one file each in one merge, and in one file.
 fn ways(rows: &[Vec<Cell>]) -> [Vec<Vec<File>>; 3] {
     let each: Vec<File> = rows
         .iter()

@@ -27,7 +27,7 @@ pub(super) fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result
     let mut counts = count_staged(session, group, &merge)?;
     let keys: Vec<String> = (0..merge.columns.keys.len()).map(|n| format!("s.k{n}")).collect();
     let staged = format!("{STAGED} AS s");
-    session.execute_all(of.beside.staged(&merge.columns, &merge.source, (&staged, &keys)))?;
+    session.execute_all(of.companions.staged(&merge.columns, &merge.source, (&staged, &keys)))?;
     let staged = counts.iter().map(|count| count.staged).sum();
     let keys = session.number(&merge.count_keys())?;
     let newest = keep_newest(session, &merge, staged, keys)?;

@@ -225,7 +225,7 @@ impl GroupMerge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::beside::Shaping;
+    use crate::companion_tables::Shaping;
     use crate::conformance::torture_file;
     use crate::dialect::{ACCOUNT, LEDGER};
     use crate::plan::{TableChange, plan};

@@ -1,5 +1,5 @@
-//! Staged files into a scratch table: read row group by row group on a thread of its own, and sent as they are read.
-//! What is in memory does not grow with the files.
+//! Copies staged files into a scratch table: a thread reads them row group by row group, and they are sent as they are
+//! read. The memory used does not grow with the files.
 
 use std::fs::File;
 use std::pin::pin;
@@ -35,7 +35,7 @@ pub(super) struct Staged {
     pub(super) widest: usize,
 }
 
-/// Refuses files that are not what they say they are.
+/// Copies the files of a group, and refuses those whose rows differ from their description.
 pub(super) async fn stage(
     session: &mut Session<'_>,
     group: &Group<'_>,
@@ -76,7 +76,7 @@ pub(super) async fn stage(
     Ok(staged)
 }
 
-/// The whole stream, in chunks. An error of kind [`Kind::Engine`] says that nobody takes them any more.
+/// Encodes the whole stream, in chunks. An error of kind [`Kind::Engine`] means that the receiver is gone.
 fn encode(files: &[LocatedFile], layout: &Layout, chunks: &mpsc::Sender<Bytes>) -> Result<Staged> {
     let send = |chunk: Vec<u8>| {
         let gone = |_| Error::new(Kind::Engine, "postgres stopped taking rows");

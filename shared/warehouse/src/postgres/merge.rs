@@ -1,4 +1,4 @@
-//! A group's merge: its rows are in a scratch table, keys and versions decide which of them change the table, and those
+//! Merge of a group whose rows are in a scratch table: keys and versions decide which of them change the table; those
 //! replace its rows or are added to it.
 
 use super::layout::{Target, measure};
@@ -12,7 +12,7 @@ use crate::plan::Group;
 use crate::table::TableColumn;
 use crate::transaction::GroupOf;
 
-/// The counts are in the order of the group's files.
+/// Merges a group. The counts are in the order of its files.
 pub(super) async fn merge_group(
     session: &mut Session<'_>,
     target: &Target,
@@ -27,7 +27,7 @@ pub(super) async fn merge_group(
         if std::mem::take(&mut is_first) {
             let rows = format!("{} AS s", staged.staging.table());
             let key: Vec<String> = merge.columns.keys.iter().map(|key| key.staged.clone()).collect();
-            for statement in of.beside.staged(&merge.columns, &rows, (&rows, &key)) {
+            for statement in of.companions.staged(&merge.columns, &rows, (&rows, &key)) {
                 session.write(&statement.sql).await?;
             }
         }
@@ -56,7 +56,7 @@ pub(super) async fn merge_group(
     Ok(counts)
 }
 
-/// Answers with the number of staged keys.
+/// Finds the staged rows that change the table. Returns the number of staged keys.
 async fn find_changed(session: &mut Session<'_>, merge: &GroupMerge, counted: &mut [Count]) -> Result<u64> {
     session.scratch(sql::LOOK_UP).await?;
     session.scratch(&merge.find_newest()).await?;
@@ -96,7 +96,7 @@ async fn widest_kept(
     }
 }
 
-/// Answers with the number of rows that were updated or inserted.
+/// Writes those rows. Returns the number of updated or inserted rows.
 async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[Count]) -> Result<u64> {
     let staged: u64 = counts.iter().map(|count| count.staged).sum();
     let changed: u64 = counts.iter().map(|count| count.changed).sum();

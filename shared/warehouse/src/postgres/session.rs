@@ -1,4 +1,4 @@
-//! Running statements: a connection, a transaction that knows what it wrote, and errors that know the statement.
+//! Connections, transactions that count their writes, and errors that name the statement.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -59,8 +59,8 @@ fn unreachable(target: &url::Target, source: tokio_postgres::Error) -> Error {
     Error::new(Kind::Unreachable, format!("{} {why}", target.name)).because(Failure::of(source))
 }
 
-/// A transaction that counts what it writes. The connection of one that has not ended is not to be used again, and then
-/// the server rolls it back.
+/// A transaction that counts what it writes. The connection of one that has not ended is not to be used again, and
+/// then the server rolls it back.
 pub(super) struct Session<'a> {
     client: &'a Client,
     schema: SchemaName,
@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
         Ok(Session { client, schema, is_open: true, writes: 0 })
     }
 
-    /// Changes the warehouse; answers with the number of rows.
+    /// Changes the warehouse. Returns the number of rows.
     pub(super) async fn write(&mut self, sql: &str) -> Result<u64> {
         self.writes += 1;
         let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
         self.client.batch_execute(sql).await.map_err(failed(sql))
     }
 
-    /// Answers with the number of statements that wrote.
+    /// Commits. Returns the number of statements that wrote.
     pub(super) async fn commit(&mut self) -> Result<u64> {
         self.client.batch_execute("COMMIT").await.map_err(failed("COMMIT"))?;
         self.is_open = false;
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
         self.client.copy_in(sql).await.map_err(failed(sql))
     }
 
-    /// Finds a relation by schema and name, exactly as spelled; what is selected of it comes before.
+    /// Returns the `FROM` that finds a relation by schema and name, exactly as spelled.
     pub(super) fn relation(&self, tables: &[&str]) -> String {
         let literal = POSTGRES.literal;
         let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
@@ -158,7 +158,7 @@ impl Catalog for Session<'_> {
         Ok(found)
     }
 
-    /// Values come as texts in answer to a simple query.
+    /// Runs a simple query, whose values come as texts.
     async fn query(&mut self, sql: &str) -> Result<Rows> {
         let answer = self.client.simple_query(sql).await.map_err(failed(sql))?;
         let rows = answer.into_iter().filter_map(|message| match message {
@@ -171,13 +171,13 @@ impl Catalog for Session<'_> {
     }
 }
 
-/// A value that our own statement selects.
+/// Returns a value of a row that our own statement selects.
 fn get<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, column: usize) -> Result<T> {
     row.try_get(column)
         .map_err(|source| Error::new(Kind::Engine, "postgres answered something else").because(source))
 }
 
-/// Values of rows are never part of a statement's text, so its beginning is safe to show.
+/// Makes the error of a statement. Its text never has values of rows, so its beginning is safe to show.
 pub(super) fn failed(sql: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
     let beginning: String = sql.chars().take(80).collect();
     move |source| {

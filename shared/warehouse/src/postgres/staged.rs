@@ -39,7 +39,7 @@ impl StagedGroup {
         Ok(StagedGroup { layout, staging, staged, kept_bytes })
     }
 
-    /// A query for its bytes, and its rows.
+    /// Returns a query for its size in bytes, and its number of rows.
     pub(super) fn size(&self) -> (String, u64) {
         (self.staging.bytes(), self.staged.counts.iter().map(|count| count.staged).sum())
     }

@@ -8,8 +8,8 @@ use super::layout::{self, MAX_COLUMNS, Target, measure};
 use super::session::Session;
 use super::sql;
 use super::staged::StagedGroup;
-use crate::beside::Beside;
 use crate::catalog::{Catalog, counts};
+use crate::companion_tables::CompanionTables;
 use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
 use crate::history::VALID_FROM;
@@ -121,13 +121,13 @@ async fn make_room(
     Ok(())
 }
 
-pub(super) async fn index_beside(
+pub(super) async fn index_companions(
     session: &mut Session<'_>,
     collection: &str,
-    beside: &Beside,
+    companions: &CompanionTables,
     [deleted_is_new, history_is_new]: [bool; 2],
 ) -> Result<()> {
-    if let Some(it) = &beside.hard_delete {
+    if let Some(it) = &companions.hard_delete {
         if deleted_is_new {
             session.write(&sql::add_primary_key_of(&it.deleted.qualified, it.key())).await?;
         }
@@ -136,7 +136,7 @@ pub(super) async fn index_beside(
         let table = session.schema().table(collection);
         session.write(&sql::create_index_of_deleted(&index, &table, it.key())).await?;
     }
-    if let Some(it) = beside.history.as_ref().filter(|_| history_is_new) {
+    if let Some(it) = companions.history.as_ref().filter(|_| history_is_new) {
         session.write(&sql::create_index(&it.history.qualified, &it.key, None)).await?;
         // Finds the versions that a merge has added.
         session.write(&sql::create_index(&it.history.qualified, &it.key, Some(VALID_FROM))).await?;

@@ -9,10 +9,10 @@ use super::layout::Target;
 use super::merge::merge_group;
 use super::session::Session;
 use super::staged::StagedGroup;
-use super::table::{change_table, index_beside};
-use crate::beside::Beside;
+use super::table::{change_table, index_companions};
 use crate::catalog::{Catalog, Rows, SchemaName};
 use crate::checks::Count;
+use crate::companion_tables::CompanionTables;
 use crate::dialect::TableName;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -22,7 +22,7 @@ use crate::{LocatedFile, TableMode};
 
 pub(super) struct Merging<'a> {
     session: Session<'a>,
-    /// The table, once it is planned what becomes of it.
+    /// The table, once its changes are planned.
     target: Target,
     /// The groups that are still to be merged.
     staged: VecDeque<StagedGroup>,
@@ -92,7 +92,7 @@ impl Transaction for Merging<'_> {
         Ok(plan)
     }
 
-    /// Nobody is kept out while files are read.
+    /// Reads the files, without a lock on the table.
     async fn stage(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
         for (number, group) in plan.groups.iter().enumerate() {
             let staged =
@@ -106,8 +106,13 @@ impl Transaction for Merging<'_> {
         change_table(&mut self.session, &self.target, &self.staged, &table.qualified, plan).await
     }
 
-    async fn index_beside(&mut self, collection: &str, beside: &Beside, is_new: [bool; 2]) -> Result<()> {
-        index_beside(&mut self.session, collection, beside, is_new).await
+    async fn index_companions(
+        &mut self,
+        collection: &str,
+        companions: &CompanionTables,
+        is_new: [bool; 2],
+    ) -> Result<()> {
+        index_companions(&mut self.session, collection, companions, is_new).await
     }
 
     async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {

@@ -1,4 +1,4 @@
-//! `postgres://` urls: libpq's own form, but for what would be ignored. A parameter that is not known is refused.
+//! `postgres://` URLs in libpq's form. An unknown parameter is refused instead of ignored.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ const PARAMETERS: &str =
 const SSLMODES: &str = "disable, prefer, require, verify-ca, verify-full";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The proof that the server has to give of who it is.
+/// The check of the server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verify {
     Nothing,
-    /// Its certificate is of an authority we trust.
+    /// The certificate is of a trusted authority.
     Authority,
-    /// And it is this host's.
+    /// The certificate is of a trusted authority, and for this host.
     Host,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum Roots {
     File(PathBuf),
 }
 
-/// The meaning of a url. Its `Debug` form and [`Target::name`] hold no password.
+/// A parsed URL. Its `Debug` form and [`Target::name`] hold no password.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) config: Config,

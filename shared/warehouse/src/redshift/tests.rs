@@ -1,5 +1,5 @@
-//! The conformance suite on a twin of Redshift: its SQL is parsed as Redshift's and executed as what it means in
-//! DuckDB. What the twin can't tell is whether Redshift itself would take it.
+//! The conformance suite on a twin of Redshift: its SQL is parsed as Redshift's and executed in DuckDB with the same
+//! meaning. Only Redshift itself can show that it accepts the SQL.
 
 mod account;
 mod faults;
@@ -16,7 +16,7 @@ use crate::conformance::{
 use crate::twin::{self, SCHEMA, TwinBench};
 use crate::{Kind, LocatedFile, Location, Merged};
 
-/// Cases of the suite that say nothing here, and why.
+/// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
     ("a text of 100,000 bytes", "Redshift has no type for it; what happens instead has a test of its own"),
     (
@@ -25,7 +25,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
 ];
 
-/// `None` if tests are to go on without twins.
+/// Starts a twin; `None` if tests are to go on without twins.
 async fn bench() -> Option<TwinBench> {
     let twin = twin::of("redshift")?;
     let mut bench = TwinBench::open(twin, [identifier, REDSHIFT.column_name], serde_json::json!({}));
@@ -99,7 +99,7 @@ async fn a_text_that_is_too_long_is_refused() {
     bench.close();
 }
 
-/// The table is made in parts, and its rows are written in parts.
+/// Checks a table that is created, and whose rows are written, by several statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_that_would_be_too_long_become_several() {
     let Some(bench) = bench().await else { return };
@@ -145,7 +145,7 @@ async fn a_table_with_too_many_columns_is_refused() {
     bench.close();
 }
 
-/// Before anything is made for it.
+/// Checks that a file is refused before anything is created for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_with_too_many_columns_is_refused() {
     let Some(bench) = bench().await else { return };
@@ -164,7 +164,7 @@ async fn a_history_with_too_many_columns_is_refused() {
     bench.close();
 }
 
-/// More than one script has room for: each is whole, and all of them come.
+/// Checks runs that need several scripts: each is complete, and all runs are recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_sets_of_columns_become_several_scripts() {
     let Some(bench) = bench().await else { return };

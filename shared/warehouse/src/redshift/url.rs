@@ -1,4 +1,4 @@
-//! `redshift://` urls. A parameter that is not known is refused.
+//! `redshift://` URLs. An unknown parameter is refused.
 
 use url::Url;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 const EXAMPLE: &str = "redshift://WORKGROUP/DATABASE?role=arn:aws:iam::123456789012:role/NAME";
 const PARAMETERS: &str = "role, cluster, user, secret";
 
-/// Whose compute it is.
+/// The workgroup or cluster that runs the statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Host {
     Workgroup(String),
@@ -18,7 +18,7 @@ pub(crate) enum Host {
 pub(crate) struct Target {
     pub(crate) host: Host,
     pub(crate) database: String,
-    /// An ARN, or `default`: whoever made the warehouse said which.
+    /// The role's ARN, or `default` for the one that the warehouse is configured with.
     pub(crate) role: String,
     /// A database user, for a cluster; without one it is named like the caller.
     pub(crate) user: Option<String>,

@@ -1,5 +1,5 @@
-//! The conformance suite on a twin of Snowflake: its SQL is parsed as Snowflake's and executed as what it means in
-//! DuckDB. What the twin can't tell is whether Snowflake itself would take it.
+//! The conformance suite on a twin of Snowflake: its SQL is parsed as Snowflake's and executed in DuckDB with the same
+//! meaning. Only Snowflake itself can show that it accepts the SQL.
 
 mod faults;
 mod live;
@@ -15,7 +15,7 @@ use crate::conformance::{Bench, Cell, contact, contacts, merge, read, stage};
 use crate::twin::{self, SCHEMA, TwinBench};
 use crate::{Kind, connect};
 
-/// Cases of the suite that say nothing here, and why.
+/// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[(
     "a description that is not the file's",
     "COPY goes by name, and what a file lacks is NULL: whoever reads the footer compares them (staging::describe)",
@@ -25,7 +25,8 @@ const KEY: &str = include_str!("tests/key.pem");
 const PUBLIC_KEY: &str = include_str!("tests/key.pub");
 const STAGE: &str = "stage=raw.public.staged";
 
-/// `None` if tests are to go on without twins. `files` is the url's parameter that says how files are read.
+/// Starts a twin; `None` if tests are to go on without twins. `files` is the URL's parameter for the way to read
+/// files.
 fn bench_with(files: &str) -> Option<TwinBench> {
     let twin = twin::of("snowflake")?;
     let key: String = PUBLIC_KEY.lines().filter(|line| !line.starts_with('-')).collect();

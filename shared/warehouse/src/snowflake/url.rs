@@ -1,4 +1,4 @@
-//! `snowflake://` urls. A parameter that is not known is refused.
+//! `snowflake://` URLs. An unknown parameter is refused.
 //!
 //! Names are meant as Snowflake means them in SQL: bare ones are in upper case, those in double quotes are as written.
 
@@ -133,7 +133,7 @@ fn qualified(text: &str) -> Result<String> {
     Ok(parts.join("."))
 }
 
-/// A token must not leave the machine in the clear.
+/// Refuses an endpoint to which a token would be sent without TLS.
 fn checked(endpoint: &str) -> Result<String> {
     let parsed = Url::parse(endpoint).map_err(|_| refused("has an endpoint that is no url"))?;
     let is_local = matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));

@@ -7,8 +7,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use staging::{Column, ColumnType};
 
-use crate::beside::Shaping;
 use crate::catalog::Rows;
+use crate::companion_tables::Shaping;
 use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Result};
 use crate::statement::Statement;

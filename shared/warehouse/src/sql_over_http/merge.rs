@@ -158,7 +158,7 @@ impl<E: Engine> Target<'_, E> {
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
         for (((group, merge), scratch), ties) in groups {
             let staged = merge.staged();
-            script.extend(self.beside.staged(&merge.columns, &staged, (&staged, &merge.staged_key())));
+            script.extend(self.companions.staged(&merge.columns, &staged, (&staged, &merge.staged_key())));
             script.push(Statement::scratch(merge.find_newest(*ties)));
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));
@@ -168,7 +168,7 @@ impl<E: Engine> Target<'_, E> {
             script.extend(sweep.map(|sweep| Statement::scratch(sweep.touch(&scratch.newest))));
         }
         script.extend(sweep.iter().flat_map(|sweep| self.delete_gone(sweep)));
-        script.extend(self.beside.end());
+        script.extend(self.companions.end());
         // What is in the ledger needs nothing more to be done.
         let ledger = self.schema.name.table(LEDGER);
         script.extend(merges.iter().map(|merge| Statement::write(merge.write_ledger(&ledger, &now))));

@@ -4,7 +4,7 @@ use staging::ColumnType;
 
 use super::engine::Engine;
 use super::target::Target;
-use crate::beside::{Ahead, Shaping};
+use crate::companion_tables::{Preparation, Shaping};
 use crate::dialect::{ACCOUNT, LEDGER};
 use crate::error::{Error, Kind, Result};
 use crate::statement::{Purpose, Statement, check};
@@ -59,7 +59,7 @@ impl<E: Engine> Target<'_, E> {
     pub(super) fn shapes(&self) -> Vec<Vec<Statement>> {
         let engine = &self.schema.engine;
         let mut shapes = engine.shapes(&self.table.qualified, &self.plan.change);
-        shapes.extend(self.beside.shapes(engine, self.present));
+        shapes.extend(self.companions.shapes(engine, self.present));
         shapes
     }
 
@@ -76,25 +76,26 @@ impl<E: Engine> Target<'_, E> {
 
     /// Does ahead what [`Self::mode_change`] says; the number of statements, or `None` if it is nothing.
     pub(super) async fn change_mode(&self) -> Result<Option<u64>> {
-        let Some(Ahead { together, then }) = self.mode_change()? else { return Ok(None) };
+        let Some(Preparation { together, then }) = self.mode_change()? else { return Ok(None) };
         let written = self.run_apart(together).await?;
         self.schema.run(&then).await?;
         Ok(Some(written + then.len() as u64))
     }
 
     /// Statements that come ahead where the table was kept otherwise before.
-    pub(super) fn mode_change(&self) -> Result<Option<Ahead>> {
-        let (engine, beside, table) = (&self.schema.engine, &self.beside, self.present.columns.as_deref());
+    pub(super) fn mode_change(&self) -> Result<Option<Preparation>> {
+        let (engine, companions, table) =
+            (&self.schema.engine, &self.companions, self.present.columns.as_deref());
         let Some(deleted) = self.present.deleted.as_deref().filter(|_| !self.mode.hard_delete) else {
             let history = self.present.history.as_deref();
-            return Ok(table.and_then(|table| beside.beginning_of_history(engine, table, history)));
+            return Ok(table.and_then(|table| companions.beginning_of_history(engine, table, history)));
         };
-        let end = |table: &[TableColumn]| beside.end_of_hard_deletes(engine, &self.plan, table, deleted);
-        if end(&beside.columns)?.is_none() {
+        let end = |table: &[TableColumn]| companions.end_of_hard_deletes(engine, &self.plan, table, deleted);
+        if end(&companions.columns)?.is_none() {
             return Ok(None);
         }
         // If the table is not there, or was made anew by hand, it gets its columns first.
-        let first = Ahead { together: self.shapes(), then: Vec::new() };
+        let first = Preparation { together: self.shapes(), then: Vec::new() };
         Ok(Some(table.map(end).transpose()?.flatten().unwrap_or(first)))
     }
 

@@ -50,7 +50,7 @@ impl<E: Engine> Target<'_, E> {
                 Outcome { changed: 0, written: 0, keys, arrived }.check(&self.table.qualified)?;
             }
             // What groups before this one bring can be of the same versions, and what was deleted before.
-            let with_table = ties > 0 || !all.is_empty() || self.beside.brings_back();
+            let with_table = ties > 0 || !all.is_empty() || self.companions.brings_back();
             all.push(Ties { in_files: alike > 1, with_table });
         }
         Ok(all)

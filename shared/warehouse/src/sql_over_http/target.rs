@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::engine::Engine;
 use super::schema::Schema;
 use super::sql::{GroupMerge, Scratch, Ties};
-use crate::beside::Beside;
 use crate::catalog::Present;
+use crate::companion_tables::CompanionTables;
 use crate::dialect::TableName;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Group, Plan, plan_within};
@@ -36,7 +36,7 @@ pub(super) struct Target<'a, E> {
     pub(super) moment: Moment,
     pub(super) table: TableName,
     pub(super) plan: Plan<'a>,
-    pub(super) beside: Beside,
+    pub(super) companions: CompanionTables,
     /// Scratch tables of each group.
     pub(super) scratch: Vec<Scratch>,
     /// Scratch tables of the sweep.
@@ -80,7 +80,7 @@ impl<'a, E: Engine> Target<'a, E> {
             mode,
             moment,
             table: schema.name.table_name(collection),
-            beside: Beside::new(&schema.name, collection, present, &plan, mode)?,
+            companions: CompanionTables::new(&schema.name, collection, present, &plan, mode)?,
             scratch: (0..plan.groups.len()).map(of_group).collect(),
             touched_and_gone: [scratch("touched".to_owned()), scratch("gone".to_owned())],
             plan,

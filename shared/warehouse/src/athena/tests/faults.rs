@@ -1,4 +1,4 @@
-//! What ends in the middle, what is asked twice, and what somebody else changes meanwhile.
+//! Merges that end in the middle, calls that are sent twice, and changes by other loads meanwhile.
 
 use serde_json::json;
 use staging::{ColumnType, IS_DELETED, READ_AT, RUN_ID};
@@ -16,7 +16,7 @@ fn numbered(key: &str, rows: &[(i64, i64, i64)]) -> File {
     contacts(key, &[("number", ColumnType::BigInt)], rows.iter().map(row).collect())
 }
 
-/// One more column, one of another type, and two sets of columns.
+/// Makes files with one more column, one of another type, and two sets of columns.
 fn wider() -> [File; 2] {
     let number = |number: f64, city: &str| [Cell::Double(number), Cell::text(city)];
     let columns = [("number", ColumnType::Double), ("city", ColumnType::Text)];
@@ -25,7 +25,7 @@ fn wider() -> [File; 2] {
     [contacts("b", &columns, rows), newer.of_run("run-2")]
 }
 
-/// Merges until as many statements were executed, and again after the crash. `false` once there are not so many.
+/// Merges until so many statements were executed, and again after that crash. `false`: the merge has fewer statements.
 async fn is_mended(bench: &TwinBench, files: &[File], after: u64) -> bool {
     is_mended_as(bench, files, TableMode::default(), after).await
 }
@@ -45,7 +45,7 @@ pub(super) async fn is_mended_as(bench: &TwinBench, files: &[File], mode: TableM
     true
 }
 
-/// After whichever statement a merge ends, the next one makes of the table what one merge would have made.
+/// Checks a merge that ends after any of its statements: the next one leaves the table as one merge would have.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_after_any_statement_is_mended_by_the_next_merge() {
     let Some(bench) = bench().await else { return };
@@ -75,7 +75,7 @@ async fn a_crash_after_any_statement_is_mended_by_the_next_merge() {
     bench.close();
 }
 
-/// The same for the first merge of all, which makes what is not there.
+/// Checks the very first merge in the same way, which creates the tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_first_merge_is_mended() {
     for after in 0.. {
@@ -93,7 +93,7 @@ async fn a_crash_of_the_first_merge_is_mended() {
     }
 }
 
-/// A table that was dropped is filled again, though the ledger says that its files are merged.
+/// Checks a dropped table: it is filled again, though its files are in the ledger.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_while_a_dropped_table_is_made_anew_is_mended() {
     let Some(bench) = bench().await else { return };
@@ -136,7 +136,7 @@ async fn a_crash_between_rows_and_their_sets_is_mended() {
     bench.close();
 }
 
-/// The call is sent again with the same token, and not executed again.
+/// Checks a call that is sent again: it has the same token and is not executed again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again() {
     let Some(bench) = bench().await else { return };
@@ -162,7 +162,7 @@ async fn a_commit_that_another_one_came_before_is_tried_again() {
     bench.close();
 }
 
-/// Another load brings a newer version after ours were compared, and before they are written.
+/// Checks another load that writes a newer version between our comparison and our write.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_comes_late_replaces_nothing_newer() {
     let Some(bench) = bench().await else { return };
@@ -178,7 +178,7 @@ async fn a_merge_that_comes_late_replaces_nothing_newer() {
     bench.close();
 }
 
-/// The same for a row that is to be deleted for its set.
+/// Checks the same for a row that a sweep of its set deletes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_that_comes_late_deletes_nothing_newer() {
     let Some(bench) = bench().await else { return };

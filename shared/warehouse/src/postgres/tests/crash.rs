@@ -1,5 +1,4 @@
-//! A merge that ends between any two statements, since its connection is cut there. The cut is made by a proxy that
-//! counts what the client asks for.
+//! A merge whose connection is cut between any two statements, by a proxy that counts the client's requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +13,7 @@ use crate::conformance::{Bench, Cell, File, Row, contact, contacts, identities, 
 use crate::plan::check_batch;
 use crate::{Kind, LocatedFile, Warehouse, connect};
 
-/// Passes on as many questions as `left` says, then hangs up. Answers with its port.
+/// Starts a proxy that passes on `left` requests and then closes the connection. Returns its port.
 async fn proxy(server: Arc<server::Server>, left: Arc<AtomicUsize>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! What PostgreSQL can't hold: rows wider than a page, more columns than it allows, names that are too long.
+//! Limits of PostgreSQL: rows wider than a page, more columns than it allows, names that are too long.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn value(column_type: ColumnType, n: i64, text_bytes: usize) -> Cell {
     }
 }
 
-/// As text, since the bench reads what overflowed as text.
+/// Returns cells as texts, as the bench reads overflowed values.
 fn texts(cells: impl IntoIterator<Item = Cell>) -> Vec<String> {
     let text = |cell| match cell {
         Cell::Null => String::new(),
@@ -47,7 +47,7 @@ fn texts(cells: impl IntoIterator<Item = Cell>) -> Vec<String> {
     cells.into_iter().map(text).collect()
 }
 
-/// By id. What has no column and is in no overflow is NULL.
+/// Returns rows as texts, by id. A value without a column that is in no overflow is NULL.
 async fn read_texts(bench: &PostgresBench, columns: &Columns) -> Vec<Vec<String>> {
     let mut rows = bench.rows("contacts").await;
     rows.sort_by(|a, b| a["id"].partial_cmp(&b["id"]).unwrap());
@@ -55,7 +55,7 @@ async fn read_texts(bench: &PostgresBench, columns: &Columns) -> Vec<Vec<String>
     rows.iter().map(|row| texts(columns.iter().map(|(name, _)| cell(row, name)))).collect()
 }
 
-/// Rows in which something overflowed.
+/// Returns the number of rows in which a value overflowed.
 async fn overflowing(bench: &PostgresBench) -> i64 {
     let sql = format!("SELECT count(_overflow) FROM {}", bench.quoted("contacts"));
     bench.client.query_one(&sql, &[]).await.unwrap().get(0)
@@ -150,7 +150,7 @@ async fn columns_past_the_limit_overflow() {
     bench.close().await;
 }
 
-/// The page holds the values that a file brings, or those that rows keep, but not both.
+/// Checks a page that has room for the file's values, or for those that rows keep, but not for both.
 #[tokio::test(flavor = "multi_thread")]
 async fn kept_values_and_new_ones_share_a_page() {
     let Some(bench) = PostgresBench::new().await else { return };
@@ -169,7 +169,7 @@ async fn kept_values_and_new_ones_share_a_page() {
     bench.close().await;
 }
 
-/// Numbers that become texts take more room than the page has.
+/// Checks numbers that become texts and then exceed the page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_row_can_be_widened() {
     let Some(bench) = PostgresBench::new().await else { return };
@@ -189,7 +189,7 @@ async fn a_full_row_can_be_widened() {
     bench.close().await;
 }
 
-/// As numbers every row fitted, so there was no overflow yet.
+/// Checks numbers that become texts in a table without an overflow, since every row had fitted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_becomes_wide_by_widening() {
     let Some(bench) = PostgresBench::new().await else { return };

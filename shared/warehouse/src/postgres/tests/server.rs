@@ -9,15 +9,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The folder of `initdb` and `postgres`, if they are not where one looks for them.
+/// Variable with the folder of `initdb` and `postgres`, if they are not in the usual ones.
 const BINARIES: &str = "PG_BIN";
-/// Set to 1 to go on without a server.
+/// Variable that, set to 1, lets tests go on without a server.
 const SKIP: &str = "WAREHOUSE_TEST_SKIP_POSTGRES";
-/// A server that one has, as a url; see the README.
+/// URL of an existing server; see the README.
 const URL: &str = "WAREHOUSE_TEST_URL";
 pub(super) const PASSWORD: &str = "p@ss/word";
 
-/// Servers refuse to run as root; then they run as nobody.
+/// User id of the server if the tests run as root, which servers refuse.
 const NOBODY: u32 = 65_534;
 
 pub(super) struct Server {
@@ -27,7 +27,7 @@ pub(super) struct Server {
     _shell: Child,
 }
 
-/// The server to test with; `None` if the test is to be skipped, which the caller says.
+/// Returns the server to test with; `None` if the test is to be skipped, which the caller reports.
 pub(super) fn url() -> Option<String> {
     if let Ok(url) = std::env::var(URL)
         && url.starts_with("postgres")
@@ -43,7 +43,7 @@ impl Server {
         SERVER.get_or_init(|| Server::start(&[])).as_ref()
     }
 
-    /// With more lines in `postgresql.conf`, and files beside it.
+    /// Starts a server with more lines in `postgresql.conf`, and more files in its folder.
     pub(super) fn start(files: &[(&str, &str)]) -> Option<Server> {
         let Some(binaries) = binaries() else {
             if std::env::var(SKIP).is_ok_and(|value| value == "1") {
@@ -118,7 +118,7 @@ impl Server {
         format!("postgres:///postgres?user=postgres&host={}&port={}", self.folder.display(), self.port)
     }
 
-    /// By TCP, where the server asks for [`PASSWORD`].
+    /// Returns the URL by TCP, where the server asks for [`PASSWORD`].
     pub(super) fn tcp_url(&self, host: &str, query: &str) -> String {
         format!("postgres://postgres@{host}:{}/postgres?{query}", self.port)
     }
@@ -146,7 +146,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// `PG_BIN` if it is set; else what `pg_config` says, the path, and where Debian keeps them, the newest first.
+/// Finds the programs: in `PG_BIN` if it is set; else by `pg_config`, in the path, and in Debian's folders, the newest
+/// version first.
 fn binaries() -> Option<PathBuf> {
     let has_server = |folder: &PathBuf| ["initdb", "postgres"].iter().all(|name| folder.join(name).is_file());
     if let Some(named) = std::env::var_os(BINARIES) {

@@ -1,4 +1,4 @@
-//! Who the server says it is, and passwords: by TCP, on a server of our own with a certificate made here.
+//! Checks of certificates and passwords: by TCP, on a server of our own with a certificate made here.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::server::{PASSWORD, Server};
 use crate::{Kind, Result, Warehouse, connect};
 
-/// An authority, and a server whose certificate is for `localhost`.
+/// A certificate authority, and a server whose certificate is for `localhost`.
 struct Tls {
     server: Server,
     folder: TempDir,
@@ -51,7 +51,7 @@ impl Tls {
     }
 }
 
-/// Everything that an error says, its sources too.
+/// Returns the messages of an error and its sources.
 fn words(error: &crate::Error) -> String {
     let mut words = format!("{error:?} {error}");
     let mut source = std::error::Error::source(error);

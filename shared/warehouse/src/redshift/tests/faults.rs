@@ -1,4 +1,4 @@
-//! What fails in the middle, and what is asked twice.
+//! Statements that fail in the middle of a merge, and calls that are sent twice.
 
 use serde_json::json;
 use staging::ColumnType;
@@ -13,7 +13,7 @@ fn named(key: &str, updated: i64, name: &str) -> File {
     contacts(key, &[("name", ColumnType::Text)], rows)
 }
 
-/// After whichever statement a script ends, the table is as it was; the next try brings all.
+/// Checks a script that ends after any of its statements: the table is as it was, and the next merge writes all rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_two_statements_leaves_nothing() {
     let Some(bench) = bench().await else { return };
@@ -66,7 +66,7 @@ async fn a_lost_answer_adds_no_version() {
     bench.close();
 }
 
-/// The call is sent again with the same token, and not executed again.
+/// Checks a call that is sent again: it has the same token and is not executed again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again() {
     let Some(bench) = bench().await else { return };

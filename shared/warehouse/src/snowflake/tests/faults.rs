@@ -1,4 +1,4 @@
-//! What fails in the middle, and what is asked twice.
+//! Statements that fail in the middle of a merge, and requests that are sent twice.
 
 use serde_json::json;
 use staging::ColumnType;
@@ -17,8 +17,8 @@ async fn version_of_rows(bench: &TwinBench) -> Vec<Vec<Cell>> {
     read(bench, "contacts", &["id", "_source_updated_at", "_run_id"]).await
 }
 
-/// After whichever statement a request ends, rows and ledger are as they were, and what DDL has left is right as it is;
-/// the next try brings all.
+/// Checks a request that ends after any of its statements: rows and ledger are as they were, the DDL that ran has left
+/// valid tables, and the next merge writes all rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_two_statements_leaves_no_rows() {
     let Some(bench) = bench().await else { return };
@@ -66,7 +66,7 @@ async fn a_crash_between_two_statements_leaves_no_rows() {
     panic!("a request without an end");
 }
 
-/// Its columns are there and its rows are not: the files that the ledger held come again.
+/// Checks a table that has its columns and no rows: the files that were in the ledger are merged again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_made_anew_in_vain_is_loaded_again() {
     let Some(bench) = bench().await else { return };
@@ -97,7 +97,7 @@ async fn a_lost_answer_adds_no_version() {
     bench.close();
 }
 
-/// The request is sent again with the same id, and not executed again.
+/// Checks a request that is sent again: it has the same id and is not executed again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_asked_for_again() {
     let Some(bench) = bench().await else { return };
@@ -112,7 +112,7 @@ async fn a_lost_answer_is_asked_for_again() {
     bench.close();
 }
 
-/// A merge that widens a column is waited for, unless it is long dead.
+/// Checks that a merge waits for another one that widens a column, unless that one ended long ago.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_is_respected_until_it_ends() {
     let Some(bench) = bench().await else { return };

@@ -1,4 +1,4 @@
-//! What is sent, as text, over a table with everything in it.
+//! Requests as text, for a table with every kind of column.
 
 use std::sync::atomic::Ordering;
 
@@ -41,7 +41,7 @@ fn golden_staging() {
     insta::assert_snapshot!(texts.join(";\n"));
 }
 
-/// A script of each kind of statement, in the order in which it is sent.
+/// Checks the order in which the statements of a script are sent.
 #[test]
 fn golden_request() {
     let engine = engine(STAGE);

@@ -1,8 +1,8 @@
-//! The tables beside a collection's: what was deleted from it, and its past. Every engine keeps them by the same
-//! statements. Those that begin a history of a table that has rows, or end hard deletes, come before the merge's own.
+//! Companion tables of a collection's table: its deleted rows, and its history. Every engine keeps them by the same
+//! statements. Those that begin a history of a table with rows, or end hard deletes, come before the merge's own.
 //!
-//! Where DDL commits, a table can be there before its rows are. So the column of a history that its first rows do not
-//! need comes last, when they are in it: a history without it has not begun.
+//! In an engine where DDL commits, a table can exist before its rows do. So the last column of a history is added when
+//! its first rows, which do not need it, are in: a history without it has not begun.
 
 use staging::Column;
 
@@ -18,7 +18,7 @@ use crate::plan::{Plan, TableChange};
 use crate::statement::Statement;
 use crate::table::{TableColumn, Widening};
 
-/// Makes tables and changes their columns. Statements that belong together are one item.
+/// An engine's statements that create tables and change their columns. Statements that belong together are one item.
 pub(crate) trait Shaping {
     fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>>;
 
@@ -31,42 +31,42 @@ pub(crate) trait Shaping {
         }
     }
 
-    /// If it is there.
+    /// Returns the statement that drops the table if it exists.
     fn removal(&self, table: &str) -> Statement;
 }
 
-/// The tables beside one collection's, over all groups of a merge.
+/// The companion tables of one collection's table, over all groups of a merge.
 #[derive(Debug)]
-pub(crate) struct Beside {
+pub(crate) struct CompanionTables {
     dialect: &'static Dialect,
     table: TableName,
     deleted: TableName,
     pub(crate) hard_delete: Option<HardDelete>,
     pub(crate) history: Option<History>,
-    /// The table's, after the merge.
+    /// Columns of the collection's table after the merge.
     pub(crate) columns: Vec<TableColumn>,
 }
 
 /// Statements that come before a merge.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct Preparation {
     /// Statements that belong together.
     pub(crate) together: Vec<Vec<Statement>>,
-    /// When all of those are done.
+    /// Statements that come after those.
     pub(crate) then: Vec<Statement>,
 }
 
-impl Beside {
+impl CompanionTables {
     pub(crate) fn new(
         schema: &SchemaName,
         collection: &str,
         present: &Present,
         plan: &Plan<'_>,
         mode: TableMode,
-    ) -> Result<Beside> {
+    ) -> Result<CompanionTables> {
         let dialect = schema.dialect;
         let columns = plan.change.columns_after(dialect, present.columns.as_deref().unwrap_or_default());
-        let mut beside = Beside {
+        let mut companions = CompanionTables {
             dialect,
             table: schema.table_name(collection),
             deleted: schema.table_name(&deleted_table(collection)),
@@ -75,49 +75,50 @@ impl Beside {
             columns,
         };
         if mode.hard_delete {
-            beside.hard_delete = beside.hard_delete_of(plan, &beside.columns)?;
+            companions.hard_delete = companions.hard_delete_of(plan, &companions.columns)?;
         }
         if mode.history {
             check_history(collection, plan)?;
             let history = schema.table_name(&history_table(collection));
-            let history = History::new(dialect, &beside.table, &history, plan, present.history.as_deref());
-            beside.history = Some(history);
+            let history =
+                History::new(dialect, &companions.table, &history, plan, present.history.as_deref());
+            companions.history = Some(history);
         }
-        Ok(beside)
+        Ok(companions)
     }
 
     fn hard_delete_of(&self, plan: &Plan<'_>, table: &[TableColumn]) -> Result<Option<HardDelete>> {
         HardDelete::new(self.dialect, &self.table, &self.deleted, plan, table)
     }
 
-    /// Says whether rows that were deleted before are compared with staged ones.
+    /// `true`: rows that were deleted before are compared with staged ones.
     pub(crate) fn brings_back(&self) -> bool {
         self.hard_delete.is_some()
     }
 
-    /// Brings back into the table, which has these columns, what was deleted from it. `now` are the columns of the
-    /// table of deleted rows. `None` if the table's rows are never deleted.
+    /// Returns the statements that bring deleted rows back into the table, which has these columns. `now` are the
+    /// columns of the table of deleted rows. `None` if the table's rows are never deleted.
     pub(crate) fn end_of_hard_deletes(
         &self,
         engine: &impl Shaping,
         plan: &Plan<'_>,
         table: &[TableColumn],
         now: &[TableColumn],
-    ) -> Result<Option<Ahead>> {
+    ) -> Result<Option<Preparation>> {
         let Some(it) = self.hard_delete_of(plan, table)? else { return Ok(None) };
         let mut together = self.to_columns(engine, &self.deleted, Some(now), it.columns());
         together.push(it.bring_all_back().map(Statement::write).to_vec());
-        Ok(Some(Ahead { together, then: vec![engine.removal(&self.deleted.qualified)] }))
+        Ok(Some(Preparation { together, then: vec![engine.removal(&self.deleted.qualified)] }))
     }
 
-    /// Begins a history with the rows that the table, which has these columns, has now. `None` if it has begun, or
-    /// none is wanted.
+    /// Returns the statements that begin a history with the present rows of the table, which has these columns. `None`
+    /// if it has begun, or none is wanted.
     pub(crate) fn beginning_of_history(
         &self,
         engine: &impl Shaping,
         table: &[TableColumn],
         now: Option<&[TableColumn]>,
-    ) -> Option<Ahead> {
+    ) -> Option<Preparation> {
         let last = (self.dialect.column_name)(VALID_TO);
         let has_begun = now.is_some_and(|columns| columns.iter().any(|column| column.name == last));
         let it = self.history.as_ref().filter(|_| !has_begun)?;
@@ -126,10 +127,10 @@ impl Beside {
         let mut together = self.to_columns(engine, &it.history, now, &columns);
         together.push(vec![Statement::write(it.begin(table))]);
         let then = engine.alteration(&it.history.qualified, &[defined(self.dialect, &to)], &[]);
-        Some(Ahead { together, then: then.concat() })
+        Some(Preparation { together, then: then.concat() })
     }
 
-    /// Brings the tables to their columns; `present` says which these are now.
+    /// Returns the statements that bring the tables to their columns; `present` are those that they have now.
     pub(crate) fn shapes(&self, engine: &impl Shaping, present: &Present) -> Vec<Vec<Statement>> {
         let deleted = self
             .hard_delete
@@ -161,13 +162,13 @@ impl Beside {
         }
     }
 
-    /// The columns of the history, after the merge.
+    /// Returns the columns of the history after the merge.
     pub(crate) fn history_columns(&self) -> Option<Vec<TableColumn>> {
         self.history.as_ref().map(|it| [self.columns.as_slice(), &it.own_columns()].concat())
     }
 
-    /// To be run when a group's rows are staged, before it is found which of them change the table. `rows` reads all
-    /// that is staged of them; `keys` reads what has at least the expressions of their primary key.
+    /// Returns the statements for a group whose rows are staged, to be run before the search for rows that change the
+    /// table. `rows` reads all their columns; `keys` reads at least the expressions of their primary key.
     pub(crate) fn staged(
         &self,
         columns: &GroupColumns,
@@ -179,7 +180,7 @@ impl Beside {
         back.chain(added).map(Statement::write).collect()
     }
 
-    /// To be run after the last group.
+    /// Returns the statements to be run after the last group.
     pub(crate) fn end(&self) -> Vec<Statement> {
         let times = self.history.iter().map(History::set_times);
         let history = self.history.as_ref().map(|it| &it.history);
