@@ -11,7 +11,7 @@ use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
 use load::{Loaded, LostRows, Modes, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
-use warehouse::{Reads, Warehouse};
+use warehouse::{Kind, Reads, Warehouse};
 
 use crate::args::{self, ReportFormat, Selection, Sync};
 use crate::credential::{credential, warehouse_password};
@@ -125,10 +125,16 @@ async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
 
 /// Refuses a credential of another account than the one that the warehouse belongs to.
 async fn check_account(account: &Account, warehouse: Option<&dyn Warehouse>) -> anyhow::Result<()> {
-    if let Some(warehouse) = warehouse
-        && let Some(bound) = warehouse.account().await?
-        && bound != account.id
-    {
+    let Some(warehouse) = warehouse else { return Ok(()) };
+    let bound = match warehouse.account().await {
+        // Whoever has it open may be done when there is something to merge; the merge compares the accounts, too.
+        Err(locked) if locked.kind() == Kind::Locked => {
+            tracing::warn!("{locked}; HubSpot is read meanwhile");
+            None
+        }
+        bound => bound?,
+    };
+    if let Some(bound) = bound.filter(|bound| *bound != account.id) {
         bail!(
             "the warehouse's schema belongs to HubSpot account {bound}, but the credential is of account {}: use that \
              account's credential, or another --schema and --state for this one",
@@ -208,6 +214,10 @@ impl Work<'_> {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
         let options = Options { mode, ..self.options.clone() };
+        if let Some(warehouse) = self.warehouse {
+            // HubSpot takes its time: others may read meanwhile.
+            warehouse.release().await;
+        }
         let extracted = extract::extract(feed, run, &options, &progress).await;
         keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
         (extracted, line)

@@ -261,3 +261,75 @@ async fn a_window_does_not_end_a_backfill_that_was_interrupted() {
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox.database(), sandbox.account());
 }
+
+/// A reader that has the DuckDB file open holds back the merge alone, and reads HubSpot's hours long without a lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_file_holds_back_no_reading_of_hubspot() {
+    let sandbox = Sandbox::new(&account_of(1_500, 100), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    account.touch_many_in_one_ms(ObjectType::Contacts, 300);
+
+    let reader = sandbox.database();
+    let calls = sandbox.server.log().len();
+    let mut command = sandbox.start(&[]);
+    // The contacts are read, though the reader is there.
+    while sandbox.server.log().len() < calls + 10 {
+        assert!(command.try_wait().unwrap().is_none(), "it ended before it had read anything");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(command.try_wait().unwrap().is_none(), "it did not wait for the reader");
+    drop(reader);
+    let ended = std::thread::spawn(move || command.wait_with_output().unwrap());
+    while !ended.is_finished() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let output = ended.join().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is open in another process") && said.contains("the merge waits"), "{said}");
+    assert_equal(&sandbox.database(), account);
+}
+
+/// While HubSpot is read, which may take hours, the file is nobody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_can_be_read_while_hubspot_is() {
+    let behaviour = Behaviour { latency: Duration::from_millis(200), ..Behaviour::default() };
+    let sandbox = Sandbox::new(&account_of(1_500, 100), behaviour).await;
+    sandbox.sync(&["--collections", "companies"]).await.complete();
+    let calls = sandbox.server.log().len();
+    let mut command = sandbox.start(&["--collections", "contacts"]);
+    while sandbox.server.log().len() < calls + 10 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let database = Connection::open_with_flags(
+        sandbox.path("warehouse.duckdb"),
+        duckdb::Config::default().access_mode(duckdb::AccessMode::ReadOnly).unwrap(),
+    );
+    let companies = rows(&database.expect("the file is free"), "companies");
+    assert!(companies.0 > 0 && command.try_wait().unwrap().is_none());
+    command.kill().unwrap();
+    command.wait().unwrap();
+}
+
+/// A minute later the rows are staged, and the next sync merges them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_never_closes_the_file_costs_the_merge_and_nothing_else() {
+    let sandbox = Sandbox::new(&account_of(300, 50), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    account.touch_many_in_one_ms(ObjectType::Contacts, 30);
+    account.touch_many_in_one_ms(ObjectType::Companies, 5);
+    let reader = sandbox.database();
+    let held = sandbox.sync(&[]).await;
+    assert_eq!(held.code, Some(1), "{held:#?}");
+    let contacts = &held.report()["collections"]["contacts"];
+    assert_eq!((&contacts["outcome"], &contacts["files"]), (&"failed".into(), &1.into()), "{contacts:#}");
+    assert!(contacts["reason"].as_str().unwrap().contains("close it there"), "{contacts:#}");
+    drop(reader);
+    let calls = sandbox.server.log().len();
+    sandbox.sync(&[]).await.complete();
+    assert_equal(&sandbox.database(), account);
+    assert!(sandbox.server.log().len() > calls);
+}

@@ -26,6 +26,14 @@ pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
     /// `None` where there is nothing to look at yet.
     async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>>;
 
+    /// The same, and [`Kind::Locked`](crate::Kind::Locked) at once where it would have to wait.
+    async fn look_now<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
+        self.look(work).await
+    }
+
+    /// [`Warehouse::release`].
+    async fn release(&self) {}
+
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T>;
 
     async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
@@ -40,7 +48,7 @@ pub(crate) type Work<T> =
 #[async_trait]
 impl<D: Database> Warehouse for Transactional<D> {
     async fn account(&self) -> Result<Option<u64>> {
-        Ok(self.0.look(Box::new(|it| it.account())).await?.flatten())
+        Ok(self.0.look_now(Box::new(|it| it.account())).await?.flatten())
     }
 
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
@@ -78,6 +86,10 @@ impl<D: Database> Warehouse for Transactional<D> {
         let (wanted, collection) = (compare.clone(), &compare.collection);
         let work: Work<_> = Box::new(move |it| Box::pin(async move { it.compare(&wanted).await }));
         self.0.look(work).await?.ok_or_else(|| nothing_to_compare(collection))
+    }
+
+    async fn release(&self) {
+        self.0.release().await;
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

@@ -14,6 +14,7 @@ mod tests;
 mod transaction;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::duckdb::Connection;
 use async_trait::async_trait;
@@ -26,6 +27,9 @@ use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
 use crate::transaction::merge;
 use crate::{LocatedFile, Merged, TableMode};
+
+/// Time that a file which another process has open is waited for: as long as PostgreSQL's tables are.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub(crate) struct DuckDb {
@@ -43,12 +47,26 @@ pub(crate) async fn connect(path: &str, schema: &str) -> Result<Transactional<Du
 impl Database for DuckDb {
     async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
         let this = self.clone();
-        on_blocking_thread(move || this.handle.read(|connection| this.within(connection, work))).await
+        on_blocking_thread(move || this.handle.read(LOCK_WAIT, |connection| this.within(connection, work)))
+            .await
+    }
+
+    async fn look_now<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
+        let this = self.clone();
+        let now = Duration::ZERO;
+        on_blocking_thread(move || this.handle.read(now, |connection| this.within(connection, work))).await
+    }
+
+    async fn release(&self) {
+        let this = self.clone();
+        // A panic in it has closed the file, too.
+        let _ = on_blocking_thread(move || Ok(this.handle.close())).await;
     }
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         let this = self.clone();
-        on_blocking_thread(move || this.handle.write(|connection| this.within(connection, work))).await
+        on_blocking_thread(move || this.handle.write(LOCK_WAIT, |connection| this.within(connection, work)))
+            .await
     }
 
     async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
@@ -67,7 +85,7 @@ impl DuckDb {
 
     /// Takes more memory when the budget turns out too small.
     fn merge_within(&self, mut budget: Budget, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
-        self.handle.write(|connection| {
+        self.handle.write(LOCK_WAIT, |connection| {
             loop {
                 session::limit(connection, budget)?;
                 let mut session = Session::begin(connection, &self.schema)?;

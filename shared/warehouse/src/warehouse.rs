@@ -116,7 +116,8 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
         Reads::Local
     }
 
-    /// The HubSpot account this schema is bound to; `None` before the first merge. Changes nothing.
+    /// The HubSpot account this schema is bound to; `None` before the first merge. Changes nothing, and waits for nobody: a
+    /// warehouse that somebody else holds alone is [`Kind::Locked`] at once.
     async fn account(&self) -> Result<Option<u64>>;
 
     /// Keys of the staged files that the collection's table holds. Empty when the table is missing, even if the
@@ -154,6 +155,9 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
     /// are. Before the first merge: nothing.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
+
+    /// Lets go of a lock that is held between calls, so that others can read meanwhile; the next call takes it again.
+    async fn release(&self) {}
 
     /// Rewrites what merges leave in many small files, and removes what nothing needs any more, where the warehouse
     /// does not do so by itself. Nothing is begun after `until`. May run beside merges; changes no row.

@@ -1,10 +1,11 @@
 //! Opening a DuckDB file. DuckDB keeps other processes out by a lock on the file, but that lock does not keep a second
 //! instance in this process out, and two instances corrupt the file. So a process has one instance per file, which
-//! all handles share, one at a time; it closes with the last handle.
+//! all handles share, one at a time; it closes when one of them says so, and with the last one.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use duckdb::{Config, Connection};
 use rustix::fs::{Access, access};
@@ -21,42 +22,94 @@ pub(super) struct Handle {
 #[derive(Debug, Default)]
 struct Instance {
     handles: usize,
-    /// `None` until the file exists.
+    /// `None` until the file exists, and while it is closed.
     connection: Option<Connection>,
+    /// Another process had the file open for as long as it is waited for. From then on nobody waits again.
+    is_given_up: bool,
 }
 
 static INSTANCES: LazyLock<Mutex<HashMap<PathBuf, Arc<Mutex<Instance>>>>> = LazyLock::new(Mutex::default);
 
 impl Handle {
-    /// Opens the file if it exists; creates nothing.
+    /// Opens the file if it exists; creates nothing. One that another process has open is opened when it is used.
     pub(super) fn open(path: &str) -> Result<Handle> {
         let path = located(path)?;
         let instance = lock(&INSTANCES).entry(path.clone()).or_default().clone();
         lock(&instance).handles += 1;
         let handle = Handle { path, instance };
-        handle.read(|_| Ok(()))?;
-        Ok(handle)
+        match handle.read(Duration::ZERO, |_| Ok(())) {
+            Err(error) if error.kind() != Kind::Locked => Err(error),
+            _ => Ok(handle),
+        }
     }
 
-    /// `None` if there is no file yet.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<Option<T>> {
+    /// `None` if there is no file yet. Waits so long for another process that has it open.
+    pub(super) fn read<T>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut instance = lock(&self.instance);
         if instance.connection.is_none() && self.path.exists() {
-            instance.connection = Some(connection(&self.path)?);
+            instance.open(&self.path, wait)?;
         }
         instance.connection.as_mut().map(work).transpose()
     }
 
-    /// Creates the file if there is none yet. Waits for its turn.
-    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    /// Creates the file if there is none yet. Waits for its turn, and so long for another process that has it open.
+    pub(super) fn write<T>(
+        &self,
+        wait: Duration,
+        work: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
         let mut instance = lock(&self.instance);
-        let connection = match instance.connection.take() {
-            Some(connection) => connection,
-            None => connection(&self.path)?,
-        };
-        work(instance.connection.insert(connection))
+        work(instance.open(&self.path, wait)?)
+    }
+
+    /// Closes the file, so that other processes can open it; the next call opens it again.
+    pub(super) fn close(&self) {
+        lock(&self.instance).connection = None;
     }
 }
+
+impl Instance {
+    fn open(&mut self, path: &Path, wait: Duration) -> Result<&mut Connection> {
+        let opened = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open_when_free(path, wait)?,
+        };
+        Ok(self.connection.insert(opened))
+    }
+
+    fn open_when_free(&mut self, path: &Path, wait: Duration) -> Result<Connection> {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match connection(path) {
+                Err(error) if error.kind() == Kind::Locked && wait > Duration::ZERO => {
+                    if self.is_given_up || began.elapsed() >= wait {
+                        self.is_given_up = true;
+                        return Err(error);
+                    }
+                    if pause == FIRST_PAUSE {
+                        let seconds = wait.as_secs();
+                        tracing::warn!("{error}; the merge waits for that, {seconds} seconds at the most");
+                    }
+                }
+                opened => {
+                    self.is_given_up &= opened.is_err();
+                    return opened;
+                }
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Time between two tries to open a file that another process has open.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -131,7 +184,7 @@ fn connection(path: &Path) -> Result<Connection> {
 /// DuckDB has no error codes; this is what its messages mean.
 fn diagnosis(message: &str) -> (Kind, &'static str) {
     if message.contains("Could not set lock") {
-        (Kind::Locked, "is open in another process: close it there, or try again when it has ended")
+        (Kind::Locked, "is open in another process: close it there")
     } else if message.contains("not a valid DuckDB database") {
         (Kind::Unreachable, "is not a DuckDB database: name another file, or remove this one")
     } else if message.contains("Permission denied") || message.contains("Read-only file system") {

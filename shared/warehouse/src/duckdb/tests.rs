@@ -5,6 +5,7 @@ mod property;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::duckdb::types::ValueRef;
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ impl DuckDbBench {
     }
 
     fn look<T>(&self, look: impl FnOnce(&::duckdb::Connection) -> T) -> Option<T> {
-        self.handle.read(|connection| Ok(look(connection))).unwrap()
+        self.handle.read(Duration::ZERO, |connection| Ok(look(connection))).unwrap()
     }
 }
 

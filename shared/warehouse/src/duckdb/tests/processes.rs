@@ -4,12 +4,12 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use staging::ColumnType;
 use tempfile::TempDir;
 
-use super::{DuckDbBench, SCHEMA, assert_says, refusal};
+use super::{DuckDbBench, Handle, SCHEMA, assert_says};
 use crate::conformance::{Bench, Cell, File, assert_table_is_newest, contact, contacts, merge};
 use crate::{Kind, Warehouse, connect};
 
@@ -71,14 +71,46 @@ async fn a_file_that_another_process_holds_is_locked() {
     let folder = TempDir::new().unwrap();
     warehouse(folder.path()).await.merge(&[file(0).stage(folder.path())]).await.unwrap();
     let (mut child, stdin, _stdout) = spawn("holds_the_file", folder.path());
-    assert_says(
-        &refusal(&folder.path().join("hubspot.duckdb")).await,
-        Kind::Locked,
-        "open in another process",
-    );
+    let waiting = warehouse(folder.path()).await;
+    assert_says(&waiting.account().await.unwrap_err(), Kind::Locked, "open in another process");
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(stdin);
+    });
+    assert_eq!(waiting.loaded("contacts").await.unwrap().len(), 1);
+    release.join().unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_given_back_is_waited_for_once() {
+    let folder = TempDir::new().unwrap();
+    warehouse(folder.path()).await.merge(&[file(0).stage(folder.path())]).await.unwrap();
+    let (mut child, stdin, _stdout) = spawn("holds_the_file", folder.path());
+    let handle = Handle::open(folder.path().join("hubspot.duckdb").to_str().unwrap()).unwrap();
+    let wait = |wait_ms| {
+        let began = Instant::now();
+        let refused = handle.read(Duration::from_millis(wait_ms), |_| Ok(())).unwrap_err();
+        assert_says(&refused, Kind::Locked, "close it there");
+        began.elapsed()
+    };
+    assert!(wait(200) >= Duration::from_millis(200));
+    assert!(wait(60_000) < Duration::from_secs(30), "nobody waits again");
     drop(stdin);
     assert!(child.wait().unwrap().success());
-    assert_eq!(warehouse(folder.path()).await.loaded("contacts").await.unwrap().len(), 1);
+    handle.read(Duration::ZERO, |_| Ok(())).unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_released_is_free_for_others_until_it_is_used_again() {
+    let folder = TempDir::new().unwrap();
+    let released = warehouse(folder.path()).await;
+    released.merge(&[file(0).stage(folder.path())]).await.unwrap();
+    released.release().await;
+    let (mut child, stdin, _stdout) = spawn("holds_the_file", folder.path());
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(released.loaded("contacts").await.unwrap().len(), 1);
 }
 
 /// Each process gets further than the one before, since what is loaded is skipped.
