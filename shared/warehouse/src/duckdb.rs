@@ -59,8 +59,12 @@ impl Database for DuckDb {
 
     async fn release(&self) {
         let this = self.clone();
+        let close = move || {
+            this.handle.close();
+            Ok(())
+        };
         // A panic in it has closed the file, too.
-        let _ = on_blocking_thread(move || Ok(this.handle.close())).await;
+        let _ = on_blocking_thread(close).await;
     }
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
