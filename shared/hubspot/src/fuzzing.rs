@@ -1,25 +1,22 @@
 //! What `tests/fuzz-targets` calls of what is private, and a client that is answered by a script instead of HubSpot.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use staging::{Cell, ColumnType};
 
 use crate::budget::Budget;
 use crate::client::Client;
-use crate::credential::Access;
+use crate::client::answer;
+use crate::client::transport::Transport;
+use crate::credential::{Access, Bearer, Credential};
 use crate::json::Str;
 
 /// One answer of HubSpot.
 #[derive(Debug, Default)]
-pub struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
+pub struct Answer(answer::Answer);
 
 impl Answer {
     /// Headers that are none are left out.
@@ -27,37 +24,25 @@ impl Answer {
         let parsed = headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
         });
-        Answer { status, headers: parsed.collect(), body }
-    }
-}
-
-/// Answers in the order in which calls get them; behind the last one HubSpot fails.
-#[derive(Debug)]
-pub(crate) struct Script(Mutex<VecDeque<Answer>>);
-
-impl Script {
-    pub(crate) fn next(&self) -> Answer {
-        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        next.unwrap_or(Answer { status: 500, ..Answer::default() })
+        Answer(answer::Answer { status, headers: parsed.collect(), body })
     }
 }
 
 /// Gives the answers that are left to another client, in place of its own.
 pub fn move_answers(from: &Client, to: &Client) {
-    if let (Some(from), Some(to)) = (from.script(), to.script()) {
-        let left = std::mem::take(&mut *from.0.lock().unwrap_or_else(PoisonError::into_inner));
-        *to.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
-    }
+    from.transport().move_answers(to.transport());
 }
 
-/// A client that gets these answers.
+/// A client that gets these answers, and never waits for its turn.
 pub fn client(answers: impl IntoIterator<Item = Answer>, reserve: f64) -> Client {
     static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
     let http = HTTP.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::Client::new()
     });
-    Client::scripted(http.clone(), Script(Mutex::new(answers.into_iter().collect())), Budget::new(reserve))
+    let transport = Transport::scripted(http.clone(), answers.into_iter().map(|answer| answer.0));
+    let bearer = Bearer::new(Credential::Token("pat-x".into()), None);
+    Client::over(transport, bearer, Budget::new(reserve))
 }
 
 /// How long the next calls of each bucket would wait, by what answers have told; `pause` is that of a 429.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::ErrorKind;
 
 /// Requests sent for one call, refusals by a limit aside.
-pub(crate) const MAX_ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 /// The same where there is somebody to turn to: a smaller page, or the next of many things.
 const FEW_ATTEMPTS: u32 = 4;
 /// The longest wait before one of them.
@@ -14,7 +14,7 @@ const LITTLE_WAIT: Duration = Duration::from_secs(2);
 /// Requests sent before an address that never answered is given up.
 const UNREACHABLE_ATTEMPTS: u32 = 4;
 /// Refusals by a limit that one call waits out.
-pub(crate) const MAX_REFUSALS: u32 = 60;
+const MAX_REFUSALS: u32 = 60;
 /// A `Retry-After` longer than this is not waited for: the run ends, and goes on later.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Refusals after which a limit that is not named is no short one.
@@ -113,6 +113,11 @@ pub(crate) struct Tried {
     pub(crate) refusals: u32,
     /// Answers that looked like the end of the endpoint.
     pub(crate) ends: u32,
+}
+
+impl Tried {
+    /// All that any call may.
+    pub(crate) const MOST: Tried = Tried { attempts: MAX_ATTEMPTS, refusals: MAX_REFUSALS, ends: 1 };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,6 +316,18 @@ mod tests {
         let expected =
             [BadRequest, Unauthorized, MissingScope, NotFound, UrlTooLong, Server, Server, Unauthorized];
         assert_eq!(kinds, expected.map(Decision::Fail));
+    }
+
+    #[test]
+    fn a_call_that_has_tried_the_most_fails() {
+        let failures =
+            [status(500), status(502), status(404), status(429), Failure::Transport, Failure::Body];
+        for failure in failures.into_iter().chain([refusal(Some(Policy::Secondly), Some(1))]) {
+            for patience in [Patience::Full, Patience::Little, Patience::Twice, Patience::Once] {
+                let decision = super::decide(failure, Tried::MOST, patience, 0.5);
+                assert!(matches!(decision, Decision::Fail(_)), "{failure:?}: {decision:?}");
+            }
+        }
     }
 
     #[test]
