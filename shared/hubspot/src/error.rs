@@ -215,8 +215,8 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<crate::json::Malformed> for Error {
-    fn from(malformed: crate::json::Malformed) -> Error {
+impl From<crate::json::scanner::Malformed> for Error {
+    fn from(malformed: crate::json::scanner::Malformed) -> Error {
         Error::new(ErrorKind::Malformed, "an answer does not have the shape of this API").caused_by(malformed)
     }
 }

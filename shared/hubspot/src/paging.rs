@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, ErrorKind};
-use crate::json::{Malformed, Scanner, Str};
+use crate::json::Str;
+use crate::json::scanner::{Malformed, Scanner};
 
 /// The fields of an answer that speak of paging.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
