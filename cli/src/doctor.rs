@@ -2,11 +2,13 @@
 //! calls each family of HubSpot's API once, and writes nothing.
 
 mod findings;
+mod probe;
+mod readiness;
 mod text;
 
 use std::time::{Duration, Instant};
 
-use hubspot::families::{granted_scopes, lacking, probe, readiness};
+use hubspot::families::{granted_scopes, lacking};
 use hubspot::{Budget, Client, DailyUsage};
 
 use crate::args::{Doctor, ReportFormat};
@@ -14,6 +16,8 @@ use crate::credential::credential;
 use crate::sync::print;
 
 use findings::Findings;
+use probe::probe;
+use readiness::readiness;
 
 /// Time after which a family that keeps failing is given up. The others answer within seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use hubspot::families::{Family, Lacking, Probed, Readiness, Role, State};
+use hubspot::families::{Family, Fill, Lacking, Role};
 use hubspot::{Account, Bucket, Client, DailyUsage};
 use serde::Serialize;
+
+use super::probe::Probed;
+use super::readiness::{Level, Readiness};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Findings {
@@ -93,7 +96,7 @@ impl Findings {
         let budget = client.budget();
         let collection = |readiness: &Readiness| {
             let findings =
-                CollectionFindings { state: readiness.state.name(), reasons: readiness.reasons.clone() };
+                CollectionFindings { state: readiness.level.name(), reasons: readiness.reasons.clone() };
             (readiness.collection, findings)
         };
         Findings {
@@ -121,7 +124,7 @@ impl Findings {
             }),
             families: probed.iter().map(|probed| FamilyFindings::new(probed, now)).collect(),
             collections: readiness.iter().map(collection).collect(),
-            can_fill_all: readiness.iter().all(|readiness| readiness.state != State::Skipped),
+            can_fill_all: readiness.iter().all(|readiness| readiness.level != Level::Skipped),
         }
     }
 
@@ -140,8 +143,8 @@ impl FamilyFindings {
             version: family.version,
             supported_until,
             days_left: supported_until.map(|until| (until - now.date_naive()).num_days()),
-            answers: probed.outcome.name(),
-            reason: probed.outcome.reason().map(str::to_owned),
+            answers: probed.availability.name(),
+            reason: probed.availability.reason().map(str::to_owned),
             scopes: family.scopes,
             needed_for: family.fills.iter().map(|fill| fill.collection).collect(),
             without_it: without(family),
@@ -150,7 +153,7 @@ impl FamilyFindings {
 }
 
 fn without(family: &Family) -> Vec<String> {
-    let effect = |fill: &hubspot::families::Fill| match fill.role {
+    let effect = |fill: &Fill| match fill.role {
         Role::Needed => format!("no {}", fill.collection),
         Role::Adds(lost) => format!("{}: {lost}", fill.collection),
         Role::StandsIn => format!("{}: nothing to fall back on", fill.collection),

@@ -1,23 +1,21 @@
 //! Asks each family once, and changes nothing. Two rounds: some calls take an id, which the answers of others show.
 
 use futures::future::join_all;
+use hubspot::families::{FAMILIES, Family, Probe};
+use hubspot::json::Body;
+use hubspot::{Client, Error, ErrorKind};
 use serde_json::Value;
-
-use super::{FAMILIES, Family, Probe};
-use crate::client::Client;
-use crate::error::{Error, ErrorKind};
-use crate::json::Body;
 
 /// A family, and what became of its probe.
 #[derive(Debug)]
-pub struct Probed {
-    pub family: &'static Family,
-    pub outcome: Outcome,
+pub(super) struct Probed {
+    pub(super) family: &'static Family,
+    pub(super) availability: Availability,
 }
 
-/// The texts say why, for people.
+/// The answer of a family to its probe. The texts say why, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Availability {
     Answers,
     /// 403: a scope is missing, or the account's product lacks it.
     MissingScope(String),
@@ -28,47 +26,47 @@ pub enum Outcome {
     NotAsked(String),
 }
 
-impl Outcome {
-    /// Whether it is known not to answer.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Outcome::MissingScope(_) | Outcome::Gone(_) | Outcome::Failed(_))
+impl Availability {
+    /// `true`: it is known not to answer.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Availability::MissingScope(_) | Availability::Gone(_) | Availability::Failed(_))
     }
 
     /// As it stands in reports.
-    pub fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Outcome::Answers => "yes",
-            Outcome::MissingScope(_) => "missing scope",
-            Outcome::Gone(_) => "gone",
-            Outcome::Failed(_) => "failed",
-            Outcome::NotAsked(_) => "not asked",
+            Availability::Answers => "yes",
+            Availability::MissingScope(_) => "missing scope",
+            Availability::Gone(_) => "gone",
+            Availability::Failed(_) => "failed",
+            Availability::NotAsked(_) => "not asked",
         }
     }
 
-    pub fn reason(&self) -> Option<&str> {
+    pub(super) fn reason(&self) -> Option<&str> {
         match self {
-            Outcome::Answers => None,
-            Outcome::MissingScope(reason)
-            | Outcome::Gone(reason)
-            | Outcome::Failed(reason)
-            | Outcome::NotAsked(reason) => Some(reason),
+            Availability::Answers => None,
+            Availability::MissingScope(reason)
+            | Availability::Gone(reason)
+            | Availability::Failed(reason)
+            | Availability::NotAsked(reason) => Some(reason),
         }
     }
 
-    fn of(answer: Result<&Body, &Error>) -> Outcome {
+    fn of(answer: Result<&Body, &Error>) -> Availability {
         match answer {
-            Ok(_) => Outcome::Answers,
+            Ok(_) => Availability::Answers,
             Err(error) => match error.kind() {
-                ErrorKind::MissingScope => Outcome::MissingScope(error.to_string()),
-                ErrorKind::NotFound => Outcome::Gone(error.to_string()),
-                _ => Outcome::Failed(error.to_string()),
+                ErrorKind::MissingScope => Availability::MissingScope(error.to_string()),
+                ErrorKind::NotFound => Availability::Gone(error.to_string()),
+                _ => Availability::Failed(error.to_string()),
             },
         }
     }
 }
 
 /// What each family says, in the order of [`FAMILIES`]. One family's failure is its own.
-pub async fn probe(client: &Client) -> Vec<Probed> {
+pub(super) async fn probe(client: &Client) -> Vec<Probed> {
     let answers = join_all(FAMILIES.iter().map(|family| async move {
         match family.probe {
             Probe::Call(call) => Some(client.send(&call()).await),
@@ -86,17 +84,17 @@ pub async fn probe(client: &Client) -> Vec<Probed> {
             Probe::Call(_) | Probe::Never => None,
         };
         async move {
-            let outcome = match (answer, family.probe, id) {
-                (Some(answer), ..) => Outcome::of(answer.as_ref()),
+            let availability = match (answer, family.probe, id) {
+                (Some(answer), ..) => Availability::of(answer.as_ref()),
                 (None, Probe::OfFirst(_, call), Some(id)) => {
-                    Outcome::of(client.send(&call(&id)).await.as_ref())
+                    Availability::of(client.send(&call(&id)).await.as_ref())
                 }
                 (None, Probe::OfFirst(other, _), None) => {
-                    Outcome::NotAsked(format!("{other} shows nothing to ask about"))
+                    Availability::NotAsked(format!("{other} shows nothing to ask about"))
                 }
-                (None, ..) => Outcome::NotAsked("it is used, not asked".to_owned()),
+                (None, ..) => Availability::NotAsked("it is used, not asked".to_owned()),
             };
-            Probed { family, outcome }
+            Probed { family, availability }
         }
     }))
     .await

@@ -1,18 +1,21 @@
 //! Which collections can be filled, given which families answer.
 
-use super::{Fill, Outcome, Probed, Role, collections};
+use hubspot::families::{Fill, Role, collections};
 
-/// How well one collection can be filled, and why not better.
+use super::probe::{Availability, Probed};
+
+/// Prospects of one collection, and why they are not better.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readiness {
-    pub collection: &'static str,
-    pub state: State,
+pub(super) struct Readiness {
+    pub(super) collection: &'static str,
+    pub(super) level: Level,
     /// One for each family that is missed.
-    pub reasons: Vec<String>,
+    pub(super) reasons: Vec<String>,
 }
 
+/// How much of a collection comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(super) enum Level {
     Ok,
     /// Rows come, but some columns stay empty, or a poorer call fills them.
     Degraded,
@@ -20,25 +23,25 @@ pub enum State {
     Skipped,
 }
 
-impl State {
-    pub fn name(self) -> &'static str {
+impl Level {
+    pub(super) fn name(self) -> &'static str {
         match self {
-            State::Ok => "ok",
-            State::Degraded => "degraded",
-            State::Skipped => "skipped",
+            Level::Ok => "ok",
+            Level::Degraded => "degraded",
+            Level::Skipped => "skipped",
         }
     }
 }
 
-/// Of all collections. A family that was not asked is taken to answer.
-pub fn readiness(probed: &[Probed]) -> Vec<Readiness> {
+/// Readiness of all collections. A family that was not asked is taken to answer.
+pub(super) fn readiness(probed: &[Probed]) -> Vec<Readiness> {
     collections().into_iter().map(|collection| of_collection(collection, probed)).collect()
 }
 
 fn of_collection(collection: &'static str, probed: &[Probed]) -> Readiness {
     let missing: Vec<(&Probed, &Fill)> = probed
         .iter()
-        .filter(|probed| probed.outcome.is_missing())
+        .filter(|probed| probed.availability.is_missing())
         .flat_map(|probed| probed.family.fills.iter().map(move |fill| (probed, fill)))
         .filter(|(_, fill)| fill.collection == collection)
         .collect();
@@ -54,72 +57,75 @@ fn of_collection(collection: &'static str, probed: &[Probed]) -> Readiness {
     };
     let fatal = missing.iter().filter(|(_, fill)| is_fatal(fill)).map(|(probed, _)| because(probed));
     let fatal: Vec<String> = fatal.collect();
-    let (state, reasons) = match (fatal.is_empty(), losses.is_empty()) {
-        (false, _) => (State::Skipped, fatal),
-        (true, false) => (State::Degraded, losses),
-        (true, true) => (State::Ok, Vec::new()),
+    let (level, reasons) = match (fatal.is_empty(), losses.is_empty()) {
+        (false, _) => (Level::Skipped, fatal),
+        (true, false) => (Level::Degraded, losses),
+        (true, true) => (Level::Ok, Vec::new()),
     };
-    Readiness { collection, state, reasons }
+    Readiness { collection, level, reasons }
 }
 
 fn because(probed: &Probed) -> String {
     let name = probed.family.name;
-    match &probed.outcome {
-        Outcome::MissingScope(_) => {
+    match &probed.availability {
+        Availability::MissingScope(_) => {
             format!("{name} is refused, it needs scope {}", probed.family.scopes_text())
         }
-        Outcome::Gone(_) => format!("{name} is gone"),
-        Outcome::Answers | Outcome::Failed(_) | Outcome::NotAsked(_) => format!("{name} failed"),
+        Availability::Gone(_) => format!("{name} is gone"),
+        Availability::Answers | Availability::Failed(_) | Availability::NotAsked(_) => {
+            format!("{name} failed")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::FAMILIES;
+    use hubspot::families::FAMILIES;
+
     use super::*;
 
     /// Everything answers but these.
-    fn without(missing: &[(&str, Outcome)]) -> Vec<Readiness> {
-        let outcome = |name| missing.iter().find(|(other, _)| *other == name).map(|(_, outcome)| outcome);
+    fn without(missing: &[(&str, Availability)]) -> Vec<Readiness> {
+        let missing = |name| missing.iter().find(|(other, _)| *other == name).map(|(_, how)| how);
         let probed = FAMILIES.iter().map(|family| Probed {
             family,
-            outcome: outcome(family.name).cloned().unwrap_or(Outcome::Answers),
+            availability: missing(family.name).cloned().unwrap_or(Availability::Answers),
         });
         readiness(&probed.collect::<Vec<_>>())
     }
 
-    fn state(readiness: &[Readiness], collection: &str) -> State {
-        readiness.iter().find(|readiness| readiness.collection == collection).unwrap().state
+    fn level(readiness: &[Readiness], collection: &str) -> Level {
+        readiness.iter().find(|readiness| readiness.collection == collection).unwrap().level
     }
 
-    fn gone() -> Outcome {
-        Outcome::Gone("404".to_owned())
+    fn gone() -> Availability {
+        Availability::Gone("404".to_owned())
     }
 
     #[test]
     fn everything_is_fine_when_all_answer() {
-        let all = without(&[("form submissions", Outcome::NotAsked("no form".to_owned()))]);
+        let all = without(&[("form submissions", Availability::NotAsked("no form".to_owned()))]);
         assert_eq!(all.len(), 11);
-        assert!(all.iter().all(|readiness| readiness.state == State::Ok));
+        assert!(all.iter().all(|readiness| readiness.level == Level::Ok));
     }
 
     #[test]
     fn without_v1_contacts_are_poorer_and_profiles_are_lost() {
         let all = without(&[("contacts v1", gone())]);
         for poorer in ["contacts", "contact_identities", "form_submissions"] {
-            assert_eq!(state(&all, poorer), State::Degraded, "{poorer}");
+            assert_eq!(level(&all, poorer), Level::Degraded, "{poorer}");
         }
-        assert_eq!(state(&all, "contact_identity_profiles"), State::Skipped);
-        assert_eq!(state(&all, "companies"), State::Ok);
+        assert_eq!(level(&all, "contact_identity_profiles"), Level::Skipped);
+        assert_eq!(level(&all, "companies"), Level::Ok);
     }
 
     #[test]
     fn a_stand_in_is_missed_only_when_it_has_to_stand_in() {
-        let scope = || Outcome::MissingScope("403".to_owned());
-        assert_eq!(state(&without(&[("forms", scope())]), "form_submissions"), State::Ok);
+        let scope = || Availability::MissingScope("403".to_owned());
+        assert_eq!(level(&without(&[("forms", scope())]), "form_submissions"), Level::Ok);
         let both = without(&[("forms", scope()), ("contacts v1", gone())]);
         let submissions = both.iter().find(|readiness| readiness.collection == "form_submissions").unwrap();
-        assert_eq!(submissions.state, State::Skipped);
+        assert_eq!(submissions.level, Level::Skipped);
         assert_eq!(submissions.reasons, ["forms is refused, it needs scope forms"]);
     }
 }

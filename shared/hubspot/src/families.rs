@@ -2,8 +2,6 @@
 //! refusal names its scope from here, since not every body of a 403 does.
 
 mod list;
-mod probe;
-mod readiness;
 mod scopes;
 
 use chrono::NaiveDate;
@@ -12,8 +10,6 @@ use crate::call::Call;
 use crate::version;
 
 pub use list::FAMILIES;
-pub use probe::{Outcome, Probed, probe};
-pub use readiness::{Readiness, State, readiness};
 pub use scopes::{Lacking, granted_scopes, lacking};
 
 /// Calls that share a version, a scope and a fate.
@@ -29,7 +25,7 @@ pub struct Family {
     pub fills: &'static [Fill],
     /// How its paths begin; `*` is any one segment, such as the version.
     paths: &'static [&'static str],
-    probe: Probe,
+    pub probe: Probe,
 }
 
 /// What a family is to a collection.
@@ -51,7 +47,7 @@ pub enum Role {
 
 /// The cheapest call that shows whether a family answers.
 #[derive(Debug, Clone, Copy)]
-enum Probe {
+pub enum Probe {
     Call(fn() -> Call),
     /// Asks about the first record that the probe of another family shows.
     OfFirst(&'static str, fn(&str) -> Call),
