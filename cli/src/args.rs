@@ -378,7 +378,10 @@ pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Resul
     named(&by_name)?;
     named(history)?;
     let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
-    modes.check().map_err(|why| anyhow!("--history can't be used: {why}"))?;
+    let in_sets =
+        FEEDS.iter().flat_map(|feed| feed.dictionary()).filter(|collection| !collection.set_key.is_empty());
+    let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
+    modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
     Ok(modes)
 }
 

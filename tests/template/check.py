@@ -72,6 +72,13 @@ def feeds_of(template):
             for one in functions if "FEED" in one["Environment"]["Variables"]}
 
 
+def without_history(template):
+    """The collections that HardDelete may name, and History may not."""
+    any_name = (template["Parameters"][name]["AllowedPattern"] for name in ("HardDelete", "History"))
+    every, with_history = (re.findall(r"\w+", pattern.split(")")[0]) for pattern in any_name)
+    return [name for name in every if name not in with_history and name != "all"]
+
+
 def check_functions(template):
     """Names, artifact, environment, limits, and what happens to an event that fails."""
     common = template["Globals"]["Function"]
@@ -94,7 +101,8 @@ def check_functions(template):
         logical = "Load" if is_load else f"Extract{identifier(name)}"
         function = template["Resources"][logical]
         properties = function["Properties"]
-        own = LOAD_ENVIRONMENT if is_load else {"FEED": name, **EXTRACT_ENVIRONMENT}
+        of_load = {**LOAD_ENVIRONMENT, "WITHOUT_HISTORY": ", ".join(without_history(template))}
+        own = of_load if is_load else {"FEED": name, **EXTRACT_ENVIRONMENT}
         expected = {
             "FunctionName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
             "CodeUri": f"functions/{package}",

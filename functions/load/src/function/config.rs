@@ -42,7 +42,8 @@ impl Config {
             },
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
-        if let Err(why) = config.modes.check() {
+        let without_history = list(environment.optional("WITHOUT_HISTORY")).unwrap_or_default();
+        if let Err(why) = config.modes.check(&without_history) {
             environment.wrong("HISTORY", why);
         }
         environment.check()?;
@@ -67,15 +68,13 @@ mod tests {
                 "BUCKET" => None,
                 "MAX_CONTINUATIONS" => Some("3".to_owned()),
                 "HISTORY" => Some(history.to_owned()),
+                "WITHOUT_HISTORY" => Some("members, identities".to_owned()),
                 _ => Some("x".to_owned()),
             }))
         };
-        let refused = with_history("contacts,contact_identities").unwrap_err().to_string();
+        let refused = with_history("contacts,identities").unwrap_err().to_string();
         assert!(refused.contains("BUCKET not set"), "{refused}");
-        assert!(
-            refused.contains("HISTORY can't be used (contact_identities can't have a history"),
-            "{refused}"
-        );
+        assert!(refused.contains("HISTORY can't be used (identities can't have a history"), "{refused}");
         assert!(!with_history("contacts").unwrap_err().to_string().contains("HISTORY"));
     }
 }
