@@ -53,7 +53,7 @@ pub(crate) fn check_rows(file: &LocatedFile, rows: u64, incomplete: u64) -> Resu
 
 /// The rows that a group's merge set out to write, and those that it wrote.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outcome {
+pub(crate) struct GroupCounts {
     pub(crate) changed: u64,
     pub(crate) written: u64,
     /// Primary keys among the staged rows.
@@ -62,9 +62,9 @@ pub(crate) struct Outcome {
     pub(crate) arrived: u64,
 }
 
-impl Outcome {
+impl GroupCounts {
     pub(crate) fn check(self, table: &str) -> Result<()> {
-        let Outcome { changed, written, keys, arrived } = self;
+        let GroupCounts { changed, written, keys, arrived } = self;
         if written == changed && arrived == keys {
             return Ok(());
         }

@@ -63,8 +63,8 @@ pub(crate) trait Bench: Send + Sync {
 /// Values by column name.
 pub(crate) type Row = BTreeMap<String, Cell>;
 
-type Outcome<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-type Case = for<'a> fn(&'a dyn Bench) -> Outcome<'a>;
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Case = for<'a> fn(&'a dyn Bench) -> Running<'a>;
 
 pub(crate) const CASES: &[(&str, Case)] = &[
     ("merging twice is merging once", |bench| Box::pin(versions::merging_twice_is_merging_once(bench))),

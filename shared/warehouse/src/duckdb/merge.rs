@@ -9,7 +9,7 @@ use super::session::{Session, is_out_of_memory};
 use super::sql::{self, GroupMerge, NEWEST, STAGED};
 use crate::LocatedFile;
 use crate::catalog::row_counts;
-use crate::checks::{Count, Outcome, check_rows};
+use crate::checks::{Count, GroupCounts, check_rows};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Group;
 use crate::transaction::GroupOf;
@@ -40,7 +40,7 @@ pub(super) fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result
     session.run(&sql::drop_scratch())?;
 
     let changed = counts.iter().map(|count| count.changed).sum();
-    Outcome { changed, written, keys, arrived }.check(table)?;
+    GroupCounts { changed, written, keys, arrived }.check(table)?;
     Ok(counts)
 }
 

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::sql::{self, GroupMerge};
 use super::staged::StagedGroup;
 use crate::catalog::{Catalog, counts, row_counts};
-use crate::checks::{Count, Outcome};
+use crate::checks::{Count, GroupCounts};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Group;
 use crate::table::TableColumn;
@@ -52,7 +52,7 @@ pub(super) async fn merge_group(
     // The unique index sees to it that each key is there once, and nobody else writes: those that were not to be
     // changed are there, in a newer version.
     let arrived = keys - changed + written;
-    Outcome { changed, written, keys, arrived }.check(&table.qualified)?;
+    GroupCounts { changed, written, keys, arrived }.check(&table.qualified)?;
     Ok(counts)
 }
 

@@ -7,7 +7,7 @@ use super::sql::{GroupMerge, Scratch, Ties};
 use super::target::Target;
 use crate::LocatedFile;
 use crate::catalog::{Rows, counts, row_counts};
-use crate::checks::{Outcome, check_rows};
+use crate::checks::{GroupCounts, check_rows};
 use crate::columns::ColumnSql;
 use crate::dialect::quote_identifier;
 use crate::error::Result;
@@ -47,7 +47,7 @@ impl<E: Engine> Target<'_, E> {
             };
             if holders > 1 {
                 let arrived = keys + holders - 1;
-                Outcome { changed: 0, written: 0, keys, arrived }.check(&self.table.qualified)?;
+                GroupCounts { changed: 0, written: 0, keys, arrived }.check(&self.table.qualified)?;
             }
             // What groups before this one bring can be of the same versions, and what was deleted before.
             let with_table = ties > 0 || !all.is_empty() || self.companions.brings_back();
