@@ -2,11 +2,14 @@
 //! downloads the same pages and drops them, or scans them and writes them as text. `make bench` runs it.
 
 mod account;
+mod case;
 mod cases;
 mod floor;
 mod group;
 mod measure;
+mod row;
 mod scan;
+mod start;
 mod table;
 
 use std::ffi::OsString;

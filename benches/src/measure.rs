@@ -82,3 +82,11 @@ pub(crate) fn cost_of(
     ensure!(cost.code == Some(0), "{} ended with {:?}: {}", program.display(), cost.code, cost.stdout);
     Ok(cost)
 }
+
+/// Returns the path of a program of this workspace, in this one's folder.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let bench = std::env::current_exe()?;
+    let path = bench.parent().unwrap_or(Path::new(".")).join(name);
+    ensure!(path.exists(), "{} is not built: cargo build --release --workspace --bins", path.display());
+    Ok(path)
+}

@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::cases::Row;
+use crate::row::Row;
 
 pub(crate) fn json(rows: &[Row]) -> anyhow::Result<String> {
     let lines: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
