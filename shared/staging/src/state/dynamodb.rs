@@ -20,8 +20,10 @@
 //! two writers: the version decides whose checkpoint counts.
 
 mod checkpoint;
+mod compression;
 mod items;
 mod lease;
+mod part;
 mod parts;
 
 use std::collections::{HashMap, HashSet};
@@ -37,10 +39,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 #[cfg(feature = "fuzzing")]
-pub(crate) use self::checkpoint::decompress;
+pub(crate) use self::compression::decompress;
 use self::items::{Item, key, n, number, s, text, unbuilt};
 pub(super) use self::lease::Renewal;
-use self::parts::Parts;
+use self::part::Parts;
 use super::{RunRecord, Shared};
 use crate::aws;
 use crate::error::{Error, ErrorKind};

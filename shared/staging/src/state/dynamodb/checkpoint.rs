@@ -1,6 +1,5 @@
 //! A feed's cursor, and the checkpoint that moves it together with the files it stands for.
 
-use std::io::Read;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -12,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::compression::{compressed, decompress};
 use super::items::{Item, blob, key, n, number, s, text, unbuilt};
 use super::{CONFLICT_ATTEMPTS, TableState, no_json, now_ms, to_json};
 use crate::error::{Error, ErrorKind};
@@ -22,10 +22,6 @@ use crate::state::{Lease, fenced};
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 const ITEM_BYTES: usize = 350 << 10;
 const MAX_ITEMS: usize = 8;
-/// Bytes that a cursor may take when it is read: ten times what its sets take when they are full.
-const MAX_CURSOR_BYTES: u64 = 64 << 20;
-/// The decoder's window: 8 MB, and our own frames have 2 MB.
-const MAX_WINDOW_LOG: u32 = 23;
 
 impl TableState {
     pub(in crate::state) async fn cursor<C: DeserializeOwned>(&self, feed: &str) -> Result<Option<C>, Error> {
@@ -154,24 +150,6 @@ fn cursor_items<C: Serialize>(feed: &str, checkpoint: &str, cursor: &C) -> Resul
     Ok(bytes.chunks(ITEM_BYTES).enumerate().map(item).collect())
 }
 
-pub(super) fn compressed(json: &str) -> Result<Vec<u8>, Error> {
-    zstd::encode_all(json.as_bytes(), 3)
-        .map_err(|source| Error::new(ErrorKind::Io, "the cursor can't be compressed").caused_by(source))
-}
-
-pub(crate) fn decompress<C: DeserializeOwned>(bytes: &[u8]) -> anyhow::Result<C> {
-    // One that is too long is cut, and does not parse.
-    Ok(serde_json::from_slice(&decompressed(bytes)?)?)
-}
-
-pub(super) fn decompressed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut decoder = zstd::Decoder::new(bytes)?;
-    decoder.window_log_max(MAX_WINDOW_LOG)?;
-    let mut json = Vec::new();
-    decoder.take(MAX_CURSOR_BYTES).read_to_end(&mut json)?;
-    Ok(json)
-}
-
 fn feed_key(feed: &str) -> String {
     format!("feed#{feed}")
 }
@@ -200,22 +178,5 @@ fn cancelled(error: &SdkError<TransactWriteItemsError>) -> Option<Cancelled> {
         }
         TransactWriteItemsError::TransactionInProgressException(_) => Some(Cancelled::Conflict),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_that_grows_beyond_all_measure_is_none() {
-        let json = |length: u64| format!("[{}0]", "0,".repeat((length / 2) as usize));
-        let read = |length| {
-            let compressed = zstd::encode_all(json(length).as_bytes(), 3).unwrap();
-            assert!(compressed.len() < ITEM_BYTES, "{} bytes", compressed.len());
-            decompress::<serde::de::IgnoredAny>(&compressed)
-        };
-        assert!(read(MAX_CURSOR_BYTES / 2).is_ok());
-        assert!(read(2 * MAX_CURSOR_BYTES).is_err());
     }
 }
