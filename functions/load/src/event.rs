@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LostRows, Scope};
+use crate::options::{LostRows, Scope};
 
 /// An empty one is what the schedule sends: whatever is pending. A field that is not known is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use staging::{Shared, State};
 use warehouse::{Extent, Warehouse};
 
-use crate::{LostRows, Scope};
+use crate::options::{LostRows, Scope};
 
 /// Columns that a message names.
 const MAX_NAMED: usize = 5;

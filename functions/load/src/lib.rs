@@ -1,9 +1,10 @@
-//! One load: staged files -> warehouse. A staged file says what it holds, so nothing of HubSpot is known here but the
-//! name of one table, which a configuration is checked by before there is a file (`modes.rs`).
+//! One load: staged files -> warehouse. A staged file says what it holds, so nothing of HubSpot is known here.
 
 mod event;
+mod files;
 mod kept;
 mod modes;
+mod options;
 mod password;
 mod reconcile;
 mod report;
@@ -12,70 +13,19 @@ mod runs;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use staging::{Bucket, Lease, LocalFile, StagedFile, StagedObject, State};
-use warehouse::{LocatedFile, Location, Reads, TableMode, Warehouse};
+use staging::{Bucket, Lease, StagedFile, State};
+use warehouse::Warehouse;
 
+use files::{batches, locate};
 use kept::Table;
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
+pub use options::{Loaded, LostRows, Options, Scope};
 pub use password::password;
 pub use reconcile::{Reconciled, Step, is_due, reconcile};
 pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;
-
-/// Bytes of Parquet in one merge: what a warehouse sorts and joins at a time.
-const MAX_MERGE_BYTES: u64 = 256 << 20;
-
-/// Which files a load looks at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// All that the warehouse does not hold, where files are registered that no load has reported as merged; else
-    /// nothing is asked of it.
-    #[default]
-    Pending,
-    /// All that the warehouse does not hold, whatever loads have reported: a table that was dropped, or a warehouse
-    /// restored from a copy, is filled again from the staged files, without a call to HubSpot.
-    Everything,
-    /// The same; and where rows of a table are gone that loads had put there, all files, once more.
-    Replay,
-}
-
-/// The answer to a table that has fewer rows than the loads before left in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LostRows {
-    /// It merges what there is, and then fails, as each load does until the rows are back.
-    #[default]
-    Refuse,
-    /// Somebody says that they may be gone.
-    Accept,
-    /// The table is compared with HubSpot right after, which reads them again.
-    Compare,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    pub scope: Scope,
-    /// The way the table is kept.
-    pub mode: TableMode,
-    pub lost_rows: LostRows,
-    /// No merge is begun that would, by the time the last one took, not end before this.
-    pub deadline: Option<Instant>,
-}
-
-/// The work of one load on one collection's table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Loaded {
-    pub files: u64,
-    /// Rows in those files, older versions included.
-    pub staged_rows: u64,
-    /// Rows inserted or updated.
-    pub merged_rows: u64,
-    pub bytes: u64,
-    pub statements_that_write: u64,
-    /// Files that are left for the next load, because the time was over.
-    pub files_left: u64,
-}
 
 /// Merges the collection's registered files that the warehouse does not hold yet, in the order in which they were
 /// staged; where there are none, no statement is issued. Twice is once: the warehouse's ledger knows each file. A
@@ -166,74 +116,4 @@ async fn merge(
     table.end(loaded.files_left == 0).await?;
     table.check(options.lost_rows)?;
     Ok(loaded)
-}
-
-/// The files where the warehouse reads them, and what has to be kept for that.
-async fn locate(
-    files: &[StagedFile],
-    bucket: &Bucket,
-    reads: Reads,
-) -> anyhow::Result<(Vec<LocatedFile>, Vec<LocalFile>)> {
-    let (mut located, mut copies) = (Vec::with_capacity(files.len()), Vec::new());
-    for file in files {
-        let (location, description) = match reads {
-            Reads::Local => {
-                let local = bucket.fetch(file).await?;
-                let found = (Location::Local(local.path.clone()), local.description.clone());
-                copies.push(local);
-                found
-            }
-            Reads::S3 => {
-                let StagedObject { bucket, key, bytes, description } = bucket.locate(file).await?;
-                (Location::S3 { bucket, key, bytes }, description)
-            }
-        };
-        located.push(LocatedFile { key: file.key.clone(), location, description });
-    }
-    Ok((located, copies))
-}
-
-/// Runs of files of at most [`MAX_MERGE_BYTES`], or of one file that is larger.
-fn batches(files: Vec<StagedFile>) -> Vec<Vec<StagedFile>> {
-    let mut batches: Vec<Vec<StagedFile>> = Vec::new();
-    let mut bytes = 0;
-    for file in files {
-        bytes += file.bytes;
-        match batches.last_mut() {
-            Some(batch) if bytes <= MAX_MERGE_BYTES => batch.push(file),
-            _ => {
-                bytes = file.bytes;
-                batches.push(vec![file]);
-            }
-        }
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(bytes: u64) -> StagedFile {
-        StagedFile {
-            key: format!("k{bytes}"),
-            collection: "contacts".into(),
-            run_id: "run-1".into(),
-            rows: 1,
-            bytes,
-            staged_at: chrono::DateTime::UNIX_EPOCH,
-            snapshot: None,
-        }
-    }
-
-    #[test]
-    fn merges_are_bounded_by_bytes() {
-        let sizes = |batches: Vec<Vec<StagedFile>>| -> Vec<Vec<u64>> {
-            batches.into_iter().map(|batch| batch.into_iter().map(|file| file.bytes).collect()).collect()
-        };
-        let half = MAX_MERGE_BYTES / 2;
-        let files = vec![file(half), file(half), file(1), file(2 * MAX_MERGE_BYTES), file(3)];
-        assert_eq!(sizes(batches(files)), [vec![half, half], vec![1], vec![2 * MAX_MERGE_BYTES], vec![3]]);
-        assert!(batches(Vec::new()).is_empty());
-    }
 }

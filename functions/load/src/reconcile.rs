@@ -16,8 +16,8 @@ use staging::{
 };
 use warehouse::{Compare, Comparison, Difference, Differing, Warehouse};
 
+use crate::files::locate;
 use crate::kept::{self, Table};
-use crate::locate;
 
 /// Columns of a snapshot that say what it shows, and when.
 const NOT_COMPARED: [&str; 9] =

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Loaded, Reconciled};
+use crate::options::Loaded;
+use crate::reconcile::Reconciled;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
