@@ -1,117 +1,18 @@
-//! The command line.
+//! Commands and options of the command line.
 
-use std::collections::BTreeSet;
+mod examples;
+mod selection;
+
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use hubspot::feeds::{FEEDS, Feed, Mode};
-use load::Modes;
+use hubspot::feeds::Mode;
 
-const EXAMPLES: &str = "\
-Examples:
-  hubspot-source demo
-      a fake HubSpot account into ./demo/demo.duckdb, without a HubSpot account
-
-  export HUBSPOT_TOKEN=pat-...
-  hubspot-source doctor
-      the rights of this credential, and missing scopes; writes nothing
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state
-      everything the first time, changes afterwards; interrupt it at any point, and run it again
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
-      one collection, with a report for machines
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections email_events --since 2026-01-01
-      e-mail events from further back than the month that a first run reads
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
-      changes; then every record's id is compared with the tables, and differing records are read again
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
-      all collections but one, such as one that this credential may not read
-
-Exit codes:
-  0  complete
-  1  something failed or is incomplete; the report names it
-  2  wrong use or configuration; the message names the next step";
-
-const DOCTOR_EXAMPLES: &str = "\
-Examples:
-  export HUBSPOT_TOKEN=pat-...
-  hubspot-source doctor
-      some twenty small calls
-
-  hubspot-source doctor --report json
-      the same for machines
-
-Exit codes:
-  0  every collection can be filled, some perhaps not in full; the report names the gaps
-  1  a collection can't be filled; the report names it, and the scope to add
-  2  wrong use or configuration; the message names the next step";
-
-const PLAN_EXAMPLES: &str = "\
-Examples:
-  export HUBSPOT_TOKEN=pat-...
-  hubspot-source plan
-      the first run of a stack, which reads everything
-
-  hubspot-source plan --collections contacts,deals --since 2026-01-01 --memory 256
-      a smaller backfill, with the memory of its function";
-
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  hubspot-source status --stack hubspot
-      a deployed stack, with the AWS credentials of the environment
-
-  hubspot-source status --state ./state --report json
-      the state folder of a sync, for machines
-
-Exit codes:
-  0  the last run of every collection ended well, or one is running
-  1  one failed, or a collection can't be filled; the report names it
-  2  wrong use or configuration; the message names the next step";
-
-const BACKFILL_EXAMPLES: &str = "\
-Examples:
-  hubspot-source backfill contacts --stack hubspot
-      everything again; Ctrl-C leaves it running
-
-  hubspot-source backfill contacts --stack hubspot --follow
-      follows a backfill that is running
-
-  hubspot-source backfill email_events --stack hubspot --since 2026-01-01 --until 2026-04-01 --detach
-      a quarter of events, started without waiting for it
-
-Exit codes:
-  0  complete, or started with --detach
-  1  it ended early or failed; the report says why
-  2  wrong use or configuration; the message names the next step";
-
-const RECONCILE_EXAMPLES: &str = "\
-Examples:
-  hubspot-source reconcile contacts --stack hubspot
-      a snapshot of all ids; the next load compares it with the table, and the next run reads differing records again
-
-  hubspot-source reconcile deals --stack hubspot --refresh
-      the same with calculated properties and associations
-
-  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
-      without a stack, and to its end
-
-Exit codes:
-  0  the snapshot is staged, or was started with --detach
-  1  it ended early or failed; the report says why
-  2  wrong use or configuration; the message names the next step";
-
-const REPLAY_EXAMPLES: &str = "\
-Examples:
-  hubspot-source replay --stack hubspot
-      fills every table that lacks staged rows; drop a table first to have it made anew
-
-  hubspot-source replay --stack hubspot --collections deals
-      one table";
+use examples::{
+    BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
+    STATUS_EXAMPLES,
+};
+pub(crate) use selection::{Selection, modes, selection};
 
 #[derive(Debug, Parser)]
 #[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
@@ -363,61 +264,6 @@ impl ModeArg {
     }
 }
 
-/// The feeds to run, and the collections to merge.
-#[derive(Debug)]
-pub(crate) struct Selection {
-    /// Feeds in the order in which they run.
-    pub(crate) feeds: Vec<&'static dyn Feed>,
-    /// Selected collections. Others that the same pages fill are read with them, but not merged.
-    pub(crate) collections: BTreeSet<&'static str>,
-}
-
-/// Returns the tables whose deleted rows are removed, and those with a history.
-pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
-    let by_name: Vec<String> = hard_delete.iter().filter(|name| *name != load::ALL).cloned().collect();
-    named(&by_name)?;
-    named(history)?;
-    let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
-    let in_sets =
-        FEEDS.iter().flat_map(|feed| feed.dictionary()).filter(|collection| !collection.set_key.is_empty());
-    let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
-    modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
-    Ok(modes)
-}
-
-fn known() -> Vec<&'static str> {
-    FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect()
-}
-
-/// Returns the collections of these names, or refuses unknown ones.
-fn named(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
-    let known = known();
-    let find = |name: &String| known.iter().copied().find(|known| known == name);
-    let unknown: Vec<String> =
-        names.iter().filter(|name| find(name).is_none()).map(|name| format!("{name:?}")).collect();
-    if !unknown.is_empty() {
-        bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
-    }
-    Ok(names.iter().filter_map(find).collect())
-}
-
-/// Returns the named collections, or all, without those to leave out.
-pub(crate) fn selection(
-    collections: Option<&[String]>,
-    without: Option<&[String]>,
-) -> anyhow::Result<Selection> {
-    let mut collections = collections.map_or_else(|| Ok(known().into_iter().collect()), named)?;
-    for left_out in without.map_or_else(|| Ok(BTreeSet::new()), named)? {
-        collections.remove(left_out);
-    }
-    if collections.is_empty() {
-        bail!("no collection is left to sync: --without leaves all of them out");
-    }
-    let is_wanted =
-        |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
-    Ok(Selection { feeds: FEEDS.iter().copied().filter(is_wanted).collect(), collections })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,50 +272,5 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
-    }
-
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
-    }
-
-    #[test]
-    fn an_unknown_collection_lists_the_known_ones() {
-        let error = selection(Some(&names(&["contacts", "kontakte"])), None).unwrap_err().to_string();
-        assert!(
-            error.starts_with("unknown collection \"kontakte\": use some of contacts, contact_"),
-            "{error}"
-        );
-        let error = selection(None, Some(&names(&[""]))).unwrap_err().to_string();
-        assert!(error.starts_with("unknown collection \"\""), "{error}");
-    }
-
-    #[test]
-    fn a_history_is_refused_of_what_is_read_in_sets_and_of_nothing_else() {
-        for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
-            let modes = modes(&[], &names(&[collection.name]));
-            assert_eq!(modes.is_err(), !collection.set_key.is_empty(), "{}: {modes:?}", collection.name);
-        }
-        let refused = modes(&[], &names(&["contacts", "contact_identities"])).unwrap_err().to_string();
-        assert!(refused.starts_with("--history can't be used: contact_identities can't have"), "{refused}");
-        assert!(refused.contains("leave it out"), "{refused}");
-    }
-
-    #[test]
-    fn feeds_run_in_their_own_order_and_once() {
-        let selected = selection(Some(&names(&["deals", "contact_identities", "contacts", "deals"])), None);
-        let selected = selected.unwrap();
-        let feeds: Vec<&str> = selected.feeds.iter().map(|feed| feed.name()).collect();
-        assert_eq!(feeds, ["contacts", "deals"]);
-        assert_eq!(selected.collections, BTreeSet::from(["contact_identities", "contacts", "deals"]));
-    }
-
-    #[test]
-    fn all_are_synced_but_for_those_left_out() {
-        let all: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
-        assert_eq!(selection(None, None).unwrap().collections, all);
-        let selected = selection(None, Some(&names(&["email_events", "contact_identities"]))).unwrap();
-        assert_eq!(selected.collections.len(), all.len() - 2);
-        assert!(selected.feeds.iter().all(|feed| feed.name() != "email_events"));
-        assert!(selection(None, Some(&names(&all.into_iter().collect::<Vec<_>>()))).is_err());
     }
 }

@@ -1,0 +1,106 @@
+//! Examples and exit codes below the help of each command.
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hubspot-source demo
+      a fake HubSpot account into ./demo/demo.duckdb, without a HubSpot account
+
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source doctor
+      the rights of this credential, and missing scopes; writes nothing
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state
+      everything the first time, changes afterwards; interrupt it at any point, and run it again
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
+      one collection, with a report for machines
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections email_events --since 2026-01-01
+      e-mail events from further back than the month that a first run reads
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
+      changes; then every record's id is compared with the tables, and differing records are read again
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
+      all collections but one, such as one that this credential may not read
+
+Exit codes:
+  0  complete
+  1  something failed or is incomplete; the report names it
+  2  wrong use or configuration; the message names the next step";
+
+pub(super) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source doctor
+      some twenty small calls
+
+  hubspot-source doctor --report json
+      the same for machines
+
+Exit codes:
+  0  every collection can be filled, some perhaps not in full; the report names the gaps
+  1  a collection can't be filled; the report names it, and the scope to add
+  2  wrong use or configuration; the message names the next step";
+
+pub(super) const PLAN_EXAMPLES: &str = "\
+Examples:
+  export HUBSPOT_TOKEN=pat-...
+  hubspot-source plan
+      the first run of a stack, which reads everything
+
+  hubspot-source plan --collections contacts,deals --since 2026-01-01 --memory 256
+      a smaller backfill, with the memory of its function";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  hubspot-source status --stack hubspot
+      a deployed stack, with the AWS credentials of the environment
+
+  hubspot-source status --state ./state --report json
+      the state folder of a sync, for machines
+
+Exit codes:
+  0  the last run of every collection ended well, or one is running
+  1  one failed, or a collection can't be filled; the report names it
+  2  wrong use or configuration; the message names the next step";
+
+pub(super) const BACKFILL_EXAMPLES: &str = "\
+Examples:
+  hubspot-source backfill contacts --stack hubspot
+      everything again; Ctrl-C leaves it running
+
+  hubspot-source backfill contacts --stack hubspot --follow
+      follows a backfill that is running
+
+  hubspot-source backfill email_events --stack hubspot --since 2026-01-01 --until 2026-04-01 --detach
+      a quarter of events, started without waiting for it
+
+Exit codes:
+  0  complete, or started with --detach
+  1  it ended early or failed; the report says why
+  2  wrong use or configuration; the message names the next step";
+
+pub(super) const RECONCILE_EXAMPLES: &str = "\
+Examples:
+  hubspot-source reconcile contacts --stack hubspot
+      a snapshot of all ids; the next load compares it with the table, and the next run reads differing records again
+
+  hubspot-source reconcile deals --stack hubspot --refresh
+      the same with calculated properties and associations
+
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
+      without a stack, and to its end
+
+Exit codes:
+  0  the snapshot is staged, or was started with --detach
+  1  it ended early or failed; the report says why
+  2  wrong use or configuration; the message names the next step";
+
+pub(super) const REPLAY_EXAMPLES: &str = "\
+Examples:
+  hubspot-source replay --stack hubspot
+      fills every table that lacks staged rows; drop a table first to have it made anew
+
+  hubspot-source replay --stack hubspot --collections deals
+      one table";
