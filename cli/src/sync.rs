@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StopCause};
+use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
@@ -51,7 +51,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);
-    let budget = Budget::shared(f64::from(args.reserve) / 100.0, Arc::clone(&state));
+    let budget = Budget::shared(f64::from(args.reserve) / 100.0, StateAllowance::of(&state));
     let client = Client::new(&args.hubspot_url, credential, budget)?;
     let account = Account::of(&client).await.context("HubSpot does not let us in")?;
     check_account(&account, warehouse.as_deref()).await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use extract::{Checkpoints, Options, Progress, Run};
+use extract::{Checkpoints, Options, Progress, Run, StateAllowance};
 use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Kind, Limits, Marketing, MarketingChurn};
 use fake_hubspot::{
     ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
@@ -362,7 +362,7 @@ impl World {
     /// Begins a run; `None` if faults prevent even the call for the account.
     async fn begin(&self) -> Option<Run> {
         let (state, bucket) = self.state_and_bucket();
-        let budget = Budget::shared(0.0, Arc::clone(&state));
+        let budget = Budget::shared(0.0, StateAllowance::of(&state));
         let credential = Credential::token("pat-na1-fake").ok()?;
         let client = Client::new(self.server.url(), credential, budget).ok()?;
         client.set_second_look(Duration::from_millis(5));

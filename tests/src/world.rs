@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use extract::{FeedReport, Options, Outcome, Progress, Run};
+use extract::{FeedReport, Options, Outcome, Progress, Run, StateAllowance};
 use hubspot::feeds::{Feed, Mode};
 use hubspot::{Bucket as Limit, Budget, Client, Credential};
 use load::{Reconciled, Scope};
@@ -33,7 +33,7 @@ impl World {
 
     pub async fn begin(&self) -> Run {
         let (state, bucket) = self.state_and_bucket();
-        let budget = Budget::shared(0.0, Arc::clone(&state));
+        let budget = Budget::shared(0.0, StateAllowance::of(&state));
         let credential = Credential::token("pat-na1-fake").unwrap();
         let client = Client::new(&self.hubspot_url, credential, budget).unwrap();
         Run::begin(client, state, bucket).await.unwrap()

@@ -6,7 +6,7 @@ mod metrics;
 
 use std::sync::Arc;
 
-use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport, StopCause};
+use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
 use hubspot::feeds::Mode;
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
@@ -82,7 +82,7 @@ impl Function {
         let configuration = |error: anyhow::Error| Failure::new(FailureKind::Configuration, error);
         let source = StoredCredential::new(Arc::clone(&self.secrets), &self.config.hubspot_secret_arn);
         let credential = source.read().await.map_err(configuration)?;
-        let budget = Budget::shared(self.config.reserve, Arc::clone(&self.state));
+        let budget = Budget::shared(self.config.reserve, StateAllowance::of(&self.state));
         let client = Client::renewing(&self.config.hubspot_url, credential, Arc::new(source), budget)
             .map_err(|error| configuration(error.into()))?;
         client.set_deadline(invocation.deadline);

@@ -3,6 +3,7 @@
 
 mod credential;
 mod event;
+mod limits;
 mod outcome;
 mod read;
 mod report;
@@ -20,6 +21,7 @@ use staging::{Bucket, Lease, State};
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
+pub use limits::StateAllowance;
 pub use outcome::{End, Outcome, StopCause};
 pub use report::{
     ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, work_name,

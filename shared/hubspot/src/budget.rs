@@ -4,8 +4,9 @@
 //! could not be sent in the last second is made up for, within what the ten seconds still allow.
 //! It starts at what the smallest account may do, learns the real limit from the headers of each answer, keeps a
 //! share in reserve for the customer's other apps, gives way when those use theirs, and stands still after a 429.
-//! Processes that read the same account share its limits through the state ([`Budget::shared`]).
+//! Processes that read the same account share its limits through a document ([`Budget::shared`]).
 
+mod limits;
 mod pace;
 mod share;
 
@@ -14,10 +15,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use staging::State;
 
 use crate::error::{Error, ErrorKind, Result};
+pub use limits::Bucket;
+pub(crate) use limits::Limits;
 use pace::{LIMITS, Pace};
+pub use share::{Allowance, SharedAllowance};
 use share::{Known, Share};
 
 #[cfg(feature = "fuzzing")]
@@ -29,27 +32,6 @@ const SAFE_LIMIT: f64 = 100.0;
 /// 5 searches a second for the whole account, and no header that says so
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
 const SEARCH_LIMIT: f64 = 50.0;
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// The limits that HubSpot counts apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Bucket {
-    General,
-    Search,
-    Associations,
-}
-
-impl Bucket {
-    pub const ALL: [Bucket; 3] = [Bucket::General, Bucket::Search, Bucket::Associations];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Bucket::General => "general",
-            Bucket::Search => "search",
-            Bucket::Associations => "associations",
-        }
-    }
-}
 
 /// What one bucket has seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,16 +42,6 @@ pub struct Usage {
     pub retries: u64,
     /// Requests refused with 429.
     pub rate_limited: u64,
-}
-
-/// What the headers of an answer say of the limits.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Limits {
-    pub(crate) max: Option<f64>,
-    pub(crate) interval: Option<Duration>,
-    pub(crate) remaining: Option<f64>,
-    pub(crate) daily: Option<f64>,
-    pub(crate) daily_remaining: Option<f64>,
 }
 
 /// The three buckets of one account.
@@ -136,10 +108,10 @@ impl Budget {
         }
     }
 
-    /// The same, shared with all processes that have this state: together they keep to the limits. It costs one write
-    /// of the state for twenty calls.
-    pub fn shared(reserve: f64, state: Arc<State>) -> Budget {
-        Budget { share: Some(Share::new(state)), ..Budget::new(reserve) }
+    /// The same, shared with all processes that have this document: together they keep to the limits. It costs one
+    /// write of the document for twenty calls.
+    pub fn shared(reserve: f64, document: Arc<dyn SharedAllowance>) -> Budget {
+        Budget { share: Some(Share::new(document)), ..Budget::new(reserve) }
     }
 
     /// An incremental run's calls go before those of backfills in other processes.

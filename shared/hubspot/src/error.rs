@@ -82,8 +82,8 @@ impl Error {
         Error::new(ErrorKind::Unauthorized, message)
     }
 
-    pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        self.source = Some(Box::new(source));
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.source = Some(source.into());
         self
     }
 

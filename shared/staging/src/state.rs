@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
+use crate::shared::Shared;
 
 pub use dynamodb::TableState;
 pub use folder::FolderState;
@@ -54,14 +55,6 @@ impl Lease {
     pub fn version(&self) -> u64 {
         self.version
     }
-}
-
-/// A document that several processes change in turn, such as the share of the account's limits that each may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared<T> {
-    /// Zero before anybody wrote it.
-    pub version: u64,
-    pub value: T,
 }
 
 /// Report of one run, as its function or command wrote it.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Limits, WINDOW};
+use super::limits::{Limits, WINDOW};
 
 /// Turns that nobody took are made up for if they are not older than this: a process that could not call for a moment
 /// (a slow disk, little CPU) loses nothing by it. Calls then leave at up to twice the pace, as far as the window allows.

@@ -11,18 +11,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
-use staging::{Shared, State};
+use staging::Shared;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::limits::{Bucket, WINDOW};
 use super::pace::{LIMITS, SAVED};
-use super::{Bucket, WINDOW};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The shared document's name in the state.
-const DOCUMENT: &str = "limits";
 /// Calls in a block: with first blocks, other buckets' and writes in vain, it is no more than one write for twenty calls.
 const GENERAL_BLOCK: f64 = 30.0;
 /// Calls in a process's first block. The next one is twice as large if the process was quick to spend it, and half as
@@ -38,9 +37,21 @@ const FURTHEST_MS: f64 = 3_600_000.0;
 /// Another process may write between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
 
-/// The document: what has been given out.
+/// The place where processes that read one account keep their [`Allowance`].
+#[async_trait]
+pub trait SharedAllowance: std::fmt::Debug + Send + Sync {
+    /// The document as it is now; the default one before anybody wrote it.
+    async fn read(&self) -> std::result::Result<Shared<Allowance>, BoxError>;
+
+    /// Replaces the document if nobody else has since it was read; says whether it did.
+    async fn replace(&self, next: &Shared<Allowance>) -> std::result::Result<bool, BoxError>;
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The document that processes share: which calls have been given out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Allowance {
+pub struct Allowance {
     buckets: [Clock; 3],
     /// Nobody calls before this: the account's calls of the day are used up.
     #[serde(default)]
@@ -137,7 +148,7 @@ pub(super) struct Known {
 /// This process's part.
 #[derive(Debug)]
 pub(super) struct Share {
-    state: Arc<State>,
+    document: Arc<dyn SharedAllowance>,
     held: Mutex<[Held; 3]>,
 }
 
@@ -177,11 +188,11 @@ pub(super) struct Turn {
 }
 
 impl Share {
-    pub(super) fn new(state: Arc<State>) -> Share {
+    pub(super) fn new(document: Arc<dyn SharedAllowance>) -> Share {
         let now = Instant::now();
         let held =
             Held { calls: 0.0, block: 0.0, begins: now, ends: now, spent_last: None, left: Clock::default() };
-        Share { state, held: Mutex::new([held; 3]) }
+        Share { document, held: Mutex::new([held; 3]) }
     }
 
     /// One call of the bucket, out of what is held, or else of a block taken now.
@@ -194,7 +205,7 @@ impl Share {
         let mut held = self.held.lock().await;
         let mut limits = None;
         if held[bucket as usize].calls < 1.0 {
-            // Boxed: the futures of the state's client are large, and each call under way would carry them.
+            // Boxed: it is large, and each call under way would carry it.
             limits = Some(Box::pin(self.take(&mut held, bucket, is_urgent, known)).await?);
         }
         let held = &mut held[bucket as usize];
@@ -272,11 +283,11 @@ impl Share {
     }
 
     async fn read(&self) -> Result<Shared<Allowance>> {
-        self.state.shared(DOCUMENT).await.map_err(unshared)
+        self.document.read().await.map_err(unshared)
     }
 
     async fn swap(&self, next: &Shared<Allowance>) -> Result<bool> {
-        self.state.swap_shared(DOCUMENT, next).await.map_err(unshared)
+        self.document.replace(next).await.map_err(unshared)
     }
 }
 
@@ -295,7 +306,7 @@ fn closed(until_ms: i64) -> Error {
     Error::new(ErrorKind::DailyLimit, message)
 }
 
-fn unshared(source: staging::Error) -> Error {
+fn unshared(source: BoxError) -> Error {
     Error::new(ErrorKind::State, "the account's limits can't be shared").caused_by(source)
 }
 
@@ -404,6 +415,32 @@ mod tests {
         assert_eq!(clock.take(20.0, 50.0, false, 100.0, None), 9_000.0);
     }
 
+    /// A document in memory.
+    #[derive(Debug)]
+    struct Document(std::sync::Mutex<Shared<Allowance>>);
+
+    impl Document {
+        fn new() -> Arc<Document> {
+            Arc::new(Document(std::sync::Mutex::new(Shared { version: 0, value: Allowance::default() })))
+        }
+    }
+
+    #[async_trait]
+    impl SharedAllowance for Document {
+        async fn read(&self) -> std::result::Result<Shared<Allowance>, BoxError> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+
+        async fn replace(&self, next: &Shared<Allowance>) -> std::result::Result<bool, BoxError> {
+            let mut document = self.0.lock().unwrap();
+            if document.version != next.version {
+                return Ok(false);
+            }
+            *document = Shared { version: next.version + 1, value: next.value.clone() };
+            Ok(true)
+        }
+    }
+
     async fn spend(share: &Share, calls: usize) -> usize {
         let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let mut blocks = 0;
@@ -415,19 +452,17 @@ mod tests {
 
     #[tokio::test]
     async fn processes_share_one_document() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = Arc::new(State::open_folder(folder.path()).unwrap());
-        let (one, other) = (Share::new(Arc::clone(&state)), Share::new(Arc::clone(&state)));
+        let document = Document::new();
+        let (one, other) = (Share::new(document.clone()), Share::new(document.clone()));
         let (of_one, of_other) = tokio::join!(spend(&one, 100), spend(&other, 40));
         assert_eq!((of_one, of_other), (5, 3), "blocks of 8, 16, and then 30 calls");
-        assert_eq!(state.shared::<Allowance>(DOCUMENT).await.unwrap().version, 8);
+        assert_eq!(document.read().await.unwrap().version, 8);
     }
 
     #[tokio::test]
     async fn a_day_that_is_used_up_is_closed_for_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = Arc::new(State::open_folder(folder.path()).unwrap());
-        let (one, other) = (Share::new(Arc::clone(&state)), Share::new(state));
+        let document = Document::new();
+        let (one, other) = (Share::new(document.clone()), Share::new(document));
         one.close(Utc::now() + chrono::Duration::hours(3)).await.unwrap();
         let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let refused = other.turn(Bucket::General, true, known).await.unwrap_err();

@@ -43,10 +43,11 @@ pub(crate) use self::compression::decompress;
 use self::items::{Item, key, n, number, s, text, unbuilt};
 pub(super) use self::lease::Renewal;
 use self::part::Parts;
-use super::{RunRecord, Shared};
+use super::RunRecord;
 use crate::aws;
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
+use crate::shared::Shared;
 
 /// `BatchWriteItem` takes so many.
 const BATCH: usize = 25;

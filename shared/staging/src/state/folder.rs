@@ -21,9 +21,10 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::{Hold, Lease, RunRecord, Shared, busy, fenced};
+use super::{Hold, Lease, RunRecord, busy, fenced};
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
+use crate::shared::Shared;
 
 /// Reports that are kept of each feed, and of the loads.
 const RECORDS_KEPT: usize = 50;

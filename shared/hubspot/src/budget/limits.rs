@@ -1,0 +1,36 @@
+//! The limits that HubSpot counts calls in, and what its answers tell of them.
+
+use std::time::Duration;
+
+/// The time in which a limit counts calls.
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
+
+/// The limits that HubSpot counts apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    General,
+    Search,
+    Associations,
+}
+
+impl Bucket {
+    pub const ALL: [Bucket; 3] = [Bucket::General, Bucket::Search, Bucket::Associations];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Bucket::General => "general",
+            Bucket::Search => "search",
+            Bucket::Associations => "associations",
+        }
+    }
+}
+
+/// What the headers of an answer say of the limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Limits {
+    pub(crate) max: Option<f64>,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) remaining: Option<f64>,
+    pub(crate) daily: Option<f64>,
+    pub(crate) daily_remaining: Option<f64>,
+}
