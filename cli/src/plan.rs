@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use comfy_table::{Cell, CellAlignment};
 use extract::window;
 use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
-use hubspot::{Bucket, Budget, Client, DailyUsage};
+use hubspot::{Budget, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
 use crate::args::{self, Plan, ReportFormat};
@@ -98,9 +98,9 @@ impl Cost {
     /// Computes the cost. The slowest rate limit sets the time; a function is billed while it waits for the limit.
     fn new(estimate: &Estimate, client: &Client, reserve: f64, memory_mb: u32) -> Cost {
         let seconds = [
-            (estimate.general, Bucket::General),
-            (estimate.search, Bucket::Search),
-            (estimate.associations, Bucket::Associations),
+            (estimate.general, RateLimit::General),
+            (estimate.search, RateLimit::Search),
+            (estimate.associations, RateLimit::Associations),
         ]
         .map(|(calls, bucket)| {
             let per_second = client.budget().limit(bucket) as f64 * (1.0 - reserve) / 10.0;

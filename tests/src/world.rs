@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use extract::{FeedReport, Options, Outcome, Progress, Run, StateAllowance};
 use hubspot::feeds::{Feed, Mode};
-use hubspot::{Bucket as Limit, Budget, Client, Credential};
+use hubspot::{Budget, Client, Credential, RateLimit};
 use load::{Reconciled, Scope};
 use staging::{Bucket, State};
 use warehouse::Warehouse;
@@ -45,7 +45,7 @@ impl World {
         let options = Options { mode, ..Options::default() };
         let report = extract::extract(feed, &run, &options, &Progress::default()).await;
         assert_eq!(report.outcome, Outcome::Complete, "{report:#?}");
-        (report, Limit::ALL.iter().map(|limit| run.client.budget().usage(*limit).calls).sum())
+        (report, RateLimit::ALL.iter().map(|limit| run.client.budget().usage(*limit).calls).sum())
     }
 
     pub async fn load(&self, collection: &str) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use hubspot::families::{Family, Fill, Lacking, Role};
-use hubspot::{Account, Bucket, Client, DailyUsage};
+use hubspot::{Account, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
 use super::probe::Probed;
@@ -109,9 +109,9 @@ impl Findings {
                 local_time: local(now, zone),
             },
             limits: Limits {
-                general_per_10_s: budget.limit(Bucket::General),
-                search_per_s: budget.limit(Bucket::Search) / 10,
-                associations_per_10_s: budget.limit(Bucket::Associations),
+                general_per_10_s: budget.limit(RateLimit::General),
+                search_per_s: budget.limit(RateLimit::Search) / 10,
+                associations_per_10_s: budget.limit(RateLimit::Associations),
                 daily: daily.map(|daily| Daily {
                     limit: daily.limit,
                     used: daily.used,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use hubspot::feeds::{AnyOpenFeed, Cursor, Page, Slice, Unfinished};
-use hubspot::{Bucket, ErrorKind};
+use hubspot::{ErrorKind, RateLimit};
 
 use crate::report::{FeedReport, Progress};
 use crate::stage::Stage;
@@ -184,7 +184,7 @@ impl Reader<'_, '_> {
         let mut page_bytes = columns * PAGE_RECORDS * PROPERTY_BYTES;
         let mut breadth = Breadth::new(Instant::now());
         loop {
-            let is_limit_reached = self.stage.run.client.budget().is_filled(Bucket::General);
+            let is_limit_reached = self.stage.run.client.budget().is_filled(RateLimit::General);
             let may_be_under_way = breadth.pages.min(MAX_BYTES_UNDER_WAY / page_bytes.max(1)).max(2);
             // One cut for each page that arrives: whether it was one too many shows only when it waits for its turn.
             let mut may_split = !is_limit_reached;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Quarantine, Unfinished};
-use hubspot::{Bucket, Budget, OddText};
+use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{End, Outcome};
@@ -298,11 +298,11 @@ pub struct ApiUsage {
 impl ApiUsage {
     /// By the buckets' names.
     pub fn of(budget: &Budget) -> BTreeMap<&'static str, ApiUsage> {
-        let of = |bucket: Bucket| {
+        let of = |bucket: RateLimit| {
             let hubspot::Usage { calls, retries, rate_limited } = budget.usage(bucket);
             (bucket.name(), ApiUsage { calls, retries, rate_limited })
         };
-        Bucket::ALL.map(of).into()
+        RateLimit::ALL.map(of).into()
     }
 }
 

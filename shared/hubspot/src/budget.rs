@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, ErrorKind, Result};
-pub use limits::Bucket;
 pub(crate) use limits::Limits;
+pub use limits::RateLimit;
 use pace::{LIMITS, Pace};
 pub use share::{Allowance, SharedAllowance};
 use share::{Known, Share};
@@ -133,13 +133,13 @@ impl Budget {
         self.is_day_over.store(true, Ordering::Relaxed);
     }
 
-    fn bucket(&self, bucket: Bucket) -> &Paced {
+    fn bucket(&self, bucket: RateLimit) -> &Paced {
         &self.buckets[bucket as usize]
     }
 
     /// Waits for a turn in the bucket. An error, without waiting, when the day's calls are used up but for the
     /// reserve, or the turn would come after `deadline`.
-    pub(crate) async fn turn(&self, bucket: Bucket, deadline: Option<Instant>) -> Result<()> {
+    pub(crate) async fn turn(&self, bucket: RateLimit, deadline: Option<Instant>) -> Result<()> {
         if let Some((daily, remaining)) = *lock(&self.daily)
             && remaining <= daily * self.reserve
         {
@@ -166,18 +166,18 @@ impl Budget {
         Ok(())
     }
 
-    fn known(&self, bucket: Bucket) -> Known {
+    fn known(&self, bucket: RateLimit) -> Known {
         let pace = lock(&self.bucket(bucket).pace);
         let interval_ms = pace.interval().as_secs_f64() * 1000.0;
         Known { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
     }
 
     /// When the call may leave as far as other processes are concerned.
-    async fn shared_turn(&self, bucket: Bucket, deadline: Option<Instant>) -> Result<Instant> {
+    async fn shared_turn(&self, bucket: RateLimit, deadline: Option<Instant>) -> Result<Instant> {
         let Some(share) = &self.share else { return Ok(Instant::now()) };
         let turn =
             share.turn(bucket, self.is_urgent.load(Ordering::Relaxed), |bucket| self.known(bucket)).await?;
-        for (bucket, limit) in Bucket::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
+        for (bucket, limit) in RateLimit::ALL.into_iter().zip(turn.limits.unwrap_or_default()) {
             let mut pace = lock(&self.bucket(bucket).pace);
             if LIMITS.contains(&limit) && !pace.is_learned {
                 pace.limit = limit;
@@ -193,13 +193,13 @@ impl Budget {
     }
 
     /// Learns from an answer that was not refused.
-    pub(crate) fn learn(&self, bucket: Bucket, limits: Limits) {
+    pub(crate) fn learn(&self, bucket: RateLimit, limits: Limits) {
         if let (Some(daily), Some(remaining)) = (limits.daily, limits.daily_remaining) {
             *lock(&self.daily) = Some((daily, remaining));
         }
         lock(&self.bucket(bucket).pace).learn(limits);
         // Associations have a limit of their own that no header states; it goes with the account's tier.
-        if bucket == Bucket::General
+        if bucket == RateLimit::General
             && let Some(max) = limits.max
         {
             let associations = match max {
@@ -207,13 +207,13 @@ impl Budget {
                 max if max >= 190.0 => 150.0,
                 _ => SAFE_LIMIT,
             };
-            let mut pace = lock(&self.bucket(Bucket::Associations).pace);
+            let mut pace = lock(&self.bucket(RateLimit::Associations).pace);
             (pace.limit, pace.is_learned) = (associations, true);
         }
     }
 
     /// A 429: nobody in this bucket sends for `pause`, and all send a little slower afterwards.
-    pub(crate) fn refused(&self, bucket: Bucket, pause: Duration) {
+    pub(crate) fn refused(&self, bucket: RateLimit, pause: Duration) {
         let paced = self.bucket(bucket);
         paced.rate_limited.fetch_add(1, Ordering::Relaxed);
         lock(&paced.pace).refused(Instant::now(), pause);
@@ -226,20 +226,20 @@ impl Budget {
             pace.refused(now, pause);
             [pace.turn(now) - now, pace.turn(now) - now]
         };
-        Bucket::ALL.into_iter().flat_map(wait).collect()
+        RateLimit::ALL.into_iter().flat_map(wait).collect()
     }
 
-    pub(crate) fn retried(&self, bucket: Bucket) {
+    pub(crate) fn retried(&self, bucket: RateLimit) {
         self.bucket(bucket).retries.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether calls wait for their turn: then the limit is the bottleneck, and more at once would gain nothing.
-    pub fn is_filled(&self, bucket: Bucket) -> bool {
+    pub fn is_filled(&self, bucket: RateLimit) -> bool {
         self.bucket(bucket).waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Calls that the bucket may take in ten seconds, reserve included, as far as answers have told.
-    pub fn limit(&self, bucket: Bucket) -> u64 {
+    pub fn limit(&self, bucket: RateLimit) -> u64 {
         lock(&self.bucket(bucket).pace).limit as u64
     }
 
@@ -248,7 +248,7 @@ impl Budget {
         lock(&self.daily).map(|(limit, remaining)| (limit as u64, remaining as u64))
     }
 
-    pub fn usage(&self, bucket: Bucket) -> Usage {
+    pub fn usage(&self, bucket: RateLimit) -> Usage {
         let paced = self.bucket(bucket);
         Usage {
             calls: paced.calls.load(Ordering::Relaxed),
@@ -271,11 +271,11 @@ mod tests {
     async fn the_reserve_of_the_day_is_not_touched() {
         let budget = Budget::new(0.1);
         budget.learn(
-            Bucket::General,
+            RateLimit::General,
             Limits { daily: Some(1000.0), daily_remaining: Some(100.0), ..Limits::default() },
         );
-        let refused = budget.turn(Bucket::General, None).await.unwrap_err();
+        let refused = budget.turn(RateLimit::General, None).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DailyLimit);
-        assert_eq!(budget.usage(Bucket::General).calls, 0);
+        assert_eq!(budget.usage(RateLimit::General).calls, 0);
     }
 }

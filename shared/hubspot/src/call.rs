@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::retry::Patience;
 
 /// One request, as often as it has to be sent.
@@ -15,16 +15,16 @@ pub struct Call {
     pub path: String,
     /// JSON to post; without one the call is a GET.
     pub body: Option<Bytes>,
-    pub bucket: Bucket,
+    pub bucket: RateLimit,
     pub(crate) patience: Patience,
 }
 
 impl Call {
     pub fn get(path: impl Into<String>) -> Call {
-        Call { path: path.into(), body: None, bucket: Bucket::General, patience: Patience::Full }
+        Call { path: path.into(), body: None, bucket: RateLimit::General, patience: Patience::Full }
     }
 
-    pub fn post(path: impl Into<String>, body: impl Into<Bytes>, bucket: Bucket) -> Call {
+    pub fn post(path: impl Into<String>, body: impl Into<Bytes>, bucket: RateLimit) -> Call {
         Call { path: path.into(), body: Some(body.into()), bucket, patience: Patience::Full }
     }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_not_shown() {
-        let call = Call::post("/oauth/v2?q=secret", r#"{"tokenKey":"pat-secret"}"#, Bucket::General);
+        let call = Call::post("/oauth/v2?q=secret", r#"{"tokenKey":"pat-secret"}"#, RateLimit::General);
         let shown = format!("{call:?}");
         assert!(shown.contains("POST /oauth/v2") && !shown.contains("secret"), "{shown}");
     }

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use self::failed::Failed;
 pub use self::transport::DEFAULT_BASE_URL;
 use self::transport::Transport;
-use crate::budget::{Bucket, Budget};
+use crate::budget::{Budget, RateLimit};
 use crate::call::Call;
 use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
@@ -165,7 +165,7 @@ impl Client {
     pub(crate) async fn token_info(&self) -> Result<Body> {
         let token = self.token(None).await?;
         let body = serde_json::json!({ "tokenKey": token.expose_secret() });
-        let call = Call::post(TOKEN_INFO, body.to_string(), Bucket::General);
+        let call = Call::post(TOKEN_INFO, body.to_string(), RateLimit::General);
         self.send(&call.with(Patience::Little)).await
     }
 
@@ -245,7 +245,7 @@ impl Client {
         *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn wait_for_turn(&self, bucket: Bucket) -> Result<()> {
+    async fn wait_for_turn(&self, bucket: RateLimit) -> Result<()> {
         if !self.transport().is_limited() {
             return Ok(());
         }

@@ -23,7 +23,7 @@ mod value;
 mod version;
 
 pub use account::{Account, DailyUsage};
-pub use budget::{Allowance, Bucket, Budget, SharedAllowance, Usage};
+pub use budget::{Allowance, Budget, RateLimit, SharedAllowance, Usage};
 pub use call::Call;
 pub use client::{Client, DEFAULT_BASE_URL, OddText};
 pub use credential::{Credential, CredentialSource};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubspot::fuzzing::{Answer, client, is_refreshed, waits};
-use hubspot::{Bucket, Call};
+use hubspot::{Call, RateLimit};
 
 const STATUSES: [u16; 16] = [200, 207, 301, 400, 401, 403, 404, 408, 414, 423, 429, 477, 500, 502, 524, 530];
 const PATHS: [&str; 4] =
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     }
     let wait = waits(&client, Duration::from_secs(1)).into_iter().max();
     assert!(wait <= Some(LONGEST_WAIT), "{wait:?} is no wait for a turn");
-    for bucket in Bucket::ALL {
+    for bucket in RateLimit::ALL {
         assert!(client.budget().limit(bucket) > 0);
     }
     let _ = (client.budget().daily(), client.now().to_rfc3339(), is_refreshed(body));

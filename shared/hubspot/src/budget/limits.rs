@@ -7,20 +7,20 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
 /// The limits that HubSpot counts apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Bucket {
+pub enum RateLimit {
     General,
     Search,
     Associations,
 }
 
-impl Bucket {
-    pub const ALL: [Bucket; 3] = [Bucket::General, Bucket::Search, Bucket::Associations];
+impl RateLimit {
+    pub const ALL: [RateLimit; 3] = [RateLimit::General, RateLimit::Search, RateLimit::Associations];
 
     pub fn name(self) -> &'static str {
         match self {
-            Bucket::General => "general",
-            Bucket::Search => "search",
-            Bucket::Associations => "associations",
+            RateLimit::General => "general",
+            RateLimit::Search => "search",
+            RateLimit::Associations => "associations",
         }
     }
 }

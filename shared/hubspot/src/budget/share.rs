@@ -18,7 +18,7 @@ use staging::Shared;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::limits::{Bucket, WINDOW};
+use super::limits::{RateLimit, WINDOW};
 use super::pace::{LIMITS, SAVED};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -75,13 +75,13 @@ impl Allowance {
     fn take(
         &mut self,
         wanted: [f64; 3],
-        known: impl Fn(Bucket) -> Known,
+        known: impl Fn(RateLimit) -> Known,
         is_urgent: bool,
         now_ms: f64,
         left: [Option<Clock>; 3],
     ) -> [(Duration, Duration); 3] {
         let mut taken = [(Duration::ZERO, Duration::ZERO); 3];
-        for (bucket, calls) in Bucket::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
+        for (bucket, calls) in RateLimit::ALL.into_iter().zip(wanted).filter(|(_, calls)| *calls > 0.0) {
             let clock = &mut self.buckets[bucket as usize];
             let interval_ms = clock.interval_ms(known(bucket));
             let begins_ms = clock.take(calls, interval_ms, is_urgent, now_ms, left[bucket as usize]);
@@ -168,7 +168,7 @@ struct Held {
 
 impl Held {
     /// How many to take next.
-    fn next_block(&self, bucket: Bucket, limit: f64, now: Instant) -> f64 {
+    fn next_block(&self, bucket: RateLimit, limit: f64, now: Instant) -> f64 {
         let at_the_limit = self.ends - self.begins;
         let is_quick = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
         let wanted = match self.spent_last {
@@ -198,9 +198,9 @@ impl Share {
     /// One call of the bucket, out of what is held, or else of a block taken now.
     pub(super) async fn turn(
         &self,
-        bucket: Bucket,
+        bucket: RateLimit,
         is_urgent: bool,
-        known: impl Fn(Bucket) -> Known,
+        known: impl Fn(RateLimit) -> Known,
     ) -> Result<Turn> {
         let mut held = self.held.lock().await;
         let mut limits = None;
@@ -218,13 +218,13 @@ impl Share {
     async fn take(
         &self,
         held: &mut [Held; 3],
-        bucket: Bucket,
+        bucket: RateLimit,
         is_urgent: bool,
-        known: impl Fn(Bucket) -> Known,
+        known: impl Fn(RateLimit) -> Known,
     ) -> Result<[f64; 3]> {
         let now = Instant::now();
         let is_in_use = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
-        let wanted = Bucket::ALL.map(|other| {
+        let wanted = RateLimit::ALL.map(|other| {
             let held = &held[other as usize];
             let block = held.next_block(other, known(other).limit, now);
             let is_half_spent = is_in_use(held) && held.calls <= held.block / 2.0;
@@ -243,7 +243,7 @@ impl Share {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
                     let (wait, lasts) = taken[index];
                     tracing::debug!(
-                        bucket = Bucket::ALL[index].name(),
+                        bucket = RateLimit::ALL[index].name(),
                         calls,
                         wait_ms = wait.as_millis() as u64,
                         is_urgent,
@@ -292,8 +292,8 @@ impl Share {
 }
 
 /// A second of a wide limit, and no less than thirty calls.
-fn largest_block(bucket: Bucket, limit: f64) -> f64 {
-    let least = if bucket == Bucket::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
+fn largest_block(bucket: RateLimit, limit: f64) -> f64 {
+    let least = if bucket == RateLimit::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
     (limit / WINDOW.as_secs_f64()).floor().max(least)
 }
 
@@ -315,7 +315,7 @@ fn unshared(source: BoxError) -> Error {
 pub(crate) fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
     let mut allowance: Allowance = serde_json::from_slice(document).ok()?;
     let known = |bucket| {
-        let is_learned = bucket == Bucket::General;
+        let is_learned = bucket == RateLimit::General;
         Known { limit: 100.0, is_learned, interval_ms: 111.0 }
     };
     let now = Instant::now();
@@ -445,7 +445,8 @@ mod tests {
         let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let mut blocks = 0;
         for _ in 0..calls {
-            blocks += usize::from(share.turn(Bucket::General, false, known).await.unwrap().limits.is_some());
+            blocks +=
+                usize::from(share.turn(RateLimit::General, false, known).await.unwrap().limits.is_some());
         }
         blocks
     }
@@ -465,7 +466,7 @@ mod tests {
         let (one, other) = (Share::new(document.clone()), Share::new(document));
         one.close(Utc::now() + chrono::Duration::hours(3)).await.unwrap();
         let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
-        let refused = other.turn(Bucket::General, true, known).await.unwrap_err();
+        let refused = other.turn(RateLimit::General, true, known).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DailyLimit);
     }
 }

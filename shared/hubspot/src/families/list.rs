@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Family, Fill, Probe, Role};
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::version;
@@ -69,7 +69,7 @@ pub const FAMILIES: &[Family] = &[
         probe: Probe::OfFirst("contacts", |id| {
             let body = json!({ "inputs": [{ "objectTypeId": "0-1", "recordId": id }] });
             let path = format!("/crm/lists/{}/records/memberships/batch/read", version::LISTS);
-            Call::post(path, body.to_string(), Bucket::General)
+            Call::post(path, body.to_string(), RateLimit::General)
         }),
     },
     Family {
@@ -138,7 +138,7 @@ pub const FAMILIES: &[Family] = &[
                 "listIds": [], "processingTypes": [], "additionalProperties": [], "offset": 0, "count": 1,
                 "objectTypeId": "0-1",
             });
-            Call::post(format!("/crm/lists/{}/search", version::LISTS), body.to_string(), Bucket::General)
+            Call::post(format!("/crm/lists/{}/search", version::LISTS), body.to_string(), RateLimit::General)
         }),
     },
     Family {
@@ -210,7 +210,7 @@ pub const FAMILIES: &[Family] = &[
                 "/communication-preferences/{}/statuses/batch/read?channel=EMAIL",
                 version::PREFERENCES
             );
-            Call::post(path, r#"{"inputs":["nobody@example.com"]}"#, Bucket::General)
+            Call::post(path, r#"{"inputs":["nobody@example.com"]}"#, RateLimit::General)
         }),
     },
     Family {
@@ -257,7 +257,7 @@ fn one_property(object: &str) -> Call {
 
 fn associations(deal: &str, other: &str) -> Call {
     let path = format!("/crm/associations/{}/deals/{other}/batch/read", version::ASSOCIATIONS);
-    Call::post(path, json!({ "inputs": [{ "id": deal }] }).to_string(), Bucket::Associations)
+    Call::post(path, json!({ "inputs": [{ "id": deal }] }).to_string(), RateLimit::Associations)
 }
 
 fn email(rest: &str) -> Call {

@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use serde_json::{Value, json};
 
 use super::{MEMBERSHIPS, OF_V1};
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
@@ -57,7 +57,7 @@ fn batch_read(ids: &[u64]) -> Call {
     let path = format!("/crm/lists/{}/records/memberships/batch/read", version::LISTS);
     let input = |id: &u64| json!({ "objectTypeId": CONTACT_TYPE, "recordId": id.to_string() });
     let inputs: Vec<Value> = ids.iter().map(input).collect();
-    Call::post(path, json!({ "inputs": inputs }).to_string(), Bucket::General)
+    Call::post(path, json!({ "inputs": inputs }).to_string(), RateLimit::General)
 }
 
 impl MembershipCalls {

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::records::Associated;
 use super::unknown::Unknown;
 use super::{ObjectFeed, ObjectType};
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
@@ -42,7 +42,7 @@ pub(super) fn source(other: &str) -> String {
 pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
     let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
     let body = json!({ "inputs": [{ "id": "1" }] }).to_string();
-    match client.send(&Call::post(path, body, Bucket::Associations)).await {
+    match client.send(&Call::post(path, body, RateLimit::Associations)).await {
         Ok(_) => Ok(true),
         Err(refused) if refused.kind() == ErrorKind::MissingScope => Ok(false),
         // Answers, whatever it says of this one record.
@@ -287,7 +287,7 @@ impl ObjectFeed {
 fn batch_read(object: &ObjectType, other: &str, inputs: &[Input]) -> Call {
     let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
     let inputs: Vec<Value> = inputs.iter().map(Input::json).collect();
-    Call::post(path, json!({ "inputs": inputs }).to_string(), Bucket::Associations)
+    Call::post(path, json!({ "inputs": inputs }).to_string(), RateLimit::Associations)
 }
 
 fn put(associated: &mut Associated, unknown: &mut Unknown, other: &'static str, collected: Collected) {

@@ -6,7 +6,7 @@ use super::around::is_of_a_part;
 use super::layout::Layout;
 use super::unknown::{RECORD, Unknown};
 use super::{ObjectFeed, associations};
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
@@ -131,7 +131,7 @@ impl ObjectFeed {
         let call = |ids: &[u64]| {
             let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
             let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
-            Call::post(path.clone(), body.to_string(), Bucket::General)
+            Call::post(path.clone(), body.to_string(), RateLimit::General)
         };
         let read = self.batches.read(&self.client, ids, call).await?;
         for (id, refused) in read.refused {
@@ -275,7 +275,7 @@ impl ObjectFeed {
     /// Sends a search: its records, and the position of its next page. HubSpot's specification requires `sorts` and `after` in every body.
     async fn send_search(&self, search: &Value, patience: Patience) -> Result<(Listed, Next)> {
         let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
-        let call = Call::post(path, search.to_string(), Bucket::Search).with(patience);
+        let call = Call::post(path, search.to_string(), RateLimit::Search).with(patience);
         let body = self.client.send_for_list(&call, "results").await?;
         Ok((listed(&body, Some(self.object.modified))?, body.next(SEARCH_RECORDS)))
     }

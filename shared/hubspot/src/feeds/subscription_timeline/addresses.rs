@@ -11,7 +11,7 @@ use staging::Rows;
 
 use super::timeline;
 use super::{Position, Slice};
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
@@ -227,7 +227,7 @@ impl Addresses {
         let names = ["email", "hs_additional_emails"];
         let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
         let path = format!("/crm/objects/{}/contacts/batch/read", version::OBJECTS);
-        self.session.client.send(&Call::post(path, body.to_string(), Bucket::General)).await
+        self.session.client.send(&Call::post(path, body.to_string(), RateLimit::General)).await
     }
 
     /// # Errors

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::answer::{self, CONTACT_TYPE};
 use super::scan::Scan;
-use crate::budget::Bucket;
+use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -107,7 +107,7 @@ async fn all(client: &Client, scan: &Scan, after: Option<&str>) -> Result<Listin
         body["after"] = after.into();
     }
     let path = format!("/crm/lists/{}/all", version::LISTS);
-    let call = Call::post(path, body.to_string(), Bucket::General).with(Patience::Little);
+    let call = Call::post(path, body.to_string(), RateLimit::General).with(Patience::Little);
     let answer = client.send_for_list(&call, answer::RESULTS).await?;
     let next = answer.next(PAGE_LISTS);
     let mut listing = Listing::default();
@@ -235,7 +235,7 @@ async fn search(
         "sort": "HS_LIST_ID",
     });
     let path = format!("/crm/lists/{}/search", version::LISTS);
-    let call = Call::post(path, body.to_string(), Bucket::General).with(patience);
+    let call = Call::post(path, body.to_string(), RateLimit::General).with(patience);
     client.send_for_list(&call, answer::LISTS).await
 }
 
