@@ -1,4 +1,4 @@
-//! Which account the credential is of, and how much of its day it has used.
+//! The account of the credential, and its use of the daily limit.
 
 use chrono::{DateTime, Days, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::version;
 
-/// One HubSpot account ("portal"). All but its id is for people to read, and may be missing.
+/// One HubSpot account ("portal"). All fields but the id are informative, and may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
@@ -30,7 +30,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Asks HubSpot; any valid credential may. The first call of a run: it finds out whether the credential is one.
+    /// Reads the account from HubSpot, which any valid credential may do. It is the first call of a run, and so the
+    /// check of the credential.
     pub async fn of(client: &Client) -> Result<Account> {
         let body = client.send(&Call::get(format!("/account-info/{}/details", version::ACCOUNT))).await?;
         serde_json::from_str(&body).map_err(|source| {
@@ -38,18 +39,18 @@ impl Account {
         })
     }
 
-    /// The zone in which its day begins; UTC where HubSpot does not tell.
+    /// Returns the time zone of its day; UTC where HubSpot does not have one.
     pub fn zone(&self) -> Tz {
         self.time_zone.as_deref().and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
     }
 
-    /// When its day ends, and HubSpot counts its calls anew.
+    /// Returns the end of its day, when HubSpot resets the daily limit.
     pub fn midnight(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         next_midnight(now, self.zone())
     }
 }
 
-/// A zone that skips its midnight begins its day an hour later.
+/// Returns the next midnight of the zone, or an hour later if the zone skips it.
 fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let tomorrow = now.with_timezone(&zone).date_naive() + Days::new(1);
     let midnight = tomorrow.and_time(NaiveTime::MIN);
@@ -57,7 +58,7 @@ fn next_midnight(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     begins(0).or_else(|| begins(1)).map_or_else(|| midnight.and_utc(), |begins| begins.to_utc())
 }
 
-/// No surprise in a detail keeps a run from its account.
+/// Reads a text, and anything else as `None`, so that an odd detail does not fail the run.
 fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text),
@@ -65,7 +66,7 @@ fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resu
     })
 }
 
-/// Calls of the day, of all the account's private apps and keys together.
+/// Use of the daily limit by all the account's private apps and keys together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DailyUsage {
     pub limit: u64,
@@ -74,8 +75,8 @@ pub struct DailyUsage {
 }
 
 impl DailyUsage {
-    /// Asks HubSpot, and compares with what the headers of other answers told: the endpoint may be refused (OAuth apps)
-    /// or say 0 under a service key, so the larger number counts. `None`: nobody told.
+    /// Reads the use from HubSpot, and from the headers of other answers, since the endpoint may be refused (OAuth
+    /// apps) or answer 0 to a service key: the larger number counts. `None`: neither has it.
     pub async fn of(client: &Client) -> Option<DailyUsage> {
         let path = format!("/account-info/{}/api-usage/daily/private-apps", version::ACCOUNT);
         let told = match client.send(&Call::get(path)).await {
@@ -89,7 +90,7 @@ impl DailyUsage {
     }
 }
 
-/// `headers`: the calls of a day, and how many are left.
+/// Returns the larger use. `headers` are the calls of a day and the remaining ones.
 fn larger(told: Option<DailyUsage>, headers: Option<(u64, u64)>) -> Option<DailyUsage> {
     let used = headers.map(|(limit, remaining)| limit.saturating_sub(remaining));
     match (told, headers, used) {

@@ -1,4 +1,4 @@
-//! What is asked of HubSpot.
+//! Calls to HubSpot.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::budget::RateLimit;
 use crate::retry::Patience;
 
-/// One request, as often as it has to be sent.
+/// One call, which may take several requests.
 /// `Debug` shows its name: path and body may hold addresses, and one body holds the token.
 #[derive(Clone)]
 pub struct Call {
@@ -32,7 +32,8 @@ impl Call {
         Call { patience, ..self }
     }
 
-    /// The call as it may be logged: without its query, which can hold ids and property names, and without an address.
+    /// Returns the call's name for logs: without its query, which can hold ids and property names, and without an
+    /// address.
     pub(crate) fn name(&self) -> String {
         let method = if self.body.is_some() { "POST" } else { "GET" };
         let path = self.path.split('?').next().unwrap_or_default();

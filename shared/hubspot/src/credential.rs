@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Refreshed when less than this is left: longer than any one request takes. Of a token that lives shorter than
-/// HubSpot's half hour, a quarter of its life.
+/// Time before its end at which a token is refreshed: longer than any one request takes. For a token with a shorter
+/// life than HubSpot's half hour it is a quarter of that life.
 const REFRESH_BEFORE: Duration = Duration::from_secs(180);
 
-/// A token that is said to live longer is refreshed by then all the same.
+/// Longest time for which a token is used, whatever life its answer gives.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// The user's credential. `Debug` shows none of it.
@@ -32,7 +32,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// A token as users paste it: white space around it is dropped.
+    /// Makes the credential of a token as users paste it, without the white space around it.
     ///
     /// # Errors
     /// When it is empty or can't be sent in a header.
@@ -53,11 +53,11 @@ impl Credential {
 /// The source of a credential that may be replaced while a run goes on, such as a secret that is rotated.
 #[async_trait]
 pub trait CredentialSource: fmt::Debug + Send + Sync {
-    /// The credential as it is now; what was read before is refused by HubSpot.
+    /// Reads the present credential, after HubSpot has refused the one that was read before.
     async fn read_anew(&self) -> Result<Credential>;
 }
 
-/// The bearer token of the moment, refreshed once for all who wait for it.
+/// The present bearer token, refreshed once for all calls that wait for it.
 #[derive(Debug)]
 pub(crate) struct Bearer {
     source: Option<Arc<dyn CredentialSource>>,
@@ -75,7 +75,7 @@ pub(crate) struct Access {
     token: SecretString,
     refresh_token: SecretString,
     refresh_at: Instant,
-    /// The token's scopes; empty where the answer does not tell.
+    /// The token's scopes; empty if the answer has none.
     scopes: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ struct Refreshed {
     access_token: String,
     refresh_token: Option<String>,
     expires_in: u64,
-    /// Told since 2025-08-18
+    /// Scopes, which the answer has since 2025-08-18
     /// (<https://developers.hubspot.com/changelog/additional-details-returned-when-generating-oauth-access-tokens>).
     /// A token without them works all the same.
     #[serde(default)]
@@ -97,7 +97,7 @@ impl Bearer {
         Bearer { source, held: Mutex::new(Held { credential, access: None }) }
     }
 
-    /// The token to send. `refused` is one that HubSpot no longer takes.
+    /// Returns the token to send. `refused` is one that HubSpot no longer accepts.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthorized`] when the only token there is was refused.
@@ -146,13 +146,13 @@ impl Bearer {
         }
     }
 
-    /// The scopes of an OAuth app's token of the moment; `None` where nothing has told them.
+    /// Returns the scopes of an OAuth app's present token; `None` if they are not known.
     pub(crate) async fn scopes(&self) -> Option<Vec<String>> {
         let held = self.held.lock().await;
         held.access.as_ref().map(|access| access.scopes.clone()).filter(|scopes| !scopes.is_empty())
     }
 
-    /// A refused token may have a successor.
+    /// `true`: a refused token may have a successor.
     pub(crate) async fn can_renew(&self) -> bool {
         self.source.is_some() || matches!(self.held.lock().await.credential, Credential::OAuth { .. })
     }
@@ -197,7 +197,7 @@ async fn refresh(
 }
 
 impl Access {
-    /// From the answer to a refresh that was asked for at this moment.
+    /// Reads the answer to a refresh that was sent at this moment.
     pub(crate) fn read(body: &[u8], asked: Instant, refresh_token: &SecretString) -> Result<Access> {
         let refreshed: Refreshed = serde_json::from_slice(body).map_err(|source| {
             Error::new(ErrorKind::Malformed, "the answer to a token refresh does not parse").caused_by(source)

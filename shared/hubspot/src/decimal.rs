@@ -1,22 +1,22 @@
-//! A number as text, apart from what a double can hold of it: a long id in a number property is another number after
-//! rounding, and nobody would notice.
+//! Decimal numbers as text, compared with the double that would hold them: a long id in a number property becomes
+//! another number by rounding, which would go unnoticed.
 
 use std::fmt::{self, Write};
 
-/// Digits that every double keeps.
+/// Number of digits that every double keeps.
 const SAFE_DIGITS: usize = f64::DIGITS as usize;
 
-/// A text as a double: all of it, nearly, or not at all.
+/// A text as a double: exact, rounded, or not at all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Double {
     Exact(f64),
-    /// The nearest one to a fraction with more digits than a double has.
+    /// The double nearest to a fraction with more digits than a double has.
     Rounded(f64),
-    /// None: a whole number that a double would make another one of.
+    /// No double: a whole number that would become another one.
     Other,
 }
 
-/// Reads a finite decimal number, also with an exponent; not the words that Rust's parser knows.
+/// Reads a finite decimal number, also with an exponent, but not the words that Rust's parser knows.
 pub(crate) fn double(text: &str) -> Option<Double> {
     if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) {
         return None;
@@ -30,7 +30,7 @@ pub(crate) fn double(text: &str) -> Option<Double> {
     Some(decimal.held_by(number))
 }
 
-/// A whole number, also one that is written with a fraction of zeros or an exponent.
+/// Reads a whole number, also one with a fraction of zeros or an exponent.
 pub(crate) fn whole(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -39,7 +39,7 @@ pub(crate) fn whole(text: &str) -> Option<i64> {
     is_whole.then_some(number)
 }
 
-/// The greatest whole number that is not above this one.
+/// Returns the greatest whole number that is not above this one.
 pub(crate) fn floor(text: &str) -> Option<i64> {
     Some(Decimal::of(text)?.floor()?.0)
 }
@@ -71,14 +71,14 @@ impl<'a> Decimal<'a> {
         is_number.then_some(Decimal { is_negative, digits, exponent })
     }
 
-    /// All of its digits, and how many of them stand before the point once the exponent is applied.
+    /// Returns all its digits, and the number of those before the point once the exponent is applied.
     fn parts(self) -> (impl Iterator<Item = u8> + Clone + 'a, i64) {
         let point = self.digits.iter().position(|byte| *byte == b'.').unwrap_or(self.digits.len());
         let before = point as i64 + i64::from(self.exponent.unwrap_or(0));
         (self.digits.iter().copied().filter(|byte| *byte != b'.'), before)
     }
 
-    /// From the first digit that is not zero to the last one.
+    /// Returns the digits from the first to the last that is not zero, and their number.
     fn significant(self) -> (impl Iterator<Item = u8> + 'a, usize) {
         let (digits, _) = self.parts();
         let leading = digits.clone().take_while(|digit| *digit == b'0').count();
@@ -87,7 +87,7 @@ impl<'a> Decimal<'a> {
         (digits.skip(leading).take(count), count)
     }
 
-    /// `None` beyond 64 bits. Says also whether nothing was cut off.
+    /// Returns the whole part, `None` beyond 64 bits, and `true` if nothing was cut off.
     fn floor(self) -> Option<(i64, bool)> {
         let (mut digits, before) = self.parts();
         let mut number: i64 = 0;
@@ -121,7 +121,7 @@ impl<'a> Decimal<'a> {
         before > 0 && digits.all(|digit| digit == b'0')
     }
 
-    /// `number` is the nearest double.
+    /// Compares the text with `number`, its nearest double.
     fn held_by(self, number: f64) -> Double {
         let (digits, count) = self.significant();
         let is_whole = self.is_whole();
@@ -150,14 +150,14 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Compares the digits of a number, as it is written up to its exponent, with these.
+/// Compares the digits of a number, as they are written up to its exponent, with these.
 fn is_written(number: fmt::Arguments<'_>, digits: impl Iterator<Item = u8>) -> bool {
     let mut compared = Compared { digits, is_equal: true, is_over: false };
     let _ = compared.write_fmt(number);
     compared.is_equal && compared.digits.next().is_none()
 }
 
-/// Compares what is written instead of keeping it.
+/// A writer that compares its text instead of keeping it.
 struct Compared<I> {
     digits: I,
     is_equal: bool,

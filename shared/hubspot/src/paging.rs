@@ -1,8 +1,8 @@
-//! The next page of an answer, in whichever words HubSpot tells of it: `paging.next.after`, `hasMore` with `offset`,
-//! `has-more` with `vid-offset`.
+//! Page tokens of answers, in any of HubSpot's spellings: `paging.next.after`, `hasMore` with `offset`, `has-more`
+//! with `vid-offset`.
 //!
-//! No page is the last one in silence: a full page that tells of no other is told apart from one that is said to be the
-//! last, and from one that speaks of paging in words that nobody knows.
+//! No page is taken for the last one without a sign: a full page without a page token differs from one that is marked
+//! as the last, and from one with unknown fields for paging.
 
 use std::collections::BTreeSet;
 
@@ -10,40 +10,39 @@ use crate::error::{Error, ErrorKind};
 use crate::json::Str;
 use crate::json::scanner::{Malformed, Scanner};
 
-/// The fields of an answer that speak of paging.
+/// The fields of an answer that are about paging.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Paging {
     has_more: Option<bool>,
     after: Option<String>,
     offset: Option<String>,
-    /// A field that sounds like paging and has none of the known names.
+    /// `true`: there is a field whose name suggests paging, and which is unknown.
     is_odd: bool,
-    /// A next page is told of, in words that nobody knows.
+    /// `true`: there is a next page, in unknown fields.
     has_odd_next: bool,
 }
 
-/// The place where the page after this one begins.
+/// Start of the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
     At(String),
     /// There is no other page.
     End,
-    /// A page with as many items as were asked for tells of no other.
+    /// The page has as many items as were asked for, and no page token.
     Full,
-    /// There is another page, and nothing tells where it begins; or words of paging that nobody knows stand beside a
-    /// full page.
+    /// There is another page without a page token, or a full page with unknown fields for paging.
     Unsaid,
 }
 
-/// Positions of one list that were asked for.
+/// Page tokens of one list that have been used.
 #[derive(Debug, Default)]
 pub(crate) struct Passed(BTreeSet<String>);
 
 impl Passed {
-    /// Takes note of a position.
+    /// Notes a page token.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] when it was asked for before: the pages of the list, which is called `list`, have no end.
+    /// [`ErrorKind::Malformed`] when it was used before: the pages of the list, which is called `list`, have no end.
     pub(crate) fn pass(&mut self, position: &str, list: &str) -> Result<(), Error> {
         if self.0.insert(position.to_owned()) {
             return Ok(());
@@ -53,11 +52,11 @@ impl Passed {
     }
 }
 
-/// Parts of a name that make it sound like paging.
+/// Parts of names that suggest paging.
 const SOUNDS: [&str; 7] = ["pag", "more", "offset", "after", "cursor", "next", "token"];
 
 impl Paging {
-    /// Reads a field of the answer, whatever it is.
+    /// Reads a field of the answer.
     pub(crate) fn field(&mut self, key: Str<'_>, value: &mut Scanner<'_>) -> Result<(), Malformed> {
         let name = folded(key.raw());
         match name.as_str() {
@@ -66,7 +65,7 @@ impl Paging {
         }
     }
 
-    /// A field of one of the known names; any other one is odd if it sounds so.
+    /// Reads a field with one of the known names. Another one is odd if its name suggests paging.
     fn named(&mut self, name: &str, sound: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
         match name {
             "hasmore" | "more" | "hasnext" | "hasnextpage" if !value.is_nested() => {
@@ -90,7 +89,7 @@ impl Paging {
         }
     }
 
-    /// `{next: {after, link}}`, `{}`, `{next: null}`.
+    /// Reads `{next: {after, link}}`, `{}`, or `{next: null}`.
     fn paging(&mut self, paging: &mut Scanner<'_>) -> Result<(), Malformed> {
         paging.each_field(|key, value| match folded(key.raw()).as_str() {
             "prev" | "previous" => value.skip(),
@@ -131,7 +130,7 @@ impl Paging {
         Ok(())
     }
 
-    /// The page showed `shown` items; `limit` of them were asked for.
+    /// Returns the start of the next page, after one with `shown` items of the `limit` that were asked for.
     pub(crate) fn next(&self, shown: usize, limit: usize) -> Next {
         let is_full = shown >= limit;
         match (self.has_more, &self.after, &self.offset) {
@@ -147,7 +146,7 @@ impl Paging {
     }
 }
 
-/// Lower case, without dashes and underscores.
+/// Returns the name in lower case, without dashes and underscores.
 fn folded(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }

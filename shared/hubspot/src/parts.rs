@@ -1,5 +1,5 @@
-//! Answers in part: 207, errors beside results, a status that is not COMPLETE, a list that is not there. What such an
-//! answer leaves out is not nothing: it is asked for again, and what stays out is known by name.
+//! Incomplete answers: 207, errors beside results, a status that is not COMPLETE, a missing list. Things that such an
+//! answer leaves out are asked for again, and those that stay out are named.
 
 use std::collections::HashSet;
 
@@ -9,18 +9,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, COMPLETE, Malformed, Scanner, parse_id};
 use crate::paging::Next;
 
-/// The category of errors that says that there is no such record.
+/// Category of the errors about records that don't exist.
 pub(crate) const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
-/// Complaints of an answer that are kept one by one.
+/// Most errors of an answer that are kept one by one.
 const MAX_COMPLAINTS: usize = 2_000;
-/// Categories that a text names.
+/// Most categories that a text names.
 const MAX_NAMED: usize = 3;
 
 impl Client {
-    /// Sends a call whose answer holds a list, and asks once more where the answer is one in part.
+    /// Sends a call whose answer holds a list, and sends it once more if the answer is incomplete.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] when both answers are in part: where pages follow each other, there is no going on.
+    /// [`ErrorKind::Malformed`] when both answers are incomplete: the next page would skip the missing part.
     pub(crate) async fn send_for_list(&self, call: &Call, list: &'static str) -> Result<Body> {
         let is_whole = |body: &Body| body.has_list(list) && !body.is_in_part();
         let body = self.send(call).await?;
@@ -40,14 +40,13 @@ impl Client {
         Err(Error::new(ErrorKind::Malformed, message))
     }
 
-    /// HubSpot's word for where the page behind this one begins; `None` at the end. `call` makes the call that the page
-    /// answers, with a limit.
+    /// Returns the page token of the next page; `None` at the end. `call` makes the call of this page, with a limit.
     ///
-    /// Where a full page tells of no other, a page with one item less has to: if it does not, there may be more behind
-    /// both of them.
+    /// A full page without a page token is checked by a page with one item less, which must have one: if not, more
+    /// items may follow.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] when there may be more and nothing tells where.
+    /// [`ErrorKind::Malformed`] when more items may follow and no page token leads to them.
     pub(crate) async fn position_behind(
         &self,
         page: &Body,
@@ -71,7 +70,7 @@ impl Client {
     }
 }
 
-/// What a batch's answer says apart from its results.
+/// The parts of a batch's answer other than its results.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     status: Option<String>,
@@ -83,7 +82,7 @@ pub(crate) struct Told {
 /// One entry of an answer's `errors`.
 #[derive(Debug, Default)]
 struct Complaint {
-    /// Category and subcategory, which may be objects, as they stand.
+    /// Category and subcategory as JSON, since they may be objects.
     category: String,
     ids: Vec<u64>,
 }
@@ -129,7 +128,7 @@ impl Told {
         }
     }
 
-    /// Why something is not shown, for people: categories, and no values.
+    /// Returns the reasons for missing things as text: categories, without values.
     pub(crate) fn text(&self) -> String {
         if !self.has_results {
             return "the answer has no results".to_owned();
@@ -152,12 +151,12 @@ impl Told {
 }
 
 impl Told {
-    /// The answer is all that HubSpot has to say: complete, with its list, and without a complaint.
+    /// `true`: the answer is complete: by its status, with its list, and without errors.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_complete() && self.errors == 0
     }
 
-    /// A complaint is about this one, of another category than the benign one.
+    /// `true`: an error names this id, in another category than the benign one.
     pub(crate) fn is_about(&self, id: u64, benign: Option<&str>) -> bool {
         let is_benign = |complaint: &Complaint| benign.is_some_and(|benign| complaint.is(benign));
         self.complaints.iter().any(|complaint| !is_benign(complaint) && complaint.ids.contains(&id))
@@ -167,10 +166,9 @@ impl Told {
         self.status.is_none() && self.has_results
     }
 
-    /// Of the ids that were asked for and not shown, those of which the answer says by this category that there is
-    /// nothing to show.
+    /// Returns those of the missing ids for which an error of the benign category says that there is nothing to show.
     ///
-    /// A complaint that names nobody counts where there is no other one, and as many as ids are missing.
+    /// An error without ids counts if there is no other one, and if there are as many as missing ids.
     pub(crate) fn benign(&self, missing: &[u64], benign: &str) -> HashSet<u64> {
         if !self.is_complete() {
             return HashSet::new();
@@ -195,7 +193,7 @@ impl Complaint {
     }
 }
 
-/// `{category, subCategory, context: {ids: [..]}}`, or a text.
+/// Reads an error: `{category, subCategory, context: {ids: [..]}}`, or a text.
 fn complaint(error: &mut Scanner<'_>) -> Result<Complaint, Malformed> {
     let mut complaint = Complaint::default();
     if !error.is_object() {
@@ -225,7 +223,7 @@ fn complaint(error: &mut Scanner<'_>) -> Result<Complaint, Malformed> {
     Ok(complaint)
 }
 
-/// The names under which a complaint tells whom it is about: `ids`, `fromObjectId`, `recordId`, `vid`.
+/// `true`: an error has its ids in a field of this name, such as `ids`, `fromObjectId`, `recordId`, `vid`.
 fn is_of_ids(name: &str) -> bool {
     let name = name.to_lowercase();
     let is_id = name.ends_with("id") || name.ends_with("ids") || name == "from";
@@ -235,7 +233,7 @@ fn is_of_ids(name: &str) -> bool {
             .any(|other| name.starts_with(other) || name.contains("type"))
 }
 
-/// A list, a number or a text with numbers in it.
+/// Reads ids from a list, a number, or a text with numbers in it.
 fn ids(json: &str, ids: &mut Vec<u64>) {
     let numbers = json.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter_map(parse_id);
     ids.extend(numbers);

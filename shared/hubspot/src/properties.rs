@@ -1,4 +1,4 @@
-//! The property definitions of one object type: they decide which columns a table has, and of which type.
+//! The property definitions of one object type, which decide the columns of its table and their types.
 
 use staging::ColumnType;
 
@@ -9,8 +9,8 @@ use crate::json::{Malformed, Scanner, Str};
 use crate::value::instant_ms;
 use crate::version;
 
-/// A property as HubSpot defines it. What a definition leaves out, or has otherwise than documented, is as if it said
-/// nothing: a property of no type is text.
+/// A property as HubSpot defines it. Fields that a definition lacks, or that are not as documented, get a default: a
+/// property without a type is text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Property {
     pub(crate) name: String,
@@ -23,7 +23,7 @@ pub(crate) struct Property {
 }
 
 impl Property {
-    /// `None` for a definition without a name that a column can have.
+    /// Reads a definition; `None` if it has no name that a column can have.
     fn read(definition: &mut Scanner<'_>) -> Result<Option<Property>, Malformed> {
         let mut property = Property::default();
         if !definition.is_object() {
@@ -51,21 +51,21 @@ impl Property {
         Ok(is_named.then_some(property))
     }
 
-    /// HubSpot works its value out, and may change it without a new modified date. `calculated` says so of HubSpot's own
-    /// properties, the type of field of an account's
+    /// `true`: HubSpot calculates the value, and may change it without a new modified date. HubSpot's own properties
+    /// show it by `calculated`, an account's by their type of field
     /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>).
     pub(crate) fn is_calculated(&self) -> bool {
         self.calculated || self.field_type.starts_with("calculation_")
     }
 
-    /// Defined by the account after this moment: if it was known before, it was deleted and made again. HubSpot's own
-    /// can't be deleted.
+    /// `true`: the account defined the property after this moment. If it was known before, it was deleted and made
+    /// again. HubSpot's own can't be deleted.
     pub(crate) fn is_made_since(&self, since_ms: i64) -> bool {
         !self.is_hubspots && self.created_ms.is_some_and(|created_ms| created_ms > since_ms)
     }
 
-    /// By HubSpot's `type`; its `fieldType` only says how the value is edited. A type that is not known yet is text,
-    /// which holds whatever it brings.
+    /// Returns the column's type, by HubSpot's `type`; `fieldType` is about editing only. An unknown type becomes
+    /// text, which can hold any value.
     pub(crate) fn column_type(&self) -> ColumnType {
         match (self.name.as_str(), self.property_type.as_str()) {
             // Declared as a number, and an integer by its meaning: a double would round it above 2^53.
@@ -80,23 +80,24 @@ impl Property {
     }
 }
 
-/// Classes of properties that HubSpot lists apart, each behind a scope of its own
+/// Classes of properties that HubSpot lists separately, each with a scope of its own
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/properties/sensitive-data>).
 pub(crate) const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
 /// The properties of one object type, and the classes of sensitive ones among them.
 pub(crate) struct Visible {
-    /// Those in use, hidden ones included, by name.
+    /// Properties in use, including hidden ones, by name.
     pub(crate) properties: Vec<Property>,
     pub(crate) sensitive: Vec<String>,
-    /// The classes of them that have no property.
+    /// Classes that may be seen and have no property.
     pub(crate) empty: Vec<String>,
-    /// Definitions that have no name: nobody can ask for their values.
+    /// Number of definitions without a name, whose values can't be asked for.
     pub(crate) nameless: usize,
 }
 
-/// What the credential may see: one call for the ordinary properties and one for each class of sensitive ones, at once,
-/// without paging. Most may see none of the classes, and are refused: to be asked for once, not in each run; `None` asks.
+/// Reads the properties that the credential may see, by concurrent calls for the ordinary ones and for each class of
+/// sensitive ones, without paging. `sensitive` are the classes that it may see; `None` tries all of them, once, since
+/// most credentials are refused.
 pub(crate) async fn visible(
     client: &Client,
     object_type: &str,
@@ -131,7 +132,7 @@ fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::MissingScope | ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
-/// One for each definition; `None` for those without a name.
+/// Reads the properties of a class; `None` for definitions without a name.
 async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Option<Property>>> {
     let path = format!(
         "/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}",
@@ -148,7 +149,7 @@ async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec
     }
 }
 
-/// `None` where the answer has none.
+/// Reads the definitions of an answer; `None` if it has no list of them.
 fn definitions(answer: &str) -> Result<Option<Vec<Option<Property>>>, Malformed> {
     let mut definitions = None;
     Scanner::new(answer).each_field(|key, value| {
@@ -175,7 +176,7 @@ impl Property {
 mod tests {
     use super::*;
 
-    /// The only one of an answer.
+    /// Reads the only property of an answer.
     fn property(definition: &serde_json::Value) -> Option<Property> {
         let answer = serde_json::json!({ "results": [definition] }).to_string();
         definitions(&answer).unwrap().unwrap().remove(0)

@@ -1,6 +1,6 @@
-//! What HubSpot says when it refuses. Error bodies have no dependable shape: every key is optional, `errors` may hold
-//! objects or plain strings, `message` may hold JSON as text, and unknown paths answer with an HTML page. So a body
-//! is read as untyped JSON, or not at all, and never fails.
+//! HubSpot's error bodies. They have no reliable shape: every key is optional, `errors` may hold objects or plain
+//! strings, `message` may hold JSON as text, and unknown paths answer with an HTML page. So a body is read as untyped
+//! JSON, or not at all, and reading never fails.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::families::Family;
 use crate::retry::Policy;
 
-/// How much of a message is repeated.
+/// Most characters of HubSpot's message that our error repeats.
 const MAX_REASON_CHARS: usize = 300;
-/// A longer body is no refusal of HubSpot's, and is not read: as a tree it takes many times its length.
+/// Longest body that is read: a longer one is not an error body of HubSpot, and takes many times its length as a tree.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Refusal {
         }
     }
 
-    /// Why, in a few words; never longer than a line.
+    /// Returns the reason in a few words, at most a line.
     pub(crate) fn reason(&self) -> String {
         if !self.scopes.is_empty() {
             return line(&format!("missing scope {}", self.scopes.join(" or ")));
@@ -61,8 +61,8 @@ impl Refusal {
         self.message.as_deref().map_or_else(|| "no reason given".to_owned(), line)
     }
 
-    /// What to do about a 403 to this path. A body that names no scope may mean the account's product as well as the
-    /// credential; HubSpot documents no shape for either.
+    /// Returns the next step after a 403 to this path. A body that names no scope may mean that the account's product
+    /// lacks the API; HubSpot documents no shape for that.
     pub(crate) fn scope_advice(&self, path: &str) -> String {
         let is_named = |family: &&Family| !self.scopes.is_empty() || family.has_scope_in(&self.reason());
         match Family::of_path(path).filter(|family| !is_named(family)) {
@@ -76,7 +76,7 @@ impl Refusal {
     }
 }
 
-/// As much of a text as fits a line, without the addresses in it.
+/// Cuts a text to a line, and replaces the addresses in it.
 fn line(text: &str) -> String {
     let line: String =
         text.chars().filter(|character| !character.is_control()).take(MAX_REASON_CHARS).collect();
@@ -88,7 +88,7 @@ fn line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").chars().take(MAX_REASON_CHARS).collect()
 }
 
-/// Strings under any key that speaks of scopes, wherever they are.
+/// Collects strings under keys with "scopes" in their names, at any depth.
 fn collect_scopes(value: &Value, is_scopes: bool, scopes: &mut Vec<String>) {
     match value {
         Value::String(text) if is_scopes => {

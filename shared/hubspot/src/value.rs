@@ -1,7 +1,6 @@
-//! One property value, from the text HubSpot sends to a typed cell. HubSpot sends every value as text; most of it is
-//! what the property's type promises, some is not (`N/A` in a number, epoch milliseconds in a date, year 20230), some
-//! is more than a column can hold (an id of 17 digits in a number), and none of it may cost more than itself: [`set`]
-//! says so, and the caller keeps the text.
+//! One property value, from HubSpot's text to a typed cell. Most values fit the property's type, some don't (`N/A` in
+//! a number, epoch milliseconds in a date, year 20230), and some exceed the column (an id of 17 digits in a number). A
+//! value that does not fit costs nothing but itself: [`set`] reports it, and the caller keeps the text.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::de::IgnoredAny;
@@ -15,9 +14,9 @@ const FIRST_INSTANT_MS: i64 = -62_135_596_800_000;
 const LAST_INSTANT_MS: i64 = 253_402_300_799_999;
 const DAY_MS: i64 = 86_400_000;
 
-/// Fills the cell. `false`: the cell does not hold what the text says. Then it is NULL, but for a fraction with more
-/// digits than a double has, of which it is the nearest. `""` is NULL for every type: HubSpot sends it for a value that
-/// was cleared.
+/// Fills the cell. `false`: the cell does not have the text's value. Then it is NULL, or, for a fraction with more
+/// digits than a double has, the nearest double. `""` is NULL for every type: HubSpot sends it for a value that was
+/// cleared.
 pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bool {
     if value.is_empty() {
         return true;
@@ -72,25 +71,25 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// An instant in milliseconds: ISO 8601 with a zone, without one (UTC), a day alone (its midnight, UTC), or epoch
-/// milliseconds, which may have a fraction. Outside the years 1 to 9999 it is no instant.
+/// Parses an instant, in milliseconds: ISO 8601 with a zone, without one (UTC), a day alone (its midnight, UTC), or
+/// epoch milliseconds, which may have a fraction. Instants outside the years 1 to 9999 are refused.
 pub(crate) fn instant_ms(text: &str) -> Option<i64> {
     let ms = utc_ms(text.as_bytes()).or_else(|| epoch_ms(text)).or_else(|| any_iso_ms(text))?;
     is_instant(ms).then_some(ms)
 }
 
-/// Within the years 1 to 9999.
+/// `true`: the time is within the years 1 to 9999.
 pub(crate) fn is_instant(ms: i64) -> bool {
     (FIRST_INSTANT_MS..=LAST_INSTANT_MS).contains(&ms)
 }
 
-/// Milliseconds since 1970, also with a fraction or an exponent.
+/// Parses milliseconds since 1970, also with a fraction or an exponent.
 fn epoch_ms(text: &str) -> Option<i64> {
     decimal::floor(text).filter(|&ms| is_epoch(ms))
 }
 
-/// Near 1970 it is one if it is a whole day (0 too), or long enough to be no year, month, day or number of days, each
-/// written without hyphens.
+/// `true`: the number is epoch milliseconds. Near 1970 it has to be a whole day (or 0), or too long for a year, a
+/// month, a day or a number of days written without hyphens.
 fn is_epoch(ms: i64) -> bool {
     let is_a_day = || {
         let (year, month, day) = (ms / 10_000, ms / 100 % 100, ms % 100);
@@ -101,7 +100,7 @@ fn is_epoch(ms: i64) -> bool {
     ms % DAY_MS == 0 || distance >= 100_000_000 || (distance >= 1_000_000 && !is_a_day())
 }
 
-/// The two shapes that nearly every value has, without a general parser: `YYYY-MM-DD` and
+/// Parses the two shapes that nearly every value has, without a general parser: `YYYY-MM-DD` and
 /// `YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z`.
 fn utc_ms(text: &[u8]) -> Option<i64> {
     let days = i64::from(day(text.get(..10)?)?);

@@ -1,4 +1,4 @@
-//! The API version of each family, in one place, and how long HubSpot supports it.
+//! The API version of each family, and the end of its support.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,23 +8,23 @@ use chrono::{Months, NaiveDate};
 
 use crate::call::Call;
 
-/// Records of contacts, companies and deals.
+/// Version of the records of contacts, companies and deals.
 pub(crate) const OBJECTS: &str = "2026-09";
 pub(crate) const PROPERTIES: &str = "2026-09";
 pub(crate) const ASSOCIATIONS: &str = "2026-09";
-/// Lists and their memberships.
+/// Version of lists and their memberships.
 pub(crate) const LISTS: &str = "2026-09";
 pub(crate) const PREFERENCES: &str = "2026-09";
 pub(crate) const ACCOUNT: &str = "2026-09";
 pub(crate) const OAUTH: &str = "2026-09";
-/// Dated versions of this one are still betas.
+/// Version of forms, whose dated versions are still betas.
 pub(crate) const FORMS: &str = "v3";
-/// Contacts, form submissions, e-mail events, campaigns and subscriptions: nothing came after it.
+/// Version of contacts, form submissions, e-mail events, campaigns and subscriptions that have no newer one.
 pub(crate) const V1: &str = "v1";
 
-/// The first day on which the version is not supported any more; what becomes of its calls then, HubSpot does not
-/// say. A dated version lives for eighteen months (<https://developers.hubspot.com/docs/developer-tooling/platform/versioning>),
-/// v1 to v3 until September 2027
+/// The first day on which the version is not supported any more; what becomes of its calls then, HubSpot does not say.
+/// A dated version lives for eighteen months
+/// (<https://developers.hubspot.com/docs/developer-tooling/platform/versioning>), v1 to v3 until September 2027
 /// (<https://developers.hubspot.com/changelog/legacy-apis-and-legacy-apps-whats-going-unsupported-and-when>), and v4
 /// until a day of its own (<https://developers.hubspot.com/changelog/deprecating-support-for-hubspot-v4-apis>).
 pub(crate) fn supported_until(version: &str) -> Option<NaiveDate> {
@@ -44,14 +44,14 @@ pub(crate) fn supported_until(version: &str) -> Option<NaiveDate> {
 const DATED: &str = "2026-09";
 const BEFORE: &str = "2026-03";
 
-/// Which version of each part of the API answers, as far as a run has seen. A part is a path up to its version.
+/// Versions that answer, by part of the API, as far as a run has seen. A part is a path up to its version.
 #[derive(Debug, Default)]
 pub(crate) struct Versions {
     falls_back: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Versions {
-    /// The call in the version that is known to answer.
+    /// Returns the call in the version that is known to answer.
     pub(crate) fn as_answered<'c>(&self, call: &'c Call) -> Cow<'c, Call> {
         let is_older = part(call).is_some_and(|part| self.known(part) == Some(true));
         match older(call).filter(|_| is_older) {
@@ -60,13 +60,13 @@ impl Versions {
         }
     }
 
-    /// The call in the version before, where it is not known that its own answers.
+    /// Returns the call in the version before, unless its own is known to answer.
     pub(crate) fn older(&self, call: &Call) -> Option<Call> {
         let part = part(call)?;
         self.known(part).is_none().then(|| older(call)).flatten()
     }
 
-    /// The call's version has answered.
+    /// Notes that the call's version has answered.
     pub(crate) fn answers(&self, call: &Call) {
         if let Some(part) = part(call)
             && self.known(part).is_none()
@@ -75,7 +75,7 @@ impl Versions {
         }
     }
 
-    /// The version before has answered where the call's own did not.
+    /// Notes that the version before has answered, and the call's own has not.
     pub(crate) fn falls_back(&self, call: &Call) {
         if let Some(part) = part(call) {
             tracing::warn!("{part}{DATED} does not answer: {BEFORE} is asked from now on");
