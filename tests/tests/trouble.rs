@@ -1,5 +1,5 @@
-//! Syncs that something goes wrong in: HubSpot fails, the process is killed, the account changes under it, two run at
-//! once. Whatever happens, the tables equal the account in the end.
+//! Syncs with faults: HubSpot fails, the process is killed, the account changes meanwhile, two run at once. In the end
+//! the tables equal the account.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
@@ -76,7 +76,7 @@ async fn a_killed_sync_goes_on_and_doubles_nothing() {
     }
 }
 
-/// The second file of a run can't be kept, those after it could: none of them may be, nor the cursor behind them.
+/// Checks a run whose second file can't be kept: no later file may be registered, nor the cursor behind them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_saved_after_a_checkpoint_that_failed() {
     let sandbox = Sandbox::new(&account_of(100, 3_000), Behaviour::default()).await;
@@ -119,7 +119,7 @@ async fn an_interrupted_sync_says_so_and_goes_on() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// Change without a trace in the record: only a pass over all records could see it.
+/// Properties that change without a new modified date: only a read of all records sees that.
 const CALCULATED: [&str; 4] = ["num_associated_contacts", "num_associated_deals", "hubspotscore", "hs_acv"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +159,7 @@ async fn a_record_restored_behind_the_back_of_a_backfill_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_of_two_syncs_is_told() {
+async fn the_second_of_two_syncs_finds_the_lease_held() {
     let behaviour = Behaviour { latency: Duration::from_millis(50), ..Behaviour::default() };
     let sandbox = Sandbox::new(&account_of(8_000, 100), behaviour).await;
     let first = sandbox.start(&["--collections", "contacts"]);
@@ -175,7 +175,7 @@ async fn the_second_of_two_syncs_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_oauth_token_that_dies_early_is_renewed() {
+async fn an_oauth_token_that_expires_early_is_renewed() {
     let behaviour = Behaviour {
         latency: Duration::from_millis(20),
         expire_tokens_after: Some(Duration::from_millis(700)),
@@ -228,7 +228,7 @@ async fn a_lost_staged_file_is_no_green_run() {
     assert!(reason.contains("is gone") && reason.contains("--mode backfill"), "{reason}");
 }
 
-/// A window is read in the middle of a first backfill: what the backfill has read by then is not read again.
+/// Checks a window that is read in the middle of a first backfill: the backfill then goes on where it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_does_not_end_a_backfill_that_was_interrupted() {
     let behaviour = Behaviour { latency: Duration::from_millis(100), ..Behaviour::default() };
@@ -262,7 +262,7 @@ async fn a_window_does_not_end_a_backfill_that_was_interrupted() {
     assert_equal(&sandbox.database(), sandbox.account());
 }
 
-/// A reader that has the DuckDB file open holds back the merge alone, and reads HubSpot's hours long without a lock.
+/// Checks a reader that has the DuckDB file open: it delays the merge only, and can read while HubSpot is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_file_holds_back_no_reading_of_hubspot() {
     let sandbox = Sandbox::new(&account_of(1_500, 100), Behaviour::default()).await;
@@ -292,7 +292,7 @@ async fn a_reader_of_the_file_holds_back_no_reading_of_hubspot() {
     assert_equal(&sandbox.database(), account);
 }
 
-/// While HubSpot is read, which may take hours, the file is nobody's.
+/// Checks that no process has the file open while HubSpot is read, which may take hours.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_can_be_read_while_hubspot_is() {
     let behaviour = Behaviour { latency: Duration::from_millis(200), ..Behaviour::default() };
@@ -313,7 +313,7 @@ async fn the_file_can_be_read_while_hubspot_is() {
     command.wait().unwrap();
 }
 
-/// A minute later the rows are staged, and the next sync merges them.
+/// Checks a reader that stays for more than a minute: the rows are staged, and the next sync merges them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_never_closes_the_file_costs_the_merge_and_nothing_else() {
     let sandbox = Sandbox::new(&account_of(300, 50), Behaviour::default()).await;

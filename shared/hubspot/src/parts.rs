@@ -33,7 +33,7 @@ impl Client {
             return Ok(body);
         }
         let why = match body.has_list(list) {
-            true => Told::of(&body)?.text(),
+            true => AnswerStatus::of(&body)?.text(),
             false => format!("it has no {list}"),
         };
         let message = format!("HubSpot answers {} in part, time and again: {why}", call.name());
@@ -72,7 +72,7 @@ impl Client {
 
 /// The parts of a batch's answer other than its results.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct AnswerStatus {
     status: Option<String>,
     has_results: bool,
     errors: u64,
@@ -87,16 +87,16 @@ struct Complaint {
     ids: Vec<u64>,
 }
 
-impl Told {
-    pub(crate) fn of(body: &Body) -> Result<Told, Malformed> {
-        let mut told = Told { has_results: body.has_list("results"), ..Told::default() };
+impl AnswerStatus {
+    pub(crate) fn of(body: &Body) -> Result<AnswerStatus, Malformed> {
+        let mut status = AnswerStatus { has_results: body.has_list("results"), ..AnswerStatus::default() };
         if body.is_in_part() {
             Scanner::new(body).each_field(|key, value| match key.raw() {
-                "status" | "errors" | "numErrors" => told.field(key.raw(), value),
+                "status" | "errors" | "numErrors" => status.field(key.raw(), value),
                 _ => value.skip(),
             })?;
         }
-        Ok(told)
+        Ok(status)
     }
 
     fn field(&mut self, name: &str, value: &mut Scanner<'_>) -> Result<(), Malformed> {
@@ -150,7 +150,7 @@ impl Told {
     }
 }
 
-impl Told {
+impl AnswerStatus {
     /// `true`: the answer is complete: by its status, with its list, and without errors.
     pub(crate) fn is_whole(&self) -> bool {
         self.is_complete() && self.errors == 0
@@ -245,12 +245,12 @@ mod tests {
 
     const NONE: &str = "NO_ASSOCIATIONS_FOUND";
 
-    fn told(json: &str) -> Told {
-        Told::of(&Body::new(json.to_owned().into()).unwrap()).unwrap()
+    fn status(json: &str) -> AnswerStatus {
+        AnswerStatus::of(&Body::new(json.to_owned().into()).unwrap()).unwrap()
     }
 
     fn benign(json: &str, missing: &[u64]) -> Vec<u64> {
-        let mut ids: Vec<u64> = told(json).benign(missing, NONE).into_iter().collect();
+        let mut ids: Vec<u64> = status(json).benign(missing, NONE).into_iter().collect();
         ids.sort_unstable();
         ids
     }
@@ -281,7 +281,7 @@ mod tests {
                     "errors":[{{"category":"{category}","context":{{"ids":["2"]}}}}]}}"#
             );
             assert!(benign(&json, &[2]).is_empty());
-            assert!(told(&json).is_about(2, Some(NONE)) && !told(&json).is_about(3, None));
+            assert!(status(&json).is_about(2, Some(NONE)) && !status(&json).is_about(3, None));
         }
         let pending = r#"{"status":"PENDING","results":[],"errors":[{"category":"NO_ASSOCIATIONS_FOUND","context":{"ids":[2]}}]}"#;
         assert!(benign(pending, &[2]).is_empty());
@@ -302,10 +302,10 @@ mod tests {
     fn a_reason_has_categories_and_no_values() {
         let odd =
             r#"{"results":[],"errors":[{"category":"A","subCategory":{"x":1},"message":"a@b.c"},"a@b.c"]}"#;
-        assert_eq!(told(odd).text(), r#"the answer leaves it out: A/{"x":1}"#);
-        assert_eq!(told(r#"{"status":"COMPLETE"}"#).text(), "the answer has no results");
-        assert_eq!(told(r#"{"results":[],"status":"PENDING"}"#).text(), "the answer's status is PENDING");
+        assert_eq!(status(odd).text(), r#"the answer leaves it out: A/{"x":1}"#);
+        assert_eq!(status(r#"{"status":"COMPLETE"}"#).text(), "the answer has no results");
+        assert_eq!(status(r#"{"results":[],"status":"PENDING"}"#).text(), "the answer's status is PENDING");
         let silent = r#"{"results":[],"numErrors":3}"#;
-        assert_eq!(told(silent).text(), "the answer leaves it out, with 3 errors that say nothing");
+        assert_eq!(status(silent).text(), "the answer leaves it out, with 3 errors that say nothing");
     }
 }

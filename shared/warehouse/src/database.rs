@@ -1,4 +1,4 @@
-//! A warehouse of transactions: each call is one, and goes on to its end when its future is dropped.
+//! Warehouses with transactions: each call is one, and runs to its end even if its future is dropped.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,25 +13,25 @@ use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
 use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
 
-/// The length of a statement that inserts runs: parsing takes memory.
+/// Longest statement that inserts runs, since parsing takes memory.
 const MAX_INSERT_BYTES: usize = 1 << 20;
 
 /// One schema of an engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Transactional<D>(pub(crate) D);
 
-/// Opens transactions. What is done in one goes on to its end when the future is dropped.
+/// Opens transactions. One runs to its end even if the future is dropped.
 #[async_trait]
 pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
-    /// `None` where there is nothing to look at yet.
+    /// Reads in a transaction; `None` if there is no database yet.
     async fn look<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>>;
 
-    /// The same, and [`Kind::Locked`](crate::Kind::Locked) at once where it would have to wait.
+    /// Reads in a transaction without waiting: [`Kind::Locked`](crate::Kind::Locked) if it would have to wait.
     async fn look_now<T: Send + 'static>(&self, work: Work<T>) -> Result<Option<T>> {
         self.look(work).await
     }
 
-    /// [`Warehouse::release`].
+    /// Does the work of [`Warehouse::release`].
     async fn release(&self) {}
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T>;
@@ -41,7 +41,7 @@ pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Work that is done in a transaction. If it changes anything, it commits.
+/// Work in a transaction. If it changes anything, it commits.
 pub(crate) type Work<T> =
     Box<dyn for<'a> FnOnce(&'a mut (dyn Transaction + 'a)) -> BoxFuture<'a, Result<T>> + Send>;
 
@@ -118,7 +118,7 @@ async fn record_runs(transaction: &mut dyn Transaction, rows: &[RunRow]) -> Resu
     Ok(added)
 }
 
-/// [`Warehouse::forget`].
+/// Does the work of [`Warehouse::forget`].
 async fn forget(transaction: &mut dyn Transaction, collection: &str) -> Result<()> {
     let schema = transaction.schema().clone();
     transaction.take_turn(&format!("{}.{collection}", schema.name)).await?;

@@ -28,7 +28,7 @@ use crate::error::{Error, Kind, Result};
 use crate::transaction::merge;
 use crate::{LocatedFile, Merged, TableMode};
 
-/// Time that a file which another process has open is waited for: as long as PostgreSQL's tables are.
+/// Longest wait for a file that another process has open, as for a locked table of PostgreSQL.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl DuckDb {
         Runtime::current().block_on(work(&mut Session::begin(connection, &self.schema)?))
     }
 
-    /// Takes more memory when the budget turns out too small.
+    /// Merges within a limit of memory, which is raised if it turns out too small.
     fn merge_within(&self, mut budget: Budget, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {
         self.handle.write(LOCK_WAIT, |connection| {
             loop {

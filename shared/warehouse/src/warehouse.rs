@@ -1,4 +1,4 @@
-//! The contract of a warehouse: what goes in, what it does with it, and what it answers.
+//! The contract of a warehouse: its input, its guarantees, and its answers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,10 +14,10 @@ use crate::extent::Extent;
 use crate::mode::TableMode;
 use crate::runs::RunRow;
 
-/// A staged file where a warehouse can read it, and what its footer says ([`staging::describe`]).
+/// A staged file with the place where a warehouse can read it, and its description ([`staging::describe`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedFile {
-    /// The key under which the file is registered; the ledger remembers it.
+    /// The key under which the file is registered, and which the ledger holds.
     pub key: String,
     pub location: Location,
     pub description: Description,
@@ -25,7 +25,7 @@ pub struct LocatedFile {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// On this machine.
+    /// A file on this machine.
     Local(PathBuf),
     /// An object in S3.
     S3 { bucket: String, key: String, bytes: u64 },
@@ -36,12 +36,12 @@ pub enum Location {
 pub enum Reads {
     /// On this machine: [`Location::Local`].
     Local,
-    /// In S3, by itself: [`Location::S3`]. Their rows never pass through this program.
+    /// In S3: [`Location::S3`]. The rows never pass through this program.
     S3,
 }
 
 impl LocatedFile {
-    /// For warehouses that read on this machine.
+    /// Returns the path, for warehouses that read on this machine.
     pub(crate) fn path(&self) -> Result<&Path> {
         match &self.location {
             Location::Local(path) => Ok(path),
@@ -52,7 +52,7 @@ impl LocatedFile {
         }
     }
 
-    /// Bucket and key, for warehouses that read in S3.
+    /// Returns bucket and key, for warehouses that read in S3.
     pub(crate) fn object(&self) -> Result<(&str, &str)> {
         match &self.location {
             Location::S3 { bucket, key, .. } => Ok((bucket, key)),
@@ -64,18 +64,18 @@ impl LocatedFile {
     }
 }
 
-/// The outcome of one merge. Files that the ledger held already count nowhere.
+/// The outcome of one merge. Files that were in the ledger already are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Merged {
     pub files: u64,
     /// Rows in those files, older versions included.
     pub staged_rows: u64,
-    /// Rows the merge changed: `inserted + updated`. Rows that were in the table in this or a newer version are not
-    /// among them.
+    /// Rows that the merge changed: `inserted + updated`, without rows that were in the table in this or a newer
+    /// version.
     pub merged_rows: u64,
     pub inserted: u64,
-    /// Rows that became deleted for their sets included, also those that the same merge inserted or updated before. The
-    /// ledger's counts, per file, are without them.
+    /// Updated rows, including those that a sweep of their sets deleted, even if the same merge had inserted or
+    /// updated them. The ledger's counts for each file are without those.
     pub updated: u64,
     /// Statements that changed the warehouse, ledger included; zero when there was nothing new.
     pub statements_that_write: u64,
@@ -85,7 +85,7 @@ pub struct Merged {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maintained {
     pub tables: u64,
-    /// Tables that are left for the next time, because the time was over.
+    /// Tables that are left for the next time, since the time was over.
     pub tables_left: u64,
 }
 
@@ -111,56 +111,57 @@ pub struct Maintained {
 /// **Dropped futures** do not cancel: a merge that has begun ends, either way.
 #[async_trait]
 pub trait Warehouse: Send + Sync + fmt::Debug {
-    /// The place of the files that [`Warehouse::merge`] takes.
+    /// Returns the place of the files that [`Warehouse::merge`] takes.
     fn reads(&self) -> Reads {
         Reads::Local
     }
 
-    /// The HubSpot account this schema is bound to; `None` before the first merge. Changes nothing, and waits for nobody: a
-    /// warehouse that somebody else holds alone is [`Kind::Locked`] at once.
+    /// Returns the HubSpot account that this schema is bound to; `None` before the first merge. Changes nothing, and
+    /// does not wait: a warehouse that another process has locked is [`Kind::Locked`] at once.
     async fn account(&self) -> Result<Option<u64>>;
 
-    /// Keys of the staged files that the collection's table holds. Empty when the table is missing, even if the
-    /// ledger remembers files: who drops a table wants it loaded again. Changes nothing.
+    /// Returns the keys of the staged files that the collection's table holds. Empty when the table is missing, even
+    /// if files are in the ledger: a table that is dropped is loaded again. Changes nothing.
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>>;
 
-    /// Merges staged files of one collection and one account. Creates what is missing, adds columns, widens types,
-    /// and checks that every row arrived before it commits. No files: no statement.
+    /// Merges staged files of one collection and one account. Creates missing tables, adds columns, widens types, and
+    /// checks before the commit that every row arrived. Without files it issues no statement.
     ///
     /// Files with different columns are merged one after the other in the order of run id and key; a column that
     /// a file lacks keeps its value in rows that exist, and is NULL in new ones.
     async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged>;
 
-    /// [`Warehouse::merge_as`] into a table that keeps its deleted rows, and no past.
+    /// Merges as [`Warehouse::merge_as`], with soft deletes and without a history.
     async fn merge(&self, files: &[LocatedFile]) -> Result<Merged> {
         self.merge_as(files, TableMode::default()).await
     }
 
-    /// The columns and rows that the collection's table has now, whoever made it so; `None` where there is no table.
-    /// Changes nothing.
+    /// Returns the present columns and number of rows of the collection's table; `None` if there is no table. Changes
+    /// nothing.
     async fn extent(&self, collection: &str) -> Result<Option<Extent>>;
 
-    /// The rows of the collection's table that are not deleted; none where there is no table. Changes nothing.
+    /// Returns the number of rows of the collection's table that are not deleted; 0 if there is no table. Changes
+    /// nothing.
     async fn live_rows(&self, collection: &str) -> Result<u64>;
 
-    /// Forgets that files were merged into the collection's table, such that merging them again writes the rows of the
-    /// versions that the table holds once more, with all their columns, and adds those that it lacks. Until then the
-    /// table is as it was, and what is newer than a staged version stays so. For a table that somebody else changed.
+    /// Forgets that files were merged into the collection's table, for one that somebody else changed. Merging the
+    /// files again then rewrites rows of the same versions, with all their columns, and adds missing ones. Until then
+    /// the table stays as it is; rows newer than a staged version stay in any case.
     async fn forget(&self, collection: &str) -> Result<()>;
 
     /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the
     /// table of its name ([`staging::snapshot_name`]). Changes nothing.
     async fn compare(&self, compare: &Compare) -> Result<Comparison>;
 
-    /// Adds the runs that the table `_runs` does not hold yet; answers with their number. Those it holds stay as they
-    /// are. Before the first merge: nothing.
+    /// Adds runs that the table `_runs` does not hold yet. Returns their number. The others stay as they are. Before
+    /// the first merge it adds none.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
 
-    /// Lets go of a lock that is held between calls, so that others can read meanwhile; the next call takes it again.
+    /// Releases a lock that is held between calls, so that others can read meanwhile; the next call takes it again.
     async fn release(&self) {}
 
-    /// Rewrites what merges leave in many small files, and removes what nothing needs any more, where the warehouse
-    /// does not do so by itself. Nothing is begun after `until`. May run beside merges; changes no row.
+    /// Rewrites the many small files that merges leave, and removes unused ones, where the warehouse does not do so by
+    /// itself. It starts no step after `until`. It may run at the same time as merges, and changes no row.
     async fn maintain(&self, _until: Instant) -> Result<Maintained> {
         Ok(Maintained::default())
     }

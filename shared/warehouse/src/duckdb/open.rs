@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 
 use crate::error::{Error, Kind, Result};
 
-/// A share in the instance of one file. Clone the [`Arc`] for work that outlives a call.
+/// A handle to the shared instance of one file. Clone the [`Arc`] for work that outlives a call.
 #[derive(Debug)]
 pub(super) struct Handle {
     path: PathBuf,
@@ -24,14 +24,14 @@ struct Instance {
     handles: usize,
     /// `None` until the file exists, and while it is closed.
     connection: Option<Connection>,
-    /// Another process had the file open for as long as it is waited for. From then on nobody waits again.
+    /// `true`: another process had the file open for longer than the wait. From then on there is no wait.
     is_given_up: bool,
 }
 
 static INSTANCES: LazyLock<Mutex<HashMap<PathBuf, Arc<Mutex<Instance>>>>> = LazyLock::new(Mutex::default);
 
 impl Handle {
-    /// Opens the file if it exists; creates nothing. One that another process has open is opened when it is used.
+    /// Opens the file if it exists, and creates nothing. One that another process has open is opened at its first use.
     pub(super) fn open(path: &str) -> Result<Handle> {
         let path = located(path)?;
         let instance = lock(&INSTANCES).entry(path.clone()).or_default().clone();
@@ -43,7 +43,7 @@ impl Handle {
         }
     }
 
-    /// `None` if there is no file yet. Waits so long for another process that has it open.
+    /// Reads the file; `None` if there is none yet. Waits up to this time for another process that has it open.
     pub(super) fn read<T>(
         &self,
         wait: Duration,
@@ -56,7 +56,8 @@ impl Handle {
         instance.connection.as_mut().map(work).transpose()
     }
 
-    /// Creates the file if there is none yet. Waits for its turn, and so long for another process that has it open.
+    /// Writes the file, and creates it if there is none. Waits for its turn, and up to this time for another process
+    /// that has it open.
     pub(super) fn write<T>(
         &self,
         wait: Duration,
@@ -121,12 +122,12 @@ impl Drop for Handle {
     }
 }
 
-/// A panic while the lock was held rolled its transaction back, so the instance is as good as before.
+/// Takes a lock. A panic while it was held rolled the transaction back, so the instance is valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The one spelling of a file's path, whether the file exists or not.
+/// Returns the canonical path of a file, which need not exist.
 fn located(path: &str) -> Result<PathBuf> {
     let unreachable = |why: String| Error::new(Kind::Unreachable, format!("duckdb file {path:?} {why}"));
     if path.is_empty() || path.starts_with(':') || path.contains('\0') {
@@ -181,7 +182,7 @@ fn connection(path: &Path) -> Result<Connection> {
     })
 }
 
-/// DuckDB has no error codes; this is what its messages mean.
+/// Returns the meaning of DuckDB's messages, which have no error codes.
 fn diagnosis(message: &str) -> (Kind, &'static str) {
     if message.contains("Could not set lock") {
         (Kind::Locked, "is open in another process: close it there")

@@ -1,4 +1,4 @@
-//! The conformance suite on DuckDB, and what only a file can suffer.
+//! The conformance suite on DuckDB, and tests of damaged and locked files.
 
 mod processes;
 mod property;
@@ -21,7 +21,7 @@ use crate::catalog::SchemaName;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts};
 use crate::{Error, Kind, TableMode, Warehouse, connect};
 
-/// A file that is called like its schema, and staged files in a folder whose name means something to globs.
+/// A file with the name of its schema, and staged files in a folder with glob characters in its name.
 struct DuckDbBench {
     path: PathBuf,
     staged: PathBuf,
@@ -149,7 +149,7 @@ async fn what_is_no_database_says_so() {
     }
 }
 
-/// Not a folder without the write bit: root, who runs many a CI, may write there all the same.
+/// Checks a folder that can't be written. One without the write bit would not do, since root may write there.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_folder_where_nothing_can_be_created_says_so() {

@@ -1,5 +1,5 @@
-//! The lists that the contacts of a page are in: one batch read. Joining or leaving a list changes neither the list nor
-//! the contact, so what is read here is as of the contact's last change.
+//! The lists that the contacts of a page are in: one batch read. Joining or leaving a list changes neither the list
+//! nor the contact, so what is read here is as of the contact's last change.
 //!
 //! A contact in no list has an item with an empty list. One that an answer leaves out is asked for once more.
 
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::feeds::batches::{self, Batches};
 use crate::feeds::objects::{Extras, Unknown, record_ids};
 use crate::json::{Body, Malformed, Scanner, parse_id};
-use crate::parts::Told;
+use crate::parts::AnswerStatus;
 use crate::version;
 
 /// The place of `list_membership` among what is known of a contact besides its properties.
@@ -128,7 +128,7 @@ impl Memberships {
 
     /// Adds what the answer shows. Answers with what it leaves out, and why.
     fn take_in(&mut self, asked: &[u64], body: &Body) -> Result<Vec<(u64, String)>> {
-        let told = Told::of(body)?;
+        let told = AnswerStatus::of(body)?;
         let asked_for: HashSet<u64> = asked.iter().copied().collect();
         if told.is_complete() {
             Scanner::new(body).each_field(|key, value| match key.raw() {

@@ -18,7 +18,7 @@ use crate::error::{ErrorKind, Result};
 use crate::feeds::batches::{self, Batches};
 use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::paging::{Next, Paging};
-use crate::parts::Told;
+use crate::parts::AnswerStatus;
 use crate::version;
 
 /// Records in one call of the associations endpoint
@@ -270,8 +270,8 @@ impl ObjectFeed {
         self.client.send(&batch_read(self.object, calls.other, &[nobody])).await
     }
 
-    /// Of a record that has no associations HubSpot says so, by an error of its own; what it does not mention at all it
-    /// has left out. An endpoint that is silent about a record that does not exist, too, says so by its silence.
+    /// Of a record that has no associations HubSpot says so, by an error of its own; what it does not mention at all
+    /// it has left out. An endpoint that is silent about a record that does not exist, too, says so by its silence.
     async fn is_silence_none(&self, calls: &AssociationCalls) -> Result<bool> {
         let ask = || async {
             match self.ask_for_nobody(calls).await {
@@ -422,7 +422,7 @@ fn id_or_none(value: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
 
 /// Takes in an answer of the associations endpoint: the result for each record that it was asked for.
 fn collect(inputs: &[Input], body: &Body, collected: &mut Collected) -> Result<Vec<(Input, Said)>> {
-    let told = Told::of(body)?;
+    let told = AnswerStatus::of(body)?;
     let (mut pages, mut has_odd) = (HashMap::new(), false);
     if body.has_list("results") {
         Scanner::new(body).each_field(|key, value| match key.raw() {

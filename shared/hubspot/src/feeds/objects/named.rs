@@ -7,7 +7,7 @@ use super::slice::Merge;
 use super::unknown::Unknown;
 use super::{ObjectFeed, Result};
 use crate::json::Body;
-use crate::parts::{NOT_FOUND, Told};
+use crate::parts::{AnswerStatus, NOT_FOUND};
 use crate::value;
 
 /// Answers of batch reads: the records that they show, and those that are not there.
@@ -59,7 +59,7 @@ impl ObjectFeed {
             asked.shown.extend(record_ids(&body)?);
             let is_missing = |id: &u64| !asked.shown.contains(id);
             let missing: Vec<u64> = ids.into_iter().filter(is_missing).collect();
-            asked.absent.extend(Told::of(&body)?.benign(&missing, NOT_FOUND));
+            asked.absent.extend(AnswerStatus::of(&body)?.benign(&missing, NOT_FOUND));
             asked.bodies.push(body);
         }
         Ok(asked)

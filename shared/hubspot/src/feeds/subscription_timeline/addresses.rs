@@ -1,5 +1,5 @@
-//! Subscriptions of the addresses of all contacts: one call for each, as many in a run as the run may spend, and the next
-//! run goes on behind the last one. The timeline knows only of addresses that changed something lately.
+//! Subscriptions of the addresses of all contacts: one call for each, as many in a run as the run may spend, and the
+//! next run goes on behind the last one. The timeline knows only of addresses that changed something lately.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::feeds::feed::RunOf;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::{Appended, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};
-use crate::parts::{NOT_FOUND, Told};
+use crate::parts::{AnswerStatus, NOT_FOUND};
 use crate::retry::Patience;
 use crate::version;
 
@@ -195,8 +195,8 @@ impl Addresses {
         Ok(Page::new(statuses, size_bytes))
     }
 
-    /// A page of the list of contacts, and where it goes on; the first page, once, if HubSpot does not know the position
-    /// any more.
+    /// A page of the list of contacts, and where it goes on; the first page, once, if HubSpot does not know the
+    /// position any more.
     async fn listed(&self, after: Option<&str>, limit: usize) -> Result<(Body, Option<String>)> {
         let client = &self.session.client;
         let call_at = |after: Option<&str>, limit: usize| {
@@ -359,7 +359,7 @@ struct Shown {
 
 /// Contacts that were asked for, and of which the answer does not even say that they are not there.
 fn left_out(asked: &[u64], shown: &BTreeSet<u64>, answer: &Body) -> Result<BTreeMap<u64, String>> {
-    let told = Told::of(answer)?;
+    let told = AnswerStatus::of(answer)?;
     let missing: Vec<u64> = asked.iter().filter(|id| !shown.contains(id)).copied().collect();
     let absent = told.benign(&missing, NOT_FOUND);
     let reason = told.text();

@@ -1,5 +1,5 @@
-//! Another process holds the file, or is killed while it merges. The other process is this test program, told to run
-//! one of the ignored tests below.
+//! Other processes that have the file open, or are killed while they merge. The other process is this test program,
+//! which runs one of the ignored tests below.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ async fn warehouse(folder: &Path) -> Box<dyn Warehouse> {
     connect(&format!("duckdb:{}", folder.join("hubspot.duckdb").display()), SCHEMA, None, None).await.unwrap()
 }
 
-/// Runs an ignored test in a process of its own, up to its first line that says `ready`. Its pipes stay open.
+/// Starts an ignored test in a process of its own, and waits for its line `ready`. Its pipes stay open.
 fn spawn(test: &str, folder: &Path) -> (Child, ChildStdin, Lines<BufReader<ChildStdout>>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", &format!("duckdb::tests::processes::{test}")])
@@ -113,7 +113,7 @@ async fn a_file_that_is_released_is_free_for_others_until_it_is_used_again() {
     assert_eq!(released.loaded("contacts").await.unwrap().len(), 1);
 }
 
-/// Each process gets further than the one before, since what is loaded is skipped.
+/// Checks that each process gets further than the one before, since merged files are skipped.
 #[tokio::test]
 async fn killed_at_any_moment_a_merge_is_whole_or_nothing() {
     let folder = TempDir::new().unwrap();
