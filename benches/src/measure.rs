@@ -1,8 +1,8 @@
 //! Cost of a program from its start to its end: CPU of all its threads, the most memory it held, time.
 //!
 //! The system tells it of children that have ended, all together. So each program is started by a process of its own,
-//! `bench measure`, which has no other child. Its memory must stay small: what a process holds when it starts a program
-//! counts as that program's.
+//! `bench measure`, which has no other child. Its memory must stay small: what a process holds when it starts a
+//! program counts as that program's.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
 
-/// `ru_maxrss` counts kibibytes, on macOS bytes.
+/// Bytes in a unit of `ru_maxrss`: a kibibyte, on macOS a byte.
 const MAX_RSS_UNIT: u64 = if cfg!(target_os = "macos") { 1 } else { 1024 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

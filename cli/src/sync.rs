@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
@@ -53,7 +53,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let state = Arc::new(state);
     let budget = Budget::shared(f64::from(args.reserve) / 100.0, StateAllowance::of(&state));
     let client = Client::new(&args.hubspot_url, credential, budget)?;
-    let account = Account::of(&client).await.context("HubSpot does not let us in")?;
+    let account = extract::account(&client).await?;
     check_account(&account, warehouse.as_deref()).await?;
     state.bind_account(account.id).await?;
     let bucket = Bucket::open_folder(&args.state.join("files"), &args.schema)?;
@@ -144,7 +144,7 @@ async fn check_account(account: &Account, warehouse: Option<&dyn Warehouse>) -> 
     Ok(())
 }
 
-/// The first Ctrl-C ends the run at its next request, checkpoint included; the second one at once.
+/// Makes the first Ctrl-C end the run at its next request, with a checkpoint, and the second one at once.
 fn stop_on_interrupt(client: Client) {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -157,12 +157,12 @@ fn stop_on_interrupt(client: Client) {
     });
 }
 
-/// Collections that are compared with snapshots.
+/// Returns the collections that are compared with snapshots.
 pub(crate) fn compared() -> impl Iterator<Item = &'static str> {
     FEEDS.iter().filter_map(|feed| feed.snapshot().and_then(staging::snapshot_of))
 }
 
-/// What all feeds of a sync have in common.
+/// Parts of a sync that all its feeds share.
 struct Work<'a> {
     run: &'a Run,
     options: &'a Options,
@@ -175,7 +175,8 @@ struct Work<'a> {
 type Reports = BTreeMap<&'static str, CollectionReport>;
 
 impl Work<'_> {
-    /// Extracts one feed and loads what it staged, and what earlier runs left. One feed's failure is its own.
+    /// Extracts one feed, and loads its files and those that earlier runs left. A failure of one feed does not stop
+    /// others.
     async fn sync(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> Reports {
         let (extracted, line) = self.extract(feed, run, mode).await;
         line.say("merging");
@@ -200,7 +201,7 @@ impl Work<'_> {
         reports
     }
 
-    /// A comparison that follows reads again what is not there.
+    /// Chooses the treatment of lost rows: where a comparison follows, it reads them again.
     fn lost_rows(&self, feed: &'static dyn Feed, name: &str) -> LostRows {
         let is_compared = feed.snapshot().and_then(staging::snapshot_of) == Some(name);
         match self.options.mode.is_some_and(Mode::is_snapshot) && is_compared {
@@ -223,8 +224,8 @@ impl Work<'_> {
         (extracted, line)
     }
 
-    /// Where it is asked for, takes a snapshot of the feed's records. Then, or where an earlier sync left one, compares
-    /// it with the table and has what differs read again, until nothing does.
+    /// Takes a snapshot of the feed's records, if the mode has one. Then, or if an earlier sync left a snapshot,
+    /// compares it with the table and reads differing records again, until none differs.
     async fn reconcile(&self, feed: &'static dyn Feed, reports: &mut Reports) {
         let collection = feed.snapshot().and_then(staging::snapshot_of);
         let (Some(collection), Some(warehouse)) = (collection, self.warehouse) else { return };
@@ -276,10 +277,10 @@ impl Work<'_> {
     }
 }
 
-/// A round asks for 20,000 records, or for everything.
+/// Most rounds of a comparison. One reads 20,000 records, or everything.
 const MAX_ROUNDS: usize = 50;
 
-/// The collection was read to its end, perhaps but for some things that are set aside.
+/// `true`: the collection was read to its end, perhaps without some quarantined things.
 fn has_ended(reports: &Reports, name: &str) -> bool {
     reports.get(name).is_some_and(|report| report.outcome.has_ended())
 }
@@ -290,7 +291,7 @@ fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {
     }
 }
 
-/// For `status`, and whoever wants to know later.
+/// Records the run's report in the state, for `status`.
 async fn keep_report(extracted: &FeedReport, run: &Run, seconds: f64) {
     if extracted.outcome.is_stopped_by(StopCause::Busy) {
         return;
@@ -304,6 +305,6 @@ async fn keep_report(extracted: &FeedReport, run: &Run, seconds: f64) {
         Err(error) => Err(error.into()),
     };
     if let Err(error) = kept {
-        tracing::warn!("the run's report is not kept: {error:#}");
+        tracing::warn!("the run's report can't be recorded: {error:#}");
     }
 }

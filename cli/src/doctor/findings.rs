@@ -15,7 +15,7 @@ use super::readiness::{Level, Readiness};
 pub(super) struct Findings {
     pub(super) account: AccountFindings,
     pub(super) limits: Limits,
-    /// Scopes that the credential lacks, by what HubSpot says of it; `null` where HubSpot does not say.
+    /// Scopes that the credential lacks, by HubSpot's details of it; `null` where HubSpot has none.
     pub(super) missing_scopes: Option<Vec<MissingScopes>>,
     pub(super) families: Vec<FamilyFindings>,
     pub(super) collections: BTreeMap<&'static str, CollectionFindings>,

@@ -1,4 +1,5 @@
-//! Asks each family once, and changes nothing. Two rounds: some calls take an id, which the answers of others show.
+//! Probes: one call to each family, which changes nothing. There are two rounds, since some calls take an id from the
+//! answers of others.
 
 use futures::future::join_all;
 use hubspot::families::{FAMILIES, Family, Probe};
@@ -6,14 +7,14 @@ use hubspot::json::Body;
 use hubspot::{Client, Error, ErrorKind};
 use serde_json::Value;
 
-/// A family, and what became of its probe.
+/// A family, and the outcome of its probe.
 #[derive(Debug)]
 pub(super) struct Probed {
     pub(super) family: &'static Family,
     pub(super) availability: Availability,
 }
 
-/// The answer of a family to its probe. The texts say why, for people.
+/// The answer of a family to its probe, with the reason as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Availability {
     Answers,
@@ -22,7 +23,7 @@ pub(super) enum Availability {
     /// 404 or 410: HubSpot has switched it off.
     Gone(String),
     Failed(String),
-    /// Nothing to ask about, or nothing to ask.
+    /// There is no probe, or no record to probe with.
     NotAsked(String),
 }
 
@@ -32,7 +33,7 @@ impl Availability {
         matches!(self, Availability::MissingScope(_) | Availability::Gone(_) | Availability::Failed(_))
     }
 
-    /// As it stands in reports.
+    /// Returns its name in reports.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Availability::Answers => "yes",
@@ -65,7 +66,7 @@ impl Availability {
     }
 }
 
-/// What each family says, in the order of [`FAMILIES`]. One family's failure is its own.
+/// Probes all families, in the order of [`FAMILIES`]. A failure of one does not stop the others.
 pub(super) async fn probe(client: &Client) -> Vec<Probed> {
     let answers = join_all(FAMILIES.iter().map(|family| async move {
         match family.probe {

@@ -1,25 +1,25 @@
-//! Which collections can be filled, given which families answer.
+//! Readiness of collections: those that can be filled, by the families that answer.
 
 use hubspot::families::{Fill, Role, collections};
 
 use super::probe::{Availability, Probed};
 
-/// Prospects of one collection, and why they are not better.
+/// Readiness of one collection, with the reasons if it is not full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Readiness {
     pub(super) collection: &'static str,
     pub(super) level: Level,
-    /// One for each family that is missed.
+    /// One reason for each missing family.
     pub(super) reasons: Vec<String>,
 }
 
-/// How much of a collection comes.
+/// Degree to which a collection can be filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Ok,
-    /// Rows come, but some columns stay empty, or a poorer call fills them.
+    /// It has rows, but some columns stay empty, or another call fills them with less detail.
     Degraded,
-    /// No rows can come.
+    /// It can't have rows.
     Skipped,
 }
 
@@ -33,7 +33,7 @@ impl Level {
     }
 }
 
-/// Readiness of all collections. A family that was not asked is taken to answer.
+/// Returns the readiness of all collections. A family that was not probed is taken to answer.
 pub(super) fn readiness(probed: &[Probed]) -> Vec<Readiness> {
     collections().into_iter().map(|collection| of_collection(collection, probed)).collect()
 }
@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything answers but these.
+    /// Returns the readiness when all families but these answer.
     fn without(missing: &[(&str, Availability)]) -> Vec<Readiness> {
         let missing = |name| missing.iter().find(|(other, _)| *other == name).map(|(_, how)| how);
         let probed = FAMILIES.iter().map(|family| Probed {

@@ -1,4 +1,4 @@
-//! The account's limits, shared by all that have the same state.
+//! The account's rate limits, shared by all processes with the same state.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use async_trait::async_trait;
 use hubspot::{Allowance, SharedAllowance};
 use staging::{Shared, State};
 
-/// The shared document's name in the state.
+/// Name of the shared document in the state.
 const DOCUMENT: &str = "limits";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The document of a state by which its processes share the account's limits: for [`hubspot::Budget::shared`].
+/// The document of a state by which processes share the account's rate limits, for [`hubspot::Budget::shared`].
 #[derive(Debug)]
 pub struct StateAllowance(Arc<State>);
 
 impl StateAllowance {
-    /// The document of this state.
+    /// Returns the document of this state.
     pub fn of(state: &Arc<State>) -> Arc<StateAllowance> {
         Arc::new(StateAllowance(Arc::clone(state)))
     }

@@ -4,22 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::{LostRows, Scope};
 
-/// An empty one is what the schedule sends: whatever is pending. A field that is not known is an error.
+/// An event. The schedule's is empty, and means all pending files. An unknown field is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Event {
-    /// The invoker; for logs.
+    /// The invoker, for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// Only these; without them, all.
+    /// Collections to load; all by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collections: Option<Vec<String>>,
     /// Merge every staged file that the warehouse does not hold, whatever loads have reported: rebuilds tables that
     /// were dropped, without a call to HubSpot.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
-    /// Rows that somebody deleted from a table may be gone, and records that HubSpot stopped to show become deleted,
-    /// however many they are.
+    /// Accepts missing rows as removed: those that somebody deleted from a table, and records that HubSpot shows no
+    /// more, however many they are.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accept_removals: bool,
     /// Load nothing; have the warehouse rewrite its files and remove old ones, where it does not do so by itself.
@@ -48,7 +48,7 @@ impl Event {
         if self.accept_removals { LostRows::Accept } else { LostRows::Refuse }
     }
 
-    /// The event with which the load goes on that this one began.
+    /// Returns the event of the next invocation, which goes on with this load.
     pub fn next(&self) -> Event {
         Event {
             trigger: Some("continuation".to_owned()),

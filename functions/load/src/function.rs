@@ -45,8 +45,8 @@ impl Function {
         })
     }
 
-    /// One invocation. The answer is the load's report; where a table failed it is an error, so that the service tries
-    /// again: what was merged stays merged.
+    /// Handles one invocation. The answer is the load's report, or an error if a table failed, so that the service
+    /// retries; files that were merged stay merged.
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
         let mut report = LoadReport::new(event.continuation);
@@ -81,7 +81,7 @@ impl Function {
         }
     }
 
-    /// Loads the tables that the event means, one after the other. One table's failure is its own.
+    /// Loads the event's tables in order. A failure of one does not stop the others.
     async fn load(
         &self,
         event: &Event,

@@ -1,6 +1,6 @@
-//! Memory of what the loads left in a table, to notice that somebody else took something out of it: rows, which are lost
-//! until somebody fills the table again or says that they may be; or a column, which a merge would add again without its
-//! values, so that all staged files are merged once more instead.
+//! Memory of the rows and columns that loads left in a table, by which a load notices what somebody else removed. Lost
+//! rows make loads fail until the table is filled again or the loss is accepted. For a dropped column, which a merge
+//! would add without its values, all staged files are merged once more.
 
 use std::collections::BTreeSet;
 
@@ -11,34 +11,35 @@ use warehouse::{Extent, Warehouse};
 
 use crate::options::{LostRows, Scope};
 
-/// Columns that a message names.
+/// Most columns that a message names.
 const MAX_NAMED: usize = 5;
 
-/// A shared document of the state, one for each table; only the holder of the table's lease writes it.
+/// Columns and rows that loads left in a table. A shared document of the state for each table; only the holder of the
+/// table's lease writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
     /// Columns that merges gave the table.
     #[serde(default)]
     columns: BTreeSet<String>,
-    /// Rows that the last load left in the table. `None`: one is under way, or was interrupted.
+    /// Rows that the last load left in the table. `None`: a load is running, or was interrupted.
     #[serde(default)]
     rows: Option<u64>,
-    /// Rows that somebody took out since, and nobody put back.
+    /// Rows that somebody has removed since, and that are not back.
     #[serde(default)]
     lost_rows: u64,
-    /// All staged files are being merged once more, and some are left.
+    /// `true`: all staged files are being merged once more, and some are left.
     #[serde(default)]
     is_refilled: bool,
 }
 
-/// One table, from before a load to its end.
+/// One table during a load.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
     collection: &'a str,
     state: &'a State,
     warehouse: &'a dyn Warehouse,
     document: Shared<Kept>,
-    /// The last load came to its end.
+    /// `true`: the last load ended.
     is_known: bool,
     /// `None`: there is no such table.
     extent: Option<Extent>,
@@ -72,20 +73,20 @@ impl<'a> Table<'a> {
         self.document.value.columns.iter().filter(is_dropped).map(String::as_str).collect()
     }
 
-    /// Something is to be done or said though no file waits.
+    /// `true`: the table has to be mended or reported, even if no file is pending.
     pub(crate) fn is_changed(&self) -> bool {
         self.document.value.lost_rows > 0 || !self.dropped().is_empty()
     }
 
-    /// All files are being merged once more, and the table lacks something until they are.
+    /// `true`: all files are being merged once more, and the table is incomplete until they are.
     pub(crate) fn is_refilled(&self) -> bool {
         self.document.value.is_refilled
     }
 
-    /// To be called before files are merged. Where a column is dropped, or rows are to be put back, all files have to be
-    /// merged once more.
+    /// Notes that a merge begins. If a column was dropped, or rows are to be put back, all files have to be merged
+    /// once more.
     ///
-    /// A crash behind it leaves the table such that the next load goes on.
+    /// After a crash, the next load goes on from here.
     pub(crate) async fn begin(&mut self, scope: Scope, lost_rows: LostRows) -> anyhow::Result<()> {
         if lost_rows == LostRows::Accept {
             self.document.value.lost_rows = 0;
@@ -106,7 +107,7 @@ impl<'a> Table<'a> {
         self.save().await
     }
 
-    /// To be called when files were merged; `is_whole`: none is left.
+    /// Notes that files were merged; `is_whole`: none is left.
     pub(crate) async fn end(&mut self, is_whole: bool) -> anyhow::Result<()> {
         let after = self.warehouse.extent(self.collection).await?;
         let before = std::mem::replace(&mut self.extent, after);

@@ -2,7 +2,7 @@
 
 use warehouse::TableMode;
 
-/// By collection. What no list names keeps its deleted rows, and no past.
+/// Modes by collection. Collections in neither list have soft deletes and no history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Modes {
     /// `all`, or collections whose deleted rows leave the table.
@@ -11,7 +11,7 @@ pub struct Modes {
     pub history: Vec<String>,
 }
 
-/// Stands for all collections.
+/// Name that stands for all collections.
 pub const ALL: &str = "all";
 
 impl Modes {
@@ -19,7 +19,7 @@ impl Modes {
     /// past could begin or end at. Who configures a load names them, since no staged file has told yet.
     ///
     /// # Errors
-    /// Why a collection can't have what is asked for it, and what to do.
+    /// The message names the collection that can't have the mode, the reason and the next step.
     pub fn check<S: AsRef<str>>(&self, in_sets: &[S]) -> Result<(), String> {
         match self.history.iter().find(|name| in_sets.iter().any(|set| set.as_ref() == *name)) {
             None => Ok(()),

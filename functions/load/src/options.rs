@@ -1,4 +1,4 @@
-//! What is asked of a load, and what it did.
+//! Options and outcome of a load.
 
 use std::time::Instant;
 
@@ -7,26 +7,26 @@ use warehouse::TableMode;
 /// Files that a load looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All that the warehouse does not hold, where files are registered that no load has reported as merged; else
-    /// nothing is asked of it.
+    /// Files that the warehouse does not hold, if any registered file is not reported as merged; else the warehouse is
+    /// not queried.
     #[default]
     Pending,
-    /// All that the warehouse does not hold, whatever loads have reported: a table that was dropped, or a warehouse
+    /// Files that the warehouse does not hold, whatever loads have reported: a table that was dropped, or a warehouse
     /// restored from a copy, is filled again from the staged files, without a call to HubSpot.
     Everything,
-    /// The same; and where rows of a table are gone that loads had put there, all files, once more.
+    /// As `Everything`; and all files once more, for a table that lost rows which loads had put there.
     Replay,
 }
 
-/// The answer to a table that has fewer rows than the loads before left in it.
+/// Reaction to a table that has fewer rows than the last load left in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LostRows {
-    /// It merges what there is, and then fails, as each load does until the rows are back.
+    /// The load merges its files, and then fails, as each load does until the rows are back.
     #[default]
     Refuse,
-    /// Somebody says that they may be gone.
+    /// The rows are accepted as removed.
     Accept,
-    /// The table is compared with HubSpot right after, which reads them again.
+    /// The table is compared with HubSpot right after the load, which reads the rows again.
     Compare,
 }
 
@@ -34,10 +34,10 @@ pub enum LostRows {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     pub scope: Scope,
-    /// The way the table is kept.
+    /// Mode of the table.
     pub mode: TableMode,
     pub lost_rows: LostRows,
-    /// No merge is begun that would, by the time the last one took, not end before this.
+    /// Time before which the load must end: no merge is begun that would last longer, by the duration of the last one.
     pub deadline: Option<Instant>,
 }
 
@@ -51,6 +51,6 @@ pub struct Loaded {
     pub merged_rows: u64,
     pub bytes: u64,
     pub statements_that_write: u64,
-    /// Files that are left for the next load, because the time was over.
+    /// Files that are left for the next load, since the time was over.
     pub files_left: u64,
 }

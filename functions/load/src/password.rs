@@ -1,12 +1,12 @@
-//! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it. Snowflake's is
-//! a private key: PEM, or JSON with `private_key`.
+//! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it. Snowflake's
+//! is a private key: PEM, or JSON with `private_key`.
 
 use anyhow::bail;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// # Errors
-/// When there is none in it; the message shows nothing of it.
+/// When there is none in it; the message shows nothing of the secret.
 pub fn password(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString> {
     let text = secret.expose_secret().trim();
     let password = match serde_json::from_str::<Value>(text) {

@@ -1,9 +1,9 @@
-//! Comparing a table with a snapshot of HubSpot's records.
+//! Comparison of a table with a snapshot of HubSpot's records.
 //!
-//! A snapshot's files are merged into a table of their own; one query finds where the two differ. What differs is asked
-//! for, in the state; a run of `extract` reads it again, its rows are merged as ever, and the tables are compared once
-//! more. The snapshot is done with when nothing differs. What still differs although it was read again is an error, in
-//! each load, until it does not.
+//! A snapshot's files are merged into a table of their own, and one query finds the differences. A request for the
+//! differing records is written to the state; a run of `extract` reads them again, their rows are merged as ever, and
+//! the tables are compared once more. The snapshot is finished when no record differs. A record that still differs
+//! after it was read again is an error, in each load, until it does not.
 
 use std::collections::BTreeMap;
 
@@ -19,29 +19,29 @@ use warehouse::{Compare, Comparison, Difference, Differing, Warehouse};
 use crate::files::locate;
 use crate::kept::{self, Table};
 
-/// Columns of a snapshot that say what it shows, and when.
+/// Columns of a snapshot about its rows themselves, which are not compared.
 const NOT_COMPARED: [&str; 9] =
     ["id", IS_DELETED, SOURCE_UPDATED_AT, SHOWN_UPDATED_AT, READ_AT, RECEIVED_AT, RUN_ID, FILE, UNPARSED];
 
-/// Those that say how a record was deleted.
+/// Columns about a record's deletion.
 const OF_DELETIONS: [&str; 3] = [DELETED_AT, DELETED_REASON, MERGED_INTO_ID];
 
-/// Records that an error names.
+/// Most records that an error names.
 const MAX_NAMED: usize = 10;
-/// Records that HubSpot may stop to show at a time, whatever share of the table they are.
+/// Number of records that HubSpot may show no more at a time, whatever share of the table they are.
 const FEW_REMOVED: u64 = 20;
-/// One in so many live records may be gone at a time, besides those that are archived or merged.
+/// One in so many live records may be gone at a time, apart from those that are archived or merged.
 const MOST_REMOVED: u64 = 4;
 
 /// The progress of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// The table is as HubSpot shows it.
+    /// The table equals HubSpot's records.
     Equal,
-    /// Records that differ are asked for.
+    /// Differing records are requested.
     Asked,
-    /// Records that were asked for before are not read yet.
+    /// Records that were requested before are not read yet.
     Waiting,
 }
 
@@ -56,9 +56,9 @@ pub struct Reconciled {
     pub compared_columns: Vec<String>,
     /// Records that differ, by the way in which they do.
     pub differing: BTreeMap<String, u64>,
-    /// Records that were asked for; none where everything is to be read again.
+    /// Number of requested records; 0 if everything is to be read again.
     pub asked: u64,
-    /// They are too many to be asked for by their ids.
+    /// `true`: the records are too many to be requested by their ids.
     pub is_whole: bool,
 }
 
@@ -68,7 +68,7 @@ impl Reconciled {
         self.differing.values().sum()
     }
 
-    /// For people.
+    /// Returns the findings as text.
     pub fn text(&self) -> String {
         let kinds: Vec<String> =
             self.differing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -88,13 +88,13 @@ impl Reconciled {
     }
 }
 
-/// Goes a step on with the newest whole snapshot of the collection's table. `None`: there is none, or rows that were
-/// registered wait to be merged first.
+/// Makes the next step of the comparison with the newest complete snapshot of the collection's table. `None`: there is
+/// none, or registered rows have to be merged first.
 ///
-/// Twice is once: the second time finds what the first one asked for. A crash leaves the snapshot as it was, or asked
-/// for what differs.
+/// Two calls do the same as one: the second finds the request of the first. A crash leaves the snapshot as it was, or
+/// the differing records requested.
 ///
-/// `accepts_removals`: HubSpot may have stopped to show most of what the table holds. Otherwise that is an error, since a
+/// `accepts_removals`: HubSpot may show most of the table's records no more. Otherwise that is an error, since a
 /// credential that sees less looks the same.
 ///
 /// # Errors
@@ -117,7 +117,7 @@ pub async fn reconcile(
     gone_on.with_context(|| format!("{collection} can't be reconciled with HubSpot"))
 }
 
-/// [`reconcile`] would ask the warehouse something.
+/// `true`: [`reconcile`] would query the warehouse.
 pub async fn is_due(collection: &str, state: &State) -> anyhow::Result<bool> {
     let pending = state.pending(Some(&snapshot_name(collection))).await?;
     let Some(snapshot) = newest_whole(&pending) else { return Ok(false) };
@@ -125,7 +125,7 @@ pub async fn is_due(collection: &str, state: &State) -> anyhow::Result<bool> {
     Ok(!(wanted.value.is_open() && wanted.value.snapshot_ms == snapshot.began_ms))
 }
 
-/// The snapshot that is compared next.
+/// Returns the snapshot that is compared next.
 fn newest_whole(files: &[StagedFile]) -> Option<SnapshotPart> {
     let parts = files.iter().filter_map(|file| file.snapshot).filter(|part| part.is_last);
     parts.max_by_key(|part| part.began_ms)
@@ -241,8 +241,8 @@ async fn compare(
     Ok((compare.columns, comparison))
 }
 
-/// A credential of one user may see that user's records alone: nothing tells that from an account whose other records
-/// are gone, but that it is many of them.
+/// Refuses a comparison in which too many records are gone. A credential of one user may see that user's records
+/// alone, which looks like an account whose other records are gone, except for their number.
 async fn refuse_removals(
     collection: &str,
     comparison: &Comparison,
@@ -264,7 +264,8 @@ async fn refuse_removals(
     );
 }
 
-/// Records to be read again: what is there, by its id or, if that is too much, with everything else; then what is gone.
+/// Returns the records to read again: those that HubSpot shows, by their ids or, if they are too many, with everything
+/// else; then those that are gone.
 fn wants(snapshot: SnapshotPart, comparison: &Comparison) -> Wanted {
     let mut wanted = Wanted { snapshot_ms: snapshot.began_ms, ..Wanted::default() };
     let to_read: u64 =
@@ -283,7 +284,7 @@ fn wants(snapshot: SnapshotPart, comparison: &Comparison) -> Wanted {
     wanted
 }
 
-/// Records that were read again, and merged, and differ as before.
+/// Refuses a comparison in which records that were read again and merged still differ.
 fn refuse_what_stays(comparison: &Comparison, before: &Wanted) -> anyhow::Result<()> {
     let was_asked = |id: i64| u64::try_from(id).is_ok_and(|id| before.records.0.contains_key(&id));
     let stay: Vec<String> = comparison

@@ -1,4 +1,4 @@
-//! The report of a load, as it is kept, and as machines read it.
+//! The report of a load, in the state and as JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use crate::reconcile::Reconciled;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// Sorts by time.
+    /// Id of the run; ids sort by time.
     pub run_id: String,
     /// `complete`, `stopped` or `failed`.
     pub outcome: String,
     pub reason: Option<String>,
-    /// RFC 3339.
+    /// End of the load, as RFC 3339.
     pub ended_at: String,
     pub seconds: f64,
-    /// Those that had something to merge.
+    /// Tables that had files to merge.
     pub tables: BTreeMap<String, TableReport>,
     /// Tables that were compared with a snapshot of HubSpot's records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reconciled: BTreeMap<String, Reconciled>,
     /// Registered files that are not merged, after the load.
     pub pending_files: u64,
-    /// The age of the oldest of them.
+    /// Age of the oldest of them.
     pub lag_seconds: f64,
     /// Invocations of the same work before this one.
     pub continuation: u32,
-    /// The work goes on in another invocation.
+    /// `true`: the work goes on in another invocation.
     pub goes_on: bool,
-    /// Tables that the warehouse tidied up, if it was asked to.
+    /// Number of tables that the warehouse maintained, if it was asked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintained_tables: Option<u64>,
-    /// Those that it had no time for. They may come first the next time.
+    /// Number of tables for which it had no time. They may come first the next time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tables_left: Option<u64>,
 }
@@ -51,7 +51,7 @@ pub struct TableReport {
     pub bytes: u64,
     /// Statements that changed the warehouse.
     pub statements: u64,
-    /// Files left for want of time.
+    /// Files left, since the time was over.
     pub files_left: u64,
     pub seconds: f64,
 }
@@ -79,7 +79,7 @@ impl TableReport {
     }
 }
 
-/// Another load is at the same table.
+/// `true`: another load works on the same table.
 pub fn is_busy(error: &anyhow::Error) -> bool {
     error.downcast_ref::<staging::Error>().is_some_and(|error| error.kind() == staging::ErrorKind::Busy)
 }
@@ -107,7 +107,7 @@ impl LoadReport {
         self.tables.values().any(|table| table.files_left > 0)
     }
 
-    /// There was something to do.
+    /// `true`: there was something to do.
     pub fn has_worked(&self) -> bool {
         !self.tables.is_empty()
             || !self.reconciled.is_empty()
@@ -115,7 +115,7 @@ impl LoadReport {
             || self.outcome == "failed"
     }
 
-    /// The load is over; `failure` is what it failed with.
+    /// Notes the end of the load; `failure` is its error.
     pub fn end(&mut self, failure: Option<String>, elapsed: Duration) {
         let stopped = self.tables.values().find(|table| table.outcome == "stopped");
         let has_left = self.tables_left.is_some_and(|tables| tables > 0);

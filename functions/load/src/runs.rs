@@ -6,7 +6,7 @@ use serde_json::Value;
 use staging::{RunRecord, State};
 use warehouse::{RunRow, Warehouse};
 
-/// More runs of one feed than there are between two loads that merge something.
+/// Most runs of one feed that are read: more than there are between two loads that merge something.
 const LATEST: usize = 100;
 
 /// Adds the runs that the warehouse does not know yet, of all feeds and of `load`; answers with their number. To be
@@ -20,7 +20,7 @@ pub async fn record_runs(state: &State, warehouse: &dyn Warehouse) -> anyhow::Re
     warehouse.record_runs(&rows).await.context("the runs can't be recorded in the table _runs")
 }
 
-/// `None` for a report of another program's.
+/// Makes the row of a report; `None` for one of another program.
 fn row(record: &RunRecord) -> Option<RunRow> {
     let report = &record.report;
     let text = |name: &str| report.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -1,10 +1,10 @@
-//! How fast we may ask. HubSpot counts calls in three buckets, and each call waits here for its turn in one of them.
+//! Rate limits. HubSpot counts calls against three limits, and each call waits here for its turn in one of them.
 //!
-//! A bucket is paced: calls leave at even distances, so that any ten seconds hold at most what the limit allows. What
-//! could not be sent in the last second is made up for, within what the ten seconds still allow.
-//! It starts at what the smallest account may do, learns the real limit from the headers of each answer, keeps a
-//! share in reserve for the customer's other apps, gives way when those use theirs, and stands still after a 429.
-//! Processes that read the same account share its limits through a document ([`Budget::shared`]).
+//! Each limit is paced: calls leave at even intervals, so that no ten seconds exceed the limit. Turns of the last
+//! second that could not be used are made up for, as far as the ten seconds allow. A limit starts at that of the
+//! smallest account, learns the real one from the headers of each answer, keeps a share in reserve for the customer's
+//! other apps, slows down when those use theirs, and pauses after a 429. Processes that read the same account share
+//! its limits through a document ([`Budget::shared`]).
 
 mod limits;
 mod pace;
@@ -21,7 +21,7 @@ pub(crate) use limits::Limits;
 pub use limits::RateLimit;
 use pace::{LIMITS, Pace};
 pub use share::{Allowance, SharedAllowance};
-use share::{Known, Share};
+use share::{KnownLimit, Share};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use share::take_calls;
@@ -33,29 +33,29 @@ const SAFE_LIMIT: f64 = 100.0;
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
 const SEARCH_LIMIT: f64 = 50.0;
 
-/// What one bucket has seen so far.
+/// Counts of one rate limit so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Requests sent, retries included.
     pub calls: u64,
-    /// Requests sent again, for whatever reason.
+    /// Requests that were retries.
     pub retries: u64,
     /// Requests refused with 429.
     pub rate_limited: u64,
 }
 
-/// The three buckets of one account.
+/// The three rate limits of one account.
 #[derive(Debug)]
 pub struct Budget {
-    /// The share, 0 to 1, of each limit that is left to others.
+    /// Share of each limit, 0 to 1, that is left to other apps.
     reserve: f64,
     buckets: [Paced; 3],
     daily: Mutex<Option<(f64, f64)>>,
-    /// Where other processes call the same account.
+    /// The share of this process, if others read the same account.
     share: Option<Share>,
-    /// An incremental run, before which backfills give way; until a run says what it is, it is one.
+    /// `true`: the run is incremental, and goes before backfills. It is the default until a run sets it.
     is_urgent: AtomicBool,
-    /// HubSpot refused a call because the day's are used up.
+    /// `true`: HubSpot refused a call because the daily limit is used up.
     is_day_over: AtomicBool,
 }
 
@@ -114,7 +114,7 @@ impl Budget {
         Budget { share: Some(Share::new(document)), ..Budget::new(reserve) }
     }
 
-    /// An incremental run's calls go before those of backfills in other processes.
+    /// Sets whether this run's calls go before those of backfills in other processes.
     pub fn set_urgent(&self, is_urgent: bool) {
         self.is_urgent.store(is_urgent, Ordering::Relaxed);
     }
@@ -128,7 +128,7 @@ impl Budget {
         }
     }
 
-    /// A 429 for the calls of the day, or an answer that none remains.
+    /// Notes a 429 for the daily limit, or an answer that no call of the day remains.
     pub(crate) fn day_is_over(&self) {
         self.is_day_over.store(true, Ordering::Relaxed);
     }
@@ -137,8 +137,8 @@ impl Budget {
         &self.buckets[bucket as usize]
     }
 
-    /// Waits for a turn in the bucket. An error, without waiting, when the day's calls are used up but for the
-    /// reserve, or the turn would come after `deadline`.
+    /// Waits for a turn in the limit. Fails at once when only the reserve of the day's calls is left, or when the turn
+    /// would come after `deadline`.
     pub(crate) async fn turn(&self, bucket: RateLimit, deadline: Option<Instant>) -> Result<()> {
         if let Some((daily, remaining)) = *lock(&self.daily)
             && remaining <= daily * self.reserve
@@ -166,13 +166,13 @@ impl Budget {
         Ok(())
     }
 
-    fn known(&self, bucket: RateLimit) -> Known {
+    fn known(&self, bucket: RateLimit) -> KnownLimit {
         let pace = lock(&self.bucket(bucket).pace);
         let interval_ms = pace.interval().as_secs_f64() * 1000.0;
-        Known { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
+        KnownLimit { limit: pace.limit, is_learned: pace.is_learned, interval_ms }
     }
 
-    /// When the call may leave as far as other processes are concerned.
+    /// Returns the time at which the call may leave, by the limits shared with other processes.
     async fn shared_turn(&self, bucket: RateLimit, deadline: Option<Instant>) -> Result<Instant> {
         let Some(share) = &self.share else { return Ok(Instant::now()) };
         let turn =
@@ -192,7 +192,7 @@ impl Budget {
         Ok(Instant::now())
     }
 
-    /// Learns from an answer that was not refused.
+    /// Learns the limits from an answer other than a 429.
     pub(crate) fn learn(&self, bucket: RateLimit, limits: Limits) {
         if let (Some(daily), Some(remaining)) = (limits.daily, limits.daily_remaining) {
             *lock(&self.daily) = Some((daily, remaining));
@@ -212,7 +212,7 @@ impl Budget {
         }
     }
 
-    /// A 429: nobody in this bucket sends for `pause`, and all send a little slower afterwards.
+    /// Notes a 429: no call of this limit leaves for `pause`, and all leave a little slower afterwards.
     pub(crate) fn refused(&self, bucket: RateLimit, pause: Duration) {
         let paced = self.bucket(bucket);
         paced.rate_limited.fetch_add(1, Ordering::Relaxed);
@@ -233,17 +233,18 @@ impl Budget {
         self.bucket(bucket).retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether calls wait for their turn: then the limit is the bottleneck, and more at once would gain nothing.
+    /// `true`: calls wait for their turn. Then the limit is the bottleneck, and more concurrent calls would gain
+    /// nothing.
     pub fn is_filled(&self, bucket: RateLimit) -> bool {
         self.bucket(bucket).waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Calls that the bucket may take in ten seconds, reserve included, as far as answers have told.
+    /// Returns the calls that the limit allows in ten seconds, reserve included, as far as answers have shown it.
     pub fn limit(&self, bucket: RateLimit) -> u64 {
         lock(&self.bucket(bucket).pace).limit as u64
     }
 
-    /// The account's calls of the day and how many of them are left, once an answer has told; for OAuth apps none does.
+    /// Returns the daily limit and the remaining calls, once an answer has shown them; for OAuth apps none does.
     pub fn daily(&self) -> Option<(u64, u64)> {
         lock(&self.daily).map(|(limit, remaining)| (limit as u64, remaining as u64))
     }

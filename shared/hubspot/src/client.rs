@@ -1,5 +1,5 @@
-//! One HTTP client for one account: sends a call when its bucket's turn has come, and again for as long as that makes
-//! sense. What it returns is whole JSON; everything else is an [`Error`] whose kind says what can be done.
+//! The HTTP client of one account. It sends a call when the rate limit of its bucket allows it, and retries it as long
+//! as that makes sense. It returns whole JSON, or an [`Error`] with a kind that a caller can act on.
 
 pub(crate) mod answer;
 mod body;
@@ -23,27 +23,27 @@ use crate::call::Call;
 use crate::credential::{Bearer, Credential, CredentialSource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
-use crate::retry::{Decision, Failure, Patience, Tried, decide};
+use crate::retry::{Decision, Failure, Patience, RetryCounts, decide};
 use crate::version::Versions;
 
 const TOKEN_INFO: &str = "/oauth/v2/private-apps/get/access-token-info";
-/// Until what looks like the end of an endpoint is asked once more.
+/// Wait before a call whose answer looks like the end of its endpoint is sent once more.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// The client of one account. Cheap to clone: clones share connections, limits and the token.
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    /// Bytes of answers that are no UTF-8, and the calls that brought them.
+    /// Text in answers that is not valid UTF-8.
     odd_text: Arc<Mutex<OddText>>,
 }
 
-/// Places in answers that are no UTF-8, and the calls that were answered so.
+/// Places in answers that are not valid UTF-8, and the calls of those answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OddText {
-    /// Places at which U+FFFD stands for it.
+    /// Number of places, each of which has become U+FFFD.
     pub places: u64,
-    /// The names of the calls.
+    /// Names of the calls.
     pub calls: BTreeSet<String>,
 }
 
@@ -59,16 +59,16 @@ struct Shared {
 }
 
 impl Client {
-    /// A client for the account of `credential`. `base_url` is [`DEFAULT_BASE_URL`] or a stand-in for it.
+    /// Makes a client for the account of `credential`. `base_url` is [`DEFAULT_BASE_URL`] or that of a fake account.
     ///
     /// # Errors
-    /// When the base URL is none.
+    /// When the base URL is not a URL.
     pub fn new(base_url: &str, credential: Credential, budget: Budget) -> Result<Client> {
         Client::with_bearer(base_url, Bearer::new(credential, None), budget)
     }
 
-    /// The same, with a credential that may be replaced: when HubSpot refuses it, `source` is asked for the present
-    /// one, once for all calls under way.
+    /// Makes a client whose credential may be replaced: when HubSpot refuses it, `source` is read again, once for all
+    /// concurrent calls.
     pub fn renewing(
         base_url: &str,
         credential: Credential,
@@ -99,12 +99,12 @@ impl Client {
         &self.shared.transport
     }
 
-    /// The same client, which counts odd text by itself.
+    /// Returns the same client with a count of odd text of its own.
     pub fn apart(&self) -> Client {
         Client { shared: Arc::clone(&self.shared), odd_text: Arc::default() }
     }
 
-    /// What was odd in the answers since it was taken last, by this client and its clones.
+    /// Takes the odd text of this client and its clones since the last call of this.
     pub fn take_odd_text(&self) -> OddText {
         std::mem::take(&mut self.odd_text.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -113,33 +113,34 @@ impl Client {
         &self.shared.budget
     }
 
-    /// Nothing is sent that would come after this; calls then fail with [`ErrorKind::Deadline`].
+    /// Sets the time after which nothing is sent: calls then fail with [`ErrorKind::Deadline`].
     pub fn set_deadline(&self, deadline: Instant) {
         *self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
     }
 
-    /// Nothing more is sent from now on; calls fail with [`ErrorKind::Interrupted`].
+    /// Stops the client: nothing more is sent, and calls fail with [`ErrorKind::Interrupted`].
     pub fn stop(&self) {
         self.shared.is_stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Changes how long it takes until what looks like the end of an endpoint is asked once more: 3 s.
+    /// Changes the wait before a call whose answer looks like the end of its endpoint is sent once more; it is 3 s.
     pub fn set_second_look(&self, wait: Duration) {
         self.shared.second_look_ms.store(wait.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// The time by HubSpot's clock, as far as its answers tell: a laptop whose clock is wrong loses nothing.
+    /// Returns the time by HubSpot's clock, from the dates of its answers, so that a wrong clock of a laptop does no
+    /// harm.
     pub fn now(&self) -> DateTime<Utc> {
         self.transport().clock.now()
     }
 
-    /// A moment of our clock by HubSpot's, in milliseconds since 1970.
+    /// Converts a time of our clock to HubSpot's, in milliseconds since 1970.
     pub(crate) fn by_hubspots_clock(&self, ours_ms: i64) -> i64 {
         self.transport().clock.by_hubspots(ours_ms)
     }
 
-    /// Sends the call until it is answered, and returns the body, of status 200 or 207. A part of the API that its
-    /// version does not have is asked for in the version before, from then on too.
+    /// Sends the call until it is answered, and returns the body, of status 200 or 207. A part of the API that a
+    /// version does not have is called in the version before, from then on too.
     pub async fn send(&self, call: &Call) -> Result<Body> {
         let versions = &self.shared.versions;
         let call = &*versions.as_answered(call);
@@ -161,7 +162,7 @@ impl Client {
         answer
     }
 
-    /// Asks what HubSpot knows of the token: the one call that has it in its body.
+    /// Reads HubSpot's details of the token, by the one call that has the token in its body.
     pub(crate) async fn token_info(&self) -> Result<Body> {
         let token = self.token(None).await?;
         let body = serde_json::json!({ "tokenKey": token.expose_secret() });
@@ -169,7 +170,7 @@ impl Client {
         self.send(&call.with(Patience::Little)).await
     }
 
-    /// The scopes that came with the token of an OAuth app.
+    /// Returns the scopes that came with the token of an OAuth app.
     pub(crate) async fn token_scopes(&self) -> Option<Vec<String>> {
         self.token(None).await.ok()?;
         self.shared.bearer.scopes().await
@@ -198,7 +199,7 @@ impl Client {
                 },
             };
             match decide(failed.failure, tried, call.patience, fastrand::f64()) {
-                Decision::Again(wait) => {
+                Decision::Retry(wait) => {
                     tried.attempts += 1;
                     warn_of_another(call, tried, wait, failed.failure);
                     self.sleep(wait).await?;
@@ -231,7 +232,7 @@ impl Client {
         }
     }
 
-    /// An answer that does not come in time is not waited for: what is read already must still be staged.
+    /// Waits for an answer until the deadline only, since pages that were read must still be staged.
     async fn until_deadline<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
         match self.deadline() {
             None => Ok(answer.await),
@@ -269,7 +270,7 @@ impl Client {
         Ok(())
     }
 
-    /// A 401 is worth one new token, where there may be another at all.
+    /// `true`: a call that was refused with 401 can be sent once more with a new token.
     async fn can_renew(&self, refused: Option<&SecretString>) -> bool {
         refused.is_none() && self.shared.bearer.can_renew().await
     }
@@ -296,7 +297,7 @@ impl Client {
     }
 }
 
-fn warn_of_another(call: &Call, tried: Tried, wait: Duration, failure: Failure) {
+fn warn_of_another(call: &Call, tried: RetryCounts, wait: Duration, failure: Failure) {
     tracing::warn!(
         call.name = call.name(),
         attempt = tried.attempts + tried.ends,

@@ -61,11 +61,11 @@ pub trait CredentialSource: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Bearer {
     source: Option<Arc<dyn CredentialSource>>,
-    held: Mutex<Held>,
+    held: Mutex<Current>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Current {
     credential: Credential,
     access: Option<Access>,
 }
@@ -94,7 +94,7 @@ struct Refreshed {
 
 impl Bearer {
     pub(crate) fn new(credential: Credential, source: Option<Arc<dyn CredentialSource>>) -> Bearer {
-        Bearer { source, held: Mutex::new(Held { credential, access: None }) }
+        Bearer { source, held: Mutex::new(Current { credential, access: None }) }
     }
 
     /// Returns the token to send. `refused` is one that HubSpot no longer accepts.

@@ -1,9 +1,9 @@
-//! What can go wrong between us and HubSpot, as kinds that a caller can act on.
+//! Failures of calls to HubSpot, as kinds that a caller can act on.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a caller can do about it.
+/// Kind of an error, by which a caller decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The credential is not accepted (401, or Cloudflare's 530): nothing of the run can go on.
@@ -16,27 +16,27 @@ pub enum ErrorKind {
     UrlTooLong,
     /// HubSpot refuses the request itself (other 4xx).
     BadRequest,
-    /// The account's calls of the day are used up, but for the reserve: go on after midnight in its time zone.
+    /// Only the reserve of the daily limit is left: go on after midnight in the account's time zone.
     DailyLimit,
     /// The account is being moved between data centres (477): go on when `retry_after` is over.
     AccountMoving,
-    /// The limit was refused again and again, for as long as the run would wait.
+    /// Calls were refused by the rate limit for as long as the run would wait.
     RateLimited,
-    /// HubSpot failed (5xx), more often than retries cover. A smaller page may go through.
+    /// HubSpot failed (5xx) in all retries. A smaller page may succeed.
     Server,
-    /// The connection failed, more often than retries cover.
+    /// The connection failed in all retries.
     Transport,
-    /// An answer was not what this API gives.
+    /// An answer does not have the shape of this API.
     Malformed,
     /// The run's time is over.
     Deadline,
     /// The run was asked to stop.
     Interrupted,
-    /// The list endpoint does not take ids as page positions on this account: read it in one sequence.
+    /// The list endpoint does not take ids as page tokens on this account: read it in one sequence.
     Unordered,
     /// One of several sources of a feed does not answer any more: the feed goes on without it.
     SourceLost,
-    /// What runs share, such as the limits, can't be read or written.
+    /// State that runs share, such as the rate limits, can't be read or written.
     State,
     /// The base URL or credential can't be used at all.
     Config,
@@ -53,10 +53,10 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What is known of a refusal.
+/// Details of a refusal.
 #[derive(Debug, Default)]
 struct Refused {
-    /// The next step, for people; follows the message.
+    /// The next step, which is written after the message.
     advice: String,
     /// HubSpot's name for it.
     error_type: Option<String>,
@@ -77,7 +77,8 @@ impl Error {
         }
     }
 
-    /// For a [`crate::CredentialSource`] that can't tell the credential; the message must not show it.
+    /// Makes the error of a [`crate::CredentialSource`] that has no accepted credential; the message must not show
+    /// one.
     pub fn of_credential(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Unauthorized, message)
     }
@@ -107,7 +108,7 @@ impl Error {
         self
     }
 
-    /// An incremental run of a feed that was never read.
+    /// Makes the error of an incremental run of a feed that was never read.
     pub(crate) fn nothing_to_start_from(feed: &str) -> Error {
         let message = format!(
             "{feed} was never read whole, so there is nothing to start from: run without --mode first, or give --since"
@@ -115,7 +116,7 @@ impl Error {
         Error::new(ErrorKind::Config, message)
     }
 
-    /// The source of a feed that the error is of is lost to it if it is refused or switched off.
+    /// Turns a refusal, or a 404, of one source of a feed into [`ErrorKind::SourceLost`].
     pub(crate) fn lost_if_refused(self, source: &str) -> Error {
         match self.kind {
             ErrorKind::MissingScope | ErrorKind::NotFound => {
@@ -125,7 +126,7 @@ impl Error {
         }
     }
 
-    /// The same for a source that refuses or fails whatever it is asked.
+    /// Turns the error of a source that refuses or fails every call into [`ErrorKind::SourceLost`].
     pub(crate) fn lost_if_useless(self, source: &str) -> Error {
         match self.may_be_useless() {
             true => Error { kind: ErrorKind::SourceLost, lost: Some(source.to_owned()), ..self },
@@ -133,7 +134,7 @@ impl Error {
         }
     }
 
-    /// Says that there is no use in asking, where everything that is asked is answered so.
+    /// `true`: a source whose calls all end with this error is of no use.
     pub(crate) fn may_be_useless(&self) -> bool {
         matches!(
             self.kind,
@@ -146,7 +147,7 @@ impl Error {
         )
     }
 
-    /// The source that is lost, for [`ErrorKind::SourceLost`].
+    /// Returns the lost source of a [`ErrorKind::SourceLost`].
     pub fn lost_source(&self) -> Option<&str> {
         self.lost.as_deref()
     }
@@ -155,7 +156,7 @@ impl Error {
         self.kind
     }
 
-    /// Nothing is wrong with the command or its configuration: the same run goes on later.
+    /// `true`: the command and its configuration are right, and the same run can go on later.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self.kind,
@@ -163,8 +164,8 @@ impl Error {
         )
     }
 
-    /// The error may be that of the one thing that was asked for, while HubSpot answers well for others: no limit, no
-    /// deadline, no bad credential.
+    /// `true`: the fault may lie in the one thing that was asked for, while others are answered well. It does not for
+    /// a limit, a deadline or a rejected credential.
     pub(crate) fn may_be_of_one_thing(&self) -> bool {
         matches!(
             self.kind,
@@ -182,17 +183,17 @@ impl Error {
         self.refused.as_ref()?.error_type.as_deref()
     }
 
-    /// What happened, without the next step.
+    /// Returns the message without the next step.
     pub(crate) fn reason(&self) -> &str {
         &self.message
     }
 
-    /// When HubSpot said to come back.
+    /// Returns HubSpot's `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What HubSpot's support asks for.
+    /// Returns the correlation id, which HubSpot's support asks for.
     pub fn correlation_id(&self) -> Option<&str> {
         self.correlation_id.as_deref()
     }

@@ -1,5 +1,5 @@
-//! The families of HubSpot's API that we call: the version of each, the scopes it takes, and what is filled from it. A
-//! refusal names its scope from here, since not every body of a 403 does.
+//! The families of HubSpot's API that we call: their versions, scopes, and the collections that they fill. The message
+//! of a 403 names the scope from here, since not every body does.
 
 mod list;
 mod scopes;
@@ -12,23 +12,23 @@ use crate::version;
 pub use list::FAMILIES;
 pub use scopes::{Lacking, granted_scopes, lacking};
 
-/// Calls that share a version, a scope and a fate.
+/// Calls that share a version and scopes.
 #[derive(Debug)]
 pub struct Family {
     pub name: &'static str,
-    /// What it gives, in a few words.
+    /// Its contents, in a few words.
     pub about: &'static str,
-    /// As it stands in the path.
+    /// The version, as it is in the path.
     pub version: &'static str,
-    /// One scope of each row is needed.
+    /// Needed scopes: one of each row.
     pub scopes: &'static [&'static [&'static str]],
     pub fills: &'static [Fill],
-    /// How its paths begin; `*` is any one segment, such as the version.
+    /// Beginnings of its paths; `*` is any one segment, such as the version.
     paths: &'static [&'static str],
     pub probe: Probe,
 }
 
-/// What a family is to a collection.
+/// Role of a family for a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
     pub collection: &'static str,
@@ -39,19 +39,19 @@ pub struct Fill {
 pub enum Role {
     /// Without it the collection can't be filled.
     Needed,
-    /// Without it the collection is poorer: what is lost, or what is read in its place.
+    /// Without it the collection is degraded; the text names the loss, or the source that is read in its place.
     Adds(&'static str),
-    /// Read in the place of a family that adds, when that one does not answer.
+    /// The source that is read in place of a family that adds, when that one does not answer.
     StandsIn,
 }
 
-/// The cheapest call that shows whether a family answers.
+/// Cheapest call by which a family shows that it answers.
 #[derive(Debug, Clone, Copy)]
 pub enum Probe {
     Call(fn() -> Call),
-    /// Asks about the first record that the probe of another family shows.
+    /// Reads the first record that the probe of another family shows.
     OfFirst(&'static str, fn(&str) -> Call),
-    /// It shows by itself, or it costs something.
+    /// No probe: others show the same, or the call would cost something.
     Never,
 }
 
@@ -77,7 +77,7 @@ impl Family {
         rows.join(if has_choice { ", and " } else { " and " })
     }
 
-    /// Whether the text names a scope of this family.
+    /// `true`: the text names a scope of this family.
     pub(crate) fn has_scope_in(&self, text: &str) -> bool {
         self.scopes.iter().flat_map(|row| row.iter()).any(|scope| text.contains(scope))
     }

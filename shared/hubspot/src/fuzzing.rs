@@ -1,4 +1,4 @@
-//! What `tests/fuzz-targets` calls of what is private, and a client that is answered by a script instead of HubSpot.
+//! Private functions for `tests/fuzz-targets`, and a client that gets its answers from a script instead of HubSpot.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::json::Str;
 pub struct Answer(answer::Answer);
 
 impl Answer {
-    /// Headers that are none are left out.
+    /// Makes an answer. Invalid headers are left out.
     pub fn new(status: u16, headers: &[(&[u8], &[u8])], body: Bytes) -> Answer {
         let parsed = headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-/// Gives the answers that are left to another client, in place of its own.
+/// Moves the remaining answers to another client, in place of its own.
 pub fn move_answers(from: &Client, to: &Client) {
     from.transport().move_answers(to.transport());
 }
@@ -45,7 +45,7 @@ pub fn client(answers: impl IntoIterator<Item = Answer>, reserve: f64) -> Client
     Client::over(transport, bearer, Budget::new(reserve))
 }
 
-/// How long the next calls of each bucket would wait, by what answers have told; `pause` is that of a 429.
+/// Returns the waits of the next calls of each bucket, by the limits in the answers so far; `pause` is that of a 429.
 pub fn waits(client: &Client, pause: Duration) -> Vec<Duration> {
     client.budget().waits(Instant::now(), pause)
 }
@@ -58,12 +58,12 @@ pub fn instant_ms(text: &str) -> Option<i64> {
     crate::value::instant_ms(text)
 }
 
-/// Whether this is an answer to the refresh of a token.
+/// `true`: the body is a valid answer to the refresh of a token.
 pub fn is_refreshed(body: &[u8]) -> bool {
     Access::read(body, Instant::now(), &"refresh-token".into()).is_ok()
 }
 
-/// Takes calls out of the document that shares the account's limits; `None` where it does not parse.
+/// Takes calls out of the document of shared rate limits; `None` if it does not parse.
 pub fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
     crate::budget::take_calls(document)
 }

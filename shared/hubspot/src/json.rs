@@ -1,5 +1,5 @@
-//! Reads JSON where it lies: a cursor over an answer's bytes that hands out borrowed strings and skips what nobody
-//! asked for. No tree, no allocation; it is the hottest code of a backfill.
+//! JSON scanner: a cursor over an answer's bytes that returns borrowed strings and skips unused values. It builds no
+//! tree and allocates nothing; it is the hottest code of a backfill.
 //!
 //! It is lenient where HubSpot gains nothing from strictness (control characters in strings, the shape of numbers)
 //! and strict where a row could be lost: brackets must match, strings must end, the document must be whole.

@@ -1,26 +1,26 @@
-//! Whether to send a request again, and when: one pure decision for everything that can go wrong with it. Every call
-//! of this crate reads, so sending twice is harmless.
+//! Decision to retry a request, and its backoff: one pure function for all failures. Every call of this crate reads,
+//! so sending it twice is harmless.
 
 use std::time::Duration;
 
 use crate::error::ErrorKind;
 
-/// Requests sent for one call, refusals by a limit aside.
+/// Most requests for one call, without those that a rate limit refused.
 const MAX_ATTEMPTS: u32 = 8;
-/// The same where there is somebody to turn to: a smaller page, or the next of many things.
+/// Most requests for a call that has an alternative: a smaller page, or the next of many things.
 const FEW_ATTEMPTS: u32 = 4;
-/// The longest wait before one of them.
+/// Longest wait before one of those.
 const LITTLE_WAIT: Duration = Duration::from_secs(2);
-/// Requests sent before an address that never answered is given up.
+/// Most requests to an address that has never answered.
 const UNREACHABLE_ATTEMPTS: u32 = 4;
-/// Refusals by a limit that one call waits out.
+/// Most refusals by a rate limit after which one call still waits.
 const MAX_REFUSALS: u32 = 60;
-/// A `Retry-After` longer than this is not waited for: the run ends, and goes on later.
+/// Longest `Retry-After` that a run waits for; after a longer one it ends, and goes on later.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Refusals after which a limit that is not named is no short one.
+/// Refusals after which a limit without a name is taken for the daily one.
 const SHORT_REFUSALS: u32 = 10;
 
-/// How a request failed.
+/// Failure of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Status {
@@ -28,7 +28,7 @@ pub(crate) enum Failure {
         policy: Option<Policy>,
         retry_after: Option<Duration>,
     },
-    /// No connection, and there never was one: more likely a wrong URL than a bad moment.
+    /// No connection, and there never was one, which suggests a wrong URL.
     Unreachable,
     /// No connection, a reset, a time-out.
     Transport,
@@ -54,7 +54,7 @@ impl Policy {
         }
     }
 
-    /// The longest time until the limit allows a call again; `None` where that is no matter of seconds.
+    /// Returns the longest time until the limit allows a call again; `None` for the daily limit.
     fn window(self) -> Option<Duration> {
         match self {
             Policy::Daily => None,
@@ -64,23 +64,24 @@ impl Policy {
     }
 }
 
-/// How much is done for a call before it has failed.
+/// Effort for a call before it counts as failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// The run depends on it.
+    /// All retries: the run depends on the call.
     #[default]
     Full,
-    /// It may fail: the run goes on beside it.
+    /// Few retries: the run goes on if the call fails.
     Little,
-    /// The same; and what looks like the end of the endpoint (403, 404) is asked once more, seconds later.
+    /// Few retries, and one more some seconds later after an answer that looks like the end of the endpoint (403,
+    /// 404).
     Twice,
-    /// It has failed before, and is only tried.
+    /// No retry: the call has failed before.
     Once,
 }
 
 impl Patience {
-    /// For a part of what is read in parts, since the whole can't be had: the whole, and each single thing, are worth a
-    /// few tries, what is between them is not.
+    /// Returns the effort for a part of things whose joint call failed: the whole, and each single thing, get a few
+    /// tries, parts between them none.
     pub(crate) fn of_part(length: usize, whole: usize) -> Patience {
         if length == whole || length == 1 { Patience::Little } else { Patience::Once }
     }
@@ -105,9 +106,9 @@ impl Patience {
     }
 }
 
-/// What came before of one call, each from 0.
+/// Counts of earlier requests of one call, each from 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tried {
+pub(crate) struct RetryCounts {
     pub(crate) attempts: u32,
     /// Refusals by a limit.
     pub(crate) refusals: u32,
@@ -115,24 +116,25 @@ pub(crate) struct Tried {
     pub(crate) ends: u32,
 }
 
-impl Tried {
+impl RetryCounts {
     /// All that any call may.
-    pub(crate) const MOST: Tried = Tried { attempts: MAX_ATTEMPTS, refusals: MAX_REFUSALS, ends: 1 };
+    pub(crate) const MOST: RetryCounts =
+        RetryCounts { attempts: MAX_ATTEMPTS, refusals: MAX_REFUSALS, ends: 1 };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Send again after this long.
-    Again(Duration),
-    /// Nobody sends in this bucket for this long; then again.
+    /// Send again after this time.
+    Retry(Duration),
+    /// Pause the bucket for this time, then send again.
     Pause(Duration),
-    /// Send again after some seconds, since it may be over by then.
+    /// Send again after some seconds, when the fault may be over.
     SecondLook,
     Fail(ErrorKind),
 }
 
-/// `jitter` is a number from 0 to 1.
-pub(crate) fn decide(failure: Failure, tried: Tried, patience: Patience, jitter: f64) -> Decision {
+/// Decides about a failed request. `jitter` is a number from 0 to 1.
+pub(crate) fn decide(failure: Failure, tried: RetryCounts, patience: Patience, jitter: f64) -> Decision {
     let attempt = tried.attempts;
     let most = patience.attempts();
     match failure {
@@ -151,13 +153,13 @@ pub(crate) fn decide(failure: Failure, tried: Tried, patience: Patience, jitter:
                 return Decision::Fail(kind);
             }
             let wait = patience.wait(backoff(first, attempt, jitter));
-            Decision::Again(retry_after.unwrap_or_default().max(wait))
+            Decision::Retry(retry_after.unwrap_or_default().max(wait))
         }
         Failure::Unreachable if attempt + 1 < UNREACHABLE_ATTEMPTS.min(most) => {
-            Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
+            Decision::Retry(backoff(Duration::from_millis(250), attempt, jitter))
         }
         Failure::Transport | Failure::Body if attempt + 1 < most => {
-            Decision::Again(backoff(Duration::from_millis(250), attempt, jitter))
+            Decision::Retry(backoff(Duration::from_millis(250), attempt, jitter))
         }
         Failure::Unreachable | Failure::Transport => Decision::Fail(ErrorKind::Transport),
         Failure::Body => Decision::Fail(ErrorKind::Malformed),
@@ -213,8 +215,8 @@ fn refused(policy: Option<Policy>, retry_after: Option<Duration>, refusals: u32,
     Decision::Pause(wait)
 }
 
-/// Doubles from `first` up to 30 s; half of it is chance, so that clients which failed together don't return
-/// together.
+/// Returns an exponential backoff with jitter: it doubles from `first` up to 30 s, and half of it is random, so that
+/// clients which failed together don't return together.
 fn backoff(first: Duration, attempt: u32, jitter: f64) -> Duration {
     let whole = first.saturating_mul(1 << attempt.min(10)).min(Duration::from_secs(30));
     whole.mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 2.0)
@@ -224,9 +226,9 @@ fn backoff(first: Duration, attempt: u32, jitter: f64) -> Duration {
 mod tests {
     use super::*;
 
-    /// With full patience.
+    /// Decides with all retries.
     fn decide(failure: Failure, attempts: u32, refusals: u32, jitter: f64) -> Decision {
-        super::decide(failure, Tried { attempts, refusals, ends: 0 }, Patience::Full, jitter)
+        super::decide(failure, RetryCounts { attempts, refusals, ends: 0 }, Patience::Full, jitter)
     }
 
     fn status(code: u16) -> Failure {
@@ -242,7 +244,7 @@ mod tests {
         let decision = decide(refusal(Some(Policy::TenSecondly), Some(7)), 0, 0, 0.0);
         assert_eq!(decision, Decision::Pause(Duration::from_secs(7)));
         let failure = Failure::Status { code: 503, policy: None, retry_after: Some(Duration::from_secs(9)) };
-        assert_eq!(decide(failure, 0, 0, 0.0), Decision::Again(Duration::from_secs(9)));
+        assert_eq!(decide(failure, 0, 0, 0.0), Decision::Retry(Duration::from_secs(9)));
     }
 
     #[test]
@@ -290,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_waited_out_for_two_seconds() {
-        assert_eq!(decide(status(423), 0, 0, 0.0), Decision::Again(Duration::from_secs(2)));
+        assert_eq!(decide(status(423), 0, 0, 0.0), Decision::Retry(Duration::from_secs(2)));
     }
 
     #[test]
@@ -303,7 +305,7 @@ mod tests {
     #[test]
     fn attempts_are_bounded() {
         for failure in [status(500), status(502), status(504), Failure::Transport, Failure::Body] {
-            assert!(matches!(decide(failure, 0, 0, 0.0), Decision::Again(_)));
+            assert!(matches!(decide(failure, 0, 0, 0.0), Decision::Retry(_)));
             assert!(matches!(decide(failure, MAX_ATTEMPTS - 1, 0, 0.0), Decision::Fail(_)));
         }
         assert!(matches!(decide(status(524), 2, 0, 0.0), Decision::Fail(ErrorKind::Server)));
@@ -324,7 +326,7 @@ mod tests {
             [status(500), status(502), status(404), status(429), Failure::Transport, Failure::Body];
         for failure in failures.into_iter().chain([refusal(Some(Policy::Secondly), Some(1))]) {
             for patience in [Patience::Full, Patience::Little, Patience::Twice, Patience::Once] {
-                let decision = super::decide(failure, Tried::MOST, patience, 0.5);
+                let decision = super::decide(failure, RetryCounts::MOST, patience, 0.5);
                 assert!(matches!(decision, Decision::Fail(_)), "{failure:?}: {decision:?}");
             }
         }
@@ -334,9 +336,9 @@ mod tests {
     fn what_may_fail_is_tried_for_seconds() {
         for (patience, waits) in [(Patience::Once, 0), (Patience::Little, 3)] {
             for failure in [status(500), status(503), Failure::Transport, Failure::Body] {
-                let mut tried = Tried::default();
+                let mut tried = RetryCounts::default();
                 let mut waited = Duration::ZERO;
-                while let Decision::Again(wait) = super::decide(failure, tried, patience, 1.0) {
+                while let Decision::Retry(wait) = super::decide(failure, tried, patience, 1.0) {
                     tried.attempts += 1;
                     waited += wait;
                 }
@@ -349,7 +351,7 @@ mod tests {
     #[test]
     fn the_end_of_an_endpoint_is_looked_at_twice() {
         let look = |code, ends, patience| {
-            super::decide(status(code), Tried { ends, ..Tried::default() }, patience, 0.0)
+            super::decide(status(code), RetryCounts { ends, ..RetryCounts::default() }, patience, 0.0)
         };
         for code in [403, 404, 410] {
             assert_eq!(look(code, 0, Patience::Twice), Decision::SecondLook);

@@ -13,9 +13,9 @@ pub(super) struct Config {
     pub(super) bucket: String,
     pub(super) schema: String,
     pub(super) warehouse_url: String,
-    /// The secret with the warehouse's password, if it takes one.
+    /// ARN of the secret with the warehouse's password, if it needs one.
     pub(super) warehouse_secret_arn: Option<String>,
-    /// `None`: all.
+    /// Collections to load; `None`: all.
     collections: Option<Vec<String>>,
     pub(super) modes: Modes,
     /// Invocations of itself after which the rest is left to the next schedule.
@@ -50,7 +50,7 @@ impl Config {
         Ok(config)
     }
 
-    /// A snapshot is wanted as what it is of.
+    /// `true`: the collection is loaded, or that of the snapshot with this name.
     pub(super) fn is_wanted(&self, name: &str) -> bool {
         let collection = snapshot_of(name).unwrap_or(name);
         self.collections.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == collection))

@@ -1,11 +1,11 @@
-//! The limits that HubSpot counts calls in, and what its answers tell of them.
+//! HubSpot's rate limits, and their values in answers.
 
 use std::time::Duration;
 
-/// The time in which a limit counts calls.
+/// Time in which a limit counts calls.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// The limits that HubSpot counts apart.
+/// The rate limits that HubSpot counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RateLimit {
     General,
@@ -25,7 +25,7 @@ impl RateLimit {
     }
 }
 
-/// What the headers of an answer say of the limits.
+/// Limits in the headers of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) max: Option<f64>,

@@ -1,36 +1,36 @@
-//! When the next call of this process may leave.
+//! The pace of this process's calls in one bucket.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::limits::{Limits, WINDOW};
 
-/// Turns that nobody took are made up for if they are not older than this: a process that could not call for a moment
-/// (a slow disk, little CPU) loses nothing by it. Calls then leave at up to twice the pace, as far as the window allows.
+/// Age up to which unused turns are made up for: a process that could not call for a moment (a slow disk, little CPU)
+/// loses none. Calls then leave at up to twice the pace, as far as the window allows.
 pub(super) const SAVED: Duration = Duration::from_secs(1);
 
-/// A second, and the difference in time that calls may take on their way.
+/// A second, with a margin for the time that calls are on their way.
 const SECOND: Duration = Duration::from_millis(1_100);
 /// A second's share of a [`WINDOW`].
 const SECOND_SHARE: f64 = 0.1;
 
-/// Calls per [`WINDOW`] that an answer may tell; HubSpot's limits lie between 100 and 250.
+/// Calls per [`WINDOW`] that are believed from an answer; HubSpot's limits lie between 100 and 250.
 pub(super) const LIMITS: std::ops::RangeInclusive<f64> = 1.0..=100_000.0;
 
-/// When the next call may leave. Pure: the clock comes in as an argument.
+/// Pace of calls. Pure: the clock comes in as an argument.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Calls per [`WINDOW`], as far as it is known.
     pub(super) limit: f64,
-    /// An answer has told the limit, or another process has.
+    /// `true`: the limit is from an answer, or from another process.
     pub(super) is_learned: bool,
-    /// How much of the limit is used at present: lowered by a 429, raised again by success.
+    /// Share of the limit that is used at present: a 429 lowers it, success raises it again.
     share: f64,
     reserve: f64,
     next: Instant,
-    /// A limit by the second besides: so many calls in any [`SECOND`].
+    /// Most calls in any [`SECOND`], for limits that HubSpot counts by the second.
     in_a_second: Option<usize>,
-    /// The turns of the latest window.
+    /// Turns of the latest window.
     taken: VecDeque<Instant>,
     lowered: Option<Instant>,
 }
@@ -49,7 +49,8 @@ impl Pace {
         }
     }
 
-    /// The same for a limit that HubSpot counts by the second: nothing is made up for, since a second has no room for it.
+    /// Makes the pace of a limit that HubSpot counts by the second: unused turns are lost, since a second has no room
+    /// for them.
     pub(super) fn by_the_second(limit: f64, reserve: f64, now: Instant) -> Pace {
         let in_a_second = (limit * SECOND_SHARE) as usize;
         Pace { in_a_second: Some(in_a_second.max(1)), ..Pace::new(limit, reserve, now) }
@@ -59,12 +60,13 @@ impl Pace {
         WINDOW.div_f64(self.calls() * self.share)
     }
 
-    /// Calls that a window may hold: one less than the limit, as a window that begins with a call sees both its ends.
+    /// Returns the calls that a window may hold: one less than the limit, as a window that begins with a call includes
+    /// both its ends.
     fn calls(&self) -> f64 {
         (self.limit * (1.0 - self.reserve) - 1.0).max(1.0)
     }
 
-    /// Takes the next turn, and says when it is.
+    /// Takes the next turn. Returns its time.
     pub(super) fn turn(&mut self, now: Instant) -> Instant {
         let interval = self.interval();
         let saved = if self.in_a_second.is_some() { Duration::ZERO } else { SAVED };
@@ -89,7 +91,7 @@ impl Pace {
         turn
     }
 
-    /// A call left later than its turn was: the window that it counts in ends later too.
+    /// Notes that a call left later than at its turn, so that the window in which it counts ends later, too.
     pub(super) fn left(&mut self, turn: Instant, now: Instant) {
         if let Some(taken) = self.taken.iter_mut().rev().find(|taken| **taken == turn) {
             *taken = now.max(turn);
@@ -125,7 +127,7 @@ mod tests {
     use super::super::SAFE_LIMIT;
     use super::*;
 
-    /// Turns taken as fast as they come, from `start` on for a minute.
+    /// Returns the turns taken as fast as possible, from `start` on for a minute.
     fn turns(pace: &mut Pace, start: Instant) -> Vec<Duration> {
         let mut now = start;
         let mut turns = Vec::new();

@@ -1,12 +1,12 @@
-//! How the processes that read one account share its limits.
+//! Sharing of an account's rate limits by the processes that read it.
 //!
-//! Each takes calls in blocks: one conditional write of a document that all of them see moves the bucket's clock ahead
-//! by the time the block takes at the limit, and what the clock was before is when the block may be begun. So all
-//! together can't take more than the limit allows, whoever they are and however many. A process spends its block at its
-//! own pace, and takes the next one when it is spent: what a slow one has left is never more than a block.
+//! Each process takes calls in blocks. One conditional write of a shared document moves the limit's clock ahead by the
+//! time that the block takes at the limit; the block may begin at the clock's previous time. So all processes together
+//! can't exceed the limit, however many they are. A process spends its block at its own pace, and takes the next one
+//! when it is spent: a slow one never holds more than a block.
 //!
-//! Incremental runs have a clock of their own, on which only they are: they don't wait for backfills. What they take
-//! moves the backfills' clock too.
+//! Incremental runs have a clock of their own, and so don't wait for backfills. Their calls move the backfills' clock,
+//! too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,60 +22,61 @@ use super::limits::{RateLimit, WINDOW};
 use super::pace::{LIMITS, SAVED};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Calls in a block: with first blocks, other buckets' and writes in vain, it is no more than one write for twenty calls.
+/// Calls in a block. With first blocks, those of other limits and failed writes, one write serves twenty calls or
+/// more.
 const GENERAL_BLOCK: f64 = 30.0;
-/// Calls in a process's first block. The next one is twice as large if the process was quick to spend it, and half as
-/// large if it was slow: what is held for long nobody can use, and comes on top of what others call when it is spent at
-/// last.
+/// Calls in a process's first block. The next one is twice as large if the process spent it quickly, and half as large
+/// if slowly: calls that are held for long are lost to others, and come on top of theirs when they are spent at last.
 const SMALL_BLOCK: f64 = 8.0;
-/// A process is slow when a block lasts it so many times longer than at the limit.
+/// A process is slow when it spends a block in more than so many times the time that the block takes at the limit.
 const SLOW: f64 = 3.0;
-/// Searches are five a second: a larger block would keep others waiting.
+/// Calls in a block of searches. There are five a second: a larger block would keep others waiting.
 const SEARCH_BLOCK: f64 = 10.0;
-/// No call is given out further ahead: a document that says so, or a process whose clock is wrong, stops nobody for longer.
+/// Longest time that calls are given out ahead, so that a wrong document, or a process with a wrong clock, stops
+/// others for no longer.
 const FURTHEST_MS: f64 = 3_600_000.0;
-/// Another process may write between our read and our write.
+/// Tries of a write, which fails when another process writes between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
 
 /// The place where processes that read one account keep their [`Allowance`].
 #[async_trait]
 pub trait SharedAllowance: std::fmt::Debug + Send + Sync {
-    /// The document as it is now; the default one before anybody wrote it.
+    /// Reads the present document; the default one before the first write.
     async fn read(&self) -> std::result::Result<Shared<Allowance>, BoxError>;
 
-    /// Replaces the document if nobody else has since it was read; says whether it did.
+    /// Replaces the document, unless another process has since it was read. `true`: it did.
     async fn replace(&self, next: &Shared<Allowance>) -> std::result::Result<bool, BoxError>;
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The document that processes share: which calls have been given out.
+/// The document that processes share: the calls that have been given out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Allowance {
     buckets: [Clock; 3],
-    /// Nobody calls before this: the account's calls of the day are used up.
+    /// Time before which no process calls, since the daily limit is used up.
     #[serde(default)]
     closed_until_ms: i64,
 }
 
-/// One bucket's clock, in milliseconds since 1970.
+/// Clock of one rate limit, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Clock {
-    /// Up to here, calls are given out.
+    /// Time up to which calls are given out.
     given_until_ms: f64,
-    /// Up to here, calls are given to incremental runs.
+    /// Time up to which calls are given to incremental runs.
     urgent_until_ms: f64,
-    /// Calls per [`WINDOW`], as the last process that knew wrote it; zero: none did.
+    /// Calls per [`WINDOW`], as the last process that knew them wrote; zero: none did.
     limit: f64,
 }
 
 impl Allowance {
-    /// Takes `wanted` calls of each bucket: how long to wait before the first of them, and how long they last. A process
-    /// that was calling just now says how it `left` the clocks.
+    /// Takes `wanted` calls of each limit. Returns the waits before the first of them, and their durations. A process
+    /// that was calling just now passes the clocks as it `left` them.
     fn take(
         &mut self,
         wanted: [f64; 3],
-        known: impl Fn(RateLimit) -> Known,
+        known: impl Fn(RateLimit) -> KnownLimit,
         is_urgent: bool,
         now_ms: f64,
         left: [Option<Clock>; 3],
@@ -95,8 +96,8 @@ impl Allowance {
 }
 
 impl Clock {
-    /// How long a call lasts: by what this process knows of the limit, or else by what another wrote.
-    fn interval_ms(&mut self, known: Known) -> f64 {
+    /// Returns the time that a call takes at the limit that this process knows, or else at the one that another wrote.
+    fn interval_ms(&mut self, known: KnownLimit) -> f64 {
         if known.is_learned {
             self.limit = known.limit;
         }
@@ -107,8 +108,8 @@ impl Clock {
         }
     }
 
-    /// Takes `calls`, each of which lasts `interval_ms`; returns when the first may leave. A process that finds the clock
-    /// as it `left` it was alone: what it could not call in the last second it may make up for.
+    /// Takes `calls`, each of which takes `interval_ms`. Returns the time at which the first may leave. A process that
+    /// finds the clock as it `left` it was alone, and may make up for the last second.
     fn take(
         &mut self,
         calls: f64,
@@ -134,40 +135,40 @@ impl Clock {
     }
 }
 
-/// What a process knows of a bucket of its own when it takes a block.
+/// A rate limit, as far as a process knows it when it takes a block.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct KnownLimit {
     /// Calls per [`WINDOW`].
     pub(super) limit: f64,
-    /// An answer has told the limit; else it is a guess.
+    /// `true`: the limit is from an answer; else it is a guess.
     pub(super) is_learned: bool,
     /// Milliseconds between two calls at that limit.
     pub(super) interval_ms: f64,
 }
 
-/// This process's part.
+/// This process's share of the rate limits.
 #[derive(Debug)]
 pub(super) struct Share {
     document: Arc<dyn SharedAllowance>,
-    held: Mutex<[Held; 3]>,
+    held: Mutex<[Block; 3]>,
 }
 
-/// Calls taken and not spent.
+/// A block of calls that is taken and not spent.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct Block {
     calls: f64,
     /// Calls in the last block taken.
     block: f64,
     begins: Instant,
-    /// When the block would be spent at the limit.
+    /// Time at which the block would be spent at the limit.
     ends: Instant,
     spent_last: Option<Instant>,
-    /// The clock as the block left it.
+    /// The clock after the block was taken.
     left: Clock,
 }
 
-impl Held {
-    /// How many to take next.
+impl Block {
+    /// Returns the number of calls to take next.
     fn next_block(&self, bucket: RateLimit, limit: f64, now: Instant) -> f64 {
         let at_the_limit = self.ends - self.begins;
         let is_quick = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
@@ -180,7 +181,7 @@ impl Held {
     }
 }
 
-/// When a call may leave, and the limits that the document told when a block was taken for it.
+/// Time at which a call may leave, and the limits in the document when a block was taken for it.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub(super) begins: Instant,
@@ -190,17 +191,23 @@ pub(super) struct Turn {
 impl Share {
     pub(super) fn new(document: Arc<dyn SharedAllowance>) -> Share {
         let now = Instant::now();
-        let held =
-            Held { calls: 0.0, block: 0.0, begins: now, ends: now, spent_last: None, left: Clock::default() };
+        let held = Block {
+            calls: 0.0,
+            block: 0.0,
+            begins: now,
+            ends: now,
+            spent_last: None,
+            left: Clock::default(),
+        };
         Share { document, held: Mutex::new([held; 3]) }
     }
 
-    /// One call of the bucket, out of what is held, or else of a block taken now.
+    /// Takes one call of the limit, from the held block or else from a new one.
     pub(super) async fn turn(
         &self,
         bucket: RateLimit,
         is_urgent: bool,
-        known: impl Fn(RateLimit) -> Known,
+        known: impl Fn(RateLimit) -> KnownLimit,
     ) -> Result<Turn> {
         let mut held = self.held.lock().await;
         let mut limits = None;
@@ -217,20 +224,20 @@ impl Share {
     /// Takes a block of `bucket`, and of each other bucket in use whose block is half spent: one write serves all.
     async fn take(
         &self,
-        held: &mut [Held; 3],
+        held: &mut [Block; 3],
         bucket: RateLimit,
         is_urgent: bool,
-        known: impl Fn(RateLimit) -> Known,
+        known: impl Fn(RateLimit) -> KnownLimit,
     ) -> Result<[f64; 3]> {
         let now = Instant::now();
-        let is_in_use = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
+        let is_in_use = |held: &Block| held.spent_last.is_some_and(|spent| now - spent < WINDOW);
         let wanted = RateLimit::ALL.map(|other| {
             let held = &held[other as usize];
             let block = held.next_block(other, known(other).limit, now);
             let is_half_spent = is_in_use(held) && held.calls <= held.block / 2.0;
             if other == bucket || is_half_spent { block } else { 0.0 }
         });
-        let was_calling = |held: &Held| held.spent_last.is_some_and(|spent| now - spent < 2 * SAVED);
+        let was_calling = |held: &Block| held.spent_last.is_some_and(|spent| now - spent < 2 * SAVED);
         let left = held.each_ref().map(|held| was_calling(held).then_some(held.left));
         for attempt in 0..SWAP_ATTEMPTS {
             let mut shared = self.read().await?;
@@ -265,7 +272,7 @@ impl Share {
         ))
     }
 
-    /// From now on nobody calls before `until`.
+    /// Keeps all processes from calling before `until`.
     pub(super) async fn close(&self, until: chrono::DateTime<Utc>) -> Result<()> {
         let until_ms = until.timestamp_millis();
         for _ in 0..SWAP_ATTEMPTS {
@@ -291,7 +298,7 @@ impl Share {
     }
 }
 
-/// A second of a wide limit, and no less than thirty calls.
+/// Returns the largest block: a second of a wide limit, and no less than thirty calls.
 fn largest_block(bucket: RateLimit, limit: f64) -> f64 {
     let least = if bucket == RateLimit::Search { SEARCH_BLOCK } else { GENERAL_BLOCK };
     (limit / WINDOW.as_secs_f64()).floor().max(least)
@@ -310,13 +317,13 @@ fn unshared(source: BoxError) -> Error {
     Error::new(ErrorKind::State, "the account's limits can't be shared").caused_by(source)
 }
 
-/// How long a process that reads this document would wait for its calls.
+/// Returns the waits of a process that reads this document.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
     let mut allowance: Allowance = serde_json::from_slice(document).ok()?;
     let known = |bucket| {
         let is_learned = bucket == RateLimit::General;
-        Known { limit: 100.0, is_learned, interval_ms: 111.0 }
+        KnownLimit { limit: 100.0, is_learned, interval_ms: 111.0 }
     };
     let now = Instant::now();
     let taken = allowance.take([GENERAL_BLOCK; 3], known, true, now_ms(), [None; 3]).into_iter();
@@ -340,7 +347,7 @@ mod tests {
         for number in [1e300, -1e300, 1e-300, f64::MAX] {
             let clock = Clock { given_until_ms: number, urgent_until_ms: number, limit: number };
             let mut document = Allowance { buckets: [clock; 3], closed_until_ms: 0 };
-            let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 100.0 };
+            let known = |_| KnownLimit { limit: 100.0, is_learned: false, interval_ms: 100.0 };
             for (wait, lasts) in document.take([30.0; 3], known, true, now_ms, [Some(clock); 3]) {
                 assert!(wait.as_secs_f64() * 1000.0 <= FURTHEST_MS, "{wait:?}");
                 assert!(lasts <= Duration::from_secs(300), "{lasts:?}");
@@ -348,7 +355,7 @@ mod tests {
         }
     }
 
-    /// Calls that `processes` take in a minute when each always wants more, as moments in milliseconds.
+    /// Returns the calls that `processes` take in a minute when each always wants more, as times in milliseconds.
     fn taken(clock: &mut Clock, processes: usize, is_urgent: bool, from_ms: f64) -> Vec<f64> {
         let interval_ms = 10_000.0 / 190.0;
         let mut free_ms = vec![from_ms; processes];
@@ -442,7 +449,7 @@ mod tests {
     }
 
     async fn spend(share: &Share, calls: usize) -> usize {
-        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
+        let known = |_| KnownLimit { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let mut blocks = 0;
         for _ in 0..calls {
             blocks +=
@@ -465,7 +472,7 @@ mod tests {
         let document = Document::new();
         let (one, other) = (Share::new(document.clone()), Share::new(document));
         one.close(Utc::now() + chrono::Duration::hours(3)).await.unwrap();
-        let known = |_| Known { limit: 100.0, is_learned: false, interval_ms: 10.0 };
+        let known = |_| KnownLimit { limit: 100.0, is_learned: false, interval_ms: 10.0 };
         let refused = other.turn(RateLimit::General, true, known).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::DailyLimit);
     }

@@ -1,4 +1,4 @@
-//! An answer of HubSpot, whatever it says.
+//! An answer of HubSpot, of any status.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Answer {
         is_good(self.status)
     }
 
-    /// What its headers say of the limits.
+    /// Returns the limits in its headers.
     pub(super) fn limits(&self) -> Limits {
         let number = |name: &str| {
             let number = self.headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// `true`: its body is what was asked for.
+/// `true`: an answer of this status has the body that was asked for.
 pub(super) fn is_good(status: u16) -> bool {
     matches!(status, 200 | 207)
 }

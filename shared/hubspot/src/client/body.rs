@@ -1,4 +1,4 @@
-//! The body of an answer, as it comes from the network.
+//! Reading of an answer's body from the network.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 /// A page of 100 records of 1,500 long properties stays under 30 MB; more than this is no answer of this API.
 const MAX_BODY_BYTES: usize = 128 << 20;
-/// The longest silence in the middle of an answer.
+/// Longest pause in the middle of an answer.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The body as one buffer, allocated once when its length is known. Without a cause, it came to a standstill.
+/// Reads the body into one buffer, allocated once if its length is known. An error without a cause is a pause too
+/// long.
 pub(super) async fn read_body(mut answer: reqwest::Response) -> Result<Bytes, Option<reqwest::Error>> {
     let expected = answer.content_length().unwrap_or(0).min(MAX_BODY_BYTES as u64) as usize;
     let Some(first) = next_chunk(&mut answer).await? else { return Ok(Bytes::new()) };

@@ -1,32 +1,32 @@
-//! HubSpot's clock, as far as its answers tell: a laptop whose clock is wrong loses nothing.
+//! HubSpot's clock, from the dates of its answers, so that a wrong clock of a laptop does no harm.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::HeaderMap;
 
-/// How far HubSpot's clock is from ours.
+/// Difference between HubSpot's clock and ours.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// HubSpot's less ours, in milliseconds.
+    /// HubSpot's time less ours, in milliseconds.
     skew_ms: AtomicI64,
 }
 
 impl Clock {
-    /// The time by HubSpot's clock.
+    /// Returns the time by HubSpot's clock.
     pub(super) fn now(&self) -> DateTime<Utc> {
         let skew = chrono::Duration::milliseconds(self.skew_ms.load(Ordering::Relaxed));
         let ours = Utc::now();
         ours.checked_add_signed(skew).unwrap_or(ours)
     }
 
-    /// A moment of our clock by HubSpot's, in milliseconds since 1970.
+    /// Converts a time of our clock to HubSpot's, in milliseconds since 1970.
     pub(super) fn by_hubspots(&self, ours_ms: i64) -> i64 {
         ours_ms.saturating_add(self.skew_ms.load(Ordering::Relaxed))
     }
 
-    /// Compares HubSpot's `Date`, which has whole seconds, with the time between our question and now: a clock that is
-    /// right, or a slow answer, makes no difference.
+    /// Learns the difference from HubSpot's `Date`, which has whole seconds, and the time since our request. A slow
+    /// answer alone makes no difference.
     pub(super) fn learn(&self, headers: &HeaderMap, asked: DateTime<Utc>) {
         let date = headers.get("date").and_then(|date| date.to_str().ok());
         if let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {

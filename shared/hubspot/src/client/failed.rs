@@ -1,4 +1,4 @@
-//! A request that failed, and the error that it becomes when it is not sent again.
+//! Failed requests, and the errors that they become when they are not retried.
 
 use crate::call::Call;
 use crate::error::{Error, ErrorKind};
@@ -7,7 +7,7 @@ use crate::retry::Failure;
 
 use super::answer::Answer;
 
-/// One request that failed, with what is known of why.
+/// One request that failed, with the known reasons.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) failure: Failure,
@@ -16,12 +16,12 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// A request without an answer, or without the end of one.
+    /// Makes the failure of a request without a whole answer.
     pub(super) fn unanswered(failure: Failure, source: Option<reqwest::Error>) -> Failed {
         Failed { failure, refusal: Refusal::default(), source: source.map(reqwest::Error::without_url) }
     }
 
-    /// A request that HubSpot refused by this answer.
+    /// Makes the failure of a request that HubSpot refused by this answer.
     pub(super) fn refused(answer: &Answer) -> Failed {
         let refusal = Refusal::read(&answer.headers, &answer.body);
         let failure =

@@ -1,4 +1,4 @@
-//! One request to HubSpot, and its answer, whatever that says. Nothing is sent twice here.
+//! One request to HubSpot and its answer, of any status. There are no retries here.
 
 #[cfg(feature = "fuzzing")]
 mod script;
@@ -20,7 +20,7 @@ use super::failed::Failed;
 use crate::call::Call;
 use crate::credential::Bearer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::retry::{Failure, Tried};
+use crate::retry::{Failure, RetryCounts};
 use crate::version;
 
 pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
@@ -28,12 +28,12 @@ pub const DEFAULT_BASE_URL: &str = "https://api.hubapi.com";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections to one address.
+/// HTTP connections to one address.
 #[derive(Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
     base_url: String,
-    /// Something at the base URL has answered, whatever it said.
+    /// `true`: the base URL has answered a request, with whatever status.
     has_answered: AtomicBool,
     pub(super) clock: Clock,
     /// Answers in place of HubSpot's.
@@ -43,7 +43,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// # Errors
-    /// When the base URL is none.
+    /// When the base URL is not a URL.
     pub(super) fn new(base_url: &str) -> Result<Transport> {
         let url = reqwest::Url::parse(base_url).ok();
         let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
@@ -77,7 +77,7 @@ impl Transport {
         })
     }
 
-    /// The token to send; `refused` is one that HubSpot no longer takes.
+    /// Returns the token to send; `refused` is one that HubSpot no longer accepts.
     pub(super) async fn token(
         &self,
         bearer: &Bearer,
@@ -138,7 +138,7 @@ impl Transport {
         Failed::unanswered(failure, Some(error))
     }
 
-    /// `false`: a script answers, which counts no calls.
+    /// `true`: calls count against rate limits. `false`: a script answers.
     pub(super) fn is_limited(&self) -> bool {
         #[cfg(feature = "fuzzing")]
         return self.script.is_none();
@@ -146,16 +146,16 @@ impl Transport {
         true
     }
 
-    /// What a call has behind it when it is sent first: nothing, or, where a script answers, all that it may, so that
-    /// each call takes one answer.
-    pub(super) fn tried(&self) -> Tried {
-        if self.is_limited() { Tried::default() } else { Tried::MOST }
+    /// Returns the counts with which a call begins: zero, or, where a script answers, the greatest, so that each call
+    /// takes one answer.
+    pub(super) fn tried(&self) -> RetryCounts {
+        if self.is_limited() { RetryCounts::default() } else { RetryCounts::MOST }
     }
 }
 
 #[cfg(feature = "fuzzing")]
 impl Transport {
-    /// Answers of a script; `http` is not used.
+    /// Makes a transport that gets its answers from a script; `http` is not used.
     pub(crate) fn scripted(http: reqwest::Client, answers: impl IntoIterator<Item = Answer>) -> Transport {
         Transport {
             http,
@@ -166,7 +166,7 @@ impl Transport {
         }
     }
 
-    /// Gives the answers that are left to another client, in place of its own.
+    /// Moves the remaining answers to another transport, in place of its own.
     pub(crate) fn move_answers(&self, to: &Transport) {
         if let (Some(from), Some(to)) = (&self.script, &to.script) {
             from.move_to(to);

@@ -1,4 +1,4 @@
-//! The list of families. A further one is an entry here; its version is a constant of [`version`].
+//! The list of families. A new one is an entry here; its version is a constant of [`version`].
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::version;
 
-/// The order is that of the report.
+/// All families, in the order of the report.
 pub const FAMILIES: &[Family] = &[
     Family {
         name: "account info",
@@ -226,7 +226,7 @@ pub const FAMILIES: &[Family] = &[
 
 const CONTENT: &[&[&str]] = &[&["content"]];
 
-/// The feed of contacts fills these, and none without the records and their definitions.
+/// Collections that the feed of contacts fills, none of them without the records and their definitions.
 const OF_CONTACTS: &[Fill] = &[
     needed("contacts"),
     needed("contact_identity_profiles"),
@@ -250,7 +250,7 @@ fn first_record(object: &str) -> Call {
     Call::get(format!("/crm/objects/{}/{object}?limit=1&properties=hs_object_id", version::OBJECTS))
 }
 
-/// One that every object has: all of them would be hundreds of kilobytes.
+/// Returns the call for one property, which every object has: all of them would be hundreds of kilobytes.
 fn one_property(object: &str) -> Call {
     Call::get(format!("/crm/properties/{}/{object}/hs_object_id", version::PROPERTIES))
 }

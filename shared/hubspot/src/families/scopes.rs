@@ -1,5 +1,5 @@
-//! The scopes of the credential, as HubSpot tells them, against those that each family takes: what is missing is known
-//! before anything is refused.
+//! The scopes of the credential, as HubSpot lists them, compared with those that each family needs: missing ones are
+//! known before a call is refused.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{FAMILIES, Family};
 use crate::client::Client;
 
-/// A family that the credential has no scope for, and the scopes that it lacks, in words: `a or b`.
+/// A family whose scopes the credential lacks, with these scopes as text: `a or b`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lacking {
     pub family: &'static str,
@@ -20,8 +20,8 @@ struct TokenInfo {
     scopes: Vec<String>,
 }
 
-/// The scopes of the credential; `None` where HubSpot does not tell. Those of an OAuth app come with its token; what a
-/// service key or the token of a private app may do is asked
+/// Reads the scopes of the credential; `None` where HubSpot does not answer them. Those of an OAuth app come with its
+/// token; those of a service key or of a private app's token take a call
 /// (<https://developers.hubspot.com/docs/apps/legacy-apps/private-apps/overview>).
 pub async fn granted_scopes(client: &Client) -> Option<BTreeSet<String>> {
     if let Some(scopes) = client.token_scopes().await {
@@ -35,7 +35,7 @@ pub async fn granted_scopes(client: &Client) -> Option<BTreeSet<String>> {
     (!info.scopes.is_empty()).then(|| info.scopes.into_iter().collect())
 }
 
-/// The families that fill a collection and whose scopes were not granted.
+/// Returns the families that fill a collection and whose scopes were not granted.
 pub fn lacking(granted: &BTreeSet<String>) -> Vec<Lacking> {
     let of_family = |family: &Family| -> Vec<String> {
         let is_granted = |row: &&&[&str]| row.iter().any(|scope| granted.contains(*scope));

@@ -15,7 +15,7 @@ pub struct Body {
     outline: Outline,
 }
 
-/// What the fields at the top of an answer say of it; known from the pass that finds the document whole.
+/// Facts about an answer from its top fields, found by the pass that checks the whole document.
 #[derive(Debug, Clone, Default)]
 struct Outline {
     /// A bit for each of [`LISTS`], and the number of items in them.
@@ -25,7 +25,7 @@ struct Outline {
     paging: Paging,
 }
 
-/// Lists that answers hold, by HubSpot's names.
+/// Names of the lists that HubSpot's answers have.
 const LISTS: [&str; 5] = ["results", "lists", "campaigns", "events", "timeline"];
 
 impl Outline {
@@ -68,11 +68,11 @@ impl Outline {
     }
 }
 
-/// The status of an answer that is all there is.
+/// The status of a complete answer.
 pub(crate) const COMPLETE: &str = "COMPLETE";
 
 impl Body {
-    /// Bytes that are no UTF-8 become U+FFFD, each run of them one; how many runs there are comes back beside the body.
+    /// Makes a body. Each run of bytes that are not valid UTF-8 becomes one U+FFFD. Returns the number of runs, too.
     ///
     /// # Errors
     /// When it is no JSON, or not all of it.
@@ -85,7 +85,7 @@ impl Body {
         Ok((Body::whole(text)?, odd as u64))
     }
 
-    /// The same, for who does not count.
+    /// Makes a body as [`Body::repaired`] does, without the count.
     ///
     /// # Errors
     /// When it is no JSON, or not all of it.
@@ -102,23 +102,23 @@ impl Body {
         }
     }
 
-    /// A part of the text, which lives on by itself.
+    /// Returns a part of the text that stays valid without the body.
     pub(crate) fn part(&self, text: &str) -> ByteString {
         self.text.slice_ref(text)
     }
 
-    /// It holds this list, one of those that HubSpot's answers have.
+    /// `true`: it has this list, one of [`LISTS`].
     pub(crate) fn has_list(&self, list: &str) -> bool {
         let place = LISTS.iter().position(|known| *known == list);
         place.is_some_and(|place| self.outline.lists & (1 << place) != 0)
     }
 
-    /// The place where the next page begins, of answers that come in pages of `limit` items.
+    /// Returns the start of the next page, for pages of `limit` items.
     pub(crate) fn next(&self, limit: usize) -> Next {
         self.outline.paging.next(self.outline.items, limit)
     }
 
-    /// It says itself that it is not all that was asked for: a status other than COMPLETE, or errors.
+    /// `true`: it is marked as incomplete, by a status other than COMPLETE or by errors.
     pub(crate) fn is_in_part(&self) -> bool {
         self.outline.is_in_part
     }

@@ -4,9 +4,9 @@ use memchr::memchr2;
 
 use super::string::Str;
 
-/// How deep values may nest before the stack is left alone. HubSpot's answers stay under 20.
+/// Depth of nesting from which on values are skipped without recursion. HubSpot's answers stay under 20.
 const MAX_DEPTH: usize = 256;
-/// How deep they may nest at all.
+/// Greatest depth of nesting.
 const MAX_OPEN: usize = 100_000;
 
 /// The bytes are not the JSON that was expected. `at` is a byte offset.
@@ -33,7 +33,7 @@ impl<'a> Scanner<'a> {
         Malformed { at: self.at, expected }
     }
 
-    /// The next byte that is not white space, not consumed.
+    /// Returns the next byte that is not white space, without consuming it.
     pub(super) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(&byte) = bytes.get(self.at) {
@@ -78,7 +78,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Calls `item` at each item of an array; it must read it.
+    /// Calls `item` at each item of an array, which it must read.
     pub fn each_item<E: From<Malformed>>(
         &mut self,
         mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), E>,
@@ -123,7 +123,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A string, or `None` for `null`.
+    /// Reads a string, or `None` for `null`.
     pub fn string_or_null(&mut self) -> Result<Option<Str<'a>>, Malformed> {
         match self.peek() {
             Some(b'"') => self.string().map(Some),
@@ -132,7 +132,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The text of a string, number or boolean; `None` for `null`. HubSpot sends some ids both ways.
+    /// Reads the text of a string, number or boolean; `None` for `null`. HubSpot sends some ids both ways.
     pub fn scalar(&mut self) -> Result<Option<Str<'a>>, Malformed> {
         match self.peek() {
             Some(b'"' | b'n') => self.string_or_null(),
@@ -145,13 +145,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// An id: a whole number, bare or in quotes, that a column of ids can hold.
+    /// Reads an id: a whole number, bare or in quotes, that a column of ids can hold.
     pub fn id(&mut self) -> Result<u64, Malformed> {
         let text = self.scalar()?;
         text.and_then(|text| parse_id(text.raw())).ok_or_else(|| self.malformed("a numeric id before this"))
     }
 
-    /// `None` for anything but `true` and `false`, which is skipped.
+    /// Reads a boolean; `None` for anything else, which is skipped.
     pub fn boolean(&mut self) -> Result<Option<bool>, Malformed> {
         let start = {
             self.peek();
@@ -165,17 +165,17 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// True before an array or object, so that an answer of another shape can be skipped instead of failing.
+    /// `true`: an array or object is next. So a value of another shape can be skipped instead of failing.
     pub fn is_nested(&mut self) -> bool {
         matches!(self.peek(), Some(b'{' | b'['))
     }
 
-    /// True before an object.
+    /// `true`: an object is next.
     pub fn is_object(&mut self) -> bool {
         self.peek() == Some(b'{')
     }
 
-    /// The value as it stands in the document.
+    /// Reads the value as it is in the document.
     pub fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
         let start = self.at;
@@ -200,7 +200,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The same without a call for each level.
+    /// Skips a value without recursion.
     fn skip_deep(&mut self) -> Result<(), Malformed> {
         // The ends of what is open, the innermost last.
         let mut open: Vec<u8> = Vec::new();
@@ -250,7 +250,7 @@ impl<'a> Scanner<'a> {
         self.expect(b':', "a colon")
     }
 
-    /// What is neither a string nor nested.
+    /// Skips a number, a boolean or `null`.
     fn skip_plain(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             Some(b't') => self.literal("true"),
@@ -275,8 +275,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Bytes before the first quote or backslash. Keys and most values are so short that to set a vector search up takes
-/// longer than to look at eight bytes at a time.
+/// Returns the number of bytes before the first quote or backslash. Keys and most values are so short that setting up
+/// a vector search takes longer than looking at eight bytes at a time.
 fn plain_bytes(bytes: &[u8]) -> Option<usize> {
     const SHORT: usize = 32;
     let (eights, _) = bytes[..bytes.len().min(SHORT)].as_chunks::<8>();
@@ -292,15 +292,15 @@ fn plain_bytes(bytes: &[u8]) -> Option<usize> {
     memchr2(b'"', b'\\', &bytes[searched..]).map(|offset| searched + offset)
 }
 
-/// One in each of eight bytes.
+/// Eight bytes, each of which is 1.
 const EIGHT: u64 = u64::from_le_bytes([1; 8]);
 
-/// The high bit of each byte that is zero, up to the first one; what is set above it means nothing.
+/// Sets the high bit of the first zero byte. Bits above it are meaningless.
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(EIGHT) & !word & (EIGHT << 7)
 }
 
-/// How many arrays and objects a JSON value has around its innermost part.
+/// Returns the depth of nesting of a JSON value.
 pub(crate) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut is_string, mut is_escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
@@ -319,12 +319,12 @@ pub(crate) fn depth(json: &str) -> usize {
     deepest
 }
 
-/// A whole number that a column of ids can hold: half of those of 64 bits would come out negative.
+/// Parses a whole number that a column of ids can hold: half of those of 64 bits would become negative.
 pub(crate) fn parse_id(text: &str) -> Option<u64> {
     text.parse().ok().filter(|&id| i64::try_from(id).is_ok())
 }
 
-/// The same, where serde reads it.
+/// Parses an id for serde.
 pub(crate) fn deserialize_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let id = <u64 as serde::Deserialize>::deserialize(deserializer)?;
     i64::try_from(id).map_err(serde::de::Error::custom).map(|_| id)

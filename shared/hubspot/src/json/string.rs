@@ -10,7 +10,7 @@ pub struct Str<'a> {
 }
 
 impl<'a> Str<'a> {
-    /// The text between the quotes, as it stands in the document.
+    /// Returns the text between the quotes, as it is in the document.
     pub fn raw(self) -> &'a str {
         self.raw
     }
@@ -19,7 +19,7 @@ impl<'a> Str<'a> {
         self.raw.is_empty()
     }
 
-    /// The text, escapes undone. Half a surrogate pair, or an escape that JSON does not know, becomes U+FFFD.
+    /// Returns the text without escapes. Half a surrogate pair, or an unknown escape, becomes U+FFFD.
     pub fn text(self) -> Cow<'a, str> {
         if !self.is_escaped {
             return Cow::Borrowed(self.raw);
@@ -37,7 +37,7 @@ impl<'a> Str<'a> {
     }
 }
 
-/// What the escape after a backslash stands for, and the bytes it takes.
+/// Returns the character of the escape after a backslash, and the length of the escape in bytes.
 fn unescaped(escape: &[u8]) -> (char, usize) {
     let plain = match escape.first() {
         Some(b'n') => '\n',
@@ -53,7 +53,7 @@ fn unescaped(escape: &[u8]) -> (char, usize) {
     (plain, 1)
 }
 
-/// `uXXXX`, or `uXXXX\uXXXX` where the two are a surrogate pair; and the bytes it took.
+/// Returns the character of `uXXXX`, or of `uXXXX\uXXXX` if the two are a surrogate pair, and the length in bytes.
 fn unicode_escape(rest: &[u8]) -> (char, usize) {
     let Some(first) = hex4(rest.get(1..5)) else { return (char::REPLACEMENT_CHARACTER, 1) };
     if (0xd800..0xdc00).contains(&first)

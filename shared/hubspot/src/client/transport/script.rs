@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::answer::Answer;
 
-/// Answers in the order in which calls get them; behind the last one HubSpot fails.
+/// Answers in the order in which calls get them; after the last one, calls fail.
 #[derive(Debug)]
 pub(crate) struct Script(Mutex<VecDeque<Answer>>);
 
@@ -22,7 +22,7 @@ impl Script {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the answers that are left to another script, in place of its own.
+    /// Moves the remaining answers to another script, in place of its own.
     pub(super) fn move_to(&self, other: &Script) {
         let left = std::mem::take(&mut *self.left());
         *other.left() = left;
