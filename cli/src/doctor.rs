@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Prints the findings. `true`: every collection can be filled, some perhaps not in full.
 ///
 /// # Errors
-/// For wrong use or configuration, such as a credential that HubSpot does not accept.
+/// For wrong use or configuration, such as a credential that HubSpot rejects.
 pub(crate) async fn run(args: &Doctor) -> anyhow::Result<bool> {
     let budget = Budget::new(f64::from(args.reserve) / 100.0);
     let client = Client::new(&args.hubspot_url, credential()?, budget)?;

@@ -41,7 +41,7 @@ struct Cost {
 /// Prints the plan. `true`: every feed could be planned.
 ///
 /// # Errors
-/// For wrong use or configuration, such as a credential that HubSpot does not accept.
+/// For wrong use or configuration, such as a credential that HubSpot rejects.
 pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     let selection = args::selection(args.collections.as_deref(), None)?;
     let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;

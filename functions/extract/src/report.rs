@@ -147,7 +147,7 @@ impl FeedReport {
             first.unparsed_values += odd.places;
             let calls: Vec<&str> = odd.calls.iter().map(String::as_str).take(MAX_NAMED).collect();
             first.degraded.push(format!(
-                "bytes that are no UTF-8 became U+FFFD at {} places of the answers to {}",
+                "bytes that are not valid UTF-8 became U+FFFD at {} places of the answers to {}",
                 odd.places,
                 calls.join(", ")
             ));

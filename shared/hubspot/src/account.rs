@@ -82,7 +82,7 @@ impl DailyUsage {
         let told = match client.send(&Call::get(path)).await {
             Ok(body) => read_usage(&body),
             Err(refused) => {
-                tracing::info!("the usage of the day is taken from headers: {refused}");
+                tracing::info!("the use of the daily limit is taken from headers: {refused}");
                 None
             }
         };

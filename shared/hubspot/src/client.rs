@@ -288,7 +288,7 @@ impl Client {
         let not_whole = |_| Failed::unanswered(Failure::Body, None);
         let (body, places) = Body::repaired(answer.body).map_err(not_whole)?;
         if places > 0 {
-            tracing::warn!(call.name = call.name(), places, "an answer holds bytes that are no UTF-8");
+            tracing::warn!(call.name = call.name(), places, "an answer has bytes that are not valid UTF-8");
             let mut odd = self.odd_text.lock().unwrap_or_else(PoisonError::into_inner);
             odd.places += places;
             odd.calls.insert(call.name());
@@ -302,6 +302,6 @@ fn warn_of_another(call: &Call, tried: RetryCounts, wait: Duration, failure: Fai
         call.name = call.name(),
         attempt = tried.attempts + tried.ends,
         wait_ms = wait.as_millis() as u64,
-        "a call is sent again: {failure:?}"
+        "retrying a call: {failure:?}"
     );
 }

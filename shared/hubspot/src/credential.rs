@@ -126,7 +126,7 @@ impl Bearer {
         }
         match &held.credential {
             Credential::Token(token) if is_refused(token) => {
-                let message = "HubSpot does not accept the credential (401), and the secret holds no other one: make a \
+                let message = "the token was refused (401), and the secret holds no other one: make a \
                                new key under Development > Keys, and put it into the secret";
                 Err(Error::new(ErrorKind::Unauthorized, message))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Kind of an error, by which a caller decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The credential is not accepted (401, or Cloudflare's 530): nothing of the run can go on.
+    /// HubSpot rejected the credential (401, or Cloudflare's 530): nothing of the run can go on.
     Unauthorized,
     /// The credential lacks a scope, or the account the tier (403): this feed can't be read, others can.
     MissingScope,

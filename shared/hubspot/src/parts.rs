@@ -27,7 +27,7 @@ impl Client {
         if is_whole(&body) {
             return Ok(body);
         }
-        tracing::warn!(call.name = call.name(), "an answer is not whole: it is asked for once more");
+        tracing::warn!(call.name = call.name(), "an answer is incomplete: the call is sent once more");
         let body = self.send(call).await?;
         if is_whole(&body) {
             return Ok(body);
@@ -144,7 +144,7 @@ impl AnswerStatus {
         categories.truncate(MAX_NAMED);
         match (categories.is_empty(), self.errors) {
             (true, 0) => "the answer leaves it out".to_owned(),
-            (true, errors) => format!("the answer leaves it out, with {errors} errors that say nothing"),
+            (true, errors) => format!("the answer leaves it out, with {errors} errors that name nothing"),
             (false, _) => format!("the answer leaves it out: {:.200}", categories.join(", ")),
         }
     }
@@ -306,6 +306,6 @@ mod tests {
         assert_eq!(status(r#"{"status":"COMPLETE"}"#).text(), "the answer has no results");
         assert_eq!(status(r#"{"results":[],"status":"PENDING"}"#).text(), "the answer's status is PENDING");
         let silent = r#"{"results":[],"numErrors":3}"#;
-        assert_eq!(status(silent).text(), "the answer leaves it out, with 3 errors that say nothing");
+        assert_eq!(status(silent).text(), "the answer leaves it out, with 3 errors that name nothing");
     }
 }

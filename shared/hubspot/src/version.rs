@@ -78,7 +78,7 @@ impl Versions {
     /// Notes that the version before has answered, and the call's own has not.
     pub(crate) fn falls_back(&self, call: &Call) {
         if let Some(part) = part(call) {
-            tracing::warn!("{part}{DATED} does not answer: {BEFORE} is asked from now on");
+            tracing::warn!("{part}{DATED} does not answer: the run calls {BEFORE} from now on");
             self.lock().insert(part.to_owned(), true);
         }
     }

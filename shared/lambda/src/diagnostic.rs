@@ -9,7 +9,7 @@ pub enum FailureKind {
     Configuration,
     /// The event is none of this function's.
     Event,
-    /// HubSpot does not accept the credential.
+    /// HubSpot rejected the credential.
     Unauthorized,
     /// The credential, or the warehouse, is of another HubSpot account than this stack.
     OtherAccount,

@@ -205,7 +205,7 @@ impl Engine for Snowflake {
         if !self.is_tidy.swap(true, Ordering::Relaxed) {
             match self.left_behind().await {
                 Ok(left) => tables.extend(left),
-                Err(error) => tracing::warn!("scratch tables of crashed merges are not known: {error}"),
+                Err(error) => tracing::warn!("scratch tables of crashed merges can't be listed: {error}"),
             }
         }
         let drops: Vec<String> = tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();

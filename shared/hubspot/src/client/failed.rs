@@ -63,9 +63,7 @@ impl Failed {
 
 fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Unauthorized => {
-            "; the credential is not accepted: check HUBSPOT_TOKEN, or make a new key under Development > Keys"
-        }
+        ErrorKind::Unauthorized => "; check HUBSPOT_TOKEN, or make a new key under Development > Keys",
         ErrorKind::DailyLimit => "; go on after midnight in the account's time zone",
         _ => "",
     }

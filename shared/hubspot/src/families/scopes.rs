@@ -29,7 +29,7 @@ pub async fn granted_scopes(client: &Client) -> Option<BTreeSet<String>> {
     }
     let answer = client.token_info().await.inspect_err(|failed| {
         // Its words may repeat what was sent.
-        tracing::debug!("HubSpot does not tell the scopes of the credential: {:?}", failed.kind());
+        tracing::debug!("HubSpot does not answer the scopes of the credential: {:?}", failed.kind());
     });
     let info: TokenInfo = serde_json::from_str(&answer.ok()?).ok()?;
     (!info.scopes.is_empty()).then(|| info.scopes.into_iter().collect())
