@@ -145,7 +145,9 @@ impl Own {
 }
 
 fn foreign() -> Error {
-    Error::new(ErrorKind::Malformed, "the cursor holds what this feed has not written")
+    let message = "the cursor holds what this feed has not written: put a copy of the state back, or remove the feed's \
+                   cursor and read everything again with --mode backfill (merging twice is harmless)";
+    Error::new(ErrorKind::Malformed, message)
 }
 
 /// Nothing is known.
