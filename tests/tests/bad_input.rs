@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fake_hubspot::{Behaviour, PerType, Settings};
+use serde_json::{Value, json};
 use tests::{CommandOutput, Sandbox, assert_equal};
 
 async fn small() -> Sandbox {
@@ -126,7 +127,7 @@ async fn incremental_without_a_backfill_says_what_to_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrupt_state_file_is_named_and_left_alone() {
+async fn a_state_file_that_cant_be_read_is_named_and_left_alone() {
     let sandbox = small().await;
     sandbox.sync(&[]).await.complete();
     let document = sandbox.path("state").join("feeds/contacts.json");
@@ -139,6 +140,20 @@ async fn a_corrupt_state_file_is_named_and_left_alone() {
     assert!(reason.contains("feeds/contacts.json is corrupt"), "{reason}");
     assert_eq!(report["collections"]["companies"]["outcome"], "complete");
     assert_eq!(std::fs::read(&document).unwrap().len(), whole.len() / 2);
+
+    let mut newer: Value = serde_json::from_slice(&whole).unwrap();
+    newer["cursor"]["format"] = json!(999);
+    let newer = newer.to_string();
+    std::fs::write(&document, &newer).unwrap();
+    for mode in ["incremental", "backfill"] {
+        let report = sandbox.sync(&["--mode", mode]).await.report();
+        let reason = report["collections"]["contacts"]["reason"].as_str().unwrap();
+        for wanted in ["use the version that wrote it", "has format 999"] {
+            assert!(reason.contains(wanted), "{reason}");
+        }
+        assert!(!reason.contains("corrupt"), "{reason}");
+    }
+    assert_eq!(std::fs::read_to_string(&document).unwrap(), newer);
 
     std::fs::remove_file(&document).unwrap();
     sandbox.sync(&["--mode", "backfill"]).await.complete();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::error::Category;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Another run holds the lease; it is alive.
@@ -12,6 +14,8 @@ pub enum ErrorKind {
     OtherAccount,
     /// A document does not parse.
     Corrupt,
+    /// A document is sound, and this version of the program does not read it: a newer one wrote it, or a person.
+    OtherVersion,
     /// The place where the state is kept can't be read or written.
     Io,
 }
@@ -31,6 +35,20 @@ impl Error {
     pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         self.source = Some(Box::new(source));
         self
+    }
+
+    /// Error for a document, `named`, that can't be read. JSON that is cut off or damaged is corrupt; JSON that is sound
+    /// and holds something else is of another version, and must not be thrown away.
+    pub(crate) fn unread(named: &str, source: serde_json::Error, restore: &str) -> Error {
+        if source.classify() != Category::Data {
+            let message = format!("{named} is corrupt: {restore}");
+            return Error::new(ErrorKind::Corrupt, message).caused_by(source);
+        }
+        let message = format!(
+            "{named} can't be read by this version, and is left as it is: use the version that wrote it, or a newer \
+             one; if it was edited, {restore}"
+        );
+        Error::new(ErrorKind::OtherVersion, message).caused_by(source)
     }
 
     pub(crate) fn other_account(place: &str, bound: u64, given: u64) -> Error {
@@ -55,5 +73,26 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn sound_json_of_another_version_is_not_called_corrupt() {
+        let unread = |json: &str| {
+            let source = serde_json::from_str::<BTreeMap<String, u64>>(json).unwrap_err();
+            Error::unread("the state file x", source, "put a copy of it back")
+        };
+        for json in ["", "{\"format\": 2", "{]"] {
+            assert_eq!(unread(json).kind(), ErrorKind::Corrupt, "{json}");
+        }
+        let other = unread("{\"format\": []}");
+        assert_eq!(other.kind(), ErrorKind::OtherVersion);
+        assert!(other.to_string().contains("use the version that wrote it"), "{other}");
     }
 }

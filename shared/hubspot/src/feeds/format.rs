@@ -38,10 +38,7 @@ pub(super) fn migrate(cursor: &mut Value) -> Result<(), String> {
         Some(format) => format.as_u64().ok_or("its format is no number")?,
     };
     if format > FORMAT {
-        return Err(format!(
-            "it has format {format}, and this version knows none above {FORMAT}: deploy the version that wrote it, or a \
-             newer one"
-        ));
+        return Err(format!("the cursor has format {format}, and this version reads formats up to {FORMAT}"));
     }
     if format < 1 {
         begin_with_forms(cursor);
@@ -84,7 +81,7 @@ mod tests {
     fn a_cursor_of_a_newer_format_is_refused() {
         let newer = json!({"format": FORMAT + 1, "watermark_ms": 7});
         let refused = serde_json::from_value::<Cursor>(newer).unwrap_err().to_string();
-        assert!(refused.contains("deploy the version that wrote it"), "{refused}");
+        assert!(refused.contains("reads formats up to 1"), "{refused}");
         assert!(serde_json::from_value::<Cursor>(json!({"format": "x"})).is_err());
     }
 

@@ -54,6 +54,9 @@ const BATCH: usize = 25;
 const RECORD_DAYS: i64 = 90;
 /// The partition that lists the names under which runs are recorded.
 const RECORDED: &str = "recorded";
+/// Way out for an item that can't be read.
+const RESTORE: &str = "restore the table to a point in time, or remove the item and read everything again in mode \
+                       backfill (merging twice is harmless)";
 /// A transaction meets the renewal of its lease, or is met by it, now and then.
 const CONFLICT_ATTEMPTS: u32 = 12;
 
@@ -111,7 +114,7 @@ impl TableState {
     }
 
     fn file(&self, item: &Item) -> Result<StagedFile, Error> {
-        serde_json::from_str(text(item, "file")?).map_err(|source| self.corrupt("a staged file", source))
+        serde_json::from_str(text(item, "file")?).map_err(|source| self.unread("a staged file", source))
     }
 
     pub(super) async fn set_merged(&self, collection: &str, keys: &[String]) -> Result<(), Error> {
@@ -158,7 +161,7 @@ impl TableState {
             return Ok(Shared { version: 0, value: T::default() });
         };
         let value =
-            serde_json::from_str(text(&item, "value")?).map_err(|source| self.corrupt(name, source))?;
+            serde_json::from_str(text(&item, "value")?).map_err(|source| self.unread(name, source))?;
         Ok(Shared { version: number(&item, "revision")?, value })
     }
 
@@ -214,7 +217,7 @@ impl TableState {
         let items = self.query(&format!("run#{name}"), None, Some(limit), false).await?;
         let record = |item: &Item| {
             let report = serde_json::from_str(text(item, "report")?)
-                .map_err(|source| self.corrupt("a run's report", source))?;
+                .map_err(|source| self.unread("a run's report", source))?;
             Ok(RunRecord { name: name.to_owned(), run_id: text(item, "sk")?.to_owned(), report })
         };
         items.iter().map(record).collect()
@@ -286,13 +289,16 @@ impl TableState {
         Error::new(ErrorKind::Io, format!("the state table {table} can't {verb} ({reason}): {advice}"))
     }
 
+    fn named(&self, what: &str) -> String {
+        format!("{what} in the state table {}", self.table)
+    }
+
     fn corrupt(&self, what: &str, source: impl std::fmt::Display) -> Error {
-        let message = format!(
-            "{what} in the state table {} is corrupt ({source}): restore the table to a point in time, or remove the \
-             item and read everything again in mode backfill (merging twice is harmless)",
-            self.table
-        );
-        Error::new(ErrorKind::Corrupt, message)
+        Error::new(ErrorKind::Corrupt, format!("{} is corrupt ({source}): {RESTORE}", self.named(what)))
+    }
+
+    fn unread(&self, what: &str, source: serde_json::Error) -> Error {
+        Error::unread(&self.named(what), source, RESTORE)
     }
 }
 

@@ -26,6 +26,9 @@ use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
 use crate::shared::Shared;
 
+/// Way out for a document that can't be read.
+const RESTORE: &str = "put a copy of it back, or remove the file and read everything again with --mode backfill (merging \
+                       twice is harmless)";
 /// Reports that are kept of each feed, and of the loads.
 const RECORDS_KEPT: usize = 50;
 
@@ -253,7 +256,7 @@ impl FolderState {
         Ok(names)
     }
 
-    /// A missing document is `None`; one that does not parse is corrupt, and said to be.
+    /// A missing document is `None`.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let path = self.root.join(name);
         let bytes = match fs::read(&path) {
@@ -261,7 +264,8 @@ impl FolderState {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(unreadable(&path, source)),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|source| corrupt(&path).caused_by(source))
+        let document = serde_json::from_slice(&bytes).map(Some);
+        document.map_err(|source| Error::unread(&named(&path), source, RESTORE))
     }
 
     /// The version after this one; the last one there is was not written by us.
@@ -300,13 +304,12 @@ fn check(document_version: u64, lease: &Lease) -> Result<(), Error> {
     if document_version > lease.version { Err(fenced(&lease.name)) } else { Ok(()) }
 }
 
+fn named(path: &Path) -> String {
+    format!("the state file {}", path.display())
+}
+
 fn corrupt(path: &Path) -> Error {
-    let message = format!(
-        "the state file {} is corrupt: put a copy of it back, or remove the file and read everything again with \
-         --mode backfill (merging twice is harmless)",
-        path.display()
-    );
-    Error::new(ErrorKind::Corrupt, message)
+    Error::new(ErrorKind::Corrupt, format!("{} is corrupt: {RESTORE}", named(path)))
 }
 
 fn unwritable(path: &Path, source: io::Error) -> Error {

@@ -46,7 +46,9 @@ impl TableState {
                 drop(bytes);
                 if self.read_parts(&partition, &mut document).await? {
                     let cursor = serde_json::from_value(document);
-                    return cursor.map(Some).map_err(|source| self.corrupt(feed, source));
+                    return cursor
+                        .map(Some)
+                        .map_err(|source| self.unread(&format!("the cursor of {feed}"), source));
                 }
             }
         }
