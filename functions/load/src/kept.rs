@@ -2,11 +2,11 @@
 //! rows make loads fail until the table is filled again or the loss is accepted. For a dropped column, which a merge
 //! would add without its values, all staged files are merged once more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use staging::{Shared, State};
+use staging::{Shared, StagedFile, State};
 use warehouse::{Extent, Warehouse};
 
 use crate::options::{LostRows, Scope};
@@ -30,6 +30,28 @@ struct Kept {
     /// `true`: all staged files are being merged once more, and some are left.
     #[serde(default)]
     is_refilled: bool,
+    /// The ledger as the last load left it. `None`: a load is running, was interrupted, or left files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<LeftLedger>,
+}
+
+/// The ledger of a table that holds all registered files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct LeftLedger {
+    files: u64,
+    /// The newest file.
+    last: String,
+}
+
+/// Registered files, as far as a load has to know them.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Files that the warehouse lacks, in the order in which they were staged.
+    pub(crate) missing: Vec<StagedFile>,
+    /// Files that it holds.
+    pub(crate) held: Vec<String>,
+    /// The newest file.
+    last: Option<String>,
 }
 
 /// One table during a load.
@@ -43,6 +65,8 @@ pub(crate) struct Table<'a> {
     is_known: bool,
     /// `None`: there is no such table.
     extent: Option<Extent>,
+    /// The ledger as the last load left it, if that load ended with all files merged.
+    ledger: Option<LeftLedger>,
 }
 
 impl<'a> Table<'a> {
@@ -63,7 +87,8 @@ impl<'a> Table<'a> {
             None => document.value = Kept::default(),
         }
         let is_known = document.value.rows.is_some();
-        Ok(Table { collection, state, warehouse, document, is_known, extent })
+        let ledger = document.value.ledger.clone();
+        Ok(Table { collection, state, warehouse, document, is_known, extent, ledger })
     }
 
     /// Columns that merges gave the table, and that it lacks now.
@@ -81,6 +106,27 @@ impl<'a> Table<'a> {
     /// `true`: all files are being merged once more, and the table is incomplete until they are.
     pub(crate) fn is_refilled(&self) -> bool {
         self.document.value.is_refilled
+    }
+
+    /// Divides the registered files by whether the warehouse holds them. Where it holds all that the last load left,
+    /// only the pending files are looked at, so that the cost does not depend on the number of earlier runs. A warehouse
+    /// that was lost, or restored from a copy, lacks some of those: then all files are looked at.
+    pub(crate) async fn files(&self, scope: Scope, pending: &[StagedFile]) -> anyhow::Result<Files> {
+        if let Some(left) = self.ledger.as_ref().filter(|_| scope != Scope::Replay && !self.is_refilled()) {
+            let keys: Vec<&str> =
+                pending.iter().map(|file| file.key.as_str()).chain([left.last.as_str()]).collect();
+            let now = self.warehouse.ledger(self.collection, &keys).await?;
+            if now.files >= left.files && now.held.contains(&left.last) {
+                let mut files = Files::new(pending.to_vec(), &now.held);
+                files.last.get_or_insert_with(|| left.last.clone());
+                return Ok(files);
+            }
+        }
+        let registered = self.state.files(self.collection).await?;
+        if registered.is_empty() {
+            return Ok(Files::default());
+        }
+        Ok(Files::new(registered, &self.warehouse.loaded(self.collection).await?))
     }
 
     /// Notes that a merge begins. If a column was dropped, or rows are to be put back, all files have to be merged
@@ -103,12 +149,12 @@ impl<'a> Table<'a> {
             self.warehouse.forget(self.collection).await?;
             self.document.value.is_refilled = true;
         }
-        self.document.value.rows = None;
+        (self.document.value.rows, self.document.value.ledger) = (None, None);
         self.save().await
     }
 
-    /// Notes that files were merged; `is_whole`: none is left.
-    pub(crate) async fn end(&mut self, is_whole: bool) -> anyhow::Result<()> {
+    /// Notes that files were merged. `last` is the newest registered file, if none is left.
+    pub(crate) async fn end(&mut self, last: Option<String>) -> anyhow::Result<()> {
         let after = self.warehouse.extent(self.collection).await?;
         let before = std::mem::replace(&mut self.extent, after);
         let Some(after) = &self.extent else { return Ok(()) };
@@ -120,8 +166,12 @@ impl<'a> Table<'a> {
         let ours: Vec<String> = after.columns.iter().filter(|name| !others(name)).cloned().collect();
         kept.columns.extend(ours);
         kept.rows = Some(after.rows);
-        if is_whole && kept.is_refilled {
-            (kept.is_refilled, kept.lost_rows) = (false, 0);
+        if let Some(last) = last {
+            if kept.is_refilled {
+                (kept.is_refilled, kept.lost_rows) = (false, 0);
+            }
+            let files = self.warehouse.ledger(self.collection, &[]).await?.files;
+            kept.ledger = Some(LeftLedger { files, last });
         }
         self.save().await
     }
@@ -153,6 +203,19 @@ impl<'a> Table<'a> {
         }
         self.document.version += 1;
         Ok(())
+    }
+}
+
+impl Files {
+    fn new(files: Vec<StagedFile>, held: &HashSet<String>) -> Files {
+        let last = files.last().map(|file| file.key.clone());
+        let (held, missing): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| held.contains(&file.key));
+        Files { missing, held: held.into_iter().map(|file| file.key).collect(), last }
+    }
+
+    /// Returns the newest file; `None` if there is no file, or if some are left.
+    pub(crate) fn last(self, files_left: u64) -> Option<String> {
+        self.last.filter(|_| files_left == 0)
     }
 }
 

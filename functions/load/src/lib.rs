@@ -47,27 +47,22 @@ pub async fn load(
     if pending.is_empty() && options.scope == Scope::Pending {
         return Ok(Loaded::default());
     }
-    let registered = state.files(collection).await?;
-    if registered.is_empty() {
-        return Ok(Loaded::default());
-    }
     if pending.is_empty() {
-        let held = warehouse.loaded(collection).await?;
-        let is_held = registered.iter().all(|file| held.contains(&file.key));
-        if is_held && !Table::look(collection, state, warehouse).await?.is_changed() {
+        let table = Table::look(collection, state, warehouse).await?;
+        if !table.is_changed() && table.files(options.scope, &[]).await?.missing.is_empty() {
             return Ok(Loaded::default());
         }
     }
 
     let lease = state.lease(&format!("load-{collection}")).await?;
-    let loaded = merge(collection, registered, &lease, state, bucket, warehouse, options).await;
+    let loaded = merge(collection, &pending, &lease, state, bucket, warehouse, options).await;
     state.release(lease).await;
     loaded
 }
 
 async fn merge(
     collection: &str,
-    registered: Vec<StagedFile>,
+    pending: &[StagedFile],
     lease: &Lease,
     state: &State,
     bucket: &Bucket,
@@ -77,14 +72,13 @@ async fn merge(
     // Under the lease: another load may have ended meanwhile.
     let mut table = Table::look(collection, state, warehouse).await?;
     table.begin(options.scope, options.lost_rows).await?;
-    let held = warehouse.loaded(collection).await?;
-    let (known, missing): (Vec<_>, Vec<_>) =
-        registered.into_iter().partition(|file| held.contains(&file.key));
-    let known: Vec<String> = known.into_iter().map(|file| file.key).collect();
-    state.set_merged(lease, collection, &known).await?;
+    let mut files = table.files(options.scope, pending).await?;
+    if !files.held.is_empty() {
+        state.set_merged(lease, collection, &files.held).await?;
+    }
     let mut loaded = Loaded::default();
     let mut longest = Duration::ZERO;
-    let mut batches = batches(missing).into_iter();
+    let mut batches = batches(std::mem::take(&mut files.missing)).into_iter();
     while let Some(batch) = batches.next() {
         if options.deadline.is_some_and(|deadline| Instant::now() + longest > deadline) {
             loaded.files_left = batch.len() as u64 + batches.map(|batch| batch.len() as u64).sum::<u64>();
@@ -113,7 +107,7 @@ async fn merge(
         state.set_merged(lease, collection, &keys).await?;
         longest = longest.max(started.elapsed());
     }
-    table.end(loaded.files_left == 0).await?;
+    table.end(files.last(loaded.files_left)).await?;
     table.check(options.lost_rows)?;
     Ok(loaded)
 }

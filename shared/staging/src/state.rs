@@ -147,18 +147,17 @@ impl State {
 
     /// Collections that have registered files.
     pub async fn collections(&self) -> Result<BTreeSet<String>, Error> {
-        let files = match self {
-            State::Folder(folder) => folder.files(None)?,
-            State::Table(table) => table.files(None).await?,
-        };
-        Ok(files.into_iter().map(|file| file.collection).collect())
+        match self {
+            State::Folder(folder) => folder.collections(),
+            State::Table(table) => table.collections().await,
+        }
     }
 
     /// Every registered file of the collection, oldest first.
     pub async fn files(&self, collection: &str) -> Result<Vec<StagedFile>, Error> {
         match self {
-            State::Folder(folder) => folder.files(Some(collection)),
-            State::Table(table) => table.files(Some(collection)).await,
+            State::Folder(folder) => folder.files(collection),
+            State::Table(table) => table.files(collection).await,
         }
     }
 

@@ -12,7 +12,10 @@ use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
 use crate::table::TableColumn;
-use crate::{Compare, Comparison, Extent, LocatedFile, RunRow, TableMode, extent, runs};
+use crate::{Compare, Comparison, Extent, Ledger, LocatedFile, RunRow, TableMode, extent, runs};
+
+/// Most files that a query of the ledger names.
+const MAX_NAMED_KEYS: usize = 100;
 
 /// Rows of texts; `None` is NULL.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
@@ -51,6 +54,12 @@ impl SchemaName {
         TableName { qualified: format!("{}.{alone}", self.quoted()), alone }
     }
 
+    /// Returns the query for a collection's files in the ledger. More conditions may follow.
+    fn files_of(&self, collection: &str) -> String {
+        let collection = (self.dialect.literal)(collection);
+        format!("SELECT file_key FROM {} WHERE collection = {collection}", self.table(LEDGER))
+    }
+
     /// Returns the statement that removes a collection's files from the ledger.
     pub(crate) fn forget(&self, collection: &str) -> String {
         let collection = (self.dialect.literal)(collection);
@@ -63,8 +72,8 @@ impl SchemaName {
 pub(crate) struct Present {
     pub(crate) account: Option<u64>,
     pub(crate) has_ledger: bool,
-    /// Files of the collection in the ledger, whether its table is there or not.
-    pub(crate) ledger: HashSet<String>,
+    /// The ledger's part about the collection, whether its table is there or not.
+    pub(crate) ledger: Ledger,
     pub(crate) columns: Option<Vec<TableColumn>>,
     /// Columns of the table of its deleted rows.
     pub(crate) deleted: Option<Vec<TableColumn>>,
@@ -75,13 +84,13 @@ pub(crate) struct Present {
 impl Present {
     /// Returns the files that are not in the ledger.
     pub(crate) fn lacking<'a>(&self, files: &'a [LocatedFile]) -> Vec<&'a LocatedFile> {
-        let is_loaded = |file: &LocatedFile| self.columns.is_some() && self.ledger.contains(&file.key);
+        let is_loaded = |file: &LocatedFile| self.columns.is_some() && self.ledger.held.contains(&file.key);
         files.iter().filter(|file| !is_loaded(file)).collect()
     }
 
     /// `true`: the table was dropped, so its files have to be removed from the ledger.
     pub(crate) fn is_to_be_forgotten(&self) -> bool {
-        self.columns.is_none() && !self.ledger.is_empty()
+        self.columns.is_none() && self.ledger.files > 0
     }
 }
 
@@ -126,32 +135,70 @@ pub(crate) trait Catalog: Send {
 
     /// Returns the collection's merged files; none when its table is missing, whatever the ledger holds.
     async fn loaded(&mut self, collection: &str) -> Result<HashSet<String>> {
-        match self.columns_of(&[collection, LEDGER]).await?.iter().all(Option::is_some) {
-            true => self.in_ledger(collection).await,
-            false => Ok(HashSet::new()),
+        if !self.is_loaded(collection).await? {
+            return Ok(HashSet::new());
+        }
+        let sql = self.schema().files_of(collection);
+        self.texts(&sql).await
+    }
+
+    /// Returns [`Catalog::in_ledger`]; nothing when its table is missing, whatever the ledger holds.
+    async fn ledger(&mut self, collection: &str, keys: &[&str]) -> Result<Ledger> {
+        match self.is_loaded(collection).await? {
+            true => self.in_ledger(collection, keys).await,
+            false => Ok(Ledger::default()),
         }
     }
 
-    /// Returns the collection's files in the ledger, if there is one.
-    async fn in_ledger(&mut self, collection: &str) -> Result<HashSet<String>> {
-        let schema = self.schema();
-        let (ledger, literal) = (schema.table(LEDGER), schema.dialect.literal);
-        let sql = format!("SELECT file_key FROM {ledger} WHERE collection = {}", literal(collection));
-        let rows = self.query(&sql).await?;
-        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    /// `true`: the collection has a table, and the schema a ledger.
+    async fn is_loaded(&mut self, collection: &str) -> Result<bool> {
+        Ok(self.columns_of(&[collection, LEDGER]).await?.iter().all(Option::is_some))
     }
 
-    async fn present(&mut self, collection: &str, mode: TableMode) -> Result<Present> {
+    /// Returns the part of the ledger about the collection, and which of the keys are in it. There must be a ledger.
+    async fn in_ledger(&mut self, collection: &str, keys: &[&str]) -> Result<Ledger> {
+        let of_collection = self.schema().files_of(collection);
+        // Engines limit the length of a statement.
+        if keys.len() > MAX_NAMED_KEYS {
+            let mut held = self.texts(&of_collection).await?;
+            let files = held.len() as u64;
+            let keys: HashSet<&str> = keys.iter().copied().collect();
+            held.retain(|key| keys.contains(key.as_str()));
+            return Ok(Ledger { files, held });
+        }
+        let files =
+            self.count(&format!("SELECT count(DISTINCT file_key) FROM ({of_collection}) AS f")).await?;
+        if keys.is_empty() || files == 0 {
+            return Ok(Ledger { files, held: HashSet::new() });
+        }
+        let literal = self.schema().dialect.literal;
+        let keys: Vec<String> = keys.iter().map(|key| literal(key)).collect();
+        let held = self.texts(&format!("{of_collection} AND file_key IN ({})", keys.join(", "))).await?;
+        Ok(Ledger { files, held })
+    }
+
+    /// Returns the texts in a query's first column.
+    async fn texts(&mut self, sql: &str) -> Result<HashSet<String>> {
+        Ok(self.query(sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    /// Returns what a merge of the files has to know of the schema.
+    async fn present(&mut self, collection: &str, files: &[LocatedFile], mode: TableMode) -> Result<Present> {
         let (deleted, history) = (deleted_table(collection), history_table(collection));
         let mut wanted = vec![ACCOUNT, LEDGER, collection, &deleted];
         wanted.extend(mode.history.then_some(history.as_str()));
         let mut found = self.columns_of(&wanted).await?.into_iter();
         let mut next = || found.next().flatten();
         let (account, ledger, columns, deleted, history) = (next(), next(), next(), next(), next());
+        let keys: Vec<&str> = files.iter().map(|file| file.key.as_str()).collect();
         Ok(Present {
             account: if account.is_some() { self.bound_account().await? } else { None },
             has_ledger: ledger.is_some(),
-            ledger: if ledger.is_some() { self.in_ledger(collection).await? } else { HashSet::new() },
+            ledger: if ledger.is_some() {
+                self.in_ledger(collection, &keys).await?
+            } else {
+                Ledger::default()
+            },
             columns,
             deleted,
             history,

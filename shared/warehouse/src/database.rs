@@ -11,7 +11,7 @@ use crate::dialect::RUNS;
 use crate::error::Result;
 use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
-use crate::{Compare, Comparison, Extent, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+use crate::{Compare, Comparison, Extent, Ledger, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
 
 /// Longest statement that inserts runs, since parsing takes memory.
 const MAX_INSERT_BYTES: usize = 1 << 20;
@@ -54,6 +54,18 @@ impl<D: Database> Warehouse for Transactional<D> {
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
         let collection = collection.to_owned();
         let work: Work<_> = Box::new(move |it| Box::pin(async move { it.loaded(&collection).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn ledger(&self, collection: &str, keys: &[&str]) -> Result<Ledger> {
+        let collection = collection.to_owned();
+        let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+        let work: Work<_> = Box::new(move |it| {
+            Box::pin(async move {
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                it.ledger(&collection, &keys).await
+            })
+        });
         Ok(self.0.look(work).await?.unwrap_or_default())
     }
 

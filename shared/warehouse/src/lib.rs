@@ -43,4 +43,4 @@ pub use crate::error::{Error, Kind, Result};
 pub use crate::extent::Extent;
 pub use crate::mode::TableMode;
 pub use crate::runs::RunRow;
-pub use crate::warehouse::{LocatedFile, Location, Maintained, Merged, Reads, Warehouse};
+pub use crate::warehouse::{Ledger, LocatedFile, Location, Maintained, Merged, Reads, Warehouse};

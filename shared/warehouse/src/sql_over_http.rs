@@ -35,7 +35,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
 use crate::{
-    Compare, Comparison, Extent, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse,
+    Compare, Comparison, Extent, Ledger, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse,
 };
 
 /// One schema of an engine.
@@ -79,6 +79,10 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
 
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>> {
         self.catalog().loaded(collection).await
+    }
+
+    async fn ledger(&self, collection: &str, keys: &[&str]) -> Result<Ledger> {
+        self.catalog().ledger(collection, keys).await
     }
 
     async fn merge_as(&self, files: &[LocatedFile], mode: TableMode) -> Result<Merged> {

@@ -94,7 +94,7 @@ pub(crate) async fn merge(
     let dialect = schema.dialect;
 
     transaction.take_turn(&format!("{}.{collection}", schema.name)).await?;
-    let mut present = transaction.present(collection, mode).await?;
+    let mut present = transaction.present(collection, files, mode).await?;
     check_account(&schema.quoted(), present.account, first)?;
     let new = present.lacking(files);
     if new.is_empty() {

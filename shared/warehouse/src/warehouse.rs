@@ -64,6 +64,15 @@ impl LocatedFile {
     }
 }
 
+/// The part of the ledger about one collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Number of files that the collection's table holds.
+    pub files: u64,
+    /// Those of the named files that it holds.
+    pub held: HashSet<String>,
+}
+
 /// The outcome of one merge. Files that were in the ledger already are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Merged {
@@ -123,6 +132,10 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Returns the keys of the staged files that the collection's table holds. Empty when the table is missing, even
     /// if files are in the ledger: a table that is dropped is loaded again. Changes nothing.
     async fn loaded(&self, collection: &str) -> Result<HashSet<String>>;
+
+    /// Returns the number of those files, and which of `keys` are among them: as [`Warehouse::loaded`] does, at a cost
+    /// that depends on the keys, not on how many files were merged. Changes nothing.
+    async fn ledger(&self, collection: &str, keys: &[&str]) -> Result<Ledger>;
 
     /// Merges staged files of one collection and one account. Creates missing tables, adds columns, widens types, and
     /// checks before the commit that every row arrived. Without files it issues no statement.

@@ -26,7 +26,7 @@ mod lease;
 mod part;
 mod parts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,6 +59,14 @@ const RESTORE: &str = "restore the table to a point in time, or remove the item 
                        backfill (merging twice is harmless)";
 /// A transaction meets the renewal of its lease, or is met by it, now and then.
 const CONFLICT_ATTEMPTS: u32 = 12;
+
+/// The sort keys that a query is about.
+#[derive(Debug, Clone, Copy)]
+enum SortKeys<'a> {
+    All,
+    StartingWith(&'a str),
+    After(&'a str),
+}
 
 #[derive(Debug, Clone)]
 pub struct TableState {
@@ -99,8 +107,23 @@ impl TableState {
         }
     }
 
-    pub(super) async fn files(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
-        self.staged("files", collection).await
+    /// Looks for the first file of each collection, and passes over the others of that collection.
+    pub(super) async fn collections(&self) -> Result<BTreeSet<String>, Error> {
+        let mut collections = BTreeSet::new();
+        let mut after: Option<String> = None;
+        loop {
+            let sort_keys = after.as_deref().map_or(SortKeys::All, SortKeys::After);
+            let items = self.query("files", sort_keys, Some(1), true).await?;
+            let Some(item) = items.first() else { return Ok(collections) };
+            let file = self.file(item)?;
+            // The character after `#`.
+            after = Some(format!("{}$", file.collection));
+            collections.insert(file.collection);
+        }
+    }
+
+    pub(super) async fn files(&self, collection: &str) -> Result<Vec<StagedFile>, Error> {
+        self.staged("files", Some(collection)).await
     }
 
     pub(super) async fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
@@ -109,7 +132,8 @@ impl TableState {
 
     async fn staged(&self, partition: &str, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
         let prefix = collection.map(|collection| format!("{collection}#"));
-        let items = self.query(partition, prefix.as_deref(), None, true).await?;
+        let sort_keys = prefix.as_deref().map_or(SortKeys::All, SortKeys::StartingWith);
+        let items = self.query(partition, sort_keys, None, true).await?;
         items.iter().map(|item| self.file(item)).collect()
     }
 
@@ -120,7 +144,8 @@ impl TableState {
     pub(super) async fn set_merged(&self, collection: &str, keys: &[String]) -> Result<(), Error> {
         let merged: HashSet<&str> = keys.iter().map(String::as_str).collect();
         let mut removed = Vec::new();
-        for item in self.query("pending", Some(&format!("{collection}#")), None, true).await? {
+        let prefix = format!("{collection}#");
+        for item in self.query("pending", SortKeys::StartingWith(&prefix), None, true).await? {
             if merged.contains(self.file(&item)?.key.as_str()) {
                 let delete = DeleteRequest::builder()
                     .set_key(Some(key("pending", text(&item, "sk")?)))
@@ -209,12 +234,12 @@ impl TableState {
     }
 
     pub(super) async fn recorded(&self) -> Result<Vec<String>, Error> {
-        let items = self.query(RECORDED, None, None, true).await?;
+        let items = self.query(RECORDED, SortKeys::All, None, true).await?;
         items.iter().map(|item| text(item, "sk").map(str::to_owned)).collect()
     }
 
     pub(super) async fn records(&self, name: &str, limit: usize) -> Result<Vec<RunRecord>, Error> {
-        let items = self.query(&format!("run#{name}"), None, Some(limit), false).await?;
+        let items = self.query(&format!("run#{name}"), SortKeys::All, Some(limit), false).await?;
         let record = |item: &Item| {
             let report = serde_json::from_str(text(item, "report")?)
                 .map_err(|source| self.unread("a run's report", source))?;
@@ -240,7 +265,7 @@ impl TableState {
     async fn query(
         &self,
         partition: &str,
-        prefix: Option<&str>,
+        sort_keys: SortKeys<'_>,
         limit: Option<usize>,
         is_ascending: bool,
     ) -> Result<Vec<Item>, Error> {
@@ -252,11 +277,14 @@ impl TableState {
             .scan_index_forward(is_ascending)
             .expression_attribute_values(":pk", s(partition))
             .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()));
-        query = match prefix {
-            None => query.key_condition_expression("pk = :pk"),
-            Some(prefix) => query
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":prefix", s(prefix)),
+        query = match sort_keys {
+            SortKeys::All => query.key_condition_expression("pk = :pk"),
+            SortKeys::StartingWith(prefix) => query
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":sk", s(prefix)),
+            SortKeys::After(sort) => query
+                .key_condition_expression("pk = :pk AND sk > :sk")
+                .expression_attribute_values(":sk", s(sort)),
         };
         let mut items = Vec::new();
         let mut start = None;

@@ -3,8 +3,9 @@
 //! | document | holds | written by |
 //! |---|---|---|
 //! | `account.json` | the HubSpot account that everything here belongs to | the first run |
-//! | `feeds/<feed>.json` | the cursor and the files it stands for: one document, so a checkpoint is one replace | extract |
-//! | `tables/<collection>.json` | the files that the warehouse has merged | load |
+//! | `feeds/<feed>.json` | the cursor and the newest files it stands for: one document, so a checkpoint is one replace | extract |
+//! | `feeds/<feed>/<id>.json` | a segment: older files, written once ([`registry`]) | extract |
+//! | `tables/<collection>.json` | the files and segments that the warehouse has merged | load |
 //! | `shared/<name>.json` | what processes share, such as the account's limits | whoever holds its lock |
 //! | `runs/<name>.json` | what the latest runs reported | both |
 //! | `leases/<name>.lock` | held, by the operating system, for as long as its owner lives | both |
@@ -13,7 +14,8 @@
 //! new one, after a crash too. Those of a feed or a table belong to the holder of one lease and carry that lease's
 //! fencing version, so a writer that lost its lease is refused instead of undoing newer work.
 
-use std::collections::{HashMap, HashSet};
+mod registry;
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use self::registry::{Registered, TableDocument};
 use super::{Hold, Lease, RunRecord, busy, fenced};
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
@@ -52,13 +55,18 @@ struct AccountDocument {
 struct FeedDocument<C> {
     version: u64,
     cursor: Option<C>,
+    /// Files of a document from before there were segments.
+    #[serde(default, skip_serializing)]
     files: Vec<StagedFile>,
+    #[serde(default)]
+    registered: Registered,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct TableDocument {
-    version: u64,
-    merged: Vec<String>,
+impl<C> FeedDocument<C> {
+    fn all_registered(mut self) -> Registered {
+        self.registered.newest.splice(0..0, self.files);
+        self.registered
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -143,65 +151,12 @@ impl FolderState {
         files: &[StagedFile],
     ) -> Result<(), Error> {
         let path = feed_path(&lease.name);
-        let mut registered = match self.read::<FeedDocument<IgnoredAny>>(&path)? {
-            Some(document) => check(document.version, lease).map(|()| document.files)?,
-            None => Vec::new(),
-        };
-        for file in files {
-            if !registered.iter().rev().any(|known| known.key == file.key) {
-                registered.push(file.clone());
-            }
-        }
-        self.replace(&path, &FeedDocument { version: lease.version, cursor: Some(cursor), files: registered })
-    }
-
-    pub(super) fn files(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
-        let folder = self.root.join("feeds");
-        let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
-        let (mut files, mut corrupt) = (Vec::new(), None);
-        for entry in entries {
-            let entry = entry.map_err(|source| unreadable(&folder, source))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".json") {
-                match self.read::<FeedDocument<IgnoredAny>>(&format!("feeds/{name}")) {
-                    Ok(document) => files.extend(document.map(|document| document.files).unwrap_or_default()),
-                    Err(error) => corrupt = Some(error),
-                }
-            }
-        }
-        files.retain(|file| collection.is_none_or(|collection| file.collection == collection));
-        // One feed's document is no other feed's trouble: a collection is in one of them only.
-        if let Some(error) = corrupt
-            && (collection.is_none() || files.is_empty())
-        {
-            return Err(error);
-        }
-        files.sort_by(|a, b| (a.staged_at, &a.key).cmp(&(b.staged_at, &b.key)));
-        Ok(files)
-    }
-
-    pub(super) fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
-        let mut files = self.files(collection)?;
-        let mut merged: HashMap<String, HashSet<String>> = HashMap::new();
-        for file in &files {
-            if !merged.contains_key(&file.collection) {
-                let document = self.read::<TableDocument>(&table_path(&file.collection))?.unwrap_or_default();
-                merged.insert(file.collection.clone(), document.merged.into_iter().collect());
-            }
-        }
-        files.retain(|file| !merged.get(&file.collection).is_some_and(|merged| merged.contains(&file.key)));
-        Ok(files)
-    }
-
-    pub(super) fn set_merged(&self, lease: &Lease, collection: &str, keys: &[String]) -> Result<(), Error> {
-        let path = table_path(collection);
-        let mut document = self.read::<TableDocument>(&path)?.unwrap_or_default();
-        check(document.version, lease)?;
-        document.version = lease.version;
-        document.merged.extend_from_slice(keys);
-        document.merged.sort_unstable();
-        document.merged.dedup();
-        self.replace(&path, &document)
+        let before = self.read::<FeedDocument<IgnoredAny>>(&path)?.unwrap_or_default();
+        check(before.version, lease)?;
+        let mut registered = before.all_registered();
+        self.register(&lease.name, &mut registered, files)?;
+        let (version, cursor) = (lease.version, Some(cursor));
+        self.replace(&path, &FeedDocument { version, cursor, files: Vec::new(), registered })
     }
 
     pub(super) fn shared<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Shared<T>, Error> {
@@ -289,10 +244,6 @@ impl FolderState {
 
 fn feed_path(feed: &str) -> String {
     format!("feeds/{feed}.json")
-}
-
-fn table_path(collection: &str) -> String {
-    format!("tables/{collection}.json")
 }
 
 fn shared_path(name: &str) -> String {

@@ -3,7 +3,7 @@
 use staging::ColumnType;
 
 use super::{Bench, Cell, File, assert_table_is_newest, contact, contacts, merge, read, stage};
-use crate::{Merged, quote_identifier};
+use crate::{Ledger, Merged, quote_identifier};
 
 const NAME: &[(&str, ColumnType)] = &[("name", ColumnType::Text)];
 
@@ -52,6 +52,18 @@ pub(super) async fn counts_and_ledger(bench: &dyn Bench) {
     let merged = merge(bench, &[contacts("c", NAME, vec![named(3, 13, "Cyd"), named(4, 13, "Di")])]).await;
     assert_eq!((merged.inserted, merged.updated, merged.merged_rows, merged.staged_rows), (1, 1, 2, 2));
     assert!(merged.statements_that_write > 0);
+
+    let ledger =
+        async |keys: &[&str]| bench.warehouse().await.ledger("contacts", keys).await.expect("ledger");
+    let found = ledger(&["b", "x"]).await;
+    assert_eq!((found.files, found.held.into_iter().collect::<Vec<_>>()), (3, vec!["b".to_owned()]));
+    assert_eq!(ledger(&[]).await, Ledger { files: 3, ..Ledger::default() });
+    let many: Vec<String> =
+        (0..300).map(|n| format!("x{n}")).chain(["c".to_owned(), "a".to_owned()]).collect();
+    let found = ledger(&many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!((found.files, found.held.len()), (3, 2));
+    let of_others = bench.warehouse().await.ledger("companies", &["a"]).await.expect("ledger");
+    assert_eq!(of_others, Ledger::default());
 
     let row = |key: &str, run: &str, rows, merged| {
         vec![

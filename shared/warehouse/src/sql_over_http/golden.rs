@@ -1,7 +1,5 @@
 //! The statements of a merge as text, for golden files.
 
-use std::collections::HashSet;
-
 use chrono::DateTime;
 use staging::ColumnType;
 use uuid::Uuid;
@@ -14,7 +12,7 @@ use crate::catalog::Present;
 use crate::history::VALID_TO;
 use crate::statement::Statement;
 use crate::table::TableColumn;
-use crate::{LocatedFile, TableMode};
+use crate::{Ledger, LocatedFile, TableMode};
 
 /// All statements of a merge of one file into a table with these columns, for golden files.
 pub(super) fn statements<E: Engine>(
@@ -31,7 +29,7 @@ pub(super) fn statements<E: Engine>(
         history: None,
         account: columns.map(|_| 42),
         has_ledger: columns.is_some(),
-        ledger: HashSet::new(),
+        ledger: Ledger::default(),
         columns: columns.map(|columns| columns.iter().map(column).collect()),
     };
     let moment = Moment { id: Uuid::nil(), now: DateTime::UNIX_EPOCH };
@@ -76,7 +74,7 @@ pub(super) fn mode_statements<E: Engine>(
         let present = Present {
             account: is_there.then_some(42),
             has_ledger: is_there,
-            ledger: HashSet::new(),
+            ledger: Ledger::default(),
             columns,
             deleted,
             history,

@@ -70,7 +70,7 @@ async fn step<E: Engine>(
     let Some(first) = files.first() else { return Ok(Step::Last) };
     let collection = &first.description.table.collection;
     let mut catalog = schema;
-    let present = catalog.present(collection, mode).await?;
+    let present = catalog.present(collection, files, mode).await?;
     check_account(&schema.name.quoted(), present.account, first)?;
     let mend = mend(schema, collection, &present);
     if !mend.is_empty() {

@@ -27,7 +27,7 @@ impl<E: Engine> Target<'_, E> {
             "(SELECT count(DISTINCT file_key) FROM {ledger} WHERE collection = {}) = {} \
              AND (SELECT count(DISTINCT account_id) FROM {account}) = {}",
             (engine.dialect().literal)(self.collection),
-            self.present.ledger.len(),
+            self.present.ledger.files,
             u8::from(self.present.account.is_some())
         );
         script.push(Statement::new(

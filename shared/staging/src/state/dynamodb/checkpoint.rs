@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::compression::{compressed, decompress};
 use super::items::{Item, blob, key, n, number, s, text, unbuilt};
-use super::{CONFLICT_ATTEMPTS, TableState, no_json, now_ms, to_json};
+use super::{CONFLICT_ATTEMPTS, SortKeys, TableState, no_json, now_ms, to_json};
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
 use crate::state::{Lease, fenced};
@@ -29,7 +29,7 @@ impl TableState {
         // meet one.
         for _ in 0..3 {
             let partition = feed_key(feed);
-            let items = self.query(&partition, Some("cursor"), None, true).await?;
+            let items = self.query(&partition, SortKeys::StartingWith("cursor"), None, true).await?;
             let Some(head) = items.first() else { return Ok(None) };
             let parts = number::<usize>(head, "parts")?;
             let checkpoint = text(head, "checkpoint")?;

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::compression::{compressed, decompressed};
 use super::items::{Item, blob, key, text, unbuilt};
 use super::part::{PREFIX, Part, Parts, each_object, large_values};
-use super::{BATCH, TableState};
+use super::{BATCH, SortKeys, TableState};
 use crate::error::Error;
 
 /// An item may have 400 KB
@@ -109,7 +109,7 @@ impl TableState {
 
     /// By their sort keys.
     async fn part_items(&self, partition: &str) -> Result<BTreeMap<String, Item>, Error> {
-        let items = self.query(partition, Some(PREFIX), None, true).await?;
+        let items = self.query(partition, SortKeys::StartingWith(PREFIX), None, true).await?;
         items.into_iter().map(|item| Ok((text(&item, "sk")?.to_owned(), item))).collect()
     }
 

@@ -1,0 +1,360 @@
+//! Registered files in a folder, in documents that don't grow with the number of runs.
+//!
+//! A feed's document holds its newest files. Older ones are in segments: documents that are written once, and that the
+//! feed's document names. A collection's document names the segments whose files are merged, and the merged files of
+//! all others. So a checkpoint and a load read and write no more than what is new, and a few names.
+//!
+//! A segment is named by chance, and never written again: whoever puts a copy of a feed's document back has its
+//! segments, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{FeedDocument, FolderState, check, unreadable};
+use crate::error::{Error, ErrorKind};
+use crate::file::StagedFile;
+use crate::state::Lease;
+
+/// Number of files in a segment.
+const SEGMENT_FILES: usize = 500;
+
+/// The files that a feed has registered, oldest first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Registered {
+    segments: Vec<Segment>,
+    pub(super) newest: Vec<StagedFile>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Segment {
+    id: Uuid,
+    /// Collections of its files.
+    collections: BTreeSet<String>,
+}
+
+impl Registered {
+    fn has(&self, collection: &str) -> bool {
+        self.segments.iter().any(|segment| segment.collections.contains(collection))
+            || self.newest.iter().any(|file| file.collection == collection)
+    }
+}
+
+/// The merged files of a collection.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct TableDocument {
+    version: u64,
+    /// Segments of which all files of the collection are merged.
+    #[serde(default)]
+    segments: BTreeSet<Uuid>,
+    /// Merged files that are in no such segment.
+    merged: BTreeSet<String>,
+}
+
+impl FolderState {
+    /// Adds files to those of the feed. Older ones become a segment where they are enough for one; until the feed's
+    /// document names it, nobody reads it.
+    pub(super) fn register(
+        &self,
+        feed: &str,
+        registered: &mut Registered,
+        files: &[StagedFile],
+    ) -> Result<(), Error> {
+        // The files of the last checkpoint stay: it may be repeated.
+        while registered.newest.len() >= SEGMENT_FILES {
+            let files: Vec<StagedFile> = registered.newest.drain(..SEGMENT_FILES).collect();
+            let collections = files.iter().map(|file| file.collection.clone()).collect();
+            let segment = Segment { id: Uuid::now_v7(), collections };
+            let folder = self.root.join("feeds").join(feed);
+            fs::create_dir_all(&folder).map_err(|source| super::unwritable(&folder, source))?;
+            self.replace(&segment_path(feed, segment.id), &files)?;
+            registered.segments.push(segment);
+        }
+        for file in files {
+            if !registered.newest.iter().rev().any(|known| known.key == file.key) {
+                registered.newest.push(file.clone());
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::state) fn collections(&self) -> Result<BTreeSet<String>, Error> {
+        let mut collections = BTreeSet::new();
+        for (_, registered) in self.registered(None)? {
+            collections.extend(registered.segments.into_iter().flat_map(|segment| segment.collections));
+            collections.extend(registered.newest.into_iter().map(|file| file.collection));
+        }
+        Ok(collections)
+    }
+
+    pub(in crate::state) fn files(&self, collection: &str) -> Result<Vec<StagedFile>, Error> {
+        let mut files = Vec::new();
+        for (feed, registered) in self.registered(Some(collection))? {
+            for segment in registered.segments {
+                if segment.collections.contains(collection) {
+                    files.extend(self.segment(&feed, &segment)?);
+                }
+            }
+            files.extend(registered.newest);
+        }
+        files.retain(|file| file.collection == collection);
+        sort(&mut files);
+        Ok(files)
+    }
+
+    pub(in crate::state) fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
+        let mut tables: BTreeMap<String, TableDocument> = BTreeMap::new();
+        let mut pending = Vec::new();
+        for (feed, registered) in self.registered(collection)? {
+            let of_segments = registered.segments.iter().flat_map(|segment| &segment.collections);
+            let of_newest = registered.newest.iter().map(|file| &file.collection);
+            for name in of_segments.chain(of_newest) {
+                if !tables.contains_key(name) {
+                    tables.insert(name.clone(), self.read(&table_path(name))?.unwrap_or_default());
+                }
+            }
+            let is_wanted = |name: &str| collection.is_none_or(|collection| name == collection);
+            let is_merged = |file: &StagedFile| {
+                tables.get(&file.collection).is_some_and(|table| table.merged.contains(&file.key))
+            };
+            for segment in &registered.segments {
+                let is_settled =
+                    |name: &str| tables.get(name).is_some_and(|table| table.segments.contains(&segment.id));
+                if segment.collections.iter().all(|name| !is_wanted(name) || is_settled(name)) {
+                    continue;
+                }
+                let mut files = self.segment(&feed, segment)?;
+                files.retain(|file| !is_settled(&file.collection) && !is_merged(file));
+                pending.extend(files);
+            }
+            pending.extend(registered.newest.into_iter().filter(|file| !is_merged(file)));
+        }
+        pending.retain(|file| collection.is_none_or(|collection| file.collection == collection));
+        sort(&mut pending);
+        Ok(pending)
+    }
+
+    pub(in crate::state) fn set_merged(
+        &self,
+        lease: &Lease,
+        collection: &str,
+        keys: &[String],
+    ) -> Result<(), Error> {
+        let path = table_path(collection);
+        let before = self.read::<TableDocument>(&path)?.unwrap_or_default();
+        check(before.version, lease)?;
+        let mut merged = before.merged;
+        merged.extend(keys.iter().cloned());
+        // Whatever is registered no more is left out: nobody asks for it, and the warehouse's ledger knows it.
+        let mut next = TableDocument { version: lease.version, ..TableDocument::default() };
+        let is_merged = |file: &StagedFile| file.collection == collection && merged.contains(&file.key);
+        for (feed, registered) in self.registered(Some(collection))? {
+            for segment in registered.segments {
+                if !segment.collections.contains(collection) {
+                    continue;
+                }
+                let is_settled = before.segments.contains(&segment.id);
+                let files = if is_settled { Vec::new() } else { self.segment(&feed, &segment)? };
+                if files.iter().all(|file| file.collection != collection || is_merged(file)) {
+                    next.segments.insert(segment.id);
+                } else {
+                    next.merged.extend(files.into_iter().filter(is_merged).map(|file| file.key));
+                }
+            }
+            next.merged.extend(registered.newest.into_iter().filter(is_merged).map(|file| file.key));
+        }
+        self.replace(&path, &next)
+    }
+
+    /// Reads the feeds' documents. One that can't be read is an error where the collection, or one of all, may be in
+    /// it: a collection is in one document only.
+    fn registered(&self, collection: Option<&str>) -> Result<Vec<(String, Registered)>, Error> {
+        let folder = self.root.join("feeds");
+        let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
+        let (mut found, mut failed) = (Vec::new(), None);
+        for entry in entries {
+            let name = entry.map_err(|source| unreadable(&folder, source))?.file_name();
+            let Some(feed) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
+            match self.read::<FeedDocument<IgnoredAny>>(&super::feed_path(feed)) {
+                Ok(document) => {
+                    found.extend(document.map(|document| (feed.to_owned(), document.all_registered())))
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed
+            && !collection.is_some_and(|name| found.iter().any(|(_, registered)| registered.has(name)))
+        {
+            return Err(error);
+        }
+        Ok(found)
+    }
+
+    fn segment(&self, feed: &str, segment: &Segment) -> Result<Vec<StagedFile>, Error> {
+        let path = segment_path(feed, segment.id);
+        self.read(&path)?.ok_or_else(|| {
+            let message = format!(
+                "the state file {} is missing: put a copy of it back, or remove {} and read everything again with \
+                 --mode backfill",
+                self.root.join(&path).display(),
+                super::feed_path(feed)
+            );
+            Error::new(ErrorKind::Corrupt, message)
+        })
+    }
+}
+
+fn sort(files: &mut [StagedFile]) {
+    files.sort_by(|a, b| (a.staged_at, &a.key).cmp(&(b.staged_at, &b.key)));
+}
+
+fn segment_path(feed: &str, id: Uuid) -> String {
+    format!("feeds/{feed}/{id}.json")
+}
+
+fn table_path(collection: &str) -> String {
+    format!("tables/{collection}.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::state::State;
+
+    const TABLES: [&str; 2] = ["contacts", "submissions"];
+
+    fn state(root: &Path) -> State {
+        State::open_folder(root).unwrap()
+    }
+
+    /// The files of these numbers, every third one of the second table.
+    fn files(numbers: std::ops::Range<usize>) -> Vec<StagedFile> {
+        let file = |n: usize| StagedFile {
+            key: format!("k{n:05}"),
+            collection: TABLES[usize::from(n.is_multiple_of(3))].into(),
+            run_id: "run-1".into(),
+            rows: 1,
+            bytes: 10,
+            staged_at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(n as i64),
+            snapshot: None,
+        };
+        numbers.map(file).collect()
+    }
+
+    async fn register(state: &State, numbers: std::ops::Range<usize>) {
+        let lease = state.lease("contacts").await.unwrap();
+        state.checkpoint(&lease, &1_u64, &files(numbers)).await.unwrap();
+    }
+
+    async fn set_merged(state: &State, table: &str, keys: &[String]) {
+        let lease = state.lease(&format!("load-{table}")).await.unwrap();
+        state.set_merged(&lease, table, keys).await.unwrap();
+    }
+
+    fn keys(files: &[StagedFile]) -> Vec<String> {
+        files.iter().map(|file| file.key.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn documents_do_not_grow_with_the_number_of_files() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        for n in 0..70 {
+            register(&state, n * 100..(n + 1) * 100).await;
+            for table in TABLES {
+                let pending = keys(&state.pending(Some(table)).await.unwrap());
+                assert!(pending.len() <= 100);
+                set_merged(&state, table, &pending).await;
+            }
+        }
+        let bytes = |name: &str| fs::metadata(root.path().join(name)).unwrap().len();
+        let one_file = serde_json::to_vec(&files(0..1)).unwrap().len();
+        assert!(bytes("feeds/contacts.json") < (one_file * (SEGMENT_FILES + 200)) as u64);
+        assert!(bytes("tables/contacts.json") < 10_000, "{}", bytes("tables/contacts.json"));
+        let [contacts, submissions] = TABLES.map(|table| state.files(table));
+        let (contacts, submissions) = (contacts.await.unwrap(), submissions.await.unwrap());
+        assert_eq!(contacts.len() + submissions.len(), 7_000);
+        assert!(contacts.is_sorted_by(|a, b| a.staged_at < b.staged_at));
+        assert_eq!(state.collections().await.unwrap(), TABLES.map(str::to_owned).into());
+    }
+
+    #[tokio::test]
+    async fn files_are_pending_until_they_are_merged_in_whatever_order() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let mut pending: BTreeSet<String> = BTreeSet::new();
+        for n in 0..40 {
+            register(&state, n * 50..(n + 1) * 50).await;
+            pending.extend(keys(&files(n * 50..(n + 1) * 50)));
+            // About four in five of each table, of all ages.
+            for table in TABLES {
+                let all = keys(&state.pending(Some(table)).await.unwrap());
+                let chosen = |(place, _): &(usize, &String)| !(place * 7 + n).is_multiple_of(5);
+                let merged: Vec<String> =
+                    all.iter().enumerate().filter(chosen).map(|(_, key)| key.clone()).collect();
+                set_merged(&state, table, &merged).await;
+                pending.retain(|key| !merged.contains(key));
+            }
+            let listed = keys(&state.pending(None).await.unwrap());
+            assert_eq!(listed, pending.iter().cloned().collect::<Vec<_>>());
+        }
+        assert!(!pending.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_put_back_hides_no_new_file() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let document = root.path().join("feeds/contacts.json");
+        register(&state, 0..700).await;
+        let copy = fs::read(&document).unwrap();
+        register(&state, 700..2_000).await;
+        register(&state, 2_000..2_001).await;
+        for table in TABLES {
+            let all = keys(&state.pending(Some(table)).await.unwrap());
+            set_merged(&state, table, &all).await;
+        }
+        fs::write(&document, copy).unwrap();
+        register(&state, 5_000..6_500).await;
+        register(&state, 6_500..6_501).await;
+        let pending = keys(&state.pending(None).await.unwrap());
+        assert!(files(5_000..6_501).iter().all(|file| pending.contains(&file.key)));
+    }
+
+    #[tokio::test]
+    async fn a_document_without_segments_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        let old = serde_json::json!({"version": 0, "cursor": 7, "files": files(0..1_200)});
+        fs::write(root.path().join("feeds/contacts.json"), old.to_string()).unwrap();
+        let merged = serde_json::json!({"version": 0, "merged": keys(&files(0..1_100))});
+        fs::write(root.path().join("tables/contacts.json"), merged.to_string()).unwrap();
+        let waiting = |pending: Vec<StagedFile>| pending.len();
+        assert_eq!(waiting(state.pending(Some("contacts")).await.unwrap()), 67);
+        register(&state, 1_200..1_203).await;
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(1));
+        assert_eq!(state.files("submissions").await.unwrap().len(), 401);
+        assert_eq!(waiting(state.pending(Some("contacts")).await.unwrap()), 69);
+        set_merged(&state, "contacts", &["k01100".to_owned()]).await;
+        assert_eq!(waiting(state.pending(Some("contacts")).await.unwrap()), 68);
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_is_missing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        register(&state, 0..600).await;
+        register(&state, 600..601).await;
+        fs::remove_dir_all(root.path().join("feeds/contacts")).unwrap();
+        let error = state.files("contacts").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("remove feeds/contacts.json"), "{error}");
+    }
+}
