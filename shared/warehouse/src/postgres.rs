@@ -1,12 +1,14 @@
 //! PostgreSQL, 13 and newer, by tokio-postgres. The server can't see staged files, so their rows are sent to it, by
 //! binary `COPY`; everything after that is a statement over all of them.
 
+mod brief;
 mod copy;
 mod dialect;
 mod encode;
 mod layout;
 mod merge;
 mod session;
+mod shaping;
 mod sql;
 mod staged;
 mod table;
@@ -15,31 +17,45 @@ mod tests;
 mod tls;
 mod transaction;
 pub(crate) mod url;
+mod views;
+mod widening;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio_postgres::Client;
 
+use self::brief::with_jitter;
 pub(crate) use self::dialect::POSTGRES;
 use self::session::{Session, open};
 use self::transaction::Merging;
 use self::url::Target;
+use self::widening::SMALL_BYTES;
 use crate::catalog::SchemaName;
 use crate::database::{Database, Transactional, Work};
 use crate::error::{Error, Kind, Result};
+use crate::transaction::merge;
+use crate::{LocatedFile, Merged, TableMode};
 
 /// Time for which a merge waits for another one, or for a program that has locked the table.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time for which a change of columns is tried again while others hold the table open.
+const PATIENCE_WITH_READERS: Duration = Duration::from_secs(150);
+/// Attempts of a merge that meets others: as a victim of a deadlock, or since rows changed under it.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 pub(crate) struct Postgres {
     target: Target,
     schema: SchemaName,
     patience: Duration,
+    patience_with_readers: Duration,
+    /// Tables of more bytes are not written anew to change a column's type.
+    small_bytes: u64,
     /// An idle connection.
     idle: Arc<Mutex<Option<Client>>>,
 }
@@ -64,7 +80,14 @@ impl Postgres {
         let target = url::target(url, password)?;
         let client = open(&target).await?;
         let idle = Arc::new(Mutex::new(Some(client)));
-        Ok(Postgres { target, schema: SchemaName::new(&POSTGRES, schema), patience: PATIENCE, idle })
+        Ok(Postgres {
+            target,
+            schema: SchemaName::new(&POSTGRES, schema),
+            patience: PATIENCE,
+            patience_with_readers: PATIENCE_WITH_READERS,
+            small_bytes: SMALL_BYTES,
+            idle,
+        })
     }
 
     /// Returns the idle connection, if it still works, or a new one.
@@ -76,6 +99,10 @@ impl Postgres {
             return Ok(client);
         }
         open(&self.target).await
+    }
+
+    async fn begin<'a>(&self, client: &'a Client) -> Result<Merging<'a>> {
+        Session::begin(client, self.schema.clone(), self.patience).await.map(Merging::new)
     }
 
     /// Keeps the connection for the next call. Only to be called after a success: a failure may have left it in any
@@ -93,19 +120,69 @@ impl Database for Postgres {
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         let this = self.clone();
-        // Work goes on when its future is dropped, so it runs as a task of its own.
-        let to_its_end = tokio::spawn(async move {
+        to_its_end(async move {
             let client = this.client().await?;
-            let session = Session::begin(&client, this.schema.clone(), this.patience).await?;
-            let mut merging = Merging::new(session);
+            let mut merging = this.begin(&client).await?;
             let done = work(&mut merging).await?;
             merging.end().await?;
             this.put_back(client);
             Ok(done)
-        });
-        match to_its_end.await {
-            Ok(result) => result,
-            Err(stopped) => Err(Error::new(Kind::Engine, "postgres stopped in the middle").because(stopped)),
-        }
+        })
+        .await
+    }
+
+    /// Changes tables first where that is needed, in transactions of their own, and keeps its turn meanwhile. Merges
+    /// again a few times if others came in its way.
+    async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
+        let this = self.clone();
+        to_its_end(async move {
+            let client = this.client().await?;
+            let collection = files.first().map_or("", |file| file.description.table.collection.as_str());
+            let turn = format!("{}.{collection}", this.schema.name);
+            this.begin(&client).await?.keep_turn(&turn).await?;
+            let (started, mut attempts) = (Instant::now(), 0);
+            let merged = loop {
+                let mut merging = this.begin(&client).await?;
+                let error = match merge(&mut merging, &files, mode).await {
+                    Ok(merged) => {
+                        merging.end().await?;
+                        break merged;
+                    }
+                    Err(error) => error,
+                };
+                attempts += 1;
+                if error.kind() != Kind::Locked || attempts == ATTEMPTS {
+                    return Err(error);
+                }
+                Session::abandon(&client).await?;
+                match merging.needs() {
+                    Some(changes) => {
+                        let (patience, small_bytes) = (this.patience_with_readers, this.small_bytes);
+                        changes.make(&client, &this.schema, patience, small_bytes).await?;
+                    }
+                    None if started.elapsed() >= this.patience => return Err(error),
+                    None => {
+                        tracing::info!(%error, "the merge met another program: trying again");
+                        tokio::time::sleep(with_jitter(FIRST_PAUSE * attempts)).await;
+                    }
+                }
+            };
+            // The merge is committed, whatever becomes of the connection; a lost one keeps no turn.
+            if let Ok(merging) = this.begin(&client).await
+                && merging.end_turn(&turn).await.is_ok()
+            {
+                this.put_back(client);
+            }
+            Ok(merged)
+        })
+        .await
+    }
+}
+
+/// Runs work to its end, even if its future is dropped.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(stopped) => Err(Error::new(Kind::Engine, "postgres stopped in the middle").because(stopped)),
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct TableColumn {
 }
 
 /// A column that gets a wider type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Widening {
     pub(crate) column: String,
     pub(crate) from: ColumnType,

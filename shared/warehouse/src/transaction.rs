@@ -48,6 +48,17 @@ pub(crate) trait Transaction: Catalog {
         mode: TableMode,
     ) -> Result<Plan<'f>>;
 
+    /// Fails where tables that exist have to be changed before, if the engine does that outside of this transaction.
+    async fn check_shapes(
+        &mut self,
+        _collection: &str,
+        _plan: &Plan<'_>,
+        _companions: &CompanionTables,
+        _present: &Present,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads the files, if they are to be read before the table is changed.
     async fn stage(&mut self, _table: &TableName, _plan: &Plan<'_>) -> Result<()> {
         Ok(())
@@ -104,6 +115,8 @@ pub(crate) async fn merge(
     check_names(dialect, "the warehouse", &new)?;
     let plan = transaction.plan(present.columns.as_deref(), new, mode).await?;
     let table = schema.table_name(collection);
+    let companions = CompanionTables::new(&schema, collection, &present, &plan, mode)?;
+    transaction.check_shapes(collection, &plan, &companions, &present).await?;
     transaction.stage(&table, &plan).await?;
     if present.account.is_none() {
         bind_account(transaction, first).await?;
@@ -112,7 +125,6 @@ pub(crate) async fn merge(
         transaction.write(&schema.forget(collection)).await?;
     }
     transaction.change_table(&table, &plan).await?;
-    let companions = CompanionTables::new(&schema, collection, &present, &plan, mode)?;
     shape_companions(transaction, dialect, collection, &plan, &companions, &mut present, mode).await?;
     let touched_and_gone = ["touched_sets", "gone_rows"].map(|name| transaction.scratch_table(name));
     let sweep = Sweep::new(dialect, &table, &plan, touched_and_gone);

@@ -110,7 +110,8 @@ pub struct Maintained {
 /// **Sets.** In a table with a set key ([`staging::Table::set_key`]), rows whose version is older than the newest of
 /// their set become deleted (`removed`), in the merge that brings a row of the set: in whatever order files arrive.
 ///
-/// **Crash.** A merge is one transaction. Whatever interrupts it, the table, its columns and the ledger are as before.
+/// **Crash.** A merge is one transaction. Whatever interrupts it, the table and the ledger are as before. PostgreSQL may
+/// have added or widened columns by then, which is right as it is.
 /// Athena alone has no transactions: there a merge that was interrupted is done again, whole, by the next one.
 ///
 /// **Two at once.** Merges into one table take turns, or the second fails with [`Kind::Locked`] and changes nothing.

@@ -108,6 +108,16 @@ fn encode(files: &[LocatedFile], layout: &Layout, chunks: &mpsc::Sender<Bytes>) 
     Ok(Staged { counts, widest: encoder.widest() })
 }
 
+/// Checks by its footer alone that a file holds as many rows as its description promises.
+pub(super) fn check_file(file: &LocatedFile) -> Result<()> {
+    let opened = File::open(file.path()?).map_err(|source| unreadable(file).because(source))?;
+    let metadata =
+        ArrowReaderMetadata::load(&opened, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+            .map_err(|source| unreadable(file).because(source))?;
+    let rows = metadata.metadata().file_metadata().num_rows();
+    check_rows(file, u64::try_from(rows).unwrap_or_default(), 0)
+}
+
 /// Hands out a file's batches: positions of the columns that must not be NULL, the columns, and the number of rows.
 fn read(
     file: &LocatedFile,

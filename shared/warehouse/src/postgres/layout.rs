@@ -102,7 +102,12 @@ impl Layout {
 /// Says whether a row might not fit, once the table has all columns that the plan gives it.
 pub(super) fn is_wide(plan: &Plan<'_>, types: impl IntoIterator<Item = ColumnType>) -> bool {
     let has_too_many = plan.groups.iter().any(|group| !group.overflow.is_empty());
-    has_too_many || 8 + types.into_iter().map(most).sum::<usize>() > ROW_BYTES
+    has_too_many || !fits(types)
+}
+
+/// `true`: a row with a value in each column fits, whatever the values are.
+pub(super) fn fits(types: impl IntoIterator<Item = ColumnType>) -> bool {
+    8 + types.into_iter().map(most).sum::<usize>() <= ROW_BYTES
 }
 
 /// SQL that measures what the columns of a row `t` take at most, whose types may have been changed by hand. `None` if
@@ -138,6 +143,5 @@ pub(super) struct Target {
     pub(super) is_wide: bool,
     /// The primary key, set key first.
     pub(super) key: Vec<String>,
-    pub(super) has_primary_key: bool,
     pub(super) has_key: bool,
 }

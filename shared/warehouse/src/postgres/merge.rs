@@ -45,14 +45,17 @@ pub(super) async fn merge_group(
         session.scratch(&sweep.touch(sql::NEWEST)).await?;
     }
     let counts = staged.staged.counts;
-    let written = write_changed(session, &merge, &counts).await?;
+    let written = write_changed(session, &table.qualified, &merge, &counts).await?;
     session.scratch(&staged.staging.drop()).await?;
     session.scratch(&sql::drop_scratch()).await?;
     let changed: u64 = counts.iter().map(|count| count.changed).sum();
-    // The unique index sees to it that each key is there once, and nobody else writes: those that were not to be
-    // changed are there, in a newer version.
-    let arrived = keys - changed + written;
-    GroupCounts { changed, written, keys, arrived }.check(&table.qualified)?;
+    // The unique index sees to it that each key is there once: a row that was not written is one that somebody else
+    // changed or removed since it was found.
+    if written != changed {
+        return Err(changed_meanwhile(&table.qualified));
+    }
+    // Those that were not to be changed are there, in a newer version.
+    GroupCounts { changed, written, keys, arrived: keys }.check(&table.qualified)?;
     Ok(counts)
 }
 
@@ -97,7 +100,12 @@ async fn widest_kept(
 }
 
 /// Writes those rows. Returns the number of updated or inserted rows.
-async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[Count]) -> Result<u64> {
+async fn write_changed(
+    session: &mut Session<'_>,
+    table: &str,
+    merge: &GroupMerge,
+    counts: &[Count],
+) -> Result<u64> {
     let staged: u64 = counts.iter().map(|count| count.staged).sum();
     let changed: u64 = counts.iter().map(|count| count.changed).sum();
     let replaced: u64 = counts.iter().map(|count| count.replaced).sum();
@@ -109,8 +117,16 @@ async fn write_changed(session: &mut Session<'_>, merge: &GroupMerge, counts: &[
     if changed > replaced {
         let all_are_new = changed - replaced == staged;
         let insert = if all_are_new { merge.insert_all() } else { merge.insert_new() };
-        written += session.write(&insert).await?;
+        written += session.write(&insert).await.map_err(|error| match error.kind() {
+            Kind::RowCount => changed_meanwhile(table).because(error),
+            _ => error,
+        })?;
     }
     session.scratch(sql::AS_PLANNED).await?;
     Ok(written)
+}
+
+fn changed_meanwhile(table: &str) -> Error {
+    let message = format!("another program changed rows of table {table} while they were merged, try again");
+    Error::new(Kind::Locked, message)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,11 +13,15 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::dialect::POSTGRES;
 use super::tls::client_config;
 use super::url;
+use super::widening::BESIDE;
 use crate::catalog::{Catalog, Rows, SchemaName};
 use crate::error::{Error, Kind, Result};
 use crate::table::TableColumn;
 
 const OLDEST_VERSION: i32 = 130_000;
+/// A server of version 14 or newer then notices within seconds that this program is gone, and rolls back; else its
+/// statement would work on to its end, with all its locks.
+const NOTICE_LOST_CLIENTS: &str = "SET client_connection_check_interval = '2s'";
 
 /// Opens a connection, and refuses a server that a merge can't work with.
 pub(super) async fn open(target: &url::Target) -> Result<Client> {
@@ -30,8 +34,8 @@ pub(super) async fn open(target: &url::Target) -> Result<Client> {
             tracing::debug!(%error, "a postgres connection ended");
         }
     });
-    let sql =
-        "SELECT CAST(current_setting('server_version_num') AS integer), current_setting('server_encoding')";
+    let sql = "SELECT CAST(current_setting('server_version_num') AS integer), current_setting('server_encoding'), \
+               current_setting('client_connection_check_interval', true) = '0'";
     let row = client.query_one(sql, &[]).await.map_err(failed(sql))?;
     let (version, encoding) = (get::<i32>(&row, 0)?, get::<String>(&row, 1)?);
     if version < OLDEST_VERSION {
@@ -41,6 +45,12 @@ pub(super) async fn open(target: &url::Target) -> Result<Client> {
     if encoding != "UTF8" {
         let message = format!("{} is encoded as {encoding}: create one with ENCODING 'UTF8'", target.name);
         return Err(Error::new(Kind::Unsupported, message));
+    }
+    if get::<Option<bool>>(&row, 2)? == Some(true)
+        && let Err(error) = client.batch_execute(NOTICE_LOST_CLIENTS).await
+    {
+        // Not every system can do it.
+        tracing::debug!(%error, "this server does not notice lost clients by itself");
     }
     Ok(client)
 }
@@ -99,6 +109,14 @@ impl<'a> Session<'a> {
         Ok(answer.into_iter().find_map(rows).unwrap_or_default())
     }
 
+    /// Runs statements that change the warehouse, and waits for their locks until this moment.
+    pub(super) async fn write_until(&mut self, sql: &str, until: Instant) -> Result<()> {
+        let left = until.saturating_duration_since(Instant::now()).as_millis().max(10);
+        self.writes += 1;
+        let within = format!("SET LOCAL lock_timeout = {left}; {sql}");
+        self.client.batch_execute(&within).await.map_err(failed(sql))
+    }
+
     /// Changes nothing but this transaction's scratch tables and settings.
     pub(super) async fn scratch(&mut self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(failed(sql))
@@ -117,6 +135,11 @@ impl<'a> Session<'a> {
             true => self.client.batch_execute("ROLLBACK").await.map_err(failed("ROLLBACK")),
             false => Ok(()),
         }
+    }
+
+    /// Rolls back a transaction that failed.
+    pub(super) async fn abandon(client: &Client) -> Result<()> {
+        client.batch_execute("ROLLBACK").await.map_err(failed("ROLLBACK"))
     }
 
     pub(super) async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>> {
@@ -146,8 +169,10 @@ impl Catalog for Session<'_> {
         let sql = format!(
             "SELECT t.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL) \
              FROM (SELECT c.oid, c.relname {}) AS t JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid \
-             WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY t.relname, a.attnum",
-            self.relation(tables)
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND NOT starts_with(CAST(a.attname AS text), {}) \
+             ORDER BY t.relname, a.attnum",
+            self.relation(tables),
+            (POSTGRES.literal)(BESIDE)
         );
         let mut found: HashMap<String, Vec<TableColumn>> = HashMap::new();
         for row in self.query(&sql).await? {
@@ -207,7 +232,7 @@ fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
         }
         SqlState::FEATURE_NOT_SUPPORTED | SqlState::DEPENDENT_OBJECTS_STILL_EXIST => (
             Kind::Unsupported,
-            ": something depends on a column whose type has to change, drop that view and create it again afterwards",
+            ": something depends on a column whose type has to change, drop it and create it again afterwards",
         ),
         SqlState::TOO_MANY_COLUMNS => {
             (Kind::Unsupported, ": dropped columns count too, copy the table into a new one")
@@ -232,8 +257,8 @@ impl Failure {
             return Failure { message: error.to_string(), source: error.into_source() };
         };
         let mut message = format!("{} ({})", said.message(), said.code().code());
-        // Here it names the view.
-        if *said.code() == SqlState::FEATURE_NOT_SUPPORTED
+        // Here it names what depends on the column.
+        if [SqlState::FEATURE_NOT_SUPPORTED, SqlState::DEPENDENT_OBJECTS_STILL_EXIST].contains(said.code())
             && let Some(detail) = said.detail()
         {
             message = format!("{message}: {detail}");

@@ -1,5 +1,6 @@
 //! The statements of a merge into PostgreSQL, as plain functions of their arguments. A row is known by its `ctid`, its
-//! place in the table: the merge keeps all other writers out until it is done with it. So this is a path of
+//! place in the table, which is its own as long as this transaction runs: no vacuum gives it away. A row that somebody
+//! else changes meanwhile is not found there again, and the counts tell. So this is a path of
 //! PostgreSQL's own: `examples/measure_postgres.rs` measures it against a bare `COPY`, and README.md has the numbers.
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
@@ -87,22 +88,32 @@ pub(super) fn create_index_of_deleted(name: &str, table: &str, key: &[String]) -
     format!("CREATE INDEX IF NOT EXISTS {name} ON {table} ({}) WHERE {is_deleted}", key.join(", "))
 }
 
-/// Readers go on; who wants to write waits.
-pub(super) fn lock_table(table: &str) -> String {
-    format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+/// Counts the indexes of this name.
+pub(super) fn count_indexes(schema: &str, name: &str) -> String {
+    format!(
+        "SELECT count(*) FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {} AND c.relname = {} AND c.relkind IN ('i', 'I')",
+        quote_literal(schema),
+        quote_literal(name)
+    )
 }
 
-/// Counts the primary keys of a table, and its unique indexes on just these columns.
+/// The lock that writing takes anyhow, so that the table's comes before those of its companions. Only changes of
+/// columns, indexes that are not made concurrently, and the like wait for it.
+pub(super) fn lock_table(table: &str) -> String {
+    format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE")
+}
+
+/// Counts the unique indexes of a table on just these columns.
 pub(super) fn find_keys(table: &str, key: &[String]) -> String {
     let mut key: Vec<String> = key.to_vec();
     key.sort();
     let key: Vec<String> = key.iter().map(|name| quote_literal(name)).collect();
     format!(
-        "SELECT count(*) FILTER (WHERE i.indisprimary), count(*) FILTER (WHERE ARRAY(SELECT CAST(a.attname AS text) \
-         FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
-         ORDER BY CAST(a.attname AS text) COLLATE \"C\") = CAST(ARRAY[{}] AS text[])) \
-         FROM pg_catalog.pg_index AS i WHERE i.indrelid = {table} AND i.indisunique AND i.indisvalid \
-         AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = i.indnkeyatts",
+        "SELECT count(*) FROM pg_catalog.pg_index AS i WHERE i.indrelid = {table} AND i.indisunique AND i.indisvalid \
+         AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnatts = i.indnkeyatts \
+         AND ARRAY(SELECT CAST(a.attname AS text) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indrelid \
+         AND a.attnum = ANY (i.indkey) ORDER BY CAST(a.attname AS text) COLLATE \"C\") = CAST(ARRAY[{}] AS text[])",
         key.join(", ")
     )
 }

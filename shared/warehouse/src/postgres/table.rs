@@ -1,20 +1,19 @@
-//! Changes of the table before rows are written: its columns, its overflow, its indexes, and those of the tables
-//! beside it. Readers are kept out only while columns change, and all files are staged by then.
+//! The table that a merge is about, as it is found, and new tables with their indexes.
 
 use std::collections::VecDeque;
 
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
-use super::layout::{self, MAX_COLUMNS, Target, measure};
+use super::layout::{self, MAX_COLUMNS, Target};
 use super::session::Session;
+use super::shaping::index_of_deleted;
 use super::sql;
 use super::staged::StagedGroup;
-use crate::catalog::{Catalog, counts};
+use crate::catalog::Catalog;
 use crate::companion_tables::CompanionTables;
-use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
 use crate::history::VALID_FROM;
 use crate::plan::{Plan, TableChange, plan_within};
-use crate::table::{TableColumn, Widening};
+use crate::table::TableColumn;
 use crate::{LocatedFile, TableMode};
 
 impl Target {
@@ -54,12 +53,12 @@ impl Target {
         let (first, then): (Vec<String>, Vec<String>) =
             plan.primary_key.iter().cloned().partition(in_set_key);
         let key = [first, then].concat();
-        let [has_primary_key, has_key] = counts(&session.query(&sql::find_keys(&table, &key)).await?)?;
-        let (has_primary_key, has_key) = (has_primary_key > 0, has_key > 0);
-        Ok((Target { present, has_overflow, is_wide, key, has_primary_key, has_key }, plan))
+        let has_key = session.count(&sql::find_keys(&table, &key)).await? > 0;
+        Ok((Target { present, has_overflow, is_wide, key, has_key }, plan))
     }
 }
 
+/// Makes the table, or locks the one that is there, which has its columns already.
 pub(super) async fn change_table(
     session: &mut Session<'_>,
     target: &Target,
@@ -67,58 +66,19 @@ pub(super) async fn change_table(
     table: &str,
     plan: &Plan<'_>,
 ) -> Result<()> {
-    let needs_overflow = target.is_wide && !target.has_overflow;
-    let mut actions = Vec::new();
-    match &plan.change {
-        TableChange::Create(columns) => {
-            let (mut rows, mut bytes) = (0, 0);
-            for (sql, staged) in staged.iter().map(StagedGroup::size) {
-                bytes += session.count(&sql).await?;
-                rows += staged;
-            }
-            session.write(&sql::create_table(table, columns, (rows, bytes))).await?;
-            actions.extend(needs_overflow.then(sql::add_overflow));
-        }
-        TableChange::Alter { add, widen } => {
-            session.scratch(&sql::lock_table(table)).await?;
-            actions.extend(add.iter().map(|column| POSTGRES.add_column(column)));
-            if needs_overflow {
-                session.write(&format!("ALTER TABLE {table} {}", sql::add_overflow())).await?;
-            }
-            if target.is_wide {
-                make_room(session, table, target, widen).await?;
-            }
-            actions.extend(widen.iter().map(|widening| POSTGRES.widen(widening)));
-        }
+    let TableChange::Create(columns) = &plan.change else {
+        return session.scratch(&sql::lock_table(table)).await;
+    };
+    let (mut rows, mut bytes) = (0, 0);
+    for (sql, staged) in staged.iter().map(StagedGroup::size) {
+        bytes += session.count(&sql).await?;
+        rows += staged;
     }
-    for statement in POSTGRES.alter_table(table, &actions) {
-        session.write(&statement).await?;
+    session.write(&sql::create_table(table, columns, (rows, bytes))).await?;
+    if target.is_wide {
+        session.write(&format!("ALTER TABLE {table} {}", sql::add_overflow())).await?;
     }
-    if !target.has_key {
-        let statement = if target.has_primary_key {
-            sql::create_unique_index(table, &target.key)
-        } else {
-            sql::add_primary_key(table, &target.key)
-        };
-        session.write(&statement).await?;
-    }
-    Ok(())
-}
-
-/// Values grow as their columns are widened; where a row has no room for that, they go into its overflow.
-async fn make_room(
-    session: &mut Session<'_>,
-    table: &str,
-    target: &Target,
-    widen: &[Widening],
-) -> Result<()> {
-    let may_go = |widening: &&Widening| !target.key.contains(&widening.column);
-    let going: Vec<&Widening> = widen.iter().filter(may_go).collect();
-    let growth: usize = widen.iter().map(|widening| layout::most(widening.to)).sum();
-    if let (false, Some(measure)) = (going.is_empty(), measure(&target.present)) {
-        session.write(&sql::make_room(table, &going, &measure, growth)).await?;
-    }
-    Ok(())
+    session.write(&sql::add_primary_key(table, &target.key)).await.map(drop)
 }
 
 pub(super) async fn index_companions(
@@ -127,14 +87,11 @@ pub(super) async fn index_companions(
     companions: &CompanionTables,
     [deleted_is_new, history_is_new]: [bool; 2],
 ) -> Result<()> {
-    if let Some(it) = &companions.hard_delete {
-        if deleted_is_new {
-            session.write(&sql::add_primary_key_of(&it.deleted.qualified, it.key())).await?;
-        }
-        // Finds the few rows that are deleted at the end of a merge, so that it need not read the table.
-        let index = quote_identifier(&identifier(&format!("{collection}_is_deleted")));
-        let table = session.schema().table(collection);
-        session.write(&sql::create_index_of_deleted(&index, &table, it.key())).await?;
+    if let Some(it) = companions.hard_delete.as_ref().filter(|_| deleted_is_new) {
+        session.write(&sql::add_primary_key_of(&it.deleted.qualified, it.key())).await?;
+    }
+    if let Some(create) = index_of_deleted(session, collection, companions).await? {
+        session.write(&create).await?;
     }
     if let Some(it) = companions.history.as_ref().filter(|_| history_is_new) {
         session.write(&sql::create_index(&it.history.qualified, &it.key, None)).await?;

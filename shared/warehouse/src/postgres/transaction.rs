@@ -4,17 +4,19 @@ use std::collections::{HashMap, VecDeque};
 
 use async_trait::async_trait;
 
+use super::copy::check_file;
 use super::dialect::POSTGRES;
 use super::layout::Target;
 use super::merge::merge_group;
 use super::session::Session;
+use super::shaping::Changes;
 use super::staged::StagedGroup;
 use super::table::{change_table, index_companions};
-use crate::catalog::{Catalog, Rows, SchemaName};
+use crate::catalog::{Catalog, Present, Rows, SchemaName};
 use crate::checks::Count;
 use crate::companion_tables::CompanionTables;
 use crate::dialect::TableName;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use crate::table::TableColumn;
 use crate::transaction::{GroupOf, Transaction};
@@ -26,15 +28,33 @@ pub(super) struct Merging<'a> {
     target: Target,
     /// The groups that are still to be merged.
     staged: VecDeque<StagedGroup>,
+    /// Changes that tables need before anything can be merged.
+    needs: Option<Changes>,
 }
 
 impl<'a> Merging<'a> {
     pub(super) fn new(session: Session<'a>) -> Merging<'a> {
-        Merging { session, target: Target::default(), staged: VecDeque::new() }
+        Merging { session, target: Target::default(), staged: VecDeque::new(), needs: None }
+    }
+
+    /// Returns the changes for whose sake the merge failed, if it did.
+    pub(super) fn needs(&mut self) -> Option<Changes> {
+        self.needs.take()
     }
 
     pub(super) async fn end(self) -> Result<()> {
         self.session.end().await
+    }
+
+    /// Takes the lock of this name, and keeps it for the connection's later transactions.
+    pub(super) async fn keep_turn(mut self, name: &str) -> Result<()> {
+        self.session.scratch(&format!("SELECT pg_advisory_lock({})", turn(name))).await?;
+        self.session.commit().await.map(drop)
+    }
+
+    pub(super) async fn end_turn(mut self, name: &str) -> Result<()> {
+        self.session.scratch(&format!("SELECT pg_advisory_unlock({})", turn(name))).await?;
+        self.session.commit().await.map(drop)
     }
 }
 
@@ -76,9 +96,7 @@ impl Transaction for Merging<'_> {
     }
 
     async fn take_turn(&mut self, name: &str) -> Result<()> {
-        let name = (POSTGRES.literal)(name);
-        let sql = format!("SELECT pg_advisory_xact_lock(hashtextextended('hubspot-source ' || {name}, 0))");
-        self.scratch(&sql).await
+        self.scratch(&format!("SELECT pg_advisory_xact_lock({})", turn(name))).await
     }
 
     async fn plan<'f>(
@@ -90,6 +108,25 @@ impl Transaction for Merging<'_> {
         let (target, plan) = Target::of(&mut self.session, present, files, mode).await?;
         self.target = target;
         Ok(plan)
+    }
+
+    /// Fails where tables have to be changed first, outside of this transaction: [`Merging::needs`].
+    async fn check_shapes(
+        &mut self,
+        collection: &str,
+        plan: &Plan<'_>,
+        companions: &CompanionTables,
+        present: &Present,
+    ) -> Result<()> {
+        let table = self.schema().table_name(collection);
+        let of = (collection, &table, present);
+        let changes = Changes::find(&mut self.session, &self.target, plan, companions, of).await?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        plan.groups.iter().flat_map(|group| &group.files).try_for_each(|file| check_file(file))?;
+        self.needs = Some(changes);
+        Err(Error::new(Kind::Locked, format!("table {} changes again and again", table.qualified)))
     }
 
     /// Reads the files, without a lock on the table.
@@ -121,4 +158,8 @@ impl Transaction for Merging<'_> {
             None => Ok(Vec::new()),
         }
     }
+}
+
+fn turn(name: &str) -> String {
+    format!("hashtextextended('hubspot-source ' || {}, 0)", (POSTGRES.literal)(name))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use staging::ColumnType;
 
-use super::PostgresBench;
+use super::{PostgresBench, SMALL_BYTES};
 use crate::conformance::{Bench, Cell, Row, contact, contacts, merge};
 
 use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
@@ -172,35 +172,41 @@ async fn kept_values_and_new_ones_share_a_page() {
 /// Checks numbers that become texts and then exceed the page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_row_can_be_widened() {
-    let Some(bench) = PostgresBench::new().await else { return };
-    let columns = columns(970, &[BigInt]);
-    let long = i64::MAX - 1000;
-    let cells: Vec<Cell> = (0..970).map(|n| Cell::BigInt(long + n)).collect();
-    let half: Vec<Cell> = (0..970).map(|n| if n < 400 { Cell::BigInt(n) } else { Cell::Null }).collect();
-    let rows = vec![contact(1, 1, 1, &cells), contact(2, 1, 1, &half)];
-    merge(&bench, &[contacts("a", &named(&columns), rows)]).await;
+    for small_bytes in [SMALL_BYTES, 0] {
+        let Some(bench) = PostgresBench::new().await else { return };
+        let bench = PostgresBench { small_bytes, ..bench };
+        let columns = columns(970, &[BigInt]);
+        let long = i64::MAX - 1000;
+        let cells: Vec<Cell> = (0..970).map(|n| Cell::BigInt(long + n)).collect();
+        let half: Vec<Cell> = (0..970).map(|n| if n < 400 { Cell::BigInt(n) } else { Cell::Null }).collect();
+        let rows = vec![contact(1, 1, 1, &cells), contact(2, 1, 1, &half)];
+        merge(&bench, &[contacts("a", &named(&columns), rows)]).await;
 
-    let widened: Columns = columns[..500].iter().map(|(name, _)| (name.clone(), Text)).collect();
-    let words = vec![Cell::text("w"); 500];
-    merge(&bench, &[contacts("b", &named(&widened), vec![contact(3, 1, 1, &words)])]).await;
-    let mut third = words;
-    third.resize(970, Cell::Null);
-    assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(half), texts(third)]);
-    bench.close().await;
+        let widened: Columns = columns[..500].iter().map(|(name, _)| (name.clone(), Text)).collect();
+        let words = vec![Cell::text("w"); 500];
+        merge(&bench, &[contacts("b", &named(&widened), vec![contact(3, 1, 1, &words)])]).await;
+        let mut third = words;
+        third.resize(970, Cell::Null);
+        assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(half), texts(third)]);
+        bench.close().await;
+    }
 }
 
 /// Checks numbers that become texts in a table without an overflow, since every row had fitted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_becomes_wide_by_widening() {
-    let Some(bench) = PostgresBench::new().await else { return };
-    let columns = columns(500, &[BigInt]);
-    let cells: Vec<Cell> = (0..500).map(|n| Cell::BigInt(i64::MIN + n)).collect();
-    merge(&bench, &[contacts("a", &named(&columns), vec![contact(1, 1, 1, &cells)])]).await;
-    let widened: Columns = columns.iter().map(|(name, _)| (name.clone(), Text)).collect();
-    let words = vec![Cell::text("a word"); 500];
-    merge(&bench, &[contacts("b", &named(&widened), vec![contact(2, 1, 1, &words)])]).await;
-    assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(words)]);
-    bench.close().await;
+    for small_bytes in [SMALL_BYTES, 0] {
+        let Some(bench) = PostgresBench::new().await else { return };
+        let bench = PostgresBench { small_bytes, ..bench };
+        let columns = columns(500, &[BigInt]);
+        let cells: Vec<Cell> = (0..500).map(|n| Cell::BigInt(i64::MIN + n)).collect();
+        merge(&bench, &[contacts("a", &named(&columns), vec![contact(1, 1, 1, &cells)])]).await;
+        let widened: Columns = columns.iter().map(|(name, _)| (name.clone(), Text)).collect();
+        let words = vec![Cell::text("a word"); 500];
+        merge(&bench, &[contacts("b", &named(&widened), vec![contact(2, 1, 1, &words)])]).await;
+        assert_eq!(read_texts(&bench, &columns).await, [texts(cells), texts(words)]);
+        bench.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,210 @@
+//! Columns that get a wider type. PostgreSQL writes the whole table anew for that, and keeps all others out meanwhile.
+//! So a table of some size gets a new column beside the old one instead, which is filled while everybody reads and
+//! writes, and takes the old one's place in a short transaction.
+//!
+//! It comes last among the columns then. What the old column has besides its values must be known to be moved along:
+//! comments and grants are; a column with anything else (a key, an index, a default, a constraint) is changed in place.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::brief::{Brief, regclass};
+use super::dialect::{POSTGRES, identifier};
+use super::layout::MAX_COLUMNS;
+use super::session::Session;
+use crate::catalog::{Catalog, SchemaName, counts};
+use crate::dialect::{quote_identifier, quote_literal};
+use crate::error::Result;
+use crate::table::Widening;
+
+/// Tables up to this size are written anew in an instant.
+pub(super) const SMALL_BYTES: u64 = 1 << 20;
+/// No name of ours has a colon.
+pub(super) const BESIDE: &str = "_widening:";
+/// Pages of 8 KB that are filled in one transaction.
+const BATCH_PAGES: u64 = 2_048;
+/// The first version that finds rows by their pages without reading the whole table.
+const READS_PAGES: u64 = 140_000;
+/// Passes over all rows, to find those that others changed meanwhile.
+const PASSES: usize = 3;
+
+/// The columns of one table that get a wider type.
+#[derive(Debug)]
+pub(super) struct Widen<'a> {
+    /// Quoted and qualified.
+    pub(super) table: &'a str,
+    pub(super) columns: &'a [Widening],
+    /// Rows have room for old and new values at once.
+    pub(super) has_room: bool,
+    pub(super) small_bytes: u64,
+    pub(super) schema: &'a SchemaName,
+    pub(super) patience: Duration,
+}
+
+impl Widen<'_> {
+    pub(super) async fn run(&self, client: &Client) -> Result<()> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let can_move = self.can_move(&mut session).await?;
+        session.end().await?;
+        let (beside, in_place): (Vec<&Widening>, Vec<&Widening>) =
+            self.columns.iter().partition(|widening| can_move.contains(&widening.column));
+        if !in_place.is_empty() {
+            let leftovers =
+                in_place.iter().map(|widening| format!("DROP COLUMN IF EXISTS {}", self.beside(widening)));
+            let actions: Vec<String> =
+                leftovers.chain(in_place.iter().map(|widening| POSTGRES.widen(widening))).collect();
+            self.brief(client, &in_place, POSTGRES.alter_table(self.table, &actions)).await?;
+        }
+        if beside.is_empty() {
+            return Ok(());
+        }
+        self.add(client, &beside).await?;
+        self.fill(client, &beside).await?;
+        self.swap(client, &beside).await
+    }
+
+    async fn brief(&self, client: &Client, retyped: &[&Widening], statements: Vec<String>) -> Result<()> {
+        let retyped = retyped.iter().map(|widening| widening.column.as_str()).collect();
+        Brief { table: self.table, retyped, statements }.run(client, self.schema, self.patience).await
+    }
+
+    fn beside(&self, widening: &Widening) -> String {
+        quote_identifier(&identifier(&format!("{BESIDE}{}", widening.column)))
+    }
+
+    /// Returns the columns that a new one may take the place of.
+    async fn can_move(&self, session: &mut Session<'_>) -> Result<HashSet<String>> {
+        let table = regclass(self.table);
+        let [bytes, columns, is_plain] = counts(&session.query(&format!(
+            "SELECT pg_table_size(c.oid), (SELECT max(a.attnum) FROM pg_attribute AS a WHERE a.attrelid = c.oid), \
+             CAST(c.relkind = 'r' AND NOT c.relhassubclass AND NOT EXISTS (SELECT FROM pg_trigger AS t \
+             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AND NOT EXISTS (SELECT FROM pg_inherits AS i \
+             WHERE i.inhrelid = c.oid) AS integer) FROM pg_class AS c WHERE c.oid = {table}"
+        )).await?)?;
+        let has_columns = columns + self.columns.len() as u64 <= MAX_COLUMNS as u64;
+        if bytes <= self.small_bytes || is_plain == 0 || !has_columns || !self.has_room {
+            return Ok(HashSet::new());
+        }
+        let names: Vec<String> =
+            self.columns.iter().map(|widening| quote_literal(&widening.column)).collect();
+        let sql = format!(
+            "SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = {table} AND a.attname IN ({}) \
+             AND NOT a.attnotnull AND NOT a.atthasdef AND a.attoptions IS NULL AND coalesce(a.attstattarget, -1) < 0 \
+             AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.refclassid = CAST('pg_class' AS regclass) \
+             AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND NOT EXISTS (SELECT FROM pg_rewrite AS r \
+             WHERE d.classid = CAST('pg_rewrite' AS regclass) AND r.oid = d.objid AND r.ev_class <> a.attrelid))",
+            names.join(", ")
+        );
+        Ok(session.query(&sql).await?.into_iter().flatten().flatten().collect())
+    }
+
+    /// Adds the new columns. Those of a load that was cut off stay, if they are as wide.
+    async fn add(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let sql = format!(
+            "SELECT quote_ident(a.attname) || ' ' || format_type(a.atttypid, NULL) FROM pg_attribute AS a \
+             WHERE a.attrelid = {} AND NOT a.attisdropped AND starts_with(CAST(a.attname AS text), {})",
+            regclass(self.table),
+            quote_literal(BESIDE)
+        );
+        let present: Vec<String> = session.query(&sql).await?.into_iter().flatten().flatten().collect();
+        session.end().await?;
+        let mut actions = Vec::new();
+        for widening in beside {
+            let (name, type_name) = (self.beside(widening), (POSTGRES.type_name)(widening.to));
+            if !present.contains(&format!("{name} {type_name}")) {
+                actions.extend([
+                    format!("DROP COLUMN IF EXISTS {name}"),
+                    format!("ADD COLUMN {name} {type_name}"),
+                ]);
+            }
+        }
+        match actions.is_empty() {
+            true => Ok(()),
+            false => self.brief(client, &[], POSTGRES.alter_table(self.table, &actions)).await,
+        }
+    }
+
+    /// Fills the new columns, without a lock that anybody feels but who changes the same rows.
+    async fn fill(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        let value = |widening: &&Widening| {
+            let column = quote_identifier(&widening.column);
+            (self.beside(widening), POSTGRES.converted(&column, widening.from, widening.to))
+        };
+        let values: Vec<(String, String)> = beside.iter().map(value).collect();
+        let join = |between: &str, word: &str| {
+            let terms: Vec<String> =
+                values.iter().map(|(name, value)| format!("{name} {word} {value}")).collect();
+            terms.join(between)
+        };
+        let fill = format!(
+            "UPDATE {} SET {} WHERE ({})",
+            self.table,
+            join(", ", "="),
+            join(" OR ", "IS DISTINCT FROM")
+        );
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let [pages, version] = counts(
+            &session
+                .query(&format!(
+                    "SELECT pg_relation_size({}) / CAST(current_setting('block_size') AS bigint), \
+             current_setting('server_version_num')",
+                    regclass(self.table)
+                ))
+                .await?,
+        )?;
+        session.end().await?;
+        let batched = if version >= READS_PAGES { pages } else { 0 };
+        for first in (0..batched).step_by(BATCH_PAGES as usize) {
+            let end = first + BATCH_PAGES;
+            self.write(client, &format!("{fill} AND ctid >= '({first},0)' AND ctid < '({end},0)'")).await?;
+        }
+        for _ in 0..PASSES {
+            if self.write(client, &fill).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, client: &Client, sql: &str) -> Result<u64> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let rows = session.write(sql).await?;
+        session.commit().await?;
+        Ok(rows)
+    }
+
+    async fn swap(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let kept = session.query(&self.comments_and_grants(beside)).await?;
+        session.end().await?;
+        let swaps = beside.iter().flat_map(|widening| {
+            let (table, column) = (self.table, quote_identifier(&widening.column));
+            [
+                format!("ALTER TABLE {table} DROP COLUMN {column}"),
+                format!("ALTER TABLE {table} RENAME COLUMN {} TO {column}", self.beside(widening)),
+            ]
+        });
+        let statements = swaps.chain(kept.into_iter().flatten().flatten()).collect();
+        self.brief(client, beside, statements).await
+    }
+
+    /// Selects the statements that give a column's comment and grants to the one that takes its place.
+    fn comments_and_grants(&self, beside: &[&Widening]) -> String {
+        let names: Vec<String> = beside.iter().map(|widening| quote_literal(&widening.column)).collect();
+        let (table, of) = (
+            quote_literal(self.table),
+            format!("a.attrelid = {} AND a.attname IN ({})", regclass(self.table), names.join(", ")),
+        );
+        format!(
+            "SELECT format('COMMENT ON COLUMN %s.%I IS %L', {table}, a.attname, d.description) FROM pg_attribute AS a \
+             JOIN pg_description AS d ON d.classoid = CAST('pg_class' AS regclass) AND d.objoid = a.attrelid \
+             AND d.objsubid = a.attnum WHERE {of} UNION ALL \
+             SELECT format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, a.attname, {table}, CASE g.grantee WHEN 0 \
+             THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END, CASE WHEN g.is_grantable \
+             THEN ' WITH GRANT OPTION' ELSE '' END) FROM pg_attribute AS a, aclexplode(a.attacl) AS g WHERE {of}"
+        )
+    }
+}
