@@ -2,6 +2,8 @@
 //! changed rows into a full table. Prints seconds, CPU seconds and peak memory.
 //!
 //!     cargo run --release -p warehouse --features duckdb --example measure -- 5000000 1000000
+//!
+//! A third argument, `history`, keeps a history of the table.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -12,13 +14,15 @@ use std::time::Instant;
 
 use duckdb::Connection;
 use staging::{Column, ColumnType, Description, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
-use warehouse::{LocatedFile, Location, connect};
+use warehouse::{LocatedFile, Location, TableMode, connect};
 
 const ROWS_PER_FILE: u64 = 100_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
+    let history = std::env::args().nth(3).is_some_and(|argument| argument == "history");
+    let mode = TableMode { history, ..TableMode::default() };
+    let mut arguments = std::env::args().skip(1).take(2).map(|argument| argument.parse::<u64>());
     let total = arguments.next().transpose()?.unwrap_or(1_000_000);
     let changed = arguments.next().transpose()?.unwrap_or(200_000);
     let folder = tempfile::tempdir()?;
@@ -32,10 +36,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     measured(&format!("create table as select, {changed} rows"), || copy(&folder.join("b.duckdb"), &again))?;
     let warehouse =
         connect(&format!("duckdb:{}", folder.join("merged.duckdb").display()), "hubspot", None, None).await?;
-    for (what, files) in [("first load", &first), ("merge", &again), ("replay", &again)] {
+    let unchanged: Vec<LocatedFile> =
+        first.iter().map(|file| LocatedFile { key: format!("{}-again", file.key), ..file.clone() }).collect();
+    for (what, files) in
+        [("first load", &first), ("merge", &again), ("replay", &again), ("unchanged", &unchanged)]
+    {
         let rows: u64 = files.iter().map(|file| file.description.rows).sum();
         let runtime = tokio::runtime::Handle::current();
-        let merge = || tokio::task::block_in_place(|| runtime.block_on(warehouse.merge(files)));
+        let merge = || tokio::task::block_in_place(|| runtime.block_on(warehouse.merge_as(files, mode)));
         println!("{:?}", measured(&format!("{what}, {rows} rows"), merge)?);
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! In an engine where DDL commits, a table can exist before its rows do. So the last column of a history is added when
 //! its first rows, which do not need it, are in: a history without it has not begun.
 
-use staging::Column;
+use staging::{Column, ColumnType};
 
 use crate::TableMode;
 use crate::catalog::{Present, SchemaName};
@@ -12,7 +12,7 @@ use crate::columns::GroupColumns;
 use crate::dialect::{Dialect, TableName};
 use crate::error::Result;
 use crate::hard_delete::HardDelete;
-use crate::history::{History, VALID_TO, check_history};
+use crate::history::{History, Place, StagedRows, VALID_TO, check_history};
 use crate::mode::{deleted_table, follow, history_table};
 use crate::plan::{Plan, TableChange};
 use crate::statement::Statement;
@@ -122,8 +122,8 @@ impl CompanionTables {
         let last = (self.dialect.column_name)(VALID_TO);
         let has_begun = now.is_some_and(|columns| columns.iter().any(|column| column.name == last));
         let it = self.history.as_ref().filter(|_| !has_begun)?;
-        let [content, from, to] = it.own_columns();
-        let columns = [table, &[content, from]].concat();
+        let [content, from, last_read_at, to] = it.own_columns();
+        let columns = [table, &[content, from, last_read_at]].concat();
         let mut together = self.to_columns(engine, &it.history, now, &columns);
         together.push(vec![Statement::write(it.begin(table))]);
         let then = engine.alteration(&it.history.qualified, &[defined(self.dialect, &to)], &[]);
@@ -167,25 +167,28 @@ impl CompanionTables {
         self.history.as_ref().map(|it| [self.columns.as_slice(), &it.own_columns()].concat())
     }
 
-    /// Returns the statements for a group whose rows are staged, to be run before the search for rows that change the
-    /// table. `rows` reads all their columns; `keys` reads at least the expressions of their primary key.
-    pub(crate) fn staged(
+    /// Returns the columns of the scratch tables [`StagedRows::scratch`]; `None` if they are not needed.
+    pub(crate) fn scratch(
         &self,
         columns: &GroupColumns,
-        rows: &str,
-        (keys, key): (&str, &[String]),
-    ) -> Vec<Statement> {
-        let back = self.hard_delete.iter().flat_map(|it| it.bring_back(keys, key));
-        let added = self.history.iter().map(|it| it.add(columns, rows));
-        back.chain(added).map(Statement::write).collect()
+        place: &Place,
+    ) -> Option<[Vec<(String, ColumnType)>; 2]> {
+        self.history.as_ref().map(|it| it.scratch(columns, place))
+    }
+
+    /// Returns the statements for a group whose rows are staged, to be run before the search for rows that change the
+    /// table.
+    pub(crate) fn staged(&self, columns: &GroupColumns, rows: &StagedRows<'_>) -> Vec<Statement> {
+        let (keys, key) = rows.keys;
+        let back = self.hard_delete.iter().flat_map(|it| it.bring_back(keys, key)).map(Statement::write);
+        let added = self.history.iter().flat_map(|it| it.add(columns, rows, &self.columns));
+        back.chain(added).collect()
     }
 
     /// Returns the statements to be run after the last group.
     pub(crate) fn end(&self) -> Vec<Statement> {
-        let times = self.history.iter().map(History::set_times);
         let history = self.history.as_ref().map(|it| &it.history);
-        let out = self.hard_delete.iter().flat_map(|it| it.take_out(history));
-        times.chain(out).map(Statement::write).collect()
+        self.hard_delete.iter().flat_map(|it| it.take_out(history)).map(Statement::write).collect()
     }
 }
 

@@ -6,11 +6,14 @@ mod columns;
 mod compare;
 mod files;
 pub(crate) mod modes;
+mod past;
 pub(crate) mod property;
+pub(crate) mod property_history;
 pub(crate) mod property_sets;
 mod refusals;
 mod sets;
 mod versions;
+pub(crate) mod writes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +55,11 @@ pub(crate) trait Bench: Send + Sync {
     /// Drops a column, whose name is quoted.
     async fn drop_column(&self, table: &str, column: &str) {
         self.execute(&format!("ALTER TABLE {} DROP COLUMN {column}", self.quoted(table))).await;
+    }
+    /// Returns the number of rows that were inserted into a table, updated or deleted so far, each time that they were;
+    /// `None` if nobody counts.
+    async fn written(&self, _table: &str) -> Option<u64> {
+        None
     }
     /// Doubles every row, as a user might by accident.
     async fn double_rows(&self, table: &str) {
@@ -111,6 +119,12 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("history may begin late", |bench| Box::pin(modes::history_may_begin_late(bench))),
     ("history follows the columns", |bench| Box::pin(modes::history_follows_the_columns(bench))),
     ("history outlives its table", |bench| Box::pin(modes::history_outlives_its_table(bench))),
+    ("a change is two writes in the history", |bench| Box::pin(past::a_change_is_two_writes(bench))),
+    ("a backfill of unchanged rows adds nothing to the history", |bench| {
+        Box::pin(past::backfills_of_unchanged_rows_write_nothing(bench))
+    }),
+    ("what comes late divides a state", |bench| Box::pin(past::what_comes_late_divides_a_state(bench))),
+    ("a history of an older program goes on", |bench| Box::pin(past::older_histories_go_on(bench))),
     ("what is kept of deleted rows follows the columns", |bench| {
         Box::pin(modes::what_is_kept_follows_the_columns(bench))
     }),

@@ -11,7 +11,7 @@ pub struct TableMode {
     /// Rows that are deleted in HubSpot are removed from the table. `_deleted_<collection>` keeps their key, version
     /// and reason, without which an older file that arrives later would bring them back.
     pub hard_delete: bool,
-    /// Every version of a row is kept in `<collection>_history`, with the time from which and until which it held.
+    /// The versions of a row are kept in `<collection>_history`, with the time from which and until which it held.
     pub history: bool,
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn deleted_table(collection: &str) -> String {
     format!("_deleted_{collection}")
 }
 
-/// Returns the name of the companion table with all versions of the rows of `collection`.
+/// Returns the name of the companion table with the versions of the rows of `collection`.
 pub(crate) fn history_table(collection: &str) -> String {
     format!("{collection}_history")
 }

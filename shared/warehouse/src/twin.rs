@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, merge_as, modes, stage};
+use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, merge_as, modes, stage, writes};
 use crate::mode::{deleted_table, history_table};
 use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
 
@@ -183,6 +183,11 @@ impl Bench for TwinBench {
     fn column(&self, name: &str) -> String {
         let [_, column] = self.names;
         column(name)
+    }
+
+    async fn written(&self, table: &str) -> Option<u64> {
+        let beginnings = writes::beginnings(&self.quoted(table));
+        self.call("written", json!({"beginnings": beginnings}))["rows"].as_u64()
     }
 }
 

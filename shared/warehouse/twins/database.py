@@ -67,6 +67,8 @@ class Database:
         # Bucket -> folder.
         self.buckets = {}
         self.executed = []
+        # Statements and the rows that they wrote.
+        self.written = []
 
     def close(self):
         self.connection.close()
@@ -109,7 +111,10 @@ class Database:
         with self.lock:
             self.executed.append(sql)
             cursor = self.connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
+            rows = cursor.fetchall() if cursor.description else []
+            if cursor.description and cursor.description[0][0] == "Count" and rows:
+                self.written.append((sql, rows[0][0]))
+            return rows
 
     def named(self, sql):
         """The names of a query's columns, and its rows."""

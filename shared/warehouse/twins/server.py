@@ -91,6 +91,11 @@ class Twin:
         self.lost.append(call["containing"])
         return {}
 
+    def written(self, call):
+        """How many rows were written by statements that begin so."""
+        written = self.databases[call["database"]].written
+        return {"rows": sum(rows for sql, rows in written if sql.startswith(tuple(call["beginnings"])))}
+
     def executed(self, call):
         """How many statements that begin so were executed."""
         executed = self.databases[call["database"]].executed

@@ -4,6 +4,8 @@
 //! by
 //! `examples/measure.rs`, says what it costs beside a bare `CREATE TABLE AS SELECT`.
 
+use staging::ColumnType;
+
 use super::dialect::DUCKDB;
 use super::session::{Session, is_out_of_memory};
 use super::sql::{self, GroupMerge, NEWEST, STAGED};
@@ -11,8 +13,9 @@ use crate::LocatedFile;
 use crate::catalog::row_counts;
 use crate::checks::{Count, GroupCounts, check_rows};
 use crate::error::{Error, Kind, Result};
+use crate::history::{Place, StagedRows};
 use crate::plan::Group;
-use crate::transaction::GroupOf;
+use crate::transaction::{GroupOf, create_scratch};
 
 /// The counts are in the order of the group's files.
 pub(super) fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result<Vec<Count>> {
@@ -26,8 +29,7 @@ pub(super) fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result
     session.run(&merge.stage()).map_err(|error| unreadable(group, error))?;
     let mut counts = count_staged(session, group, &merge)?;
     let keys: Vec<String> = (0..merge.columns.keys.len()).map(|n| format!("s.k{n}")).collect();
-    let staged = format!("{STAGED} AS s");
-    session.execute_all(of.companions.staged(&merge.columns, &merge.source, (&staged, &keys)))?;
+    keep_past(session, &merge, &keys, of)?;
     let staged = counts.iter().map(|count| count.staged).sum();
     let keys = session.number(&merge.count_keys())?;
     let newest = keep_newest(session, &merge, staged, keys)?;
@@ -42,6 +44,27 @@ pub(super) fn merge_group(session: &mut Session<'_>, of: &GroupOf<'_>) -> Result
     let changed = counts.iter().map(|count| count.changed).sum();
     GroupCounts { changed, written, keys, arrived }.check(table)?;
     Ok(counts)
+}
+
+/// Writes the companion tables, before the table is changed.
+fn keep_past(session: &mut Session<'_>, merge: &GroupMerge, keys: &[String], of: &GroupOf<'_>) -> Result<()> {
+    let place = ["file_index", "file_row_number"].map(|place| format!("staged.{place}"));
+    let place = Place {
+        columns: place.map(|place| (place, ColumnType::BigInt)).to_vec(),
+        same: "staged.file_index = n.p0 AND staged.file_row_number = n.p1".to_owned(),
+    };
+    let staged = format!("{STAGED} AS s");
+    let scratch = ["history_reads", "history_changes"].map(|table| format!("temp.main.{table}"));
+    let rows = StagedRows { all: &merge.source, keys: (&staged, keys), place, scratch };
+    let columns = of.companions.scratch(&merge.columns, &rows.place);
+    for (table, columns) in rows.scratch.iter().zip(columns.iter().flatten()) {
+        session.run(&create_scratch(&DUCKDB, table, columns))?;
+    }
+    session.execute_all(of.companions.staged(&merge.columns, &rows))?;
+    rows.scratch
+        .iter()
+        .filter(|_| columns.is_some())
+        .try_for_each(|table| session.run(&format!("DROP TABLE {table}")))
 }
 
 fn paths(group: &Group<'_>) -> Result<Vec<String>> {

@@ -43,11 +43,17 @@ impl<'a> Session<'a> {
     /// Changes the warehouse; answers with the number of rows.
     pub(super) fn execute(&mut self, sql: &str) -> Result<u64> {
         self.writes += 1;
-        self.connection.execute(sql, []).map(|rows| rows as u64).map_err(failed(sql))
+        let rows = self.connection.execute(sql, []).map(|rows| rows as u64).map_err(failed(sql))?;
+        #[cfg(test)]
+        crate::conformance::writes::note(sql, rows);
+        Ok(rows)
     }
 
     pub(super) fn execute_all(&mut self, statements: impl IntoIterator<Item = Statement>) -> Result<()> {
-        statements.into_iter().try_for_each(|statement| self.execute(&statement.sql).map(drop))
+        statements.into_iter().try_for_each(|statement| match statement.writes() {
+            true => self.execute(&statement.sql).map(drop),
+            false => self.run(&statement.sql),
+        })
     }
 
     /// Changes nothing but this transaction's scratch tables.

@@ -1,6 +1,9 @@
 //! Merge of a group whose rows are in a scratch table: keys and versions decide which of them change the table; those
 //! replace its rows or are added to it.
 
+use staging::ColumnType;
+
+use super::dialect::POSTGRES;
 use super::layout::{Target, measure};
 use super::session::Session;
 use super::sql::{self, GroupMerge};
@@ -8,9 +11,10 @@ use super::staged::StagedGroup;
 use crate::catalog::{Catalog, counts, row_counts};
 use crate::checks::{Count, GroupCounts};
 use crate::error::{Error, Kind, Result};
+use crate::history::{Place, StagedRows};
 use crate::plan::Group;
 use crate::table::TableColumn;
-use crate::transaction::GroupOf;
+use crate::transaction::{GroupOf, create_scratch};
 
 /// Merges a group. The counts are in the order of its files.
 pub(super) async fn merge_group(
@@ -25,11 +29,7 @@ pub(super) async fn merge_group(
         let merge = GroupMerge::new(&table.qualified, plan, group, &staged.layout, &staged.staging)
             .map_err(|column| Error::new(Kind::Engine, format!("column {column:?} was not staged")))?;
         if std::mem::take(&mut is_first) {
-            let rows = format!("{} AS s", staged.staging.table());
-            let key: Vec<String> = merge.columns.keys.iter().map(|key| key.staged.clone()).collect();
-            for statement in of.companions.staged(&merge.columns, &rows, (&rows, &key)) {
-                session.write(&statement.sql).await?;
-            }
+            keep_past(session, &merge, &staged, of).await?;
         }
         let keys = find_changed(session, &merge, &mut staged.staged.counts).await?;
         let kept_bytes = widest_kept(session, target, group, &merge).await?;
@@ -57,6 +57,48 @@ pub(super) async fn merge_group(
     // Those that were not to be changed are there, in a newer version.
     GroupCounts { changed, written, keys, arrived: keys }.check(&table.qualified)?;
     Ok(counts)
+}
+
+/// Writes the companion tables, before the table is changed.
+async fn keep_past(
+    session: &mut Session<'_>,
+    merge: &GroupMerge,
+    staged: &StagedGroup,
+    of: &GroupOf<'_>,
+) -> Result<()> {
+    let rows = format!("{} AS s", staged.staging.table());
+    let key: Vec<String> = merge.columns.keys.iter().map(|key| key.staged.clone()).collect();
+    // A `ctid` as text, since scratch tables have columns of our own types.
+    let place = Place {
+        columns: vec![("CAST(s.ctid AS text)".to_owned(), ColumnType::Text)],
+        same: "s.ctid = CAST(n.p0 AS tid)".to_owned(),
+    };
+    let scratch = ["history_reads", "history_changes"].map(|table| format!("pg_temp.{table}"));
+    let rows = StagedRows { all: &rows, keys: (&rows, &key), place, scratch };
+    let columns = of.companions.scratch(&merge.columns, &rows.place);
+    for (table, columns) in rows.scratch.iter().zip(columns.iter().flatten()) {
+        session.scratch(&create_scratch(&POSTGRES, table, columns)).await?;
+    }
+    for statement in of.companions.staged(&merge.columns, &rows) {
+        if statement.writes() {
+            session.scratch(sql::LOOK_UP).await?;
+            session.write(&statement.sql).await?;
+            session.scratch(sql::AS_PLANNED).await?;
+        } else {
+            session.scratch(&statement.sql).await?;
+            for table in rows
+                .scratch
+                .iter()
+                .filter(|table| statement.sql.starts_with(&format!("INSERT INTO {table} ")))
+            {
+                session.scratch(&format!("ANALYZE {table}")).await?;
+            }
+        }
+    }
+    for table in rows.scratch.iter().filter(|_| columns.is_some()) {
+        session.scratch(&format!("DROP TABLE {table}")).await?;
+    }
+    Ok(())
 }
 
 /// Finds the staged rows that change the table. Returns the number of staged keys.

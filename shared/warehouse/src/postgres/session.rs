@@ -106,7 +106,10 @@ impl<'a> Session<'a> {
             SimpleQueryMessage::CommandComplete(rows) => Some(rows),
             _ => None,
         };
-        Ok(answer.into_iter().find_map(rows).unwrap_or_default())
+        let rows = answer.into_iter().find_map(rows).unwrap_or_default();
+        #[cfg(test)]
+        crate::conformance::writes::note(sql, rows);
+        Ok(rows)
     }
 
     /// Runs statements that change the warehouse, and waits for their locks until this moment.

@@ -77,10 +77,8 @@ pub(super) fn add_primary_key_of(table: &str, key: &[String]) -> String {
     format!("ALTER TABLE {table} ADD PRIMARY KEY ({})", key.join(", "))
 }
 
-/// An index of all rows, or of those in which a column is NULL.
-pub(super) fn create_index(table: &str, key: &[String], null: Option<&str>) -> String {
-    let condition = null.map(|column| format!(" WHERE {} IS NULL", quote_identifier(column)));
-    format!("CREATE INDEX ON {table} ({}){}", key.join(", "), condition.unwrap_or_default())
+pub(super) fn create_index(table: &str, key: &[String]) -> String {
+    format!("CREATE INDEX ON {table} ({})", key.join(", "))
 }
 
 pub(super) fn create_index_of_deleted(name: &str, table: &str, key: &[String]) -> String {

@@ -11,7 +11,6 @@ use super::staged::StagedGroup;
 use crate::catalog::Catalog;
 use crate::companion_tables::CompanionTables;
 use crate::error::{Error, Kind, Result};
-use crate::history::VALID_FROM;
 use crate::plan::{Plan, TableChange, plan_within};
 use crate::table::TableColumn;
 use crate::{LocatedFile, TableMode};
@@ -94,9 +93,7 @@ pub(super) async fn index_companions(
         session.write(&create).await?;
     }
     if let Some(it) = companions.history.as_ref().filter(|_| history_is_new) {
-        session.write(&sql::create_index(&it.history.qualified, &it.key, None)).await?;
-        // Finds the versions that a merge has added.
-        session.write(&sql::create_index(&it.history.qualified, &it.key, Some(VALID_FROM))).await?;
+        session.write(&sql::create_index(&it.history.qualified, &it.key)).await?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use super::dialect::{OVERFLOW, POSTGRES, identifier};
 use super::session::open;
 use super::widening::SMALL_BYTES;
 use crate::catalog::SchemaName;
-use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge};
+use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge, writes};
 use crate::database::Transactional;
 use crate::{Kind, Warehouse};
 
@@ -92,6 +92,10 @@ impl Bench for PostgresBench {
 
     fn folder(&self) -> &Path {
         self.staged.path()
+    }
+
+    async fn written(&self, table: &str) -> Option<u64> {
+        Some(writes::written(&self.quoted(table)))
     }
 
     fn column(&self, name: &str) -> String {

@@ -156,11 +156,11 @@ async fn a_history_with_too_many_columns_is_refused() {
         let file = contacts("a", &columns, vec![]).of_collection(&format!("with_{count}"));
         bench.warehouse().await.merge_as(&stage(&bench, &[file]), BOTH).await
     };
-    merge_with(600).await.unwrap();
-    let error = merge_with(900).await.unwrap_err();
+    merge_with(900).await.unwrap();
+    let error = merge_with(1_100).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
     assert!(error.to_string().contains("or keep no history of it"), "{error}");
-    assert!(!bench.has_table("with_900").await && !bench.has_table("with_900_history").await);
+    assert!(!bench.has_table("with_1100").await && !bench.has_table("with_1100_history").await);
     bench.close();
 }
 

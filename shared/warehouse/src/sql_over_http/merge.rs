@@ -151,14 +151,15 @@ impl<E: Engine> Target<'_, E> {
         for (merge, scratch) in merges.iter().zip(&self.scratch) {
             script.push(create(&scratch.newest, &merge.newest_columns()));
             script.push(create(&scratch.changed, &merge.changed_columns()));
+            let past = merge.past_scratch(&self.companions);
+            script.extend(past.iter().map(|(table, columns)| create(table, columns)));
         }
         script.extend(sweep.iter().flat_map(Sweep::scratch).map(|(table, columns)| create(table, &columns)));
         script.extend(self.bind());
         let now = self.now();
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
         for (((group, merge), scratch), ties) in groups {
-            let staged = merge.staged();
-            script.extend(self.companions.staged(&merge.columns, &staged, (&staged, &merge.staged_key())));
+            script.extend(merge.keep_past(&self.companions));
             script.push(Statement::scratch(merge.find_newest(*ties)));
             script.push(Statement::scratch(merge.find_changed()));
             script.extend(merge.write_changed(engine.limits().statement_bytes));

@@ -8,7 +8,9 @@ use staging::ColumnType;
 
 use crate::LocatedFile;
 use crate::columns::{ColumnSql, GroupColumns, or_first};
+use crate::companion_tables::CompanionTables;
 use crate::dialect::{Dialect, TableName};
+use crate::history::{Place, StagedRows};
 use crate::plan::{Field, Group, Plan};
 use crate::statement::{Statement, check};
 
@@ -23,6 +25,8 @@ pub(super) struct Scratch {
     pub(super) newest: String,
     /// The rows to write, whole, in the table's types.
     pub(super) changed: String,
+    /// For the history: [`StagedRows::scratch`].
+    pub(super) past: [String; 2],
 }
 
 /// Which rows can't be told apart by their version and their run, so that their values have to be compared.
@@ -106,12 +110,30 @@ impl<'a> GroupMerge<'a> {
     }
 
     /// Reads the staged rows.
-    pub(super) fn staged(&self) -> String {
+    fn staged(&self) -> String {
         format!("{} AS s", self.scratch.staged)
     }
 
-    pub(super) fn staged_key(&self) -> Vec<String> {
-        self.columns.keys.iter().map(|key| key.staged.clone()).collect()
+    fn place() -> Place {
+        let columns = ["file_no", "row_no"].map(|column| (format!("s.{column}"), ColumnType::BigInt));
+        Place { columns: columns.to_vec(), same: "s.file_no = n.p0 AND s.row_no = n.p1".to_owned() }
+    }
+
+    /// Returns the statements for the companion tables, which come before the table is changed.
+    pub(super) fn keep_past(&self, companions: &CompanionTables) -> Vec<Statement> {
+        let (all, scratch) = (self.staged(), self.scratch.past.clone());
+        let key: Vec<String> = self.columns.keys.iter().map(|key| key.staged.clone()).collect();
+        let rows = StagedRows { all: &all, keys: (&all, &key), place: GroupMerge::place(), scratch };
+        companions.staged(&self.columns, &rows)
+    }
+
+    /// Returns the scratch tables for [`Self::keep_past`], with their columns.
+    pub(super) fn past_scratch(
+        &self,
+        companions: &CompanionTables,
+    ) -> Vec<(&str, Vec<(String, ColumnType)>)> {
+        let columns = companions.scratch(&self.columns, &GroupMerge::place()).into_iter().flatten();
+        self.scratch.past.iter().map(String::as_str).zip(columns).collect()
     }
 
     pub(super) fn newest_columns(&self) -> Vec<(String, ColumnType)> {

@@ -72,6 +72,7 @@ impl<'a, E: Engine> Target<'a, E> {
             helper: scratch(format!("{n}_helper")),
             newest: scratch(format!("{n}_newest")),
             changed: scratch(format!("{n}_changed")),
+            past: ["reads", "versions"].map(|past| scratch(format!("{n}_{past}"))),
         };
         Ok(Target {
             schema,
@@ -98,8 +99,10 @@ impl<'a, E: Engine> Target<'a, E> {
         let of_group = |scratch: &Scratch| {
             [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
         };
+        let of_past =
+            self.scratch.iter().filter(|_| self.mode.history).flat_map(|scratch| scratch.past.clone());
         let of_all = self.touched_and_gone.iter().cloned();
-        self.scratch.iter().flat_map(of_group).chain(of_all).collect()
+        self.scratch.iter().flat_map(of_group).chain(of_past).chain(of_all).collect()
     }
 
     /// Says whether one script has room for it.

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::DuckDbBench;
 use crate::conformance::property::{arrivals, assert_newest_wins, block_on, table_of, versions};
+use crate::conformance::property_history::{
+    assert_reads_in_any_order, assert_reads_in_order, assert_states_of_hubspot, choices, reads,
+};
 use crate::conformance::property_sets::{assert_sets_are_whole, members, set_table_of};
 
 proptest! {
@@ -53,5 +56,20 @@ proptest! {
         });
         tables.dedup();
         prop_assert!(tables.len() < 2, "{tables:?}");
+    }
+
+    #[test]
+    fn states_of_hubspot_may_arrive_in_any_order(reads in reads(), choices in choices()) {
+        block_on(async { assert_states_of_hubspot(&DuckDbBench::new(), reads, &choices).await });
+    }
+
+    #[test]
+    fn calculated_states_are_those_of_a_simple_model(reads in reads(), choices in choices()) {
+        block_on(async { assert_reads_in_order(&DuckDbBench::new(), &reads, &choices).await });
+    }
+
+    #[test]
+    fn calculated_states_in_any_order_become_those_of_the_model(reads in reads(), choices in choices()) {
+        block_on(async { assert_reads_in_any_order(&DuckDbBench::new(), &reads, &choices).await });
     }
 }
