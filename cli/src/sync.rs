@@ -9,7 +9,7 @@ use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, State
 use hubspot::feeds::{FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
-use load::{Loaded, LostRows, Modes, Scope, Step, load};
+use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Kind, Reads, Warehouse};
 
@@ -247,8 +247,9 @@ impl Work<'_> {
             return;
         }
         for _ in 0..MAX_ROUNDS {
-            let (state, bucket, accepts) = (&self.run.state, &self.run.bucket, self.accepts_removals);
-            let found = load::reconcile(name, state, bucket, warehouse, accepts).await;
+            let (state, bucket) = (&self.run.state, &self.run.bucket);
+            let options = ReconcileOptions { accepts_removals: self.accepts_removals, deadline: None };
+            let found = load::reconcile(name, state, bucket, warehouse, &options).await;
             let step = match found {
                 Ok(None) => return,
                 Ok(Some(found)) => {

@@ -412,7 +412,8 @@ impl World {
         let object = ObjectType::ALL.into_iter().find(|object| object.plural() == collection);
         let purged = object.map_or(0, |object| self.server.account().purged_ids(object).len());
         let accepts_removals = purged > FEW_PURGED;
-        let found = load::reconcile(collection, &state, &bucket, &*warehouse, accepts_removals).await;
+        let options = load::ReconcileOptions { accepts_removals, deadline: None };
+        let found = load::reconcile(collection, &state, &bucket, &*warehouse, &options).await;
         let found = found.map_err(|error| format!("{error:#}"))?;
         self.summary.comparisons += usize::from(found.is_some());
         self.summary.reread += found.as_ref().map_or(0, |found| found.asked);

@@ -56,7 +56,8 @@ impl World {
 
     pub async fn reconcile(&self, collection: &str) -> Result<Option<Reconciled>, String> {
         let (state, bucket) = self.state_and_bucket();
-        let gone_on = load::reconcile(collection, &state, &bucket, &*self.warehouse().await, false).await;
+        let options = load::ReconcileOptions::default();
+        let gone_on = load::reconcile(collection, &state, &bucket, &*self.warehouse().await, &options).await;
         gone_on.map_err(|error| format!("{error:#}"))
     }
 

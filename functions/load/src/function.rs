@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::Utc;
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use load::{Event, LoadReport, LostRows, Options, Scope, TableReport, load};
+use load::{Event, LoadReport, LostRows, Options, ReconcileOptions, Scope, TableReport, load};
 use serde_json::Value;
 use staging::{Bucket, RunRecord, StagedFile, State, snapshot_of};
 use warehouse::Warehouse;
@@ -130,8 +130,11 @@ impl Function {
             if report.is_out_of_time() || Instant::now() >= invocation.deadline {
                 break;
             }
-            let (bucket, accepts) = (&self.bucket, event.accept_removals);
-            match load::reconcile(collection, &self.state, bucket, &*warehouse, accepts).await {
+            let options = ReconcileOptions {
+                accepts_removals: event.accept_removals,
+                deadline: Some(invocation.deadline),
+            };
+            match load::reconcile(collection, &self.state, &self.bucket, &*warehouse, &options).await {
                 Ok(found) => report.reconciled.extend(found.map(|found| (collection.to_owned(), found))),
                 Err(error) if load::is_busy(&error) => {}
                 Err(error) => errors.push(format!("{error:#}")),

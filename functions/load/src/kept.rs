@@ -91,6 +91,11 @@ impl<'a> Table<'a> {
         Ok(Table { collection, state, warehouse, document, is_known, extent, ledger })
     }
 
+    /// `true`: the warehouse has no such table.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.extent.is_none()
+    }
+
     /// Columns that merges gave the table, and that it lacks now.
     pub(crate) fn dropped(&self) -> Vec<&str> {
         let Some(extent) = &self.extent else { return Vec::new() };

@@ -1,5 +1,6 @@
 //! One load: staged files -> warehouse. A staged file says what it holds, so nothing of HubSpot is known here.
 
+mod batches;
 mod event;
 mod files;
 mod kept;
@@ -10,20 +11,17 @@ mod reconcile;
 mod report;
 mod runs;
 
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
 use staging::{Bucket, Lease, StagedFile, State};
 use warehouse::Warehouse;
 
-use files::{batches, locate};
+use batches::Batches;
 use kept::Table;
 
 pub use event::Event;
 pub use modes::{ALL, Modes};
 pub use options::{Loaded, LostRows, Options, Scope};
 pub use password::password;
-pub use reconcile::{Reconciled, Step, is_due, reconcile};
+pub use reconcile::{ReconcileOptions, Reconciled, Step, is_due, reconcile};
 pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;
 
@@ -76,37 +74,11 @@ async fn merge(
     if !files.held.is_empty() {
         state.set_merged(lease, collection, &files.held).await?;
     }
-    let mut loaded = Loaded::default();
-    let mut longest = Duration::ZERO;
-    let mut batches = batches(std::mem::take(&mut files.missing)).into_iter();
-    while let Some(batch) = batches.next() {
-        if options.deadline.is_some_and(|deadline| Instant::now() + longest > deadline) {
-            loaded.files_left = batch.len() as u64 + batches.map(|batch| batch.len() as u64).sum::<u64>();
-            break;
-        }
-        let started = Instant::now();
-        // Copies live until the merge is over.
-        let (located, _copies) = locate(&batch, bucket, warehouse.reads()).await?;
-        let merged = warehouse
-            .merge_as(&located, options.mode)
-            .await
-            .with_context(|| format!("{collection} can't be merged"))?;
-        tracing::info!(
-            collection.name = collection,
-            files = merged.files,
-            rows.staged = merged.staged_rows,
-            rows.merged = merged.merged_rows,
-            "files are merged"
-        );
-        loaded.files += merged.files;
-        loaded.staged_rows += merged.staged_rows;
-        loaded.merged_rows += merged.merged_rows;
-        loaded.bytes += batch.iter().map(|file| file.bytes).sum::<u64>();
-        loaded.statements_that_write += merged.statements_that_write;
-        let keys: Vec<String> = batch.into_iter().map(|file| file.key).collect();
-        state.set_merged(lease, collection, &keys).await?;
-        longest = longest.max(started.elapsed());
-    }
+    let Options { mode, deadline, .. } = *options;
+    let reports_under = Some(lease);
+    let batches = Batches { collection, state, bucket, warehouse, mode, deadline, reports_under };
+    let done = batches.merge(std::mem::take(&mut files.missing)).await?;
+    let loaded = Loaded::from(done);
     table.end(files.last(loaded.files_left)).await?;
     table.check(options.lost_rows)?;
     Ok(loaded)

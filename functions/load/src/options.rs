@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use warehouse::TableMode;
 
+use crate::batches::Done;
+
 /// Files that a load looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -53,4 +55,18 @@ pub struct Loaded {
     pub statements_that_write: u64,
     /// Files that are left for the next load, since the time was over.
     pub files_left: u64,
+}
+
+impl From<Done> for Loaded {
+    fn from(done: Done) -> Loaded {
+        let Done { merged, bytes, files_left } = done;
+        Loaded {
+            files: merged.files,
+            staged_rows: merged.staged_rows,
+            merged_rows: merged.merged_rows,
+            bytes,
+            statements_that_write: merged.statements_that_write,
+            files_left,
+        }
+    }
 }

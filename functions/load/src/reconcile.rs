@@ -6,6 +6,7 @@
 //! after it was read again is an error, in each load, until it does not.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,9 @@ use staging::{
     RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Shared, SnapshotPart, StagedFile, State, UNPARSED, Wanted,
     snapshot_name,
 };
-use warehouse::{Compare, Comparison, Difference, Differing, Warehouse};
+use warehouse::{Compare, Comparison, Difference, Differing, TableMode, Warehouse};
 
+use crate::batches::Batches;
 use crate::files::locate;
 use crate::kept::{self, Table};
 
@@ -43,6 +45,8 @@ pub enum Step {
     Asked,
     /// Records that were requested before are not read yet.
     Waiting,
+    /// Files of the snapshot are left to be merged, since the time was over.
+    Stopped,
 }
 
 /// Findings of a comparison of one table.
@@ -84,8 +88,19 @@ impl Reconciled {
             }
             Step::Asked => format!("{}: the next run reads them again", kinds.join(", ")),
             Step::Waiting => "the differing records are not read again yet".to_owned(),
+            Step::Stopped => "the snapshot is merged in part: the next load goes on".to_owned(),
         }
     }
+}
+
+/// Options of a comparison.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReconcileOptions {
+    /// `true`: HubSpot may show most of the table's records no more. Otherwise that is an error, since a credential that
+    /// sees less looks the same.
+    pub accepts_removals: bool,
+    /// Time before which the snapshot's files must be merged, or left for the next call.
+    pub deadline: Option<Instant>,
 }
 
 /// Makes the next step of the comparison with the newest complete snapshot of the collection's table. `None`: there is
@@ -94,9 +109,6 @@ impl Reconciled {
 /// Two calls do the same as one: the second finds the request of the first. A crash leaves the snapshot as it was, or
 /// the differing records requested.
 ///
-/// `accepts_removals`: HubSpot may show most of the table's records no more. Otherwise that is an error, since a
-/// credential that sees less looks the same.
-///
 /// # Errors
 /// Also when records still differ that were read again; the message names them.
 pub async fn reconcile(
@@ -104,7 +116,7 @@ pub async fn reconcile(
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
-    accepts_removals: bool,
+    options: &ReconcileOptions,
 ) -> anyhow::Result<Option<Reconciled>> {
     let name = snapshot_name(collection);
     let pending = state.pending(Some(&name)).await?;
@@ -112,7 +124,7 @@ pub async fn reconcile(
         return Ok(None);
     }
     let lease = state.lease(&format!("load-{name}")).await?;
-    let gone_on = go_on(collection, &pending, &lease, state, bucket, warehouse, accepts_removals).await;
+    let gone_on = go_on(collection, &pending, &lease, state, bucket, warehouse, options).await;
     state.release(lease).await;
     gone_on.with_context(|| format!("{collection} can't be reconciled with HubSpot"))
 }
@@ -138,7 +150,7 @@ async fn go_on(
     state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
-    accepts_removals: bool,
+    options: &ReconcileOptions,
 ) -> anyhow::Result<Option<Reconciled>> {
     let Some(snapshot) = newest_whole(pending) else { return Ok(None) };
     let began = |file: &&StagedFile| file.snapshot.map_or(i64::MIN, |part| part.began_ms);
@@ -174,9 +186,21 @@ async fn go_on(
         return Ok(None);
     }
     kept::check_columns(&table)?;
-    let (columns, comparison) = compare(collection, snapshot, &files, state, bucket, warehouse).await?;
+    if table.is_missing() && !state.files(collection).await?.is_empty() {
+        bail!(
+            "its table is gone from the warehouse: fill it again from the staged files (replay), then compare"
+        );
+    }
+    let (mode, deadline) = (TableMode::default(), options.deadline);
+    // The files are pending until the comparison is over.
+    let batches =
+        Batches { collection: &name, state, bucket, warehouse, mode, deadline, reports_under: None };
+    if !merge(&files, batches).await? {
+        return Ok(Some(report(Step::Stopped, &[], &Comparison::default(), &before)));
+    }
+    let (columns, comparison) = compare(collection, snapshot, &files, bucket, warehouse).await?;
     let mut next = wants(snapshot, &comparison);
-    let is_accepted = accepts_removals || before.accepted_ms == Some(snapshot.began_ms);
+    let is_accepted = options.accepts_removals || before.accepted_ms == Some(snapshot.began_ms);
     if is_accepted {
         next.accepted_ms = Some(snapshot.began_ms);
     } else {
@@ -206,24 +230,22 @@ async fn go_on(
     Ok(Some(found))
 }
 
+/// Merges the files of a snapshot. `false`: some are left, since the time was over.
+async fn merge(files: &[&StagedFile], batches: Batches<'_>) -> anyhow::Result<bool> {
+    let keys: Vec<&str> = files.iter().map(|file| file.key.as_str()).collect();
+    let held = batches.warehouse.ledger(batches.collection, &keys).await?.held;
+    let missing = files.iter().filter(|file| !held.contains(&file.key)).map(|&file| file.clone()).collect();
+    let done = batches.merge(missing).await?;
+    Ok(done.files_left == 0)
+}
+
 async fn compare(
     collection: &str,
     snapshot: SnapshotPart,
     files: &[&StagedFile],
-    state: &State,
     bucket: &Bucket,
     warehouse: &dyn Warehouse,
 ) -> anyhow::Result<(Vec<String>, Comparison)> {
-    if !state.files(collection).await?.is_empty() && warehouse.loaded(collection).await?.is_empty() {
-        bail!(
-            "its table is gone from the warehouse: fill it again from the staged files (replay), then compare"
-        );
-    }
-    let held = warehouse.loaded(&snapshot_name(collection)).await?;
-    let missing: Vec<StagedFile> =
-        files.iter().filter(|file| !held.contains(&file.key)).map(|&file| file.clone()).collect();
-    let (located, _copies) = locate(&missing, bucket, warehouse.reads()).await?;
-    warehouse.merge(&located).await.context("the snapshot can't be merged")?;
     // All of its files have the same columns.
     let last: Vec<StagedFile> = files.last().map(|&file| file.clone()).into_iter().collect();
     let (located, _copies) = locate(&last, bucket, warehouse.reads()).await?;

@@ -7,7 +7,7 @@ use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::options::Loaded;
-use crate::reconcile::Reconciled;
+use crate::reconcile::{Reconciled, Step};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
@@ -104,7 +104,11 @@ impl LoadReport {
     }
 
     pub fn is_out_of_time(&self) -> bool {
-        self.tables.values().any(|table| table.files_left > 0)
+        self.tables.values().any(|table| table.files_left > 0) || self.has_stopped_comparison()
+    }
+
+    fn has_stopped_comparison(&self) -> bool {
+        self.reconciled.values().any(|found| found.step == Step::Stopped)
     }
 
     /// `true`: there was something to do.
@@ -118,7 +122,7 @@ impl LoadReport {
     /// Notes the end of the load; `failure` is its error.
     pub fn end(&mut self, failure: Option<String>, elapsed: Duration) {
         let stopped = self.tables.values().find(|table| table.outcome == "stopped");
-        let has_left = self.tables_left.is_some_and(|tables| tables > 0);
+        let has_left = self.tables_left.is_some_and(|tables| tables > 0) || self.has_stopped_comparison();
         let (outcome, reason) = match (failure, stopped) {
             (Some(reason), _) => ("failed", Some(reason)),
             (None, Some(table)) => ("stopped", table.reason.clone()),
