@@ -44,8 +44,9 @@ use crate::{LocatedFile, Merged, TableMode};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time for which a change of columns is tried again while others hold the table open.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(150);
-/// Attempts of a merge that meets others: as a victim of a deadlock, or since rows changed under it.
-const ATTEMPTS: u32 = 5;
+/// Attempts of a merge that needs other columns, or meets others: as a victim of a deadlock, or since rows changed under
+/// it.
+const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
@@ -105,6 +106,10 @@ impl Postgres {
         Session::begin(client, self.schema.clone(), self.patience).await.map(Merging::new)
     }
 
+    async fn end_turn(&self, client: &Client, turn: &str) -> Result<()> {
+        self.begin(client).await?.end_turn(turn).await
+    }
+
     /// Keeps the connection for the next call. Only to be called after a success: a failure may have left it in any
     /// state.
     fn put_back(&self, client: Client) {
@@ -131,16 +136,15 @@ impl Database for Postgres {
         .await
     }
 
-    /// Changes tables first where that is needed, in transactions of their own, and keeps its turn meanwhile. Merges
-    /// again a few times if others came in its way.
+    /// Merges. Where that needs other columns, the tables are changed first, in transactions of their own, and the turn
+    /// is kept meanwhile. A merge that others came in the way of is tried again a few times.
     async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
         let this = self.clone();
         to_its_end(async move {
             let client = this.client().await?;
             let collection = files.first().map_or("", |file| file.description.table.collection.as_str());
             let turn = format!("{}.{collection}", this.schema.name);
-            this.begin(&client).await?.keep_turn(&turn).await?;
-            let (started, mut attempts) = (Instant::now(), 0);
+            let (started, mut attempts, mut keeps_turn) = (Instant::now(), 0, false);
             let merged = loop {
                 let mut merging = this.begin(&client).await?;
                 let error = match merge(&mut merging, &files, mode).await {
@@ -156,6 +160,12 @@ impl Database for Postgres {
                 }
                 Session::abandon(&client).await?;
                 match merging.needs() {
+                    // Another load may have changed the table before this one keeps its turn: what is needed is found
+                    // anew.
+                    Some(_) if !keeps_turn => {
+                        this.begin(&client).await?.keep_turn(&turn).await?;
+                        keeps_turn = true;
+                    }
                     Some(changes) => {
                         let (patience, small_bytes) = (this.patience_with_readers, this.small_bytes);
                         changes.make(&client, &this.schema, patience, small_bytes).await?;
@@ -168,9 +178,7 @@ impl Database for Postgres {
                 }
             };
             // The merge is committed, whatever becomes of the connection; a lost one keeps no turn.
-            if let Ok(merging) = this.begin(&client).await
-                && merging.end_turn(&turn).await.is_ok()
-            {
+            if !keeps_turn || this.end_turn(&client, &turn).await.is_ok() {
                 this.put_back(client);
             }
             Ok(merged)
