@@ -24,7 +24,7 @@ use super::dialect::{OVERFLOW, POSTGRES, identifier};
 use super::session::open;
 use super::widening::SMALL_BYTES;
 use crate::catalog::SchemaName;
-use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, merge, writes};
+use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, is_wanted, merge, writes};
 use crate::database::Transactional;
 use crate::{Kind, Warehouse};
 
@@ -174,7 +174,7 @@ impl<'a> FromSql<'a> for AnyCell {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
-    for (name, case) in CASES {
+    for (name, case) in CASES.iter().filter(|(name, _)| is_wanted(name)) {
         eprintln!("case: {name}");
         let Some(bench) = PostgresBench::new().await else { return };
         case(&bench).await;
@@ -183,18 +183,39 @@ async fn conforms() {
 }
 
 /// The cases in which columns change, as in large tables.
+async fn conforms_where_columns_are_moved(url: &str) {
+    let changes = ["widened", "way there", "user's columns", "history", "kept of", "in a table that"];
+    let is_chosen = |name: &str| is_wanted(name) && changes.iter().any(|part| name.contains(part));
+    for (name, case) in CASES.iter().filter(|(name, _)| is_chosen(name)) {
+        eprintln!("case: {name}");
+        let bench = PostgresBench { small_bytes: 0, ..PostgresBench::on(url.to_owned()).await };
+        case(&bench).await;
+        bench.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn conforms_where_columns_are_moved() {
-    for (name, case) in CASES {
-        let changes =
-            ["widened", "either", "way there", "user's columns", "history", "kept of", "a table that"];
-        if changes.iter().any(|part| name.contains(part)) {
+async fn conforms_where_columns_are_moved_here() {
+    let Some(url) = server::url() else { return };
+    conforms_where_columns_are_moved(&url).await;
+}
+
+/// The cases that depend on the server's version, if any does; with `POSTGRES_CASES=all` all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_on_the_oldest_and_the_newest_version() {
+    let parts =
+        ["every type", "newest version", "hostile", "share a primary", "at once", "mode may", "half way"];
+    let all = std::env::var("POSTGRES_CASES").is_ok_and(|cases| cases == "all");
+    let is_chosen = |name: &str| is_wanted(name) && (all || parts.iter().any(|part| name.contains(part)));
+    for server in server::VERSIONS.map(server::Server::of_version).into_iter().flatten() {
+        let url = server.socket_url();
+        for (name, case) in CASES.iter().filter(|(name, _)| is_chosen(name)) {
             eprintln!("case: {name}");
-            let Some(bench) = PostgresBench::new().await else { return };
-            let bench = PostgresBench { small_bytes: 0, ..bench };
+            let bench = PostgresBench::on(url.clone()).await;
             case(&bench).await;
             bench.close().await;
         }
+        conforms_where_columns_are_moved(&url).await;
     }
 }
 

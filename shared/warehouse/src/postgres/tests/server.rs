@@ -1,5 +1,5 @@
-//! A PostgreSQL server of our own in a temporary folder, one for all tests of the process. It ends with the process,
-//! however that ends.
+//! PostgreSQL servers of our own in temporary folders: the one at hand, and those of the oldest and the newest version,
+//! each for all tests of the process. They end with the process, however that ends.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -16,6 +16,9 @@ const SKIP: &str = "WAREHOUSE_TEST_SKIP_POSTGRES";
 /// URL of an existing server; see the README.
 const URL: &str = "WAREHOUSE_TEST_URL";
 pub(super) const PASSWORD: &str = "p@ss/word";
+
+/// The oldest version that we take, and the newest.
+pub(super) const VERSIONS: [&str; 2] = ["13", "18"];
 
 /// User id of the server if the tests run as root, which servers refuse.
 const NOBODY: u32 = 65_534;
@@ -43,10 +46,30 @@ impl Server {
         SERVER.get_or_init(|| Server::start(&[])).as_ref()
     }
 
+    /// Returns the server of the oldest or the newest version, which `scripts/setup --tests` has fetched.
+    pub(super) fn of_version(major: &'static str) -> Option<&'static Server> {
+        static SERVERS: [OnceLock<Option<Server>>; 2] = [const { OnceLock::new() }; 2];
+        let server =
+            VERSIONS.iter().zip(&SERVERS).find(|(version, _)| **version == major).map(|(_, server)| server);
+        let start = || {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/tools/postgres").join(major);
+            if root.join("bin/postgres").is_file() {
+                return Some(Server::of(&root.join("bin"), &[]));
+            }
+            assert!(
+                skips(),
+                "no PostgreSQL {major} server to test with: scripts/setup --tests fetches it; {SKIP}=1 goes on"
+            );
+            eprintln!("SKIPPED: no PostgreSQL {major} server, and {SKIP}=1");
+            None
+        };
+        server?.get_or_init(start).as_ref()
+    }
+
     /// Starts a server with more lines in `postgresql.conf`, and more files in its folder.
     pub(super) fn start(files: &[(&str, &str)]) -> Option<Server> {
         let Some(binaries) = binaries() else {
-            if std::env::var(SKIP).is_ok_and(|value| value == "1") {
+            if skips() {
                 eprintln!("SKIPPED: no PostgreSQL server, and {SKIP}=1");
                 return None;
             }
@@ -56,11 +79,16 @@ impl Server {
                  {SKIP}=1 goes on without"
             );
         };
+        Some(Server::of(&binaries, files))
+    }
+
+    fn of(binaries: &Path, files: &[(&str, &str)]) -> Server {
         // Not TempDir: its folder would have to outlive the process. Short, for a socket's path has 107 bytes.
         let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap().keep();
         if is_root() {
             std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
         }
+        let binaries = runnable(binaries, &folder);
         let data = folder.join("data");
         let password = folder.join("password");
         write(&password, PASSWORD);
@@ -94,7 +122,7 @@ impl Server {
         shell.process_group(0);
         let server = Server { folder, port, _shell: shell.spawn().unwrap() };
         server.wait();
-        Some(server)
+        server
     }
 
     fn wait(&self) {
@@ -124,6 +152,10 @@ impl Server {
     }
 }
 
+fn skips() -> bool {
+    std::env::var(SKIP).is_ok_and(|value| value == "1")
+}
+
 fn write(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
@@ -140,6 +172,17 @@ fn unprivileged(program: &Path) -> Command {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
+}
+
+/// Returns the folder of the programs, or a copy of them if only root may enter it.
+fn runnable(binaries: &Path, folder: &Path) -> PathBuf {
+    if unprivileged(&binaries.join("postgres")).arg("--version").output().is_ok() {
+        return binaries.to_owned();
+    }
+    let copy = folder.join("programs");
+    let copied = Command::new("cp").arg("-a").arg(binaries.join("..")).arg(&copy).status().unwrap();
+    assert!(copied.success(), "{} can't be copied", binaries.display());
+    copy.join("bin")
 }
 
 fn is_root() -> bool {

@@ -3,6 +3,7 @@
 use staging::ColumnType;
 use tokio_postgres::Client;
 
+use super::server::{Server, VERSIONS};
 use super::{PostgresBench, SMALL_BYTES, client};
 use crate::Kind;
 use crate::conformance::{Bench, Cell, File, contact, contacts, merge, stage};
@@ -19,12 +20,14 @@ fn text() -> File {
     contacts("c", &[("amount", ColumnType::Text)], vec![contact(3, 10, 11, &[Cell::text("x")])])
 }
 
-/// Benches for a table that is written anew, and for one that gets a new column.
+/// Benches on each server, for a table that is written anew, and for one that gets a new column.
 async fn benches() -> Vec<PostgresBench> {
+    let oldest_and_newest = VERSIONS.map(Server::of_version).into_iter().flatten().map(Server::socket_url);
     let mut benches = Vec::new();
-    for small_bytes in [SMALL_BYTES, 0] {
-        let Some(bench) = PostgresBench::new().await else { continue };
-        benches.push(PostgresBench { small_bytes, ..bench });
+    for url in super::server::url().into_iter().chain(oldest_and_newest) {
+        for small_bytes in [SMALL_BYTES, 0] {
+            benches.push(PostgresBench { small_bytes, ..PostgresBench::on(url.clone()).await });
+        }
     }
     benches
 }
