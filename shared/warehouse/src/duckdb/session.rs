@@ -15,6 +15,12 @@ use crate::error::{Error, Kind, Result};
 use crate::statement::Statement;
 use crate::table::TableColumn;
 
+/// Part of DuckDB's message when the type of a column is to change, and its table has an index.
+const INDEX_DEPENDS: &str = "an index depends on it";
+const INDEX_ADVICE: &str = ": a property has another type in HubSpot now, and DuckDB changes no column of a table with an \
+                            index. List its indexes (SELECT index_name, sql FROM duckdb_indexes()), drop them (DROP \
+                            INDEX), load, and create them again with that SQL";
+
 /// A transaction that counts what it writes. Dropped without a commit, it rolls back. DuckDB's calls block, so nothing
 /// of it ever waits as a future.
 pub(super) struct Session<'a> {
@@ -148,7 +154,13 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 /// Values of rows are never part of a statement's text, so its beginning is safe to show.
 fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
     let beginning: String = sql.chars().take(80).collect();
-    move |source| Error::new(Kind::Engine, format!("duckdb failed to run {beginning:?}")).because(source)
+    move |source| {
+        let (kind, advice) = match source.to_string().contains(INDEX_DEPENDS) {
+            true => (Kind::Unsupported, INDEX_ADVICE),
+            false => (Kind::Engine, ""),
+        };
+        Error::new(kind, format!("duckdb failed to run {beginning:?}{advice}")).because(source)
+    }
 }
 
 pub(super) fn is_out_of_memory(error: &Error) -> bool {
