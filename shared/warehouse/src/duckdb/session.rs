@@ -15,11 +15,11 @@ use crate::error::{Error, Kind, Result};
 use crate::statement::Statement;
 use crate::table::TableColumn;
 
-/// Part of DuckDB's message when the type of a column is to change, and its table has an index.
+/// Part of DuckDB's message when the type of a column is to change that has an index.
 const INDEX_DEPENDS: &str = "an index depends on it";
-const INDEX_ADVICE: &str = ": a property has another type in HubSpot now, and DuckDB changes no column of a table with an \
-                            index. List its indexes (SELECT index_name, sql FROM duckdb_indexes()), drop them (DROP \
-                            INDEX), load, and create them again with that SQL";
+const INDEX_ADVICE: &str = ": a property has another type in HubSpot now, and DuckDB changes no column that has an index. \
+                            List the indexes (SELECT index_name, sql FROM duckdb_indexes()), drop those of the column \
+                            (DROP INDEX), load, and create them again with that SQL";
 
 /// A transaction that counts what it writes. Dropped without a commit, it rolls back. DuckDB's calls block, so nothing
 /// of it ever waits as a future.
