@@ -205,8 +205,11 @@ async fn an_index_on_a_column_that_is_widened_is_explained() {
     bench.warehouse().await.merge(&[narrow.stage(bench.folder())]).await.unwrap();
     // A second engine on one file would undo what the first one wrote.
     let run = |sql: &str| {
-        let ran = bench.handle.write(Duration::ZERO, |connection| Ok(connection.execute_batch(sql).unwrap()));
-        ran.unwrap();
+        let run = |connection: &mut ::duckdb::Connection| {
+            connection.execute_batch(sql).unwrap();
+            Ok(())
+        };
+        bench.handle.write(Duration::ZERO, run).unwrap();
     };
     run("CREATE INDEX of_mine ON hubspot.hubspot.contacts (size)");
     let error = bench.warehouse().await.merge(std::slice::from_ref(&wide)).await.unwrap_err();
