@@ -40,6 +40,8 @@ const LIMITS: Limits = Limits {
     statement_bytes: 262_144,
     script_bytes: usize::MAX,
     columns: usize::MAX,
+    // Versions of Trino before 461 fail above some 295: https://github.com/trinodb/trino/issues/15848.
+    merged_columns: 200,
 };
 /// Statements of one script that are executed at once, where none depends on another: each takes a second, however
 /// little it does.

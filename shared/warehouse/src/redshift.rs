@@ -33,8 +33,13 @@ use crate::table::TableColumn;
 /// room is left for whatever they count besides. A table has 1,600 columns, and what is past them can't be put into
 /// one of them here: `COPY` takes all columns of a Parquet file or fails, and so the file has to fit into a scratch
 /// table.
-const LIMITS: Limits =
-    Limits { statements: 40, statement_bytes: 99_000, script_bytes: usize::MAX, columns: 1_600 };
+const LIMITS: Limits = Limits {
+    statements: 40,
+    statement_bytes: 99_000,
+    script_bytes: usize::MAX,
+    columns: 1_600,
+    merged_columns: usize::MAX,
+};
 
 #[derive(Debug)]
 pub(crate) struct Redshift {
@@ -75,7 +80,22 @@ impl Engine for Redshift {
     }
 
     fn create_scratch(&self, table: &str, columns: &[(String, ColumnType)]) -> String {
-        create_temp_table(table, columns, REDSHIFT.type_name)
+        let create = create_temp_table(table, columns, REDSHIFT.type_name);
+        match columns.iter().any(|(name, _)| name == "k0") {
+            true => format!("{create} DISTKEY (k0) SORTKEY (k0)"),
+            false => create,
+        }
+    }
+
+    /// Rows are numbered as they come in: a window function would sort them, and sort no rows that are as wide as ours.
+    fn create_staged(&self, table: &str, columns: &[(String, ColumnType)]) -> String {
+        let create = create_temp_table(table, columns, REDSHIFT.type_name);
+        let numbered = create.replacen("row_no BIGINT", "row_no BIGINT IDENTITY(0, 1)", 1);
+        format!("{numbered} DISTKEY (row_no) SORTKEY (row_no)")
+    }
+
+    fn analyze(&self, table: &str) -> Option<Statement> {
+        Some(Statement::scratch(format!("ANALYZE {table}")))
     }
 
     fn stage(&self, staging: &Staging<'_>) -> Result<Vec<Statement>> {
@@ -86,13 +106,15 @@ impl Engine for Redshift {
         let mut statements = vec![Statement::create_scratch(create)];
         let values: Vec<String> =
             columns.iter().map(|(name, column_type)| dialect::copied(name, *column_type)).collect();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         for (n, file) in files.iter().enumerate() {
             let (bucket, key) = file.object()?;
             let object = (REDSHIFT.literal)(&format!("s3://{bucket}/{key}"));
             let copy = format!("COPY {helper} FROM {object} IAM_ROLE {} FORMAT AS PARQUET", self.role);
             statements.push(Statement::new(Purpose::Read(file.key.clone()), copy));
             statements.push(Statement::scratch(format!(
-                "INSERT INTO {table} SELECT {n}, row_number() OVER (), {} FROM {helper}",
+                "INSERT INTO {table} (file_no, {}) SELECT {n}, {} FROM {helper}",
+                names.join(", "),
                 values.join(", ")
             )));
             if n + 1 < files.len() {

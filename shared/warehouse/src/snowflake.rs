@@ -40,8 +40,13 @@ use crate::table::TableColumn;
 
 /// Limits of a request: 1 MB of text. The number of statements is not limited, nor that of columns; Snowflake advises
 /// to stay below some thousands.
-const LIMITS: Limits =
-    Limits { statements: 100, statement_bytes: 250_000, script_bytes: 900_000, columns: 2_000 };
+const LIMITS: Limits = Limits {
+    statements: 100,
+    statement_bytes: 250_000,
+    script_bytes: 900_000,
+    columns: 2_000,
+    merged_columns: usize::MAX,
+};
 /// Table of one row, which each merge changes first.
 const LOCK: &str = "_lock";
 /// Prefix of scratch tables.
@@ -49,9 +54,12 @@ const SCRATCH: &str = "_MERGE_";
 /// The beginning of a statement that makes a table anew.
 const REPLACE: &str = "CREATE OR REPLACE TABLE";
 /// The first statement of each session. Times are in UTC, a failure ends the transaction at once, and names are as
-/// they are written, whatever the account's settings.
-const SETTINGS: &str = "ALTER SESSION SET TIMEZONE = 'UTC', TRANSACTION_ABORT_ON_ERROR = TRUE, LOCK_TIMEOUT = 60, \
-                        QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE";
+/// they are written, whatever the account's settings. [The API wants] `AUTOCOMMIT` to be true in each request: without
+/// it, what is outside of a transaction would be undone at the request's end.
+///
+/// [The API wants]: https://docs.snowflake.com/en/developer-guide/sql-api/intro
+const SETTINGS: &str = "ALTER SESSION SET AUTOCOMMIT = TRUE, TIMEZONE = 'UTC', TRANSACTION_ABORT_ON_ERROR = TRUE, \
+                        LOCK_TIMEOUT = 60, QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE";
 
 #[derive(Debug)]
 pub(crate) struct Snowflake {

@@ -16,6 +16,8 @@ pub(crate) struct Sweep<'a> {
     /// Columns of the primary key: name in scratch tables, quoted name in the table, type, and `true` for those of the
     /// set key.
     key: Vec<(String, String, ColumnType, bool)>,
+    /// Type of the column with the time of a deletion.
+    deleted_at: ColumnType,
     touched: String,
     gone: String,
 }
@@ -37,7 +39,8 @@ impl<'a> Sweep<'a> {
             (format!("k{n}"), quote_identifier(name), type_of(name), sets.key.contains(name))
         };
         let key = plan.primary_key.iter().enumerate().map(key).collect();
-        Some(Sweep { dialect, table, sets, key, touched, gone })
+        let deleted_at = sets.deleted_at.as_ref().map_or(ColumnType::Timestamp, &type_of);
+        Some(Sweep { dialect, table, sets, key, deleted_at, touched, gone })
     }
 
     /// The scratch tables, and their columns: keys of the sets that the files have rows of, and keys and versions of
@@ -87,7 +90,8 @@ impl<'a> Sweep<'a> {
     /// now has been read again.
     pub(crate) fn delete_gone(&self) -> String {
         let Sets { is_deleted, deleted_reason, deleted_at, .. } = self.sets;
-        let deleted_at = deleted_at.iter().map(|name| format!(", {} = NULL", quote_identifier(name)));
+        let null = format!("CAST(NULL AS {})", (self.dialect.type_name)(self.deleted_at));
+        let deleted_at = deleted_at.iter().map(|name| format!(", {} = {null}", quote_identifier(name)));
         let [updated_at, read_at] = self.version(&self.table.alone);
         let values = format!(
             "{} = true, {} = {}{}",

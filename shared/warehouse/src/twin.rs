@@ -14,9 +14,12 @@ use aws_sdk_redshiftdata::config::{Credentials, SharedHttpClient};
 use aws_smithy_http_client::{Builder, tls};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use staging::ColumnType;
 use tempfile::TempDir;
 
-use crate::conformance::{Bench, CASES, Cell, Row, is_wanted, merge, merge_as, modes, stage, writes};
+use crate::conformance::{
+    Bench, CASES, Cell, File, Row, contact, contacts, is_wanted, merge, merge_as, modes, read, stage, writes,
+};
 use crate::mode::{deleted_table, history_table};
 use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
 
@@ -220,6 +223,38 @@ pub(crate) async fn conforms(not_run: &[(&str, &str)], open: impl AsyncFn() -> O
         case(&bench).await;
         bench.close();
     }
+}
+
+/// Checks contacts of 700 columns whose texts together are longer than Redshift sorts: new rows, changed ones, those of
+/// one version whose run or values decide, in files and against the table, and their past.
+pub(crate) async fn wide_contacts_are_merged(bench: &TwinBench, mode: TableMode) {
+    let names: Vec<String> = (0..700).map(|n| format!("property_{n}")).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
+    let row = |id: i64, updated: i64, text: &str| {
+        contact(id, updated, updated, &vec![Cell::text(format!("{text:x<150}")); names.len()])
+    };
+    let file = |key: &str, rows: Vec<Vec<Cell>>| contacts(key, &columns, rows);
+    let merged = async |files: &[File]| {
+        let merged = bench.warehouse().await.merge_as(&stage(bench, files), mode).await.expect("merge");
+        (merged.inserted, merged.updated)
+    };
+    let texts = async || {
+        let rows = read(bench, "contacts", &["id", "property_0", "property_699"]).await;
+        let text = |row: Vec<Cell>| match (&row[1], &row[2]) {
+            (Cell::Text(first), Cell::Text(last)) if first == last => first.trim_end_matches('x').to_owned(),
+            other => panic!("{other:?}"),
+        };
+        rows.into_iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(merged(&[file("a", vec![row(1, 10, "Ada"), row(2, 10, "Bo")])]).await, (2, 0));
+    assert_eq!(merged(&[file("b", vec![row(2, 20, "Bob"), row(3, 20, "Cy")])]).await, (1, 1));
+    let tied = file("c", vec![row(1, 10, "Ada L."), row(4, 30, "Di"), row(4, 30, "Eve")]);
+    assert_eq!(merged(&[tied.of_run("run-2")]).await, (1, 1));
+    let now = texts().await;
+    assert_eq!(now[..3], ["Ada L.", "Bob", "Cy"]);
+    assert_eq!(merged(&[file("d", vec![row(4, 30, "Di"), row(4, 30, "Eve")]).of_run("run-2")]).await, (0, 0));
+    assert_eq!(texts().await, now);
 }
 
 /// Crashes are tried after every so many statements: a merge on a twin takes long, and there are dozens of them.

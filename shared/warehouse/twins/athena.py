@@ -14,6 +14,9 @@ from database import ApiError, JsonApi, Refused, check_names, in_duckdb, parsed,
 MAX_STATEMENT_BYTES = 262_144
 MAX_NAME_BYTES = 255
 MAX_ARRAY = 254
+# MERGE with more than one WHEN fails above some 295 to 321 columns: https://github.com/apache/iceberg/issues/10294,
+# https://github.com/trinodb/trino/issues/15848, which is closed by Trino 461. Nobody says which version Athena has.
+MAX_MERGED = 295
 
 # What Iceberg tables are made of, by Hive's names, and what that is to DuckDB and to Trino.
 TYPES = {
@@ -263,6 +266,9 @@ class Executed:
         self.database.execute(self.meant(tree))
 
     def check_merge(self, tree, _):
+        columns = self.database.columns(tree.this.sql(dialect="duckdb"))
+        if len(tree.args["whens"].expressions) > 1 and len(columns) > MAX_MERGED:
+            raise Refused(f"GENERIC_INTERNAL_ERROR: MERGE with several WHEN clauses into {len(columns)} columns")
         self.database.execute(self.meant(tree))
 
     def check_create(self, tree, sql):

@@ -34,6 +34,8 @@ RESERVED = set(
     "WITH".split()
 )
 SETTINGS = {
+    # "Must be set to TRUE per query or statement level": https://docs.snowflake.com/en/developer-guide/sql-api/intro
+    "AUTOCOMMIT": "TRUE",
     "TIMEZONE": "'UTC'",
     "TRANSACTION_ABORT_ON_ERROR": "TRUE",
     "LOCK_TIMEOUT": "60",

@@ -13,9 +13,10 @@ use staging::ColumnType;
 
 use self::account::AccountBench;
 use super::dialect::{ATHENA, identifier};
+use crate::conformance::modes::BOTH;
 use crate::conformance::{Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, read, stage};
-use crate::twin::{self, TwinBench};
-use crate::{Kind, Maintained};
+use crate::twin::{self, TwinBench, wide_contacts_are_merged};
+use crate::{Kind, Maintained, TableMode};
 
 /// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -151,7 +152,7 @@ async fn maintenance_rewrites_what_merges_fill_and_drops_what_they_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_is_too_long_is_refused() {
     let Some(bench) = bench().await else { return };
-    let names: Vec<String> = (0..1_500).map(|n| format!("{n}{}", "x".repeat(100))).collect();
+    let names: Vec<String> = (0..2_500).map(|n| format!("{n}{}", "x".repeat(100))).collect();
     let columns: Vec<(&str, ColumnType)> =
         names.iter().map(|name| (name.as_str(), ColumnType::Text)).collect();
     let error = bench.warehouse().await.merge(&stage(&bench, &[contacts("a", &columns, vec![])])).await;
@@ -170,4 +171,13 @@ async fn files_of_this_machine_are_refused() {
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("not in S3"), "{error}");
     bench.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_of_700_columns_are_merged() {
+    for mode in [TableMode::default(), BOTH] {
+        let Some(bench) = bench().await else { return };
+        wide_contacts_are_merged(&bench, mode).await;
+        bench.close();
+    }
 }

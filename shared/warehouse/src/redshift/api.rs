@@ -188,6 +188,12 @@ fn failure(words: &str) -> Error {
             Kind::BadFile,
             "there is a text of more than 65,535 bytes in it, which redshift has no type for: leave out its property",
         )
+    } else if says(&["combined length of columns"]) {
+        (
+            Kind::Unsupported,
+            "the rows have more in them than redshift processes at once, 65,535 characters (its error 8001): leave out \
+             properties with long texts, or merge the collection into another warehouse",
+        )
     } else {
         (Kind::Engine, "redshift failed in the middle")
     };
@@ -205,6 +211,9 @@ mod tests {
         assert_eq!(kind("ERROR: S3ServiceException:Access Denied,Status 403"), Kind::Unreachable);
         assert_eq!(kind("ERROR: permission denied for schema hubspot"), Kind::Unreachable);
         assert_eq!(kind("ERROR: cannot drop column x because other objects depend on it"), Kind::Unsupported);
+        let too_wide = "ERROR: 8001 DETAIL: The combined length of columns processed in the SQL statement exceeded the \
+                        query-processing limit of 65535 characters (pid:7627)";
+        assert_eq!(kind(too_wide), Kind::Unsupported);
         assert_eq!(kind("ERROR: syntax error"), Kind::Engine);
     }
 }

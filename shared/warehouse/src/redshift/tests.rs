@@ -13,8 +13,8 @@ use crate::conformance::modes::{BOTH, deletable};
 use crate::conformance::{
     Bench, Cell, File, contact, contacts, identities, merge, read, stage, torture_file,
 };
-use crate::twin::{self, SCHEMA, TwinBench};
-use crate::{Kind, LocatedFile, Location, Merged};
+use crate::twin::{self, SCHEMA, TwinBench, wide_contacts_are_merged};
+use crate::{Kind, LocatedFile, Location, Merged, TableMode};
 
 /// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -203,4 +203,13 @@ async fn files_of_this_machine_are_refused() {
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("not in S3"), "{error}");
     bench.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_of_700_columns_are_merged() {
+    for mode in [TableMode::default(), BOTH] {
+        let Some(bench) = bench().await else { return };
+        wide_contacts_are_merged(&bench, mode).await;
+        bench.close();
+    }
 }

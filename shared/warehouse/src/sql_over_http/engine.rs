@@ -31,6 +31,16 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Makes a scratch table.
     fn create_scratch(&self, table: &str, columns: &[(String, ColumnType)]) -> String;
 
+    /// Makes the scratch table [`Staging::table`].
+    fn create_staged(&self, table: &str, columns: &[(String, ColumnType)]) -> String {
+        self.create_scratch(table, columns)
+    }
+
+    /// Tells the planner what is in a scratch table, where it does not see that by itself.
+    fn analyze(&self, _table: &str) -> Option<Statement> {
+        None
+    }
+
     /// `schema` is quoted.
     fn create_schema(&self, schema: &str) -> String {
         format!("CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -116,6 +126,8 @@ pub(crate) struct Limits {
     pub(crate) script_bytes: usize,
     /// Columns of a table, scratch tables included.
     pub(crate) columns: usize,
+    /// Columns of a table that a `MERGE` may insert into and update at once.
+    pub(crate) merged_columns: usize,
 }
 
 impl Limits {

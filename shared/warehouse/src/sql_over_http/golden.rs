@@ -4,7 +4,7 @@ use chrono::DateTime;
 use staging::ColumnType;
 use uuid::Uuid;
 
-use super::engine::Engine;
+use super::engine::{Engine, Limits};
 use super::schema::Schema;
 use super::sql::Ties;
 use super::target::{Moment, Target};
@@ -40,7 +40,9 @@ pub(super) fn statements<E: Engine>(
     script.extend([merges[0].count_staged(), merges[0].count_keys()].map(Statement::count));
     script.extend(target.present_key().map(|present| Statement::count(merges[0].count_present(present))));
     script.extend(target.script(&merges, &[Ties { in_files: true, with_table: true }]));
-    script.extend(merges[0].write_changed(600));
+    let limits = schema.engine.limits();
+    script.extend(merges[0].write_changed(Limits { statement_bytes: 600, ..limits }));
+    script.extend(merges[0].write_changed(Limits { merged_columns: 0, ..limits }));
     script.into_iter().map(|statement| statement.sql).collect()
 }
 

@@ -149,6 +149,7 @@ impl<E: Engine> Target<'_, E> {
         let mut script = self.begin();
         script.extend(self.shapes().concat());
         for (merge, scratch) in merges.iter().zip(&self.scratch) {
+            script.push(create(&scratch.keys, &merge.key_columns()));
             script.push(create(&scratch.newest, &merge.newest_columns()));
             script.push(create(&scratch.changed, &merge.changed_columns()));
             let past = merge.past_scratch(&self.companions);
@@ -160,9 +161,13 @@ impl<E: Engine> Target<'_, E> {
         let groups = self.plan.groups.iter().zip(merges).zip(&self.scratch).zip(ties);
         for (((group, merge), scratch), ties) in groups {
             script.extend(merge.keep_past(&self.companions));
-            script.push(Statement::scratch(merge.find_newest(*ties)));
+            script.push(Statement::scratch(merge.find_keys(*ties)));
+            script.push(Statement::scratch(merge.find_newest()));
+            script.extend(ties.with_table.then(|| Statement::scratch(merge.break_ties())));
+            script.extend(engine.analyze(&scratch.newest));
             script.push(Statement::scratch(merge.find_changed()));
-            script.extend(merge.write_changed(engine.limits().statement_bytes));
+            script.extend(engine.analyze(&scratch.changed));
+            script.extend(merge.write_changed(engine.limits()));
             script.push(Statement::new(Purpose::Arrived, merge.check_arrived()));
             script.push(Statement::count(merge.count_changed()));
             let sweep = sweep.as_ref().filter(|_| group.has_sets);
@@ -245,7 +250,7 @@ impl<E: Engine> Target<'_, E> {
                 merged.updated += changed - new.min(changed);
             }
             if written == 0 {
-                unwritten += merge.write_changed(self.schema.engine.limits().statement_bytes).len() as u64;
+                unwritten += merge.write_changed(self.schema.engine.limits()).len() as u64;
             }
             merged.files += group.files.len() as u64;
             merged.staged_rows += group.files.iter().map(|file| file.description.rows).sum::<u64>();

@@ -6,6 +6,7 @@
 
 use staging::ColumnType;
 
+use super::engine::Limits;
 use crate::LocatedFile;
 use crate::columns::{ColumnSql, GroupColumns, or_first};
 use crate::companion_tables::CompanionTables;
@@ -21,6 +22,8 @@ pub(super) struct Scratch {
     pub(super) staged: String,
     /// For the engine's own use while it stages.
     pub(super) helper: String,
+    /// Key, version and place of every staged row, and a text of its values where they decide.
+    pub(super) keys: String,
     /// Per key the newest staged row: key, version and place, and whether it `is_changed` and `is_new`.
     pub(super) newest: String,
     /// The rows to write, whole, in the table's types.
@@ -44,6 +47,8 @@ pub(super) struct GroupMerge<'a> {
     scratch: &'a Scratch,
     pub(super) columns: GroupColumns,
     files: Vec<&'a LocatedFile>,
+    /// Number of columns of the table that the files lack.
+    kept: usize,
 }
 
 impl<'a> GroupMerge<'a> {
@@ -63,7 +68,14 @@ impl<'a> GroupMerge<'a> {
         let staged = |field: &Field| in_file(field).map(|position| format!("s.c{position}"));
         let mut columns = GroupColumns::new(dialect, plan, group, staged)?;
         columns.compare_within(content_bytes);
-        Ok(GroupMerge { dialect, table, scratch, columns, files: group.files.clone() })
+        Ok(GroupMerge {
+            dialect,
+            table,
+            scratch,
+            columns,
+            files: group.files.clone(),
+            kept: group.kept.len(),
+        })
     }
 
     /// Per file: its number, its rows, and how many lack a primary key or a time of reading.
@@ -149,55 +161,77 @@ impl<'a> GroupMerge<'a> {
         first.into_iter().chain(keys).chain(last.map(named)).collect()
     }
 
+    pub(super) fn key_columns(&self) -> Vec<(String, ColumnType)> {
+        let decides_by = |(name, _): &(String, ColumnType)| !name.starts_with("is_");
+        let more = ["run_id", "content"].map(|name| (name.to_owned(), ColumnType::Text));
+        self.newest_columns().into_iter().filter(decides_by).chain(more).collect()
+    }
+
     pub(super) fn changed_columns(&self) -> Vec<(String, ColumnType)> {
         let column = |(n, column): (usize, &ColumnSql)| (format!("c{n}"), column.column_type);
         let columns = self.columns.columns.iter().enumerate().map(column);
         columns.chain([("is_new".to_owned(), ColumnType::Boolean)]).collect()
     }
 
-    /// Finds per key the newest staged row. Changed are those that the table lacks or has in an older version.
-    pub(super) fn find_newest(&self, ties: Ties) -> String {
-        let keys = self.columns.keys(", ", |n, key| format!("{} AS k{n}", key.staged));
-        let partition = self.columns.keys(", ", |_, key| key.staged.clone());
-        let list = self.columns.keys(", ", |n, _| format!("n.k{n}"));
-        let same_key = self.columns.same_key();
+    /// Reads what decides which row is the newest, and nothing else: Redshift sorts no wide rows.
+    pub(super) fn find_keys(&self, ties: Ties) -> String {
+        let keys = self.columns.keys(", ", |_, key| key.staged.clone());
         let (updated_at, read_at) = self.columns.version_staged();
-        let (updated_now, read_now) = self.columns.version_in_table();
-        let run = or_first(&self.columns.run_id.staged);
-        let content = self.columns.content(|column| column.staged.clone());
-        let tie_break = match ties.in_files {
-            true => format!("{run} DESC, {content} DESC, s.file_no, s.row_no"),
-            false => format!("{run} DESC, s.file_no, s.row_no"),
+        let content = match ties.in_files {
+            true => self.columns.content(|column| column.staged.clone()),
+            false => "''".to_owned(),
         };
-        let mut is_changed = format!(
-            "{} IS NULL OR n.updated_at > {updated_now} OR (n.updated_at = {updated_now} AND n.read_at > {read_now})",
-            self.first_key_in_table()
-        );
-        let (mut values, mut joins) = (String::new(), String::new());
-        if ties.with_table {
-            let run_now = or_first(&self.columns.run_id.in_table());
-            // The row itself is looked at again: its values are too many to carry along.
-            joins = format!(
-                " JOIN {} AS s ON s.file_no = n.file_no AND s.row_no = n.row_no",
-                self.scratch.staged
-            );
-            is_changed = format!(
-                "{is_changed} OR (n.updated_at = {updated_now} AND n.read_at = {read_now} AND ({run} > {run_now} \
-                 OR ({run} = {run_now} AND {content} > {})))",
-                self.columns.content(ColumnSql::in_table)
-            );
-        }
-        values.push_str(&format!(
-            "CASE WHEN {is_changed} THEN true ELSE false END, CASE WHEN {} IS NULL THEN true ELSE false END",
-            self.first_key_in_table()
-        ));
         format!(
-            "INSERT INTO {} SELECT n.file_no, n.row_no, {list}, n.updated_at, n.read_at, {values} FROM \
-             (SELECT s.file_no, s.row_no, {keys}, {updated_at} AS updated_at, {read_at} AS read_at, \
-             row_number() OVER (PARTITION BY {partition} ORDER BY {updated_at} DESC, {read_at} DESC, {tie_break}) \
-             AS place FROM {} AS s) AS n{joins} LEFT JOIN {} AS t ON {same_key} WHERE n.place = 1",
-            self.scratch.newest, self.scratch.staged, self.table.qualified
+            "INSERT INTO {} SELECT s.file_no, s.row_no, {keys}, {updated_at}, {read_at}, {}, {content} FROM {} AS s",
+            self.scratch.keys,
+            or_first(&self.columns.run_id.staged),
+            self.scratch.staged
         )
+    }
+
+    /// Finds per key the newest staged row. Changed are those that the table lacks or has in an older version.
+    pub(super) fn find_newest(&self) -> String {
+        let list = self.columns.keys(", ", |n, _| format!("n.k{n}"));
+        let partition = self.columns.keys(", ", |n, _| format!("k{n}"));
+        let (updated_now, read_now) = self.columns.version_in_table();
+        let now = self.first_key_in_table();
+        format!(
+            "INSERT INTO {} SELECT n.file_no, n.row_no, {list}, n.updated_at, n.read_at, CASE WHEN {now} IS NULL \
+             OR n.updated_at > {updated_now} OR (n.updated_at = {updated_now} AND n.read_at > {read_now}) THEN true \
+             ELSE false END, CASE WHEN {now} IS NULL THEN true ELSE false END FROM (SELECT v.*, \
+             row_number() OVER (PARTITION BY {partition} ORDER BY updated_at DESC, read_at DESC, run_id DESC, \
+             content DESC, file_no, row_no) AS place FROM {} AS v) AS n LEFT JOIN {} AS t ON {} WHERE n.place = 1",
+            self.scratch.newest,
+            self.scratch.keys,
+            self.table.qualified,
+            self.columns.same_key()
+        )
+    }
+
+    /// Finds those that win over a row of the same version in the table, by their run or by their values.
+    pub(super) fn break_ties(&self) -> String {
+        let Scratch { newest, staged, .. } = self.scratch;
+        let (updated_now, read_now) = self.columns.version_in_table();
+        let [new, now] =
+            [self.columns.content(|column| column.staged.clone()), self.columns.content(ColumnSql::in_table)];
+        let winners = format!(
+            "SELECT n.file_no AS f, n.row_no AS r FROM {newest} AS n JOIN {staged} AS s ON s.file_no = n.file_no \
+             AND s.row_no = n.row_no JOIN {} AS t ON {} WHERE n.updated_at = {updated_now} AND n.read_at = {read_now} \
+             AND {}",
+            self.table.qualified,
+            self.columns.same_key(),
+            self.columns.wins_tie(or_first, [&new, &now])
+        );
+        match self.dialect.is_transactional {
+            true => format!(
+                "UPDATE {newest} SET is_changed = true FROM ({winners}) AS w WHERE file_no = w.f AND row_no = w.r"
+            ),
+            // Athena updates from no other table.
+            false => format!(
+                "MERGE INTO {newest} USING ({winners}) AS w ON file_no = w.f AND row_no = w.r \
+                 WHEN MATCHED THEN UPDATE SET is_changed = true"
+            ),
+        }
     }
 
     pub(super) fn find_changed(&self) -> String {
@@ -212,10 +246,14 @@ impl<'a> GroupMerge<'a> {
         )
     }
 
-    /// One `MERGE`, or, where that is longer than a statement may be, the new rows' keys and then values by and by,
+    /// One `MERGE`. Where that has more columns than it can have with two clauses, one with one clause, and the rows
+    /// that are missing then. Where it is longer than a statement may be, the new rows' keys and then values by and by,
     /// which only a transaction makes one again.
-    pub(super) fn write_changed(&self, statement_bytes: usize) -> Vec<Statement> {
-        let merge = self.merge();
+    pub(super) fn write_changed(&self, limits: Limits) -> Vec<Statement> {
+        if self.columns.columns.len() + self.kept > limits.merged_columns {
+            return [self.update_changed(), self.insert_missing()].map(Statement::write).to_vec();
+        }
+        let (merge, statement_bytes) = (self.merge(), limits.statement_bytes);
         if merge.len() <= statement_bytes || !self.dialect.is_transactional {
             return vec![Statement::write(merge)];
         }
@@ -248,19 +286,39 @@ impl<'a> GroupMerge<'a> {
     }
 
     fn merge(&self) -> String {
-        let names: Vec<&str> = self.columns.columns.iter().map(|column| column.name.as_str()).collect();
-        let values: Vec<String> = (0..names.len()).map(|n| format!("s.c{n}")).collect();
+        let (names, values) = self.inserted();
+        format!("{} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})", self.update_changed())
+    }
+
+    fn update_changed(&self) -> String {
         format!(
-            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED{} THEN UPDATE SET {} \
-             WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})",
+            "MERGE INTO {} USING {} AS s ON {} WHEN MATCHED{} THEN UPDATE SET {}",
             self.table.qualified,
             self.scratch.changed,
             self.same_key_in_changed(),
             if self.dialect.is_transactional { String::new() } else { self.and_not_newer() },
-            self.new_values().join(", "),
-            names.join(", "),
-            values.join(", ")
+            self.new_values().join(", ")
         )
+    }
+
+    /// Rows that another merge has brought meanwhile stay.
+    fn insert_missing(&self) -> String {
+        let (names, values) = self.inserted();
+        let same_key =
+            self.columns.keys(" AND ", |_, key| format!("{} = {}", key.in_table(), self.changed(key)));
+        format!(
+            "INSERT INTO {table} ({names}) SELECT {values} FROM {} AS s WHERE s.is_new \
+             AND NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {same_key})",
+            self.scratch.changed,
+            table = self.table.qualified
+        )
+    }
+
+    /// Returns the names of all columns, and their values in [`Scratch::changed`].
+    fn inserted(&self) -> (String, String) {
+        let names: Vec<&str> = self.columns.columns.iter().map(|column| column.name.as_str()).collect();
+        let values: Vec<String> = (0..names.len()).map(|n| format!("s.c{n}")).collect();
+        (names.join(", "), values.join(", "))
     }
 
     /// Another merge may have brought a newer version since the rows were compared.

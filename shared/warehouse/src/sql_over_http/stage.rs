@@ -73,11 +73,11 @@ impl<E: Engine> Target<'_, E> {
         let places = ["file_no", "row_no"].map(|name| (name.to_owned(), ColumnType::BigInt));
         let columns: Vec<(String, ColumnType)> =
             places.into_iter().chain(types.iter().enumerate().map(numbered)).collect();
-        let mut statements =
-            vec![Statement::create_scratch(engine.create_scratch(&scratch.staged, &columns))];
+        let mut statements = vec![Statement::create_scratch(engine.create_staged(&scratch.staged, &columns))];
         let staging =
             Staging { table: &scratch.staged, helper: &scratch.helper, types: &types, files: &group.files };
         statements.extend(engine.stage(&staging)?);
+        statements.extend(engine.analyze(&scratch.staged));
         Ok(statements)
     }
 

@@ -70,6 +70,7 @@ impl<'a, E: Engine> Target<'a, E> {
         let of_group = |n: usize| Scratch {
             staged: scratch(format!("{n}_staged")),
             helper: scratch(format!("{n}_helper")),
+            keys: scratch(format!("{n}_keys")),
             newest: scratch(format!("{n}_newest")),
             changed: scratch(format!("{n}_changed")),
             past: ["reads", "versions"].map(|past| scratch(format!("{n}_{past}"))),
@@ -97,7 +98,8 @@ impl<'a, E: Engine> Target<'a, E> {
 
     pub(super) fn scratch_tables(&self) -> Vec<String> {
         let of_group = |scratch: &Scratch| {
-            [&scratch.staged, &scratch.helper, &scratch.newest, &scratch.changed].map(String::clone)
+            let Scratch { staged, helper, keys, newest, changed, .. } = scratch;
+            [staged, helper, keys, newest, changed].map(String::clone)
         };
         let of_past =
             self.scratch.iter().filter(|_| self.mode.history).flat_map(|scratch| scratch.past.clone());
