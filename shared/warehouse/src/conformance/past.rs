@@ -101,6 +101,14 @@ pub(super) async fn what_comes_late_divides_a_state(bench: &dyn Bench) {
         let versions = past(bench, &history_table(&collection), 1).await;
         assert_eq!(versions, [held.as_slice(), &[version(50, None, "D")]].concat(), "{order:?}");
     }
+    // A version with the values of the one before it holds for no time, and is read again all the same.
+    let collection = "past_touched";
+    for (updated, read, name) in [(10, 15, "A"), (20, 25, "A"), (20, 45, "A"), (20, 35, "B")] {
+        let key = format!("{read}");
+        merge_as(bench, &[file(collection, &key, (Some(updated), read, name))], HISTORY).await;
+    }
+    let expected = [version(10, Some(35), "A"), version(35, Some(45), "B"), version(45, None, "A")];
+    assert_eq!(past(bench, &history_table(collection), 1).await, expected);
     // Where HubSpot has no time at all, reads are all there is.
     let collection = "past_without_times";
     for (read, name) in [(15, "A"), (45, "A"), (55, "C"), (65, "C"), (25, "B")] {

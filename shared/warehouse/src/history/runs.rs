@@ -167,11 +167,16 @@ impl History {
         let loud = format!("SELECT DISTINCT {keys} FROM {reads} WHERE is_new = 1");
         let is_loud = columns.keys(" AND ", |n, _| format!("n.k{n} = s.k{n}"));
         let read_now = columns.read_at.in_table();
-        // The table's row has the last read of the run that still holds.
+        // The table's row has the last read of the newest run, which is that of the last row of its time in HubSpot.
+        let of_version = format!(
+            "PARTITION BY {}, {updated} ORDER BY h.{read_at} DESC, {} DESC, h.{content} DESC",
+            columns.keys(", ", |_, key| format!("h.{}", key.name)),
+            or_first(&format!("h.{run_id}"))
+        );
         let mut rows = format!(
             "SELECT {in_history}, {updated} AS updated_at, h.{read_at} AS read_at, {} AS run_id, h.{content} AS content, \
              h.{from} AS valid_from, h.{to} AS valid_to, h.{last_read_at} AS last_read_at, \
-             CASE WHEN h.{to} IS NULL AND {updated_now} = {updated} AND {read_now} > coalesce(h.{last_read_at}, h.{read_at}) \
+             CASE WHEN row_number() OVER ({of_version}) = 1 AND {updated_now} = {updated} AND {read_now} > coalesce(h.{last_read_at}, h.{read_at}) \
              THEN {read_now} ELSE h.{last_read_at} END AS ends_at FROM {} AS h \
              JOIN ({loud}) AS n ON {same_key} LEFT JOIN {} AS t ON {in_table}",
             or_first(&format!("h.{run_id}")),
