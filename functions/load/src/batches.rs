@@ -179,6 +179,7 @@ fn next_batch(files: &mut std::iter::Peekable<std::vec::IntoIter<StagedFile>>, m
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::path::Path;
     use std::sync::Mutex;
 
     use async_trait::async_trait;
@@ -261,6 +262,17 @@ mod tests {
 
     const FILE_BYTES: u64 = 4 << 20;
 
+    /// Makes batches of `deals`, without a deadline.
+    fn batches<'a>(state: &'a State, bucket: &'a Bucket, warehouse: &'a Slow) -> Batches<'a> {
+        let mode = TableMode::default();
+        Batches { collection: "deals", state, bucket, warehouse, mode, deadline: None, reports_under: None }
+    }
+
+    fn open(root: &Path) -> (State, Bucket) {
+        let state = State::open_folder(&root.join("state")).unwrap();
+        (state, Bucket::open_folder(&root.join("files"), "hubspot").unwrap())
+    }
+
     /// Stages files without rows, and registers them as large ones.
     async fn stage(state: &State, bucket: &Bucket, files: usize) -> Vec<StagedFile> {
         let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
@@ -281,20 +293,11 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_takes_for_ever_is_halved_until_it_ends() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::open_folder(&root.path().join("state")).unwrap();
-        let bucket = Bucket::open_folder(&root.path().join("files"), "hubspot").unwrap();
+        let (state, bucket) = open(root.path());
         let files = stage(&state, &bucket, 8).await;
         let warehouse = Slow { fits: 2 * FILE_BYTES, merges: Mutex::default() };
         let lease = state.lease("load-deals").await.unwrap();
-        let batches = Batches {
-            collection: "deals",
-            state: &state,
-            bucket: &bucket,
-            warehouse: &warehouse,
-            mode: TableMode::default(),
-            deadline: None,
-            reports_under: Some(&lease),
-        };
+        let batches = Batches { reports_under: Some(&lease), ..batches(&state, &bucket, &warehouse) };
         for _ in 0..2 {
             let killed = tokio::time::timeout(Duration::from_millis(200), batches.merge(files.clone())).await;
             assert!(killed.is_err());
@@ -311,19 +314,10 @@ mod tests {
     #[tokio::test]
     async fn no_batch_begins_after_the_deadline() {
         let root = tempfile::tempdir().unwrap();
-        let state = State::open_folder(&root.path().join("state")).unwrap();
-        let bucket = Bucket::open_folder(&root.path().join("files"), "hubspot").unwrap();
+        let (state, bucket) = open(root.path());
         let files = stage(&state, &bucket, 3).await;
         let warehouse = Slow { fits: 0, merges: Mutex::default() };
-        let batches = Batches {
-            collection: "deals",
-            state: &state,
-            bucket: &bucket,
-            warehouse: &warehouse,
-            mode: TableMode::default(),
-            deadline: Some(Instant::now()),
-            reports_under: None,
-        };
+        let batches = Batches { deadline: Some(Instant::now()), ..batches(&state, &bucket, &warehouse) };
         assert_eq!(batches.merge(files).await.unwrap().files_left, 3);
         assert!(warehouse.merges.lock().unwrap().is_empty());
     }

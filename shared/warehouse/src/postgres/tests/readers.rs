@@ -1,4 +1,4 @@
-//! What other sessions feel of a merge: readers, a report that holds the table open, VACUUM, new indexes.
+//! Other sessions during a merge: readers, a report that holds the table open, VACUUM, new indexes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -173,7 +173,7 @@ async fn rows_that_change_under_a_merge_are_merged_again() {
     bench.close().await;
 }
 
-/// What a load left that was cut off while it filled a new column.
+/// Leftovers of a load that was cut off while it filled a new column.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_was_being_filled_is_filled_again() {
     for before in ["double precision", "text"] {
