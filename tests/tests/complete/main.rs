@@ -4,6 +4,7 @@
 
 mod by_hand;
 
+use chrono::TimeDelta;
 use std::process::{Command, Stdio};
 
 use fake_hubspot::{
@@ -247,6 +248,30 @@ async fn values_that_change_without_a_new_date_come_with_a_refresh() {
     // Only what differs is read whole, and merged.
     let merged = of(&report, "contacts")["merged_rows"].as_u64().unwrap();
     assert!(merged < 20, "{merged} rows are merged");
+}
+
+/// Checks a survivor that names a record no more, since that was merged elsewhere: without a new date, as far as is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_survivor_that_loses_a_merged_record_is_found_by_a_refresh() {
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    let account = sandbox.account();
+    // Long before what an incremental run reads again.
+    account.set_clock_offset(TimeDelta::hours(-3));
+    for object in ObjectType::ALL {
+        let live = account.live_ids(object);
+        account.merge(object, live[0], live[1]).unwrap();
+        account.undo_merge(object, live[1]).unwrap();
+    }
+    account.set_clock_offset(TimeDelta::zero());
+    sandbox.sync(&[]).await.complete();
+    for object in ObjectType::ALL {
+        let record = account.unmerged_ids(object).into_iter().next().unwrap();
+        let other = account.live_ids(object).into_iter().find(|id| *id != record).unwrap();
+        account.merge(object, other, record).unwrap();
+    }
+    sandbox.sync(&[]).await.complete();
+    sandbox.sync(&["--mode", "refresh"]).await.complete();
+    assert_all_equal(&sandbox.database(), account, &reconciled());
 }
 
 /// Checks a property that appears with old values, one of them of a record that was in the recycle bin until now.

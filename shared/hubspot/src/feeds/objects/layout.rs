@@ -12,6 +12,9 @@ use crate::feeds::cursor::Mode;
 use crate::feeds::lineage::{Deletes, Lineage};
 use crate::properties::Property;
 
+/// The property that names the records which were merged into a record.
+const MERGED_IDS: &str = "hs_merged_object_ids";
+
 /// Properties whose texts are needed apart from their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::feeds) enum Held {
@@ -29,7 +32,7 @@ impl Held {
 
     fn of(object: &ObjectType, property: &str) -> Option<Held> {
         Some(match property {
-            "hs_merged_object_ids" => Held::MergedIds,
+            MERGED_IDS => Held::MergedIds,
             "createdate" => Held::Created,
             "email" => Held::Email,
             "hs_additional_emails" => Held::AdditionalEmails,
@@ -130,18 +133,18 @@ impl Layout {
         let is_snapshot = show.is_snapshot();
         let shown_updated_at =
             is_snapshot.then(|| columns.add(staging::SHOWN_UPDATED_AT, ColumnType::Timestamp));
-        let calculated: HashSet<&str> = properties
-            .iter()
-            .filter(|property| property.is_calculated())
-            .map(|property| property.name.as_str())
-            .collect();
+        let calculated = properties.iter().filter(|property| property.is_calculated());
+        let mut drifting: HashSet<&str> = calculated.map(|property| property.name.as_str()).collect();
+        // A survivor may lose a record to another one.
+        drifting.insert(MERGED_IDS);
         let wanted = wanted(object, properties);
         let names = columns.named(object, wanted.iter().map(|(property, _)| property.as_str()), owners);
         let mut slots = Vec::with_capacity(wanted.len());
         for ((property, column_type), name) in wanted.into_iter().zip(names) {
-            let held = Held::of(object, &property);
-            let is_shown = show.is_wanted(calculated.contains(property.as_str()));
-            if !is_shown && held != Some(Held::Modified) {
+            // A snapshot follows no merges: it needs nothing but the date.
+            let held = Held::of(object, &property).filter(|held| !is_snapshot || *held == Held::Modified);
+            let is_shown = show.is_wanted(drifting.contains(property.as_str()));
+            if !is_shown && held.is_none() {
                 continue;
             }
             let target = is_shown.then(|| {
@@ -188,7 +191,7 @@ impl Layout {
 /// The account's properties, those that the seed's columns and the merges need even if the account does not define
 /// them (an unknown name is ignored by HubSpot), by name.
 fn wanted(object: &ObjectType, properties: &[Property]) -> Vec<(String, ColumnType)> {
-    let needed = [("hs_merged_object_ids", ColumnType::Text), (object.modified, ColumnType::Timestamp)];
+    let needed = [(MERGED_IDS, ColumnType::Text), (object.modified, ColumnType::Timestamp)];
     let copied = object.fixed.iter().filter_map(|&(_, column_type, fixed)| match fixed {
         Fixed::CopyOf(property) => Some((property, column_type)),
         _ => None,
