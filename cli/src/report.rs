@@ -73,7 +73,7 @@ impl CollectionReport {
         CollectionReport {
             mode: mode.map(Mode::name),
             outcome,
-            degraded: staged.degraded.clone(),
+            degraded: [staged.degraded.as_slice(), &loaded.degraded].concat(),
             rows: staged.rows,
             deleted: staged.deleted,
             merged_rows: loaded.merged_rows,

@@ -187,6 +187,11 @@ fn text(report: &Report) -> String {
     match &report.load {
         None => text.push_str("load: never run"),
         Some(load) => {
+            for (name, table) in &load.tables {
+                for reason in &table.degraded {
+                    text.push_str(&format!("{name}: degraded - {reason}\n"));
+                }
+            }
             let merged: u64 = load.tables.values().map(|table| table.merged_rows).sum();
             let reason = load.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
             text.push_str(&format!(

@@ -108,6 +108,19 @@ impl<'a> Table<'a> {
         self.document.value.lost_rows > 0 || !self.dropped().is_empty()
     }
 
+    /// Returns a line for each column whose type could not be changed.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        let beside = self.extent.iter().flat_map(|extent| &extent.beside);
+        let line = |(column, holder): &(String, String)| {
+            format!(
+                "column {column} has the type that it had before HubSpot changed it, since something in the warehouse \
+                 depends on that: all values are in {holder}, whose comment says what it is, and {column} has those \
+                 that fit"
+            )
+        };
+        beside.map(line).collect()
+    }
+
     /// `true`: all files are being merged once more, and the table is incomplete until they are.
     pub(crate) fn is_refilled(&self) -> bool {
         self.document.value.is_refilled

@@ -48,7 +48,7 @@ pub async fn load(
     if pending.is_empty() {
         let table = Table::look(collection, state, warehouse).await?;
         if !table.is_changed() && table.files(options.scope, &[]).await?.missing.is_empty() {
-            return Ok(Loaded::default());
+            return Ok(Loaded { degraded: table.degraded(), ..Loaded::default() });
         }
     }
 
@@ -81,5 +81,5 @@ async fn merge(
     let loaded = Loaded::from(done);
     table.end(files.last(loaded.files_left)).await?;
     table.check(options.lost_rows)?;
-    Ok(loaded)
+    Ok(Loaded { degraded: table.degraded(), ..loaded })
 }

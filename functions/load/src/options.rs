@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 /// The work of one load on one collection's table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
     pub files: u64,
     /// Rows in those files, older versions included.
@@ -55,6 +55,8 @@ pub struct Loaded {
     pub statements_that_write: u64,
     /// Files that are left for the next load, since the time was over.
     pub files_left: u64,
+    /// Columns of the table that are not what they should be, with the reason and the way out.
+    pub degraded: Vec<String>,
 }
 
 impl From<Done> for Loaded {
@@ -67,6 +69,7 @@ impl From<Done> for Loaded {
             bytes,
             statements_that_write: merged.statements_that_write,
             files_left,
+            degraded: Vec::new(),
         }
     }
 }

@@ -54,6 +54,9 @@ pub struct TableReport {
     /// Files left, since the time was over.
     pub files_left: u64,
     pub seconds: f64,
+    /// Columns of the table that are not what they should be. A table may be complete and degraded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
 }
 
 impl TableReport {
@@ -74,6 +77,7 @@ impl TableReport {
             bytes: loaded.bytes,
             statements: loaded.statements_that_write,
             files_left: loaded.files_left,
+            degraded: loaded.degraded,
             seconds: elapsed.as_secs_f64(),
         }
     }

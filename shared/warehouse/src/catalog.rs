@@ -207,8 +207,9 @@ pub(crate) trait Catalog: Send {
 
     async fn extent(&mut self, collection: &str) -> Result<Option<Extent>> {
         let Some(columns) = self.columns_of_table(collection).await? else { return Ok(None) };
-        let sql = extent::count(&self.schema().table(collection));
-        Ok(Some(Extent::new(columns, self.count(&sql).await?)))
+        let schema = self.schema();
+        let (dialect, sql) = (schema.dialect, extent::count(&schema.table(collection)));
+        Ok(Some(Extent::new(dialect, columns, self.count(&sql).await?)))
     }
 
     async fn live_rows(&mut self, collection: &str) -> Result<u64> {

@@ -66,6 +66,8 @@ pub(crate) struct Dialect {
     pub(crate) is_transactional: bool,
     /// A text may be as long as all texts of a row together.
     pub(crate) holds_whole_rows: bool,
+    /// The name of the column beside one whose type can't be changed to this one. `None` where any type can be changed.
+    pub(crate) beside: fn(&str, ColumnType) -> Option<String>,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
 }

@@ -3,6 +3,7 @@
 
 use staging::{IS_DELETED, RUN_ID};
 
+use crate::beside;
 use crate::dialect::{Dialect, quote_identifier};
 use crate::table::TableColumn;
 
@@ -13,11 +14,16 @@ pub struct Extent {
     pub columns: Vec<String>,
     /// Number of rows, including deleted ones that are kept.
     pub rows: u64,
+    /// Columns whose type could not be changed, and those beside them that hold all their values.
+    pub beside: Vec<(String, String)>,
 }
 
 impl Extent {
-    pub(crate) fn new(columns: Vec<TableColumn>, rows: u64) -> Extent {
-        Extent { columns: columns.into_iter().map(|column| column.name).collect(), rows }
+    pub(crate) fn new(dialect: &Dialect, columns: Vec<TableColumn>, rows: u64) -> Extent {
+        let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+        let found = beside::find(dialect, columns.iter().map(String::as_str));
+        let beside = found.iter().map(|it| (it.own.clone(), it.widest().to_owned())).collect();
+        Extent { columns, rows, beside }
     }
 }
 

@@ -14,6 +14,7 @@ mod runs;
 use staging::{ColumnType, FILE, READ_AT, RECEIVED_AT, RUN_ID, SOURCE_UPDATED_AT};
 
 pub(crate) use self::runs::{Place, StagedRows};
+use crate::beside;
 use crate::columns::ColumnSql;
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
@@ -156,11 +157,14 @@ impl History {
 
     /// Returns a text of a version's values, the same whatever columns and types the table had when it was staged.
     fn content(&self, columns: &[ColumnSql]) -> String {
-        let mut shown: Vec<&ColumnSql> =
-            columns.iter().filter(|column| !is_lineage(column.name.trim_matches('"'))).collect();
-        shown.sort_by_key(|column| folded(&column.name));
-        let text = |column: &&ColumnSql| {
-            let name = (self.dialect.literal)(&format!("{SEPARATOR}{}=", folded(&column.name)));
+        let mut shown: Vec<(String, &ColumnSql)> = self
+            .properties(columns)
+            .into_iter()
+            .filter(|(_, column)| !is_lineage(column.name.trim_matches('"')))
+            .collect();
+        shown.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let text = |(name, column): &(String, &ColumnSql)| {
+            let name = (self.dialect.literal)(&format!("{SEPARATOR}{name}="));
             let text = (self.dialect.text_of)(&column.staged, column.column_type);
             match self.dialect.holds_whole_rows {
                 true => format!("coalesce({name} || {text}, '')"),
@@ -169,6 +173,21 @@ impl History {
         };
         let texts: Vec<String> = shown.iter().map(text).collect();
         (self.dialect.md5_of)(&[joined(&texts)])
+    }
+
+    /// Returns the columns that hold all values of their properties, with the folded and quoted names of these.
+    fn properties<'a>(&self, columns: &'a [ColumnSql]) -> Vec<(String, &'a ColumnSql)> {
+        let names = columns.iter().map(|column| column.name.trim_matches('"'));
+        let found = beside::find(self.dialect, names);
+        let name_of = |column: &'a ColumnSql| {
+            let name = column.name.trim_matches('"');
+            match found.iter().find(|it| it.own == name || it.beside.iter().any(|beside| beside == name)) {
+                Some(it) if it.widest() == name => Some((folded(&quote_identifier(&it.own)), column)),
+                Some(_) => None,
+                None => Some((folded(&column.name), column)),
+            }
+        };
+        columns.iter().filter_map(name_of).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod athena;
 mod aws;
+mod beside;
 mod catalog;
 mod checks;
 mod columns;

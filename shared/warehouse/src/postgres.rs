@@ -1,12 +1,14 @@
 //! PostgreSQL, 13 and newer, by tokio-postgres. The server can't see staged files, so their rows are sent to it, by
 //! binary `COPY`; everything after that is a statement over all of them.
 
+mod beside;
 mod brief;
 mod copy;
 mod dialect;
 mod encode;
 mod layout;
 mod merge;
+mod narrow;
 mod session;
 mod shaping;
 mod sql;
@@ -31,6 +33,7 @@ use tokio_postgres::Client;
 use self::brief::with_jitter;
 pub(crate) use self::dialect::POSTGRES;
 use self::session::{Session, open};
+use self::shaping::Limits;
 use self::transaction::Merging;
 use self::url::Target;
 use self::widening::SMALL_BYTES;
@@ -44,8 +47,10 @@ use crate::{LocatedFile, Merged, TableMode};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time for which a change of columns is tried again while others hold the table open.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(150);
-/// Attempts of a merge that needs other columns, or meets others: as a victim of a deadlock, or since rows changed under
-/// it.
+/// Times that a merge changes columns: once for what its files need, once more for companions of a table that got a
+/// column beside another one, and once more for what somebody else changes at the same time.
+const CHANGES: u32 = 3;
+/// Attempts of a merge that meets others: as a victim of a deadlock, or since rows changed under it.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -144,7 +149,8 @@ impl Database for Postgres {
             let client = this.client().await?;
             let collection = files.first().map_or("", |file| file.description.table.collection.as_str());
             let turn = format!("{}.{collection}", this.schema.name);
-            let (started, mut attempts, mut keeps_turn) = (Instant::now(), 0, false);
+            let (started, mut attempts, mut changes_left) = (Instant::now(), 0, CHANGES);
+            let mut keeps_turn = false;
             let merged = loop {
                 let mut merging = this.begin(&client).await?;
                 let error = match merge(&mut merging, &files, mode).await {
@@ -154,12 +160,12 @@ impl Database for Postgres {
                     }
                     Err(error) => error,
                 };
-                attempts += 1;
-                if error.kind() != Kind::Locked || attempts == ATTEMPTS {
+                if error.kind() != Kind::Locked {
                     return Err(error);
                 }
                 Session::abandon(&client).await?;
                 match merging.needs() {
+                    Some(_) if changes_left == 0 => return Err(error),
                     // Another load may have changed the table before this one keeps its turn: what is needed is found
                     // anew.
                     Some(_) if !keeps_turn => {
@@ -167,11 +173,15 @@ impl Database for Postgres {
                         keeps_turn = true;
                     }
                     Some(changes) => {
-                        let (patience, small_bytes) = (this.patience_with_readers, this.small_bytes);
-                        changes.make(&client, &this.schema, patience, small_bytes).await?;
+                        let Postgres { patience_with_readers: patience, small_bytes, .. } = this;
+                        changes.make(&client, &this.schema, Limits { patience, small_bytes }).await?;
+                        changes_left -= 1;
                     }
-                    None if started.elapsed() >= this.patience => return Err(error),
                     None => {
+                        attempts += 1;
+                        if attempts == ATTEMPTS || started.elapsed() >= this.patience {
+                            return Err(error);
+                        }
                         tracing::info!(%error, "the merge met another program: trying again");
                         tokio::time::sleep(with_jitter(FIRST_PAUSE * attempts)).await;
                     }

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use staging::ColumnType;
 
+use crate::beside::no_column_beside;
 use crate::dialect::{Dialect, HASH_DIGITS, quote_literal, with_hash};
 use crate::table::folded;
 
@@ -23,6 +24,7 @@ pub(crate) const ATHENA: Dialect = Dialect {
     alters_at_once: false,
     is_transactional: false,
     holds_whole_rows: true,
+    beside: no_column_beside,
     literal: quote_literal,
 };
 

@@ -3,6 +3,7 @@
 
 use staging::ColumnType;
 
+use crate::beside::no_column_beside;
 use crate::dialect::{Dialect, quote_literal, rfc3339};
 
 pub(crate) const DUCKDB: Dialect = Dialect {
@@ -18,6 +19,7 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     alters_at_once: false,
     is_transactional: true,
     holds_whole_rows: true,
+    beside: no_column_beside,
     literal: quote_literal,
 };
 

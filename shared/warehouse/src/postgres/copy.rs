@@ -10,10 +10,12 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use staging::ColumnType;
 use tokio::sync::mpsc;
 
 use super::encode::{Cells, Encoder, HEADER, TRAILER};
 use super::layout::Layout;
+use super::narrow::narrowed;
 use super::session::{Session, failed};
 use super::sql::Staging;
 use crate::LocatedFile;
@@ -141,6 +143,8 @@ fn read(
     // The reader hands out its columns in the file's order, whatever was asked for.
     let mut read_order = positions.clone();
     read_order.sort_unstable();
+    // Narrower columns of the table are read from the same one.
+    read_order.dedup();
     for (number, row_group) in metadata.metadata().row_groups().iter().enumerate() {
         let row_bytes = row_group.total_byte_size() / row_group.num_rows().max(1);
         let rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, MAX_BATCH_ROWS);
@@ -156,11 +160,12 @@ fn read(
         for read in reader {
             let read = read.map_err(|source| unreadable(file).because(source))?;
             let cells = fields.iter().zip(&positions).map(|(field, position)| {
-                let column = read_order.binary_search(position).unwrap_or_default();
-                Cells::of(read.column(column), field.from).ok_or_else(|| {
-                    let found = read.column(column).data_type().to_string();
-                    wrong_type(file, field, &found)
-                })
+                let column = read.column(read_order.binary_search(position).unwrap_or_default());
+                let cells = match described(file, field) {
+                    from if from == field.from => Cells::of(column, from),
+                    wider => Cells::of(&narrowed(column, wider, field.from), field.from),
+                };
+                cells.ok_or_else(|| wrong_type(file, field, &column.data_type().to_string()))
             });
             batch(&required, &cells.collect::<Result<Vec<_>>>()?, read.num_rows())?;
         }
@@ -177,7 +182,7 @@ fn positions(file: &LocatedFile, metadata: &ArrowReaderMetadata, fields: &[&Fiel
             return Err(bad_file(file, &what));
         };
         let data_type = schema.field(position).data_type();
-        match Cells::of(&arrow_array::new_empty_array(data_type), field.from) {
+        match Cells::of(&arrow_array::new_empty_array(data_type), described(file, field)) {
             Some(_) => Ok(position),
             None => Err(wrong_type(file, field, &data_type.to_string())),
         }
@@ -185,9 +190,18 @@ fn positions(file: &LocatedFile, metadata: &ArrowReaderMetadata, fields: &[&Fiel
     fields.iter().map(position).collect()
 }
 
+/// Returns the type that the field's column has in the file.
+fn described(file: &LocatedFile, field: &Field) -> ColumnType {
+    let column = file.description.table.columns.iter().find(|column| column.name == field.source);
+    column.map_or(field.from, |column| column.column_type)
+}
+
 fn wrong_type(file: &LocatedFile, field: &Field, found: &str) -> Error {
-    let what =
-        format!("has the column {:?} as {found}, but its description says {:?}", field.source, field.from);
+    let what = format!(
+        "has the column {:?} as {found}, but its description says {:?}",
+        field.source,
+        described(file, field)
+    );
     bad_file(file, &what)
 }
 

@@ -19,6 +19,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     alters_at_once: true,
     is_transactional: true,
     holds_whole_rows: true,
+    beside: column_beside,
     literal: quote_literal,
 };
 
@@ -26,6 +27,13 @@ pub(crate) const POSTGRES: Dialect = Dialect {
 pub(super) const OVERFLOW: &str = "_overflow";
 
 const MAX_NAME_BYTES: usize = 63;
+/// The ends of the names of columns that stand beside others, by their types.
+const SUFFIXES: [(ColumnType, &str); 4] = [
+    (ColumnType::BigInt, "$bigint"),
+    (ColumnType::Double, "$double"),
+    (ColumnType::Timestamp, "$timestamp"),
+    (ColumnType::Text, "$text"),
+];
 /// The columns that every table has already.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"];
 
@@ -55,7 +63,8 @@ fn column_type(type_name: &str) -> ColumnType {
 
 fn column_name(name: &str) -> String {
     let folded = folded(name);
-    if folded == OVERFLOW || SYSTEM_COLUMNS.contains(&folded.as_str()) {
+    let is_ours = SUFFIXES.iter().any(|(_, suffix)| folded.ends_with(suffix));
+    if folded == OVERFLOW || is_ours || SYSTEM_COLUMNS.contains(&folded.as_str()) {
         hashed(&folded)
     } else {
         identifier(name)
@@ -69,6 +78,16 @@ pub(super) fn identifier(name: &str) -> String {
 
 fn hashed(folded: &str) -> String {
     hashed_within(folded, MAX_NAME_BYTES)
+}
+
+/// No property is called like this: names of HubSpot have no `$`, and others get another name ([`column_name`]). So the
+/// name tells whose column it is, and nothing has to be remembered.
+fn column_beside(column: &str, wider: ColumnType) -> Option<String> {
+    let (_, suffix) = SUFFIXES.into_iter().find(|(column_type, _)| *column_type == wider)?;
+    let within = MAX_NAME_BYTES - suffix.len();
+    let name =
+        if column.len() <= within { column.to_owned() } else { hashed_within(&folded(column), within) };
+    Some(name + suffix)
 }
 
 /// The texts that these casts print depend on settings, which a merge pins.
@@ -131,6 +150,18 @@ mod tests {
             assert!(!cut[..n].contains(name), "{name}");
         }
         assert_eq!(column_name(&"X".repeat(64)), cut[0], "case makes no other column");
+    }
+
+    #[test]
+    fn no_property_has_the_name_of_a_column_beside_another() {
+        for name in ["amount".to_owned(), "x".repeat(63), "é".repeat(40)] {
+            let own = column_name(&name);
+            let beside = column_beside(&own, ColumnType::Text).unwrap();
+            assert!(beside.len() <= 63 && beside.ends_with("$text"), "{beside}");
+            assert_ne!(beside, column_beside(&own, ColumnType::Double).unwrap());
+            assert_ne!(column_name(&beside), beside);
+        }
+        assert_eq!(column_beside("amount", ColumnType::Text).as_deref(), Some("amount$text"));
     }
 
     #[test]

@@ -233,7 +233,11 @@ fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
         SqlState::READ_ONLY_SQL_TRANSACTION => {
             (Kind::Unsupported, ": the server takes no changes, name the primary one")
         }
-        SqlState::FEATURE_NOT_SUPPORTED | SqlState::DEPENDENT_OBJECTS_STILL_EXIST => (
+        SqlState::FEATURE_NOT_SUPPORTED
+        | SqlState::DEPENDENT_OBJECTS_STILL_EXIST
+        | SqlState::DATATYPE_MISMATCH
+        | SqlState::UNDEFINED_FUNCTION
+        | SqlState::INVALID_TABLE_DEFINITION => (
             Kind::Unsupported,
             ": something depends on a column whose type has to change, drop it and create it again afterwards",
         ),

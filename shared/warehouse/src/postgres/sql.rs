@@ -195,7 +195,7 @@ impl GroupMerge {
         layout: &Layout,
         staging: &Staging,
     ) -> Result<GroupMerge, String> {
-        let position = |field: &Field| layout.fields.iter().position(|other| other.source == field.source);
+        let position = |field: &Field| layout.fields.iter().position(|other| other.target == field.target);
         let staged = |field: &Field| position(field).map(|position| format!("s.c{position}"));
         let replaced_overflow = layout.overflow.as_ref().map(|overflow| {
             let fields = layout.fields.iter().chain(&overflow.fields);

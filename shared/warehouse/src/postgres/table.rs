@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::beside;
 use super::dialect::{OVERFLOW, POSTGRES, identifier};
 use super::layout::{self, MAX_COLUMNS, Target};
 use super::session::Session;
@@ -11,7 +12,7 @@ use super::staged::StagedGroup;
 use crate::catalog::Catalog;
 use crate::companion_tables::CompanionTables;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, TableChange, plan_within};
+use crate::plan::{Plan, TableChange};
 use crate::table::TableColumn;
 use crate::{LocatedFile, TableMode};
 
@@ -35,7 +36,7 @@ impl Target {
         let dropped = usize::try_from(session.count(&sql).await?).unwrap_or(usize::MAX);
         // The overflow takes one more.
         let max_columns = (MAX_COLUMNS - 1).saturating_sub(dropped);
-        let plan = plan_within(&POSTGRES, max_columns, without_overflow.as_deref(), files)?;
+        let plan = beside::plan(max_columns, without_overflow.as_deref(), files)?;
 
         let present = without_overflow.unwrap_or_default();
         let columns = plan.change.columns_after(&POSTGRES, &present);

@@ -46,9 +46,7 @@ impl SavedView {
 
     fn in_the_way(&self, table: &str, columns: &[&str]) -> Error {
         let message = format!(
-            "view {} depends on a column of {table} whose type has to change ({}), and can't be made again: drop it, \
-             and make it again after the next load, or, where only the right to do that is missing, make the load's \
-             user a member of the view's owner",
+            "view {} depends on it ({table}: {}), and can't be made again above another type, or only by its owner",
             self.name,
             columns.join(", ")
         );

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use super::beside::Beside;
 use super::brief::{Brief, regclass};
 use super::dialect::{POSTGRES, identifier};
 use super::layout::MAX_COLUMNS;
 use super::session::Session;
 use crate::catalog::{Catalog, SchemaName, counts};
 use crate::dialect::{quote_identifier, quote_literal};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::table::Widening;
 
 /// Tables up to this size are written anew in an instant.
@@ -31,7 +32,7 @@ const READS_PAGES: u64 = 140_000;
 const PASSES: usize = 3;
 
 /// The columns of one table that get a wider type.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Widen<'a> {
     /// Quoted and qualified.
     pub(super) table: &'a str,
@@ -43,8 +44,41 @@ pub(super) struct Widen<'a> {
     pub(super) patience: Duration,
 }
 
+/// A column whose type can't be changed, since something depends on it that can't be made again.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) widening: Widening,
+    pub(super) why: Error,
+}
+
 impl Widen<'_> {
-    pub(super) async fn run(&self, client: &Client) -> Result<()> {
+    /// Returns those that could not be changed. Their columns are as they were.
+    pub(super) async fn run(&self, client: &Client) -> Result<Vec<Refused>> {
+        let refused = match self.widen(client).await {
+            Ok(()) => return Ok(Vec::new()),
+            Err(why) if why.kind() == Kind::Unsupported => why,
+            Err(error) => return Err(error),
+        };
+        Session::abandon(client).await?;
+        if let [widening] = self.columns {
+            return Ok(vec![Refused { widening: widening.clone(), why: refused }]);
+        }
+        let mut all_refused = Vec::new();
+        for column in self.columns {
+            let alone = Widen { columns: std::slice::from_ref(column), ..*self };
+            match alone.widen(client).await {
+                Ok(()) => {}
+                Err(why) if why.kind() == Kind::Unsupported => {
+                    Session::abandon(client).await?;
+                    all_refused.push(Refused { widening: column.clone(), why });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all_refused)
+    }
+
+    async fn widen(&self, client: &Client) -> Result<()> {
         let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
         let can_move = self.can_move(&mut session).await?;
         session.end().await?;
@@ -63,6 +97,21 @@ impl Widen<'_> {
         self.add(client, &beside).await?;
         self.fill(client, &beside).await?;
         self.swap(client, &beside).await
+    }
+
+    /// Adds columns, filled, and leaves the old ones as they are. `columns` are what they hold.
+    pub(super) async fn stand_beside(&self, client: &Client, beside: &[Beside]) -> Result<()> {
+        let columns: Vec<&Widening> = self.columns.iter().collect();
+        self.add(client, &columns).await?;
+        self.fill(client, &columns).await?;
+        let show = |beside: &Beside| {
+            let (hidden, name) = (self.beside(&beside.of), quote_identifier(&beside.name));
+            [
+                format!("ALTER TABLE {} RENAME COLUMN {hidden} TO {name}", self.table),
+                beside.comment(self.table),
+            ]
+        };
+        self.brief(client, &[], beside.iter().flat_map(show).collect()).await
     }
 
     async fn brief(&self, client: &Client, retyped: &[&Widening], statements: Vec<String>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use staging::ColumnType;
 
+use crate::beside::no_column_beside;
 use crate::dialect::{Dialect, escaped_literal, hashed_within, md5_of_digests, rfc3339};
 use crate::table::folded;
 
@@ -18,6 +19,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     alters_at_once: false,
     is_transactional: true,
     holds_whole_rows: false,
+    beside: no_column_beside,
     literal: escaped_literal,
 };
 
