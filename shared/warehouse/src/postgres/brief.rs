@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::dialect::POSTGRES;
 use super::session::Session;
-use super::views::SavedView;
+use super::views::{Called, SavedView};
 use crate::catalog::{Catalog, SchemaName};
 use crate::error::{Error, Kind, Result};
 
@@ -22,14 +22,33 @@ const LONGEST_WAIT: Duration = Duration::from_millis(1_500);
 pub(super) struct Brief<'a> {
     /// Quoted and qualified.
     pub(super) table: &'a str,
-    /// Columns whose views are dropped before the statements, and made again after them.
+    /// Columns whose type changes.
     pub(super) retyped: Vec<&'a str>,
     pub(super) statements: Vec<String>,
+    pub(super) views: Views<'a>,
+}
+
+/// The way of the views on the columns.
+#[derive(Debug)]
+pub(super) enum Views<'a> {
+    /// They are dropped before the statements, and made again after them.
+    MadeAgain,
+    /// New ones are made, empty and under other names, when the statements are done. These are then taken back.
+    MadeAhead { back: Vec<String> },
+    /// Those that were made ahead take the place of these, which are dropped before the statements. If these are not all
+    /// that there are, nothing is done.
+    Exchanged(&'a [SavedView]),
 }
 
 impl Brief<'_> {
-    /// Tries until it succeeds or patience runs out: then the error is [`Kind::Locked`], and nothing is changed.
-    pub(super) async fn run(&self, client: &Client, schema: &SchemaName, patience: Duration) -> Result<()> {
+    /// Tries until it succeeds or patience runs out: then the error is [`Kind::Locked`], and nothing is changed. Returns
+    /// the views on the columns.
+    pub(super) async fn run(
+        &self,
+        client: &Client,
+        schema: &SchemaName,
+        patience: Duration,
+    ) -> Result<Vec<SavedView>> {
         let (started, mut wait) = (Instant::now(), FIRST_WAIT);
         loop {
             match self.attempt(client, schema, wait).await {
@@ -48,22 +67,62 @@ impl Brief<'_> {
         }
     }
 
-    async fn attempt(&self, client: &Client, schema: &SchemaName, wait: Duration) -> Result<()> {
+    async fn attempt(&self, client: &Client, schema: &SchemaName, wait: Duration) -> Result<Vec<SavedView>> {
         let mut session = Session::begin(client, schema.clone(), wait).await?;
         let until = Instant::now() + wait;
+        let empty = !matches!(self.views, Views::MadeAgain);
         let views = match self.retyped.as_slice() {
             [] => Vec::new(),
-            columns => SavedView::all_of(&mut session, self.table, columns).await?,
+            columns => SavedView::all_of(&mut session, self.table, columns, empty).await?,
         };
+        if let Views::Exchanged(expected) = self.views
+            && expected != views
+        {
+            session.end().await?;
+            return Ok(views);
+        }
+        let [before, after] = self.of_views();
         // Outermost first, and then the table: as readers of a view take their locks.
         for view in views.iter().rev() {
-            session.write_until(&view.removal, until).await.map_err(|error| view.refused(self, error))?;
+            self.write(&mut session, view, &before(view), until).await?;
         }
         session.write_until(&self.statements.join("; "), until).await?;
         for view in &views {
-            session.write_until(&view.restoration, until).await.map_err(|error| view.refused(self, error))?;
+            self.write(&mut session, view, &after(view), until).await?;
         }
-        session.commit().await.map(drop)
+        if let Views::MadeAhead { back } = &self.views {
+            for view in &views {
+                self.write(&mut session, view, &view.rename(Called::AsEver, Called::Ahead), until).await?;
+                self.write(&mut session, view, &view.rename(Called::Away, Called::AsEver), until).await?;
+            }
+            session.write_until(&back.join("; "), until).await?;
+        }
+        session.commit().await?;
+        Ok(views)
+    }
+
+    /// Returns the statements for each view before those of the table, and after them.
+    fn of_views(&self) -> [fn(&SavedView) -> String; 2] {
+        match self.views {
+            Views::MadeAgain => [|view| view.removal.clone(), |view| view.restoration.clone()],
+            Views::MadeAhead { .. } => {
+                [|view| view.rename(Called::AsEver, Called::Away), |view| view.restoration.clone()]
+            }
+            Views::Exchanged(_) => {
+                [|view| view.removal.clone(), |view| view.rename(Called::Ahead, Called::AsEver)]
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        session: &mut Session<'_>,
+        view: &SavedView,
+        sql: &str,
+        until: Instant,
+    ) -> Result<()> {
+        let written = session.write_until(sql, until).await;
+        written.map_err(|error| view.refused(self.table, &self.retyped, error))
     }
 
     async fn given_up(&self, client: &Client, schema: &SchemaName, elapsed: Duration, error: Error) -> Error {

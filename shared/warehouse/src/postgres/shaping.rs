@@ -8,7 +8,7 @@ use staging::Column;
 use tokio_postgres::Client;
 
 use super::beside::Beside;
-use super::brief::Brief;
+use super::brief::{Brief, Views};
 use super::dialect::{POSTGRES, identifier};
 use super::layout::{self, Target, measure};
 use super::session::Session;
@@ -119,7 +119,8 @@ impl Changes {
             let TableChanges { table, add, make_room, index, .. } = changes;
             if !add.is_empty() {
                 let statements = POSTGRES.alter_table(table, add);
-                Brief { table, retyped: Vec::new(), statements }.run(client, schema, limits.patience).await?;
+                let brief = Brief { table, retyped: Vec::new(), statements, views: Views::MadeAgain };
+                brief.run(client, schema, limits.patience).await?;
             }
             if let Some(statement) = make_room {
                 write(client, schema, limits.patience, statement).await?;

@@ -2,38 +2,95 @@
 //! made again, in the transaction of the change: definition, owner, grants, comments, options, defaults, triggers and
 //! rules, and the indexes of materialised ones.
 
-use super::brief::{Brief, regclass};
-use super::dialect::POSTGRES;
+use super::brief::regclass;
+use super::dialect::{POSTGRES, identifier};
 use super::session::Session;
+use super::widening::BESIDE;
 use crate::catalog::Catalog;
+use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
 
+/// Names of what is out of the way for the time of a transaction.
+pub(super) const AWAY: &str = "_widened:";
+
 /// A view with the statements that drop it and make it again.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct SavedView {
     /// Quoted and qualified.
     name: String,
     pub(super) removal: String,
     pub(super) restoration: String,
+    /// The statement that makes its owner the user of what follows, if it is somebody else.
+    as_owner: String,
+    kind: String,
+    /// Quoted.
+    schema: String,
+    alone: String,
+    /// It has rows of its own.
+    pub(super) is_filled: bool,
+    indexes: Vec<String>,
+}
+
+/// The names that a view and its indexes have for a while: as a prefix.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Called {
+    AsEver,
+    /// Made ahead of the change, and not seen yet.
+    Ahead,
+    /// Out of the way.
+    Away,
+}
+
+impl Called {
+    fn name(self, name: &str) -> String {
+        match self {
+            Called::AsEver => quote_identifier(name),
+            Called::Ahead => quote_identifier(&identifier(&format!("{BESIDE}{name}"))),
+            Called::Away => quote_identifier(&identifier(&format!("{AWAY}{name}"))),
+        }
+    }
 }
 
 impl SavedView {
-    /// Returns the views on these columns of a table, and views on views: each behind those that it reads.
+    /// Returns the views on these columns of a table, and views on views: each behind those that it reads. If they are
+    /// made again `empty`, materialised ones are not filled.
     pub(super) async fn all_of(
         session: &mut Session<'_>,
         table: &str,
         columns: &[&str],
+        empty: bool,
     ) -> Result<Vec<SavedView>> {
         // So that definitions name each table with its schema.
         session.scratch("SET LOCAL search_path = ''").await?;
         let mut views = Vec::new();
-        for row in session.query(&find(table, columns)).await? {
-            let Ok([Some(name), Some(is_lasting), Some(removal), Some(restoration)]) =
-                <[Option<String>; 4]>::try_from(row)
+        for row in session.query(&find(table, columns, empty)).await? {
+            let [
+                Some(name),
+                Some(is_lasting),
+                Some(removal),
+                Some(restoration),
+                as_owner,
+                kind,
+                schema,
+                alone,
+                filled,
+                indexes,
+            ] = <[Option<String>; 10]>::try_from(row).unwrap_or_default()
             else {
                 return Err(Error::new(Kind::Engine, "postgres named no view"));
             };
-            let view = SavedView { name, removal, restoration };
+            let indexes: Option<Vec<String>> = indexes.and_then(|names| serde_json::from_str(&names).ok());
+            let view = SavedView {
+                name,
+                removal,
+                restoration,
+                as_owner: as_owner.unwrap_or_default(),
+                kind: kind.unwrap_or_default(),
+                schema: schema.unwrap_or_default(),
+                alone: alone.unwrap_or_default(),
+                is_filled: filled.as_deref() == Some("t"),
+                indexes: indexes.unwrap_or_default(),
+            };
             if is_lasting != "t" {
                 let why =
                     Error::new(Kind::Unsupported, "it is a rule of a table, or another session's own view");
@@ -42,6 +99,23 @@ impl SavedView {
             views.push(view);
         }
         Ok(views)
+    }
+
+    /// Returns the statements that rename the view, and its indexes, whose names are those of a schema, too.
+    pub(super) fn rename(&self, from: Called, to: Called) -> String {
+        let SavedView { as_owner, kind, schema, alone, indexes, .. } = self;
+        let one = |kind: &str, name: &str| {
+            format!("ALTER {kind} {schema}.{} RENAME TO {}", from.name(name), to.name(name))
+        };
+        let indexes = indexes.iter().map(|index| one("INDEX", index));
+        let all: Vec<String> = [one(kind, alone)].into_iter().chain(indexes).collect();
+        format!("{as_owner}{}; RESET ROLE", all.join("; "))
+    }
+
+    /// Returns the statement that fills a materialised view that was made ahead of the change.
+    pub(super) fn fill(&self) -> String {
+        let SavedView { as_owner, kind, schema, alone, .. } = self;
+        format!("{as_owner}REFRESH {kind} {schema}.{}; RESET ROLE", Called::Ahead.name(alone))
     }
 
     fn in_the_way(&self, table: &str, columns: &[&str]) -> Error {
@@ -54,17 +128,17 @@ impl SavedView {
     }
 
     /// Makes the error of one of its statements that failed.
-    pub(super) fn refused(&self, brief: &Brief<'_>, error: Error) -> Error {
+    pub(super) fn refused(&self, table: &str, columns: &[&str], error: Error) -> Error {
         match error.kind() {
             Kind::Locked => error,
-            _ => self.in_the_way(brief.table, &brief.retyped).because(error),
+            _ => self.in_the_way(table, columns).because(error),
         }
     }
 }
 
-/// Selects name, `true` if it can be made again, and the statements. A view's own grants come after those that its
+/// Selects name, `true` if it can be made again, the statements, and the parts of which others are made. A view's own grants come after those that its
 /// owner's default privileges give it are taken back.
-fn find(table: &str, columns: &[&str]) -> String {
+fn find(table: &str, columns: &[&str], empty: bool) -> String {
     let columns: Vec<String> = columns.iter().map(|column| (POSTGRES.literal)(column)).collect();
     let grant = |to: &str, on: &str| {
         format!(
@@ -86,7 +160,7 @@ fn find(table: &str, columns: &[&str]) -> String {
            WHERE d.classid = CAST('pg_rewrite' AS regclass) AND d.refclassid = CAST('pg_class' AS regclass)
              AND r.ev_class <> v.oid
          ), v AS (
-           SELECT c.*, d.depth, format('%I.%I', n.nspname, c.relname) AS name,
+           SELECT c.*, n.nspname, d.depth, format('%I.%I', n.nspname, c.relname) AS name,
              CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind,
              CASE WHEN pg_get_userbyid(c.relowner) = current_user THEN ''
                ELSE format('SET LOCAL ROLE %I; ', pg_get_userbyid(c.relowner)) END AS as_owner
@@ -102,7 +176,7 @@ fn find(table: &str, columns: &[&str]) -> String {
                   substr(o, strpos(o, '=') + 1)), ', ')) FROM unnest(v.reloptions) AS o HAVING count(*) > 0),
                (SELECT format(' TABLESPACE %I', t.spcname) FROM pg_tablespace AS t WHERE t.oid = v.reltablespace),
                rtrim(pg_get_viewdef(v.oid), ';'),
-               CASE WHEN v.relkind = 'm' AND NOT v.relispopulated THEN ' WITH NO DATA' END),
+               CASE WHEN v.relkind = 'm' AND ({empty} OR NOT v.relispopulated) THEN ' WITH NO DATA' END),
              (SELECT string_agg(format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', v.name, a.attname,
                 pg_get_expr(f.adbin, f.adrelid)), '; ')
               FROM pg_attrdef AS f JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
@@ -129,7 +203,10 @@ fn find(table: &str, columns: &[&str]) -> String {
              (SELECT string_agg({of_view}, '; ') FROM aclexplode(v.relacl) AS g WHERE g.grantee <> v.relowner),
              (SELECT string_agg({of_column}, '; ')
               FROM pg_attribute AS a, aclexplode(a.attacl) AS g WHERE a.attrelid = v.oid AND g.grantee <> v.relowner),
-             'RESET ROLE')
+             'RESET ROLE'),
+           v.as_owner, v.kind, quote_ident(v.nspname), v.relname, v.relkind = 'm' AND v.relispopulated,
+           (SELECT json_agg(x.relname ORDER BY x.relname) FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+            WHERE i.indrelid = v.oid)
          FROM v ORDER BY v.depth, v.oid",
         regclass(table),
         columns.join(", ")

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::beside::Beside;
-use super::brief::{Brief, regclass};
+use super::brief::{Brief, Views, regclass};
 use super::dialect::{POSTGRES, identifier};
 use super::layout::MAX_COLUMNS;
 use super::session::Session;
+use super::views::{AWAY, SavedView};
 use crate::catalog::{Catalog, SchemaName, counts};
 use crate::dialect::{quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
@@ -85,6 +86,7 @@ impl Widen<'_> {
         let (beside, in_place): (Vec<&Widening>, Vec<&Widening>) =
             self.columns.iter().partition(|widening| can_move.contains(&widening.column));
         if !in_place.is_empty() {
+            self.drop_ahead(client).await?;
             let leftovers =
                 in_place.iter().map(|widening| format!("DROP COLUMN IF EXISTS {}", self.beside(widening)));
             let actions: Vec<String> =
@@ -115,8 +117,18 @@ impl Widen<'_> {
     }
 
     async fn brief(&self, client: &Client, retyped: &[&Widening], statements: Vec<String>) -> Result<()> {
-        let retyped = retyped.iter().map(|widening| widening.column.as_str()).collect();
-        Brief { table: self.table, retyped, statements }.run(client, self.schema, self.patience).await
+        self.brief_with(client, retyped, statements, Views::MadeAgain).await.map(drop)
+    }
+
+    async fn brief_with(
+        &self,
+        client: &Client,
+        retyped: &[&Widening],
+        statements: Vec<String>,
+        views: Views<'_>,
+    ) -> Result<Vec<SavedView>> {
+        let retyped = names_of(retyped);
+        Brief { table: self.table, retyped, statements, views }.run(client, self.schema, self.patience).await
     }
 
     fn beside(&self, widening: &Widening) -> String {
@@ -132,8 +144,12 @@ impl Widen<'_> {
              WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AND NOT EXISTS (SELECT FROM pg_inherits AS i \
              WHERE i.inhrelid = c.oid) AS integer) FROM pg_class AS c WHERE c.oid = {table}"
         )).await?)?;
+        // Views with rows of their own are filled ahead, however small the table is.
+        let retyped: Vec<&str> = self.columns.iter().map(|widening| widening.column.as_str()).collect();
+        let views = SavedView::all_of(session, self.table, &retyped, true).await?;
+        let has_rows = views.iter().any(|view| view.is_filled);
         let has_columns = columns + self.columns.len() as u64 <= MAX_COLUMNS as u64;
-        if bytes <= self.small_bytes || is_plain == 0 || !has_columns || !self.has_room {
+        if (bytes <= self.small_bytes && !has_rows) || is_plain == 0 || !has_columns || !self.has_room {
             return Ok(HashSet::new());
         }
         let names: Vec<String> =
@@ -151,14 +167,14 @@ impl Widen<'_> {
 
     /// Adds the new columns. Those of a load that was cut off stay, if they are as wide.
     async fn add(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        self.drop_ahead(client).await?;
         let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
-        let sql = format!(
-            "SELECT quote_ident(a.attname) || ' ' || format_type(a.atttypid, NULL) FROM pg_attribute AS a \
-             WHERE a.attrelid = {} AND NOT a.attisdropped AND starts_with(CAST(a.attname AS text), {})",
-            regclass(self.table),
-            quote_literal(BESIDE)
-        );
-        let present: Vec<String> = session.query(&sql).await?.into_iter().flatten().flatten().collect();
+        let present = self
+            .hidden(&mut session)
+            .await?
+            .into_iter()
+            .filter_map(|[name, type_name]| Some(format!("{} {}", quote_identifier(&name?), type_name?)));
+        let present: Vec<String> = present.collect();
         session.end().await?;
         let mut actions = Vec::new();
         for widening in beside {
@@ -176,8 +192,8 @@ impl Widen<'_> {
         }
     }
 
-    /// Fills the new columns, without a lock that anybody feels but who changes the same rows.
-    async fn fill(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+    /// Returns the statement that fills the new columns, and leaves rows that are as they should be.
+    fn filling(&self, beside: &[&Widening]) -> String {
         let value = |widening: &&Widening| {
             let column = quote_identifier(&widening.column);
             (self.beside(widening), POSTGRES.converted(&column, widening.from, widening.to))
@@ -188,12 +204,12 @@ impl Widen<'_> {
                 values.iter().map(|(name, value)| format!("{name} {word} {value}")).collect();
             terms.join(between)
         };
-        let fill = format!(
-            "UPDATE {} SET {} WHERE ({})",
-            self.table,
-            join(", ", "="),
-            join(" OR ", "IS DISTINCT FROM")
-        );
+        format!("UPDATE {} SET {} WHERE ({})", self.table, join(", ", "="), join(" OR ", "IS DISTINCT FROM"))
+    }
+
+    /// Fills the new columns, without a lock that anybody feels but who changes the same rows.
+    async fn fill(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        let fill = self.filling(beside);
         let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
         let [pages, version] = counts(
             &session
@@ -210,6 +226,12 @@ impl Widen<'_> {
             let end = first + BATCH_PAGES;
             self.write(client, &format!("{fill} AND ctid >= '({first},0)' AND ctid < '({end},0)'")).await?;
         }
+        self.fill_again(client, beside).await
+    }
+
+    /// Fills what others have changed since.
+    async fn fill_again(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
+        let fill = self.filling(beside);
         for _ in 0..PASSES {
             if self.write(client, &fill).await? == 0 {
                 break;
@@ -225,6 +247,7 @@ impl Widen<'_> {
         Ok(rows)
     }
 
+    /// Exchanges the columns. Materialised views are made and filled ahead, as others read.
     async fn swap(&self, client: &Client, beside: &[&Widening]) -> Result<()> {
         let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
         let kept = session.query(&self.comments_and_grants(beside)).await?;
@@ -236,8 +259,77 @@ impl Widen<'_> {
                 format!("ALTER TABLE {table} RENAME COLUMN {} TO {column}", self.beside(widening)),
             ]
         });
-        let statements = swaps.chain(kept.into_iter().flatten().flatten()).collect();
+        let statements: Vec<String> = swaps.chain(kept.into_iter().flatten().flatten()).collect();
+        for _ in 0..PASSES {
+            let Some(ahead) = self.make_views_ahead(client, beside).await? else { break };
+            self.fill_again(client, beside).await?;
+            let exchanged = Views::Exchanged(&ahead);
+            if self.brief_with(client, beside, statements.clone(), exchanged).await? == ahead {
+                return Ok(());
+            }
+            // Somebody changed a view meanwhile.
+            self.drop_ahead(client).await?;
+        }
         self.brief(client, beside, statements).await
+    }
+
+    /// Makes the views on the columns anew under other names, above the new columns, and fills them. `None` if no view
+    /// has to be filled.
+    ///
+    /// For a moment in a transaction, the columns and the views have each other's names: definitions, which are texts,
+    /// then find the new ones.
+    async fn make_views_ahead(
+        &self,
+        client: &Client,
+        beside: &[&Widening],
+    ) -> Result<Option<Vec<SavedView>>> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let views = SavedView::all_of(&mut session, self.table, &names_of(beside), true).await?;
+        session.end().await?;
+        if !views.iter().any(|view| view.is_filled) {
+            return Ok(None);
+        }
+        let rename =
+            |from: &str, to: &str| format!("ALTER TABLE {} RENAME COLUMN {from} TO {to}", self.table);
+        let (mut there, mut back) = (Vec::new(), Vec::new());
+        for widening in beside {
+            let (column, new) = (quote_identifier(&widening.column), self.beside(widening));
+            let away = quote_identifier(&identifier(&format!("{AWAY}{}", widening.column)));
+            there.extend([rename(&column, &away), rename(&new, &column)]);
+            back.extend([rename(&column, &new), rename(&away, &column)]);
+        }
+        let views = self.brief_with(client, beside, there, Views::MadeAhead { back }).await?;
+        for view in views.iter().filter(|view| view.is_filled) {
+            let filled = self.write(client, &view.fill()).await;
+            filled.map_err(|error| view.refused(self.table, &names_of(beside), error))?;
+        }
+        Ok(Some(views))
+    }
+
+    /// Drops the views that were made ahead and did not come into their place.
+    async fn drop_ahead(&self, client: &Client) -> Result<()> {
+        let mut session = Session::begin(client, self.schema.clone(), self.patience).await?;
+        let columns: Vec<String> =
+            self.hidden(&mut session).await?.into_iter().filter_map(|[name, _]| name).collect();
+        if !columns.is_empty() {
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            for view in SavedView::all_of(&mut session, self.table, &columns, true).await?.iter().rev() {
+                session.write(&view.removal).await?;
+            }
+        }
+        session.commit().await.map(drop)
+    }
+
+    /// Returns the names and types of the columns that are being filled.
+    async fn hidden(&self, session: &mut Session<'_>) -> Result<Vec<[Option<String>; 2]>> {
+        let sql = format!(
+            "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute AS a \
+             WHERE a.attrelid = {} AND NOT a.attisdropped AND starts_with(CAST(a.attname AS text), {})",
+            regclass(self.table),
+            quote_literal(BESIDE)
+        );
+        let rows = session.query(&sql).await?.into_iter();
+        Ok(rows.filter_map(|row| <[Option<String>; 2]>::try_from(row).ok()).collect())
     }
 
     /// Selects the statements that give a column's comment and grants to the one that takes its place.
@@ -256,4 +348,8 @@ impl Widen<'_> {
              THEN ' WITH GRANT OPTION' ELSE '' END) FROM pg_attribute AS a, aclexplode(a.attacl) AS g WHERE {of}"
         )
     }
+}
+
+fn names_of<'a>(columns: &[&'a Widening]) -> Vec<&'a str> {
+    columns.iter().map(|widening| widening.column.as_str()).collect()
 }

@@ -1,5 +1,7 @@
 //! Views on columns whose type changes, and what depends on such columns besides.
 
+use std::time::{Duration, Instant};
+
 use staging::ColumnType;
 use tokio_postgres::Client;
 
@@ -113,6 +115,98 @@ async fn views_on_a_widened_column_are_made_again_as_they_were() {
         );
         assert_eq!(number(&bench.client, &sql).await, 1.0, "comment and grant of the column");
         drop_roles(&bench, &[&dbt, &reader]).await;
+        bench.close().await;
+    }
+}
+
+/// Makes a materialised view whose query takes some time, on a view on the table.
+async fn make_slow_view(bench: &PostgresBench, seconds: f64) {
+    let (table, inner, slow) =
+        (bench.quoted("contacts"), bench.quoted("inner_view"), bench.quoted("slow_view"));
+    bench
+        .execute(&format!(
+            "CREATE VIEW {inner} AS SELECT id, amount FROM {table};
+             CREATE MATERIALIZED VIEW {slow} AS SELECT i.id, i.amount, CAST(pg_sleep({seconds}) AS text) AS slept
+               FROM {inner} AS i;
+             CREATE UNIQUE INDEX slow_by_id ON {slow} (id); COMMENT ON VIEW {inner} IS 'mine'"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_materialised_view_that_is_filled_again() {
+    const SECONDS: f64 = 1.5;
+    for bench in benches().await {
+        merge(&bench, &[narrow()]).await;
+        make_slow_view(&bench, SECONDS).await;
+        let before = described(&bench).await;
+        let reader = super::client(&bench.url).await;
+        let (table, slow) = (bench.quoted("contacts"), bench.quoted("slow_view"));
+        let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+        let reading = tokio::spawn(async move {
+            let mut longest = Duration::ZERO;
+            while stopped.try_recv().is_err() {
+                let started = Instant::now();
+                let sql = format!(
+                    "SELECT (SELECT count(amount) FROM {table}) + (SELECT count(amount) FROM {slow})"
+                );
+                let rows: i64 = reader.query_one(&sql, &[]).await.unwrap().get(0);
+                assert!(rows >= 2, "{rows}");
+                longest = longest.max(started.elapsed());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            longest
+        });
+        let started = Instant::now();
+        merge(&bench, &[wide()]).await;
+        assert!(started.elapsed().as_secs_f64() > SECONDS, "the view was filled");
+        stop.send(()).unwrap();
+        let longest = reading.await.unwrap();
+        assert!(longest.as_secs_f64() < SECONDS / 2.0, "{longest:?}");
+        assert_eq!(described(&bench).await, before);
+        let sql = format!("SELECT sum(amount) FROM {}", bench.quoted("slow_view"));
+        assert_eq!(number(&bench.client, &sql).await, 7.0);
+        bench.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_changes_while_another_is_filled_is_taken_as_it_is() {
+    let Some(bench) = PostgresBench::new().await else { return };
+    merge(&bench, &[narrow()]).await;
+    make_slow_view(&bench, 1.0).await;
+    let changed = super::client(&bench.url).await;
+    let (table, inner) = (bench.quoted("contacts"), bench.quoted("inner_view"));
+    let changing = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let sql =
+            format!("CREATE OR REPLACE VIEW {inner} AS SELECT id, amount, amount AS again FROM {table}");
+        changed.batch_execute(&sql).await.unwrap();
+    });
+    merge(&bench, &[wide()]).await;
+    changing.await.unwrap();
+    let sql = format!("SELECT sum(again) FROM {}", bench.quoted("inner_view"));
+    assert_eq!(number(&bench.client, &sql).await, 7.5);
+    assert_eq!(described(&bench).await.len(), 2);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_that_a_load_left_when_it_was_cut_off_are_dropped() {
+    for bench in benches().await {
+        merge(&bench, &[narrow()]).await;
+        make_slow_view(&bench, 0.0).await;
+        let before = described(&bench).await;
+        let (table, left) = (bench.quoted("contacts"), bench.quoted("_widening:slow_view"));
+        bench
+            .execute(&format!(
+                "ALTER TABLE {table} ADD COLUMN \"_widening:amount\" double precision;
+                 CREATE MATERIALIZED VIEW {left} AS SELECT \"_widening:amount\" AS amount FROM {table}"
+            ))
+            .await;
+        merge(&bench, &[wide()]).await;
+        assert_eq!(described(&bench).await, before);
+        assert_eq!(number(&bench.client, &format!("SELECT sum(amount) FROM {table}")).await, 7.5);
         bench.close().await;
     }
 }
