@@ -4,6 +4,7 @@
 use staging::{ColumnType, READ_AT, REMOVED, RUN_ID, SOURCE_UPDATED_AT};
 
 use crate::dialect::{Dialect, quote_identifier, quote_literal};
+use crate::in_parts::{InParts, divided};
 use crate::plan::{Field, Group, Plan, Sets};
 
 /// A column in the table and in the staged rows.
@@ -106,6 +107,33 @@ impl GroupColumns {
         }
     }
 
+    /// Returns [`GroupColumns::content`] of the rows of a subquery `alias`, in columns whose names begin with `name` where
+    /// it is in parts.
+    pub(crate) fn content_in_parts(
+        &self,
+        alias: &str,
+        name: &str,
+        side: impl Fn(&ColumnSql) -> String,
+    ) -> InParts {
+        let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
+        let swept = self.deletion.as_ref().map(DeletionSql::columns).unwrap_or_default();
+        let is_other = |column: &&ColumnSql| swept.iter().all(|other| other.name != column.name);
+        let text = |column: &ColumnSql| (self.dialect.text_of)(&side(column), column.column_type);
+        let others: Vec<String> = compared.iter().filter(is_other).map(text).collect();
+        let divided = divided(self.dialect, &others);
+        let (Some(divided), Some(small)) = (divided, &self.dialect.small_expressions) else {
+            return InParts::whole(self.content(side));
+        };
+        let mut parts: Vec<String> = divided.into_iter().map(small.digests).collect();
+        let digests = parts.len();
+        parts.extend(self.deletion.as_ref().map(|deletion| deletion.content(self.dialect, &side)));
+        InParts::new(alias, name, parts, |parts| {
+            let (digests, deletion) = parts.split_at(digests);
+            let digest = (small.md5)(&digests.join(" || "));
+            [digest].into_iter().chain(deletion.iter().cloned()).collect::<Vec<_>>().join(" || ")
+        })
+    }
+
     /// A list of the keys: the n-th is `k{n}` in scratch tables.
     pub(crate) fn keys(&self, separator: &str, item: impl Fn(usize, &ColumnSql) -> String) -> String {
         let items = self.keys.iter().enumerate().map(|(n, key)| item(n, key));
@@ -129,8 +157,8 @@ impl GroupColumns {
 
     /// Returns the condition under which the staged one of two rows of one version wins.
     pub(crate) fn wins_tie(&self, run_id: impl Fn(&str) -> String, [staged, now]: [&str; 2]) -> String {
-        let [run_staged, run_now] = [&self.run_id.staged, &self.run_id.in_table()].map(|side| run_id(side));
-        format!("({run_staged} > {run_now} OR ({run_staged} = {run_now} AND {staged} > {now}))")
+        let runs = [&self.run_id.staged, &self.run_id.in_table()].map(|side| run_id(side));
+        wins_by(runs.each_ref().map(String::as_str), [staged, now])
     }
 
     /// Counts the rows of the table that hold a key of a scratch table in its version or a newer one.
@@ -142,6 +170,11 @@ impl GroupColumns {
             self.same_key()
         )
     }
+}
+
+/// Returns the condition under which the first of two rows of one version wins, by their runs and their contents.
+pub(crate) fn wins_by([run, other_run]: [&str; 2], [content, other]: [&str; 2]) -> String {
+    format!("({run} > {other_run} OR ({run} = {other_run} AND {content} > {other}))")
 }
 
 /// Returns the run's id, or one that sorts first where there is none, as in older files.
@@ -176,17 +209,16 @@ fn content_but_for_sweeps(
 ) -> String {
     let swept = deletion.columns();
     let others = columns.iter().filter(|column| swept.iter().all(|other| other.name != column.name));
-    format!(
-        "{} || {} || {}",
-        content(dialect, others, &side),
-        deletion.rank(dialect, &side),
-        content(dialect, swept.iter().copied(), &side)
-    )
+    format!("{} || {}", content(dialect, others, &side), deletion.content(dialect, &side))
 }
 
 impl DeletionSql {
     fn columns(&self) -> Vec<&ColumnSql> {
         [&self.is_deleted, &self.deleted_reason].into_iter().chain(&self.deleted_at).collect()
+    }
+
+    fn content(&self, dialect: &Dialect, side: impl Fn(&ColumnSql) -> String) -> String {
+        format!("{} || {}", self.rank(dialect, &side), content(dialect, self.columns(), &side))
     }
 
     fn rank(&self, dialect: &Dialect, side: impl Fn(&ColumnSql) -> String) -> String {

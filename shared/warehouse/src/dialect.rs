@@ -70,6 +70,18 @@ pub(crate) struct Dialect {
     pub(crate) beside: fn(&str, ColumnType) -> Option<String>,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
+    /// `None`: an expression may have as many columns as a statement has room for.
+    pub(crate) small_expressions: Option<SmallExpressions>,
+}
+
+/// The way to the MD5 of many texts where an expression has no room for all of them.
+#[derive(Debug)]
+pub(crate) struct SmallExpressions {
+    /// Most bytes of SQL for texts of columns in one expression.
+    pub(crate) bytes: usize,
+    /// Some of the texts as one. The MD5 of such texts, one behind the other, is [`Dialect::md5_of`] all of them.
+    pub(crate) digests: fn(&[String]) -> String,
+    pub(crate) md5: fn(&str) -> String,
 }
 
 impl Dialect {

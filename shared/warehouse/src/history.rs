@@ -18,6 +18,7 @@ use crate::beside;
 use crate::columns::ColumnSql;
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
+use crate::in_parts::{InParts, divided};
 use crate::plan::Plan;
 use crate::table::{TableColumn, folded};
 
@@ -111,21 +112,22 @@ impl History {
         let columns = self.of_table(columns);
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let values: Vec<String> = columns.iter().map(|column| self.kept(column, &column.staged)).collect();
-        let VersionColumns { updated_at, read_at, content, from, .. } = &self.version;
+        let VersionColumns { updated_at, read_at, content: content_name, from, .. } = &self.version;
         let times = [updated_at, read_at].map(|time| columns.iter().find(|column| column.name == *time));
         let times: Vec<&str> = times.into_iter().flatten().map(|column| column.staged.as_str()).collect();
+        let content = self.content("t", &columns);
+        let rows = content.rows(&format!("{} AS t", self.table.qualified), "t");
         format!(
-            "INSERT INTO {history} ({}, {content}, {from}) SELECT {}, {}, {} FROM {} AS t \
+            "INSERT INTO {history} ({}, {content_name}, {from}) SELECT {}, {}, {} FROM {rows} \
              WHERE NOT EXISTS (SELECT 1 FROM {history})",
             names.join(", "),
             values.join(", "),
-            self.content(&columns),
+            content.text,
             match times.as_slice() {
                 [] => self.no_time(),
                 [time] => (*time).to_owned(),
                 times => format!("coalesce({})", times.join(", ")),
             },
-            self.table.qualified,
             history = self.history.qualified
         )
     }
@@ -155,8 +157,9 @@ impl History {
         present.map_or(column.column_type, |present| type_of(present).widened(column.column_type))
     }
 
-    /// Returns a text of a version's values, the same whatever columns and types the table had when it was staged.
-    fn content(&self, columns: &[ColumnSql]) -> String {
+    /// Returns a text of a version's values, the same whatever columns and types the table had when it was staged, and
+    /// whether it is in parts or not. The values are in rows `alias`.
+    fn content(&self, alias: &str, columns: &[ColumnSql]) -> InParts {
         let mut shown: Vec<(String, &ColumnSql)> = self
             .properties(columns)
             .into_iter()
@@ -172,7 +175,14 @@ impl History {
             }
         };
         let texts: Vec<String> = shown.iter().map(text).collect();
-        (self.dialect.md5_of)(&[joined(&texts)])
+        let hash = |text: String| (self.dialect.md5_of)(&[text]);
+        match divided(self.dialect, &texts) {
+            None => InParts::whole(hash(joined(&texts))),
+            Some(parts) => {
+                let parts = parts.into_iter().map(joined).collect();
+                InParts::new(alias, "values", parts, |parts| hash(joined(parts)))
+            }
+        }
     }
 
     /// Returns the columns that hold all values of their properties, with the folded and quoted names of these.

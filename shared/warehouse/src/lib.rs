@@ -22,6 +22,7 @@ mod extent;
 pub mod fuzzing;
 mod hard_delete;
 mod history;
+mod in_parts;
 mod mode;
 mod plan;
 mod postgres;

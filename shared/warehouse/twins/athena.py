@@ -1,6 +1,7 @@
 """Athena, engine version 3: the calls, Hive's statements and Trino's, and the limits of all three. Each statement is a
 commit; nothing joins two of them."""
 
+import collections
 import os
 import re
 import uuid
@@ -17,6 +18,13 @@ MAX_ARRAY = 254
 # MERGE with more than one WHEN fails above some 295 to 321 columns: https://github.com/apache/iceberg/issues/10294,
 # https://github.com/trinodb/trino/issues/15848, which is closed by Trino 461. Nobody says which version Athena has.
 MAX_MERGED = 295
+# An expression of a SELECT's list or of its WHERE becomes one method of the JVM, which has 65,535 bytes at most:
+# https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/sql/gen/PageFunctionCompiler.java
+# (QUERY_EXCEEDED_COMPILER_LIMIT), https://github.com/trinodb/trino/issues/21336. Nobody says what an operator, a column
+# or a literal takes; one column that is only moved takes some 100 in the MERGE above.
+MAX_METHOD_BYTES = 65_535
+OPERATOR_BYTES = 40
+OPERATORS = (exp.Func, exp.Binary, exp.Unary, exp.Column, exp.Literal)
 
 # What Iceberg tables are made of, by Hive's names, and what that is to DuckDB and to Trino.
 TYPES = {
@@ -175,6 +183,8 @@ class Executed:
                 raise Refused("TOO_MANY_ARGUMENTS: Too many arguments for array constructor")
         for cast in tree.find_all(exp.Cast):
             check_time(cast)
+        for select in tree.find_all(exp.Select):
+            check_methods(select)
         check = getattr(self, "check_" + type(tree).__name__.lower(), None)
         if check is None:
             raise Refused(f"mismatched input: the twin knows no {type(tree).__name__}")
@@ -346,6 +356,50 @@ def defined(column):
     if hive not in TYPES or column.args.get("constraints"):
         raise Refused(f"FAILED: ParseException: a column of the type {hive}")
     return column.name, hive
+
+
+def check_methods(select):
+    """Each expression of a SELECT is one method."""
+    for size in method_bytes(select).values():
+        if size > MAX_METHOD_BYTES:
+            raise Refused(
+                "QUERY_EXCEEDED_COMPILER_LIMIT: Failed to execute query; there may be too many columns used or "
+                f"expressions are too complex: a method of some {size} bytes"
+            )
+
+
+def method_bytes(select):
+    """The size of each expression of a SELECT, by its name or place. A column of a subquery that is read once is put in
+    its place:
+    https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/sql/planner/iterative/rule/InlineProjections.java
+    """
+    inner = only_source(select)
+    computed = method_bytes(inner) if inner else {}
+    expressions = dict(enumerate(select.expressions))
+    if where := select.args.get("where"):
+        expressions["WHERE"] = where
+    nodes = {place: list(within(expression)) for place, expression in expressions.items()}
+    reads = collections.Counter(
+        node.name for of_one in nodes.values() for node in of_one if isinstance(node, exp.Column)
+    )
+    sizes = {}
+    for place, of_one in nodes.items():
+        size = sum(OPERATOR_BYTES for node in of_one if isinstance(node, OPERATORS))
+        read_once = (node.name for node in of_one if isinstance(node, exp.Column) and reads[node.name] == 1)
+        sizes[expressions[place].alias or place] = size + sum(computed.get(name, 0) for name in read_once)
+    return sizes
+
+
+def only_source(select):
+    """The subquery that a SELECT reads, if it reads nothing else."""
+    source = select.args.get("from_") or select.args.get("from")
+    inner = source.this.this if source and isinstance(source.this, exp.Subquery) and not select.args.get("joins") else None
+    return inner if isinstance(inner, exp.Select) and not inner.args.get("distinct") and not inner.args.get("group") else None
+
+
+def within(expression):
+    """The parts of an expression, without those of queries in it, which are computed before."""
+    return expression.walk(prune=lambda node: isinstance(node, (exp.Subquery, exp.Exists)))
 
 
 def check_time(cast):

@@ -14,7 +14,9 @@ use staging::ColumnType;
 use self::account::AccountBench;
 use super::dialect::{ATHENA, identifier};
 use crate::conformance::modes::BOTH;
-use crate::conformance::{Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, read, stage};
+use crate::conformance::{
+    Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, merge_as, read, stage,
+};
 use crate::twin::{self, TwinBench, wide_contacts_are_merged};
 use crate::{Kind, Maintained, TableMode};
 
@@ -180,4 +182,40 @@ async fn contacts_of_700_columns_are_merged() {
         wide_contacts_are_merged(&bench, mode).await;
         bench.close();
     }
+}
+
+/// Checks versions whose values are hashed in parts: with numbers and times, whose texts are long expressions, in a
+/// history that begins with them, and the same values in few columns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_does_not_depend_on_the_number_of_columns() {
+    let Some(bench) = bench().await else { return };
+    let types = [ColumnType::Text, ColumnType::Double, ColumnType::Timestamp, ColumnType::BigInt];
+    let names: Vec<String> = (0..700).map(|n| format!("property_{n}")).collect();
+    let columns: Vec<(&str, ColumnType)> =
+        names.iter().zip(types.into_iter().cycle()).map(|(name, is)| (name.as_str(), is)).collect();
+    let values = |n: usize| match n % 4 {
+        0 => Cell::text("text"),
+        1 => Cell::Double(0.5),
+        2 => Cell::Timestamp(1_700_000_000_123),
+        _ => Cell::BigInt(7),
+    };
+    let file = |key: &str, shown: usize, has: usize, read: i64| {
+        let cells: Vec<Cell> = (0..has).map(|n| if n < shown { values(n) } else { Cell::Null }).collect();
+        contacts(key, &columns[..has], vec![contact(1, 10, read, &cells)])
+    };
+    let history = TableMode { hard_delete: false, history: true };
+    let versions = async || read(&bench, "contacts_history", &["id", "_content"]).await;
+    // Few columns and then all, of which only the first ones have a value.
+    merge(&bench, &[file("few", 4, 4, 11)]).await;
+    for (n, has) in [4, 700, 100].into_iter().enumerate() {
+        merge_as(&bench, &[file(&format!("null-{n}"), 4, has, 12 + n as i64)], history).await;
+        assert_eq!(versions().await.len(), 1, "{has} columns");
+    }
+    merge_as(&bench, &[file("all", 700, 700, 20)], history).await;
+    assert_eq!(versions().await.len(), 2);
+    // The history begins once more, with wide rows.
+    bench.execute(&format!("DROP TABLE {}", bench.quoted("contacts_history"))).await;
+    merge_as(&bench, &[file("again", 700, 700, 21)], history).await;
+    assert_eq!(versions().await.len(), 1);
+    bench.close();
 }

@@ -21,6 +21,7 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     holds_whole_rows: true,
     beside: no_column_beside,
     literal: quote_literal,
+    small_expressions: None,
 };
 
 fn type_name(column_type: ColumnType) -> &'static str {

@@ -18,10 +18,13 @@ const ROW: u8 = 0;
 const END: u8 = 1;
 const STAGED: u8 = 2;
 
+/// Alias of the staged rows.
+const STAGED_ROWS: &str = "s";
+
 /// The staged rows of a group, as an engine reads them.
 #[derive(Debug)]
 pub(crate) struct StagedRows<'a> {
-    /// Reads all their columns.
+    /// Reads all their columns, as `s`.
     pub(crate) all: &'a str,
     /// Reads at least these expressions, which are their primary key.
     pub(crate) keys: (&'a str, &'a [String]),
@@ -88,6 +91,7 @@ impl History {
         let (updated, (updated_now, _)) =
             (self.dialect.or_lowest(&format!("h.{updated}")), columns.version_in_table());
         let staged_columns = columns.keys(", ", |n, key| format!("{} AS k{n}", self.kept(key, &key.staged)));
+        let hash = self.content(STAGED_ROWS, &columns.columns);
         // Most reads show the present state once more: of records with such reads alone, nothing is put in order.
         format!(
             "INSERT INTO {reads} SELECT {}{}, r.updated_at, r.read_at, r.run_id, r.content, \
@@ -100,8 +104,8 @@ impl History {
             columns.keys(", ", |n, _| format!("r.k{n}")),
             staged.place.list(|n, column| format!("{column} AS p{n}")),
             or_first(&columns.run_id.staged),
-            self.content(&columns.columns),
-            staged.all,
+            hash.text,
+            hash.rows(staged.all, STAGED_ROWS),
             self.history.qualified,
             self.table.qualified
         )

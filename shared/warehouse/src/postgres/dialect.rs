@@ -21,6 +21,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     holds_whole_rows: true,
     beside: column_beside,
     literal: quote_literal,
+    small_expressions: None,
 };
 
 /// The column of the values that a row, or the table, has no room for.

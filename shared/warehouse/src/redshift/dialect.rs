@@ -21,6 +21,7 @@ pub(crate) const REDSHIFT: Dialect = Dialect {
     holds_whole_rows: false,
     beside: no_column_beside,
     literal: escaped_literal,
+    small_expressions: None,
 };
 
 const MAX_NAME_BYTES: usize = 127;

@@ -21,6 +21,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     holds_whole_rows: false,
     beside: no_column_beside,
     literal: escaped_literal,
+    small_expressions: None,
 };
 
 /// Snowflake counts characters.

@@ -8,10 +8,11 @@ use staging::ColumnType;
 
 use super::engine::Limits;
 use crate::LocatedFile;
-use crate::columns::{ColumnSql, GroupColumns, or_first};
+use crate::columns::{ColumnSql, GroupColumns, or_first, wins_by};
 use crate::companion_tables::CompanionTables;
 use crate::dialect::{Dialect, TableName};
 use crate::history::{Place, StagedRows};
+use crate::in_parts::InParts;
 use crate::plan::{Field, Group, Plan};
 use crate::statement::{Statement, check};
 
@@ -178,14 +179,15 @@ impl<'a> GroupMerge<'a> {
         let keys = self.columns.keys(", ", |_, key| key.staged.clone());
         let (updated_at, read_at) = self.columns.version_staged();
         let content = match ties.in_files {
-            true => self.columns.content(|column| column.staged.clone()),
-            false => "''".to_owned(),
+            true => self.columns.content_in_parts("s", "content", |column| column.staged.clone()),
+            false => InParts::whole("''".to_owned()),
         };
         format!(
-            "INSERT INTO {} SELECT s.file_no, s.row_no, {keys}, {updated_at}, {read_at}, {}, {content} FROM {} AS s",
+            "INSERT INTO {} SELECT s.file_no, s.row_no, {keys}, {updated_at}, {read_at}, {}, {} FROM {}",
             self.scratch.keys,
             or_first(&self.columns.run_id.staged),
-            self.scratch.staged
+            content.text,
+            content.rows(&self.staged(), "s")
         )
     }
 
@@ -212,16 +214,32 @@ impl<'a> GroupMerge<'a> {
     pub(super) fn break_ties(&self) -> String {
         let Scratch { newest, staged, .. } = self.scratch;
         let (updated_now, read_now) = self.columns.version_in_table();
-        let [new, now] =
-            [self.columns.content(|column| column.staged.clone()), self.columns.content(ColumnSql::in_table)];
-        let winners = format!(
-            "SELECT n.file_no AS f, n.row_no AS r FROM {newest} AS n JOIN {staged} AS s ON s.file_no = n.file_no \
-             AND s.row_no = n.row_no JOIN {} AS t ON {} WHERE n.updated_at = {updated_now} AND n.read_at = {read_now} \
-             AND {}",
+        let of_one_version = format!(
+            "{newest} AS n JOIN {staged} AS s ON s.file_no = n.file_no AND s.row_no = n.row_no JOIN {} AS t ON {} \
+             WHERE n.updated_at = {updated_now} AND n.read_at = {read_now}",
             self.table.qualified,
-            self.columns.same_key(),
-            self.columns.wins_tie(or_first, [&new, &now])
+            self.columns.same_key()
         );
+        let [new, now] = [
+            self.columns.content_in_parts("v", "new", |column| column.staged.clone()),
+            self.columns.content_in_parts("v", "now", ColumnSql::in_table),
+        ];
+        let contents = [new.text.as_str(), now.text.as_str()];
+        let winners = match new.is_whole() {
+            true => format!(
+                "SELECT n.file_no AS f, n.row_no AS r FROM {of_one_version} AND {}",
+                self.columns.wins_tie(or_first, contents)
+            ),
+            false => format!(
+                "SELECT v.f, v.r FROM (SELECT n.file_no AS f, n.row_no AS r, {} AS run_new, {} AS run_now, {}, {} \
+                 FROM {of_one_version}) AS v WHERE {}",
+                or_first(&self.columns.run_id.staged),
+                or_first(&self.columns.run_id.in_table()),
+                new.columns(),
+                now.columns(),
+                wins_by(["v.run_new", "v.run_now"], contents)
+            ),
+        };
         match self.dialect.is_transactional {
             true => format!(
                 "UPDATE {newest} SET is_changed = true FROM ({winners}) AS w WHERE file_no = w.f AND row_no = w.r"
