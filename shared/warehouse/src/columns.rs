@@ -88,7 +88,7 @@ impl GroupColumns {
         let dialect = self.dialect;
         let bytes_of = |column: &ColumnSql| {
             let sides = [column.staged.clone(), column.in_table()];
-            sides.map(|side| (dialect.md5_of)(&[(dialect.text_of)(&side, column.column_type)]).len())
+            sides.map(|side| (dialect.md5_of)(&[(dialect.hashed_text_of)(&side, column.column_type)]).len())
         };
         let mut taken = 0;
         let fits = |column: &&ColumnSql| {
@@ -118,7 +118,7 @@ impl GroupColumns {
         let compared = self.columns.get(..self.compared).unwrap_or(&self.columns);
         let swept = self.deletion.as_ref().map(DeletionSql::columns).unwrap_or_default();
         let is_other = |column: &&ColumnSql| swept.iter().all(|other| other.name != column.name);
-        let text = |column: &ColumnSql| (self.dialect.text_of)(&side(column), column.column_type);
+        let text = |column: &ColumnSql| (self.dialect.hashed_text_of)(&side(column), column.column_type);
         let others: Vec<String> = compared.iter().filter(is_other).map(text).collect();
         let divided = divided(self.dialect, &others);
         let (Some(divided), Some(small)) = (divided, &self.dialect.small_expressions) else {
@@ -195,7 +195,7 @@ fn content<'a>(
     columns: impl IntoIterator<Item = &'a ColumnSql>,
     side: impl Fn(&ColumnSql) -> String,
 ) -> String {
-    let text = |column: &ColumnSql| (dialect.text_of)(&side(column), column.column_type);
+    let text = |column: &ColumnSql| (dialect.hashed_text_of)(&side(column), column.column_type);
     (dialect.md5_of)(&columns.into_iter().map(text).collect::<Vec<_>>())
 }
 
@@ -222,7 +222,7 @@ impl DeletionSql {
     }
 
     fn rank(&self, dialect: &Dialect, side: impl Fn(&ColumnSql) -> String) -> String {
-        let reason = (dialect.text_of)(&side(&self.deleted_reason), self.deleted_reason.column_type);
+        let reason = (dialect.hashed_text_of)(&side(&self.deleted_reason), self.deleted_reason.column_type);
         let no_time = self.deleted_at.iter().map(|column| format!(" AND {} IS NULL", side(column)));
         format!(
             "CASE WHEN NOT coalesce({}, false) THEN '0' WHEN {reason} = {}{} THEN '1' ELSE '2' END",

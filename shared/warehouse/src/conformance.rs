@@ -12,6 +12,7 @@ pub(crate) mod property_history;
 pub(crate) mod property_sets;
 mod refusals;
 mod sets;
+mod texts;
 mod versions;
 pub(crate) mod writes;
 
@@ -25,6 +26,9 @@ pub(crate) use self::files::{Cell, File, contact, contacts, torture_file};
 pub(crate) use self::sets::{SET_COLUMNS, identities, live};
 pub(crate) use self::versions::assert_table_is_newest;
 use crate::{LocatedFile, Merged, TableMode, Warehouse};
+
+/// Digits that tell every double from its neighbours.
+pub(crate) const MOST_DIGITS: usize = 17;
 
 /// An empty schema of a real warehouse, and a way to look into it that does not go through [`Warehouse`].
 #[async_trait]
@@ -51,6 +55,10 @@ pub(crate) trait Bench: Send + Sync {
     /// Returns the value that the table holds in place of one that the warehouse has no counterpart for.
     fn stored(&self, cell: Cell) -> Cell {
         cell
+    }
+    /// Returns the number of digits that the warehouse writes of a double.
+    fn digits_of_doubles(&self) -> usize {
+        MOST_DIGITS
     }
     /// Drops a column, whose name is quoted.
     async fn drop_column(&self, table: &str, column: &str) {
@@ -107,6 +115,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("widened types", |bench| Box::pin(columns::widened_types(bench))),
     ("widened primary key", |bench| Box::pin(columns::widened_primary_key(bench))),
     ("text does not depend on the way there", |bench| Box::pin(columns::text_is_the_same_either_way(bench))),
+    ("extreme values have one text everywhere", |bench| Box::pin(texts::extreme_values_have_one_text(bench))),
     ("hostile names", |bench| Box::pin(columns::hostile_names(bench))),
     ("names equal but for case", |bench| Box::pin(columns::names_equal_but_for_case(bench))),
     ("1,500 columns", |bench| Box::pin(columns::fifteen_hundred_columns(bench))),

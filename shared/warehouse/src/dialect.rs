@@ -45,9 +45,14 @@ pub(crate) struct Dialect {
     pub(crate) column_type: fn(&str) -> ColumnType,
     /// The name that a column gets. Names that differ in case alone get names that differ in case alone, or the same.
     pub(crate) column_name: fn(&str) -> String,
-    /// An expression of a type as text. A value's text is the same whichever way its column was widened: a whole
-    /// double is written like an integer, and midnight UTC like a day. NULL stays NULL.
+    /// An expression of a type as text. A value's text is the same whichever way its column was widened, and in all
+    /// warehouses: a whole double is written like an integer, up to 2^53, and midnight UTC like a day. Other doubles have
+    /// the fewest digits that tell them from their neighbours, and from 1e15 up and below 1e-4 an exponent of two digits
+    /// or more. NULL stays NULL.
     pub(crate) text_of: fn(&str, ColumnType) -> String,
+    /// An expression of a type as the text that is hashed: [`Dialect::text_of`], or what that was when the hashes of
+    /// histories that are there were made.
+    pub(crate) hashed_text_of: fn(&str, ColumnType) -> String,
     /// An expression of the first type as the second one, which is wider and not text. No value fails.
     pub(crate) cast: fn(&str, ColumnType, ColumnType) -> String,
     /// The MD5 of some texts, NULL among them; where one text ends and the next begins counts.

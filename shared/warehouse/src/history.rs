@@ -168,7 +168,7 @@ impl History {
         shown.sort_by(|(a, _), (b, _)| a.cmp(b));
         let text = |(name, column): &(String, &ColumnSql)| {
             let name = (self.dialect.literal)(&format!("{SEPARATOR}{name}="));
-            let text = (self.dialect.text_of)(&column.staged, column.column_type);
+            let text = (self.dialect.hashed_text_of)(&column.staged, column.column_type);
             match self.dialect.holds_whole_rows {
                 true => format!("coalesce({name} || {text}, '')"),
                 false => format!("coalesce(md5({name} || md5({text})), '')"),

@@ -18,7 +18,8 @@ use staging::ColumnType;
 use tempfile::TempDir;
 
 use crate::conformance::{
-    Bench, CASES, Cell, File, Row, contact, contacts, is_wanted, merge, merge_as, modes, read, stage, writes,
+    Bench, CASES, Cell, File, MOST_DIGITS, Row, contact, contacts, is_wanted, merge, merge_as, modes, read,
+    stage, writes,
 };
 use crate::mode::{deleted_table, history_table};
 use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
@@ -110,6 +111,8 @@ pub(crate) struct TwinBench {
     pub(crate) names: [fn(&str) -> String; 2],
     /// Of the database, and of its bucket.
     pub(crate) name: String,
+    /// [`Bench::digits_of_doubles`].
+    pub(crate) digits: usize,
     staged: TempDir,
 }
 
@@ -125,7 +128,7 @@ impl TwinBench {
             more[field] = value;
         }
         twin.call("open", &more);
-        TwinBench { twin, url: String::new(), key: None, aws: None, names, name, staged }
+        TwinBench { twin, url: String::new(), key: None, aws: None, names, name, digits: MOST_DIGITS, staged }
     }
 
     pub(crate) fn call(&self, what: &str, mut body: Value) -> Value {
@@ -186,6 +189,10 @@ impl Bench for TwinBench {
     fn column(&self, name: &str) -> String {
         let [_, column] = self.names;
         column(name)
+    }
+
+    fn digits_of_doubles(&self) -> usize {
+        self.digits
     }
 
     async fn written(&self, table: &str) -> Option<u64> {

@@ -51,6 +51,26 @@ CREATE VIEW IF NOT EXISTS wh.main.trino_tables AS
 SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'wh' AND table_schema <> 'main'
 """
 
+# Java's text of a double, by which `format('%s', x)` means it; DuckDB has the same digits:
+# https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/lang/Double.html#toString(double)
+JAVA = """
+CREATE OR REPLACE MACRO wh.main.java_mantissa(t) AS split_part(t, 'e', 1);
+CREATE OR REPLACE MACRO wh.main.java_whole(t) AS split_part(wh.main.java_mantissa(t), '.', 1);
+CREATE OR REPLACE MACRO wh.main.java_fraction(t) AS split_part(wh.main.java_mantissa(t), '.', 2);
+CREATE OR REPLACE MACRO wh.main.java_digits(t) AS
+    rtrim(ltrim(wh.main.java_whole(t) || wh.main.java_fraction(t), '0'), '0');
+CREATE OR REPLACE MACRO wh.main.java_power(t) AS coalesce(TRY_CAST(split_part(t, 'e', 2) AS INTEGER), 0)
+    + CASE WHEN wh.main.java_whole(t) = '0'
+        THEN length(ltrim(wh.main.java_fraction(t), '0')) - length(wh.main.java_fraction(t)) - 1
+        ELSE length(wh.main.java_whole(t)) - 1 END;
+CREATE OR REPLACE MACRO wh.main.java_exponential(t) AS left(wh.main.java_digits(t), 1) || '.'
+    || coalesce(nullif(substr(wh.main.java_digits(t), 2), ''), '0') || 'E' || CAST(wh.main.java_power(t) AS VARCHAR);
+CREATE OR REPLACE MACRO wh.main.java_text(x) AS CASE WHEN x IS NULL THEN NULL
+    WHEN x = 0 OR abs(x) BETWEEN 1e-3 AND 9999999.999999998 THEN CAST(x AS VARCHAR)
+    ELSE CASE WHEN x < 0 THEN '-' ELSE '' END || CASE abs(x) WHEN 5e-324 THEN '4.9E-324' WHEN 1e-323 THEN '9.9E-324'
+        ELSE wh.main.java_exponential(CAST(abs(x) AS VARCHAR)) END END;
+"""
+
 
 class Athena(JsonApi):
     """One account's workgroups: a database of the twin each, which stands for a catalog."""
@@ -69,6 +89,7 @@ class Athena(JsonApi):
     def opened(self, database, _):
         database.execute(COLUMNS)
         database.execute(TABLES)
+        database.execute(JAVA)
         # Tables over manifests, and what `VACUUM` has still to say about a table.
         database.external, database.vacuumed = {}, set()
 
@@ -200,6 +221,8 @@ class Executed:
                 meant = sqlglot.parse_one("strftime(x, '%Y-%m-%dT%H:%M:%S.%gZ')", read="duckdb")
                 meant.find(exp.Column).replace(call.expressions[0])
                 call.replace(meant)
+        for call in list(tree.find_all(exp.Format)):
+            call.replace(java_text(call))
         return in_duckdb(tree)
 
     def replace(self, table):
@@ -350,6 +373,12 @@ class Executed:
         self.database.executed.append(sql)
 
 
+def java_text(call):
+    if call.this.name != "%s" or len(call.expressions) != 1:
+        raise Refused("the twin knows one format of numbers")
+    return exp.Anonymous(this="wh.main.java_text", expressions=call.expressions)
+
+
 def defined(column):
     """The name and Hive's type of a column's definition."""
     hive = column.args["kind"].sql(dialect="hive").lower()
@@ -393,8 +422,11 @@ def method_bytes(select):
 def only_source(select):
     """The subquery that a SELECT reads, if it reads nothing else."""
     source = select.args.get("from_") or select.args.get("from")
-    inner = source.this.this if source and isinstance(source.this, exp.Subquery) and not select.args.get("joins") else None
-    return inner if isinstance(inner, exp.Select) and not inner.args.get("distinct") and not inner.args.get("group") else None
+    if source is None or not isinstance(source.this, exp.Subquery) or select.args.get("joins"):
+        return None
+    inner = source.this.this
+    is_computed_first = inner.args.get("distinct") or inner.args.get("group")
+    return inner if isinstance(inner, exp.Select) and not is_computed_first else None
 
 
 def within(expression):

@@ -16,6 +16,7 @@ pub(crate) const ATHENA: Dialect = Dialect {
     column_type,
     column_name,
     text_of,
+    hashed_text_of,
     cast,
     md5_of,
     lowest_time: "TIMESTAMP '0001-01-01 00:00:00'",
@@ -108,6 +109,37 @@ pub(super) fn in_ddl(quoted: &str) -> String {
 }
 
 fn text_of(expression: &str, from: ColumnType) -> String {
+    match from {
+        ColumnType::Double => text_of_double(expression),
+        _ => hashed_text_of(expression, from),
+    }
+}
+
+/// Makes what other engines write from Java's text of a double: that has an exponent below 1e-3 and from 1e7 up, no sign and
+/// no second digit in it, and two digits before it at least.
+/// <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/lang/Double.html#toString(double)>
+fn text_of_double(x: &str) -> String {
+    let java = format!("format('%s', abs({x}))");
+    let short = format!("replace({java}, '.0E', 'E')");
+    let exponent = format!("CAST(split_part({java}, 'E', 2) AS BIGINT)");
+    let digits = |exponent: &str| format!("replace(split_part({exponent}, 'E', 1), '.', '')");
+    let all = digits(&java);
+    // The two doubles that are told from their neighbours by one digit, and have two in Java.
+    let smallest = format!("replace(replace({short}, '4.9E-324', '5E-324'), '9.9E-324', '1E-323')");
+    format!(
+        "CASE WHEN {x} = truncate({x}) AND abs({x}) <= 9007199254740992 THEN CAST(CAST({x} AS BIGINT) AS VARCHAR) \
+         WHEN {x} IS NOT NULL THEN CASE WHEN {x} < 0 THEN '-' ELSE '' END || CASE \
+         WHEN abs({x}) >= 1e15 THEN replace({short}, 'E', 'e+') \
+         WHEN abs({x}) >= 1e7 THEN substr({all}, 1, {exponent} + 1) || '.' || substr({all}, {exponent} + 2) \
+         WHEN abs({x}) >= 1e-3 THEN {java} \
+         WHEN abs({x}) >= 1e-4 THEN '0.000' || {} \
+         WHEN abs({x}) >= 1e-9 THEN replace({short}, 'E-', 'e-0') \
+         ELSE replace({smallest}, 'E-', 'e-') END END",
+        digits(&short)
+    )
+}
+
+fn hashed_text_of(expression: &str, from: ColumnType) -> String {
     match from {
         // The cast is for columns of types that no merge creates, which count as text.
         ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Date | ColumnType::Boolean => {

@@ -11,6 +11,7 @@ pub(crate) const DUCKDB: Dialect = Dialect {
     column_type,
     column_name: str::to_owned,
     text_of,
+    hashed_text_of,
     cast: |expression, _, to| format!("TRY_CAST({expression} AS {})", type_name(to)),
     md5_of: |texts| format!("md5(CAST(to_json([{}]) AS VARCHAR))", texts.join(", ")),
     lowest_time: "TIMESTAMPTZ '-infinity'",
@@ -51,6 +52,23 @@ fn column_type(type_name: &str) -> ColumnType {
 }
 
 fn text_of(expression: &str, from: ColumnType) -> String {
+    match from {
+        // Between these two, a cast has no exponent.
+        ColumnType::Double => {
+            let digits = format!("rtrim(replace(CAST(abs({expression}) AS VARCHAR), '.', ''), '0')");
+            format!(
+                "CASE WHEN abs({expression}) > 1e15 AND abs({expression}) < 1e16 \
+                 AND ({expression} <> trunc({expression}) OR abs({expression}) > 9007199254740992) \
+                 THEN CASE WHEN {expression} < 0 THEN '-' ELSE '' END || left({digits}, 1) || '.' || substr({digits}, 2) \
+                 || 'e+15' ELSE {} END",
+                hashed_text_of(expression, from)
+            )
+        }
+        _ => hashed_text_of(expression, from),
+    }
+}
+
+fn hashed_text_of(expression: &str, from: ColumnType) -> String {
     match from {
         // The cast is for columns of types that no merge creates, which count as text.
         ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Boolean | ColumnType::Date => {

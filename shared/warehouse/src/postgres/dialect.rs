@@ -11,6 +11,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     column_type,
     column_name,
     text_of,
+    hashed_text_of: text_of,
     cast,
     md5_of,
     lowest_time: "TIMESTAMPTZ '-infinity'",

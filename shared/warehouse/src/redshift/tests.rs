@@ -25,10 +25,15 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
 ];
 
+/// Digits that Redshift writes of a double, unless a session says otherwise:
+/// <https://docs.aws.amazon.com/redshift/latest/dg/r_extra_float_digits.html>.
+const DIGITS: usize = 15;
+
 /// Starts a twin; `None` if tests are to go on without twins.
 async fn bench() -> Option<TwinBench> {
     let twin = twin::of("redshift")?;
     let mut bench = TwinBench::open(twin, [identifier, REDSHIFT.column_name], serde_json::json!({}));
+    bench.digits = DIGITS;
     bench.url = format!("redshift://workgroup/{}?role=arn:aws:iam::123456789012:role/reader", bench.name);
     bench.aws = Some(twin.aws().await);
     Some(bench)

@@ -11,6 +11,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     column_type,
     column_name: identifier,
     text_of,
+    hashed_text_of: text_of,
     cast,
     md5_of: md5_of_digests,
     lowest_time: "CAST('0001-01-01 00:00:00.000+00:00' AS TIMESTAMP_TZ(3))",

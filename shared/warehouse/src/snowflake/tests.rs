@@ -25,6 +25,10 @@ const KEY: &str = include_str!("tests/key.pem");
 const PUBLIC_KEY: &str = include_str!("tests/key.pub");
 const STAGE: &str = "stage=raw.public.staged";
 
+/// Digits that Snowflake has of a double, as far as is documented:
+/// <https://docs.snowflake.com/en/sql-reference/data-types-numeric>.
+const DIGITS: usize = 15;
+
 /// Starts a twin; `None` if tests are to go on without twins. `files` is the URL's parameter for the way to read
 /// files.
 fn bench_with(files: &str) -> Option<TwinBench> {
@@ -33,6 +37,7 @@ fn bench_with(files: &str) -> Option<TwinBench> {
     assert!(BASE64_STANDARD.decode(&key).is_ok());
     let more = json!({"subject": "ORG-ACC.LOADER", "key": key});
     let mut bench = TwinBench::open(twin, [identifier, SNOWFLAKE.column_name], more);
+    bench.digits = DIGITS;
     bench.url = url(&bench, files);
     bench.key = Some(KEY.to_owned().into());
     Some(bench)

@@ -77,6 +77,10 @@ impl Bench for AccountBench {
         connect(&self.url, &self.schema, None, Some(&self.aws)).await.unwrap()
     }
 
+    fn digits_of_doubles(&self) -> usize {
+        super::DIGITS
+    }
+
     async fn rows(&self, table: &str) -> Vec<Row> {
         let columns = self.columns(table).await.expect("the table");
         let column_type = |column: &TableColumn| (REDSHIFT.column_type)(&column.type_name);

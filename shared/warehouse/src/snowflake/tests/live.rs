@@ -41,6 +41,10 @@ impl Bench for Live {
         connect(&self.url, &self.schema, Some(self.key.clone()), None).await.unwrap()
     }
 
+    fn digits_of_doubles(&self) -> usize {
+        super::DIGITS
+    }
+
     async fn rows(&self, table: &str) -> Vec<Row> {
         let name = identifier(table);
         let mut found = self.engine.columns(&identifier(&self.schema), &[&name]).await.unwrap();
