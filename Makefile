@@ -52,7 +52,8 @@ PIPELINES := $(sort $(basename $(notdir $(wildcard tests/tests/*.rs))) $(notdir 
 units: ## Run the tests of the crates by themselves; make test does it
 	$(CARGO) test $(CI) --lib --bins --examples --test behaviour --test corpus
 	@scripts/setup --tests
-	$(CURDIR)/.cache/tools/sqlfluff/bin/python shared/warehouse/twins/judge.py shared/warehouse/src
+	$(CURDIR)/.cache/tools/sqlfluff/bin/python shared/warehouse/judges/parse.py shared/warehouse/src
+	$(CURDIR)/.cache/tools/fakesnow/bin/python -W ignore shared/warehouse/judges/execute.py shared/warehouse/src
 
 .PHONY: simulation
 simulation: ## Run seeds of mixed trouble; make test does it; SEEDS=10000 for more, SEED=17 for one

@@ -1,5 +1,5 @@
 """A second judge of the golden statements, which shares nothing with the first one: sqlfluff's grammars of the engines'
-dialects. `judge.py FOLDER` parses the statements of all snapshots below `FOLDER/<engine>`, each once, and fails if one is
+dialects. `parse.py FOLDER` parses the statements of all snapshots below `FOLDER/<engine>`, each once, and fails if one is
 not of its dialect."""
 
 import re
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from sqlfluff.core import FluffConfig, Linter
+
+from snapshots import statements
 
 # An engine's folder is called as its dialect is.
 DIALECTS = ["athena", "postgres", "redshift", "snowflake"]
@@ -21,14 +23,6 @@ UNKNOWN = [
     # A word for a statement, in a test of other things.
     (r"^MERGE INTO t$", "SELECT 1"),
 ]
-
-
-def statements(path):
-    """The statements of a snapshot, behind its head: one a paragraph, or one a line with the number of its purpose."""
-    text = path.read_text().split("---\n", 2)[2]
-    if re.match(r"(-|\d+): ", text):
-        return [re.sub(r"^(-|\d+): ", "", line) for line in text.splitlines() if line]
-    return [part for part in re.split(r";?\n\n+", text.strip()) if part]
 
 
 def words_of(sql):
