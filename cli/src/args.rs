@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use hubspot::feeds::Mode;
+use staging::Codec;
 
 use examples::{
     BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
@@ -104,6 +105,9 @@ pub(crate) struct Sync {
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
+    /// Compression of staged files: zstd, or snappy for readers that don't know zstd
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    pub(crate) codec: Codec,
     /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,

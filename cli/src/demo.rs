@@ -9,6 +9,7 @@ use duckdb::types::ValueRef;
 use fake_hubspot::{Account, Behaviour, Kind, ObjectType, PerType, Server, Settings};
 use hubspot::Credential;
 use hubspot::feeds::FEEDS;
+use staging::Codec;
 
 use crate::args::{self, ModeArg, ReportFormat, Sync};
 use crate::report::new_table;
@@ -40,6 +41,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         address_calls: 0,
         accept_removals: false,
         reserve: 10,
+        codec: Codec::default(),
         report: ReportFormat::Text,
     };
     let token = || Credential::token(&server.mint_token());

@@ -57,7 +57,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     check_account(&account, warehouse.as_deref()).await?;
     state.bind_account(account.id).await?;
     let bucket = Bucket::open_folder(&args.state.join("files"), &args.schema)?;
-    let run = Run::new(client, account, state, bucket);
+    let run = Run::new(client, account, state, bucket).with_codec(args.codec);
     stop_on_interrupt(run.client.clone());
 
     let work = Work {

@@ -81,6 +81,7 @@ EXTRACT_ENVIRONMENT = {
     "HUBSPOT_URL": {"Ref": "HubSpotUrl"},
     "HUBSPOT_SECRET_ARN": {"Ref": "HubSpotSecret"},
     "RESERVE_PERCENT": {"Ref": "ReservePercent"},
+    "STAGED_CODEC": {"Ref": "StagedCodec"},
 }
 LOAD_ENVIRONMENT = {
     "WAREHOUSE_URL": {"Ref": "WarehouseUrl"},

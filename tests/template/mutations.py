@@ -10,6 +10,7 @@ MUTATIONS = [
     ("FEED: deals", "FEED: companies"),
     ("FEED: contact_lists\n", "FEED: contact_lists\n          EXTRA: x\n"),
     ("RESERVE_PERCENT: !Ref ReservePercent", "RESERVE_PERCENT: 0"),
+    ("STAGED_CODEC: !Ref StagedCodec", "STAGED_CODEC: zstd"),
     ("WAREHOUSE_SECRET_ARN: !Ref WarehouseSecretArn", "WAREHOUSE_SECRET: !Ref WarehouseSecretArn"),
     ("STATE_TABLE: !Ref State", "TABLE: !Ref State"),
     ("FunctionName: !Sub ${AWS::StackName}-email_events", "FunctionName: !Sub ${AWS::StackName}-emailEvents"),

@@ -60,6 +60,7 @@ impl Function {
         let mut failure = FailureKind::Run;
         let feed = match Run::begin(client.clone(), Arc::clone(&self.state), self.bucket.clone()).await {
             Ok(run) => {
+                let run = run.with_codec(self.config.codec);
                 run_id.clone_from(&run.id);
                 self.read(&run, &options).await
             }

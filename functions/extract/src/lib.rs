@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
 use hubspot::{Account, Client, ErrorKind};
-use staging::{Bucket, Lease, State};
+use staging::{Bucket, Codec, Lease, State};
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
@@ -39,6 +39,7 @@ pub struct Run {
     pub account: Account,
     pub state: Arc<State>,
     pub bucket: Bucket,
+    codec: Codec,
     /// Files that have a name by now, whatever became of them.
     files_named: Arc<AtomicU64>,
 }
@@ -72,12 +73,20 @@ impl Run {
 
     /// A new run of an account that the state is bound to.
     pub fn new(client: Client, account: Account, state: Arc<State>, bucket: Bucket) -> Run {
-        Run { id: new_run_id(), client, account, state, bucket, files_named: Arc::default() }
+        let codec = Codec::default();
+        Run { id: new_run_id(), client, account, state, bucket, codec, files_named: Arc::default() }
+    }
+
+    /// The same run, which stages files of this codec.
+    #[must_use]
+    pub fn with_codec(self, codec: Codec) -> Run {
+        Run { codec, ..self }
     }
 
     /// Another run of the same account, after this one.
     pub fn another(&self) -> Run {
-        Run::new(self.client.clone(), self.account.clone(), Arc::clone(&self.state), self.bucket.clone())
+        let (client, account) = (self.client.clone(), self.account.clone());
+        Run::new(client, account, Arc::clone(&self.state), self.bucket.clone()).with_codec(self.codec)
     }
 
     /// A name that no other file has: the run's id, which no other run has, and a number that is given once in the run,

@@ -234,7 +234,8 @@ impl StagedTable {
                 let name = run.file_name();
                 let path = scratch.join(format!("{}-{name}.parquet", self.table.collection));
                 let key = run.bucket.key(&self.table.collection, &name, Utc::now());
-                let file = FileWriter::create(&path, &key, run.account.id, &run.id, &self.table)?;
+                let file =
+                    FileWriter::create_as(run.codec, &path, &key, run.account.id, &run.id, &self.table)?;
                 match self.spare.take() {
                     Some(rows) => file.reusing(rows),
                     None => file,

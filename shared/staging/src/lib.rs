@@ -5,6 +5,8 @@ mod aws;
 #[cfg(feature = "storage")]
 mod bucket;
 #[cfg(feature = "storage")]
+mod codec;
+#[cfg(feature = "storage")]
 mod error;
 #[cfg(feature = "storage")]
 mod file;
@@ -23,6 +25,8 @@ mod writer;
 
 #[cfg(feature = "storage")]
 pub use bucket::{Bucket, Folder, LocalFile, S3, StagedObject};
+#[cfg(feature = "storage")]
+pub use codec::Codec;
 #[cfg(feature = "storage")]
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "storage")]

@@ -14,13 +14,13 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{FieldRef, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
+use crate::codec::Codec;
 use crate::file::{Description, METADATA_KEY};
 use crate::rows::{Rows, arrow_schema};
 use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
@@ -85,8 +85,20 @@ impl FileWriter {
         run_id: &str,
         table: &Table,
     ) -> anyhow::Result<FileWriter> {
+        FileWriter::create_as(Codec::default(), scratch, key, account_id, run_id, table)
+    }
+
+    /// [`FileWriter::create`], with the codec of its pages.
+    pub fn create_as(
+        codec: Codec,
+        scratch: &Path,
+        key: &str,
+        account_id: u64,
+        run_id: &str,
+        table: &Table,
+    ) -> anyhow::Result<FileWriter> {
         let schema = arrow_schema(table);
-        let properties = Arc::new(properties(table)?);
+        let properties = Arc::new(properties(table, codec)?);
         let columns = schema
             .fields()
             .iter()
@@ -226,11 +238,11 @@ fn parquet_schema(schema: &Schema) -> anyhow::Result<TypePtr> {
     Ok(ArrowSchemaConverter::new().convert(schema)?.root_schema_ptr())
 }
 
-/// zstd level 1, and dictionaries so small that a column of unique values gives its own up soon. Statistics only where
+/// Dictionaries so small that a column of unique values gives its own up soon. Statistics only where
 /// a reader can use them to skip: the key and the version.
-fn properties(table: &Table) -> anyhow::Result<WriterProperties> {
+fn properties(table: &Table, codec: Codec) -> anyhow::Result<WriterProperties> {
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(codec.compression()?)
         .set_dictionary_page_size_limit(16 << 10)
         .set_data_page_size_limit(256 << 10)
         .set_max_row_group_row_count(None)
@@ -248,7 +260,7 @@ fn properties(table: &Table) -> anyhow::Result<WriterProperties> {
 
 #[cfg(test)]
 mod tests {
-    use parquet::file::reader::SerializedFileReader;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
 
     use super::*;
@@ -322,6 +334,29 @@ mod tests {
             );
             assert_eq!(row_groups_of_file, row_groups, "{columns} columns");
         }
+    }
+
+    #[test]
+    fn pages_have_the_codec_that_is_asked_for() {
+        for (name, compression) in
+            [("zstd", Codec::Zstd.compression().unwrap()), ("snappy", Codec::Snappy.compression().unwrap())]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let scratch = folder.path().join("a.parquet");
+            let codec = name.parse().unwrap();
+            let mut writer =
+                FileWriter::create_as(codec, &scratch, "a/key.parquet", 42, "run-1", &table()).unwrap();
+            writer.rows().cell(0).unwrap().bigint(7);
+            writer.rows().cell(1).unwrap().text("Ada");
+            writer.rows().finish_row();
+            writer.finish().unwrap();
+            let reader = SerializedFileReader::new(File::open(&scratch).unwrap()).unwrap();
+            let row_group = reader.metadata().row_group(0);
+            assert!(row_group.columns().iter().all(|column| column.compression() == compression), "{name}");
+            let row = reader.get_row_iter(None).unwrap().next().unwrap().unwrap();
+            assert_eq!((row.get_long(0).unwrap(), row.get_string(1).unwrap().as_str()), (7, "Ada"));
+        }
+        assert!("gzip".parse::<Codec>().unwrap_err().to_string().contains("zstd, snappy"));
     }
 
     #[test]

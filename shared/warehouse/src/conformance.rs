@@ -2,6 +2,7 @@
 //! [`CASES`], each on a [`Bench`] of its own.
 
 mod batches;
+mod codecs;
 mod columns;
 mod compare;
 mod files;
@@ -109,6 +110,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("two set keys", |bench| Box::pin(sets::two_set_keys(bench))),
     ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
     ("a text of 100,000 bytes", |bench| Box::pin(columns::long_text(bench))),
+    ("files of either codec", |bench| Box::pin(codecs::files_of_either_codec(bench))),
     ("new column", |bench| Box::pin(columns::new_column(bench))),
     ("removed column stays", |bench| Box::pin(columns::removed_column_stays(bench))),
     ("a user's columns stay", |bench| Box::pin(columns::user_columns_stay(bench))),

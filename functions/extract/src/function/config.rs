@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hubspot::feeds::{FEEDS, Feed};
 use lambda::{Environment, list};
+use staging::Codec;
 
 const DEFAULT_RESERVE_PERCENT: u8 = 10;
 const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
@@ -21,6 +22,8 @@ pub(super) struct Config {
     pub(super) hubspot_secret_arn: String,
     /// The share, 0 to 1, of HubSpot's limits that is left to the account's other apps.
     pub(super) reserve: f64,
+    /// The codec of staged files.
+    pub(super) codec: Codec,
     /// Invocations of itself after which the rest is left to the next schedule.
     pub(super) max_continuations: u32,
 }
@@ -57,6 +60,7 @@ impl Config {
             hubspot_url: hubspot_url.unwrap_or_else(|| hubspot::DEFAULT_BASE_URL.to_owned()),
             hubspot_secret_arn: environment.required("HUBSPOT_SECRET_ARN"),
             reserve: f64::from(reserve) / 100.0,
+            codec: environment.parsed("STAGED_CODEC", Codec::default()),
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
         environment.check()?;
@@ -90,14 +94,25 @@ mod tests {
         assert_eq!(config.collections, BTreeSet::from(["contacts"]));
         assert_eq!((config.reserve, config.hubspot_url.as_str()), (0.1, hubspot::DEFAULT_BASE_URL));
         assert_eq!(read(&WHOLE).unwrap().collections.len(), 4);
+        let snappy = read(&[&WHOLE[..], &[("STAGED_CODEC", "snappy")]].concat()).unwrap();
+        assert_eq!([config.codec, snappy.codec], [Codec::Zstd, Codec::Snappy]);
     }
 
     #[test]
     fn what_is_missing_and_wrong_is_named_together() {
-        let error = read(&[("FEED", "contact"), ("RESERVE_PERCENT", "95")]).unwrap_err().to_string();
-        for named in
-            ["STACK", "STATE_TABLE", "BUCKET", "SCHEMA", "HUBSPOT_SECRET_ARN", "\"contact\"", "RESERVE"]
-        {
+        let error = read(&[("FEED", "contact"), ("RESERVE_PERCENT", "95"), ("STAGED_CODEC", "gzip")])
+            .unwrap_err()
+            .to_string();
+        for named in [
+            "STACK",
+            "STATE_TABLE",
+            "BUCKET",
+            "SCHEMA",
+            "HUBSPOT_SECRET_ARN",
+            "\"contact\"",
+            "RESERVE",
+            "\"gzip\"",
+        ] {
             assert!(error.contains(named), "{named} is not in {error}");
         }
     }
