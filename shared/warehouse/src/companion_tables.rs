@@ -181,7 +181,8 @@ impl CompanionTables {
     pub(crate) fn staged(&self, columns: &GroupColumns, rows: &StagedRows<'_>) -> Vec<Statement> {
         let (keys, key) = rows.keys;
         let back = self.hard_delete.iter().flat_map(|it| it.bring_back(keys, key)).map(Statement::write);
-        let added = self.history.iter().flat_map(|it| it.add(columns, rows, &self.columns));
+        let hard_delete = self.hard_delete.as_ref();
+        let added = self.history.iter().flat_map(|it| it.add(columns, rows, &self.columns, hard_delete));
         back.chain(added).collect()
     }
 

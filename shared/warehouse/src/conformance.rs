@@ -134,6 +134,9 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a backfill of unchanged rows adds nothing to the history", |bench| {
         Box::pin(past::backfills_of_unchanged_rows_write_nothing(bench))
     }),
+    ("what is deleted writes nothing into the history", |bench| {
+        Box::pin(past::what_is_deleted_writes_no_past(bench))
+    }),
     ("what comes late divides a state", |bench| Box::pin(past::what_comes_late_divides_a_state(bench))),
     ("a history of an older program goes on", |bench| Box::pin(past::older_histories_go_on(bench))),
     ("what is kept of deleted rows follows the columns", |bench| {

@@ -67,6 +67,11 @@ impl HardDelete {
         &self.key
     }
 
+    /// The column by which rows are deleted, quoted.
+    pub(crate) fn is_deleted(&self) -> &str {
+        &self.is_deleted
+    }
+
     /// Columns that the table of deleted rows has, or is to have.
     pub(crate) fn columns(&self) -> &[TableColumn] {
         &self.columns

@@ -15,13 +15,14 @@ const HARD: TableMode = TableMode { hard_delete: true, history: false };
 pub(super) const HISTORY: TableMode = TableMode { hard_delete: false, history: true };
 pub(crate) const BOTH: TableMode = TableMode { hard_delete: true, history: true };
 
-const COLUMNS: &[(&str, ColumnType)] = &[("name", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
+pub(super) const COLUMNS: &[(&str, ColumnType)] =
+    &[("name", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
 
-fn alive(id: i64, updated: impl Into<Option<i64>>, read: i64, name: &str) -> Vec<Cell> {
+pub(super) fn alive(id: i64, updated: impl Into<Option<i64>>, read: i64, name: &str) -> Vec<Cell> {
     contact(id, updated, read, &[Cell::text(name), Cell::Boolean(false), Cell::Null])
 }
 
-fn dead(id: i64, updated: i64, read: i64) -> Vec<Cell> {
+pub(super) fn dead(id: i64, updated: i64, read: i64) -> Vec<Cell> {
     contact(id, updated, read, &[Cell::text("gone"), Cell::Boolean(true), Cell::text("archived")])
 }
 

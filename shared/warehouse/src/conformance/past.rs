@@ -2,7 +2,7 @@
 
 use staging::{ColumnType, READ_AT};
 
-use super::modes::{HISTORY, past};
+use super::modes::{BOTH, COLUMNS, HISTORY, alive, dead, past};
 use super::{Bench, Cell, File, contact, contacts, merge_as, read};
 use crate::mode::history_table;
 
@@ -141,4 +141,24 @@ pub(super) async fn older_histories_go_on(bench: &dyn Bench) {
         version(60, None, "D"),
     ];
     assert_eq!(past(bench, &history, 1).await, expected);
+}
+
+/// Checks deleted records that are shown as deleted once more, or of whom an older file comes late.
+pub(super) async fn what_is_deleted_writes_no_past(bench: &dyn Bench) {
+    let collection = "past_of_deleted";
+    let merged = async |key: &str, rows: Vec<Vec<Cell>>| {
+        let file = contacts(&format!("{collection}_{key}"), COLUMNS, rows).of_collection(collection);
+        merge_as(bench, &[file], BOTH).await;
+    };
+    merged("a", vec![alive(1, 10, 11, "first"), alive(2, 10, 11, "another")]).await;
+    merged("b", vec![dead(1, 20, 21)]).await;
+    let history = history_table(collection);
+    let before = bench.written(&history).await;
+    merged("c", vec![dead(1, 20, 31)]).await;
+    merged("d", vec![dead(1, 30, 41), alive(1, 15, 16, "late")]).await;
+    assert_eq!(bench.written(&history).await, before, "writes of the history");
+    assert!(past(bench, &history, 1).await.is_empty());
+    merged("e", vec![dead(1, 30, 51), alive(1, 40, 52, "restored")]).await;
+    assert_eq!(past(bench, &history, 1).await, [version(40, None, "restored")]);
+    assert_eq!(past(bench, &history, 2).await, [version(10, None, "another")]);
 }

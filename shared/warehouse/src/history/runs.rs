@@ -10,6 +10,7 @@ use staging::ColumnType;
 use super::{History, VersionColumns};
 use crate::columns::{GroupColumns, or_first};
 use crate::dialect::quote_identifier;
+use crate::hard_delete::HardDelete;
 use crate::statement::Statement;
 use crate::table::{TableColumn, folded};
 
@@ -64,16 +65,17 @@ impl History {
     }
 
     /// Returns the statements that add a group's reads. `table` are the columns of the table, which does not hold the
-    /// group's rows yet.
+    /// group's rows yet. With hard deletes, records that are deleted and stay so get no version.
     pub(crate) fn add(
         &self,
         columns: &GroupColumns,
         staged: &StagedRows<'_>,
         table: &[TableColumn],
+        hard_delete: Option<&HardDelete>,
     ) -> Vec<Statement> {
         let [reads, changes] = &staged.scratch;
         vec![
-            Statement::scratch(self.find_reads(columns, staged, reads)),
+            Statement::scratch(self.find_reads(columns, staged, reads, hard_delete)),
             Statement::scratch(self.find_changes(columns, &staged.place, reads, changes)),
             Statement::write(self.insert_staged(columns, staged, changes)),
             Statement::write(self.insert_ends(columns, table, changes)),
@@ -81,7 +83,13 @@ impl History {
         ]
     }
 
-    fn find_reads(&self, columns: &GroupColumns, staged: &StagedRows<'_>, reads: &str) -> String {
+    fn find_reads(
+        &self,
+        columns: &GroupColumns,
+        staged: &StagedRows<'_>,
+        reads: &str,
+        hard_delete: Option<&HardDelete>,
+    ) -> String {
         let (updated_at, read_at) = columns.version_staged();
         let same_key = columns.keys(" AND ", |n, _| format!("r.k{n} = o.k{n}"));
         let of_table =
@@ -96,7 +104,7 @@ impl History {
         format!(
             "INSERT INTO {reads} SELECT {}{}, r.updated_at, r.read_at, r.run_id, r.content, \
              CASE WHEN o.read_at IS NULL THEN 1 ELSE 0 END FROM (SELECT {}{staged_columns}, {updated_at} AS updated_at, \
-             {read_at} AS read_at, {} AS run_id, {} AS content FROM {}) AS r LEFT JOIN (SELECT {in_history}, \
+             {read_at} AS read_at, {} AS run_id, {} AS content FROM {}{}) AS r LEFT JOIN (SELECT {in_history}, \
              {updated} AS updated_at, h.{read} AS read_at, h.{content} AS content FROM {} AS h JOIN {} AS t ON {of_table} \
              WHERE h.{to} IS NULL AND {updated_now} = {updated}) AS o ON {same_key} AND r.updated_at = o.updated_at \
              AND r.content = o.content AND r.read_at >= o.read_at",
@@ -106,8 +114,29 @@ impl History {
             or_first(&columns.run_id.staged),
             hash.text,
             hash.rows(staged.all, STAGED_ROWS),
+            hard_delete.map(|it| self.but_deleted(columns, it)).unwrap_or_default(),
             self.history.qualified,
             self.table.qualified
+        )
+    }
+
+    /// Leaves reads out that show a deleted record as deleted once more, or are older than its deletion: what deletes
+    /// the record's past at the end of the merge would delete them, too.
+    fn but_deleted(&self, columns: &GroupColumns, hard_delete: &HardDelete) -> String {
+        let of_table = columns.keys(" AND ", |_, key| {
+            format!("{} = {}", self.kept(key, &key.in_table()), self.kept(key, &key.staged))
+        });
+        let is_deleted = hard_delete.is_deleted();
+        let no_row = columns.keys(" OR ", |_, key| format!("{} IS NULL", key.in_table()));
+        let ((updated, read), (updated_now, read_now)) =
+            (columns.version_staged(), columns.version_in_table());
+        let shown = columns.columns.iter().find(|column| column.name == is_deleted);
+        let shown = shown.map(|column| format!("coalesce({}, false) OR ", column.staged));
+        format!(
+            " LEFT JOIN {} AS t ON {of_table} AND t.{is_deleted} WHERE {no_row} OR NOT ({}{updated} < {updated_now} \
+             OR ({updated} = {updated_now} AND {read} < {read_now}))",
+            self.table.qualified,
+            shown.unwrap_or_default()
         )
     }
 
