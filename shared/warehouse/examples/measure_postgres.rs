@@ -4,6 +4,8 @@
 //!
 //!     cargo run --release --workspace --example measure_postgres -- postgres://me@localhost/test 5000000 1000000
 //!
+//! A fourth argument, `history`, keeps a history of the table.
+//!
 //! Makes the schema `hubspot_measure` anew, and drops it at the end.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
@@ -21,7 +23,7 @@ use staging::{
     Column, ColumnType, Description, FileWriter, IS_DELETED, READ_AT, RUN_ID, Rows, SOURCE_UPDATED_AT, Table,
 };
 use tokio_postgres::{Client, NoTls};
-use warehouse::{LocatedFile, Location, Warehouse, connect};
+use warehouse::{LocatedFile, Location, TableMode, Warehouse, connect};
 
 const SCHEMA: &str = "hubspot_measure";
 const ROWS_PER_FILE: u64 = 50_000;
@@ -31,9 +33,11 @@ const FILES_PER_MERGE: usize = 20;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("name a server: postgres://USER@HOST/DATABASE")?;
-    let mut numbers = arguments.map(|argument| argument.parse::<u64>());
+    let mut numbers = arguments.by_ref().take(2).map(|argument| argument.parse::<u64>());
     let total = numbers.next().transpose()?.unwrap_or(500_000);
     let changed = numbers.next().transpose()?.unwrap_or(100_000);
+    let history = arguments.next().is_some_and(|argument| argument == "history");
+    let mode = TableMode { history, ..TableMode::default() };
     let folder = tempfile::tempdir()?;
     let client = plain_client(&url).await?;
     client.batch_execute(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await?;
@@ -57,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let ids: Vec<u64> = Range { start, end: total.min(start + chunk) }.collect();
         let files = stage(folder.path(), "contacts", 1, &ids)?;
         let part = Instant::now();
-        warehouse.merge(&files).await?;
+        warehouse.merge_as(&files, mode).await?;
         println!("first load up to {}: {:.1} s", start + ids.len() as u64, part.elapsed().as_secs_f64());
         files.iter().try_for_each(|file| std::fs::remove_file(path(file)))?;
     }
@@ -69,7 +73,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     settle(&client).await?;
 
     let apart = stage(folder.path(), "apart", 2, &adjacent)?;
-    merge(&*warehouse, "merge into a new table", &apart, None).await?;
+    let merge = async |what: &str, files: &[LocatedFile], copy: Option<f64>| {
+        merge(&*warehouse, what, files, mode, copy).await
+    };
+    merge("merge into a new table", &apart, None).await?;
     let file = folder.path().join("rows.binary");
     copy_out(&client, &file).await?;
     for (what, version, ids) in [
@@ -81,8 +88,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         settle(&client).await?;
         let copy = bare_copy(&client, &file).await?;
         settle(&client).await?;
-        merge(&*warehouse, what, &files, Some(copy)).await?;
-        merge(&*warehouse, "the same files again", &files, None).await?;
+        merge(what, &files, Some(copy)).await?;
+        merge("the same files again", &files, None).await?;
         files.iter().try_for_each(|file| std::fs::remove_file(path(file)))?;
     }
     client.batch_execute(&format!("DROP SCHEMA {SCHEMA} CASCADE")).await?;
@@ -94,12 +101,13 @@ async fn merge(
     warehouse: &dyn Warehouse,
     what: &str,
     files: &[LocatedFile],
+    mode: TableMode,
     copy: Option<f64>,
 ) -> Result<(), Box<dyn Error>> {
     reset_peak_memory();
     let (started, cpu) = (Instant::now(), cpu_seconds());
     let rows: u64 = files.iter().map(|file| file.description.rows).sum();
-    let merged = warehouse.merge(files).await?;
+    let merged = warehouse.merge_as(files, mode).await?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let times = copy.map(|copy| format!(", {:.1} times the COPY", seconds / copy)).unwrap_or_default();
     println!(
