@@ -115,7 +115,7 @@ fn row(rows: &mut Rows, id: i64) -> Option<()> {
     rows.cell(6)?.text(["lead", "customer", "opportunity", "subscriber"][(mixed % 4) as usize]);
     rows.cell(7)?.double((mixed % 1_000_000) as f64 / 100.0);
     rows.cell(8)?.timestamp(MS - (mixed % 10_000_000_000) as i64);
-    if mixed % 3 > 0 {
+    if !mixed.is_multiple_of(3) {
         rows.cell(9)?.bigint((mixed % 50) as i64);
     }
     rows.finish_row();
