@@ -45,7 +45,7 @@ fn of_the_last_day(instants_ms: &[i64]) -> usize {
 }
 
 fn promised(account: &Account) -> Calls {
-    let archived = ObjectType::ALL.map(|object| pages(account.archived_ids(object).len(), 100));
+    let archived = ObjectType::CORE.map(|object| pages(account.archived_ids(object).len(), 100));
     let lists = account.truth_lists();
     let shown =
         lists.iter().filter(|list| list.object == ObjectType::Contacts && list.deleted_at.is_none()).count();

@@ -46,7 +46,8 @@ pub use self::subscriptions::{SubscriptionChange, TruthSubscription, TruthSubscr
 pub use self::truth::{Truth, TruthAssociations, TruthRecord};
 use crate::behaviour::IndexLag;
 use crate::dice::Dice;
-use crate::{ObjectType, PerType, Settings, time};
+use crate::object_type::OfAccount;
+use crate::{ObjectType, Settings, time};
 
 /// A HubSpot account in memory. It can be read and changed from any thread while a server shows it to clients.
 #[derive(Debug)]
@@ -58,7 +59,9 @@ pub struct Account {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) objects: PerType<Objects>,
+    pub(crate) objects: OfAccount<Objects>,
+    /// Custom objects that were deleted.
+    pub(crate) former_objects: BTreeSet<ObjectType>,
     pub(crate) identities: identities::Identities,
     pub(crate) forms: forms::Forms,
     pub(crate) lists: lists::Lists,
@@ -113,9 +116,18 @@ impl Account {
     /// Sets the lag of the search index from now on.
     pub fn set_index_lag(&self, lag: IndexLag) {
         let mut state = self.write();
-        for object in ObjectType::ALL {
-            state.objects[object].index.set_lag(lag);
+        for objects in state.objects.values_mut() {
+            objects.index.set_lag(lag);
         }
+    }
+
+    /// Types of records that the account has.
+    pub fn types(&self) -> Vec<ObjectType> {
+        self.read().types()
+    }
+
+    pub(crate) fn has(&self, object: ObjectType) -> bool {
+        self.read().objects.has(object)
     }
 
     /// Returns the ids of the live records, ascending.
@@ -154,6 +166,10 @@ impl Account {
 }
 
 impl State {
+    pub(crate) fn types(&self) -> Vec<ObjectType> {
+        self.objects.types().collect()
+    }
+
     /// The links of a record that a client can see: both ends are live.
     pub(crate) fn links(&self, from: ObjectType, id: u64, to: ObjectType) -> impl Iterator<Item = &Link> {
         let is_live = self.objects[from].live.contains_key(&id);

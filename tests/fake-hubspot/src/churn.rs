@@ -54,6 +54,13 @@ impl Churn {
     }
 }
 
+impl Churn {
+    /// The first `count` changes to records of one type at once. Returns those that could be made.
+    pub fn burst_of(self, object: ObjectType, account: &Account, count: usize) -> Vec<Operation> {
+        burst(self.seed, account, count, move |account, dice| operation_on(object, account, dice))
+    }
+}
+
 impl MarketingChurn {
     pub fn start(self, account: Arc<Account>) -> RunningChurn {
         start(self.per_second, self.seed, account, marketing::next_operation)
@@ -66,21 +73,34 @@ impl MarketingChurn {
 }
 
 /// Makes one change. `None`: there is no record to which it could be made.
-type Next = fn(&Account, &mut Dice) -> Option<Operation>;
+trait Next: Fn(&Account, &mut Dice) -> Option<Operation> {}
 
-fn start(per_second: f64, seed: u64, account: Arc<Account>, next: Next) -> RunningChurn {
+impl<F: Fn(&Account, &mut Dice) -> Option<Operation>> Next for F {}
+
+fn start(
+    per_second: f64,
+    seed: u64,
+    account: Arc<Account>,
+    next: impl Next + Send + 'static,
+) -> RunningChurn {
     let (stop, stopped) = channel();
     let pause = Duration::from_secs_f64(1.0 / per_second.max(SLOWEST));
-    let thread = thread::spawn(move || run(pause, seed, &account, next, &stopped));
+    let thread = thread::spawn(move || run(pause, seed, &account, &next, &stopped));
     RunningChurn { stop, thread: Some(thread) }
 }
 
-fn burst(seed: u64, account: &Account, count: usize, next: Next) -> Vec<Operation> {
+fn burst(seed: u64, account: &Account, count: usize, next: impl Next) -> Vec<Operation> {
     let mut dice = Dice::new(seed);
-    (0..count).filter_map(|_| change_once(account, next, &mut dice)).collect()
+    (0..count).filter_map(|_| change_once(account, &next, &mut dice)).collect()
 }
 
-fn run(pause: Duration, seed: u64, account: &Account, next: Next, stopped: &Receiver<()>) -> Vec<Operation> {
+fn run(
+    pause: Duration,
+    seed: u64,
+    account: &Account,
+    next: &impl Next,
+    stopped: &Receiver<()>,
+) -> Vec<Operation> {
     let mut dice = Dice::new(seed);
     let mut due = Instant::now();
     let mut done = Vec::new();
@@ -102,13 +122,16 @@ impl RunningChurn {
     }
 }
 
-fn change_once(account: &Account, next: Next, dice: &mut Dice) -> Option<Operation> {
+fn change_once(account: &Account, next: &impl Next, dice: &mut Dice) -> Option<Operation> {
     let operation = next(account, dice)?;
     operation.apply(account).ok().map(|_| operation)
 }
 
 fn next_operation(account: &Account, dice: &mut Dice) -> Option<Operation> {
-    let object = ObjectType::ALL[dice.below(3) as usize];
+    operation_on(ObjectType::CORE[dice.below(3) as usize], account, dice)
+}
+
+fn operation_on(object: ObjectType, account: &Account, dice: &mut Dice) -> Option<Operation> {
     let live = |dice: &mut Dice| any_of(&account.read().objects[object].live, dice);
     Some(match dice.below(100) {
         0..55 => {
@@ -152,6 +175,7 @@ fn calculated(object: ObjectType) -> &'static str {
         ObjectType::Contacts => "hubspotscore",
         ObjectType::Companies => "num_associated_contacts",
         ObjectType::Deals => "hs_acv",
+        _ => "hs_num_recalculations",
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod offsets;
 pub(crate) mod preferences;
 pub(crate) mod properties;
 pub(crate) mod records;
+pub(crate) mod schemas;
 pub(crate) mod search;
 pub(crate) mod subscriptions;
 
@@ -31,12 +32,13 @@ use crate::http::request::Request;
 use crate::http::server::Site;
 use crate::{Account, Behaviour, ObjectType};
 
-const FAMILIES: [fn(&Request) -> Option<Route>; 14] = [
+const FAMILIES: [fn(&Request) -> Option<Route>; 15] = [
     objects::route,
     batch_read::route,
     search::route,
     associations::route,
     properties::route,
+    schemas::route,
     account_info::route,
     oauth::route,
     contacts_v1::route,
@@ -66,6 +68,8 @@ pub(crate) struct Route {
     pub(crate) endpoint: &'static str,
     /// The rate limit that the call counts against.
     pub(crate) bucket: Option<Bucket>,
+    /// Types of records that the account must have.
+    pub(crate) objects: Vec<ObjectType>,
     /// Needed scopes: one of each row.
     pub(crate) scopes: Vec<Vec<String>>,
     /// `true`: the account needs Marketing Hub Enterprise.
@@ -84,6 +88,7 @@ impl Route {
         Self {
             endpoint,
             bucket: Some(bucket),
+            objects: Vec::new(),
             scopes: Vec::new(),
             is_enterprise: false,
             is_open: false,
@@ -110,8 +115,19 @@ impl Route {
         self.endpoint.split('.').next().unwrap_or(self.endpoint)
     }
 
+    /// The call is about records of this type.
     fn reads(self, object: ObjectType) -> Self {
-        self.requires(format!("crm.objects.{}.read", object.plural()))
+        self.requires_of(object, object.scopes())
+    }
+
+    /// The call is about property definitions of this type.
+    fn reads_schema_of(self, object: ObjectType) -> Self {
+        self.requires_of(object, object.schema_scopes())
+    }
+
+    fn requires_of(mut self, object: ObjectType, scopes: &[&[&str]]) -> Self {
+        self.objects.push(object);
+        scopes.iter().fold(self, |route, row| route.requires_one_of(row))
     }
 }
 

@@ -27,4 +27,4 @@ pub use self::http::poison::{Poison, PoisonEffect};
 pub use self::http::server::{Omission, Server};
 pub use self::object_type::{ObjectType, PerType, UnknownObjectType};
 pub use self::operation::{Operation, Touched};
-pub use self::settings::{Marketing, OauthApp, Settings};
+pub use self::settings::{Further, Marketing, OauthApp, Settings};

@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Parser, ValueEnum};
 use fake_hubspot::{
-    Account, Behaviour, Churn, Faults, IndexLag, Limits, Marketing, MarketingChurn, PerType, Server, Settings,
+    Account, Behaviour, Churn, Faults, Further, IndexLag, Limits, Marketing, MarketingChurn, ObjectType,
+    PerType, Server, Settings,
 };
 
 const EXAMPLES: &str = r#"Examples:
@@ -49,6 +50,9 @@ struct Arguments {
     companies: usize,
     #[arg(long, default_value_t = 400)]
     deals: usize,
+    /// Records of further types, such as tickets=500,notes=2000,2-3444025=100
+    #[arg(long, value_name = "TYPE=RECORDS,...", value_delimiter = ',', value_parser = records_of)]
+    objects: Vec<(ObjectType, usize)>,
     /// Custom properties of each object type
     #[arg(long, default_value_t = 8)]
     custom_properties: usize,
@@ -94,6 +98,12 @@ struct Arguments {
     marketing_churn: f64,
 }
 
+fn records_of(text: &str) -> Result<(ObjectType, usize), String> {
+    let (object, records) = text.split_once('=').ok_or("write TYPE=RECORDS, such as tickets=500")?;
+    let object = object.parse::<ObjectType>().map_err(|error| error.to_string())?;
+    Ok((object, records.parse().map_err(|_| format!("{records:?} is no number of records"))?))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     On,
@@ -129,6 +139,8 @@ async fn main() -> anyhow::Result<()> {
 fn settings(arguments: &Arguments) -> Settings {
     let custom = arguments.custom_properties;
     let defaults = Settings::default();
+    let further =
+        |&(object, records): &(ObjectType, usize)| (object, Further { records, custom_properties: custom });
     Settings {
         seed: arguments.seed,
         records: PerType {
@@ -137,6 +149,7 @@ fn settings(arguments: &Arguments) -> Settings {
             deals: arguments.deals,
         },
         custom_properties: PerType { contacts: custom, companies: custom, deals: custom },
+        further: arguments.objects.iter().map(further).collect(),
         bulk_import: PerType { contacts: arguments.bulk_import, ..PerType::default() },
         marketing: Marketing {
             email_events: arguments.email_events,

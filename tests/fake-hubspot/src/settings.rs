@@ -1,11 +1,12 @@
 //! Settings of an account. Equal settings make equal accounts, down to the byte.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use crate::PerType;
+use crate::{ObjectType, PerType};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -20,6 +21,8 @@ pub struct Settings {
     pub bulk_import: PerType<usize>,
     /// Properties on top of HubSpot's own; they take every `type` in turn.
     pub custom_properties: PerType<usize>,
+    /// Further types of records. Of HubSpot's own the account has those that are not named, too, without a record.
+    pub further: BTreeMap<ObjectType, Further>,
     /// Share of the records that are archived, 0 to 1.
     pub archived: f64,
     /// Share of the contacts, companies and deals that were merged away, 0 to 1.
@@ -55,6 +58,13 @@ pub struct Settings {
     pub start: DateTime<Utc>,
     /// Least time between the newest generated modification and `start`.
     pub newest: Duration,
+}
+
+/// Sizes of a further type of records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Further {
+    pub records: usize,
+    pub custom_properties: usize,
 }
 
 /// Sizes of forms, lists, e-mails and subscriptions. Events lie within [`Marketing::days`] before the newest moment of
@@ -118,6 +128,7 @@ impl Default for Settings {
             records: PerType { contacts: 1_200, companies: 300, deals: 400 },
             bulk_import: PerType::default(),
             custom_properties: PerType { contacts: 8, companies: 8, deals: 8 },
+            further: BTreeMap::new(),
             archived: 0.03,
             merged: 0.02,
             bulk_edited: 0.1,
@@ -146,12 +157,9 @@ impl Default for Settings {
 impl Settings {
     /// Returns every scope that one of the endpoints needs.
     pub fn all_scopes() -> Vec<String> {
-        let of_objects = ["contacts", "companies", "deals"].into_iter().flat_map(|object| {
-            [
-                format!("crm.objects.{object}.read"),
-                format!("crm.schemas.{object}.read"),
-                format!("crm.objects.{object}.sensitive.read.v2"),
-            ]
+        let of_objects = ObjectType::all().flat_map(|object| {
+            let scopes = object.scopes().iter().chain(object.schema_scopes()).map(|row| row[0].to_owned());
+            scopes.chain([object.sensitive_scope()])
         });
         let others = [
             "oauth",
@@ -161,7 +169,24 @@ impl Settings {
             "communication_preferences.read",
             "communication_preferences.statuses.batch.read",
         ];
-        of_objects.chain(others.map(str::to_owned)).collect()
+        let mut scopes = Vec::new();
+        for scope in of_objects.chain(others.map(str::to_owned)) {
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        scopes
+    }
+
+    /// Returns the same account with so many records of a further type.
+    #[must_use]
+    pub fn with(mut self, object: ObjectType, further: Further) -> Self {
+        self.further.insert(object, further);
+        self
+    }
+
+    pub(crate) fn further(&self, object: ObjectType) -> Further {
+        self.further.get(&object).copied().unwrap_or_default()
     }
 
     /// Returns the same account without the scopes that start with `prefix`.

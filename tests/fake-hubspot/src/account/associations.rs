@@ -1,7 +1,7 @@
 //! Links between records, kept in both directions. A link can be the primary one of its record, and can carry a label
 //! of the account's own besides HubSpot's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ impl Associations {
     }
 
     pub(crate) fn forget(&mut self, object: ObjectType, id: u64) {
-        for other in ObjectType::ALL {
+        for other in self.types_beside(object) {
             for link in self.of(object, id, other).to_vec() {
                 self.unlink((object, id), (other, link.to));
             }
@@ -63,7 +63,7 @@ impl Associations {
 
     /// Gives all links of `old` to `new`; a link that `new` has already stays as it is.
     pub(crate) fn hand_over(&mut self, object: ObjectType, old: u64, new: u64) {
-        for other in ObjectType::ALL {
+        for other in self.types_beside(object) {
             for link in self.of(object, old, other).to_vec() {
                 self.unlink((object, old), (other, link.to));
                 let links = self.of(object, new, other);
@@ -79,6 +79,11 @@ impl Associations {
                 }
             }
         }
+    }
+
+    /// Types that some record of this one is linked with, in their order.
+    fn types_beside(&self, object: ObjectType) -> BTreeSet<ObjectType> {
+        self.links.keys().filter(|(from, _)| *from == object).map(|(_, to)| *to).collect()
     }
 
     fn demote_primary(&mut self, of: (ObjectType, u64), to: ObjectType) {

@@ -9,14 +9,17 @@ use super::properties::{Kind, Origin};
 use super::record::{PropertyIndex, Record, Values};
 use super::standard::{new_property, usual_maker};
 use super::values::{Surroundings, write_value};
-use super::{Account, EmailEventId, Label, Objects, State};
+use super::{Account, EmailEventId, Label, Objects, State, generate};
 use crate::ObjectType;
 use crate::dice::Dice;
+use crate::settings::Further;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     #[error("no such record among the {}: {id}", .object.plural())]
     UnknownRecord { object: ObjectType, id: u64 },
+    #[error("not a custom object without records: {}", .object.plural())]
+    ObjectInUse { object: ObjectType },
     #[error("no such property of {}: {name}", .object.plural())]
     UnknownProperty { object: ObjectType, name: String },
     #[error("{} have a property {name} already", .object.plural())]
@@ -38,6 +41,30 @@ pub enum ChangeError {
 }
 
 impl Account {
+    /// Makes a custom object, with records of the account's past. One that exists stays as it is.
+    pub fn create_custom_object(&self, object: ObjectType, further: Further) {
+        let settings = self.settings.clone().with(object, further);
+        let mut state = self.write();
+        if !state.objects.has(object) {
+            let (objects, last_id) = generate::objects(object, &settings);
+            state.ids.skip_to(last_id);
+            state.objects.insert(object, objects);
+            state.former_objects.remove(&object);
+        }
+    }
+
+    /// Deletes a custom object, which must have no record any more.
+    pub fn delete_custom_object(&self, object: ObjectType) -> Result<(), ChangeError> {
+        let mut state = self.write();
+        let is_empty = state.objects.has(object) && state.objects[object].live.is_empty();
+        if !is_empty || !object.is_custom() {
+            return Err(ChangeError::ObjectInUse { object });
+        }
+        state.objects.remove(object);
+        state.former_objects.insert(object);
+        Ok(())
+    }
+
     pub fn create(&self, object: ObjectType, values: &[(&str, Option<&str>)]) -> Result<u64, ChangeError> {
         let now = self.now();
         let mut state = self.write();
@@ -85,6 +112,11 @@ impl Account {
             record.shown_updated_at = stays_behind.then_some(shown);
             record.updated_at = now.max(record.updated_at);
         })
+    }
+
+    /// Edits the record in a way that shows in its modified date alone.
+    pub fn touch(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
+        self.update(object, id, &[])
     }
 
     /// Gives a property another value as a recalculation does: the modified date stays.
@@ -271,6 +303,7 @@ impl State {
                 ("num_associated_deals", ObjectType::Deals),
             ],
             ObjectType::Deals => &[("num_associated_contacts", ObjectType::Contacts)],
+            _ => &[],
         };
         for (name, other) in counted {
             let count = self.associations.of(object, id, *other).len().to_string();

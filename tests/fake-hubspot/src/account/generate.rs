@@ -19,7 +19,8 @@ use super::subscriptions::{self, Subscriptions};
 use super::values::{Surroundings, write_value};
 use super::{Objects, State, standard};
 use crate::dice::{Dice, mix};
-use crate::{ObjectType, PerType, Settings, time};
+use crate::object_type::OfAccount;
+use crate::{ObjectType, Settings, time};
 
 /// Seed of the choice of records whose `updatedAt` stays behind.
 const BEHIND: u64 = 0x6265_6869_6e64;
@@ -31,17 +32,18 @@ pub(super) fn state(settings: &Settings) -> State {
     let mut last_id = 0;
     let mut objects = |object| {
         let (objects, last) = objects(object, settings);
-        last_id = last_id.max(last);
+        if !objects.live.is_empty() {
+            last_id = last_id.max(last);
+        }
         objects
     };
-    let objects = PerType {
-        contacts: objects(ObjectType::Contacts),
-        companies: objects(ObjectType::Companies),
-        deals: objects(ObjectType::Deals),
-    };
+    let is_there = |object: &ObjectType| !object.is_custom() || settings.further.contains_key(object);
+    let objects: OfAccount<Objects> =
+        ObjectType::all().filter(is_there).map(|object| (object, objects(object))).collect();
     let dice = Dice::nth(settings.seed, 1);
     let mut state = State {
         objects,
+        former_objects: BTreeSet::new(),
         identities: Identities::default(),
         forms: Forms::default(),
         lists: Lists::default(),
@@ -52,7 +54,7 @@ pub(super) fn state(settings: &Settings) -> State {
         dice,
     };
     associate(&mut state, settings);
-    for object in ObjectType::ALL {
+    for object in state.types() {
         archive_some(&mut state, object, settings);
         merge_some(&mut state, object, settings);
         undo_some_merges(&mut state, object, settings);
@@ -114,15 +116,18 @@ impl History {
     }
 }
 
-fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
+/// Makes the records of a type. Returns them with the last id that was taken.
+pub(super) fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64) {
     let seed = settings.seed ^ (object as u64 + 1) << 56;
     let history = History::new(settings);
     let mut dice = Dice::nth(seed, 2);
-    let catalog = standard::catalog(object, settings.custom_properties[object], history.oldest, &mut dice);
+    let further = settings.further(object);
+    let custom = settings.custom_properties.of(object).unwrap_or(further.custom_properties);
+    let catalog = standard::catalog(object, custom, history.oldest, &mut dice);
     let mut ids = Ids::new(object == ObjectType::Contacts, &mut dice);
 
-    let ordinary = settings.records[object];
-    let bulk = settings.bulk_import[object];
+    let ordinary = settings.records.of(object).unwrap_or(further.records);
+    let bulk = settings.bulk_import.of(object).unwrap_or(0);
     let mut live = BTreeMap::new();
     let mut packer = Packer::default();
     for number in 0..ordinary + bulk {
@@ -245,9 +250,15 @@ impl Linker<'_> {
     }
 }
 
+/// Number of the random numbers for one purpose and one type. Purposes are four apart.
+fn stream(purpose: u64, object: ObjectType) -> u64 {
+    let number = object as u64;
+    if number < 4 { purpose + number } else { number << 8 | purpose }
+}
+
 fn archive_some(state: &mut State, object: ObjectType, settings: &Settings) {
     let history = History::new(settings);
-    let mut dice = Dice::nth(settings.seed, 4 + object as u64);
+    let mut dice = Dice::nth(settings.seed, stream(4, object));
     let objects = &mut state.objects[object];
     let chosen: Vec<_> = objects
         .live
@@ -265,7 +276,7 @@ fn archive_some(state: &mut State, object: ObjectType, settings: &Settings) {
 
 fn merge_some(state: &mut State, object: ObjectType, settings: &Settings) {
     let history = History::new(settings);
-    let mut dice = Dice::nth(settings.seed, 8 + object as u64);
+    let mut dice = Dice::nth(settings.seed, stream(8, object));
     let mut ids: Vec<u64> = state.objects[object].live.keys().copied().collect();
     let gone_per_merge = if settings.merge_keeps_primary_id { 1.0 } else { 2.0 };
     let merges = (ids.len() as f64 * settings.merged / gone_per_merge) as usize;
@@ -286,7 +297,7 @@ fn merge_some(state: &mut State, object: ObjectType, settings: &Settings) {
 
 fn undo_some_merges(state: &mut State, object: ObjectType, settings: &Settings) {
     let newest = History::new(settings).newest;
-    let mut dice = Dice::nth(settings.seed, 12 + object as u64);
+    let mut dice = Dice::nth(settings.seed, stream(12, object));
     let merged: Vec<u64> = state.objects[object].merged.keys().copied().collect();
     for id in merged.into_iter().filter(|_| dice.chance(settings.merges_undone)) {
         // Of a chain of merges only the first ones can be undone.

@@ -26,6 +26,11 @@ impl Ids {
         Self { small: [].iter(), last: last.max(LONG), dense: 0 }
     }
 
+    /// Makes no id up to `last` again.
+    pub(crate) fn skip_to(&mut self, last: u64) {
+        self.last = self.last.max(last);
+    }
+
     /// Makes the next `count` ids follow each other without a gap.
     pub(crate) fn begin_dense(&mut self, count: u64) {
         self.dense = count;

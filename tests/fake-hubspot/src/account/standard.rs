@@ -1,5 +1,7 @@
 //! Properties that HubSpot defines, with their names and types: those that a connector has to know first.
 
+mod further;
+
 use chrono::{DateTime, Utc};
 
 use super::properties::{Catalog, Kind, Origin, Property, Sensitivity};
@@ -18,11 +20,16 @@ pub(crate) fn catalog(
         ObjectType::Contacts => CONTACTS,
         ObjectType::Companies => COMPANIES,
         ObjectType::Deals => DEALS,
+        _ => &[],
     };
-    for standard in SHARED.iter().chain(own) {
+    let (shared, further) =
+        if own.is_empty() { (further::SHARED, Some(further::of(object))) } else { (SHARED, None) };
+    for standard in shared.iter().chain(own).chain(further.into_iter().flatten()) {
         catalog.add(standard.property(created_at));
     }
-    catalog.add(sensitive(created_at));
+    if object.has_sensitive_properties() {
+        catalog.add(sensitive(created_at));
+    }
     for number in 0..custom {
         catalog.add(custom_property(number, created_at, dice));
     }
@@ -75,6 +82,7 @@ fn sensitive(created_at: DateTime<Utc>) -> Property {
 fn field_type(kind: Kind, maker: Maker) -> &'static str {
     match kind {
         Kind::String if maker == Maker::Words => "textarea",
+        Kind::String if maker == Maker::Html => "html",
         Kind::String | Kind::Json => "text",
         Kind::Number => "number",
         Kind::Bool => "booleancheckbox",

@@ -24,6 +24,8 @@ pub(crate) enum Maker {
     City,
     Country,
     Words,
+    /// A text with mark-up, such as the body of a note; one of two hundred is longer than many a warehouse's columns.
+    Html,
     Option,
     Options,
     Below(u64),
@@ -77,6 +79,11 @@ fn write_ordinary(property: &Property, around: &Surroundings, dice: &mut Dice, o
         Maker::City => out.push_str(dice.pick(CITIES)),
         Maker::Country => out.push_str(dice.pick(COUNTRIES)),
         Maker::Words => write_words(around.width, dice, out),
+        Maker::Html => {
+            out.push_str("<div style=\"\"><p>");
+            write_words(if dice.below(200) == 0 { LONG_BODY } else { around.width * 4 }, dice, out);
+            out.push_str("</p>\n<p>Gr\u{fc}\u{df}e &amp; \u{1f44b}</p></div>");
+        }
         Maker::Option => out.push_str(option(property, dice)),
         Maker::Options => write_options(property, dice, out),
         Maker::Below(limit) => write(out, format_args!("{}", dice.below(limit))),
@@ -91,6 +98,9 @@ fn write_ordinary(property: &Property, around: &Surroundings, dice: &mut Dice, o
         }
     }
 }
+
+/// Width of a long body in bytes: more than Redshift's 65,535 (docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html).
+const LONG_BODY: usize = 140_000;
 
 fn write(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string can't fail.

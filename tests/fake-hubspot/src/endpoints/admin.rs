@@ -57,23 +57,27 @@ fn json_payload(body: &impl serde::Serialize) -> Payload {
     Payload::whole(serde_json::to_vec(body).unwrap_or_default())
 }
 
+type Write = Box<dyn FnOnce(&Account, &Lines) + Send>;
+
 /// Answers the truth, one line for each thing; see the functions of [`Account`] for their order.
 fn truth(site: &Arc<Site>, family: &str) -> Outcome {
-    let write: fn(&Account, &Lines) = match family {
-        "v1_contacts" => |account, lines| lines.send(account.truth_v1_contacts()),
-        "forms" => |account, lines| lines.send(account.truth_forms()),
-        "form_submissions" => |account, lines| lines.send(account.truth_form_submissions()),
-        "lists" => |account, lines| lines.send(account.truth_lists()),
-        "memberships" => |account, lines| lines.send(account.truth_memberships()),
-        "campaigns" => |account, lines| lines.send(account.truth_campaigns()),
-        "email_events" => |account, lines| lines.send(account.truth_email_events()),
-        "subscriptions" => |account, lines| lines.send(account.truth_subscriptions()),
-        "subscription_changes" => |account, lines| lines.send(account.truth_subscription_changes()),
-        object => match object.parse().map_err(text)? {
-            ObjectType::Contacts => |account, lines| lines.send(account.truth(ObjectType::Contacts)),
-            ObjectType::Companies => |account, lines| lines.send(account.truth(ObjectType::Companies)),
-            ObjectType::Deals => |account, lines| lines.send(account.truth(ObjectType::Deals)),
-        },
+    let write: Write = match family {
+        "v1_contacts" => Box::new(|account, lines| lines.send(account.truth_v1_contacts())),
+        "forms" => Box::new(|account, lines| lines.send(account.truth_forms())),
+        "form_submissions" => Box::new(|account, lines| lines.send(account.truth_form_submissions())),
+        "lists" => Box::new(|account, lines| lines.send(account.truth_lists())),
+        "memberships" => Box::new(|account, lines| lines.send(account.truth_memberships())),
+        "campaigns" => Box::new(|account, lines| lines.send(account.truth_campaigns())),
+        "email_events" => Box::new(|account, lines| lines.send(account.truth_email_events())),
+        "subscriptions" => Box::new(|account, lines| lines.send(account.truth_subscriptions())),
+        "subscription_changes" => Box::new(|account, lines| lines.send(account.truth_subscription_changes())),
+        object => {
+            let object: ObjectType = object.parse().map_err(text)?;
+            if !site.account.has(object) {
+                return Err(format!("the account has no {}", object.plural()));
+            }
+            Box::new(move |account, lines| lines.send(account.truth(object)))
+        }
     };
     let (sender, chunks) = mpsc::channel(4);
     let account = Arc::clone(&site.account);

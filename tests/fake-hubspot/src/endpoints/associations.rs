@@ -262,6 +262,43 @@ fn labels(from: ObjectType, to: ObjectType, link: &Link) -> impl Iterator<Item =
     primary_label.into_iter().chain([hubspot(unlabeled, None, unlabeled_name)]).chain(own)
 }
 
+/// Returns the id of the unlabeled type between other types: HubSpot's, where it is known, or one made up.
+fn further_type_id(from: ObjectType, to: ObjectType) -> u16 {
+    use ObjectType::{
+        Calls, Communications, Companies, Contacts, Deals, Emails, LineItems, Meetings, Notes, Quotes, Tasks,
+        Tickets,
+    };
+    // developers.hubspot.com/docs/guides/api/crm/associations/associations-v4#association-type-id-values
+    match (from, to) {
+        (Deals, Calls) => 205,
+        (Deals, Emails) => 209,
+        (Deals, Meetings) => 211,
+        (Deals, Notes) => 213,
+        (Deals, Tasks) => 215,
+        (Deals, Communications) => 86,
+        (Deals, LineItems) => 19,
+        (Deals, Quotes) => 63,
+        (Deals, Tickets) => 27,
+        (LineItems, Deals) => 20,
+        (Contacts, Calls) => 193,
+        (Calls, Contacts) => 194,
+        (Contacts, Emails) => 197,
+        (Emails, Contacts) => 198,
+        (Contacts, Meetings) => 199,
+        (Meetings, Contacts) => 200,
+        (Contacts, Notes) => 201,
+        (Notes, Contacts) => 202,
+        (Contacts, Tasks) => 203,
+        (Tasks, Contacts) => 204,
+        (Companies, Calls) => 181,
+        (Companies, Emails) => 185,
+        (Companies, Meetings) => 187,
+        (Companies, Notes) => 189,
+        (Companies, Tasks) => 191,
+        _ => 1_000 + from as u16 * 64 + to as u16,
+    }
+}
+
 /// Returns HubSpot's ids of the primary and of the unlabeled type.
 fn type_ids(from: ObjectType, to: ObjectType) -> (Option<u16>, u16) {
     use ObjectType::{Companies, Contacts, Deals};
@@ -275,5 +312,6 @@ fn type_ids(from: ObjectType, to: ObjectType) -> (Option<u16>, u16) {
         (Contacts, Contacts) => (None, 449),
         (Companies, Companies) => (None, 450),
         (Deals, Deals) => (None, 451),
+        _ => (None, further_type_id(from, to)),
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         (&Method::POST, ["oauth", "v3" | "2026-03" | "2026-09", "token"]) => Some(Route {
             endpoint: "oauth.token",
             bucket: None,
+            objects: Vec::new(),
             scopes: Vec::new(),
             is_enterprise: false,
             is_open: true,

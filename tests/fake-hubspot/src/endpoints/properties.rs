@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::objects::unknown_type;
 use super::{Answer, Call, Reply, Route};
-use crate::account::{Kind, Property, Sensitivity};
+use crate::account::{Catalog, Kind, Property, Sensitivity};
 use crate::dice::mix;
 use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
@@ -30,14 +30,14 @@ pub(super) fn route(request: &Request) -> Option<Route> {
         None => list(call, object),
         Some(name) => get(call, object, name),
     });
-    Some(route.requires(format!("crm.schemas.{}.read", object.plural())))
+    Some(route.reads_schema_of(object))
 }
 
 fn list(call: &Call<'_>, object: ObjectType) -> Answer {
     let wanted = match call.request.parameter("dataSensitivity") {
         None | Some("non_sensitive") => Sensitivity::NonSensitive,
         Some("sensitive") => {
-            let scope = format!("crm.objects.{}.sensitive.read.v2", object.plural());
+            let scope = object.sensitive_scope();
             if !call.may(&scope) {
                 return Err(Problem::missing_scope(&[scope]));
             }
@@ -61,6 +61,12 @@ fn list(call: &Call<'_>, object: ObjectType) -> Answer {
         );
     }
     Ok(Reply::json(&json!({"results": results})))
+}
+
+/// The definitions as they stand in a custom object's schema.
+pub(super) fn definitions(catalog: &Catalog, object: ObjectType) -> Vec<serde_json::Value> {
+    let in_use = catalog.current().filter(|(_, property)| property.sensitivity == Sensitivity::NonSensitive);
+    in_use.map(|(_, property)| json!(Definition::new(object, property))).collect()
 }
 
 fn get(call: &Call<'_>, object: ObjectType, name: &str) -> Answer {

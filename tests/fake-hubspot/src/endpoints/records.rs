@@ -34,7 +34,7 @@ impl Selection {
         named: &[String],
         with_history: &[String],
     ) -> Self {
-        let sees_sensitive = call.may(&format!("crm.objects.{}.sensitive.read.v2", object.plural()));
+        let sees_sensitive = call.may(&object.sensitive_scope());
         let column = |name: &str| {
             let (index, property) = catalog.find(name)?;
             let is_shown = property.sensitivity == Sensitivity::NonSensitive || sees_sensitive;

@@ -81,6 +81,9 @@ fn respond(visit: &mut Visit, behaviour: &Behaviour, request: &Request) -> Answe
     if let Some(missing) = route.scopes.iter().find(|scopes| !is_granted(scopes)) {
         return Err(Problem::missing_scope(missing));
     }
+    if let Some(unknown) = route.objects.iter().find(|object| !site.account.has(**object)) {
+        return Err(Problem::unknown_object_type(unknown.id()));
+    }
     let lacks_enterprise = route.is_enterprise && !settings.marketing.is_enterprise;
     if lacks_enterprise || behaviour.not_in_product.contains(route.family()) {
         return Err(Problem::not_in_product());

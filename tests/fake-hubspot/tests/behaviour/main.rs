@@ -16,6 +16,7 @@ mod generation;
 mod limits;
 mod lists;
 mod marketing;
+mod objects;
 mod parts;
 mod poison;
 mod properties;

@@ -177,7 +177,7 @@ async fn the_truth_can_be_read_from_outside() {
         assert!(truth.text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
         assert_eq!((truth.text.lines().count(), count > 0), (count, true), "{family}");
     }
-    assert_eq!(fake.get("/_fake/truth/tickets").await.status, 400);
+    assert_eq!(fake.get("/_fake/truth/unicorns").await.status, 400);
     fake.post("/_fake/churn/marketing", &json!({"per_second": 200.0, "seed": 1})).await;
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     let stopped =

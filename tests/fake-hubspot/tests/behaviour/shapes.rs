@@ -46,7 +46,7 @@ fn calls(fake: &Fake) -> Vec<ExpectedCall> {
     let preferences = "/communication-preferences";
     let a_month_ago = (now - chrono::TimeDelta::days(31)).timestamp_millis();
     let mut calls = Vec::new();
-    for object in ObjectType::ALL {
+    for object in ObjectType::CORE {
         let path = format!("/crm/objects/2026-09/{}", object.plural());
         let others = "associations=contacts,companies,deals";
         calls.extend([
@@ -122,6 +122,7 @@ fn calls(fake: &Fake) -> Vec<ExpectedCall> {
             "/crm/lists/2026-09/records/memberships/batch/read",
             json!({"inputs": contacts[..50].iter().map(|id| record(*id)).collect::<Vec<_>>()}),
         ),
+        get(200, "/crm-object-schemas/2026-09/schemas"),
         get(404, "/crm/lists/2026-09/idmapping?legacyListId=77000"),
         post(200, "/crm/lists/2026-09/idmapping", json!(["1", "2", "77000"])),
         get(200, format!("{mail}/events?limit=1000&startTimestamp={a_month_ago}")),
@@ -194,6 +195,7 @@ fn served() -> BTreeSet<&'static str> {
         include_str!("../../src/endpoints/objects.rs"),
         include_str!("../../src/endpoints/preferences.rs"),
         include_str!("../../src/endpoints/properties.rs"),
+        include_str!("../../src/endpoints/schemas.rs"),
         include_str!("../../src/endpoints/search.rs"),
         include_str!("../../src/endpoints/subscriptions.rs"),
     ] {

@@ -5,12 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{List, Lists, Membership, Processing};
 use crate::account::Objects;
 use crate::dice::Dice;
-use crate::{ObjectType, PerType, Settings, time};
+use crate::object_type::OfAccount;
+use crate::{ObjectType, Settings, time};
 
 pub(in crate::account) fn generate(
     settings: &Settings,
     newest: DateTime<Utc>,
-    objects: &PerType<Objects>,
+    objects: &OfAccount<Objects>,
 ) -> Lists {
     let mut lists = Lists::default();
     let mut dice = Dice::nth(settings.seed, 22);
