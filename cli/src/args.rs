@@ -13,7 +13,7 @@ use examples::{
     BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
     STATUS_EXAMPLES,
 };
-pub(crate) use selection::{Selection, modes, selection};
+pub(crate) use selection::{Selection, Wanted};
 
 #[derive(Debug, Parser)]
 #[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
@@ -66,7 +66,8 @@ pub(crate) struct Sync {
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
-    /// Collections to sync, separated by commas [default: all]
+    /// Collections to sync, separated by commas: their names, segment for those of Segment's source, all for whatever
+    /// the account has; a name with a minus sign is left out [default: segment]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Collections to leave out, separated by commas
@@ -130,7 +131,7 @@ pub(crate) struct Doctor {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct Plan {
-    /// Collections to plan, separated by commas [default: all]
+    /// Collections to plan, separated by commas: their names, segment, or all [default: segment]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Only what changed since this day or instant

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use hubspot::feeds::{CollectionEntry, FEEDS};
+use hubspot::families::CRM_OBJECTS;
+use hubspot::feeds::{CollectionEntry, FEEDS, crm_objects};
 use staging::ColumnType;
 
 const INTRODUCTION: &str = "\
@@ -17,6 +18,20 @@ json (text that holds JSON). Names with dots are keys on the way to a field of H
 run in which nothing has changed, besides one for the account's details at the start of each run.
 ";
 
+const OBJECTS: &str = "
+## Further CRM objects
+
+Named with `--collections`, or read by `--collections all` as far as the account has them. A custom object has a table of
+its name in lower case, with `custom_` before it where HubSpot has an object of that name; its scopes are
+`crm.objects.custom.read` and `crm.schemas.custom.read`.
+
+All of them have the columns below, and one for each property of the account, named like the property. Their primary key
+is `id`, HubSpot's record id.
+
+| collection | contents | HubSpot's name | scopes |
+|---|---|---|---|
+";
+
 /// Returns the whole dictionary, as Markdown.
 pub(crate) fn text() -> String {
     let mut text = INTRODUCTION.to_owned();
@@ -24,7 +39,20 @@ pub(crate) fn text() -> String {
         // Writing to a string does not fail.
         let _ = write_collection(&mut text, &collection);
     }
+    let _ = write_objects(&mut text);
     text
+}
+
+/// Further objects have the same columns, but for the account's properties.
+fn write_objects(text: &mut String) -> std::fmt::Result {
+    let Some(entry) = crm_objects().flat_map(|feed| feed.dictionary()).next() else { return Ok(()) };
+    text.push_str(OBJECTS);
+    for object in CRM_OBJECTS {
+        let scopes = object.families[0].scopes_text();
+        writeln!(text, "| `{}` | {} | {} | {scopes} |", object.collection, object.about, object.path)?;
+    }
+    writeln!(text, "\n* Calls of each: {}.", entry.calls)?;
+    write_columns(text, &entry)
 }
 
 fn write_collection(text: &mut String, collection: &CollectionEntry) -> std::fmt::Result {
@@ -39,6 +67,10 @@ fn write_collection(text: &mut String, collection: &CollectionEntry) -> std::fmt
              `number` is double, `bool` boolean, `date` date, `datetime` timestamp, `json` json, all else text."
         )?;
     }
+    write_columns(text, collection)
+}
+
+fn write_columns(text: &mut String, collection: &CollectionEntry) -> std::fmt::Result {
     writeln!(text, "\n| column | type | from |\n|---|---|---|")?;
     for column in &collection.columns {
         writeln!(text, "| `{}` | {} | {} |", column.name, type_name(column.column_type), column.origin)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use comfy_table::{Cell, CellAlignment};
 use extract::window;
 use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
-use hubspot::{Budget, Client, DailyUsage, RateLimit};
+use hubspot::{Budget, Client, DailyUsage, ErrorKind, RateLimit};
 use serde::Serialize;
 
 use crate::args::{self, Plan, ReportFormat};
@@ -43,11 +43,15 @@ struct Cost {
 /// # Errors
 /// For wrong use or configuration, such as a credential that HubSpot rejects.
 pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
-    let selection = args::selection(args.collections.as_deref(), None)?;
+    let wanted = args::Wanted::new(args.collections.as_deref(), None)?;
     let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
     let reserve = f64::from(args.reserve) / 100.0;
     let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
     let account = extract::account(&client).await?;
+    let selection = wanted.of_account(&client).await?;
+    if let Some(note) = &selection.note {
+        eprintln!("{note}");
+    }
     let session = Session {
         client: client.clone(),
         account_id: account.id,
@@ -69,7 +73,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
                 feeds.insert(feed.name(), Cost::new(&estimate, &client, reserve, args.memory));
             }
             Err(error) => {
-                is_whole = false;
+                is_whole &= selection.if_available.contains(feed.name()) && is_unavailable(&error);
                 eprintln!("{}: {error:#}", feed.name());
             }
         }
@@ -92,6 +96,11 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         ReportFormat::Text => text(&costs, args.memory),
     });
     Ok(is_whole)
+}
+
+/// `true`: the account, or the credential, does not have it.
+fn is_unavailable(error: &hubspot::Error) -> bool {
+    matches!(error.kind(), ErrorKind::MissingScope | ErrorKind::NotFound)
 }
 
 impl Cost {

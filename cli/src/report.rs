@@ -16,14 +16,17 @@ use crate::usage::Usage;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) run_id: String,
-    pub(crate) collections: BTreeMap<&'static str, CollectionReport>,
+    pub(crate) collections: BTreeMap<String, CollectionReport>,
+    /// Collections that nobody named, and that the account or the credential does not have, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unavailable: BTreeMap<&'static str, String>,
     pub(crate) api: BTreeMap<&'static str, ApiUsage>,
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_memory_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct CollectionReport {
     /// The run's mode; `null` when it ended before it chose one.
     pub(crate) mode: Option<&'static str>,
@@ -59,6 +62,15 @@ pub(crate) struct CollectionReport {
 }
 
 impl CollectionReport {
+    /// Makes the report of a collection that was read before, and that the account does not show any more.
+    pub(crate) fn of_missed(name: &str) -> CollectionReport {
+        let reason = format!(
+            "the account does not show this object any more: it was deleted, or the credential lacks a scope. Its rows \
+             stay as they are; add scope crm.schemas.custom.read, or leave it out with --without {name}"
+        );
+        CollectionReport { outcome: Outcome::Skipped(reason), ..CollectionReport::default() }
+    }
+
     pub(crate) fn new(
         mode: Option<Mode>,
         staged: &extract::CollectionReport,
@@ -146,7 +158,8 @@ fn also_failed(outcome: &Outcome, reason: &str) -> Outcome {
 impl Report {
     pub(crate) fn new(
         run_id: String,
-        collections: BTreeMap<&'static str, CollectionReport>,
+        collections: BTreeMap<String, CollectionReport>,
+        unavailable: BTreeMap<&'static str, String>,
         budget: &Budget,
         elapsed: Duration,
     ) -> Report {
@@ -154,6 +167,7 @@ impl Report {
         Report {
             run_id,
             collections,
+            unavailable,
             api: ApiUsage::of(budget),
             seconds: elapsed.as_secs_f64(),
             cpu_seconds: usage.cpu_seconds,
@@ -214,6 +228,13 @@ impl Report {
             for reconciled in &collection.reconciled {
                 text.push_str(&format!("{name}: compared - {}\n", reconciled.text()));
             }
+        }
+        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, reason) in &self.unavailable {
+            by_reason.entry(reason).or_default().push(name);
+        }
+        for (reason, names) in by_reason {
+            text.push_str(&format!("not available: {} - {reason}\n", names.join(", ")));
         }
         let calls: u64 = self.api.values().map(|usage| usage.calls).sum();
         let refused: u64 = self.api.values().map(|usage| usage.rate_limited).sum();

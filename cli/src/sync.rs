@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use anyhow::bail;
 use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
-use hubspot::feeds::{FEEDS, Feed, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
 use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Kind, Reads, Warehouse};
 
-use crate::args::{self, ReportFormat, Selection, Sync};
+use crate::args::{ReportFormat, Selection, Sync, Wanted};
 use crate::credential::{credential, warehouse_password};
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
@@ -38,20 +38,19 @@ pub(crate) fn print(text: &str) {
 
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let selection = args::selection(args.collections.as_deref(), args.without.as_deref())?;
+    let wanted = Wanted::new(args.collections.as_deref(), args.without.as_deref())?;
     let mut options = options(args)?;
+    let reserve = f64::from(args.reserve) / 100.0;
+    // Before anything is written.
+    let asking = Client::new(&args.hubspot_url, credential.clone(), Budget::new(reserve))?;
+    let selection = wanted.of_account(&asking).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
-    if let Some(mode) = options.mode.filter(|mode| mode.is_snapshot())
-        && !compared().any(|name| selection.collections.contains(name))
-    {
-        let compared: Vec<&str> = compared().collect();
-        bail!("--mode {} compares {}: name one of them", mode.name(), compared.join(", "));
-    }
-    let modes = args::modes(&args.hard_delete, &args.history)?;
+    check_mode(options.mode, &selection)?;
+    let modes = selection.modes(&args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);
-    let budget = Budget::shared(f64::from(args.reserve) / 100.0, StateAllowance::of(&state));
+    let budget = Budget::shared(reserve, StateAllowance::of(&state));
     let client = Client::new(&args.hubspot_url, credential, budget)?;
     let account = extract::account(&client).await?;
     check_account(&account, warehouse.as_deref()).await?;
@@ -69,11 +68,20 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         accepts_removals: args.accept_removals,
     };
     let mut collections = BTreeMap::new();
+    let mut unavailable = BTreeMap::new();
     for &feed in &selection.feeds {
         let mut reports = work.sync(feed, &run, options.mode.filter(|mode| !mode.is_snapshot())).await;
+        if let Some(reason) = work.is_unavailable(feed, &reports).await {
+            unavailable.insert(feed.name(), reason);
+            continue;
+        }
         work.reconcile(feed, &mut reports).await;
         reports.retain(|name, _| selection.collections.contains(name));
-        collections.extend(reports);
+        collections.extend(reports.into_iter().map(|(name, report)| (name.to_owned(), report)));
+    }
+    for name in selection.missed(&run.state).await {
+        let report = CollectionReport::of_missed(&name);
+        collections.insert(name, report);
     }
     if let Some(warehouse) = &warehouse
         && collections.values().any(|collection: &CollectionReport| collection.merged_rows > 0)
@@ -82,7 +90,24 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         // The next sync brings them along.
         tracing::warn!("{error:#}");
     }
-    Ok(Report::new(run.id.clone(), collections, run.client.budget(), started.elapsed()))
+    unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
+    Ok(Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed()))
+}
+
+/// Refuses a comparison of what is not compared.
+fn check_mode(mode: Option<Mode>, selection: &Selection) -> anyhow::Result<()> {
+    let Some(mode) = mode.filter(|mode| mode.is_snapshot()) else { return Ok(()) };
+    let compared = |feed: &&'static dyn Feed| feed.snapshot().and_then(staging::snapshot_of);
+    let mut selected = selection.feeds.iter().filter_map(compared);
+    if !selected.any(|name| selection.collections.contains(name)) {
+        let compared: Vec<&str> = FEEDS.iter().filter_map(compared).collect();
+        bail!(
+            "--mode {} compares {} and other objects of the CRM: name one of them",
+            mode.name(),
+            compared.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn options(args: &Sync) -> anyhow::Result<Options> {
@@ -199,6 +224,17 @@ impl Work<'_> {
             reports.insert(collection.name, report);
         }
         reports
+    }
+
+    /// Returns the reason why a feed that nobody named can't be read, now or before: the account, or the credential, does
+    /// not have it. What was read once is missed.
+    async fn is_unavailable(&self, feed: &'static dyn Feed, reports: &Reports) -> Option<String> {
+        if !self.selection.if_available.contains(feed.name()) {
+            return None;
+        }
+        let Outcome::Skipped(reason) = &reports.get(feed.name())?.outcome else { return None };
+        let cursor = self.run.state.cursor::<Cursor>(feed.name()).await;
+        matches!(cursor, Ok(None)).then(|| reason.clone())
     }
 
     /// Chooses the treatment of lost rows: where a comparison follows, it reads them again.

@@ -10,19 +10,21 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run, StateAllowance};
-use fake_hubspot::{Account, Behaviour, Churn, Faults, IndexLag, Kind, Limits, Marketing, MarketingChurn};
+use fake_hubspot::{
+    Account, Behaviour, Churn, Faults, Further, IndexLag, Kind, Limits, Marketing, MarketingChurn,
+};
 use fake_hubspot::{
     ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
 };
 use fastrand::Rng;
-use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode, crm_objects};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
 use tempfile::TempDir;
 use warehouse::{TableMode, Warehouse};
 
-use crate::truth::{COLLECTIONS, Expectations, all_differences};
+use crate::truth::{COLLECTIONS, Expectations, all_differences, object_differences, table_of};
 
 /// Purged records that a comparison believes, however few records there are.
 const FEW_PURGED: usize = 20;
@@ -46,8 +48,9 @@ const BATCHES: [(&str, ObjectType); 4] = [
     ("lists.batch_memberships", ObjectType::Contacts),
     ("contacts_v1.batch", ObjectType::Contacts),
 ];
-/// Tables that are compared with snapshots.
-const RECORDS: [&str; 3] = ["contacts", "companies", "deals"];
+/// Further objects of which an account may have one.
+const FURTHER: [ObjectType; 4] =
+    [ObjectType::Tickets, ObjectType::Notes, ObjectType::GoalTargets, ObjectType::Subscriptions];
 
 /// Counts of the simulation of one seed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +70,8 @@ struct World {
     server: Server,
     folder: TempDir,
     modes: TableMode,
+    /// Types of records that are read.
+    objects: Vec<ObjectType>,
     checkpoints: Checkpoints,
     lookback: Lookback,
     /// A second handle, which keeps the warehouse's file open between loads.
@@ -77,13 +82,19 @@ struct World {
 /// Runs the simulation of one seed. The error names the differences, or the feed that does not become complete.
 pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
     let mut dice = Rng::with_seed(seed);
-    let settings = settings(&mut dice);
+    // Of its own, so that lives without further objects are those that they were.
+    let further = FURTHER.get(Rng::with_seed(!seed).usize(..=FURTHER.len())).copied();
+    let settings = match further {
+        Some(object) => settings(&mut dice).with(object, Further { records: 40, custom_properties: 2 }),
+        None => settings(&mut dice),
+    };
     let account = Arc::new(Account::generate(&settings));
     let since_ms = (account.now() - TimeDelta::days(31)).timestamp_millis();
     let server = Server::start(account, behaviour(&mut dice)).await.map_err(|error| error.to_string())?;
     let mut world = World {
         server,
         folder: tempfile::tempdir().map_err(|error| error.to_string())?,
+        objects: ObjectType::CORE.into_iter().chain(further).collect(),
         modes: TableMode { hard_delete: false, history: dice.u8(..4) == 0 },
         checkpoints: Checkpoints {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
@@ -200,7 +211,9 @@ impl World {
             let records = Churn { per_second, seed: churn }.start(Arc::clone(&account));
             (records, MarketingChurn { per_second, seed: marketing }.start(account))
         });
-        for feed in self.feeds() {
+        let mut feeds = self.feeds();
+        self.dice.shuffle(&mut feeds);
+        for feed in feeds {
             if self.dice.u8(..10) > 0 {
                 self.run(feed).await;
             }
@@ -231,13 +244,17 @@ impl World {
         let seed = self.dice.u64(..);
         self.summary.changes += MarketingChurn { per_second: 1.0, seed }.burst(&account, count).len();
         if self.dice.u8(..4) == 0 {
-            let object = ObjectType::ALL[self.dice.usize(..3)];
+            let object = self.objects[self.dice.usize(..self.objects.len())];
             let merged: Vec<u64> = account.merged_away(object).into_keys().collect();
             let undone = merged.into_iter().take(3).filter(|id| account.undo_merge(object, *id).is_ok());
             self.summary.changes += undone.count();
         }
+        for object in self.objects.clone().into_iter().skip(ObjectType::CORE.len()) {
+            let (count, seed) = (self.dice.usize(..20), self.dice.u64(..));
+            self.summary.changes += Churn { per_second: 1.0, seed }.burst_of(object, &account, count).len();
+        }
         if self.dice.u8(..4) == 0 {
-            let object = ObjectType::ALL[self.dice.usize(..3)];
+            let object = ObjectType::CORE[self.dice.usize(..3)];
             self.summary.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
         }
     }
@@ -261,7 +278,7 @@ impl World {
                     Poison { times: 1, ..Poison::new("contacts_v1.batch", "", moment) }
                 }
                 2 => {
-                    let object = ObjectType::ALL[self.dice.usize(..3)];
+                    let object = ObjectType::CORE[self.dice.usize(..3)];
                     let (live, archived) = (account.live_ids(object), account.archived_ids(object));
                     let ids = if self.dice.u8(..4) == 0 { archived } else { live };
                     let Some(id) = self.dice.choice(ids) else { continue };
@@ -301,7 +318,7 @@ impl World {
     /// Adds and removes properties whose names differ from others, which have their columns already, by case alone.
     async fn change_twins(&mut self) {
         let account = Arc::clone(self.server.account());
-        for (object, twin) in ObjectType::ALL.into_iter().zip(["City", "City", "Dealtype"]) {
+        for (object, twin) in ObjectType::CORE.into_iter().zip(["City", "City", "Dealtype"]) {
             let is_due = self.dice.u8(..4) == 0;
             let (state, _) = self.state_and_bucket();
             let cursor: Option<Cursor> = state.cursor(object.plural()).await.unwrap();
@@ -318,10 +335,14 @@ impl World {
         }
     }
 
-    fn feeds(&mut self) -> Vec<&'static dyn Feed> {
-        let mut feeds = FEEDS.to_vec();
-        self.dice.shuffle(&mut feeds);
-        feeds
+    fn feeds(&self) -> Vec<&'static dyn Feed> {
+        let is_there = |feed: &&'static dyn Feed| self.objects.iter().any(|of| table_of(*of) == feed.name());
+        FEEDS.iter().copied().chain(crm_objects().filter(is_there)).collect()
+    }
+
+    fn collections(&self) -> Vec<&'static str> {
+        let further = self.objects.iter().skip(ObjectType::CORE.len()).map(|object| table_of(*object));
+        COLLECTIONS.into_iter().chain(further).collect()
     }
 
     /// Runs a feed. The run may be cut off at any moment, be asked to stop, or meet another one.
@@ -392,14 +413,14 @@ impl World {
         if self.open.is_none() {
             self.open = Some(self.warehouse().await);
         }
-        let mut collections = COLLECTIONS.to_vec();
+        let mut collections = self.collections();
         self.dice.shuffle(&mut collections);
         collections.truncate(self.dice.usize(1..5));
         if let Ok(rows) = self.load(&collections).await {
             self.summary.merged_rows += rows;
         }
         if self.dice.bool() {
-            let collection = RECORDS[self.dice.usize(..3)];
+            let collection = table_of(self.objects[self.dice.usize(..self.objects.len())]);
             // Rows may wait to be merged, or there may be no snapshot.
             let _ = self.compare(collection).await;
         }
@@ -409,7 +430,7 @@ impl World {
         let (state, bucket) = self.state_and_bucket();
         let warehouse = self.warehouse().await;
         // So many that a comparison asks before it believes them: somebody confirms what was purged.
-        let object = ObjectType::ALL.into_iter().find(|object| object.plural() == collection);
+        let object = self.objects.iter().copied().find(|object| table_of(*object) == collection);
         let purged = object.map_or(0, |object| self.server.account().purged_ids(object).len());
         let accepts_removals = purged > FEW_PURGED;
         let options = load::ReconcileOptions { accepts_removals, deadline: None };
@@ -457,13 +478,13 @@ impl World {
         let account = Arc::clone(self.server.account());
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 
-        for feed in FEEDS {
-            self.read_to_the_end(*feed, None).await?;
+        for feed in self.feeds() {
+            self.read_to_the_end(feed, None).await?;
         }
         self.open = Some(self.warehouse().await);
-        self.summary.merged_rows += self.load(&COLLECTIONS).await?;
-        for feed in FEEDS {
-            self.reconcile(*feed).await?;
+        self.summary.merged_rows += self.load(&self.collections()).await?;
+        for feed in self.feeds() {
+            self.reconcile(feed).await?;
         }
         self.open = None;
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
@@ -474,7 +495,9 @@ impl World {
             is_reconciled: true,
             ..Expectations::default()
         };
-        let differences = all_differences(&database, &account, &expectations);
+        let mut differences = all_differences(&database, &account, &expectations);
+        let further = &self.objects[ObjectType::CORE.len()..];
+        differences.push_str(&object_differences(further, &database, &account, &expectations));
         if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 

@@ -33,8 +33,8 @@ fn is_empty(folder: &Path) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_collection_lists_the_known_ones() {
     let sandbox = small().await;
-    let ended = sandbox.sync(&["--collections", "contacts,leads"]).await;
-    assert_refused(&ended, &["unknown collection \"leads\"", "companies, deals, contact_lists"]);
+    let ended = sandbox.sync(&["--collections", "contacts,leeds"]).await;
+    assert_refused(&ended, &["unknown collection \"leeds\"", "companies, deals, contact_lists"]);
     assert!(!sandbox.path("state").exists());
 }
 

@@ -15,6 +15,9 @@ Examples:
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections deals --report json
       one collection, with a report for machines
 
+  hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections all,-emails
+      whatever the account has, custom objects too, but for one-to-one e-mails
+
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --collections email_events --since 2026-01-01
       e-mail events from further back than the month that a first run reads
 

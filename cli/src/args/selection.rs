@@ -1,10 +1,25 @@
-//! Names of collections on the command line, checked against the feeds.
+//! Names of collections on the command line, checked against the feeds, and against the account where they name one of its
+//! custom objects.
 
 use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
-use hubspot::feeds::{FEEDS, Feed};
+use hubspot::feeds::{CustomObjects, FEEDS, Feed, crm_objects};
+use hubspot::{Client, ErrorKind};
 use load::Modes;
+use staging::State;
+
+/// Name for the collections of Segment's source.
+const SEGMENT: &str = "segment";
+/// Name for whatever the account has.
+const ALL: &str = "all";
+
+/// Collections as somebody named them.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    names: Vec<String>,
+    without: Vec<String>,
+}
 
 /// The feeds to run, and the collections to merge.
 #[derive(Debug)]
@@ -13,52 +28,142 @@ pub(crate) struct Selection {
     pub(crate) feeds: Vec<&'static dyn Feed>,
     /// Selected collections. Others that the same pages fill are read with them, but not merged.
     pub(crate) collections: BTreeSet<&'static str>,
+    /// Collections that nobody named: they are wanted if the account has them.
+    pub(crate) if_available: BTreeSet<&'static str>,
+    /// A remark on what could not be found out.
+    pub(crate) note: Option<String>,
+    /// Where all are wanted: the collections that are read, or left out.
+    settled: Option<BTreeSet<String>>,
 }
 
-/// Returns the tables whose deleted rows are removed, and those with a history.
-pub(crate) fn modes(hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
-    let by_name: Vec<String> = hard_delete.iter().filter(|name| *name != load::ALL).cloned().collect();
-    named(&by_name)?;
-    named(history)?;
-    let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
-    let in_sets =
-        FEEDS.iter().flat_map(|feed| feed.dictionary()).filter(|collection| !collection.set_key.is_empty());
-    let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
-    modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
-    Ok(modes)
-}
-
-fn known() -> Vec<&'static str> {
-    FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect()
-}
-
-/// Returns the collections of these names, or refuses unknown ones.
-fn named(names: &[String]) -> anyhow::Result<BTreeSet<&'static str>> {
-    let known = known();
-    let find = |name: &String| known.iter().copied().find(|known| known == name);
-    let unknown: Vec<String> =
-        names.iter().filter(|name| find(name).is_none()).map(|name| format!("{name:?}")).collect();
-    if !unknown.is_empty() {
-        bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+impl Wanted {
+    /// Reads the names: collections, `segment`, `all`, and with a minus sign those to leave out. Without any, `segment`.
+    pub(crate) fn new(collections: Option<&[String]>, without: Option<&[String]>) -> anyhow::Result<Wanted> {
+        let given = collections.unwrap_or_default().iter().map(|name| name.trim().to_owned());
+        let (left_out, names): (Vec<String>, Vec<String>) = given.partition(|name| name.starts_with('-'));
+        let left_out = left_out.into_iter().map(|name| name.trim_start_matches('-').to_owned());
+        let without: Vec<String> = left_out.chain(without.unwrap_or_default().iter().cloned()).collect();
+        let names = if names.is_empty() { vec![SEGMENT.to_owned()] } else { names };
+        if let Some(group) = without.iter().find(|name| [ALL, SEGMENT].contains(&name.as_str())) {
+            bail!("{group} can't be left out: name the collections to leave out");
+        }
+        Ok(Wanted { names, without })
     }
-    Ok(names.iter().filter_map(find).collect())
+
+    fn wants(&self, group: &str) -> bool {
+        self.names.iter().any(|name| name == group)
+    }
+
+    /// Chooses among the feeds, and the custom objects of the account where the names don't say enough by themselves.
+    ///
+    /// # Errors
+    /// For a name that is no collection, and if nothing is left.
+    pub(crate) async fn of_account(&self, client: &Client) -> anyhow::Result<Selection> {
+        if !self.wants(ALL) && unknown(self.names.iter().chain(&self.without), &known(&[])).is_empty() {
+            return self.among(&CustomObjects::default(), None);
+        }
+        match hubspot::feeds::custom_objects(client).await {
+            Ok(found) => {
+                let note = (found.nameless > 0).then(|| {
+                    format!("{} custom objects have no name or id: they are not read", found.nameless)
+                });
+                self.among(&found, note)
+            }
+            // Most accounts have none: their product lacks them.
+            Err(refused) if matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound) => {
+                self.among(&CustomObjects::default(), Some(format!("custom objects are not read: {refused}")))
+            }
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    fn among(&self, custom: &CustomObjects, note: Option<String>) -> anyhow::Result<Selection> {
+        let known = known(&custom.feeds);
+        let is_group = |name: &&String| [ALL, SEGMENT].contains(&name.as_str());
+        let named: Vec<&String> = self.names.iter().filter(|name| !is_group(name)).collect();
+        let mut unknown = unknown(named.iter().copied(), &known);
+        let is_former = |name: &&String| custom.former.contains(name);
+        unknown.extend(self::unknown(self.without.iter().filter(|name| !is_former(name)), &known));
+        if !unknown.is_empty() {
+            let note = note.map_or_else(String::new, |note| format!("; {note}"));
+            bail!(
+                "unknown collection {}: use some of {}, or {SEGMENT}, or {ALL}{note}",
+                unknown.join(", "),
+                known.join(", ")
+            );
+        }
+        let of_segment: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+        let is_named = |name: &str| {
+            named.iter().any(|named| *named == name) || (self.wants(SEGMENT) && of_segment.contains(name))
+        };
+        let is_left_out = |name: &str| self.without.iter().any(|left_out| left_out == name);
+        let wanted = known.iter().copied().filter(|name| !is_left_out(name));
+        let collections: BTreeSet<&'static str> =
+            wanted.filter(|name| self.wants(ALL) || is_named(name)).collect();
+        if collections.is_empty() {
+            bail!("no collection is left to sync: --without leaves all of them out");
+        }
+        // What Segment's source had is wanted by everybody.
+        let is_expected = |name: &str| is_named(name) || of_segment.contains(name);
+        let if_available = collections.iter().copied().filter(|name| !is_expected(name)).collect();
+        let is_wanted =
+            |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
+        let feeds = feeds(&custom.feeds).filter(is_wanted).collect();
+        let settled =
+            || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
+        let settled = self.wants(ALL).then(settled);
+        Ok(Selection { feeds, collections, if_available, note, settled })
+    }
 }
 
-/// Returns the named collections, or all, without those to leave out.
-pub(crate) fn selection(
-    collections: Option<&[String]>,
-    without: Option<&[String]>,
-) -> anyhow::Result<Selection> {
-    let mut collections = collections.map_or_else(|| Ok(known().into_iter().collect()), named)?;
-    for left_out in without.map_or_else(|| Ok(BTreeSet::new()), named)? {
-        collections.remove(left_out);
+impl Selection {
+    /// Returns the collections that were read before and that the account does not show any more, where all are wanted.
+    pub(crate) async fn missed(&self, state: &State) -> Vec<String> {
+        let Some(settled) = &self.settled else { return Vec::new() };
+        // Where a document of the state can't be read, its feed says so.
+        let registered = state.collections().await.unwrap_or_default();
+        let is_missed = |name: &String| !settled.contains(name) && staging::snapshot_of(name).is_none();
+        registered.into_iter().filter(is_missed).collect()
     }
-    if collections.is_empty() {
-        bail!("no collection is left to sync: --without leaves all of them out");
+
+    /// Returns the tables whose deleted rows are removed, and those with a history.
+    pub(crate) fn modes(&self, hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
+        let known: Vec<&'static str> = known(&self.feeds);
+        let by_name = hard_delete.iter().filter(|name| *name != load::ALL);
+        let unknown = unknown(by_name.chain(history), &known);
+        if !unknown.is_empty() {
+            bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
+        }
+        let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
+        let in_sets = FEEDS
+            .iter()
+            .flat_map(|feed| feed.dictionary())
+            .filter(|collection| !collection.set_key.is_empty());
+        let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
+        modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
+        Ok(modes)
     }
-    let is_wanted =
-        |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
-    Ok(Selection { feeds: FEEDS.iter().copied().filter(is_wanted).collect(), collections })
+}
+
+/// Feeds in the order in which they run: Segment's, further objects, custom ones.
+fn feeds(custom: &[&'static dyn Feed]) -> impl Iterator<Item = &'static dyn Feed> {
+    FEEDS.iter().copied().chain(crm_objects()).chain(custom.iter().copied())
+}
+
+fn known(custom: &[&'static dyn Feed]) -> Vec<&'static str> {
+    let mut known: Vec<&'static str> = Vec::new();
+    for name in feeds(custom).flat_map(|feed| feed.collections()) {
+        if !known.contains(name) {
+            known.push(name);
+        }
+    }
+    known
+}
+
+/// Returns the names, quoted, that are no collection and no group.
+fn unknown<'n>(names: impl Iterator<Item = &'n String>, known: &[&str]) -> Vec<String> {
+    let is_known = |name: &str| known.contains(&name) || [ALL, SEGMENT].contains(&name);
+    names.filter(|name| !is_known(name)).map(|name| format!("{name:?}")).collect()
 }
 
 #[cfg(test)]
@@ -69,44 +174,61 @@ mod tests {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
+    fn selection(collections: Option<&[&str]>, without: Option<&[&str]>) -> anyhow::Result<Selection> {
+        let (collections, without) = (collections.map(names), without.map(names));
+        Wanted::new(collections.as_deref(), without.as_deref())?.among(&CustomObjects::default(), None)
+    }
+
     #[test]
     fn an_unknown_collection_lists_the_known_ones() {
-        let error = selection(Some(&names(&["contacts", "kontakte"])), None).unwrap_err().to_string();
+        let error = selection(Some(&["contacts", "kontakte"]), None).unwrap_err().to_string();
         assert!(
             error.starts_with("unknown collection \"kontakte\": use some of contacts, contact_"),
             "{error}"
         );
-        let error = selection(None, Some(&names(&[""]))).unwrap_err().to_string();
+        let error = selection(None, Some(&[""])).unwrap_err().to_string();
         assert!(error.starts_with("unknown collection \"\""), "{error}");
     }
 
     #[test]
     fn a_history_is_refused_of_what_is_read_in_sets_and_of_nothing_else() {
-        for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
-            let modes = modes(&[], &names(&[collection.name]));
+        let all = selection(Some(&["all"]), None).unwrap();
+        for collection in feeds(&[]).flat_map(|feed| feed.dictionary()) {
+            let modes = all.modes(&[], &names(&[collection.name]));
             assert_eq!(modes.is_err(), !collection.set_key.is_empty(), "{}: {modes:?}", collection.name);
         }
-        let refused = modes(&[], &names(&["contacts", "contact_identities"])).unwrap_err().to_string();
+        let refused = all.modes(&[], &names(&["contacts", "contact_identities"])).unwrap_err().to_string();
         assert!(refused.starts_with("--history can't be used: contact_identities can't have"), "{refused}");
         assert!(refused.contains("leave it out"), "{refused}");
     }
 
     #[test]
     fn feeds_run_in_their_own_order_and_once() {
-        let selected = selection(Some(&names(&["deals", "contact_identities", "contacts", "deals"])), None);
+        let selected = selection(Some(&["notes", "deals", "contact_identities", "contacts", "deals"]), None);
         let selected = selected.unwrap();
         let feeds: Vec<&str> = selected.feeds.iter().map(|feed| feed.name()).collect();
-        assert_eq!(feeds, ["contacts", "deals"]);
-        assert_eq!(selected.collections, BTreeSet::from(["contact_identities", "contacts", "deals"]));
+        assert_eq!(feeds, ["contacts", "deals", "notes"]);
+        let wanted = ["contact_identities", "contacts", "deals", "notes"];
+        assert_eq!(selected.collections, BTreeSet::from(wanted));
+        assert!(selected.if_available.is_empty());
     }
 
     #[test]
-    fn all_are_synced_but_for_those_left_out() {
-        let all: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
-        assert_eq!(selection(None, None).unwrap().collections, all);
-        let selected = selection(None, Some(&names(&["email_events", "contact_identities"]))).unwrap();
-        assert_eq!(selected.collections.len(), all.len() - 2);
+    fn segments_collections_are_synced_if_nothing_is_said() {
+        let segment: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+        assert_eq!(selection(None, None).unwrap().collections, segment);
+        let selected = selection(None, Some(&["email_events", "contact_identities"])).unwrap();
+        assert_eq!(selected.collections.len(), segment.len() - 2);
         assert!(selected.feeds.iter().all(|feed| feed.name() != "email_events"));
-        assert!(selection(None, Some(&names(&all.into_iter().collect::<Vec<_>>()))).is_err());
+        assert!(selection(None, Some(&segment.into_iter().collect::<Vec<_>>())).is_err());
+    }
+
+    #[test]
+    fn all_are_wanted_if_the_account_has_them() {
+        let selected = selection(Some(&["all", "-emails", "tickets"]), None).unwrap();
+        assert!(selected.collections.contains("notes") && !selected.collections.contains("emails"));
+        assert!(selected.if_available.contains("notes") && !selected.if_available.contains("tickets"));
+        assert!(!selected.if_available.contains("deals"), "Segment's are expected");
+        assert!(selection(Some(&["all"]), Some(&["segment"])).is_err());
     }
 }

@@ -69,9 +69,10 @@ impl StopCause {
 }
 
 /// The end of a run, with the reason of one that is not complete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything there was to read is staged and registered.
+    #[default]
     Complete,
     /// It ended early, as it should; the next run goes on.
     Stopped { cause: StopCause, detail: String },

@@ -1,6 +1,7 @@
 //! The families of HubSpot's API that we call: their versions, scopes, and the collections that they fill. The message
 //! of a 403 names the scope from here, since not every body does.
 
+mod crm_objects;
 mod list;
 mod scopes;
 
@@ -9,6 +10,7 @@ use chrono::NaiveDate;
 use crate::call::Call;
 use crate::version;
 
+pub use crm_objects::{CRM_OBJECTS, CrmObject};
 pub use list::FAMILIES;
 pub use scopes::{Lacking, granted_scopes, lacking};
 
@@ -23,7 +25,7 @@ pub struct Family {
     /// Needed scopes: one of each row.
     pub scopes: &'static [&'static [&'static str]],
     pub fills: &'static [Fill],
-    /// Beginnings of its paths; `*` is any one segment, such as the version.
+    /// Beginnings of its paths; `*` is the rest of any one segment, such as the version.
     paths: &'static [&'static str],
     pub probe: Probe,
 }
@@ -58,8 +60,7 @@ pub enum Probe {
 impl Family {
     /// The family that a call belongs to, whatever the version in its path; the longest beginning decides.
     pub fn of_path(path: &str) -> Option<&'static Family> {
-        let all =
-            FAMILIES.iter().flat_map(|family| family.paths.iter().map(move |beginning| (family, beginning)));
+        let all = all().flat_map(|family| family.paths.iter().map(move |beginning| (family, beginning)));
         all.filter(|(_, beginning)| begins_with(path, beginning))
             .max_by_key(|(_, beginning)| beginning.split('/').count())
             .map(|(family, _)| family)
@@ -87,11 +88,19 @@ fn begins_with(path: &str, beginning: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     let mut segments = path.split('/');
     beginning.split('/').all(|expected| {
-        segments.next().is_some_and(|segment| segment == expected || (expected == "*" && !segment.is_empty()))
+        segments.next().is_some_and(|segment| match expected.strip_suffix('*') {
+            Some(start) => !segment.is_empty() && segment.starts_with(start),
+            None => segment == expected,
+        })
     })
 }
 
-/// All collections that a family fills, each once.
+/// All families: those of Segment's collections, of further objects, and of custom ones.
+pub fn all() -> impl Iterator<Item = &'static Family> {
+    FAMILIES.iter().chain(CRM_OBJECTS.iter().flat_map(|object| &object.families)).chain(crm_objects::CUSTOM)
+}
+
+/// The collections that the families of [`FAMILIES`] fill, each once.
 pub fn collections() -> Vec<&'static str> {
     let mut collections = Vec::new();
     for fill in FAMILIES.iter().flat_map(|family| family.fills) {
@@ -107,7 +116,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::feeds::FEEDS;
+    use crate::feeds::{FEEDS, crm_objects};
 
     fn probe_path(family: &Family) -> Option<String> {
         match family.probe {
@@ -126,6 +135,9 @@ mod tests {
             family("/crm/associations/2026-09/deals/companies/batch/read"),
             Some("deals with companies")
         );
+        assert_eq!(family("/crm/objects/2026-09/goal_targets/search"), Some("goals"));
+        assert_eq!(family("/crm/objects/2026-09/2-3444025/search"), Some("custom objects"));
+        assert_eq!(family("/crm/properties/2026-09/2-3444025"), Some("custom object properties"));
         assert_eq!(family("/crm/lists/2026-09/search"), Some("lists"));
         assert_eq!(family("/crm/lists/2026-09/records/memberships/batch/read"), Some("list memberships"));
         assert_eq!(family("/email/public/v1/subscriptions/timeline?limit=1"), Some("subscription timeline"));
@@ -140,7 +152,7 @@ mod tests {
     #[test]
     fn a_probe_asks_its_own_family_in_its_version() {
         let mut paths = BTreeSet::new();
-        for family in FAMILIES {
+        for family in all() {
             let Some(path) = probe_path(family) else { continue };
             assert_eq!(Family::of_path(&path).map(|family| family.name), Some(family.name), "{path}");
             assert!(path.contains(&format!("/{}/", family.version)), "{path} is not of {}", family.version);
@@ -150,9 +162,9 @@ mod tests {
 
     #[test]
     fn the_list_is_whole() {
-        let names: BTreeSet<&str> = FAMILIES.iter().map(|family| family.name).collect();
-        assert_eq!(names.len(), FAMILIES.len());
-        for family in FAMILIES {
+        let names: BTreeSet<&str> = all().map(|family| family.name).collect();
+        assert_eq!(names.len(), all().count());
+        for family in all() {
             assert!(family.supported_until().is_some(), "the end of {} {}", family.name, family.version);
             assert!(!family.about.is_empty() && !family.paths.is_empty(), "{}", family.name);
             if let Probe::OfFirst(other, _) = family.probe {
@@ -165,10 +177,11 @@ mod tests {
     #[test]
     fn every_collection_of_a_feed_has_a_family_it_needs() {
         let is_needed = |name: &&str| {
-            let mut fills = FAMILIES.iter().flat_map(|family| family.fills);
+            let mut fills = all().flat_map(|family| family.fills);
             fills.any(|fill| fill.collection == *name && fill.role == Role::Needed)
         };
-        for name in FEEDS.iter().flat_map(|feed| feed.collections()).copied().chain(collections()) {
+        let feeds = FEEDS.iter().copied().chain(crm_objects());
+        for name in feeds.flat_map(|feed| feed.collections()).copied().chain(collections()) {
             assert!(is_needed(&name), "{name}");
         }
     }

@@ -8,9 +8,11 @@ use chrono::{Months, NaiveDate};
 
 use crate::call::Call;
 
-/// Version of the records of contacts, companies and deals.
+/// Version of the records of CRM objects.
 pub(crate) const OBJECTS: &str = "2026-09";
 pub(crate) const PROPERTIES: &str = "2026-09";
+/// Version of the schemas of custom objects.
+pub(crate) const SCHEMAS: &str = "2026-09";
 pub(crate) const ASSOCIATIONS: &str = "2026-09";
 /// Version of lists and their memberships.
 pub(crate) const LISTS: &str = "2026-09";

@@ -15,6 +15,7 @@ use chrono::{TimeDelta, Utc};
 use duckdb::Connection;
 use fake_hubspot::{Account, ObjectType};
 
+pub use self::records::table_of;
 use self::row::Findings;
 
 /// All tables, as users name them.
@@ -80,11 +81,40 @@ pub fn assert_equal(database: &Connection, account: &Account) {
 /// modified date.
 #[track_caller]
 pub fn assert_equal_but_for(calculated: &[&str], database: &Connection, account: &Account) {
-    for object in ObjectType::ALL {
+    for object in ObjectType::CORE {
         let expectations = Expectations { calculated, ..Expectations::default() };
         let findings = records::differences(&expectations, database, account, object);
         assert!(findings.is_empty(), "{object:?} differs from the account:\n{findings}");
     }
+}
+
+/// Compares objects with their tables.
+#[track_caller]
+pub fn assert_objects_equal(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+    expectations: &Expectations<'_>,
+) {
+    let differences = object_differences(objects, database, account, expectations);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Returns the differences between objects and their tables; empty when they are equal.
+pub(crate) fn object_differences(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+    expectations: &Expectations<'_>,
+) -> String {
+    let mut differences = String::new();
+    for object in objects {
+        let findings = records::differences(expectations, database, account, *object);
+        if !findings.is_empty() {
+            differences.push_str(&format!("{} differs from the account:\n{findings}\n", table_of(*object)));
+        }
+    }
+    differences
 }
 
 type Differences = fn(&Connection, &Account, &Expectations<'_>) -> Findings;

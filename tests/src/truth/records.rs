@@ -23,7 +23,7 @@ pub(super) fn differences(
     let mut expected: HashMap<u64, TruthRecord> = account.truth(object).map(without_calculated).collect();
     let purged = account.purged_ids(object);
     let mut findings = Findings::default();
-    each_row(database, &format!("SELECT * FROM hubspot.{}", object.plural()), |row| {
+    each_row(database, &format!("SELECT * FROM hubspot.{}", table_of(object)), |row| {
         let id = row.id_in("id");
         match expected.remove(&id) {
             _ if findings.is_full() => {}
@@ -49,6 +49,18 @@ pub(super) fn differences(
     findings
 }
 
+/// Returns the table of an object: HubSpot's plural, but where that would be mistaken for something else.
+pub fn table_of(object: ObjectType) -> &'static str {
+    match object {
+        ObjectType::GoalTargets => "goals",
+        ObjectType::Subscriptions => "commerce_subscriptions",
+        ObjectType::Cars => "cars",
+        ObjectType::OwnTickets => "custom_tickets",
+        ObjectType::Rentals => "car_rentals",
+        _ => object.plural(),
+    }
+}
+
 fn is_dead(row: Row<'_>, id: u64, expectations: &Expectations<'_>, findings: &mut Findings) {
     if expectations.is_reconciled {
         row.check(id, findings).is("is_deleted", true);
@@ -60,13 +72,14 @@ fn is_dead_before_any_read(record: &TruthRecord) -> bool {
     record.merged_into.is_some()
 }
 
-/// Returns the column of a property. One whose name differs from an older property's by case alone has its own, since
-/// the older one keeps its column for ever.
+/// Returns the column of a property. One whose name differs from an older property's by case alone, or is that of one
+/// of our columns, has its own, since the older one keeps its column for ever.
 fn column(object: ObjectType, property: &str) -> String {
-    let twin = if property.bytes().any(|byte| byte.is_ascii_uppercase()) { "property_" } else { "" };
+    let is_twin = property == "is_deleted" || property.bytes().any(|byte| byte.is_ascii_uppercase());
+    let twin = if is_twin { "property_" } else { "" };
     match object {
         ObjectType::Contacts => format!("{twin}properties_{property}_value"),
-        ObjectType::Companies | ObjectType::Deals => format!("{twin}{property}"),
+        _ => format!("{twin}{property}"),
     }
 }
 

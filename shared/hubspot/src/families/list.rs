@@ -234,7 +234,7 @@ const OF_CONTACTS: &[Fill] = &[
     needed("form_submissions"),
 ];
 
-const fn needed(collection: &'static str) -> Fill {
+pub(super) const fn needed(collection: &'static str) -> Fill {
     Fill { collection, role: Role::Needed }
 }
 
@@ -246,12 +246,12 @@ const fn stands_in(collection: &'static str) -> Fill {
     Fill { collection, role: Role::StandsIn }
 }
 
-fn first_record(object: &str) -> Call {
+pub(super) fn first_record(object: &str) -> Call {
     Call::get(format!("/crm/objects/{}/{object}?limit=1&properties=hs_object_id", version::OBJECTS))
 }
 
 /// Returns the call for one property, which every object has: all of them would be hundreds of kilobytes.
-fn one_property(object: &str) -> Call {
+pub(super) fn one_property(object: &str) -> Call {
     Call::get(format!("/crm/properties/{}/{object}/hs_object_id", version::PROPERTIES))
 }
 

@@ -6,6 +6,7 @@ use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 
 pub(super) static COMPANIES: ObjectType = ObjectType {
     name: "companies",
+    path: "companies",
     about: "A company of the CRM.",
     calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",

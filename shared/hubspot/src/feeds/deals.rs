@@ -6,6 +6,7 @@ use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 
 pub(super) static DEALS: ObjectType = ObjectType {
     name: "deals",
+    path: "deals",
     about: "A deal, with the ids of its contacts and companies.",
     calls: RECORD_CALLS,
     modified: "hs_lastmodifieddate",

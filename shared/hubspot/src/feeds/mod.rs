@@ -1,10 +1,11 @@
 //! The feeds: what one extract run pages through, one file or folder each. To add one: its file, its `mod` line, its
-//! entry in [`FEEDS`].
+//! entry in [`FEEDS`]. A further object of the CRM is an entry of [`crate::families::CRM_OBJECTS`] alone.
 //!
 //! | file | pages through | fills |
 //! |---|---|---|
 //! | `contacts` | contacts, and for each page what contacts v1 and the lists know of them | `contacts`, `contact_identity_profiles`, `contact_identities`, `form_submissions` |
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
+//! | `crm_objects` | records of further objects of the CRM, custom ones too | a collection for each object |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -15,6 +16,7 @@ mod batches;
 mod collection;
 mod companies;
 mod contacts;
+mod crm_objects;
 mod cursor;
 mod deals;
 mod dictionary;
@@ -36,6 +38,7 @@ mod slice;
 mod subscription_timeline;
 
 pub use any_open_feed::{AnyOpenFeed, Opened};
+pub use crm_objects::{CustomObjects, crm_objects, custom_objects};
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
@@ -46,7 +49,8 @@ pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;
 
-/// All feeds, in the order in which they run.
+/// The feeds of Segment's collections, in the order in which they run. Those of further objects are [`crm_objects`] and
+/// [`custom_objects`].
 pub const FEEDS: &[&dyn Feed] = &[
     &contacts::CONTACTS,
     &companies::COMPANIES,

@@ -9,6 +9,7 @@ pub(super) const OF_V1: [&str; 4] = ["lead_guid", "form_submissions", "profile_t
 
 pub(in crate::feeds) static CONTACT_OBJECTS: ObjectType = ObjectType {
     name: "contacts",
+    path: "contacts",
     about: "A person.",
     calls: RECORD_CALLS,
     // The other objects' `hs_lastmodifieddate` is not dependable on contacts.

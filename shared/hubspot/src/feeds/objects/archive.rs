@@ -20,10 +20,10 @@ use super::calls::{ID, PAGE_RECORDS};
 use super::seen::ArchivedIds;
 use super::slice::Slice;
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{Error, ObjectFeed, Result};
+use super::{Error, ObjectFeed, Property, Result};
 
-/// The property that tells when a record was made.
-const CREATED: &str = "createdate";
+/// Properties that tell when a record was made: the older objects have the first one, activities and others the second.
+const CREATED: [&str; 2] = ["createdate", "hs_createdate"];
 /// A count that HubSpot can't make, because of a record that is in it: the records may be others than before.
 const UNCOUNTED: u64 = u64::MAX;
 /// Halves of the ids that are counted.
@@ -221,12 +221,12 @@ impl ObjectFeed {
     }
 
     async fn count_made(&self, since_ms: Option<i64>, until_ms: i64) -> Result<u64> {
-        let count = self.count_or_why(Some(made(since_ms, until_ms)), 0, None).await?;
+        let count = self.count_or_why(Some(made(self.created, since_ms, until_ms)), 0, None).await?;
         Ok(count.unwrap_or(UNCOUNTED))
     }
 
     async fn count_half(&self, ranges: &Ranges, made_before_ms: i64) -> Result<u64> {
-        let made = made(None, made_before_ms - 1);
+        let made = made(self.created, None, made_before_ms - 1);
         let groups = ranges.iter().map(|&(from, below)| json!({ "filters": [in_range(from, below), made] }));
         let count = self.count_in_or_why(groups.collect()).await?;
         Ok(count.unwrap_or(UNCOUNTED))
@@ -245,12 +245,19 @@ fn in_range(from: u64, below: u64) -> Value {
     })
 }
 
-/// Records made in the time from `since_ms`, if any, to `until_ms`, both ends included.
-fn made(since_ms: Option<i64>, until_ms: i64) -> Value {
+/// Returns the one of them that the object has.
+pub(super) fn created(properties: &[Property]) -> &'static str {
+    let [older, newer] = CREATED;
+    let has = |name: &str| properties.iter().any(|property| property.name == name);
+    if !has(older) && has(newer) { newer } else { older }
+}
+
+/// Records made in the time from `since_ms`, if any, to `until_ms`, both ends included, by the property that tells it.
+fn made(created: &str, since_ms: Option<i64>, until_ms: i64) -> Value {
     match since_ms {
-        None => json!({ "propertyName": CREATED, "operator": "LTE", "value": until_ms.to_string() }),
+        None => json!({ "propertyName": created, "operator": "LTE", "value": until_ms.to_string() }),
         Some(since_ms) => json!({
-            "propertyName": CREATED,
+            "propertyName": created,
             "operator": "BETWEEN",
             "value": since_ms.to_string(),
             "highValue": until_ms.to_string(),

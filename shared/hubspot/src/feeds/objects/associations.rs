@@ -40,7 +40,7 @@ pub(super) fn source(other: &str) -> String {
 
 /// `true`: the associations with `other` may be read.
 pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
-    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
+    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.path);
     let body = json!({ "inputs": [{ "id": "1" }] }).to_string();
     match client.send(&Call::post(path, body, RateLimit::Associations)).await {
         Ok(_) => Ok(true),
@@ -285,7 +285,7 @@ impl ObjectFeed {
 }
 
 fn batch_read(object: &ObjectType, other: &str, inputs: &[Input]) -> Call {
-    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.name);
+    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.path);
     let inputs: Vec<Value> = inputs.iter().map(Input::json).collect();
     Call::post(path, json!({ "inputs": inputs }).to_string(), RateLimit::Associations)
 }

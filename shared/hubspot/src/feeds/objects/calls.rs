@@ -90,7 +90,7 @@ impl ObjectFeed {
         let mut path = format!(
             "/crm/objects/{}/{}?limit={limit}&archived={archived}&properties={names}",
             version::OBJECTS,
-            self.object.name
+            self.object.path
         );
         if !self.associations.is_empty() {
             path.push_str(&format!("&associations={}", self.associations.join(",")));
@@ -126,7 +126,7 @@ impl ObjectFeed {
         unknown: &mut Unknown,
     ) -> Result<Vec<(Vec<u64>, Body)>> {
         let path =
-            format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.name);
+            format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.path);
         let names: Vec<&str> = self.layout.property_names().collect();
         let call = |ids: &[u64]| {
             let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
@@ -274,7 +274,7 @@ impl ObjectFeed {
 
     /// Sends a search: its records, and the position of its next page. HubSpot's specification requires `sorts` and `after` in every body.
     async fn send_search(&self, search: &Value, patience: Patience) -> Result<(Listed, Next)> {
-        let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.name);
+        let path = format!("/crm/objects/{}/{}/search", version::OBJECTS, self.object.path);
         let call = Call::post(path, search.to_string(), RateLimit::Search).with(patience);
         let body = self.client.send_for_list(&call, "results").await?;
         Ok((listed(&body, Some(self.object.modified))?, body.next(SEARCH_RECORDS)))

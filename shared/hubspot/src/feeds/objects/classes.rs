@@ -28,7 +28,7 @@ pub(super) async fn visible(
         }
         None => (Vec::new(), None),
     };
-    let visible = properties::visible(client, object.name, asked).await?;
+    let visible = properties::visible(client, object.path, asked).await?;
     for class in &visible.sensitive {
         match visible.empty.contains(class) {
             true => cursor.own.empty_classes.insert(class.clone(), now_ms),

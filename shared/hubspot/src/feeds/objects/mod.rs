@@ -117,6 +117,8 @@ pub(super) struct ObjectFeed {
     session: Session,
     client: Client,
     layout: Layout,
+    /// The property that tells when a record was made.
+    created: &'static str,
     /// Objects whose associated ids are read: all but those that are refused.
     associations: Vec<&'static str>,
     association_calls: Vec<AssociationCalls>,
@@ -207,6 +209,7 @@ impl ObjectFeed {
             Mode::Incremental => (cursor.recent.clone(), cursor.own.archived.clone()),
             _ => (Versions::default(), ArchivedIds::default()),
         };
+        let created = archive::created(&properties);
         let properties = Hashes(layout.property_names().map(hash).collect());
         let new_properties: Vec<String> = match &cursor.own.properties {
             Some(known) if mode == Mode::Incremental => {
@@ -219,6 +222,7 @@ impl ObjectFeed {
             object,
             session: session.clone(),
             client,
+            created,
             layout,
             association_calls: associations.iter().map(|other| AssociationCalls::new(other)).collect(),
             associations,

@@ -13,8 +13,9 @@ pub(in crate::feeds) const RECORD_CALLS: &str = "1 for the properties and 1 more
 /// Description of an object type; one value is a whole feed.
 #[derive(Debug)]
 pub(in crate::feeds) struct ObjectType {
-    /// The collection, and HubSpot's name in paths.
     pub(in crate::feeds) name: &'static str,
+    /// HubSpot's name in paths, or its `objectTypeId`.
+    pub(in crate::feeds) path: &'static str,
     pub(in crate::feeds) about: &'static str,
     /// Calls that a run costs in which nothing has changed.
     pub(in crate::feeds) calls: &'static str,

@@ -1,0 +1,149 @@
+//! Further objects of the CRM, and custom ones: read, kept up to date and compared like contacts, companies and deals.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
+
+use fake_hubspot::{Account, Behaviour, Further, ObjectType, Settings};
+use hubspot::feeds::{FEEDS, crm_objects};
+use serde_json::Value;
+use tests::{Expectations, Sandbox, assert_objects_equal, table_of};
+
+/// Types with records; the others are empty.
+const WITH_RECORDS: [ObjectType; 8] = [
+    ObjectType::Tickets,
+    ObjectType::LineItems,
+    ObjectType::Notes,
+    ObjectType::GoalTargets,
+    ObjectType::Subscriptions,
+    ObjectType::Cars,
+    ObjectType::OwnTickets,
+    ObjectType::Rentals,
+];
+
+fn settings(records: usize) -> Settings {
+    let further = Further { records, custom_properties: 4 };
+    let core = fake_hubspot::PerType { contacts: 60, companies: 20, deals: 20 };
+    let settings = Settings { records: core, wide_deals: 0, ..Settings::default() };
+    WITH_RECORDS.into_iter().fold(settings, |settings, object| settings.with(object, further))
+}
+
+fn further(account: &Account) -> Vec<ObjectType> {
+    account.types().into_iter().filter(|object| !ObjectType::CORE.contains(object)).collect()
+}
+
+fn outcome<'r>(report: &'r Value, collection: &str) -> &'r Value {
+    &report["collections"][collection]["outcome"]
+}
+
+fn reconciled() -> Expectations<'static> {
+    Expectations { is_reconciled: true, ..Expectations::default() }
+}
+
+/// Changes every kind of thing that HubSpot changes in records.
+fn churn(account: &Account) {
+    for object in WITH_RECORDS {
+        let live = account.live_ids(object);
+        let edits: Vec<&u64> = live.iter().step_by(7).collect();
+        for id in edits {
+            account.touch(object, *id).unwrap();
+        }
+        account.archive(object, live[1]).unwrap();
+        account.restore(object, account.archived_ids(object)[0]).unwrap();
+        account.merge(object, live[2], live[3]).unwrap();
+        account.purge(object, live[4]).unwrap();
+        account.add_property(object, "brand_new", fake_hubspot::Kind::Number).unwrap();
+        account.set_calculated(object, live[5], "brand_new", Some("17")).unwrap();
+        account.create(object, &[("brand_new", Some("18"))]).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_object_equals_the_account_at_first_and_after_changes() {
+    let sandbox = Sandbox::new(&settings(230), Behaviour::default()).await;
+    let first = sandbox.sync(&["--collections", "all", "--verbose"]).await;
+    assert!(!first.stderr.contains("WARN"), "{}", first.stderr);
+    let report = first.complete();
+    let account = sandbox.account();
+    assert_objects_equal(&further(account), &sandbox.database(), account, &Expectations::default());
+    assert_eq!(outcome(&report, "car_rentals"), "complete");
+    assert_eq!(report["unavailable"], Value::Null);
+
+    churn(account);
+    // The client asks five searches a second, and the empty ones have nothing to tell.
+    let named = WITH_RECORDS.map(table_of).join(",");
+    sandbox.sync(&["--collections", &named]).await.complete();
+    assert_objects_equal(&WITH_RECORDS, &sandbox.database(), account, &Expectations::default());
+    let report = sandbox.sync(&["--collections", &named, "--mode", "refresh"]).await.complete();
+    assert_objects_equal(&WITH_RECORDS, &sandbox.database(), account, &reconciled());
+    assert!(!report["collections"]["notes"]["reconciled"].as_array().unwrap().is_empty());
+}
+
+/// Checks what `docs/dictionary.md` promises: three calls for each object, and one more for the sensitive properties that
+/// three of them have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_object_costs_three_calls_and_stages_nothing() {
+    let sandbox = Sandbox::new(&settings(30), Behaviour::default()).await;
+    let account = sandbox.account();
+    let objects = further(account);
+    let named: Vec<&str> = objects.iter().map(|object| table_of(*object)).collect();
+    let collections = ["--collections", &named.join(",")];
+    sandbox.sync(&collections).await.complete();
+    sandbox.server.reset_counters();
+
+    let report = sandbox.sync(&collections).await.complete();
+    let rows =
+        report["collections"].as_object().unwrap().values().map(|report| report["rows"].as_u64().unwrap());
+    assert_eq!((rows.clone().count(), rows.sum::<u64>()), (objects.len(), 0));
+    let with_sensitive =
+        objects.iter().filter(|object| object.is_custom() || **object == ObjectType::Tickets);
+    // The account, and the schemas of custom objects: those in use, and the deleted ones.
+    let expected = 3 * objects.len() + with_sensitive.count() + 1 + 2;
+    let calls = sandbox.server.counters().endpoints;
+    assert_eq!(calls.values().sum::<u64>(), expected as u64, "{calls:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_credential_lacks_is_no_failure_until_it_was_there_once() {
+    let settings = settings(30).without_scope("tickets").without_scope("crm.schemas.custom");
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let report = sandbox.sync(&["--collections", "all"]).await.complete();
+    let reason = report["unavailable"]["tickets"].as_str().unwrap();
+    assert!(reason.contains("tickets"), "{reason}");
+    let reason = report["unavailable"]["custom objects"].as_str().unwrap();
+    assert!(reason.contains("crm.schemas.custom.read"), "{reason}");
+    assert_eq!(outcome(&report, "notes"), "complete");
+
+    // Somebody who names it wants it.
+    let ended = sandbox.sync(&["--collections", "tickets,notes"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(outcome(&ended.report(), "tickets"), "skipped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_object_is_read_as_soon_as_it_exists_and_missed_when_it_is_gone() {
+    let settings = Settings { further: [].into(), ..settings(0) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    // Of all the others, none.
+    let hubspots: Vec<&str> =
+        FEEDS.iter().copied().chain(crm_objects()).flat_map(|feed| feed.collections()).copied().collect();
+    let others: Vec<&str> = hubspots.into_iter().filter(|name| *name != "notes").collect();
+    let all = ["--collections", "all", "--without", &others.join(",")];
+    sandbox.sync(&all).await.complete();
+    let account = sandbox.account();
+    account.create_custom_object(ObjectType::Cars, Further { records: 40, custom_properties: 1 });
+    sandbox.sync(&all).await.complete();
+    assert_objects_equal(&[ObjectType::Cars], &sandbox.database(), account, &Expectations::default());
+    let report = sandbox.sync(&["--collections", "cars"]).await.complete();
+    assert_eq!(outcome(&report, table_of(ObjectType::Cars)), "complete");
+
+    for id in account.live_ids(ObjectType::Cars) {
+        account.archive(ObjectType::Cars, id).unwrap();
+    }
+    account.delete_custom_object(ObjectType::Cars).unwrap();
+    let ended = sandbox.sync(&all).await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let report = ended.report();
+    assert_eq!(outcome(&report, "cars"), "skipped");
+    let reason = report["collections"]["cars"]["reason"].as_str().unwrap();
+    assert!(reason.contains("--without cars"), "{reason}");
+    let left_out = format!("{},cars", others.join(","));
+    sandbox.sync(&["--collections", "all", "--without", &left_out]).await.complete();
+}
