@@ -63,9 +63,13 @@ impl FolderState {
         registered: &mut Registered,
         files: &[StagedFile],
     ) -> Result<(), Error> {
-        // The files of the last checkpoint stay: it may be repeated.
-        while registered.newest.len() >= SEGMENT_FILES {
+        let repeated: BTreeSet<&str> = files.iter().map(|file| file.key.as_str()).collect();
+        let is_repeated = |file: &StagedFile| repeated.contains(file.key.as_str());
+        // What a repeated checkpoint has registered stays, so that it is found.
+        let mut older = registered.newest.iter().position(is_repeated).unwrap_or(registered.newest.len());
+        while older >= SEGMENT_FILES {
             let files: Vec<StagedFile> = registered.newest.drain(..SEGMENT_FILES).collect();
+            older -= SEGMENT_FILES;
             let collections = files.iter().map(|file| file.collection.clone()).collect();
             let segment = Segment { id: Uuid::now_v7(), collections };
             let folder = self.root.join("feeds").join(feed);
@@ -73,11 +77,8 @@ impl FolderState {
             self.replace(&segment_path(feed, segment.id), &files)?;
             registered.segments.push(segment);
         }
-        for file in files {
-            if !registered.newest.iter().rev().any(|known| known.key == file.key) {
-                registered.newest.push(file.clone());
-            }
-        }
+        let mut known: BTreeSet<String> = registered.newest.iter().map(|file| file.key.clone()).collect();
+        registered.newest.extend(files.iter().filter(|file| known.insert(file.key.clone())).cloned());
         Ok(())
     }
 
@@ -356,5 +357,23 @@ mod tests {
         let error = state.files("contacts").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(error.to_string().contains("remove feeds/contacts.json"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_repeated_checkpoint_registers_its_files_once() {
+        for before in [0, 450, 499, 500, 1_200] {
+            let root = tempfile::tempdir().unwrap();
+            let state = state(root.path());
+            register(&state, 0..before).await;
+            for _ in 0..3 {
+                register(&state, before..before + 100).await;
+            }
+            // Some of these are known.
+            register(&state, before + 50..before + 700).await;
+            register(&state, before + 50..before + 700).await;
+            let mut all = state.files("contacts").await.unwrap();
+            all.extend(state.files("submissions").await.unwrap());
+            assert_eq!(all.len(), before + 700);
+        }
     }
 }
