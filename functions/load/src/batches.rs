@@ -1,4 +1,5 @@
-//! Merges in batches of files. A batch is as large as the time allows, and half as large after one that did not fit.
+//! Merges in batches of files. A batch is as large as the time allows, and half as large after one that did not fit. It
+//! grows again with each batch that ends well before the deadline.
 
 use std::time::{Duration, Instant};
 
@@ -13,24 +14,49 @@ use crate::files::locate;
 const MAX_BYTES: u64 = 256 << 20;
 /// The same for the first batch of a load with a deadline: nobody knows yet how long it takes.
 const FIRST_BYTES: u64 = 32 << 20;
-/// A batch of fewer bytes is not made smaller. It may be one file.
+/// A batch of fewer bytes is not made smaller; nor is one of one file.
 const MIN_BYTES: u64 = 1 << 20;
+/// Most batches that go through before a larger one is tried again.
+const MAX_PATIENCE: u32 = 64;
 
 /// The size of a table's batches, where one did not fit into the function's time or the warehouse's memory. A shared
 /// document of the state for each table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 struct Size {
     /// Most bytes in a batch; `None`: as many as ever.
     most_bytes: Option<u64>,
     /// Bytes of a batch that has begun. Found by another load, it did not fit.
     begun_bytes: Option<u64>,
+    /// Full batches in a row that ended quickly.
+    quick: u32,
+    /// Number of these after which the size is doubled. Doubled itself where that was too much.
+    patience: u32,
+    /// `true`: the size was doubled, and no batch of it has ended yet.
+    is_tried: bool,
 }
 
 impl Size {
     /// Returns the size after a batch that has begun, and of whose end nothing is known.
     fn after_what_began(&self) -> Size {
-        let halved = self.begun_bytes.map(|bytes| (bytes / 2).max(MIN_BYTES));
-        Size { most_bytes: halved.or(self.most_bytes), begun_bytes: None }
+        let Some(bytes) = self.begun_bytes else { return self.clone() };
+        let patience = match self.is_tried {
+            true => self.patience.max(1).saturating_mul(2).min(MAX_PATIENCE),
+            false => self.patience,
+        };
+        Size { most_bytes: Some((bytes / 2).max(MIN_BYTES)), patience, ..Size::default() }
+    }
+
+    /// Counts a full batch that ended quickly. Returns `true` if the next one may be twice as large.
+    fn count_quick(&mut self) -> bool {
+        self.quick += 1;
+        self.is_tried = self.quick >= self.patience;
+        if self.is_tried {
+            self.quick = 0;
+            self.most_bytes =
+                self.most_bytes.map(|bytes| bytes.saturating_mul(2)).filter(|bytes| *bytes < MAX_BYTES);
+        }
+        self.is_tried
     }
 }
 
@@ -68,7 +94,7 @@ impl Batches<'_> {
         }
         let name = format!("batch-{}", self.collection);
         let mut document: Shared<Size> = self.state.shared(&name).await?;
-        let size = document.value.after_what_began();
+        let mut size = document.value.after_what_began();
         if size.most_bytes.is_some() && document.value.begun_bytes.is_some() {
             tracing::warn!(
                 collection.name = self.collection,
@@ -87,8 +113,8 @@ impl Batches<'_> {
             }
             let batch = next_batch(&mut left, most);
             let bytes = batch.iter().map(|file| file.bytes).sum();
-            self.set(&name, &mut document, Size { most_bytes: size.most_bytes, begun_bytes: Some(bytes) })
-                .await?;
+            let begun_bytes = (batch.len() > 1).then_some(bytes);
+            self.set(&name, &mut document, Size { begun_bytes, ..size.clone() }).await?;
             let started = Instant::now();
             let merged = self.merge_batch(&batch).await;
             if merged.as_ref().is_err_and(is_of_any_size) {
@@ -102,16 +128,15 @@ impl Batches<'_> {
             }
             expected = started.elapsed();
             let is_short = self.remaining().is_none_or(|remaining| expected * 4 < remaining);
-            if size.most_bytes.is_none() && is_short && bytes >= most / 2 {
+            size.is_tried = false;
+            if is_short && bytes >= most / 2 && most < MAX_BYTES && size.count_quick() {
                 most = most.saturating_mul(2).min(MAX_BYTES);
                 expected *= 2;
             }
         }
-        // A size that was cut is kept until all files are merged; then larger ones are tried again.
-        let factor = if done.files_left == 0 { 2 } else { 1 };
-        let next =
-            size.most_bytes.map(|bytes| bytes.saturating_mul(factor)).filter(|bytes| *bytes < MAX_BYTES);
-        self.set(&name, &mut document, Size { most_bytes: next, begun_bytes: None }).await?;
+        // Where no size was cut, the next load begins as ever.
+        let next = if size.most_bytes.is_some() { size } else { Size::default() };
+        self.set(&name, &mut document, next).await?;
         Ok(done)
     }
 
@@ -162,7 +187,7 @@ impl Done {
 
 /// `true`: a smaller batch would fail in the same way.
 fn is_of_any_size(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<warehouse::Error>().is_none_or(|error| error.kind() != Kind::Engine)
+    error.downcast_ref::<warehouse::Error>().is_none_or(|error| error.kind() != Kind::TooLarge)
 }
 
 /// Takes files of at most `most` bytes, or one that is larger.
@@ -210,18 +235,23 @@ mod tests {
         assert_eq!([next(), next(), next(), next(), next()].concat(), [half, half, 1, 2 * MAX_BYTES, 3]);
     }
 
-    /// A warehouse in which batches of more than `fits` bytes take for ever.
-    #[derive(Debug)]
+    /// A warehouse in which batches of more than `fits` bytes take for ever, and the first `away` ones do, too.
+    #[derive(Debug, Default)]
     struct Slow {
         fits: u64,
+        away: usize,
         merges: Mutex<Vec<usize>>,
     }
 
     #[async_trait]
     impl Warehouse for Slow {
         async fn merge_as(&self, files: &[LocatedFile], _: TableMode) -> Result<Merged> {
-            self.merges.lock().unwrap().push(files.len());
-            if files.len() as u64 * FILE_BYTES > self.fits {
+            let begun = {
+                let mut merges = self.merges.lock().unwrap();
+                merges.push(files.len());
+                merges.len()
+            };
+            if begun <= self.away || files.len() as u64 * FILE_BYTES > self.fits {
                 std::future::pending::<()>().await;
             }
             Ok(Merged { files: files.len() as u64, ..Merged::default() })
@@ -294,21 +324,38 @@ mod tests {
     async fn a_batch_that_takes_for_ever_is_halved_until_it_ends() {
         let root = tempfile::tempdir().unwrap();
         let (state, bucket) = open(root.path());
-        let files = stage(&state, &bucket, 8).await;
-        let warehouse = Slow { fits: 2 * FILE_BYTES, merges: Mutex::default() };
+        stage(&state, &bucket, 8).await;
+        let warehouse = Slow { fits: 2 * FILE_BYTES, away: 0, merges: Mutex::default() };
         let lease = state.lease("load-deals").await.unwrap();
         let batches = Batches { reports_under: Some(&lease), ..batches(&state, &bucket, &warehouse) };
-        for _ in 0..2 {
-            let killed = tokio::time::timeout(Duration::from_millis(200), batches.merge(files.clone())).await;
-            assert!(killed.is_err());
+        load_until_all_is_merged(&state, &batches).await;
+        // A larger batch is tried again, each time later.
+        assert_eq!(*warehouse.merges.lock().unwrap(), [8, 4, 2, 4, 2, 2, 2]);
+    }
+
+    /// Loads as often as it takes, and kills those that take for ever.
+    async fn load_until_all_is_merged(state: &State, batches: &Batches<'_>) {
+        for _ in 0..30 {
+            let pending = state.pending(Some("deals")).await.unwrap();
+            if pending.is_empty() {
+                return;
+            }
+            let _killed = tokio::time::timeout(Duration::from_millis(200), batches.merge(pending)).await;
         }
-        let mut pending = state.pending(Some("deals")).await.unwrap();
-        while !pending.is_empty() {
-            batches.merge(pending).await.unwrap();
-            pending = state.pending(Some("deals")).await.unwrap();
-        }
+        panic!("files are left");
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_loaded_as_fast_after_an_outage() {
+        let root = tempfile::tempdir().unwrap();
+        let (state, bucket) = open(root.path());
+        stage(&state, &bucket, 40).await;
+        let warehouse = Slow { fits: u64::MAX, away: 7, merges: Mutex::default() };
+        let lease = state.lease("load-deals").await.unwrap();
+        let batches = Batches { reports_under: Some(&lease), ..batches(&state, &bucket, &warehouse) };
+        load_until_all_is_merged(&state, &batches).await;
         let merges = warehouse.merges.lock().unwrap().clone();
-        assert_eq!(merges, [8, 4, 2, 2, 2, 2]);
+        assert_eq!(merges, [40, 20, 10, 5, 2, 1, 1, 1, 2, 4, 8, 16, 9]);
     }
 
     #[tokio::test]
@@ -316,7 +363,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (state, bucket) = open(root.path());
         let files = stage(&state, &bucket, 3).await;
-        let warehouse = Slow { fits: 0, merges: Mutex::default() };
+        let warehouse = Slow { fits: 0, away: 0, merges: Mutex::default() };
         let batches = Batches { deadline: Some(Instant::now()), ..batches(&state, &bucket, &warehouse) };
         assert_eq!(batches.merge(files).await.unwrap().files_left, 3);
         assert!(warehouse.merges.lock().unwrap().is_empty());
@@ -324,10 +371,20 @@ mod tests {
 
     #[test]
     fn a_batch_that_did_not_end_is_halved_until_it_is_small() {
-        let begun = |bytes| Size { most_bytes: None, begun_bytes: Some(bytes) }.after_what_began();
-        assert_eq!(begun(64 << 20), Size { most_bytes: Some(32 << 20), begun_bytes: None });
+        let begun = |bytes| Size { begun_bytes: Some(bytes), ..Size::default() }.after_what_began();
+        assert_eq!(begun(64 << 20), Size { most_bytes: Some(32 << 20), ..Size::default() });
         assert_eq!(begun(MIN_BYTES + 1).most_bytes, Some(MIN_BYTES));
-        let kept = Size { most_bytes: Some(7), begun_bytes: None };
+        let kept = Size { most_bytes: Some(7), quick: 3, patience: 8, ..Size::default() };
         assert_eq!(kept.after_what_began(), kept);
+    }
+
+    #[test]
+    fn a_size_that_was_tried_in_vain_is_tried_later() {
+        let mut size = Size { most_bytes: Some(4), ..Size::default() };
+        for expected in [2, 4, 8, 16, 32, 64, 64] {
+            while !size.count_quick() {}
+            size = Size { begun_bytes: Some(8), ..size }.after_what_began();
+            assert_eq!(size.patience, expected);
+        }
     }
 }

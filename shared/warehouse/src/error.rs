@@ -21,6 +21,8 @@ pub enum Kind {
     RowCount,
     /// A staged file differs from its description, or breaks a rule of staged files. Nothing was changed.
     BadFile,
+    /// A statement had more to do than the engine has memory, disk or time for: fewer files may fit. Nothing was changed.
+    TooLarge,
     /// The engine failed in the middle. Nothing was changed.
     Engine,
 }

@@ -152,8 +152,8 @@ fn failure(words: &str) -> Error {
             Kind::Unreachable,
             "athena lets the caller not do it: allow it in IAM, for S3 and Glue, and in Lake Formation where that is used",
         )
-    } else if says(&["exhausted resources"]) {
-        (Kind::Engine, "athena has not enough memory for a statement: merge fewer files at a time")
+    } else if says(&["exhausted resources", "query timeout"]) {
+        (Kind::TooLarge, "athena has not enough memory for a statement: merge fewer files at a time")
     } else {
         (Kind::Engine, "athena failed in the middle")
     };

@@ -151,20 +151,24 @@ fn text(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
+const OUT_OF_MEMORY: &str = "Out of Memory Error";
+
 /// Values of rows are never part of a statement's text, so its beginning is safe to show.
 fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
     let beginning: String = sql.chars().take(80).collect();
     move |source| {
-        let (kind, advice) = match source.to_string().contains(INDEX_DEPENDS) {
-            true => (Kind::Unsupported, INDEX_ADVICE),
-            false => (Kind::Engine, ""),
+        let words = source.to_string();
+        let (kind, advice) = match words.as_str() {
+            words if words.contains(INDEX_DEPENDS) => (Kind::Unsupported, INDEX_ADVICE),
+            words if words.contains(OUT_OF_MEMORY) => (Kind::TooLarge, ""),
+            _ => (Kind::Engine, ""),
         };
         Error::new(kind, format!("duckdb failed to run {beginning:?}{advice}")).because(source)
     }
 }
 
 pub(super) fn is_out_of_memory(error: &Error) -> bool {
-    says(error, |message| message.contains("Out of Memory Error"))
+    error.kind() == Kind::TooLarge
 }
 
 /// DuckDB has no error codes.

@@ -247,6 +247,9 @@ fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
         SqlState::PROGRAM_LIMIT_EXCEEDED => {
             (Kind::Unsupported, ": a row or a primary key is larger than postgres allows")
         }
+        SqlState::OUT_OF_MEMORY | SqlState::DISK_FULL => {
+            (Kind::TooLarge, ": the server has too little memory or disk for it")
+        }
         _ => (Kind::Engine, ""),
     }
 }

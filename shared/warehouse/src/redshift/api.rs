@@ -194,6 +194,8 @@ fn failure(words: &str) -> Error {
             "the rows have more in them than redshift processes at once, 65,535 characters (its error 8001): leave out \
              properties with long texts, or merge the collection into another warehouse",
         )
+    } else if says(&["disk full", "out of memory", "insufficient memory", "statement timeout", "wlm"]) {
+        (Kind::TooLarge, "redshift has too little memory, disk or time for a statement: use a larger one")
     } else {
         (Kind::Engine, "redshift failed in the middle")
     };

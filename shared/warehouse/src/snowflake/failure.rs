@@ -66,7 +66,7 @@ pub(super) fn failure(answer: &Value) -> Error {
             "a staged file has a text that is longer than snowflake's texts can be: leave out its property",
         )
     } else if says(&["timeout", "exceeded the timeout"]) {
-        (Kind::Engine, "a statement took too long, and snowflake ended it: use a larger warehouse")
+        (Kind::TooLarge, "a statement took too long, and snowflake ended it: use a larger warehouse")
     } else {
         (Kind::Engine, "snowflake failed in the middle")
     };
