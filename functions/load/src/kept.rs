@@ -30,6 +30,12 @@ struct Kept {
     /// `true`: all staged files are being merged once more, and some are left.
     #[serde(default)]
     is_refilled: bool,
+    /// Dropped columns that these merges have not given back yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    awaited: BTreeSet<String>,
+    /// Files in the ledger when these columns were looked for last.
+    #[serde(default)]
+    awaited_files: u64,
     /// The ledger as the last load left it. `None`: a load is running, was interrupted, or left files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ledger: Option<LeftLedger>,
@@ -103,9 +109,11 @@ impl<'a> Table<'a> {
         self.document.value.columns.iter().filter(is_dropped).map(String::as_str).collect()
     }
 
-    /// `true`: the table has to be mended or reported, even if no file is pending.
+    /// `true`: the table has to be mended, reported or counted, even if no file is pending. It is not counted yet where a
+    /// load was cut off behind its last merge.
     pub(crate) fn is_changed(&self) -> bool {
-        self.document.value.lost_rows > 0 || !self.dropped().is_empty()
+        let is_counted = self.is_known || self.is_missing();
+        !is_counted || self.document.value.lost_rows > 0 || !self.dropped().is_empty()
     }
 
     /// Returns a line for each column whose type could not be changed.
@@ -155,20 +163,35 @@ impl<'a> Table<'a> {
         if lost_rows == LostRows::Accept {
             self.document.value.lost_rows = 0;
         }
-        let dropped = self.dropped().join(", ");
+        let dropped: BTreeSet<String> = self.dropped().into_iter().map(str::to_owned).collect();
         let is_short = scope == Scope::Replay && self.document.value.lost_rows > 0;
-        if !self.is_refilled() && (!dropped.is_empty() || is_short) {
+        let begins = match self.is_refilled() {
+            true => self.is_dropped_again(&dropped).await?,
+            false => !dropped.is_empty() || is_short,
+        };
+        if begins {
             tracing::warn!(
                 collection.name = self.collection,
-                columns.dropped = dropped,
+                columns.dropped = dropped.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
                 rows.lost = self.document.value.lost_rows,
                 "somebody else changed the table: all staged files are merged once more"
             );
             self.warehouse.forget(self.collection).await?;
-            self.document.value.is_refilled = true;
+            let kept = &mut self.document.value;
+            (kept.is_refilled, kept.awaited, kept.awaited_files) = (true, dropped, 0);
         }
         (self.document.value.rows, self.document.value.ledger) = (None, None);
         self.save().await
+    }
+
+    /// Returns `true` if a column that is missing was there since all files are merged once more. After a load that was
+    /// cut off when it had merged files, any may have been.
+    async fn is_dropped_again(&self, dropped: &BTreeSet<String>) -> anyhow::Result<bool> {
+        let Kept { awaited, awaited_files, .. } = &self.document.value;
+        if dropped.is_empty() || !dropped.is_subset(awaited) {
+            return Ok(!dropped.is_empty());
+        }
+        Ok(!self.is_known && self.warehouse.ledger(self.collection, &[]).await?.files != *awaited_files)
     }
 
     /// Notes that files were merged. `last` is the newest registered file, if none is left.
@@ -184,11 +207,17 @@ impl<'a> Table<'a> {
         let ours: Vec<String> = after.columns.iter().filter(|name| !others(name)).cloned().collect();
         kept.columns.extend(ours);
         kept.rows = Some(after.rows);
+        kept.awaited.retain(|name| !after.columns.contains(name));
+        let files = match last.is_some() || !kept.awaited.is_empty() {
+            true => self.warehouse.ledger(self.collection, &[]).await?.files,
+            false => 0,
+        };
+        kept.awaited_files = if kept.awaited.is_empty() { 0 } else { files };
         if let Some(last) = last {
             if kept.is_refilled {
                 (kept.is_refilled, kept.lost_rows) = (false, 0);
+                (kept.awaited, kept.awaited_files) = (BTreeSet::new(), 0);
             }
-            let files = self.warehouse.ledger(self.collection, &[]).await?.files;
             kept.ledger = Some(LeftLedger { files, last });
         }
         self.save().await

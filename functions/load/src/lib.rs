@@ -10,6 +10,8 @@ mod password;
 mod reconcile;
 mod report;
 mod runs;
+#[cfg(test)]
+mod tests;
 
 use staging::{Bucket, Lease, StagedFile, State};
 use warehouse::Warehouse;

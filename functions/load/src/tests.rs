@@ -1,0 +1,203 @@
+//! Loads that are cut off at any of their steps, on a warehouse that somebody else changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use staging::{Bucket, Column, ColumnType, FileWriter, StagedFile, State, Table};
+use warehouse::{
+    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, Result, RunRow, TableMode, Warehouse,
+};
+
+use crate::{Options, Scope, load};
+
+#[derive(Debug, Clone, Default)]
+struct Base {
+    /// file -> has x
+    table: Option<BTreeMap<String, bool>>,
+    has_x: bool,
+    ledger: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Fake(Mutex<Base>);
+
+impl Fake {
+    async fn around<T>(&self, work: impl FnOnce(&mut Base) -> T) -> T {
+        tokio::task::yield_now().await;
+        let done = work(&mut self.0.lock().unwrap());
+        tokio::task::yield_now().await;
+        done
+    }
+}
+
+#[async_trait]
+impl Warehouse for Fake {
+    async fn merge_as(&self, files: &[LocatedFile], _: TableMode) -> Result<Merged> {
+        let keys: Vec<String> = files.iter().map(|file| file.key.clone()).collect();
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "a file comes twice");
+        Ok(self
+            .around(move |base| {
+                if base.table.is_none() {
+                    base.ledger.clear();
+                    base.table = Some(BTreeMap::new());
+                }
+                let mut merged = Merged::default();
+                for key in keys {
+                    if base.ledger.insert(key.clone()) {
+                        base.has_x = true;
+                        base.table.as_mut().unwrap().insert(key, true);
+                        merged.files += 1;
+                    }
+                }
+                merged
+            })
+            .await)
+    }
+    async fn account(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+    async fn loaded(&self, _: &str) -> Result<HashSet<String>> {
+        Ok(self
+            .around(|base| {
+                base.table.as_ref().map(|_| base.ledger.iter().cloned().collect()).unwrap_or_default()
+            })
+            .await)
+    }
+    async fn ledger(&self, _: &str, keys: &[&str]) -> Result<Ledger> {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        Ok(self
+            .around(move |base| match base.table {
+                None => Ledger::default(),
+                Some(_) => Ledger {
+                    files: base.ledger.len() as u64,
+                    held: keys.into_iter().filter(|key| base.ledger.contains(key)).collect(),
+                },
+            })
+            .await)
+    }
+    async fn extent(&self, _: &str) -> Result<Option<Extent>> {
+        Ok(self
+            .around(|base| {
+                let mut columns = vec!["id".to_owned()];
+                columns.extend(base.has_x.then(|| "x".to_owned()));
+                base.table.as_ref().map(|table| Extent {
+                    columns,
+                    rows: table.len() as u64,
+                    beside: Vec::new(),
+                })
+            })
+            .await)
+    }
+    async fn live_rows(&self, _: &str) -> Result<u64> {
+        unreachable!()
+    }
+    async fn forget(&self, _: &str) -> Result<()> {
+        self.around(|base| base.ledger.clear()).await;
+        Ok(())
+    }
+    async fn compare(&self, _: &Compare) -> Result<Comparison> {
+        unreachable!()
+    }
+    async fn record_runs(&self, _: &[RunRow]) -> Result<u64> {
+        unreachable!()
+    }
+}
+
+async fn stage(state: &State, bucket: &Bucket, names: Vec<String>) {
+    let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
+    let now = chrono::Utc::now();
+    let mut staged = Vec::new();
+    for name in names {
+        let key = bucket.key("deals", &name, now);
+        let scratch = bucket.scratch("writing").unwrap().join(&name);
+        let writer = FileWriter::create(&scratch, &key, 1, "run-1", &table).unwrap();
+        let file = bucket.put(writer.finish().unwrap(), now).await.unwrap();
+        staged.push(StagedFile { bytes: 100 << 20, ..file });
+    }
+    let lease = state.lease("deals").await.unwrap();
+    state.checkpoint(&lease, &1_u64, &staged).await.unwrap();
+}
+
+/// Polls so many times, then drops.
+async fn cut<F: Future>(future: F, polls: u64) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(move |context: &mut Context<'_>| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn everything() -> Options {
+    Options { scope: Scope::Everything, ..Options::default() }
+}
+
+async fn small() -> (tempfile::TempDir, State, Bucket, Fake) {
+    let root = tempfile::tempdir().unwrap();
+    let state = State::open_folder(&root.path().join("state")).unwrap();
+    let bucket = Bucket::open_folder(&root.path().join("files"), "hubspot").unwrap();
+    stage(&state, &bucket, (0..4).map(|n| format!("f{n}")).collect()).await;
+    (root, state, bucket, Fake::default())
+}
+
+fn drop_x(warehouse: &Fake) {
+    let mut base = warehouse.0.lock().unwrap();
+    base.has_x = false;
+    base.table.as_mut().unwrap().values_mut().for_each(|has| *has = false);
+}
+
+#[tokio::test]
+async fn a_column_dropped_again_while_the_table_is_filled_again() {
+    let mut tried = 0;
+    for polls in 0..60 {
+        let (_root, state, bucket, warehouse) = small().await;
+        load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        drop_x(&warehouse);
+        if cut(load("deals", &state, &bucket, &warehouse, &everything()), polls).await.is_some() {
+            break;
+        }
+        let held = warehouse.0.lock().unwrap().ledger.len();
+        if held == 0 || held == 4 {
+            continue;
+        }
+        tried += 1;
+        drop_x(&warehouse);
+        load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        let base = warehouse.0.lock().unwrap().clone();
+        assert!(base.table.as_ref().unwrap().values().all(|has| *has), "polls {polls}: green, and {base:?}");
+    }
+    assert!(tried > 0);
+}
+
+#[tokio::test]
+async fn a_loss_is_noticed_after_a_crash_and_a_green_load() {
+    let mut tried = 0;
+    for polls in 0..60 {
+        let (_root, state, bucket, warehouse) = small().await;
+        if cut(load("deals", &state, &bucket, &warehouse, &everything()), polls).await.is_some() {
+            break;
+        }
+        if !state.pending(Some("deals")).await.unwrap().is_empty() {
+            continue;
+        }
+        tried += 1;
+        for _ in 0..2 {
+            load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        }
+        warehouse.0.lock().unwrap().table.as_mut().unwrap().pop_first();
+        let loaded = load("deals", &state, &bucket, &warehouse, &everything()).await;
+        assert!(loaded.is_err(), "polls {polls}: {loaded:?}, though a row is gone");
+    }
+    assert!(tried > 0);
+}
