@@ -163,8 +163,18 @@ fn failed(sql: &str) -> impl FnOnce(duckdb::Error) -> Error {
             words if words.contains(OUT_OF_MEMORY) => (Kind::TooLarge, ""),
             _ => (Kind::Engine, ""),
         };
-        Error::new(kind, format!("duckdb failed to run {beginning:?}{advice}")).because(source)
+        let error = Error::new(kind, format!("duckdb failed to run {beginning:?}{advice}"));
+        match values_quoted(&words) {
+            Some(class) => error.because(format!("{class}, whose words may quote values")),
+            None => error.because(source),
+        }
     }
+}
+
+/// Returns the class of an error about a value, as of a constraint or a generated column that somebody added.
+fn values_quoted(words: &str) -> Option<&'static str> {
+    let classes = ["Conversion Error", "Constraint Error", "constraint violation", "Out of Range Error"];
+    classes.into_iter().find(|class| words.contains(class))
 }
 
 pub(super) fn is_out_of_memory(error: &Error) -> bool {

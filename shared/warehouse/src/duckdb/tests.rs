@@ -219,6 +219,27 @@ async fn an_index_on_a_column_that_is_widened_is_explained() {
 }
 
 #[tokio::test]
+async fn an_index_that_refuses_a_row_shows_no_value() {
+    let bench = DuckDbBench::new();
+    let file = |id| {
+        contacts(
+            &format!("f{id}"),
+            &[("email", ColumnType::Text)],
+            vec![contact(id, 10, 11, &[Cell::text("a@b.example")])],
+        )
+    };
+    bench.warehouse().await.merge(&[file(1).stage(bench.folder())]).await.unwrap();
+    let run = |connection: &mut ::duckdb::Connection| {
+        connection.execute_batch("CREATE UNIQUE INDEX of_mine ON hubspot.hubspot.contacts (email)").unwrap();
+        Ok(())
+    };
+    bench.handle.write(Duration::ZERO, run).unwrap();
+    let error = bench.warehouse().await.merge(&[file(2).stage(bench.folder())]).await.unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(shown.contains("may quote values") && !shown.contains("a@b.example"), "{shown}");
+}
+
+#[tokio::test]
 async fn looking_creates_no_file() {
     let bench = DuckDbBench::new();
     let warehouse = bench.warehouse().await;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, CopyInSink, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -26,12 +27,16 @@ const NOTICE_LOST_CLIENTS: &str = "SET client_connection_check_interval = '2s'";
 /// Opens a connection, and refuses a server that a merge can't work with.
 pub(super) async fn open(target: &url::Target) -> Result<Client> {
     let tls = MakeRustlsConnect::new(client_config(target)?);
-    let (client, connection) =
+    let (client, mut connection) =
         target.config.connect(tls).await.map_err(|source| unreachable(target, source))?;
     tokio::spawn(async move {
-        // Every statement that it fails says so itself.
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a postgres connection ended");
+        // Awaited as a whole, it would log notices, in which somebody's trigger may show values.
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            // Every statement that it fails says so itself.
+            if let Err(error) = message {
+                tracing::debug!(error = %Failure::of(error), "a postgres connection ended");
+                break;
+            }
         }
     });
     let sql = "SELECT CAST(current_setting('server_version_num') AS integer), current_setting('server_encoding'), \
@@ -254,7 +259,7 @@ fn diagnosis(code: Option<&SqlState>) -> (Kind, &'static str) {
     }
 }
 
-/// The server's words, without the detail, which holds values.
+/// The server's words, without the detail, which holds values, and without words that may quote one.
 #[derive(Debug)]
 struct Failure {
     message: String,
@@ -266,7 +271,12 @@ impl Failure {
         let Some(said) = error.as_db_error() else {
             return Failure { message: error.to_string(), source: error.into_source() };
         };
-        let mut message = format!("{} ({})", said.message(), said.code().code());
+        let code = said.code().code();
+        if may_quote_values(said) {
+            let message = format!("the words may quote values: the server's log has them ({code})");
+            return Failure { message, source: None };
+        }
+        let mut message = format!("{} ({code})", said.message());
         // Here it names what depends on the column.
         if [SqlState::FEATURE_NOT_SUPPORTED, SqlState::DEPENDENT_OBJECTS_STILL_EXIST].contains(said.code())
             && let Some(detail) = said.detail()
@@ -275,6 +285,29 @@ impl Failure {
         }
         Failure { message, source: None }
     }
+}
+
+/// `true` for words about a value, for those of somebody's function or trigger, which may be anything, and for those
+/// about a name that is not at a place of our statement: a view may cast texts to names.
+fn may_quote_values(said: &DbError) -> bool {
+    let code = said.code();
+    let is_of_a_function = said.where_().is_some();
+    let is_about_a_name = [
+        SqlState::SYNTAX_ERROR,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::WRONG_OBJECT_TYPE,
+        SqlState::INVALID_NAME,
+        SqlState::INVALID_SCHEMA_NAME,
+    ]
+    .contains(code);
+    let is_of_the_server =
+        ["08", "0A", "23", "25", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"]
+            .iter()
+            .any(|class| code.code().starts_with(class));
+    is_of_a_function || !is_of_the_server || (is_about_a_name && said.position().is_none())
 }
 
 impl fmt::Display for Failure {

@@ -9,6 +9,15 @@ use crate::error::{Error, Kind};
 /// Words of a check that a merge makes.
 pub(super) const IS_WIDENED: &str = "a table is being widened";
 
+/// Words, in lower case, of errors that show the whole value.
+const QUOTE_VALUES: [&str; 5] = [
+    "is too long and would be truncated",
+    "is not recognized",
+    "is out of range",
+    "failed to cast",
+    "error parsing",
+];
+
 /// A request that was not taken.
 pub(super) fn refusal(target: &Target, status: StatusCode, answer: &Value) -> Error {
     let Target { user, account, endpoint, .. } = target;
@@ -70,7 +79,11 @@ pub(super) fn failure(answer: &Value) -> Error {
     } else {
         (Kind::Engine, "snowflake failed in the middle")
     };
-    Error::new(kind, message).because(words)
+    match says(&QUOTE_VALUES) {
+        true => Error::new(kind, message)
+            .because("snowflake's words may quote values: its query history has them"),
+        false => Error::new(kind, message).because(words),
+    }
 }
 
 /// Which statement of several it was: Snowflake says in which line it begins, and what a check compares with.
@@ -121,6 +134,13 @@ mod tests {
         );
         assert_eq!(kind("SQL compilation error: Object 'T' already exists."), Kind::Locked);
         assert_eq!(kind("SQL compilation error: syntax error"), Kind::Engine);
+    }
+
+    #[test]
+    fn values_are_not_shown() {
+        let words = "String 'a@b.example' is too long and would be truncated";
+        let shown = format!("{:?}", failure(&json!({"code": "100078", "message": words})));
+        assert!(shown.contains("BadFile") && !shown.contains("a@b.example"), "{shown}");
     }
 
     /// As the documentation shows it.

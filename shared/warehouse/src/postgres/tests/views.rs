@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::server::{Server, VERSIONS};
 use super::{PostgresBench, SMALL_BYTES};
-use crate::conformance::{Bench, Cell, File, contact, contacts, merge};
+use crate::conformance::{Bench, Cell, File, contact, contacts, merge, stage};
 
 fn narrow() -> File {
     contacts("a", &[("amount", ColumnType::BigInt)], vec![contact(1, 10, 11, &[Cell::BigInt(7)])])
@@ -209,4 +209,59 @@ async fn views_that_a_load_left_when_it_was_cut_off_are_dropped() {
         assert_eq!(number(&bench.client, &format!("SELECT sum(amount) FROM {table}")).await, 7.5);
         bench.close().await;
     }
+}
+
+/// Promise: no property value is in an error, or in a log.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_views_and_triggers_show_no_value() {
+    let half = || {
+        contacts("a", &[("amount", ColumnType::Double)], vec![contact(1, 10, 11, &[Cell::Double(4711.5)])])
+    };
+    let views = ["CAST(amount AS integer)", "CAST(CAST(amount AS text) AS regclass)", "shown(amount)"];
+    for value in views {
+        let Some(bench) = PostgresBench::new().await else { return };
+        let (table, view, shown) = (bench.quoted("contacts"), bench.quoted("rounded"), bench.quoted("shown"));
+        merge(&bench, &[contacts("z", &[("amount", ColumnType::Double)], vec![])]).await;
+        bench
+            .execute(&format!(
+                "CREATE FUNCTION {shown}(amount double precision) RETURNS text LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE undefined_table USING MESSAGE = amount; END $$"
+            ))
+            .await;
+        let value = value.replace("shown", &shown);
+        bench
+            .execute(&format!("CREATE MATERIALIZED VIEW {view} AS SELECT id, {value} AS n FROM {table}"))
+            .await;
+        merge(&bench, &[half()]).await;
+        // A column of the wider type stands beside it, and a comment says what was in the way.
+        merge(&bench, &[text()]).await;
+        let said = "SELECT string_agg(col_description(attrelid, attnum), ' ') FROM pg_attribute \
+                    WHERE attrelid = to_regclass($1)";
+        let said: String = bench.client.query_one(said, &[&table]).await.unwrap().get(0);
+        assert!(said.contains("could not be changed to text") && !said.contains("4711"), "{value}: {said}");
+        bench.close().await;
+    }
+    let Some(bench) = PostgresBench::new().await else { return };
+    let table = bench.quoted("contacts");
+    merge(&bench, &[contacts("b", &[("amount", ColumnType::Double)], vec![])]).await;
+    let refused = bench.quoted("refused");
+    bench
+        .execute(&format!(
+            "CREATE FUNCTION {refused}() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION '% is not wanted', NEW.amount; END $$; \
+             CREATE TRIGGER t BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {refused}()"
+        ))
+        .await;
+    assert_shows_no_value(&bench.warehouse().await.merge(&stage(&bench, &[half()])).await.unwrap_err());
+    bench.close().await;
+}
+
+fn text() -> File {
+    contacts("t", &[("amount", ColumnType::Text)], vec![contact(2, 10, 11, &[Cell::text("x")])])
+}
+
+fn assert_shows_no_value(error: &crate::Error) {
+    let shown = format!("{error:?}");
+    assert!(shown.contains("the words may quote values"), "{shown}");
+    assert!(!shown.contains("4711"), "{shown}");
 }
