@@ -66,6 +66,9 @@ impl History {
 
     /// Returns the statements that add a group's reads. `table` are the columns of the table, which does not hold the
     /// group's rows yet. With hard deletes, records that are deleted and stay so get no version.
+    ///
+    /// After each of them, those before find what is left, where an engine can't roll back: the end of a run is a row, or
+    /// the time of its row's last read, before that time is changed, and before a staged row stands behind it.
     pub(crate) fn add(
         &self,
         columns: &GroupColumns,
@@ -77,9 +80,9 @@ impl History {
         vec![
             Statement::scratch(self.find_reads(columns, staged, reads, hard_delete)),
             Statement::scratch(self.find_changes(columns, &staged.place, reads, changes)),
-            Statement::write(self.insert_staged(columns, staged, changes)),
             Statement::write(self.insert_ends(columns, table, changes)),
             Statement::write(self.set_times(columns, changes)),
+            Statement::write(self.insert_staged(columns, staged, changes)),
         ]
     }
 

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use staging::ColumnType;
 
 use super::bench;
 use super::faults::is_mended_as;
-use crate::conformance::{Bench, Cell, merge, merge_as, modes, read};
+use crate::conformance::{Bench, Cell, contact, contacts, merge, merge_as, modes, read};
 use crate::mode::{deleted_table, history_table};
 use crate::twin::{TwinBench, crash_stride};
 use crate::{Maintained, TableMode};
@@ -142,5 +143,51 @@ async fn maintenance_takes_the_tables_beside() {
     let until = Instant::now() + Duration::from_secs(600);
     let maintained = bench.warehouse().await.maintain(until).await.unwrap();
     assert_eq!(maintained, Maintained { tables: 5, tables_left: 0 });
+    bench.close();
+}
+
+/// The end of a run of equal reads is a time only, until something else comes in between or behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loses_no_end_of_a_run() {
+    let Some(bench) = bench().await else { return };
+    let mode = TableMode { hard_delete: false, history: true };
+    // The statements around those that write the history.
+    for after in 15..23 {
+        let collection = format!("contacts_{after}");
+        let file = |name: &str, reads: &[(i64, i64, &str)]| {
+            let row = |&(id, at, name): &(i64, i64, &str)| contact(id, 10, at, &[Cell::text(name)]);
+            let rows = reads.iter().map(row).collect();
+            contacts(&format!("{collection}_{name}"), &[("name", ColumnType::Text)], rows)
+                .of_collection(&collection)
+        };
+        merge_as(&bench, &[file("a", &[(1, 15, "A"), (2, 15, "A"), (3, 15, "A")])], mode).await;
+        merge_as(&bench, &[file("b", &[(1, 35, "A"), (2, 35, "A"), (3, 35, "A")])], mode).await;
+        merge_as(&bench, &[file("c", &[(3, 45, "C")])], mode).await;
+        let cut = file("d", &[(1, 25, "B"), (2, 45, "C"), (3, 25, "B")]);
+        let was_cut = is_mended_as(&bench, &[cut], mode, after).await;
+        merge_as(&bench, &[file("e", &[(2, 25, "B")])], mode).await;
+        let columns = ["id", "_valid_from", "_valid_to", "name"];
+        let mut rows = read(&bench, &history_table(&collection), &columns).await;
+        rows.sort_by_key(|row| format!("{row:?}"));
+        let expected = [
+            (1, 10, Some(25), "A"),
+            (1, 25, Some(35), "B"),
+            (1, 35, None, "A"),
+            (2, 10, Some(25), "A"),
+            (2, 25, Some(35), "B"),
+            (2, 35, Some(45), "A"),
+            (2, 45, None, "C"),
+            (3, 10, Some(25), "A"),
+            (3, 25, Some(35), "B"),
+            (3, 35, Some(45), "A"),
+            (3, 45, None, "C"),
+        ];
+        let expected = expected.map(|(id, from, to, name)| {
+            let to = to.map_or(Cell::Null, Cell::Timestamp);
+            vec![Cell::BigInt(id), Cell::Timestamp(from), to, Cell::text(name)]
+        });
+        assert_eq!(rows, expected, "after {after}");
+        assert!(was_cut, "only {after} statements");
+    }
     bench.close();
 }
