@@ -102,11 +102,14 @@ async fn an_unchanged_object_costs_three_calls_and_stages_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_credential_lacks_is_no_failure_until_it_was_there_once() {
-    let settings = settings(30).without_scope("tickets").without_scope("crm.schemas.custom");
+    let settings = Settings { absent: [ObjectType::Projects].into(), ..settings(30) };
+    let settings = settings.without_scope("tickets").without_scope("crm.schemas.custom");
     let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
     let report = sandbox.sync(&["--collections", "all"]).await.complete();
     let reason = report["unavailable"]["tickets"].as_str().unwrap();
     assert!(reason.contains("tickets"), "{reason}");
+    let reason = report["unavailable"]["projects"].as_str().unwrap();
+    assert!(reason.contains("Unable to infer object type"), "{reason}");
     let reason = report["unavailable"]["custom objects"].as_str().unwrap();
     assert!(reason.contains("crm.schemas.custom.read"), "{reason}");
     assert_eq!(outcome(&report, "notes"), "complete");

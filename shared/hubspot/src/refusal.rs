@@ -61,6 +61,11 @@ impl Refusal {
         self.message.as_deref().map_or_else(|| "no reason given".to_owned(), line)
     }
 
+    /// `true`: the path names an object that the account does not have. HubSpot answers that with 400.
+    pub(crate) fn is_of_an_unknown_object(&self) -> bool {
+        self.message.as_deref().is_some_and(|message| message.contains("Unable to infer object type"))
+    }
+
     /// Returns the next step after a 403 to this path. A body that names no scope may mean that the account's product
     /// lacks the API; HubSpot documents no shape for that.
     pub(crate) fn scope_advice(&self, path: &str) -> String {

@@ -1,6 +1,6 @@
 //! Settings of an account. Equal settings make equal accounts, down to the byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -23,6 +23,8 @@ pub struct Settings {
     pub custom_properties: PerType<usize>,
     /// Further types of records. Of HubSpot's own the account has those that are not named, too, without a record.
     pub further: BTreeMap<ObjectType, Further>,
+    /// Types of HubSpot's own that the account does not have: they are not activated, or not released to it.
+    pub absent: BTreeSet<ObjectType>,
     /// Share of the records that are archived, 0 to 1.
     pub archived: f64,
     /// Share of the contacts, companies and deals that were merged away, 0 to 1.
@@ -129,6 +131,7 @@ impl Default for Settings {
             bulk_import: PerType::default(),
             custom_properties: PerType { contacts: 8, companies: 8, deals: 8 },
             further: BTreeMap::new(),
+            absent: BTreeSet::new(),
             archived: 0.03,
             merged: 0.02,
             bulk_edited: 0.1,

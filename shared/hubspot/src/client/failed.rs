@@ -34,6 +34,9 @@ impl Failed {
     }
 
     pub(super) fn into_error(self, kind: ErrorKind, call: &Call) -> Error {
+        // Not a wrong call: the account does not have the object.
+        let is_missing = kind == ErrorKind::BadRequest && self.refusal.is_of_an_unknown_object();
+        let kind = if is_missing { ErrorKind::NotFound } else { kind };
         let name = call.name();
         let (message, advice) = match self.failure {
             Failure::Status { code, .. } => {

@@ -37,7 +37,10 @@ pub(super) fn state(settings: &Settings) -> State {
         }
         objects
     };
-    let is_there = |object: &ObjectType| !object.is_custom() || settings.further.contains_key(object);
+    let is_there = |object: &ObjectType| match object.is_custom() {
+        true => settings.further.contains_key(object),
+        false => !settings.absent.contains(object),
+    };
     let objects: OfAccount<Objects> =
         ObjectType::all().filter(is_there).map(|object| (object, objects(object))).collect();
     let dice = Dice::nth(settings.seed, 1);
