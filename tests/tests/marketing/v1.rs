@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use fake_hubspot::{Behaviour, PerType, Settings, V1Contacts};
 use serde_json::Value;
 use tests::{COLLECTIONS, Expectations, Sandbox, assert_all_equal, assert_equal as assert_equal_records};
@@ -89,6 +90,26 @@ async fn what_v1_told_before_it_ended_stays() {
     set_v1(&sandbox, V1Contacts::Alive);
     sandbox.sync(&[]).await.complete();
     assert_equal(&sandbox);
+}
+
+/// Checks a contact whose last change is older than the end of v1: that it is back moves no date.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_was_restored_without_v1_is_read_again_with_it() {
+    let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
+    sandbox.sync(&[]).await.complete();
+    let account = sandbox.account();
+    let archived = account.truth(CONTACTS).filter(|contact| contact.archived);
+    let oldest = archived.min_by_key(|contact| contact.updated_at).unwrap();
+    assert!(oldest.updated_at < Utc::now() - TimeDelta::days(30), "{oldest:?}");
+
+    set_v1(&sandbox, V1Contacts::Gone);
+    account.restore(CONTACTS, oldest.id).unwrap();
+    assert_degraded(&sandbox.sync(&[]).await.report());
+    set_v1(&sandbox, V1Contacts::Alive);
+    sandbox.sync(&[]).await.complete();
+    // Deals are associated with it again, without a trace in them.
+    let expectations = Expectations { without: &["deals"], ..Expectations::default() };
+    assert_all_equal(&sandbox.database(), account, &expectations);
 }
 
 /// Ends v1 as soon as it has shown some contacts.

@@ -78,6 +78,9 @@ pub struct Unfinished {
     /// It reads what earlier runs have read without a source: see [`Cursor::reread_since_ms`].
     #[serde(default)]
     pub reread_since_ms: Option<i64>,
+    /// The last change of the record that changed longest ago among those that the run has read.
+    #[serde(default)]
+    pub oldest_ms: Option<i64>,
     /// Something showed that only a run over everything can read.
     #[serde(default)]
     pub needs_whole: bool,
@@ -124,6 +127,10 @@ pub struct Cursor {
     /// missing for a source that was lost before everything had been read with it.
     #[serde(default)]
     pub missed_since: BTreeMap<String, i64>,
+    /// [`Unfinished::oldest_ms`] of all runs while a source was lost: a record that is restored, or that a comparison asks
+    /// for, may have changed long before.
+    #[serde(default)]
+    pub oldest_without_ms: Option<i64>,
     /// A source answers again: what has changed since this moment was read without it.
     #[serde(default)]
     pub reread_since_ms: Option<i64>,
@@ -215,6 +222,7 @@ impl Unfinished {
             counted: 0,
             answers: None,
             reread_since_ms: None,
+            oldest_ms: None,
             needs_whole: false,
             quarantine: Quarantine::default(),
             began_ms: 0,
@@ -284,11 +292,17 @@ impl Cursor {
         }
         let interrupted = [self.run.take(), self.paused.take().map(|paused| *paused)];
         let was_whole = interrupted.iter().flatten().any(|run| run.is_whole);
+        let oldest_ms = interrupted.iter().flatten().filter_map(|run| run.oldest_ms);
+        self.oldest_without_ms = self.oldest_without_ms.into_iter().chain(oldest_ms).min();
         match self.missed_since.remove(source) {
             Some(since_ms) if !was_whole => {
+                let since_ms = self.oldest_without_ms.map_or(since_ms, |oldest_ms| oldest_ms.min(since_ms));
                 self.reread_since_ms = Some(self.reread_since_ms.unwrap_or(since_ms).min(since_ms));
             }
             _ => self.is_due_whole = true,
+        }
+        if self.absent.is_empty() {
+            self.oldest_without_ms = None;
         }
     }
 
@@ -331,6 +345,9 @@ impl Cursor {
         let asked_again_from = run.asked_again_from();
         self.run = self.paused.take().map(|paused| *paused);
         self.quarantine = run.quarantine.end_run();
+        if !self.absent.is_empty() {
+            self.oldest_without_ms = self.oldest_without_ms.into_iter().chain(run.oldest_ms).min();
+        }
         if run.mode.is_snapshot() {
             self.caught_up_ms = Some(run.started_ms);
             return;

@@ -67,6 +67,8 @@ impl ObjectFeed {
                 seen.extend(Some(record).filter(|record| record.is_kept));
             }
         }
+        let live = seen.iter().filter(|record| record.archived_ms.is_none());
+        run.oldest_ms = live.filter_map(|record| record.updated_ms).chain(run.oldest_ms).min();
         if !self.mode.is_snapshot() {
             run.own.named_properties = self.layout.named.most().or(run.own.named_properties);
         }
