@@ -16,7 +16,7 @@ use crate::{Options, Scope, load};
 
 #[derive(Debug, Clone, Default)]
 struct Base {
-    /// file -> has x
+    /// Merged files, each with whether its row has a value in column `x`.
     table: Option<BTreeMap<String, bool>>,
     has_x: bool,
     ledger: BTreeSet<String>,
