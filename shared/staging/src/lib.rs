@@ -32,7 +32,7 @@ pub use error::{Error, ErrorKind};
 #[cfg(feature = "storage")]
 pub use file::{Description, FORMAT, METADATA_KEY, StagedFile, describe};
 pub use pairs::Pairs;
-pub use rows::{Cell, Rows, arrow_schema};
+pub use rows::{Cell, Rows, arrow_schema, arrow_type};
 pub use shared::Shared;
 pub use snapshot::{RefreshDue, SnapshotPart, Wanted, snapshot_name, snapshot_of};
 #[cfg(feature = "storage")]

@@ -98,12 +98,13 @@ pub fn arrow_schema(table: &Table) -> Schema {
     let fields: Vec<Field> = table
         .columns
         .iter()
-        .map(|column| Field::new(&column.name, data_type(column.column_type), true))
+        .map(|column| Field::new(&column.name, arrow_type(column.column_type), true))
         .collect();
     Schema::new(fields)
 }
 
-fn data_type(column_type: ColumnType) -> DataType {
+/// The type of a column's values in memory.
+pub fn arrow_type(column_type: ColumnType) -> DataType {
     match column_type {
         ColumnType::Text | ColumnType::Json => DataType::Utf8,
         ColumnType::BigInt => DataType::Int64,

@@ -8,9 +8,8 @@ use arrow_array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, StringArray,
     TimestampMillisecondArray, new_null_array,
 };
-use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveTime};
-use staging::ColumnType;
+use staging::{ColumnType, arrow_type};
 
 const DAY_MS: i64 = 86_400_000;
 /// Up to here every whole double is an exact integer.
@@ -31,7 +30,7 @@ pub(super) fn narrowed(array: &ArrayRef, from: ColumnType, to: ColumnType) -> Ar
         }),
         _ => None,
     }
-    .unwrap_or_else(|| new_null_array(&data_type(to), array.len()))
+    .unwrap_or_else(|| new_null_array(&arrow_type(to), array.len()))
 }
 
 fn of_texts(texts: &StringArray, to: ColumnType) -> ArrayRef {
@@ -52,17 +51,6 @@ fn of_texts(texts: &StringArray, to: ColumnType) -> ArrayRef {
                 .collect::<TimestampMillisecondArray>()
                 .with_timezone("UTC"),
         ),
-    }
-}
-
-fn data_type(column_type: ColumnType) -> DataType {
-    match column_type {
-        ColumnType::Text | ColumnType::Json => DataType::Utf8,
-        ColumnType::BigInt => DataType::Int64,
-        ColumnType::Double => DataType::Float64,
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
     }
 }
 
