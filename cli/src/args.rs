@@ -13,7 +13,7 @@ use examples::{
     BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
     STATUS_EXAMPLES,
 };
-pub(crate) use selection::{Selection, Wanted};
+pub(crate) use selection::{CollectionNames, Selection};
 
 #[derive(Debug, Parser)]
 #[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]

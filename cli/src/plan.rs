@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use comfy_table::{Cell, CellAlignment};
 use extract::window;
 use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
-use hubspot::{Budget, Client, DailyUsage, ErrorKind, RateLimit};
+use hubspot::{Budget, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
-use crate::args::{self, Plan, ReportFormat};
+use crate::args::{CollectionNames, Plan, ReportFormat};
 use crate::credential::credential;
 use crate::report::{new_table, number};
 use crate::sync::print;
@@ -43,12 +43,12 @@ struct Cost {
 /// # Errors
 /// For wrong use or configuration, such as a credential that HubSpot rejects.
 pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
-    let wanted = args::Wanted::new(args.collections.as_deref(), None)?;
+    let names = CollectionNames::new(args.collections.as_deref(), None)?;
     let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
     let reserve = f64::from(args.reserve) / 100.0;
     let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
     let account = extract::account(&client).await?;
-    let selection = wanted.of_account(&client).await?;
+    let selection = names.of_account(&client).await?;
     if let Some(note) = &selection.note {
         eprintln!("{note}");
     }
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
                 feeds.insert(feed.name(), Cost::new(&estimate, &client, reserve, args.memory));
             }
             Err(error) => {
-                is_whole &= selection.if_available.contains(feed.name()) && is_unavailable(&error);
+                is_whole &= selection.if_available.contains(feed.name()) && error.is_unavailable();
                 eprintln!("{}: {error:#}", feed.name());
             }
         }
@@ -96,11 +96,6 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         ReportFormat::Text => text(&costs, args.memory),
     });
     Ok(is_whole)
-}
-
-/// `true`: the account, or the credential, does not have it.
-fn is_unavailable(error: &hubspot::Error) -> bool {
-    matches!(error.kind(), ErrorKind::MissingScope | ErrorKind::NotFound)
 }
 
 impl Cost {

@@ -13,7 +13,7 @@ use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Kind, Reads, Warehouse};
 
-use crate::args::{ReportFormat, Selection, Sync, Wanted};
+use crate::args::{CollectionNames, ReportFormat, Selection, Sync};
 use crate::credential::{credential, warehouse_password};
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
@@ -38,12 +38,12 @@ pub(crate) fn print(text: &str) {
 
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let wanted = Wanted::new(args.collections.as_deref(), args.without.as_deref())?;
+    let names = CollectionNames::new(args.collections.as_deref(), args.without.as_deref())?;
     let mut options = options(args)?;
     let reserve = f64::from(args.reserve) / 100.0;
     // Before anything is written.
     let asking = Client::new(&args.hubspot_url, credential.clone(), Budget::new(reserve))?;
-    let selection = wanted.of_account(&asking).await?;
+    let selection = names.of_account(&asking).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
     check_mode(options.mode, &selection)?;
     let modes = selection.modes(&args.hard_delete, &args.history)?;
@@ -97,10 +97,9 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
 /// Refuses a comparison of what is not compared.
 fn check_mode(mode: Option<Mode>, selection: &Selection) -> anyhow::Result<()> {
     let Some(mode) = mode.filter(|mode| mode.is_snapshot()) else { return Ok(()) };
-    let compared = |feed: &&'static dyn Feed| feed.snapshot().and_then(staging::snapshot_of);
-    let mut selected = selection.feeds.iter().filter_map(compared);
+    let mut selected = selection.feeds.iter().filter_map(|feed| feed.compared());
     if !selected.any(|name| selection.collections.contains(name)) {
-        let compared: Vec<&str> = FEEDS.iter().filter_map(compared).collect();
+        let compared: Vec<&str> = compared().collect();
         bail!(
             "--mode {} compares {} and other objects of the CRM: name one of them",
             mode.name(),
@@ -184,7 +183,7 @@ fn stop_on_interrupt(client: Client) {
 
 /// Returns the collections that are compared with snapshots.
 pub(crate) fn compared() -> impl Iterator<Item = &'static str> {
-    FEEDS.iter().filter_map(|feed| feed.snapshot().and_then(staging::snapshot_of))
+    FEEDS.iter().filter_map(|feed| feed.compared())
 }
 
 /// Parts of a sync that all its feeds share.
@@ -239,7 +238,7 @@ impl Work<'_> {
 
     /// Chooses the treatment of lost rows: where a comparison follows, it reads them again.
     fn lost_rows(&self, feed: &'static dyn Feed, name: &str) -> LostRows {
-        let is_compared = feed.snapshot().and_then(staging::snapshot_of) == Some(name);
+        let is_compared = feed.compared() == Some(name);
         match self.options.mode.is_some_and(Mode::is_snapshot) && is_compared {
             _ if self.accepts_removals => LostRows::Accept,
             true => LostRows::Compare,
@@ -263,7 +262,7 @@ impl Work<'_> {
     /// Takes a snapshot of the feed's records, if the mode has one. Then, or if an earlier sync left a snapshot,
     /// compares it with the table and reads differing records again, until none differs.
     async fn reconcile(&self, feed: &'static dyn Feed, reports: &mut Reports) {
-        let collection = feed.snapshot().and_then(staging::snapshot_of);
+        let collection = feed.compared();
         let (Some(collection), Some(warehouse)) = (collection, self.warehouse) else { return };
         let Some(name) = feed.collections().iter().copied().find(|name| *name == collection) else { return };
         // A run over a window reads nothing else.

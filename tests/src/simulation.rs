@@ -521,7 +521,7 @@ impl World {
 
     /// Takes snapshots, and reads the records they ask for, until the table equals HubSpot's records.
     async fn reconcile(&mut self, feed: &'static dyn Feed) -> Result<(), String> {
-        let Some(collection) = feed.snapshot().and_then(staging::snapshot_of) else { return Ok(()) };
+        let Some(collection) = feed.compared() else { return Ok(()) };
         self.read_to_the_end(feed, Some(Mode::Refresh)).await?;
         for _ in 0..LAST_COMPARISONS {
             match self.compare(collection).await? {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
+use hubspot::Client;
 use hubspot::feeds::{CustomObjects, FEEDS, Feed, crm_objects};
-use hubspot::{Client, ErrorKind};
 use load::Modes;
 use staging::State;
 
@@ -16,7 +16,7 @@ const ALL: &str = "all";
 
 /// Collections as somebody named them.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct CollectionNames {
     names: Vec<String>,
     without: Vec<String>,
 }
@@ -32,13 +32,16 @@ pub(crate) struct Selection {
     pub(crate) if_available: BTreeSet<&'static str>,
     /// A remark on what could not be found out.
     pub(crate) note: Option<String>,
-    /// Where all are wanted: the collections that are read, or left out.
+    /// The collections that are read, and those that are left out, if all are wanted; else `None`.
     settled: Option<BTreeSet<String>>,
 }
 
-impl Wanted {
+impl CollectionNames {
     /// Reads the names: collections, `segment`, `all`, and with a minus sign those to leave out. Without any, `segment`.
-    pub(crate) fn new(collections: Option<&[String]>, without: Option<&[String]>) -> anyhow::Result<Wanted> {
+    pub(crate) fn new(
+        collections: Option<&[String]>,
+        without: Option<&[String]>,
+    ) -> anyhow::Result<CollectionNames> {
         let given = collections.unwrap_or_default().iter().map(|name| name.trim().to_owned());
         let (left_out, names): (Vec<String>, Vec<String>) = given.partition(|name| name.starts_with('-'));
         let left_out = left_out.into_iter().map(|name| name.trim_start_matches('-').to_owned());
@@ -47,7 +50,7 @@ impl Wanted {
         if let Some(group) = without.iter().find(|name| [ALL, SEGMENT].contains(&name.as_str())) {
             bail!("{group} can't be left out: name the collections to leave out");
         }
-        Ok(Wanted { names, without })
+        Ok(CollectionNames { names, without })
     }
 
     fn wants(&self, group: &str) -> bool {
@@ -70,7 +73,7 @@ impl Wanted {
                 self.among(&found, note)
             }
             // Most accounts have none: their product lacks them.
-            Err(refused) if matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound) => {
+            Err(refused) if refused.is_unavailable() => {
                 self.among(&CustomObjects::default(), Some(format!("custom objects are not read: {refused}")))
             }
             Err(failed) => Err(failed.into()),
@@ -176,7 +179,8 @@ mod tests {
 
     fn selection(collections: Option<&[&str]>, without: Option<&[&str]>) -> anyhow::Result<Selection> {
         let (collections, without) = (collections.map(names), without.map(names));
-        Wanted::new(collections.as_deref(), without.as_deref())?.among(&CustomObjects::default(), None)
+        CollectionNames::new(collections.as_deref(), without.as_deref())?
+            .among(&CustomObjects::default(), None)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use extract::{End, RunReport};
 use hubspot::feeds::{FEEDS, Mode};
 use load::LoadReport;
 use serde::{Serialize, Serializer};
-use staging::{RefreshDue, State, Wanted, snapshot_of};
+use staging::{RefreshDue, State, Wanted};
 
 use crate::args::{ReportFormat, Status};
 use crate::report::{new_table, number};
@@ -92,7 +92,7 @@ async fn report(state: &State) -> anyhow::Result<Report> {
         let last: Option<RunReport> =
             records.into_iter().next().map(|record| serde_json::from_value(record.report)).transpose()?;
         let is_running = state.is_leased(feed.name()).await?;
-        let of_snapshots = feed.snapshot().and_then(snapshot_of);
+        let of_snapshots = feed.compared();
         let (mut wanted, mut refresh) = (Wanted::default(), RefreshDue::default());
         if let Some(collection) = of_snapshots {
             wanted = state.shared(&Wanted::document(collection)).await?.value;

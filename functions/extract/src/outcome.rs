@@ -126,13 +126,14 @@ impl Outcome {
         if error.is::<NothingToCompare>() {
             return stopped(StopCause::NotReadYet);
         }
-        match error.downcast_ref::<hubspot::Error>().map(hubspot::Error::kind) {
+        let hubspot = error.downcast_ref::<hubspot::Error>();
+        match hubspot.map(hubspot::Error::kind) {
             Some(ErrorKind::Deadline) => stopped(StopCause::Deadline),
             Some(ErrorKind::Interrupted) => stopped(StopCause::Interrupted),
             Some(ErrorKind::DailyLimit) => stopped(StopCause::DailyLimit),
             Some(ErrorKind::AccountMoving) => stopped(StopCause::AccountMoving),
             // An endpoint that was switched off: nothing of it can be read any more.
-            Some(ErrorKind::MissingScope | ErrorKind::NotFound) => Outcome::Skipped(reason),
+            Some(_) if hubspot.is_some_and(hubspot::Error::is_unavailable) => Outcome::Skipped(reason),
             _ => Outcome::Failed(reason),
         }
     }

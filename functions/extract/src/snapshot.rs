@@ -5,7 +5,7 @@ use std::fmt;
 
 use chrono::Utc;
 use hubspot::feeds::{Cursor, Feed, Mode, Unfinished};
-use staging::{RefreshDue, Shared, SnapshotPart, State, Wanted, snapshot_of};
+use staging::{RefreshDue, Shared, SnapshotPart, State, Wanted};
 
 use crate::{FeedReport, Options, Run};
 
@@ -109,7 +109,7 @@ pub(crate) async fn wanted(
     cursor: &mut Cursor,
     report: &mut FeedReport,
 ) -> anyhow::Result<Option<Shared<Wanted>>> {
-    let Some(collection) = feed.snapshot().and_then(snapshot_of) else { return Ok(None) };
+    let Some(collection) = feed.compared() else { return Ok(None) };
     let wanted: Shared<Wanted> = run.state.shared(&Wanted::document(collection)).await?;
     report.reconciled_ms = wanted.value.reconciled_ms;
     let due: Shared<RefreshDue> = run.state.shared(&RefreshDue::document(feed.name())).await?;
@@ -123,7 +123,7 @@ pub(crate) async fn wanted(
 
 /// Says that what was asked for is registered, unless something else is asked for by now.
 pub(crate) async fn set_answered(feed: &dyn Feed, run: &Run, answers: Option<u64>) -> anyhow::Result<()> {
-    let (Some(collection), Some(version)) = (feed.snapshot().and_then(snapshot_of), answers) else {
+    let (Some(collection), Some(version)) = (feed.compared(), answers) else {
         return Ok(());
     };
     let document = Wanted::document(collection);

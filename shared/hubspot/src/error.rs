@@ -118,11 +118,9 @@ impl Error {
 
     /// Turns a refusal, or a 404, of one source of a feed into [`ErrorKind::SourceLost`].
     pub(crate) fn lost_if_refused(self, source: &str) -> Error {
-        match self.kind {
-            ErrorKind::MissingScope | ErrorKind::NotFound => {
-                Error { kind: ErrorKind::SourceLost, lost: Some(source.to_owned()), ..self }
-            }
-            _ => self,
+        match self.is_unavailable() {
+            true => Error { kind: ErrorKind::SourceLost, lost: Some(source.to_owned()), ..self },
+            false => self,
         }
     }
 
@@ -156,6 +154,11 @@ impl Error {
         self.kind
     }
 
+    /// `true`: the account, or the credential, does not have what was asked for.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.kind, ErrorKind::MissingScope | ErrorKind::NotFound)
+    }
+
     /// `true`: the command and its configuration are right, and the same run can go on later.
     pub fn is_temporary(&self) -> bool {
         matches!(
@@ -177,6 +180,11 @@ impl Error {
                 | ErrorKind::Transport
                 | ErrorKind::Malformed
         )
+    }
+
+    /// `true`: a smaller part of what was asked for may be answered, or the rest.
+    pub(crate) fn may_be_of_a_part(&self) -> bool {
+        self.may_be_of_one_thing() && !self.is_unavailable()
     }
 
     pub(crate) fn error_type(&self) -> Option<&str> {

@@ -10,11 +10,11 @@ use crate::families::{CRM_OBJECTS, CrmObject};
 pub use custom::{CustomObjects, custom_objects};
 
 /// All of HubSpot's own, in the order in which they run.
-static FEEDS: [ObjectType; CRM_OBJECTS.len()] = feeds();
+static OBJECTS: [ObjectType; CRM_OBJECTS.len()] = feeds();
 
 /// Feeds of HubSpot's own further objects, in the order in which they run.
 pub fn crm_objects() -> impl Iterator<Item = &'static dyn Feed> + Clone {
-    FEEDS.iter().map(|object| object as &dyn Feed)
+    OBJECTS.iter().map(|object| object as &dyn Feed)
 }
 
 const fn feeds() -> [ObjectType; CRM_OBJECTS.len()] {
@@ -62,7 +62,7 @@ mod tests {
         let mut names: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
         for feed in crm_objects() {
             assert_eq!(feed.collections(), [feed.name()]);
-            assert_eq!(feed.snapshot().and_then(staging::snapshot_of), Some(feed.name()));
+            assert_eq!(feed.compared(), Some(feed.name()));
             assert!(names.insert(feed.name()), "{} is filled twice", feed.name());
         }
     }

@@ -34,10 +34,15 @@ pub trait Feed: fmt::Debug + Send + Sync {
     /// Its collections and their columns, for people who query them.
     fn dictionary(&self) -> Vec<CollectionEntry>;
 
-    /// The collection that its snapshots are of, under their name ([`staging::snapshot_name`]); `None` where each run
-    /// reads everything, or what is read never changes. A feed is opened for a snapshot with the cursor of its snapshots.
+    /// The name of its snapshots ([`staging::snapshot_name`]); `None` where each run reads everything, or what is read
+    /// never changes. A feed is opened for a snapshot with the cursor of its snapshots.
     fn snapshot(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The collection that is compared with its snapshots.
+    fn compared(&self) -> Option<&'static str> {
+        self.snapshot().and_then(staging::snapshot_of)
     }
 
     /// Lets the cursor of its snapshots know what the feed's own one knows of the account.

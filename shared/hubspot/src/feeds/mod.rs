@@ -70,7 +70,7 @@ mod tests {
         let named: Vec<&str> = FEEDS.iter().filter_map(|feed| feed.snapshot()).collect();
         assert_eq!(named, ["contacts", "companies", "deals"].map(staging::snapshot_name));
         for feed in FEEDS.iter().filter(|feed| feed.snapshot().is_some()) {
-            assert_eq!(feed.snapshot().and_then(staging::snapshot_of), feed.collections().first().copied());
+            assert_eq!(feed.compared(), feed.collections().first().copied());
         }
     }
 }

@@ -42,7 +42,7 @@ impl ObjectFeed {
         {
             // A position that only HubSpot knows may be dead, the first time that it is refused.
             Err(failed)
-                if is_of_a_part(&failed)
+                if failed.may_be_of_a_part()
                     && !(failed.kind() == ErrorKind::BadRequest
                         && after.is_some()
                         && self.is_sequence(slice)
@@ -132,7 +132,7 @@ impl ObjectFeed {
         self.pages_near_trouble.store(PAGES_NEAR_TROUBLE, Ordering::Relaxed);
         match self.by_positions(slice, is_archived, (position, from), limit, failed).await {
             // Nothing is answered: then it is HubSpot, and may be over.
-            Err(failed) if is_of_a_part(&failed) => {
+            Err(failed) if failed.may_be_of_a_part() => {
                 tracing::warn!(feed.name = name, "HubSpot answers nothing of the list: {failed}");
                 self.list_page(slice, is_archived, position, limit, Patience::Full).await
             }
@@ -320,16 +320,11 @@ impl ObjectFeed {
 /// Steps between ids beyond which there are none.
 const MOST_IDS: u64 = 1 << 60;
 
-/// A smaller part may be answered, or the rest.
-pub(super) fn is_of_a_part(failed: &Error) -> bool {
-    failed.may_be_of_one_thing() && !matches!(failed.kind(), ErrorKind::MissingScope | ErrorKind::NotFound)
-}
-
 /// `None` where another way may lead on.
 fn answered<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(failed) if is_of_a_part(&failed) => Ok(None),
+        Err(failed) if failed.may_be_of_a_part() => Ok(None),
         Err(failed) => Err(failed),
     }
 }

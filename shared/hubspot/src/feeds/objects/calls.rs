@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::around::is_of_a_part;
 use super::layout::Layout;
 use super::unknown::{RECORD, Unknown};
 use super::{ObjectFeed, associations};
@@ -218,7 +217,7 @@ impl ObjectFeed {
         });
         match self.send_search(&search, Patience::Little).await {
             Ok((listed, _)) => Ok(listed.records.first().map_or(0, |record| record.0)),
-            Err(failed) if is_of_a_part(&failed) => {
+            Err(failed) if failed.may_be_of_a_part() => {
                 tracing::warn!(feed.name = self.object.name, "the highest id can't be had: {failed}");
                 self.search_for_nothing(None).await.map(|()| 0)
             }

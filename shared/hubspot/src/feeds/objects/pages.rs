@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::archive::Halves;
-use super::around::is_of_a_part;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
 use super::records::Associated;
@@ -239,7 +238,7 @@ impl ObjectFeed {
         }
         let rest = match self.list(is_archived, Some(&behind.to_string()), 1, true, Patience::Little).await {
             // There is something, if nothing that can be shown.
-            Err(failed) if is_of_a_part(&failed) => return Ok(Some(behind.to_string())),
+            Err(failed) if failed.may_be_of_a_part() => return Ok(Some(behind.to_string())),
             rest => rest?,
         };
         match record_ids(&rest.body)?.iter().min() {

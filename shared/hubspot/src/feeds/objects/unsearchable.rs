@@ -10,7 +10,6 @@ use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::around::is_of_a_part;
 use super::calls::{self, Found};
 use super::{ObjectFeed, Result};
 use crate::error::Error;
@@ -57,7 +56,7 @@ impl ObjectFeed {
                     }
                     return Ok(found);
                 }
-                Err(failed) if is_of_a_part(&failed) => {
+                Err(failed) if failed.may_be_of_a_part() => {
                     if !self.find_unsearchable(filter.clone(), from, known.or(below), failed).await? {
                         // It was a bad moment of HubSpot's.
                         return self.search_with(filter, from, known.or(below), Patience::Full).await;
@@ -122,7 +121,7 @@ impl ObjectFeed {
     async fn fails(&self, filter: Option<Value>, from: u64, below: u64, patience: Patience) -> Result<bool> {
         match self.search_with(filter, from, Some(below), patience).await {
             Ok(_) => Ok(false),
-            Err(failed) if is_of_a_part(&failed) => Ok(true),
+            Err(failed) if failed.may_be_of_a_part() => Ok(true),
             Err(failed) => Err(failed),
         }
     }
@@ -147,12 +146,12 @@ impl ObjectFeed {
     /// The same of records that one of the groups of filters holds for.
     pub(super) async fn count_in_or_why(&self, groups: Value) -> Result<Result<u64, Error>> {
         match self.count_in(groups.clone(), Patience::Little).await {
-            Err(failed) if is_of_a_part(&failed) => {}
+            Err(failed) if failed.may_be_of_a_part() => {}
             count => return count.map(Ok),
         }
         self.search_for_nothing(None).await?;
         match self.count_in(groups, Patience::Little).await {
-            Err(failed) if is_of_a_part(&failed) => {
+            Err(failed) if failed.may_be_of_a_part() => {
                 tracing::warn!(feed.name = self.object.name, "HubSpot can't count: {failed}");
                 Ok(Err(failed))
             }

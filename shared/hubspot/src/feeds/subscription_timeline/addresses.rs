@@ -112,7 +112,7 @@ pub(super) async fn ask_again(client: &Client, cursor: &mut Cursor) -> Result<()
 async fn answers(client: &Client) -> Result<bool> {
     match client.send(&status_call(NOBODY)).await {
         Ok(_) => Ok(true),
-        Err(refused) if matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound) => Ok(false),
+        Err(refused) if refused.is_unavailable() => Ok(false),
         Err(failed) => Err(failed),
     }
 }

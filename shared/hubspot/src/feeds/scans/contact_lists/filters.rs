@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::answer;
-use super::listing::is_of_a_part;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -138,7 +137,7 @@ async fn check(client: &Client, all: &mut Filtered, wanted: FilterRequest<'_>) -
             client.send(&by_ids(&[another], Patience::Full, true)).await.map_err(|_| refused)?;
             Ok(())
         }
-        None if is_of_a_part(&refused) => Ok(()),
+        None if refused.may_be_of_a_part() => Ok(()),
         None => Err(refused),
     }
 }

@@ -81,7 +81,7 @@ impl Listing {
 pub(super) async fn page(client: &Client, scan: &Scan) -> Result<Listing> {
     let at = match &scan.at {
         At::All { after } => match all(client, scan, after.as_deref()).await {
-            Err(failed) if is_of_a_part(&failed) || failed.kind() == ErrorKind::NotFound => {
+            Err(failed) if failed.may_be_of_a_part() || failed.kind() == ErrorKind::NotFound => {
                 tracing::warn!("all lists can't be read by their ids, and are searched for: {failed}");
                 behind(scan.shown() as usize, scan.next_id())
             }
@@ -154,7 +154,7 @@ async fn searched(client: &Client, scan: &Scan, first: usize) -> Result<Listing>
             }
             Err(failed) => failed,
         };
-        if !is_of_a_part(&failed) {
+        if !failed.may_be_of_a_part() {
             return Err(failed);
         }
         if count > 1 {
@@ -194,7 +194,7 @@ async fn block(client: &Client, scan: &Scan, from: u64, empty_blocks: usize) -> 
         let patience = Patience::of_part(ids.len(), PAGE_LISTS);
         match search(client, 0, PAGE_LISTS, &ids, patience).await {
             Ok(answer) => shown += listing.add(answer, PAGE_LISTS)?.0,
-            Err(failed) if !is_of_a_part(&failed) => return Err(failed),
+            Err(failed) if !failed.may_be_of_a_part() => return Err(failed),
             Err(_) if ids.len() > 1 => {
                 let middle = from + (below - from) / 2;
                 parts.extend([(middle, below), (from, middle)]);
@@ -210,11 +210,6 @@ async fn block(client: &Client, scan: &Scan, from: u64, empty_blocks: usize) -> 
     let empty_blocks = if shown == 0 { empty_blocks + 1 } else { 0 };
     listing.next = Some(At::Ids { from: below, empty_blocks });
     Ok(listing)
-}
-
-/// A smaller part may be answered, or the rest.
-pub(super) fn is_of_a_part(failed: &Error) -> bool {
-    failed.may_be_of_one_thing() && !matches!(failed.kind(), ErrorKind::MissingScope | ErrorKind::NotFound)
 }
 
 async fn search(

@@ -101,8 +101,7 @@ impl OpenCampaigns {
                 Err(_) => {}
             }
         }
-        let is_of_family = matches!(refused.kind(), ErrorKind::MissingScope | ErrorKind::NotFound);
-        if is_of_family || !others.is_empty() {
+        if refused.is_unavailable() || !others.is_empty() {
             return Ok(false);
         }
         // It is the only one there is: if HubSpot answers otherwise, it is the campaign.
