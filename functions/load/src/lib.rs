@@ -28,8 +28,8 @@ pub use report::{LoadReport, TableReport, is_busy};
 pub use runs::record_runs;
 
 /// Merges the collection's registered files that the warehouse does not hold yet, in the order in which they were
-/// staged. In [`Scope::Pending`], no statement is issued where none is pending. Twice is once: the warehouse's ledger knows each file. A
-/// crash at any point leaves files either merged and in the ledger, or neither.
+/// staged. In [`Scope::Pending`], no statement is issued where none is pending. Twice is once: the warehouse's ledger
+/// knows each file. A crash at any point leaves files either merged and in the ledger, or neither.
 ///
 /// A warehouse that does not hold what it was given before gets everything again from the staged files; so does a table
 /// with a column dropped.
