@@ -17,7 +17,7 @@ use fake_hubspot::{
     ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
 };
 use fastrand::Rng;
-use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode, crm_objects};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode, further};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
@@ -337,7 +337,7 @@ impl World {
 
     fn feeds(&self) -> Vec<&'static dyn Feed> {
         let is_there = |feed: &&'static dyn Feed| self.objects.iter().any(|of| table_of(*of) == feed.name());
-        FEEDS.iter().copied().chain(crm_objects().filter(is_there)).collect()
+        FEEDS.iter().copied().chain(further().filter(is_there)).collect()
     }
 
     fn collections(&self) -> Vec<&'static str> {

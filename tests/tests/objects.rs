@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
 use fake_hubspot::{Account, Behaviour, Further, ObjectType, Settings};
-use hubspot::feeds::{FEEDS, crm_objects};
+use hubspot::feeds::known;
 use serde_json::Value;
 use tests::{Expectations, Sandbox, assert_objects_equal, table_of};
 
@@ -125,9 +125,8 @@ async fn a_custom_object_is_read_as_soon_as_it_exists_and_missed_when_it_is_gone
     let settings = Settings { further: [].into(), ..settings(0) };
     let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
     // Of all the others, none.
-    let hubspots: Vec<&str> =
-        FEEDS.iter().copied().chain(crm_objects()).flat_map(|feed| feed.collections()).copied().collect();
-    let others: Vec<&str> = hubspots.into_iter().filter(|name| *name != "notes").collect();
+    let hubspots = known().flat_map(|feed| feed.collections()).copied();
+    let others: Vec<&str> = hubspots.filter(|name| *name != "notes").collect();
     let all = ["--collections", "all", "--without", &others.join(",")];
     sandbox.sync(&all).await.complete();
     let account = sandbox.account();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
 use hubspot::Client;
-use hubspot::feeds::{CustomObjects, FEEDS, Feed, crm_objects};
+use hubspot::feeds::{CustomObjects, FEEDS, Feed};
 use load::Modes;
 use staging::State;
 
@@ -148,9 +148,9 @@ impl Selection {
     }
 }
 
-/// Feeds in the order in which they run: Segment's, further objects, custom ones.
+/// Feeds in the order in which they run: those that this source knows, then custom objects.
 fn feeds(custom: &[&'static dyn Feed]) -> impl Iterator<Item = &'static dyn Feed> {
-    FEEDS.iter().copied().chain(crm_objects()).chain(custom.iter().copied())
+    hubspot::feeds::known().chain(custom.iter().copied())
 }
 
 fn known(custom: &[&'static dyn Feed]) -> Vec<&'static str> {

@@ -116,7 +116,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::feeds::{FEEDS, crm_objects};
+    use crate::feeds::known;
 
     fn probe_path(family: &Family) -> Option<String> {
         match family.probe {
@@ -180,8 +180,7 @@ mod tests {
             let mut fills = all().flat_map(|family| family.fills);
             fills.any(|fill| fill.collection == *name && fill.role == Role::Needed)
         };
-        let feeds = FEEDS.iter().copied().chain(crm_objects());
-        for name in feeds.flat_map(|feed| feed.collections()).copied().chain(collections()) {
+        for name in known().flat_map(|feed| feed.collections()).copied().chain(collections()) {
             assert!(is_needed(&name), "{name}");
         }
     }

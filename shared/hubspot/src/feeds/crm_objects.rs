@@ -18,17 +18,17 @@ pub fn crm_objects() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 }
 
 const fn feeds() -> [ObjectType; CRM_OBJECTS.len()] {
-    let mut feeds = [const { further("", "", "", "") }; CRM_OBJECTS.len()];
+    let mut feeds = [const { record_feed("", "", "", "") }; CRM_OBJECTS.len()];
     let mut place = 0;
     while place < feeds.len() {
         let CrmObject { collection, path, snapshot, about, .. } = CRM_OBJECTS[place];
-        feeds[place] = further(collection, path, snapshot, about);
+        feeds[place] = record_feed(collection, path, snapshot, about);
         place += 1;
     }
     feeds
 }
 
-const fn further(
+const fn record_feed(
     name: &'static str,
     path: &'static str,
     snapshot: &'static str,

@@ -49,8 +49,8 @@ pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;
 
-/// The feeds of Segment's collections, in the order in which they run. Those of further objects are [`crm_objects`] and
-/// [`custom_objects`].
+/// The feeds of Segment's collections, in the order in which they run. All others are [`further`], and what an account
+/// has of its own, [`custom_objects`].
 pub const FEEDS: &[&dyn Feed] = &[
     &contacts::CONTACTS,
     &companies::COMPANIES,
@@ -60,6 +60,16 @@ pub const FEEDS: &[&dyn Feed] = &[
     &email_events::EMAIL_EVENTS,
     &subscription_timeline::SubscriptionTimeline,
 ];
+
+/// The feeds beyond Segment's collections that this source knows, in the order in which they run.
+pub fn further() -> impl Iterator<Item = &'static dyn Feed> + Clone {
+    crm_objects()
+}
+
+/// The feeds that this source knows, in the order in which they run: [`FEEDS`], then [`further`].
+pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
+    FEEDS.iter().copied().chain(further())
+}
 
 #[cfg(test)]
 mod tests {

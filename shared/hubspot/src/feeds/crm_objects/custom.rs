@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{FEEDS, Feed};
-use super::{crm_objects, further};
+use super::super::{Feed, known};
+use super::record_feed;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -69,8 +69,7 @@ fn found(present: &[Value], archived: &[Value]) -> CustomObjects {
     let nameless = present.len() - present.iter().filter_map(read).count();
     let all: BTreeMap<u64, String> =
         archived.iter().filter_map(read).chain(live.iter().map(|(n, name)| (*n, name.clone()))).collect();
-    let own: Vec<&str> =
-        FEEDS.iter().copied().chain(crm_objects()).flat_map(|feed| feed.collections()).copied().collect();
+    let own: Vec<&str> = known().flat_map(|feed| feed.collections()).copied().collect();
     let mut taken: BTreeSet<String> = own.iter().map(|name| (*name).to_owned()).collect();
     let (mut feeds, mut former) = (Vec::new(), Vec::new());
     for (number, name) in all {
@@ -107,7 +106,7 @@ fn kept(type_id: String, table: &str) -> &'static ObjectType {
         let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
         let snapshot = leak(staging::snapshot_name(table));
         let about = "records of a custom object";
-        Box::leak(Box::new(further(leak(table.clone()), leak(type_id.clone()), snapshot, about)))
+        Box::leak(Box::new(record_feed(leak(table.clone()), leak(type_id.clone()), snapshot, about)))
     })
 }
 
