@@ -1,7 +1,7 @@
 //! Commands and options of the command line.
 
 mod examples;
-mod selection;
+mod modes;
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use examples::{
     BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
     STATUS_EXAMPLES,
 };
-pub(crate) use selection::{CollectionNames, Selection};
+pub(crate) use modes::modes;
 
 #[derive(Debug, Parser)]
 #[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]

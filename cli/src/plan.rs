@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment};
-use extract::window;
+use extract::{CollectionNames, window};
 use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
 use hubspot::{Budget, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
-use crate::args::{CollectionNames, Plan, ReportFormat};
+use crate::args::{Plan, ReportFormat};
 use crate::credential::credential;
 use crate::report::{new_table, number};
 use crate::sync::print;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
-use extract::{End, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
+use extract::{
+    CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection, StateAllowance,
+    StopCause,
+};
 use hubspot::feeds::{Cursor, FEEDS, Feed, Mode};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
@@ -13,7 +16,7 @@ use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
 use warehouse::{Kind, Reads, Warehouse};
 
-use crate::args::{CollectionNames, ReportFormat, Selection, Sync};
+use crate::args::{ReportFormat, Sync, modes};
 use crate::credential::{credential, warehouse_password};
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
@@ -46,7 +49,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let selection = names.of_account(&asking).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
     check_mode(options.mode, &selection)?;
-    let modes = selection.modes(&args.hard_delete, &args.history)?;
+    let modes = modes(&selection.known(), &args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);

@@ -7,6 +7,7 @@ mod limits;
 mod outcome;
 mod read;
 mod report;
+mod selection;
 mod snapshot;
 mod stage;
 
@@ -26,6 +27,7 @@ pub use outcome::{End, Outcome, StopCause};
 pub use report::{
     ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, work_name,
 };
+pub use selection::{CollectionNames, Selection};
 pub use stage::Checkpoints;
 
 use stage::Stage;

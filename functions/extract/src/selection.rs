@@ -1,12 +1,11 @@
-//! Names of collections on the command line, checked against the feeds, and against the account where they name one of its
-//! custom objects.
+//! Names of collections, as the command line and the stack's parameter take them: checked against the feeds, and against
+//! the account where they name one of its custom objects.
 
 use std::collections::BTreeSet;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use hubspot::Client;
 use hubspot::feeds::{CustomObjects, FEEDS, Feed};
-use load::Modes;
 use staging::State;
 
 /// Name for the collections of Segment's source.
@@ -16,29 +15,29 @@ const ALL: &str = "all";
 
 /// Collections as somebody named them.
 #[derive(Debug)]
-pub(crate) struct CollectionNames {
+pub struct CollectionNames {
     names: Vec<String>,
     without: Vec<String>,
 }
 
 /// The feeds to run, and the collections to merge.
 #[derive(Debug)]
-pub(crate) struct Selection {
+pub struct Selection {
     /// Feeds in the order in which they run.
-    pub(crate) feeds: Vec<&'static dyn Feed>,
+    pub feeds: Vec<&'static dyn Feed>,
     /// Selected collections. Others that the same pages fill are read with them, but not merged.
-    pub(crate) collections: BTreeSet<&'static str>,
+    pub collections: BTreeSet<&'static str>,
     /// Collections that nobody named: they are wanted if the account has them.
-    pub(crate) if_available: BTreeSet<&'static str>,
+    pub if_available: BTreeSet<&'static str>,
     /// A remark on what could not be found out.
-    pub(crate) note: Option<String>,
+    pub note: Option<String>,
     /// The collections that are read, and those that are left out, if all are wanted; else `None`.
     settled: Option<BTreeSet<String>>,
 }
 
 impl CollectionNames {
     /// Reads the names: collections, `segment`, `all`, and with a minus sign those to leave out. Without any, `segment`.
-    pub(crate) fn new(
+    pub fn new(
         collections: Option<&[String]>,
         without: Option<&[String]>,
     ) -> anyhow::Result<CollectionNames> {
@@ -61,7 +60,7 @@ impl CollectionNames {
     ///
     /// # Errors
     /// For a name that is no collection, and if nothing is left.
-    pub(crate) async fn of_account(&self, client: &Client) -> anyhow::Result<Selection> {
+    pub async fn of_account(&self, client: &Client) -> anyhow::Result<Selection> {
         if !self.wants(ALL) && unknown(self.names.iter().chain(&self.without), &known(&[])).is_empty() {
             return self.among(&CustomObjects::default(), None);
         }
@@ -104,7 +103,7 @@ impl CollectionNames {
         let collections: BTreeSet<&'static str> =
             wanted.filter(|name| self.wants(ALL) || is_named(name)).collect();
         if collections.is_empty() {
-            bail!("no collection is left to sync: --without leaves all of them out");
+            bail!("no collection is left: all of them are left out");
         }
         // What Segment's source had is wanted by everybody.
         let is_expected = |name: &str| is_named(name) || of_segment.contains(name);
@@ -120,31 +119,18 @@ impl CollectionNames {
 }
 
 impl Selection {
+    /// Returns the names of all collections that the account may have, selected or not.
+    pub fn known(&self) -> Vec<&'static str> {
+        known(&self.feeds)
+    }
+
     /// Returns the collections that were read before and that the account does not show any more, where all are wanted.
-    pub(crate) async fn missed(&self, state: &State) -> Vec<String> {
+    pub async fn missed(&self, state: &State) -> Vec<String> {
         let Some(settled) = &self.settled else { return Vec::new() };
         // Where a document of the state can't be read, its feed says so.
         let registered = state.collections().await.unwrap_or_default();
         let is_missed = |name: &String| !settled.contains(name) && staging::snapshot_of(name).is_none();
         registered.into_iter().filter(is_missed).collect()
-    }
-
-    /// Returns the tables whose deleted rows are removed, and those with a history.
-    pub(crate) fn modes(&self, hard_delete: &[String], history: &[String]) -> anyhow::Result<Modes> {
-        let known: Vec<&'static str> = known(&self.feeds);
-        let by_name = hard_delete.iter().filter(|name| *name != load::ALL);
-        let unknown = unknown(by_name.chain(history), &known);
-        if !unknown.is_empty() {
-            bail!("unknown collection {}: use some of {}", unknown.join(", "), known.join(", "));
-        }
-        let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
-        let in_sets = FEEDS
-            .iter()
-            .flat_map(|feed| feed.dictionary())
-            .filter(|collection| !collection.set_key.is_empty());
-        let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
-        modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
-        Ok(modes)
     }
 }
 
@@ -192,18 +178,6 @@ mod tests {
         );
         let error = selection(None, Some(&[""])).unwrap_err().to_string();
         assert!(error.starts_with("unknown collection \"\""), "{error}");
-    }
-
-    #[test]
-    fn a_history_is_refused_of_what_is_read_in_sets_and_of_nothing_else() {
-        let all = selection(Some(&["all"]), None).unwrap();
-        for collection in feeds(&[]).flat_map(|feed| feed.dictionary()) {
-            let modes = all.modes(&[], &names(&[collection.name]));
-            assert_eq!(modes.is_err(), !collection.set_key.is_empty(), "{}: {modes:?}", collection.name);
-        }
-        let refused = all.modes(&[], &names(&["contacts", "contact_identities"])).unwrap_err().to_string();
-        assert!(refused.starts_with("--history can't be used: contact_identities can't have"), "{refused}");
-        assert!(refused.contains("leave it out"), "{refused}");
     }
 
     #[test]
