@@ -14,6 +14,6 @@ pub use sandbox::{CommandOutput, Sandbox, ended};
 pub use simulation::{SimulationSummary, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_equal, assert_equal_but_for,
-    assert_objects_equal, table_of,
+    assert_metadata_equal, assert_objects_equal, table_of,
 };
 pub use world::{World, most_memory_mib};

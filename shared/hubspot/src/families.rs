@@ -3,6 +3,7 @@
 
 mod crm_objects;
 mod list;
+mod metadata;
 mod scopes;
 
 use chrono::NaiveDate;
@@ -95,9 +96,10 @@ fn begins_with(path: &str, beginning: &str) -> bool {
     })
 }
 
-/// All families: those of Segment's collections, of further objects, and of custom ones.
+/// All families: those of Segment's collections, of further objects, of custom ones, and of metadata.
 pub fn all() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(CRM_OBJECTS.iter().flat_map(|object| &object.families)).chain(crm_objects::CUSTOM)
+    let of_objects = CRM_OBJECTS.iter().flat_map(|object| &object.families).chain(crm_objects::CUSTOM);
+    FAMILIES.iter().chain(of_objects).chain(metadata::METADATA)
 }
 
 /// The collections that the families of [`FAMILIES`] fill, each once.
@@ -155,7 +157,7 @@ mod tests {
         for family in all() {
             let Some(path) = probe_path(family) else { continue };
             assert_eq!(Family::of_path(&path).map(|family| family.name), Some(family.name), "{path}");
-            assert!(path.contains(&format!("/{}/", family.version)), "{path} is not of {}", family.version);
+            assert!(path.split(['/', '?']).any(|part| part == family.version), "{path} is not of {}", family.version);
             assert!(paths.insert(path.clone()), "{path} is asked twice");
         }
     }

@@ -17,6 +17,11 @@ pub(crate) const ASSOCIATIONS: &str = "2026-09";
 /// Version of lists and their memberships.
 pub(crate) const LISTS: &str = "2026-09";
 pub(crate) const PREFERENCES: &str = "2026-09";
+pub(crate) const PIPELINES: &str = "2026-09";
+pub(crate) const OWNERS: &str = "2026-09";
+pub(crate) const CURRENCIES: &str = "2026-09";
+/// Version of the users, roles and teams in an account's settings, of which 2026-09 is a beta.
+pub(crate) const USERS: &str = "2026-03";
 pub(crate) const ACCOUNT: &str = "2026-09";
 pub(crate) const OAUTH: &str = "2026-09";
 /// Version of forms, whose dated versions are still betas.

@@ -13,6 +13,7 @@ mod index;
 mod journal;
 mod lists;
 mod merges;
+mod metadata;
 mod properties;
 mod record;
 mod standard;
@@ -38,6 +39,7 @@ pub use self::identities::{TruthIdentity, TruthProfile, TruthV1Contact};
 pub(crate) use self::journal::{Arrived, Place};
 pub(crate) use self::lists::List;
 pub use self::lists::{Membership, Processing, TruthList, TruthMembership};
+pub use self::metadata::{ExchangeRate, Metadata, Owner, Pipeline, Role, Stage, Team, User};
 pub(crate) use self::properties::{Catalog, Origin, Property};
 pub use self::properties::{Kind, Sensitivity};
 pub(crate) use self::record::{PropertyIndex, Record};
@@ -67,6 +69,7 @@ pub(crate) struct State {
     pub(crate) lists: lists::Lists,
     pub(crate) emails: emails::Emails,
     pub(crate) subscriptions: subscriptions::Subscriptions,
+    pub(crate) metadata: Metadata,
     associations: associations::Associations,
     ids: ids::Ids,
     dice: Dice,

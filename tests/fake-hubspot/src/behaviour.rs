@@ -91,6 +91,8 @@ pub struct Behaviour {
     /// Lag of contacts v1: it shows no submission and no contact that is newer.
     #[serde(with = "milliseconds")]
     pub v1_lag: Duration,
+    /// The list of archived owners shows the live ones, too (airbytehq/airbyte issue 33524).
+    pub mixed_owners: bool,
     /// The subscription status of an address has `unsubscribeFromPortal`. HubSpot's examples differ.
     pub shows_unsubscribe_from_portal: bool,
 }
@@ -154,6 +156,7 @@ impl Default for Behaviour {
             offsets_lead_back: false,
             windows_are_ignored: false,
             v1_lag: Duration::ZERO,
+            mixed_owners: false,
             shows_unsubscribe_from_portal: true,
         }
     }

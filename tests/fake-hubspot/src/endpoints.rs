@@ -11,6 +11,7 @@ pub(crate) mod email_events;
 pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod lists;
+pub(crate) mod metadata;
 pub(crate) mod oauth;
 pub(crate) mod objects;
 pub(crate) mod offsets;
@@ -32,7 +33,7 @@ use crate::http::request::Request;
 use crate::http::server::Site;
 use crate::{Account, Behaviour, ObjectType};
 
-const FAMILIES: [fn(&Request) -> Option<Route>; 15] = [
+const FAMILIES: [fn(&Request) -> Option<Route>; 16] = [
     objects::route,
     batch_read::route,
     search::route,
@@ -48,6 +49,7 @@ const FAMILIES: [fn(&Request) -> Option<Route>; 15] = [
     campaigns::route,
     subscriptions::route,
     preferences::route,
+    metadata::route,
 ];
 
 pub(crate) fn find(request: &Request) -> Option<Route> {

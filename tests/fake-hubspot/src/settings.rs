@@ -170,6 +170,10 @@ impl Settings {
             "forms",
             "content",
             "communication_preferences.read",
+            "crm.objects.owners.read",
+            "settings.users.read",
+            "settings.users.teams.read",
+            "settings.currencies.read",
             "communication_preferences.statuses.batch.read",
         ];
         let mut scopes = Vec::new();

@@ -7,6 +7,7 @@ mod email_campaigns;
 mod email_events;
 mod form_submissions;
 mod identities;
+mod metadata;
 mod records;
 mod row;
 mod subscriptions;
@@ -86,6 +87,13 @@ pub fn assert_equal_but_for(calculated: &[&str], database: &Connection, account:
         let findings = records::differences(&expectations, database, account, object);
         assert!(findings.is_empty(), "{object:?} differs from the account:\n{findings}");
     }
+}
+
+/// Compares the tables of metadata. `objects` are those whose pipelines are read.
+#[track_caller]
+pub fn assert_metadata_equal(database: &Connection, account: &Account, objects: &[ObjectType]) {
+    let findings = metadata::differences(database, account, objects);
+    assert!(findings.is_empty(), "metadata differs from the account:\n{findings}");
 }
 
 /// Compares objects with their tables.

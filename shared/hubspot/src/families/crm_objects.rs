@@ -117,7 +117,7 @@ pub(super) const CUSTOM: &[Family] = &[
         about: "the custom objects that the account has",
         version: version::SCHEMAS,
         scopes: &[&["crm.schemas.custom.read"]],
-        fills: &[],
+        fills: &[needed("object_schemas")],
         paths: &["/crm-object-schemas/*/schemas"],
         probe: Probe::Never,
     },

@@ -7,6 +7,7 @@ use super::Feed;
 use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 use crate::families::{CRM_OBJECTS, CrmObject};
 
+pub(super) use custom::of_schemas;
 pub use custom::{CustomObjects, custom_objects};
 
 /// All of HubSpot's own, in the order in which they run.

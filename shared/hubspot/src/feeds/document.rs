@@ -9,7 +9,7 @@ use staging::{Cell, ColumnType, Rows, Table};
 use super::collection::{Collection, Origin};
 use super::lineage::{DeletedReason, Deletes, EXTRA, JsonFields, Lineage, Reading, set};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{self, Malformed, Scanner};
+use crate::json::{self, Malformed, Scanner, Str};
 use crate::value;
 
 /// Levels of a JSON value that a column takes.
@@ -139,6 +139,19 @@ impl Writer<'_> {
         self.fields(&self.document.fields, "", object)
     }
 
+    /// Fills the open row from an object, without the fields of these names.
+    pub(super) fn fill_without(
+        &mut self,
+        object: &mut Scanner<'_>,
+        without: &[&str],
+    ) -> Result<(), Malformed> {
+        let fields = &self.document.fields;
+        object.each_field(|key, value| match without.contains(&key.raw()) {
+            true => value.skip(),
+            false => self.field(fields, "", key, value),
+        })
+    }
+
     /// The rows that follow are of a page that was read then. Answers when this one was.
     pub(super) fn read_at(&mut self, read_ms: i64) -> i64 {
         std::mem::replace(&mut self.reading.read_ms, read_ms)
@@ -209,17 +222,23 @@ impl Writer<'_> {
 
     /// `path` leads to the object, with a dot behind it.
     fn fields(&mut self, node: &Node, path: &str, object: &mut Scanner<'_>) -> Result<(), Malformed> {
-        object.each_field(|key, value| {
-            let name = key.text();
-            let known = node.below.get(&*name);
-            match known.map(|known| (known, &known.column)) {
-                Some((_, Some(target))) => self.value(target, value),
-                Some((known, None)) if value.is_object() => {
-                    self.fields(known, &format!("{path}{name}."), value)
-                }
-                _ => self.keep(&format!("{path}{name}"), value),
-            }
-        })
+        object.each_field(|key, value| self.field(node, path, key, value))
+    }
+
+    fn field(
+        &mut self,
+        node: &Node,
+        path: &str,
+        key: Str<'_>,
+        value: &mut Scanner<'_>,
+    ) -> Result<(), Malformed> {
+        let name = key.text();
+        let known = node.below.get(&*name);
+        match known.map(|known| (known, &known.column)) {
+            Some((_, Some(target))) => self.value(target, value),
+            Some((known, None)) if value.is_object() => self.fields(known, &format!("{path}{name}."), value),
+            _ => self.keep(&format!("{path}{name}"), value),
+        }
     }
 
     fn value(&mut self, target: &Target, value: &mut Scanner<'_>) -> Result<(), Malformed> {

@@ -6,6 +6,7 @@
 //! | `contacts` | contacts, and for each page what contacts v1 and the lists know of them | `contacts`, `contact_identity_profiles`, `contact_identities`, `form_submissions` |
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
 //! | `crm_objects` | records of further objects of the CRM, custom ones too | a collection for each object |
+//! | `metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -27,6 +28,7 @@ mod events;
 mod feed;
 mod format;
 mod lineage;
+mod metadata;
 mod objects;
 mod own;
 mod packed;
@@ -63,7 +65,7 @@ pub const FEEDS: &[&dyn Feed] = &[
 
 /// The feeds beyond Segment's collections that this source knows, in the order in which they run.
 pub fn further() -> impl Iterator<Item = &'static dyn Feed> + Clone {
-    crm_objects()
+    crm_objects().chain([&metadata::Metadata as &dyn Feed])
 }
 
 /// The feeds that this source knows, in the order in which they run: [`FEEDS`], then [`further`].

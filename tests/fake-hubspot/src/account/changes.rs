@@ -18,6 +18,8 @@ use crate::settings::Further;
 pub enum ChangeError {
     #[error("no such record among the {}: {id}", .object.plural())]
     UnknownRecord { object: ObjectType, id: u64 },
+    #[error("the account has no {what} {id}")]
+    Unknown { what: &'static str, id: String },
     #[error("not a custom object without records: {}", .object.plural())]
     ObjectInUse { object: ObjectType },
     #[error("no such property of {}: {name}", .object.plural())]

@@ -7,6 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::properties::{Kind, Property};
 use crate::dice::Dice;
 
+/// Number of owners, and of the ids that stand for them.
+pub(crate) const OWNERS: u64 = 12;
+
 /// Maker of a property's ordinary values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Maker {
@@ -88,7 +91,7 @@ fn write_ordinary(property: &Property, around: &Surroundings, dice: &mut Dice, o
         Maker::Options => write_options(property, dice, out),
         Maker::Below(limit) => write(out, format_args!("{}", dice.below(limit))),
         Maker::Amount => write(out, format_args!("{}.{:02}", dice.below(90_000), dice.below(100))),
-        Maker::Owner => write(out, format_args!("{}", 41_000_000 + dice.below(12) * 7)),
+        Maker::Owner => write(out, format_args!("{}", 41_000_000 + dice.below(OWNERS) * 7)),
         Maker::Bool => out.push_str(dice.pick(&["true", "false"])),
         Maker::Always(value) => out.push_str(value),
         Maker::Date => write(out, format_args!("{}", moment(around, dice).format("%Y-%m-%d"))),

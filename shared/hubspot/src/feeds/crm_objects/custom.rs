@@ -37,15 +37,32 @@ pub async fn custom_objects(client: &Client) -> Result<CustomObjects> {
              &includeAssociationDefinitions=false&includeAuditMetadata=false",
             version::SCHEMAS
         );
-        let body = client.send_for_list(&Call::get(path), "results").await?;
-        let answer: Schemas = serde_json::from_str(&body).map_err(|source| {
-            Error::new(ErrorKind::Malformed, "the schemas of custom objects do not parse").caused_by(source)
-        })?;
-        Ok::<_, Error>(answer.results)
+        client.send_for_list(&Call::get(path), "results").await
     };
-    // A deleted one keeps the name of its table.
     let (present, archived) = futures::future::try_join(schemas(false), schemas(true)).await?;
-    Ok(found(&present, &archived))
+    let Found { objects, former, nameless } = found(&parsed(&present)?, &parsed(&archived)?);
+    let feeds = objects.into_iter().map(|object| object as &dyn Feed).collect();
+    Ok(CustomObjects { feeds, former, nameless })
+}
+
+/// Returns the custom objects in two answers with schemas: of those in use, and of the deleted ones.
+pub(in crate::feeds) fn of_schemas(present: &str, archived: &str) -> Result<Vec<&'static ObjectType>> {
+    Ok(found(&parsed(present)?, &parsed(archived)?).objects)
+}
+
+fn parsed(answer: &str) -> Result<Vec<Value>> {
+    let answer: Result<Schemas, _> = serde_json::from_str(answer);
+    answer.map(|answer| answer.results).map_err(|source| {
+        Error::new(ErrorKind::Malformed, "the schemas of custom objects do not parse").caused_by(source)
+    })
+}
+
+/// [`CustomObjects`], by their types.
+#[derive(Debug)]
+struct Found {
+    objects: Vec<&'static ObjectType>,
+    former: Vec<String>,
+    nameless: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +75,8 @@ fn number(type_id: &str) -> Option<u64> {
     type_id.strip_prefix("2-")?.parse().ok()
 }
 
-fn found(present: &[Value], archived: &[Value]) -> CustomObjects {
+/// A deleted object keeps the name of its table.
+fn found(present: &[Value], archived: &[Value]) -> Found {
     let read = |schema: &Value| {
         let text = |key: &str| schema.get(key).and_then(Value::as_str);
         let number = number(text("objectTypeId")?)?;
@@ -71,7 +89,7 @@ fn found(present: &[Value], archived: &[Value]) -> CustomObjects {
         archived.iter().filter_map(read).chain(live.iter().map(|(n, name)| (*n, name.clone()))).collect();
     let own: Vec<&str> = known().flat_map(|feed| feed.collections()).copied().collect();
     let mut taken: BTreeSet<String> = own.iter().map(|name| (*name).to_owned()).collect();
-    let (mut feeds, mut former) = (Vec::new(), Vec::new());
+    let (mut objects, mut former) = (Vec::new(), Vec::new());
     for (number, name) in all {
         let mut table = name.clone();
         if own.contains(&name.as_str()) {
@@ -83,12 +101,12 @@ fn found(present: &[Value], archived: &[Value]) -> CustomObjects {
             taken.insert(table.clone());
         }
         if live.contains_key(&number) {
-            feeds.push(kept(format!("2-{number}"), &table) as &dyn Feed);
+            objects.push(kept(format!("2-{number}"), &table));
         } else {
             former.push(table);
         }
     }
-    CustomObjects { feeds, former, nameless }
+    Found { objects, former, nameless }
 }
 
 /// Returns the name of the table: the object's name in lower case, with `_` for all that is no letter or digit.
@@ -117,7 +135,7 @@ mod tests {
     use super::*;
 
     fn names(present: &[Value], archived: &[Value]) -> Vec<&'static str> {
-        found(present, archived).feeds.iter().map(|feed| feed.name()).collect()
+        found(present, archived).objects.iter().map(|object| object.name).collect()
     }
 
     fn schema(number: u64, name: &str) -> Value {
@@ -140,7 +158,7 @@ mod tests {
     #[test]
     fn a_schema_without_a_name_or_an_id_is_counted() {
         let found = found(&[schema(5, ""), json!({ "name": "cars" }), json!(null), schema(6, "cars")], &[]);
-        assert_eq!((found.feeds.len(), found.nameless), (1, 3));
+        assert_eq!((found.objects.len(), found.nameless), (1, 3));
     }
 
     #[test]

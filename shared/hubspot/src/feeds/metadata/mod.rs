@@ -1,0 +1,313 @@
+//! Metadata: small tables that give ids their meaning, such as the stages of pipelines and the owners of records. Each run
+//! reads all of it, most lists in one call, and stages the rows of a list where anything in it is another than at the
+//! last run.
+//!
+//! The lists are independent: one that the account or the credential does not have, or that HubSpot fails on, leaves its
+//! tables as they were, and the report names it.
+
+mod fetch;
+mod rows;
+mod source;
+mod state;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use staging::{Rows, Table};
+
+use self::fetch::{Answers, source_of};
+use self::rows::List;
+use self::source::{OBJECT_SCHEMAS, Paths, SOURCES, Source, WITH_PIPELINES, fills};
+use self::state::{Known, Lists, Object, Run, RunOfMetadata, Slice};
+use super::crm_objects;
+use super::cursor::{Cursor, Mode};
+use super::dictionary::CollectionEntry;
+use super::document::{Document, Written};
+use super::estimate::Estimate;
+use super::feed::{CursorOf, Planned};
+use super::own::Taken;
+use super::quarantine::Thing;
+use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Kind, in the quarantine, of an item that a table can't hold.
+const ODD_KIND: &str = "item of metadata";
+
+#[derive(Debug)]
+pub(super) struct Metadata;
+
+#[async_trait]
+impl Feed for Metadata {
+    fn name(&self) -> &'static str {
+        "metadata"
+    }
+
+    fn collections(&'static self) -> &'static [&'static str] {
+        COLLECTIONS
+    }
+
+    fn dictionary(&self) -> Vec<CollectionEntry> {
+        fills().map(|fill| fill.collection.entry()).collect()
+    }
+
+    async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
+        let documents = fills().map(|fill| Document::new(fill.collection, &[]));
+        let documents: Vec<Document> = documents.collect::<Result<_>>()?;
+        let mut kept = Taken::of(cursor)?;
+        let kept: CursorOf<'_, Lists> = kept.with();
+        Ok(Box::new(OpenMetadata {
+            session: session.clone(),
+            tables: documents.iter().map(|document| document.table.clone()).collect(),
+            documents,
+            mode,
+            known: kept.own.lists.clone(),
+            failed: Mutex::default(),
+        }))
+    }
+}
+
+/// In the order of [`fills`].
+const COLLECTIONS: &[&str] = &[
+    "object_schemas",
+    "pipelines",
+    "pipeline_stages",
+    "owners",
+    "owner_teams",
+    "account_users",
+    "roles",
+    "teams",
+    "team_users",
+    "forms",
+    "subscription_definitions",
+    "exchange_rates",
+];
+
+#[derive(Debug)]
+struct OpenMetadata {
+    session: Session,
+    documents: Vec<Document>,
+    tables: Vec<Table>,
+    mode: Mode,
+    /// Lists as the last run has left them.
+    known: BTreeMap<String, Known>,
+    /// Lists that this run could not read, and why.
+    failed: Mutex<BTreeMap<String, String>>,
+}
+
+impl OpenMetadata {
+    fn failed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wants(&self, source: &Source) -> bool {
+        source.fills.iter().any(|fill| self.session.wants(fill.collection.name))
+    }
+
+    fn is_new(&self, list: &str, known: &Known) -> bool {
+        self.mode == Mode::Backfill || self.known.get(list) != Some(known)
+    }
+
+    /// The list stays as it was.
+    fn fail(&self, list: &str, reason: String, run: &mut RunOfMetadata<'_>) {
+        tracing::warn!("{list} can't be read, and stays as it was: {reason}");
+        if let Some(known) = self.known.get(list) {
+            run.own.lists.insert(list.to_owned(), known.clone());
+        }
+        self.failed().insert(list.to_owned(), reason.clone());
+        run.own.failed.insert(list.to_owned(), reason);
+    }
+
+    fn append_list(
+        &self,
+        list: &List<'_>,
+        source: &'static Source,
+        slice: &Slice,
+        read_ms: i64,
+        run: &mut RunOfMetadata<'_>,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended<Slice>> {
+        let (name, mut appended) = (slice.list(), self.nothing());
+        if list.odd > 0 {
+            let collection = source.fills.first().map_or("", |fill| fill.collection.name);
+            let thing = Thing { kind: ODD_KIND, id: &format!("without an id in {name}"), collection };
+            run.set_aside(thing, format!("{} items have no id that the table can hold", list.odd));
+        }
+        let before: &[usize] = self.known.get(&name).map_or(&[], |known| &known.rows);
+        for (fill, (&before, &now)) in source.fills.iter().zip(before.iter().zip(&list.known.rows)) {
+            let gone = before.saturating_sub(now);
+            if let Err(refused) = self.session.check_removals(fill.collection.name, before, gone) {
+                self.fail(&name, refused.to_string(), run);
+                return Ok(appended);
+            }
+        }
+        if self.is_new(&name, &list.known) {
+            for (place, fill) in source.fills.iter().enumerate() {
+                let table = fills().position(|other| other.collection.name == fill.collection.name);
+                let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
+                let Some((table, document)) = table else { continue };
+                let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
+                let mut writer = document.writer(rows[table], self.session.reading(read_ms));
+                list.write(place, slice, had_rows, &mut writer)?;
+                appended.written[table] = writer.written;
+            }
+        }
+        run.own.lists.insert(name, list.known.clone());
+        Ok(appended)
+    }
+
+    /// The outcome of a list that no row is staged of.
+    fn nothing(&self) -> Appended<Slice> {
+        let written = vec![Written::default(); self.tables.len()];
+        Appended { written, is_last: true, ..Appended::default() }
+    }
+
+    /// Custom objects among the schemas, whose own lists are to be read as well.
+    fn custom_objects(&self, answers: &[crate::json::Body]) -> Result<Vec<Object>> {
+        let [present, archived] = answers else { return Ok(Vec::new()) };
+        let objects = crm_objects::of_schemas(present, archived)?;
+        let wanted = objects.into_iter().filter(|object| self.session.wants(object.name));
+        Ok(wanted
+            .map(|object| Object { table: object.name.to_owned(), path: object.path.to_owned() })
+            .collect())
+    }
+}
+
+/// Returns HubSpot's own objects that have pipelines.
+fn with_pipelines() -> impl Iterator<Item = Object> {
+    WITH_PIPELINES.iter().map(|name| Object { table: (*name).to_owned(), path: (*name).to_owned() })
+}
+
+#[async_trait]
+impl OpenFeed for OpenMetadata {
+    type Slice = Slice;
+    type Run = Run;
+    type Kept = Lists;
+    type Content = Answers;
+
+    fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    async fn plan(&self, _window: Window, _cursor: &mut CursorOf<'_, Lists>) -> Result<Planned<Slice, Run>> {
+        let now_ms = self.session.client.now().timestamp_millis();
+        let mut planned: Planned<Slice, Run> = Planned::new(self.mode, now_ms, 0);
+        planned.is_whole = self.mode == Mode::Backfill;
+        let wanted: Vec<&Source> = SOURCES.iter().filter(|source| self.wants(source)).collect();
+        for source in &wanted {
+            match source.paths {
+                Paths::OfAccount(_) => {
+                    planned.slices.push(Slice { source: source.name.to_owned(), object: None });
+                }
+                Paths::OfObject(_) => {
+                    planned.own.of_objects.insert(source.name.to_owned());
+                    for object in with_pipelines().filter(|object| self.session.wants(&object.table)) {
+                        planned.slices.push(Slice { source: source.name.to_owned(), object: Some(object) });
+                    }
+                }
+            }
+        }
+        let is_planned = |slice: &Slice| slice.source == OBJECT_SCHEMAS;
+        if !planned.own.of_objects.is_empty() && !planned.slices.iter().any(is_planned) {
+            planned.slices.push(Slice { source: OBJECT_SCHEMAS.to_owned(), object: None });
+        }
+        Ok(planned)
+    }
+
+    async fn estimate(&self, _window: Window) -> Result<Estimate> {
+        let note = "1 to 2 calls for each table, 1 for the pipelines of each object that has them";
+        let lists = SOURCES.iter().filter(|source| self.wants(source)).count();
+        Ok(Estimate { general: 2 * lists as u64, note: Some(note), ..Estimate::default() })
+    }
+
+    async fn resume(&self, run: &mut RunOfMetadata<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
+        *self.failed() = run.own.failed.clone();
+        Ok(())
+    }
+
+    fn reads_around(&self) -> bool {
+        true
+    }
+
+    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<Page<Answers>> {
+        let answers = self.read(slice).await?;
+        let size_bytes = answers.size_bytes();
+        Ok(Page::new(answers, size_bytes))
+    }
+
+    fn append_page(
+        &self,
+        page: Page<Answers>,
+        slice: &mut Slice,
+        run: &mut RunOfMetadata<'_>,
+        rows: &mut [&mut Rows],
+    ) -> Result<Appended<Slice>> {
+        if rows.len() != self.tables.len() {
+            return Err(Error::new(ErrorKind::Malformed, "metadata has other tables"));
+        }
+        let source = source_of(slice)?;
+        match page.content {
+            Answers::Read(answers) => {
+                if source.name == OBJECT_SCHEMAS {
+                    run.own.found.extend(self.custom_objects(&answers)?);
+                }
+                let list = List::of(source, &answers)?;
+                self.append_list(&list, source, slice, page.read_ms, run, rows)
+            }
+            Answers::Failed(reason) => {
+                self.fail(&slice.list(), reason, run);
+                Ok(self.nothing())
+            }
+        }
+    }
+
+    fn due(&self, run: &mut RunOfMetadata<'_>, is_end: bool) -> Vec<Slice> {
+        let found = std::mem::take(&mut run.own.found);
+        let slices = found.into_iter().flat_map(|object| {
+            let of_objects = run.own.of_objects.iter();
+            of_objects.map(move |source| Slice { source: source.clone(), object: Some(object.clone()) })
+        });
+        let slices: Vec<Slice> = slices.collect();
+        if is_end && slices.is_empty() {
+            run.release_what_was_not_set_aside_again(ODD_KIND);
+        }
+        slices
+    }
+
+    fn keep(&self, run: &mut RunOfMetadata<'_>, kept: &mut Lists) {
+        kept.lists.append(&mut run.own.lists);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for (list, reason) in self.failed().iter() {
+            let (name, object) = list.split_once('/').map_or((list.as_str(), None), |(n, o)| (n, Some(o)));
+            let was_read = self.known.contains_key(list);
+            for fill in source::source(name).into_iter().flat_map(|source| source.fills) {
+                let (gap, text) = match (object, was_read) {
+                    (None, false) => (Gap::Skipped, reason.clone()),
+                    (None, true) => (Gap::Degraded, format!("as an earlier run has read it: {reason}")),
+                    (Some(object), false) => (Gap::Degraded, format!("without those of {object}: {reason}")),
+                    (Some(object), true) => (
+                        Gap::Degraded,
+                        format!("those of {object} are as an earlier run has read them: {reason}"),
+                    ),
+                };
+                notes.push(Note { collection: fill.collection.name, gap, text });
+            }
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_those_of_the_sources() {
+        let names: Vec<&str> = fills().map(|fill| fill.collection.name).collect();
+        assert_eq!(names, COLLECTIONS);
+    }
+}

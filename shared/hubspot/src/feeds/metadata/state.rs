@@ -1,0 +1,73 @@
+//! State of the feed of metadata: the lists that are left to read, and what each was like when it was last read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::feeds::feed;
+use crate::feeds::own::FeedState;
+
+/// One list, read whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Slice {
+    /// [`super::source::Source::name`].
+    pub(super) source: String,
+    /// The object whose list it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) object: Option<Object>,
+}
+
+/// An object, by its table and its name in paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Object {
+    pub(super) table: String,
+    pub(super) path: String,
+}
+
+impl FeedState for Slice {}
+
+impl Slice {
+    /// Returns the name under which the feed remembers the list.
+    pub(super) fn list(&self) -> String {
+        match &self.object {
+            Some(object) => format!("{}/{}", self.source, object.table),
+            None => self.source.clone(),
+        }
+    }
+}
+
+/// What a list was like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Another number whenever anything in the list, or the columns it is read into, is another.
+    pub(super) hash: u64,
+    /// Rows of each of its tables.
+    pub(super) rows: Vec<usize>,
+}
+
+/// Lists that were read, by [`Slice::list`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Lists {
+    pub(super) lists: BTreeMap<String, Known>,
+}
+
+impl FeedState for Lists {}
+
+/// A run under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Run {
+    /// Lists as this run has read them; those that it could not read are as they were.
+    pub(super) lists: BTreeMap<String, Known>,
+    /// Lists that this run could not read, and why.
+    pub(super) failed: BTreeMap<String, String>,
+    /// Objects that were found in the schemas, and whose lists are still to be planned.
+    pub(super) found: Vec<Object>,
+    /// Sources that are read for each object.
+    pub(super) of_objects: BTreeSet<String>,
+}
+
+impl FeedState for Run {}
+
+pub(super) type RunOfMetadata<'a> = feed::RunOf<'a, Run>;

@@ -1,0 +1,165 @@
+//! Tables that give ids their meaning: read whole by each run, staged where something changed, kept where HubSpot
+//! forgets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
+
+use duckdb::Connection;
+use fake_hubspot::{Account, Behaviour, Further, ObjectType, Settings};
+use serde_json::Value;
+use tests::{Sandbox, assert_metadata_equal};
+
+const TABLES: &str = "object_schemas,pipelines,pipeline_stages,owners,owner_teams,account_users,roles,teams,team_users,\
+                      forms,subscription_definitions,exchange_rates";
+
+/// HubSpot's own objects whose pipelines are read, and custom ones.
+const OBJECTS: [ObjectType; 4] =
+    [ObjectType::Deals, ObjectType::Tickets, ObjectType::Leads, ObjectType::Cars];
+
+fn settings() -> Settings {
+    let records = fake_hubspot::PerType { contacts: 20, companies: 5, deals: 5 };
+    let settings = Settings { records, wide_deals: 0, ..Settings::default() };
+    settings.with(ObjectType::Cars, Further { records: 3, custom_properties: 0 })
+}
+
+/// The tables of metadata, and the objects that have pipelines: only what is wanted is asked for.
+fn wanted() -> String {
+    format!("{TABLES},deals,tickets,leads,cars")
+}
+
+async fn synced(settings: &Settings, behaviour: Behaviour) -> Sandbox {
+    let sandbox = Sandbox::new(settings, behaviour).await;
+    sandbox.sync(&["--collections", &wanted()]).await.complete();
+    sandbox
+}
+
+fn rows(report: &Value, collection: &str) -> u64 {
+    report["collections"][collection]["rows"].as_u64().unwrap_or_else(|| panic!("{collection}: {report:#}"))
+}
+
+fn one<T: duckdb::types::FromSql>(database: &Connection, query: &str) -> T {
+    database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+/// Everything that a definition can go through.
+fn churn(account: &Account) {
+    account.rename_stage(ObjectType::Deals, "appointmentscheduled", "First call").unwrap();
+    account.delete_stage(ObjectType::Deals, "87654399").unwrap();
+    account.delete_pipeline(ObjectType::Tickets, "12345679").unwrap();
+    account.delete_pipeline(ObjectType::Cars, "default").unwrap();
+    account.archive_owner(41_000_007).unwrap();
+    account.rename_owner(41_000_014, "Married").unwrap();
+    account.remove_user(9_001).unwrap();
+    account.delete_team(701).unwrap();
+    account.set_exchange_rate("EUR", "1.11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_equals_the_account_at_first_and_after_changes() {
+    let sandbox = synced(&settings(), Behaviour { mixed_owners: true, ..Behaviour::default() }).await;
+    let account = sandbox.account();
+    assert_metadata_equal(&sandbox.database(), account, &OBJECTS);
+
+    churn(account);
+    let report = sandbox.sync(&["--collections", &wanted()]).await.complete();
+    let database = sandbox.database();
+    assert_metadata_equal(&database, account, &OBJECTS);
+    assert_eq!(rows(&report, "forms"), 0, "nothing of it changed");
+    // HubSpot forgets what was deleted; old deals still name it.
+    let label: String = one(&database, "SELECT label FROM hubspot.pipeline_stages WHERE id = '87654399'");
+    assert_eq!(label, "Due");
+    let why: String = one(
+        &database,
+        "SELECT deleted_reason FROM hubspot.pipelines WHERE object = 'tickets' AND id = '12345679'",
+    );
+    assert_eq!(why, "removed");
+    let stages: i64 = one(
+        &database,
+        "SELECT count(*) FROM hubspot.pipeline_stages WHERE object = 'tickets' AND pipeline_id = '12345679' \
+         AND is_deleted",
+    );
+    assert_eq!(stages, 2);
+    // A stage that was renamed keeps its id, and deals their meaning.
+    let label: String = one(
+        &database,
+        "SELECT label FROM hubspot.pipeline_stages WHERE object = 'deals' AND id = 'appointmentscheduled'",
+    );
+    assert_eq!(label, "First call");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_becomes_empty_and_is_filled_again_equals_the_account() {
+    let sandbox = synced(&settings(), Behaviour::default()).await;
+    let account = sandbox.account();
+    for pipeline in ["default", "12345680"] {
+        account.delete_pipeline(ObjectType::Cars, pipeline).unwrap();
+    }
+    let report = sandbox.sync(&["--collections", &wanted()]).await.complete();
+    assert_eq!((rows(&report, "pipelines"), rows(&report, "pipeline_stages")), (1, 1), "a tombstone of each");
+    assert_metadata_equal(&sandbox.database(), account, &OBJECTS);
+    let report = sandbox.sync(&["--collections", &wanted()]).await.complete();
+    assert_eq!(rows(&report, "pipelines"), 0);
+}
+
+/// Checks the promise of `docs/dictionary.md`: 22 calls for the lists of this account, and nothing staged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_run_stages_nothing_in_a_handful_of_calls() {
+    let settings = settings();
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.sync(&["--collections", TABLES]).await.complete();
+    sandbox.server.reset_counters();
+    let report = sandbox.sync(&["--collections", TABLES]).await.complete();
+    let staged: u64 = TABLES.split(',').map(|table| rows(&report, table)).sum();
+    assert_eq!(staged, 0);
+    let calls = sandbox.server.counters().endpoints;
+    // The account; schemas, owners and forms in two lists each; five others. Nobody wants an object with pipelines.
+    assert_eq!(calls.values().sum::<u64>(), 1 + 3 * 2 + 5, "{calls:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_credential_lacks_is_named_and_leaves_the_others_alone() {
+    let settings = settings().without_scope("settings.currencies").without_scope("crm.objects.owners");
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let ended = sandbox.sync(&["--collections", &wanted()]).await;
+    assert_eq!(ended.code, Some(1), "somebody has named them");
+    let report = ended.report();
+    for (table, scope) in
+        [("owners", "crm.objects.owners.read"), ("exchange_rates", "settings.currencies.read")]
+    {
+        assert_eq!(report["collections"][table]["outcome"], "skipped");
+        let reason = report["collections"][table]["reason"].as_str().unwrap();
+        assert!(reason.contains(scope), "{reason}");
+    }
+    assert_eq!(report["collections"]["pipelines"]["outcome"], "complete");
+    assert!(rows(&report, "roles") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_fails_later_stays_as_it_was_and_is_degraded() {
+    let sandbox = synced(&settings(), Behaviour::default()).await;
+    churn(sandbox.account());
+    let behaviour = Behaviour {
+        not_in_product: ["owners".to_owned(), "pipelines".to_owned()].into(),
+        ..Behaviour::default()
+    };
+    sandbox.server.set_behaviour(behaviour);
+    let report = sandbox.sync(&["--collections", &wanted()]).await.complete();
+    for table in ["owners", "owner_teams", "pipelines", "pipeline_stages"] {
+        assert_eq!(rows(&report, table), 0);
+        assert!(
+            report["collections"][table]["degraded"].to_string().contains("as an earlier run"),
+            "{table}"
+        );
+    }
+    let live: i64 = one(&sandbox.database(), "SELECT count(*) FROM hubspot.owners WHERE NOT is_deleted");
+    assert_eq!(live, 12);
+    sandbox.server.set_behaviour(Behaviour::default());
+    sandbox.sync(&["--collections", &wanted()]).await.complete();
+    assert_metadata_equal(&sandbox.database(), sandbox.account(), &OBJECTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_stages_everything_again() {
+    let sandbox = synced(&settings(), Behaviour::default()).await;
+    let report = sandbox.sync(&["--collections", TABLES, "--mode", "backfill"]).await.complete();
+    assert_eq!((rows(&report, "owners"), rows(&report, "teams")), (12, 2));
+    assert_metadata_equal(&sandbox.database(), sandbox.account(), &OBJECTS);
+}
