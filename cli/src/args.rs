@@ -66,8 +66,9 @@ pub(crate) struct Sync {
     /// Folder for the cursors and the staged files; keep it, or the next run reads everything again
     #[arg(long, value_name = "DIR")]
     pub(crate) state: PathBuf,
-    /// Collections to sync, separated by commas: their names, segment for those of Segment's source, all for whatever
-    /// the account has; a name with a minus sign is left out [default: segment]
+    /// Collections to sync, separated by commas: their names, segment for those of Segment's source, metadata for
+    /// what gives ids their meaning, all for whatever the account has; a name with a minus sign is left out [default:
+    /// segment]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Collections to leave out, separated by commas
@@ -131,7 +132,7 @@ pub(crate) struct Doctor {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = PLAN_EXAMPLES)]
 pub(crate) struct Plan {
-    /// Collections to plan, separated by commas: their names, segment, or all [default: segment]
+    /// Collections to plan, separated by commas: their names, segment, metadata, or all [default: segment]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
     /// Only what changed since this day or instant

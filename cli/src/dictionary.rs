@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use hubspot::families::CRM_OBJECTS;
-use hubspot::feeds::{CollectionEntry, FEEDS, crm_objects};
+use hubspot::families::{self, CRM_OBJECTS, Family, Fill, Role};
+use hubspot::feeds::{CollectionEntry, FEEDS, crm_objects, further};
 use staging::ColumnType;
 
 const INTRODUCTION: &str = "\
@@ -16,6 +16,22 @@ Every collection and column: its type, and where its value comes from today, or 
 Types are those of the staged files: text, bigint, double, boolean, date, timestamp (an instant, UTC, milliseconds) and
 json (text that holds JSON). Names with dots are keys on the way to a field of HubSpot's answer. The calls are those of a
 run in which nothing has changed, besides one for the account's details at the start of each run.
+";
+
+const METADATA: &str = "
+## Metadata
+
+Tables that give ids their meaning: named with `--collections`, all of them as `metadata`, or read by `--collections all`.
+Each run reads them whole and stages a table's rows where anything in them is another than at the last run. What HubSpot
+does not show any more keeps its row, marked as deleted: a deal that was won three years ago still finds the name of its
+stage. A table whose list HubSpot refuses stays as it was; the report names it.
+
+Ids have the type of the columns that hold them: text where a property does, such as `deals.dealstage` and
+`hubspot_owner_id`. Each table also has the columns that all tables with deletes have, `is_deleted` to `_unparsed`
+[below](#further-crm-objects), and `_extra` for what HubSpot sends beside its columns.
+
+| collection | scopes |
+|---|---|
 ";
 
 const OBJECTS: &str = "
@@ -37,10 +53,27 @@ pub(crate) fn text() -> String {
     let mut text = INTRODUCTION.to_owned();
     for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
         // Writing to a string does not fail.
-        let _ = write_collection(&mut text, &collection);
+        let _ = write_collection(&mut text, &collection, "##");
     }
+    let _ = write_metadata(&mut text);
     let _ = write_objects(&mut text);
     text
+}
+
+fn write_metadata(text: &mut String) -> std::fmt::Result {
+    let Some(feed) = further().find(|feed| feed.name() == "metadata") else { return Ok(()) };
+    text.push_str(METADATA);
+    for name in feed.collections() {
+        let is_needed = |fill: &Fill| fill.collection == *name && fill.role == Role::Needed;
+        let family = families::all().find(|family| family.fills.iter().any(is_needed));
+        writeln!(text, "| `{name}` | {} |", family.map(Family::scopes_text).unwrap_or_default())?;
+    }
+    for mut collection in feed.dictionary() {
+        let own = collection.columns.iter().position(|column| column.name == staging::IS_DELETED);
+        collection.columns.truncate(own.unwrap_or(collection.columns.len()));
+        write_collection(text, &collection, "###")?;
+    }
+    Ok(())
 }
 
 /// Further objects have the same columns, but for the account's properties.
@@ -55,8 +88,8 @@ fn write_objects(text: &mut String) -> std::fmt::Result {
     write_columns(text, &entry)
 }
 
-fn write_collection(text: &mut String, collection: &CollectionEntry) -> std::fmt::Result {
-    writeln!(text, "\n## {}\n\n{}\n", collection.name, collection.about)?;
+fn write_collection(text: &mut String, collection: &CollectionEntry, level: &str) -> std::fmt::Result {
+    writeln!(text, "\n{level} {}\n\n{}\n", collection.name, collection.about)?;
     let key: Vec<String> = collection.primary_key.iter().map(|column| format!("`{column}`")).collect();
     writeln!(text, "* Primary key: {}. {}.", key.join(", "), sentence(collection.key_reason))?;
     writeln!(text, "* Calls: {}.", collection.calls)?;
@@ -99,11 +132,11 @@ fn type_name(column_type: ColumnType) -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use hubspot::feeds::known;
 
     #[test]
     fn every_column_is_named_once_and_says_where_it_comes_from() {
-        for collection in FEEDS.iter().flat_map(|feed| feed.dictionary()) {
+        for collection in known().flat_map(|feed| feed.dictionary()) {
             let mut names = BTreeSet::new();
             for column in &collection.columns {
                 assert!(names.insert(&column.name), "{}.{} twice", collection.name, column.name);

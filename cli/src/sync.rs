@@ -74,12 +74,10 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let mut unavailable = BTreeMap::new();
     for &feed in &selection.feeds {
         let mut reports = work.sync(feed, &run, options.mode.filter(|mode| !mode.is_snapshot())).await;
-        if let Some(reason) = work.is_unavailable(feed, &reports).await {
-            unavailable.insert(feed.name(), reason);
-            continue;
-        }
+        let lacking = work.unavailable(feed, &reports).await;
+        reports.retain(|name, _| selection.collections.contains(name) && !lacking.contains_key(name));
+        unavailable.extend(lacking);
         work.reconcile(feed, &mut reports).await;
-        reports.retain(|name, _| selection.collections.contains(name));
         collections.extend(reports.into_iter().map(|(name, report)| (name.to_owned(), report)));
     }
     for name in selection.missed(&run.state).await {
@@ -228,15 +226,25 @@ impl Work<'_> {
         reports
     }
 
-    /// Returns the reason why a feed that nobody named can't be read, now or before: the account, or the credential, does
-    /// not have it. What was read once is missed.
-    async fn is_unavailable(&self, feed: &'static dyn Feed, reports: &Reports) -> Option<String> {
-        if !self.selection.if_available.contains(feed.name()) {
-            return None;
+    /// Returns the collections that nobody named and that were never read, with the reason: the account, or the credential,
+    /// does not have them. What was read once is missed.
+    async fn unavailable(
+        &self,
+        feed: &'static dyn Feed,
+        reports: &Reports,
+    ) -> BTreeMap<&'static str, String> {
+        let mut lacking = BTreeMap::new();
+        for (name, report) in reports {
+            if let Outcome::Skipped(reason) = &report.outcome
+                && self.selection.if_available.contains(name)
+            {
+                lacking.insert(*name, reason.clone());
+            }
         }
-        let Outcome::Skipped(reason) = &reports.get(feed.name())?.outcome else { return None };
+        // A feed of several collections says itself which of them it has never read.
+        let says_itself = feed.collections().len() > 1;
         let cursor = self.run.state.cursor::<Cursor>(feed.name()).await;
-        matches!(cursor, Ok(None)).then(|| reason.clone())
+        if says_itself || matches!(cursor, Ok(None)) { lacking } else { BTreeMap::new() }
     }
 
     /// Chooses the treatment of lost rows: where a comparison follows, it reads them again.

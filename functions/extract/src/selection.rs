@@ -10,6 +10,8 @@ use staging::State;
 
 /// Name for the collections of Segment's source.
 const SEGMENT: &str = "segment";
+/// Name for the tables that give ids their meaning.
+const METADATA: &str = "metadata";
 /// Name for whatever the account has.
 const ALL: &str = "all";
 
@@ -36,7 +38,8 @@ pub struct Selection {
 }
 
 impl CollectionNames {
-    /// Reads the names: collections, `segment`, `all`, and with a minus sign those to leave out. Without any, `segment`.
+    /// Reads the names: collections, `segment`, `metadata`, `all`, and with a minus sign those to leave out. Without any,
+    /// `segment`.
     pub fn new(
         collections: Option<&[String]>,
         without: Option<&[String]>,
@@ -46,6 +49,7 @@ impl CollectionNames {
         let left_out = left_out.into_iter().map(|name| name.trim_start_matches('-').to_owned());
         let without: Vec<String> = left_out.chain(without.unwrap_or_default().iter().cloned()).collect();
         let names = if names.is_empty() { vec![SEGMENT.to_owned()] } else { names };
+        let (names, without) = (with_metadata(names), with_metadata(without));
         if let Some(group) = without.iter().find(|name| [ALL, SEGMENT].contains(&name.as_str())) {
             bail!("{group} can't be left out: name the collections to leave out");
         }
@@ -89,7 +93,7 @@ impl CollectionNames {
         if !unknown.is_empty() {
             let note = note.map_or_else(String::new, |note| format!("; {note}"));
             bail!(
-                "unknown collection {}: use some of {}, or {SEGMENT}, or {ALL}{note}",
+                "unknown collection {}: use some of {}, or {SEGMENT}, {METADATA} or {ALL}{note}",
                 unknown.join(", "),
                 known.join(", ")
             );
@@ -132,6 +136,18 @@ impl Selection {
         let is_missed = |name: &String| !settled.contains(name) && staging::snapshot_of(name).is_none();
         registered.into_iter().filter(is_missed).collect()
     }
+}
+
+/// Returns the names with the tables of metadata in place of their group.
+fn with_metadata(names: Vec<String>) -> Vec<String> {
+    let tables = || {
+        let mut feeds = hubspot::feeds::further();
+        let feed = feeds.find(|feed| feed.name() == METADATA);
+        feed.into_iter().flat_map(|feed| feed.collections()).map(|name| (*name).to_owned())
+    };
+    let each =
+        |name: String| -> Vec<String> { if name == METADATA { tables().collect() } else { vec![name] } };
+    names.into_iter().flat_map(each).collect()
 }
 
 /// Feeds in the order in which they run: those that this source knows, then custom objects.
@@ -199,6 +215,15 @@ mod tests {
         assert_eq!(selected.collections.len(), segment.len() - 2);
         assert!(selected.feeds.iter().all(|feed| feed.name() != "email_events"));
         assert!(selection(None, Some(&segment.into_iter().collect::<Vec<_>>())).is_err());
+    }
+
+    #[test]
+    fn metadata_is_a_group_of_its_tables() {
+        let selected = selection(Some(&["segment", "metadata", "-forms"]), None).unwrap();
+        assert!(selected.collections.contains("owners") && selected.collections.contains("deals"));
+        assert!(!selected.collections.contains("forms") && selected.if_available.is_empty());
+        let selected = selection(Some(&["all"]), Some(&["metadata"])).unwrap();
+        assert!(!selected.collections.contains("owners") && selected.collections.contains("notes"));
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod list;
 mod metadata;
 mod scopes;
 
+use std::cmp::Reverse;
+
 use chrono::NaiveDate;
 
 use crate::call::Call;
@@ -59,11 +61,11 @@ pub enum Probe {
 }
 
 impl Family {
-    /// The family that a call belongs to, whatever the version in its path; the longest beginning decides.
+    /// The family that a call belongs to, whatever the version in its path; the longest beginning decides, then the order.
     pub fn of_path(path: &str) -> Option<&'static Family> {
         let all = all().flat_map(|family| family.paths.iter().map(move |beginning| (family, beginning)));
         all.filter(|(_, beginning)| begins_with(path, beginning))
-            .max_by_key(|(_, beginning)| beginning.split('/').count())
+            .min_by_key(|(_, beginning)| Reverse(beginning.split('/').count()))
             .map(|(family, _)| family)
     }
 
@@ -157,7 +159,11 @@ mod tests {
         for family in all() {
             let Some(path) = probe_path(family) else { continue };
             assert_eq!(Family::of_path(&path).map(|family| family.name), Some(family.name), "{path}");
-            assert!(path.split(['/', '?']).any(|part| part == family.version), "{path} is not of {}", family.version);
+            assert!(
+                path.split(['/', '?']).any(|part| part == family.version),
+                "{path} is not of {}",
+                family.version
+            );
             assert!(paths.insert(path.clone()), "{path} is asked twice");
         }
     }

@@ -146,7 +146,7 @@ pub const FAMILIES: &[Family] = &[
         about: "forms: titles and types of submissions",
         version: version::FORMS,
         scopes: &[&["forms"]],
-        fills: &[stands_in("form_submissions"), needed("forms")],
+        fills: &[stands_in("form_submissions")],
         paths: &["/marketing/*/forms"],
         probe: Probe::Call(|| Call::get(format!("/marketing/{}/forms?limit=1", version::FORMS))),
     },

@@ -6,7 +6,7 @@ use super::{Family, Probe};
 use crate::call::Call;
 use crate::version;
 
-/// All of them but those of forms and of custom objects' schemas, which other collections need as well.
+/// All of them but that of custom objects' schemas, which discovery needs as well.
 pub(super) const METADATA: &[Family] = &[
     Family {
         name: "pipelines",
@@ -70,6 +70,16 @@ pub(super) const METADATA: &[Family] = &[
         probe: Probe::Call(|| {
             Call::get(format!("/communication-preferences/{}/definitions", version::PREFERENCES))
         }),
+    },
+    Family {
+        name: "form definitions",
+        about: "forms with their fields",
+        version: version::FORMS,
+        scopes: &[&["forms"]],
+        fills: &[needed("forms")],
+        paths: &["/marketing/*/forms"],
+        // The family of forms, which stand in for contacts v1, shows the same.
+        probe: Probe::Never,
     },
     Family {
         name: "exchange rates",
