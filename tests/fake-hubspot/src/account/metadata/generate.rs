@@ -64,7 +64,7 @@ pub(crate) fn generate(settings: &Settings) -> Metadata {
     let owners: BTreeMap<u64, Owner> =
         ids.zip(1..).map(|(id, number)| (id, owner(number, created_at))).collect();
     let user = |owner: &Owner| {
-        let role = (owner.user_id % 3 != 0).then_some(500 + owner.user_id % 2);
+        let role = (!owner.user_id.is_multiple_of(3)).then_some(500 + owner.user_id % 2);
         (owner.user_id, User { email: owner.email.clone(), role, is_super_admin: role.is_none() })
     };
     let users = owners.values().filter(|owner| !owner.is_archived).map(user).collect();
@@ -103,8 +103,8 @@ fn owner(number: u64, created_at: DateTime<Utc>) -> Owner {
         first_name: format!("First{number}"),
         last_name: format!("Last{number}"),
         user_id: 9_000 + number,
-        is_archived: number % 5 == 0,
-        teams: if number % 4 == 0 { vec![] } else { vec![700 + number % 2, 700 + (number + 1) % 2] },
+        is_archived: number.is_multiple_of(5),
+        teams: if number.is_multiple_of(4) { vec![] } else { vec![700 + number % 2, 700 + (number + 1) % 2] },
         created_at,
         updated_at: created_at,
     }
