@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use extract::{Checkpoints, Options, Progress, Run, StateAllowance};
 use fake_hubspot::{
     Account, Behaviour, Churn, Faults, Further, IndexLag, Kind, Limits, Marketing, MarketingChurn,
+    MetadataChurn,
 };
 use fake_hubspot::{
     ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
@@ -24,7 +25,9 @@ use staging::{Bucket, State};
 use tempfile::TempDir;
 use warehouse::{TableMode, Warehouse};
 
-use crate::truth::{COLLECTIONS, Expectations, all_differences, object_differences, table_of};
+use crate::truth::{
+    COLLECTIONS, Expectations, all_differences, metadata_differences, object_differences, table_of,
+};
 
 /// Purged records that a comparison believes, however few records there are.
 const FEW_PURGED: usize = 20;
@@ -52,6 +55,16 @@ const BATCHES: [(&str, ObjectType); 4] = [
 const FURTHER: [ObjectType; 4] =
     [ObjectType::Tickets, ObjectType::Notes, ObjectType::GoalTargets, ObjectType::Subscriptions];
 
+/// Objects of the account that have pipelines, whether their records are read or not.
+const WITH_PIPELINES: [ObjectType; 6] = [
+    ObjectType::Deals,
+    ObjectType::Tickets,
+    ObjectType::Leads,
+    ObjectType::Orders,
+    ObjectType::Services,
+    ObjectType::Courses,
+];
+
 /// Counts of the simulation of one seed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SimulationSummary {
@@ -72,6 +85,8 @@ struct World {
     modes: TableMode,
     /// Types of records that are read.
     objects: Vec<ObjectType>,
+    /// The feed of metadata, if it is read.
+    metadata: Option<&'static dyn Feed>,
     checkpoints: Checkpoints,
     lookback: Lookback,
     /// A second handle, which keeps the warehouse's file open between loads.
@@ -84,6 +99,8 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
     let mut dice = Rng::with_seed(seed);
     // Of its own, so that lives without further objects are those that they were.
     let further = FURTHER.get(Rng::with_seed(!seed).usize(..=FURTHER.len())).copied();
+    let has_metadata = Rng::with_seed(seed.rotate_left(32)).bool();
+    let metadata = hubspot::feeds::further().find(|feed| has_metadata && feed.name() == "metadata");
     let settings = match further {
         Some(object) => settings(&mut dice).with(object, Further { records: 40, custom_properties: 2 }),
         None => settings(&mut dice),
@@ -95,6 +112,7 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
         server,
         folder: tempfile::tempdir().map_err(|error| error.to_string())?,
         objects: ObjectType::CORE.into_iter().chain(further).collect(),
+        metadata,
         modes: TableMode { hard_delete: false, history: dice.u8(..4) == 0 },
         checkpoints: Checkpoints {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
@@ -253,6 +271,10 @@ impl World {
             let (count, seed) = (self.dice.usize(..20), self.dice.u64(..));
             self.summary.changes += Churn { per_second: 1.0, seed }.burst_of(object, &account, count).len();
         }
+        if self.metadata.is_some() {
+            let (count, seed) = (self.dice.usize(..6), self.dice.u64(..));
+            self.summary.changes += MetadataChurn { seed }.burst(&account, count).len();
+        }
         if self.dice.u8(..4) == 0 {
             let object = ObjectType::CORE[self.dice.usize(..3)];
             self.summary.changes += account.touch_many_in_one_ms(object, self.dice.usize(..150)).len();
@@ -337,12 +359,13 @@ impl World {
 
     fn feeds(&self) -> Vec<&'static dyn Feed> {
         let is_there = |feed: &&'static dyn Feed| self.objects.iter().any(|of| table_of(*of) == feed.name());
-        FEEDS.iter().copied().chain(further().filter(is_there)).collect()
+        FEEDS.iter().copied().chain(further().filter(is_there)).chain(self.metadata).collect()
     }
 
     fn collections(&self) -> Vec<&'static str> {
         let further = self.objects.iter().skip(ObjectType::CORE.len()).map(|object| table_of(*object));
-        COLLECTIONS.into_iter().chain(further).collect()
+        let metadata = self.metadata.into_iter().flat_map(|feed| feed.collections()).copied();
+        COLLECTIONS.into_iter().chain(further).chain(metadata).collect()
     }
 
     /// Runs a feed. The run may be cut off at any moment, be asked to stop, or meet another one.
@@ -446,7 +469,7 @@ impl World {
         let warehouse = self.warehouse().await;
         let mut rows = 0;
         for collection in collections {
-            let has_history = self.modes.history && *collection != "contact_identities";
+            let has_history = self.modes.history && !is_in_sets(collection);
             let options = load::Options {
                 scope: Scope::Everything,
                 mode: TableMode { history: has_history, ..self.modes },
@@ -498,6 +521,9 @@ impl World {
         let mut differences = all_differences(&database, &account, &expectations);
         let further = &self.objects[ObjectType::CORE.len()..];
         differences.push_str(&object_differences(further, &database, &account, &expectations));
+        if self.metadata.is_some() {
+            differences.push_str(&metadata_differences(&WITH_PIPELINES, &database, &account));
+        }
         if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 
@@ -540,4 +566,10 @@ impl World {
         let cursor = state.cursor::<Cursor>(name).await;
         Ok(cursor.map_err(|error| error.to_string())?.is_some_and(|cursor| cursor.run.is_some()))
     }
+}
+
+/// `true`: the rows of the collection are read in sets, and have no history.
+fn is_in_sets(collection: &str) -> bool {
+    let mut entries = hubspot::feeds::known().flat_map(|feed| feed.dictionary());
+    entries.any(|entry| entry.name == collection && !entry.set_key.is_empty())
 }

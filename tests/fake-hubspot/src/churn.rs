@@ -2,6 +2,7 @@
 //! From the same account the same seed makes the same changes, at whatever pace.
 
 mod marketing;
+mod metadata;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{Label, Record};
+use crate::account::Label;
 use crate::dice::Dice;
 use crate::operation::Operation;
 use crate::{Account, ObjectType};
@@ -33,6 +34,13 @@ pub struct Churn {
 pub struct MarketingChurn {
     /// Changes a second, about.
     pub per_second: f64,
+    pub seed: u64,
+}
+
+/// Administrators at work on pipelines, users, teams and rates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetadataChurn {
     pub seed: u64,
 }
 
@@ -69,6 +77,13 @@ impl MarketingChurn {
     /// The first `count` changes at once. Returns those that could be made.
     pub fn burst(self, account: &Account, count: usize) -> Vec<Operation> {
         burst(self.seed, account, count, marketing::next_operation)
+    }
+}
+
+impl MetadataChurn {
+    /// The first `count` changes at once. Returns those that could be made.
+    pub fn burst(self, account: &Account, count: usize) -> Vec<Operation> {
+        burst(self.seed, account, count, metadata::next_operation)
     }
 }
 
@@ -194,7 +209,7 @@ fn linked_pair(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u64),
 }
 
 /// Chooses a record. A record after a hole in the ids is chosen more often, as records are edited unevenly, too.
-fn any_of(records: &BTreeMap<u64, Arc<Record>>, dice: &mut Dice) -> Option<u64> {
+fn any_of<T>(records: &BTreeMap<u64, T>, dice: &mut Dice) -> Option<u64> {
     let (first, _) = records.first_key_value()?;
     let (last, _) = records.last_key_value()?;
     let from = first + dice.below(last - first + 1);

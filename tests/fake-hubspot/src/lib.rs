@@ -20,7 +20,7 @@ pub use self::account::{
     User,
 };
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
-pub use self::churn::{Churn, MarketingChurn, RunningChurn};
+pub use self::churn::{Churn, MarketingChurn, MetadataChurn, RunningChurn};
 pub use self::endpoints::endpoint_of;
 pub use self::http::counters::{BucketCounters, Counters, LoggedRequest};
 pub use self::http::parts::{InPart, Lack, PagingWords, RefusedBatches};

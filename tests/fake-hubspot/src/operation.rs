@@ -121,6 +121,36 @@ pub enum Operation {
         changes: Vec<SubscriptionChange>,
         milliseconds_ago: u64,
     },
+    RenameStage {
+        object: ObjectType,
+        stage: String,
+        label: String,
+    },
+    DeleteStage {
+        object: ObjectType,
+        stage: String,
+    },
+    DeletePipeline {
+        object: ObjectType,
+        pipeline: String,
+    },
+    ArchiveOwner {
+        owner: u64,
+    },
+    RenameOwner {
+        owner: u64,
+        last_name: String,
+    },
+    RemoveUser {
+        user: u64,
+    },
+    DeleteTeam {
+        team: u64,
+    },
+    SetExchangeRate {
+        from: String,
+        rate: String,
+    },
     /// Sets the clock of new modifications: this many milliseconds after now; negative: before.
     SetClockOffset {
         milliseconds: i64,
@@ -157,6 +187,19 @@ impl Operation {
             }
             Self::SetClockOffset { milliseconds } => {
                 account.set_clock_offset(TimeDelta::milliseconds(*milliseconds));
+                Ok(Vec::new())
+            }
+            Self::RenameStage { object, stage, label } => {
+                account.rename_stage(*object, stage, label).map(none)
+            }
+            Self::DeleteStage { object, stage } => account.delete_stage(*object, stage).map(none),
+            Self::DeletePipeline { object, pipeline } => account.delete_pipeline(*object, pipeline).map(none),
+            Self::ArchiveOwner { owner } => account.archive_owner(*owner).map(none),
+            Self::RenameOwner { owner, last_name } => account.rename_owner(*owner, last_name).map(none),
+            Self::RemoveUser { user } => account.remove_user(*user).map(none),
+            Self::DeleteTeam { team } => account.delete_team(*team).map(none),
+            Self::SetExchangeRate { from, rate } => {
+                account.set_exchange_rate(from, rate);
                 Ok(Vec::new())
             }
             Self::CreateList { object, name, processing } => {

@@ -14,7 +14,7 @@ use arrow_schema::ArrowError;
 use bytes::Bytes;
 use futures::executor::block_on;
 use hubspot::feeds::{
-    AnyOpenFeed, Appended, Cursor, FEEDS, Feed, Lookback, Mode, Opened, Session, Slice, Unfinished, Window,
+    AnyOpenFeed, Appended, Cursor, Feed, Lookback, Mode, Opened, Session, Slice, Unfinished, Window,
 };
 use hubspot::fuzzing::{Answer, client};
 use hubspot::{Client, ErrorKind};
@@ -32,6 +32,7 @@ const DEFINITIONS: &str = r#"{"results":[{"name":"name","type":"string"},{"name"
 const CONTACTS: [&str; 1] = ["contacts"];
 const RECORDS: [&str; 2] = ["companies", "deals"];
 const MARKETING: [&str; 4] = ["contact_lists", "email_campaigns", "email_events", "subscription_timeline"];
+const METADATA: [&str; 1] = ["metadata"];
 
 pub fn contacts(data: &[u8]) {
     let _ = run(&CONTACTS, data);
@@ -43,6 +44,10 @@ pub fn records(data: &[u8]) {
 
 pub fn marketing(data: &[u8]) {
     let _ = run(&MARKETING, data);
+}
+
+pub fn metadata(data: &[u8]) {
+    let _ = run(&METADATA, data);
 }
 
 /// Parses one answer a line; a status and a space may stand before its body.
@@ -70,7 +75,7 @@ fn run(names: &[&str], data: &[u8]) -> Reached {
     let Some((&chosen, lines)) = data.split_first() else { return Reached::default() };
     let name = names[usize::from(chosen) % names.len()];
     let chosen = usize::from(chosen) / names.len();
-    let feed = *FEEDS.iter().find(|feed| feed.name() == name).expect("a feed of this name");
+    let feed = hubspot::feeds::known().find(|feed| feed.name() == name).expect("a feed of this name");
     let has_properties = matches!(name, "contacts" | "companies" | "deals");
     let mode = match (chosen & 1, has_properties && chosen & 16 != 0) {
         (0, false) => Mode::Backfill,
@@ -394,7 +399,7 @@ mod tests {
     #[test]
     fn seeds_come_to_their_end_with_rows() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
-        let seeds: [Seeds; 3] = [
+        let seeds: [Seeds; 4] = [
             (
                 &RECORDS,
                 "records",
@@ -424,6 +429,7 @@ mod tests {
                     ("timeline_lost", 3),
                 ],
             ),
+            (&METADATA, "metadata", &[("all", 18), ("refused", 1)]),
         ];
         let mut others = Vec::new();
         for (names, target, seeds) in seeds {

@@ -18,7 +18,7 @@ pub use account::run as account;
 pub use cursors::run as cursors;
 pub use documents::run as documents;
 pub use events::run as events;
-pub use feeds::{contacts, marketing, records};
+pub use feeds::{contacts, marketing, metadata, records};
 pub use json::run as json;
 pub use refusals::run as refusals;
 pub use staged_files::run as staged_files;
@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "records", run: records },
     Target { name: "contacts", run: contacts },
     Target { name: "marketing", run: marketing },
+    Target { name: "metadata", run: metadata },
     Target { name: "account", run: account },
     Target { name: "refusals", run: refusals },
     Target { name: "cursors", run: cursors },

@@ -206,7 +206,13 @@ fn team_users(metadata: &Metadata) -> Expected {
 
 fn rates(metadata: &Metadata) -> Expected {
     let rows = metadata.rates.iter().map(|rate| {
-        vec![some(rate.id), some(rate.from), some("USD"), some(&rate.rate), at(rate.effective_at)]
+        vec![
+            some(rate.id),
+            some(&rate.from),
+            some("USD"),
+            some(format!("{:?}", rate.rate.parse::<f64>().unwrap())),
+            at(rate.effective_at),
+        ]
     });
     let columns = &["id", "from_currency_code", "to_currency_code", "conversion_rate", "effective_at"];
     Expected { table: "exchange_rates", columns, rows: rows.collect() }

@@ -92,8 +92,22 @@ pub fn assert_equal_but_for(calculated: &[&str], database: &Connection, account:
 /// Compares the tables of metadata. `objects` are those whose pipelines are read.
 #[track_caller]
 pub fn assert_metadata_equal(database: &Connection, account: &Account, objects: &[ObjectType]) {
+    let differences = metadata_differences(objects, database, account);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Returns the differences between the tables of metadata and the account; empty when they are equal.
+pub(crate) fn metadata_differences(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+) -> String {
     let findings = metadata::differences(database, account, objects);
-    assert!(findings.is_empty(), "metadata differs from the account:\n{findings}");
+    if findings.is_empty() {
+        String::new()
+    } else {
+        format!("metadata differs from the account:\n{findings}\n")
+    }
 }
 
 /// Compares objects with their tables.

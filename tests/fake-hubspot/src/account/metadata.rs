@@ -84,7 +84,7 @@ pub struct Team {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExchangeRate {
     pub id: u64,
-    pub from: &'static str,
+    pub from: String,
     pub rate: String,
     pub effective_at: DateTime<Utc>,
 }
@@ -161,11 +161,16 @@ impl Account {
     }
 
     /// Changes the rate of a currency: a further rate from now on.
-    pub fn set_exchange_rate(&self, from: &'static str, rate: &str) {
+    pub fn set_exchange_rate(&self, from: &str, rate: &str) {
         let now = self.now();
         let mut state = self.write();
         let id = state.metadata.rates.iter().map(|rate| rate.id).max().unwrap_or(0) + 1;
-        state.metadata.rates.push(ExchangeRate { id, from, rate: rate.to_owned(), effective_at: now });
+        state.metadata.rates.push(ExchangeRate {
+            id,
+            from: from.to_owned(),
+            rate: rate.to_owned(),
+            effective_at: now,
+        });
     }
 }
 

@@ -192,6 +192,7 @@ impl OpenFeed for OpenMetadata {
 
     async fn plan(&self, _window: Window, _cursor: &mut CursorOf<'_, Lists>) -> Result<Planned<Slice, Run>> {
         let now_ms = self.session.client.now().timestamp_millis();
+        self.failed().clear();
         let mut planned: Planned<Slice, Run> = Planned::new(self.mode, now_ms, 0);
         planned.is_whole = self.mode == Mode::Backfill;
         let wanted: Vec<&Source> = SOURCES.iter().filter(|source| self.wants(source)).collect();

@@ -235,3 +235,68 @@ fn key_of<'a>(fill: &Fill, value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str
     let key = value.scalar()?.map(Str::text);
     Ok(key.filter(|key| !key.is_empty() && (!is_number || decimal::whole(key).is_some())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::source;
+    use super::*;
+
+    fn bodies(answers: &[&str]) -> Vec<Body> {
+        answers.iter().map(|answer| Body::new((*answer).to_owned().into()).unwrap()).collect()
+    }
+
+    /// Keys of the rows of each table, the number of odd ones, and the hash.
+    fn list(name: &str, answers: &[&str]) -> (Vec<Vec<(String, String)>>, usize, u64) {
+        let bodies = bodies(answers);
+        let list = List::of(source(name).unwrap(), &bodies).unwrap();
+        let keys = |rows: &Vec<Row<'_>>| {
+            rows.iter().map(|row| (row.parent.to_string(), row.key.to_string())).collect()
+        };
+        (list.tables.iter().map(keys).collect(), list.odd, list.known.hash)
+    }
+
+    fn keys(keys: &[(&str, &str)]) -> Vec<(String, String)> {
+        keys.iter().map(|&(parent, key)| (parent.to_owned(), key.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_first_of_two_with_one_id_counts() {
+        let (tables, odd, _) = list(
+            "owners",
+            &[
+                r#"{"results":[{"id":"7","teams":[{"id":"1"},{"id":"1"}]},{"id":"8"}]}"#,
+                r#"{"results":[{"id":"7","archived":true,"teams":[{"id":"2"}]}]}"#,
+            ],
+        );
+        assert_eq!(tables, [keys(&[("", "7"), ("", "8")]), keys(&[("7", "1")])]);
+        assert_eq!(odd, 0);
+    }
+
+    #[test]
+    fn what_has_no_id_that_the_column_holds_is_counted() {
+        let answer =
+            r#"{"results":[{"id":"x"},{"id":null},{},7,{"id":""},{"id":[1]},{"id":"5","email":"a@b.c"}]}"#;
+        let (tables, odd, _) = list("account_users", &[answer]);
+        assert_eq!((tables, odd), (vec![keys(&[("", "5")])], 6));
+        let answer = r#"{"results":[{"id":"1","userIds":["5","x",{}],"secondaryUserIds":["5",6]}]}"#;
+        let (tables, odd, _) = list("teams", &[answer]);
+        assert_eq!(tables[1], keys(&[("1", "5"), ("1", "6")]));
+        assert_eq!(odd, 2);
+    }
+
+    #[test]
+    fn the_order_of_items_says_nothing() {
+        let [one, other] = [r#"{"id":"1","label":"a"}"#, r#"{"id":"2","label":"b"}"#];
+        let hash = |items: &str| list("roles", &[&format!(r#"{{"results":[{items}]}}"#)]).2;
+        assert_eq!(hash(&format!("{one},{other}")), hash(&format!("{other},{one}")));
+        assert_ne!(hash(&format!("{one},{other}")), hash(one));
+        assert_ne!(hash(one), hash(&one.replace('a', "c")));
+    }
+
+    #[test]
+    fn an_id_with_an_escape_is_the_same_in_both_tables() {
+        let answer = r#"{"results":[{"id":"\u00e4","label":"x","stages":[{"id":"s"}]}]}"#;
+        let (tables, _, _) = list("pipelines", &[answer]);
+        assert_eq!(tables, [keys(&[("", "ä")]), keys(&[("ä", "s")])]);
+    }
+}

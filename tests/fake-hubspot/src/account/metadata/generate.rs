@@ -124,7 +124,7 @@ fn team(id: u64, owners: &BTreeMap<u64, Owner>) -> Team {
     }
 }
 
-fn rate_of(rate: (u64, &'static str, &str), effective_at: DateTime<Utc>) -> ExchangeRate {
+fn rate_of(rate: (u64, &str, &str), effective_at: DateTime<Utc>) -> ExchangeRate {
     let (id, from, rate) = rate;
-    ExchangeRate { id, from, rate: rate.to_owned(), effective_at }
+    ExchangeRate { id, from: from.to_owned(), rate: rate.to_owned(), effective_at }
 }
