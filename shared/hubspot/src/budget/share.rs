@@ -28,6 +28,8 @@ const GENERAL_BLOCK: f64 = 30.0;
 /// Calls in a process's first block. The next one is twice as large if the process spent it quickly, and half as large
 /// if slowly: calls that are held for long are lost to others, and come on top of theirs when they are spent at last.
 const SMALL_BLOCK: f64 = 8.0;
+/// Searches in a process's first block: a run in which nothing has changed makes one, and forty may start at once.
+const FEW_SEARCHES: f64 = 2.0;
 /// A process is slow when it spends a block in more than so many times the time that the block takes at the limit.
 const SLOW: f64 = 3.0;
 /// Calls in a block of searches. There are five a second: a larger block would keep others waiting.
@@ -172,12 +174,13 @@ impl Block {
     fn next_block(&self, bucket: RateLimit, limit: f64, now: Instant) -> f64 {
         let at_the_limit = self.ends - self.begins;
         let is_quick = now.saturating_duration_since(self.begins) <= at_the_limit.mul_f64(SLOW);
+        let smallest = if bucket == RateLimit::Search { FEW_SEARCHES } else { SMALL_BLOCK };
         let wanted = match self.spent_last {
-            None => SMALL_BLOCK,
+            None => smallest,
             Some(_) if is_quick => self.block * 2.0,
             Some(_) => self.block / 2.0,
         };
-        wanted.clamp(SMALL_BLOCK, largest_block(bucket, limit))
+        wanted.clamp(smallest, largest_block(bucket, limit))
     }
 }
 
