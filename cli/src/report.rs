@@ -64,10 +64,7 @@ pub(crate) struct CollectionReport {
 impl CollectionReport {
     /// Makes the report of a collection that was read before, and that the account does not show any more.
     pub(crate) fn of_missed(name: &str) -> CollectionReport {
-        let reason = format!(
-            "the account does not show this object any more: it was deleted, or the credential lacks a scope. Its rows \
-             stay as they are; add scope crm.schemas.custom.read, or leave it out with --without {name}"
-        );
+        let reason = extract::missed_text(&format!("--without {name}"));
         CollectionReport { outcome: Outcome::Skipped(reason), ..CollectionReport::default() }
     }
 

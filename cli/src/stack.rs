@@ -9,6 +9,7 @@ mod status;
 use std::path::Path;
 
 use anyhow::bail;
+use extract::{FURTHER, FurtherFeeds};
 use hubspot::feeds::{FEEDS, Feed};
 use lambda::Aws;
 use staging::State;
@@ -51,14 +52,37 @@ async fn state(stack: Option<&str>, folder: Option<&Path>) -> anyhow::Result<Sta
     }
 }
 
-/// Returns the feed that fills the collection.
-fn feed_of(collection: &str) -> anyhow::Result<&'static dyn Feed> {
-    let fills = |feed: &&&'static dyn Feed| feed.collections().contains(&collection);
-    match FEEDS.iter().find(fills) {
-        Some(feed) => Ok(*feed),
-        None => {
-            let known: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
-            bail!("unknown collection {collection:?}: use one of {}", known.join(", "))
+/// A feed, and the function that reads it.
+#[derive(Debug)]
+struct Reader {
+    feed: &'static dyn Feed,
+    function: &'static str,
+    /// The feed that the function's event has to name, where it reads many.
+    named: Option<String>,
+}
+
+impl Stack {
+    /// Returns the feed that fills the collection: one of Segment's, or one that the stack's last scheduled run found.
+    async fn reader_of(&self, collection: &str) -> anyhow::Result<Reader> {
+        let fills = |feed: &&'static dyn Feed| feed.collections().contains(&collection);
+        if let Some(feed) = FEEDS.iter().copied().find(fills) {
+            return Ok(Reader { feed, function: feed.name(), named: None });
         }
+        let further = FurtherFeeds::read(&self.state).await?;
+        let mut wanted = further.feeds.keys().filter_map(|name| further.find(name));
+        if let Some(feed) = wanted.find(fills) {
+            return Ok(Reader { feed, function: FURTHER, named: Some(feed.name().to_owned()) });
+        }
+        if hubspot::feeds::further().any(|feed| fills(&feed)) {
+            bail!(
+                "the stack {} does not read {collection}: its parameter Collections has to name it, and the next \
+                 schedule of {} reads it",
+                self.name,
+                self.function(FURTHER)
+            );
+        }
+        let segments = FEEDS.iter().flat_map(|feed| feed.collections()).copied();
+        let known: Vec<&str> = segments.chain(further.feeds.keys().map(String::as_str)).collect();
+        bail!("unknown collection {collection:?}: use one of {}", known.join(", "))
     }
 }

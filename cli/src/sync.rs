@@ -49,7 +49,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let selection = names.of_account(&asking).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
     check_mode(options.mode, &selection)?;
-    let modes = modes(&selection.known(), &args.hard_delete, &args.history)?;
+    let modes = modes(selection.known(), &args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
+use extract::FURTHER;
 use hubspot::feeds::FEEDS;
 use lambda::Aws;
 use serde_json::Value;
@@ -45,8 +46,8 @@ impl Cloud {
     pub async fn new(sandbox: Sandbox) -> Cloud {
         // One provider for all TLS of the process; a second call finds the first one's.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let functions: Vec<String> =
-            FEEDS.iter().map(|feed| feed.name().to_owned()).chain(["load".to_owned()]).collect();
+        let of_feeds = FEEDS.iter().map(|feed| feed.name());
+        let functions: Vec<String> = of_feeds.chain([FURTHER, "load"]).map(str::to_owned).collect();
         let names: Vec<String> = functions.iter().map(|name| format!("{STACK}-{name}")).collect();
         let (moto, runtime) = tokio::join!(Program::moto(), Program::runtime(&names));
         let gateway = Gateway::start(&moto.url, &runtime.url, &functions).await;
@@ -149,6 +150,8 @@ impl Cloud {
         let gateway = self.gateway.url(function);
         let scratch = self.sandbox.path(&format!("tmp-{function}"));
         std::fs::create_dir_all(&scratch).unwrap();
+        let segment: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+        let metadata = hubspot::feeds::further().find(|feed| feed.name() == "metadata").unwrap();
         let warehouse = format!("duckdb:{}", self.sandbox.path("warehouse.duckdb").display());
         for (name, value) in [
             ("AWS_LAMBDA_RUNTIME_API", format!("{gateway}/.rt/{name}")),
@@ -169,6 +172,8 @@ impl Cloud {
             ("HUBSPOT_SECRET_ARN", SECRET.to_owned()),
             ("HUBSPOT_URL", self.sandbox.server.url().to_owned()),
             ("WAREHOUSE_URL", warehouse),
+            ("SEGMENT_COLLECTIONS", segment.join(",")),
+            ("METADATA_COLLECTIONS", metadata.collections().join(",")),
             ("TMPDIR", scratch.display().to_string()),
             ("RUST_LOG", "info".to_owned()),
         ] {

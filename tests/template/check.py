@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from contract import (
-    CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, LOAD_ENVIRONMENT, MANAGED_POLICIES, METRICS, PERMISSIONS, function_arn,
-    resource_name,
+    CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FURTHER_FILLS, LOAD_ENVIRONMENT, MANAGED_POLICIES, METADATA, METRICS,
+    PERMISSIONS, function_arn, resource_name,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,9 +74,24 @@ def feeds_of(template):
 
 def without_history(template):
     """The collections that HardDelete may name, and History may not."""
-    any_name = (template["Parameters"][name]["AllowedPattern"] for name in ("HardDelete", "History"))
-    every, with_history = (re.findall(r"\w+", pattern.split(")")[0]) for pattern in any_name)
-    return [name for name in every if name not in with_history and name != "all"]
+    any_name = "[a-z0-9_]+(,[a-z0-9_]+)*"
+    history = template["Parameters"]["History"]["AllowedPattern"]
+    refused = re.fullmatch(r"\|\(\?!\(\.\*,\)\?\(([a-z_|]+)\)\(,\.\*\)\?\$\)" + re.escape(any_name), history)
+    assert refused, f"History allows {history}"
+    names = refused[1].split("|")
+    for name in names:
+        assert not re.fullmatch(history, f"cars,{name},deals"), f"History allows {name}"
+    for pattern, text in [("History", "cars,deals"), ("HardDelete", f"cars,{names[0]}"), ("Collections", "all,-cars,calls_2")]:
+        assert re.fullmatch(template["Parameters"][pattern]["AllowedPattern"], text), f"{pattern} refuses {text}"
+    return names
+
+
+def segments(template):
+    """The collections of Segment's source, by what the functions say that they fill."""
+    functions = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::Serverless::Function"]
+    prefix = "HubSpot to staged files of "
+    filled = [one["Description"].removeprefix(prefix) for one in functions if one["Description"].startswith(prefix)]
+    return ", ".join(text for text in filled if text != FURTHER_FILLS)
 
 
 def check_functions(template):
@@ -101,7 +116,8 @@ def check_functions(template):
         logical = "Load" if is_load else f"Extract{identifier(name)}"
         function = template["Resources"][logical]
         properties = function["Properties"]
-        of_load = {**LOAD_ENVIRONMENT, "WITHOUT_HISTORY": ", ".join(without_history(template))}
+        of_load = {**LOAD_ENVIRONMENT, "WITHOUT_HISTORY": ", ".join(without_history(template)),
+                   "SEGMENT_COLLECTIONS": segments(template), "METADATA_COLLECTIONS": METADATA}
         own = of_load if is_load else {"FEED": name, **EXTRACT_ENVIRONMENT}
         expected = {
             "FunctionName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
@@ -417,7 +433,7 @@ def check_dashboard(template):
                 shown.update(name for name in names if not re.match("(Rows|DifferingRecords)_", name))
             elif metric[0] == "HubspotSource":
                 shown.add(metric[1])
-                if metric[1] not in METRICS[metric[5]]:
+                if metric[1] not in METRICS["load" if metric[5] == "load" else "extract"]:
                     yield f"dashboard: {metric[5]} does not report {metric[1]}"
         for arn in widget["properties"].get("alarms", []):
             name = arn.removeprefix(resource_name("cloudwatch", "alarm:")["Fn::Sub"])
@@ -451,6 +467,17 @@ def check_skips(template):
                 yield f"{name} leaves out {skip['id']} and does not say why"
 
 
+def check_conditions(template):
+    """A feed is on when its parameter says so; that of all further objects, if there may be any as well."""
+    for feed in feeds_of(template):
+        name = identifier(feed)
+        is_on = {"Fn::Equals": [{"Ref": name}, "on"]}
+        if feed == "objects":
+            nothing = [{"Fn::Not": [{"Fn::Equals": [{"Ref": "Collections"}, text]}]} for text in ("", "segment")]
+            is_on = {"Fn::And": [is_on, *nothing]}
+        yield from differences(is_on, template["Conditions"].get(f"{name}IsOn"), f"{name}IsOn")
+
+
 def check_outputs(template):
     wanted = {"HubSpotSecretArn", "DashboardUrl", "StateTable", "Bucket", "DeadLettersUrl"}
     if template["Outputs"].keys() != wanted:
@@ -459,7 +486,7 @@ def check_outputs(template):
         yield "HubSpotSecretArn does not say how the secret gets its value"
 
 
-CHECKS = [check_functions, check_permissions, check_state, check_parameters, check_alarms, check_dashboard, check_names,
+CHECKS = [check_functions, check_conditions, check_permissions, check_state, check_parameters, check_alarms, check_dashboard, check_names,
           check_skips, check_outputs]
 
 

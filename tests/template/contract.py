@@ -1,5 +1,12 @@
 """What the functions, the command line and docs/deploy.md rely on in template.yaml."""
 
+# What the function of all further objects fills, in its description.
+FURTHER_FILLS = "further objects and metadata, as far as Collections names them"
+
+# The tables that the word metadata stands for.
+METADATA = ("object_schemas, pipelines, pipeline_stages, owners, owner_teams, account_users, roles, teams, team_users, forms, "
+            "subscription_definitions, exchange_rates")
+
 # Besides those of single collections, such as Rows_deals, which are generated.
 METRICS = {
     "extract": {

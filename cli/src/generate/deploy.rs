@@ -45,10 +45,15 @@ fn the_feeds(feeds: &[FeedParts]) -> String {
     for feed in feeds {
         let compared = if feed.is_compared { "yes" } else { "" };
         let collections: Vec<String> = feed.collections.iter().map(|name| format!("`{name}`")).collect();
+        let fills = match feed.is_further() {
+            true => {
+                "[further objects and metadata](#further-objects), as `Collections` names them".to_owned()
+            }
+            false => collections.join(", "),
+        };
         let (name, parameter) = (feed.name, feed.logical_name());
         // Writing to a string does not fail.
-        let _ =
-            writeln!(text, "| `<stack>-{name}` | `{parameter}` | {} | {compared} |", collections.join(", "));
+        let _ = writeln!(text, "| `<stack>-{name}` | `{parameter}` | {fills} | {compared} |");
     }
     let _ = writeln!(
         text,
@@ -63,8 +68,9 @@ fn fixed_costs(feeds: &[FeedParts]) -> String {
     let collections: usize = feeds.iter().map(|feed| feed.collections.len()).sum();
     let compared = feeds.iter().filter(|feed| feed.is_compared).count();
     let of_feeds = METRICS_OF_A_FEED * feeds.len() + collections + 2 * compared;
-    // SnapshotIds of a feed, and DifferingRecords_<collection> of a load.
-    let in_a_comparison = 2 * compared;
+    // SnapshotIds of a function, and DifferingRecords_<collection> of a load, but not for each of many objects.
+    let of_further = feeds.iter().filter(|feed| feed.is_compared && feed.is_further()).count();
+    let in_a_comparison = 2 * compared - of_further;
     // A feed runs every three hours, and a comparison once a day.
     let metrics = METRIC * (of_feeds as f64 / 3.0 + METRICS_OF_LOAD as f64 + in_a_comparison as f64 / 24.0);
     let alarms = template(feeds).matches("Type: AWS::CloudWatch::Alarm").count();

@@ -1,11 +1,13 @@
-//! The facts about each feed that are repeated in the template and in the documentation.
+//! The facts about each function that reads HubSpot which are repeated in the template and in the documentation.
 
+use extract::FURTHER;
 use hubspot::feeds::{FEEDS, Feed};
 
-/// The names that the stack knows a feed by.
+/// The names that the stack knows a feed by, or the function of all further feeds.
 #[derive(Debug, Clone)]
 pub(super) struct FeedParts {
     pub(super) name: &'static str,
+    /// The collections that it fills; none where the stack's parameter names them.
     pub(super) collections: Vec<&'static str>,
     /// Collections among them whose rows are read in sets.
     pub(super) sets: Vec<&'static str>,
@@ -15,11 +17,10 @@ pub(super) struct FeedParts {
 
 impl FeedParts {
     fn of(feed: &'static dyn Feed) -> FeedParts {
-        let sets = feed.dictionary().into_iter().filter(|collection| !collection.set_key.is_empty());
         FeedParts {
             name: feed.name(),
             collections: feed.collections().to_vec(),
-            sets: sets.map(|collection| collection.name).collect(),
+            sets: sets(feed).collect(),
             is_compared: feed.snapshot().is_some(),
         }
     }
@@ -30,19 +31,36 @@ impl FeedParts {
         FeedParts { name, collections: vec![name], sets: Vec::new(), is_compared: true }
     }
 
+    /// The function of all feeds beyond Segment's.
+    fn further() -> FeedParts {
+        let sets = hubspot::feeds::further().flat_map(sets).collect();
+        FeedParts { name: FURTHER, collections: Vec::new(), sets, is_compared: true }
+    }
+
+    pub(super) fn is_further(&self) -> bool {
+        self.collections.is_empty()
+    }
+
     /// Returns its name as CloudFormation has it, which allows no underscore: `ContactLists` of `contact_lists`.
     pub(super) fn logical_name(&self) -> String {
         self.name.split('_').map(capitalized).collect()
     }
-
-    pub(super) fn has_no_history(&self, collection: &str) -> bool {
-        self.sets.contains(&collection)
-    }
 }
 
-/// Returns the feeds of [`FEEDS`].
+/// Returns the collections whose rows are read in sets.
+fn sets(feed: &dyn Feed) -> impl Iterator<Item = &'static str> {
+    let in_sets = feed.dictionary().into_iter().filter(|collection| !collection.set_key.is_empty());
+    in_sets.map(|collection| collection.name)
+}
+
+/// Returns the tables of metadata, which the stack's parameter has a word for.
+pub(super) fn of_metadata() -> &'static [&'static str] {
+    hubspot::feeds::further().find(|feed| feed.name() == "metadata").map_or(&[], |feed| feed.collections())
+}
+
+/// Returns the feeds of [`FEEDS`], and the function of all others.
 pub(super) fn of_this_source() -> Vec<FeedParts> {
-    FEEDS.iter().map(|feed| FeedParts::of(*feed)).collect()
+    FEEDS.iter().map(|feed| FeedParts::of(*feed)).chain([FeedParts::further()]).collect()
 }
 
 fn capitalized(word: &str) -> String {

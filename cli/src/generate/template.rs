@@ -2,13 +2,20 @@
 //! [`hubspot::feeds::FEEDS`].
 //!
 //! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among
-//! them, those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's.
+//! them, those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's. The
+//! function of all further feeds is one of them; what it fills is a matter of the parameter `Collections`.
 
-use super::feeds::{FeedParts, spoken};
+use super::feeds::{FeedParts, of_metadata, spoken};
 
 const SOURCE: &str = include_str!("template.yaml.in");
 /// The feed that reads the most, and has a parameter of its own for its function's memory.
 const LARGEST_FEED: &str = "contacts";
+
+/// What the function of all further feeds fills.
+const FURTHER_FILLS: &str = "further objects and metadata, as far as Collections names them";
+/// A condition can't search a text: what it sees is that nothing was named.
+const FURTHER_IS_ON: &str = "!And [!Equals [!Ref Objects, \"on\"], !Not [!Equals [!Ref Collections, \"\"]], \
+                             !Not [!Equals [!Ref Collections, segment]]]";
 
 /// Returns the template of a stack with these feeds.
 pub(super) fn template(feeds: &[FeedParts]) -> String {
@@ -49,9 +56,14 @@ fn push_block(text: &mut String, block: &[&str], feed: &FeedParts) {
 
 fn fill_for_one(line: &str, feed: &FeedParts) -> String {
     let memory = if feed.name == LARGEST_FEED { "ContactsMemory" } else { "ExtractMemory" };
+    let (fills, is_on) = match feed.is_further() {
+        true => (FURTHER_FILLS.to_owned(), FURTHER_IS_ON.to_owned()),
+        false => (feed.collections.join(", "), format!("!Equals [!Ref {}, \"on\"]", feed.logical_name())),
+    };
     line.replace("{{feed}}", feed.name)
         .replace("{{Feed}}", &feed.logical_name())
-        .replace("{{collections}}", &feed.collections.join(", "))
+        .replace("{{collections}}", &fills)
+        .replace("{{is on}}", &is_on)
         .replace("{{Memory}}", memory)
 }
 
@@ -61,16 +73,18 @@ fn fill_for_all(line: &str, feeds: &[FeedParts]) -> String {
     }
     let names: Vec<String> = feeds.iter().map(FeedParts::logical_name).collect();
     let collections: Vec<&str> = feeds.iter().flat_map(|feed| &feed.collections).copied().collect();
-    let (without_history, with_history): (Vec<&str>, Vec<&str>) =
-        collections.iter().copied().partition(|name| feeds.iter().any(|feed| feed.has_no_history(name)));
+    let without_history: Vec<&str> = feeds.iter().flat_map(|feed| &feed.sets).copied().collect();
     let compared: Vec<&str> = feeds.iter().filter(|feed| feed.is_compared).map(|feed| feed.name).collect();
+    let differing: Vec<&str> =
+        feeds.iter().filter(|feed| feed.is_compared && !feed.is_further()).map(|feed| feed.name).collect();
     line.replace("{{Feeds}}", &names.join(", "))
-        .replace("{{any collection}}", &collections.join("|"))
-        .replace("{{any collection with a history}}", &with_history.join("|"))
+        .replace("{{collections of Segment}}", &collections.join(", "))
+        .replace("{{collections of metadata}}", &of_metadata().join(", "))
+        .replace("{{any collection without a history}}", &without_history.join("|"))
         .replace("{{collections without a history}}", &without_history.join(", "))
         .replace("{{compared feeds}}", &spoken(&compared))
         .replace("{{any metric of rows}}", &any_metric("Rows", &collections))
-        .replace("{{any metric of differing records}}", &any_metric("DifferingRecords", &compared))
+        .replace("{{any metric of differing records}}", &any_metric("DifferingRecords", &differing))
 }
 
 /// Returns the part of a search in the dashboard that finds the metrics named after these collections.
@@ -114,7 +128,7 @@ mod tests {
             ":alarm:${AWS::StackName}-support_tickets-incomplete\",",
             r#"OR MetricName=\"Rows_support_tickets\")"#,
             r#"OR MetricName=\"DifferingRecords_support_tickets\")"#,
-            "|support_tickets)",
+            ", support_tickets\"\n",
             " and support_tickets are compared",
         ] {
             assert!(after.matches(part).count() > before.matches(part).count(), "{part}");

@@ -7,7 +7,7 @@ use indicatif::{HumanCount, ProgressBar};
 use serde_json::Value;
 
 use super::follow::{self, Work};
-use super::{Stack, feed_of};
+use super::{Reader, Stack};
 use crate::args::{Backfill, Reconcile, ReportFormat, Target};
 use crate::sync::{compared, print};
 
@@ -23,7 +23,9 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
         until: args.until.clone(),
         ..Event::default()
     };
-    start(&args.target, &event, "backfill").await
+    let stack = Stack::open(&args.target.stack).await;
+    let reader = stack.reader_of(&args.target.collection).await?;
+    start(&stack, &reader, &args.target, event, "backfill").await
 }
 
 /// Starts or follows a snapshot of the collection's records. `true`: it is staged, or was started and is not followed.
@@ -31,26 +33,32 @@ pub(crate) async fn run(args: &Backfill) -> anyhow::Result<bool> {
 /// # Errors
 /// As of [`run`], and for a collection that is not compared.
 pub(crate) async fn reconcile(args: &Reconcile) -> anyhow::Result<bool> {
-    let collection = &args.target.collection;
-    feed_of(collection)?;
-    if !compared().any(|name| name == collection) {
+    let collection = args.target.collection.as_str();
+    let stack = Stack::open(&args.target.stack).await;
+    let reader = stack.reader_of(collection).await?;
+    if reader.feed.compared() != Some(collection) {
         let compared: Vec<&str> = compared().collect();
         bail!(
             "{collection} can't be compared: each run reads it whole, or it is filled together with another table, or \
-             its rows never change. Compared are {}",
+             its rows never change. Compared are {} and other objects of the CRM",
             compared.join(", ")
         );
     }
     let mode = if args.refresh { Mode::Refresh } else { Mode::Reconcile };
     let event = Event { trigger: Some(mode.name().to_owned()), mode: Some(mode), ..Event::default() };
-    start(&args.target, &event, "reconcile").await
+    start(&stack, &reader, &args.target, event, "reconcile").await
 }
 
-async fn start(args: &Target, event: &Event, command: &str) -> anyhow::Result<bool> {
-    let feed = feed_of(&args.collection)?;
-    let name = &extract::work_name(feed, event.mode);
+async fn start(
+    stack: &Stack,
+    reader: &Reader,
+    args: &Target,
+    mut event: Event,
+    command: &str,
+) -> anyhow::Result<bool> {
+    let name = &extract::work_name(reader.feed, event.mode);
     event.options()?;
-    let stack = Stack::open(&args.stack).await;
+    event.feed.clone_from(&reader.named);
     let is_running = stack.state.is_leased(name).await?;
     let after = if args.follow {
         // The last report that says that its work is over belongs to what was before.
@@ -69,9 +77,9 @@ async fn start(args: &Target, event: &Event, command: &str) -> anyhow::Result<bo
             );
         }
         let now = extract::new_run_id();
-        lambda::invoke(&stack.aws.lambda, &stack.function(feed.name()), event).await.with_context(|| {
-            format!("the stack {} can't be reached: is it deployed in this region?", args.stack)
-        })?;
+        lambda::invoke(&stack.aws.lambda, &stack.function(reader.function), &event).await.with_context(
+            || format!("the stack {} can't be reached: is it deployed in this region?", args.stack),
+        )?;
         now
     };
     if args.detach {

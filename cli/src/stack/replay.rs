@@ -1,12 +1,14 @@
 //! `replay`: fills the warehouse again from the staged files, without a call to HubSpot.
 
-use anyhow::Context;
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
 use indicatif::{HumanCount, ProgressBar};
 use load::{Event, LoadReport};
 use serde_json::Value;
 
+use super::Stack;
 use super::follow::{self, Work};
-use super::{Stack, feed_of};
 use crate::args::{Replay, ReportFormat};
 use crate::sync::print;
 
@@ -15,10 +17,11 @@ use crate::sync::print;
 /// # Errors
 /// For wrong use, and when the stack can't be reached.
 pub(crate) async fn run(args: &Replay) -> anyhow::Result<bool> {
-    for collection in args.collections.iter().flatten() {
-        feed_of(collection)?;
-    }
     let stack = Stack::open(&args.stack).await;
+    if let Some(named) = &args.collections {
+        let staged = stack.state.collections().await?;
+        check(named, &staged)?;
+    }
     let now = extract::new_run_id();
     let event = Event {
         trigger: Some("replay".to_owned()),
@@ -44,6 +47,18 @@ pub(crate) async fn run(args: &Replay) -> anyhow::Result<bool> {
         ReportFormat::Text => text(&report),
     });
     Ok(report.outcome == "complete")
+}
+
+/// Refuses a name of which no file is staged.
+fn check(named: &[String], staged: &BTreeSet<String>) -> anyhow::Result<()> {
+    let unknown: Vec<String> =
+        named.iter().filter(|name| !staged.contains(*name)).map(|name| format!("{name:?}")).collect();
+    if !unknown.is_empty() {
+        let known: Vec<&str> =
+            staged.iter().map(String::as_str).filter(|name| staging::snapshot_of(name).is_none()).collect();
+        bail!("unknown collection {}: staged are {}", unknown.join(", "), known.join(", "));
+    }
+    Ok(())
 }
 
 fn text(report: &LoadReport) -> String {

@@ -15,6 +15,9 @@ pub struct Event {
     /// The invoker; for logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// The feed to read, for the function that reads all further feeds; without one, it starts each that is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<String>,
     /// `backfill` or `incremental`; without one, an unfinished run goes on, and else what is due is read. `reconcile` or
     /// `refresh` stages a snapshot, to be compared with the table.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,12 +69,18 @@ impl Event {
     pub fn next(&self) -> Event {
         Event {
             trigger: Some("continuation".to_owned()),
+            feed: self.feed.clone(),
             mode: self.mode.filter(|mode| mode.is_snapshot()),
             address_calls: self.address_calls,
             accept_removals: self.accept_removals,
             continuation: self.continuation.saturating_add(1),
             ..Event::default()
         }
+    }
+
+    /// The event with which one of many feeds is started: everything else is the same.
+    pub fn of_feed(&self, feed: &str) -> Event {
+        Event { feed: Some(feed.to_owned()), ..self.clone() }
     }
 }
 
@@ -133,8 +142,9 @@ mod tests {
         assert_eq!(next.next().continuation, 2);
         let last = Event { continuation: u32::MAX, ..Event::default() };
         assert_eq!(last.next().continuation, u32::MAX);
-        let snapshot = serde_json::from_str::<Event>(r#"{"mode": "reconcile"}"#).unwrap();
-        assert_eq!(snapshot.next().mode, Some(Mode::Reconcile));
+        let snapshot = serde_json::from_str::<Event>(r#"{"mode": "reconcile"}"#).unwrap().of_feed("notes");
+        let next = snapshot.next();
+        assert_eq!((next.mode, next.feed.as_deref()), (Some(Mode::Reconcile), Some("notes")));
     }
 
     #[test]

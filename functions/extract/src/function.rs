@@ -1,13 +1,18 @@
-//! The function: configuration once, then for each event a run, its report, and what comes after it.
+//! The function: configuration once, then for each event a run, its report, and what comes after it. One of the stack's
+//! functions reads many feeds: without one in its event it starts them all (`further`), with one it is as the others.
 
 mod config;
 mod credential;
+mod further;
 mod metrics;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use extract::{Event, FeedReport, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause};
-use hubspot::feeds::Mode;
+use extract::{
+    Event, FeedReport, FurtherFeeds, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause,
+};
+use hubspot::feeds::{Feed, Mode};
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
 use serde_json::Value;
@@ -32,7 +37,7 @@ impl Function {
     pub(crate) async fn open() -> anyhow::Result<Function> {
         let config = Config::of_process()?;
         let aws = Aws::connect().await;
-        let scratch = std::env::temp_dir().join(SCRATCH).join(config.feed.name());
+        let scratch = std::env::temp_dir().join(SCRATCH).join(&config.name);
         Ok(Function {
             secrets: Arc::new(Secrets::new(aws.secrets.clone())),
             state: Arc::new(State::open_table(aws.dynamodb.clone(), &config.state_table)),
@@ -46,37 +51,71 @@ impl Function {
     /// and then leaves the event in the dead-letter queue.
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
-        let mut options = event.options().map_err(lambda::refuse_event)?;
-        options.collections = Some(Arc::new(self.config.collections.clone()));
-        if event.mode.is_some_and(Mode::is_snapshot) && self.config.feed.snapshot().is_none() {
-            let feed = self.config.feed.name();
+        let options = event.options().map_err(lambda::refuse_event)?;
+        let client = self.client(invocation).await?;
+        match self.feed(&event, &client).await? {
+            Some(feed) => self.run(feed, client, &event, options, invocation).await,
+            None => self.start_further(client, &event, invocation).await,
+        }
+    }
+
+    /// The feed that an invocation reads; `None`: it starts the runs of all further feeds.
+    async fn feed(&self, event: &Event, client: &Client) -> Result<Option<&'static dyn Feed>, Failure> {
+        let Some(own) = self.config.feed else { return self.further_feed(event, client).await };
+        match event.feed.as_deref().filter(|name| *name != own.name()) {
+            Some(name) => {
+                Err(lambda::refuse_event(format!("this function reads {}, not {name}", own.name())))
+            }
+            None => Ok(Some(own)),
+        }
+    }
+
+    /// One run of one feed.
+    async fn run(
+        &self,
+        feed: &'static dyn Feed,
+        client: Client,
+        event: &Event,
+        mut options: Options,
+        invocation: &Invocation,
+    ) -> Result<Value, Failure> {
+        if event.mode.is_some_and(Mode::is_snapshot) && feed.snapshot().is_none() {
             return Err(lambda::refuse_event(format!(
-                "{feed} is not compared with a snapshot: each run reads it whole, or what is in it never changes"
+                "{} is not compared with a snapshot: each run reads it whole, or what is in it never changes",
+                feed.name()
             )));
         }
-        let client = self.client(invocation).await?;
-
+        options.collections = Some(Arc::new(self.wanted(feed).await?));
         let mut run_id = extract::new_run_id();
         let mut failure = FailureKind::Run;
-        let feed = match Run::begin(client.clone(), Arc::clone(&self.state), self.bucket.clone()).await {
+        let report = match Run::begin(client.clone(), Arc::clone(&self.state), self.bucket.clone()).await {
             Ok(run) => {
                 let run = run.with_codec(self.config.codec);
                 run_id.clone_from(&run.id);
-                self.read(&run, &options).await
+                extract::extract(feed, &run, &options, &Progress::default()).await
             }
             Err(error) => {
                 failure = failure_kind(&error);
-                self.not_begun(&error, &options)
+                not_begun(feed, &error, &options)
             }
         };
-        let report = RunReport::new(
+        let record = RunReport::new(
             &run_id,
-            &feed,
+            &report,
             client.budget(),
             invocation.started.elapsed().as_secs_f64(),
             event.continuation,
         );
-        self.finish(report, &feed, &event, invocation, failure).await
+        self.finish(record, &report, event, invocation, failure).await
+    }
+
+    /// The collections that are wanted, of all feeds that this source and the state know, and of this one.
+    async fn wanted(&self, feed: &'static dyn Feed) -> Result<BTreeSet<&'static str>, Failure> {
+        let further = FurtherFeeds::read(&self.state).await;
+        let further = further.map_err(|error| Failure::new(FailureKind::Run, error))?;
+        let mut wanted = self.config.names.among(&further.custom(), None).collections;
+        wanted.extend(feed.collections().iter().filter(|name| self.config.names.select(name)));
+        Ok(wanted)
     }
 
     async fn client(&self, invocation: &Invocation) -> Result<Client, Failure> {
@@ -88,17 +127,6 @@ impl Function {
             .map_err(|error| configuration(error.into()))?;
         client.set_deadline(invocation.deadline);
         Ok(client)
-    }
-
-    async fn read(&self, run: &Run, options: &Options) -> FeedReport {
-        extract::extract(self.config.feed, run, options, &Progress::default()).await
-    }
-
-    fn not_begun(&self, error: &anyhow::Error, options: &Options) -> FeedReport {
-        let mut report = FeedReport::new(self.config.feed, options.mode);
-        report.outcome = Outcome::of(error);
-        report.settle();
-        report
     }
 
     /// Goes on in another invocation where there is more to read, and reports.
@@ -148,6 +176,13 @@ impl Function {
         lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await?;
         Ok(true)
     }
+}
+
+fn not_begun(feed: &'static dyn Feed, error: &anyhow::Error, options: &Options) -> FeedReport {
+    let mut report = FeedReport::new(feed, options.mode);
+    report.outcome = Outcome::of(error);
+    report.settle();
+    report
 }
 
 /// Why a run could not begin.

@@ -3,6 +3,7 @@
 
 mod credential;
 mod event;
+mod further;
 mod limits;
 mod outcome;
 mod read;
@@ -10,6 +11,7 @@ mod report;
 mod selection;
 mod snapshot;
 mod stage;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use staging::{Bucket, Codec, Lease, State};
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
+pub use further::{FURTHER, FurtherFeed, FurtherFeeds, missed_text};
 pub use limits::StateAllowance;
 pub use outcome::{End, Outcome, StopCause};
 pub use report::{
@@ -29,6 +32,7 @@ pub use report::{
 };
 pub use selection::{CollectionNames, Selection};
 pub use stage::Checkpoints;
+pub use standing::{FurtherReport, Standing};
 
 use stage::Stage;
 

@@ -1,7 +1,7 @@
 //! Names of collections, as the command line and the stack's parameter take them: checked against the feeds, and against
 //! the account where they name one of its custom objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use hubspot::Client;
@@ -16,7 +16,7 @@ const METADATA: &str = "metadata";
 const ALL: &str = "all";
 
 /// Collections as somebody named them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CollectionNames {
     names: Vec<String>,
     without: Vec<String>,
@@ -31,13 +31,29 @@ pub struct Selection {
     pub collections: BTreeSet<&'static str>,
     /// Collections that nobody named: they are wanted if the account has them.
     pub if_available: BTreeSet<&'static str>,
+    /// HubSpot's `objectTypeId` of the account's custom objects, by collection.
+    pub type_ids: BTreeMap<&'static str, String>,
     /// A remark on what could not be found out.
     pub note: Option<String>,
+    /// Names, quoted, that are no collection of the account.
+    pub unknown: Vec<String>,
+    known: Vec<&'static str>,
     /// The collections that are read, and those that are left out, if all are wanted; else `None`.
     settled: Option<BTreeSet<String>>,
 }
 
+impl Default for CollectionNames {
+    fn default() -> CollectionNames {
+        CollectionNames { names: vec![SEGMENT.to_owned()], without: Vec::new() }
+    }
+}
+
 impl CollectionNames {
+    /// The name for whatever the account has.
+    pub fn all() -> CollectionNames {
+        CollectionNames { names: vec![ALL.to_owned()], without: Vec::new() }
+    }
+
     /// Reads the names: collections, `segment`, `metadata`, `all`, and with a minus sign those to leave out. Without any,
     /// `segment`.
     pub fn new(
@@ -60,57 +76,69 @@ impl CollectionNames {
         self.names.iter().any(|name| name == group)
     }
 
+    fn is_named(&self, name: &str) -> bool {
+        self.wants(name) || (self.wants(SEGMENT) && is_of_segment(name))
+    }
+
+    /// `true`: the names select this collection, if it exists.
+    pub fn select(&self, name: &str) -> bool {
+        let is_left_out = self.without.iter().any(|left_out| left_out == name);
+        !is_left_out && (self.wants(ALL) || self.is_named(name))
+    }
+
+    /// `true`: the names don't say enough by themselves: the account's custom objects decide.
+    pub fn need_custom_objects(&self) -> bool {
+        self.wants(ALL) || !unknown(self.names.iter().chain(&self.without), &known(&[])).is_empty()
+    }
+
     /// Chooses among the feeds, and the custom objects of the account where the names don't say enough by themselves.
     ///
     /// # Errors
     /// For a name that is no collection, and if nothing is left.
     pub async fn of_account(&self, client: &Client) -> anyhow::Result<Selection> {
-        if !self.wants(ALL) && unknown(self.names.iter().chain(&self.without), &known(&[])).is_empty() {
-            return self.among(&CustomObjects::default(), None);
+        let (selection, refused) = self.as_far_as_known(client, CustomObjects::default()).await;
+        match refused {
+            Some(refused) => Err(refused.into()),
+            None => selection.checked(),
+        }
+    }
+
+    /// Chooses in the same way, and goes on where not all can be found out: with the custom objects that were known
+    /// before, and the error of HubSpot. Names that are unknown are noted.
+    pub async fn as_far_as_known(
+        &self,
+        client: &Client,
+        before: CustomObjects,
+    ) -> (Selection, Option<hubspot::Error>) {
+        if !self.need_custom_objects() {
+            return (self.among(&CustomObjects::default(), None), None);
         }
         match hubspot::feeds::custom_objects(client).await {
             Ok(found) => {
                 let note = (found.nameless > 0).then(|| {
                     format!("{} custom objects have no name or id: they are not read", found.nameless)
                 });
-                self.among(&found, note)
+                (self.among(&found, note), None)
             }
             // Most accounts have none: their product lacks them.
             Err(refused) if refused.is_unavailable() => {
-                self.among(&CustomObjects::default(), Some(format!("custom objects are not read: {refused}")))
+                let note = format!("custom objects are not read: {refused}");
+                (self.among(&CustomObjects::default(), Some(note)), None)
             }
-            Err(failed) => Err(failed.into()),
+            Err(failed) => (self.among(&before, None), Some(failed)),
         }
     }
 
-    fn among(&self, custom: &CustomObjects, note: Option<String>) -> anyhow::Result<Selection> {
+    /// Chooses among the feeds and these custom objects.
+    pub fn among(&self, custom: &CustomObjects, note: Option<String>) -> Selection {
         let known = known(&custom.feeds);
-        let is_group = |name: &&String| [ALL, SEGMENT].contains(&name.as_str());
-        let named: Vec<&String> = self.names.iter().filter(|name| !is_group(name)).collect();
-        let mut unknown = unknown(named.iter().copied(), &known);
+        let mut unknown = unknown(self.names.iter(), &known);
         let is_former = |name: &&String| custom.former.contains(name);
         unknown.extend(self::unknown(self.without.iter().filter(|name| !is_former(name)), &known));
-        if !unknown.is_empty() {
-            let note = note.map_or_else(String::new, |note| format!("; {note}"));
-            bail!(
-                "unknown collection {}: use some of {}, or {SEGMENT}, {METADATA} or {ALL}{note}",
-                unknown.join(", "),
-                known.join(", ")
-            );
-        }
-        let of_segment: BTreeSet<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
-        let is_named = |name: &str| {
-            named.iter().any(|named| *named == name) || (self.wants(SEGMENT) && of_segment.contains(name))
-        };
-        let is_left_out = |name: &str| self.without.iter().any(|left_out| left_out == name);
-        let wanted = known.iter().copied().filter(|name| !is_left_out(name));
         let collections: BTreeSet<&'static str> =
-            wanted.filter(|name| self.wants(ALL) || is_named(name)).collect();
-        if collections.is_empty() {
-            bail!("no collection is left: all of them are left out");
-        }
+            known.iter().copied().filter(|name| self.select(name)).collect();
         // What Segment's source had is wanted by everybody.
-        let is_expected = |name: &str| is_named(name) || of_segment.contains(name);
+        let is_expected = |name: &str| self.is_named(name) || is_of_segment(name);
         let if_available = collections.iter().copied().filter(|name| !is_expected(name)).collect();
         let is_wanted =
             |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
@@ -118,14 +146,39 @@ impl CollectionNames {
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
         let settled = self.wants(ALL).then(settled);
-        Ok(Selection { feeds, collections, if_available, note, settled })
+        let type_ids = custom.type_ids.clone();
+        Selection { feeds, collections, if_available, type_ids, note, unknown, known, settled }
     }
 }
 
 impl Selection {
     /// Returns the names of all collections that the account may have, selected or not.
-    pub fn known(&self) -> Vec<&'static str> {
-        known(&self.feeds)
+    pub fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
+    /// Returns the feeds that are not Segment's.
+    pub fn further(&self) -> impl Iterator<Item = &'static dyn Feed> {
+        let is_further =
+            |feed: &&'static dyn Feed| !FEEDS.iter().any(|segments| segments.name() == feed.name());
+        self.feeds.iter().copied().filter(is_further)
+    }
+
+    /// # Errors
+    /// For a name that is no collection, and if nothing is left.
+    pub fn checked(self) -> anyhow::Result<Selection> {
+        if !self.unknown.is_empty() {
+            let note = self.note.map_or_else(String::new, |note| format!("; {note}"));
+            bail!(
+                "unknown collection {}: use some of {}, or {SEGMENT}, {METADATA} or {ALL}{note}",
+                self.unknown.join(", "),
+                self.known.join(", ")
+            );
+        }
+        if self.collections.is_empty() {
+            bail!("no collection is left: all of them are left out");
+        }
+        Ok(self)
     }
 
     /// Returns the collections that were read before and that the account does not show any more, where all are wanted.
@@ -148,6 +201,10 @@ fn with_metadata(names: Vec<String>) -> Vec<String> {
     let each =
         |name: String| -> Vec<String> { if name == METADATA { tables().collect() } else { vec![name] } };
     names.into_iter().flat_map(each).collect()
+}
+
+fn is_of_segment(name: &str) -> bool {
+    FEEDS.iter().any(|feed| feed.collections().contains(&name))
 }
 
 /// Feeds in the order in which they run: those that this source knows, then custom objects.
@@ -183,6 +240,7 @@ mod tests {
         let (collections, without) = (collections.map(names), without.map(names));
         CollectionNames::new(collections.as_deref(), without.as_deref())?
             .among(&CustomObjects::default(), None)
+            .checked()
     }
 
     #[test]

@@ -58,6 +58,9 @@ impl Function {
         if let Err(error) = self.see_what_is_left(&mut report).await {
             failed = failed.or(Some(Failure::new(FailureKind::Run, error)));
         }
+        if report.has_worked() {
+            self.note_unknown_names(&mut report).await;
+        }
         if failed.is_none() && report.is_out_of_time() && event.continuation < self.config.max_continuations {
             let invoked = lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await;
             report.goes_on = invoked.is_ok();
@@ -229,6 +232,17 @@ impl Function {
                 Err(Failure::new(FailureKind::OtherAccount, error))
             }
             _ => Ok(warehouse),
+        }
+    }
+
+    /// Says which names in the configuration no table has. A misspelt one would do nothing, without a word.
+    async fn note_unknown_names(&self, report: &mut LoadReport) {
+        // A state that can't be read is an error of the load itself.
+        let Ok(staged) = self.state.collections().await else { return };
+        for (variable, name) in self.config.unknown(&staged) {
+            let text = format!("{variable} names {name}, and nothing of that name was staged by now");
+            tracing::warn!("{text}");
+            report.degraded.push(text);
         }
     }
 

@@ -32,6 +32,9 @@ pub struct LoadReport {
     pub continuation: u32,
     /// `true`: the work goes on in another invocation.
     pub goes_on: bool,
+    /// Parts of the configuration that do nothing: names of which no file is staged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
     /// Number of tables that the warehouse maintained, if it was asked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintained_tables: Option<u64>,
@@ -102,6 +105,7 @@ impl LoadReport {
             lag_seconds: 0.0,
             continuation,
             goes_on: false,
+            degraded: Vec::new(),
             maintained_tables: None,
             tables_left: None,
         }

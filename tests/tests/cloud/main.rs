@@ -4,6 +4,7 @@
 
 mod answers;
 mod cursor;
+mod further;
 mod snapshots;
 
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! The function's configuration: read once, when the process starts.
 
-use std::collections::BTreeSet;
-
+use extract::{CollectionNames, FURTHER};
 use hubspot::feeds::{FEEDS, Feed};
 use lambda::{Environment, list};
 use staging::Codec;
@@ -12,9 +11,12 @@ const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) stack: String,
-    pub(super) feed: &'static dyn Feed,
-    /// Those of the feed's collections that somebody wants; the others are read with them.
-    pub(super) collections: BTreeSet<&'static str>,
+    /// The function's name in the stack: its feed's, or [`FURTHER`].
+    pub(super) name: String,
+    /// The feed that it reads; `None`: all that are beyond Segment's, each in an invocation of its own.
+    pub(super) feed: Option<&'static dyn Feed>,
+    /// The collections that somebody wants.
+    pub(super) names: CollectionNames,
     pub(super) state_table: String,
     pub(super) bucket: String,
     pub(super) schema: String,
@@ -36,15 +38,16 @@ impl Config {
     fn read<V: Fn(&str) -> Option<String>>(mut environment: Environment<V>) -> anyhow::Result<Config> {
         let name = environment.required("FEED");
         let feed = FEEDS.iter().copied().find(|feed| feed.name() == name);
-        if feed.is_none() && !name.is_empty() {
+        if feed.is_none() && !name.is_empty() && name != FURTHER {
             let known: Vec<&str> = FEEDS.iter().map(|feed| feed.name()).collect();
-            environment.wrong("FEED", format!("{name:?} is no feed: one of {}", known.join(", ")));
+            environment
+                .wrong("FEED", format!("{name:?} is no feed: one of {}, or {FURTHER}", known.join(", ")));
         }
-        let feed = feed.unwrap_or(FEEDS[0]);
         let wanted = list(environment.optional("COLLECTIONS"));
-        let is_wanted = |name: &&'static str| {
-            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == name))
-        };
+        let names = CollectionNames::new(wanted.as_deref(), None).unwrap_or_else(|why| {
+            environment.wrong("COLLECTIONS", why);
+            CollectionNames::default()
+        });
         let reserve = environment.parsed("RESERVE_PERCENT", DEFAULT_RESERVE_PERCENT);
         if reserve > 90 {
             environment.wrong("RESERVE_PERCENT", "more than 90 leaves too little to read with");
@@ -52,8 +55,9 @@ impl Config {
         let hubspot_url = environment.optional("HUBSPOT_URL");
         let config = Config {
             stack: environment.required("STACK"),
+            name,
             feed,
-            collections: feed.collections().iter().copied().filter(is_wanted).collect(),
+            names,
             state_table: environment.required("STATE_TABLE"),
             bucket: environment.required("BUCKET"),
             schema: environment.required("SCHEMA"),
@@ -90,19 +94,28 @@ mod tests {
     #[test]
     fn a_whole_environment_is_a_configuration() {
         let config = read(&[&WHOLE[..], &[("COLLECTIONS", "contacts,deals")]].concat()).unwrap();
-        assert_eq!(config.feed.name(), "contacts");
-        assert_eq!(config.collections, BTreeSet::from(["contacts"]));
+        assert_eq!(config.feed.map(Feed::name), Some("contacts"));
+        assert!(config.names.select("deals") && !config.names.select("form_submissions"));
         assert_eq!((config.reserve, config.hubspot_url.as_str()), (0.1, hubspot::DEFAULT_BASE_URL));
-        assert_eq!(read(&WHOLE).unwrap().collections.len(), 4);
+        let names = read(&WHOLE).unwrap().names;
+        assert!(names.select("form_submissions") && !names.select("tickets"));
+        let further =
+            read(&[&[("FEED", "objects"), ("COLLECTIONS", "all,-notes")], &WHOLE[..]].concat()).unwrap();
+        assert!(further.feed.is_none() && further.names.select("tickets") && !further.names.select("notes"));
         let snappy = read(&[&WHOLE[..], &[("STAGED_CODEC", "snappy")]].concat()).unwrap();
         assert_eq!([config.codec, snappy.codec], [Codec::Zstd, Codec::Snappy]);
     }
 
     #[test]
     fn what_is_missing_and_wrong_is_named_together() {
-        let error = read(&[("FEED", "contact"), ("RESERVE_PERCENT", "95"), ("STAGED_CODEC", "gzip")])
-            .unwrap_err()
-            .to_string();
+        let error = read(&[
+            ("FEED", "contact"),
+            ("RESERVE_PERCENT", "95"),
+            ("STAGED_CODEC", "gzip"),
+            ("COLLECTIONS", "all,-segment"),
+        ])
+        .unwrap_err()
+        .to_string();
         for named in [
             "STACK",
             "STATE_TABLE",
@@ -112,6 +125,7 @@ mod tests {
             "\"contact\"",
             "RESERVE",
             "\"gzip\"",
+            "segment can't be left out",
         ] {
             assert!(error.contains(named), "{named} is not in {error}");
         }

@@ -1,63 +1,102 @@
-//! Measurements of one invocation, as CloudWatch metrics.
+//! Measurements of one invocation, as CloudWatch metrics. CloudWatch bills each name by month, so the function that reads
+//! many feeds has the same names for all of them: the runs count, and the run that starts them tells the worst.
 
-use extract::{End, RunReport};
+use extract::{End, FurtherReport, RunReport};
 use lambda::{Invocation, Metrics, Unit, compute_dollars};
 
 use super::Function;
 
 impl Function {
+    /// What the run of a feed tells.
     pub(super) fn metrics(&self, report: &RunReport, is_failed: bool, invocation: &Invocation) -> Metrics {
-        let mut metrics = Metrics::new(&self.config.stack, self.config.feed.name());
-        let sum =
-            |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
-        if report.is_snapshot() {
-            metrics.count("SnapshotIds", sum(|collection| collection.rows));
-        } else {
-            metrics.count("Rows", sum(|collection| collection.rows));
-            metrics.count("DeletedRows", sum(|collection| collection.deleted));
-            metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));
-            for (name, collection) in &report.collections {
+        let mut metrics = Metrics::new(&self.config.stack, &self.config.name);
+        counts(&mut metrics, report);
+        if self.config.feed.is_some() {
+            for (name, collection) in report.collections.iter().filter(|_| !report.is_snapshot()) {
                 metrics.count(format!("Rows_{name}"), collection.rows);
             }
-        }
-        metrics.count("Files", sum(|collection| collection.files));
-        metrics.count("Calls", report.api.values().map(|usage| usage.calls).sum());
-        metrics.count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
-        metrics.count("QuarantinedThings", sum(|collection| collection.quarantined_count));
-        let is_incomplete = |(name, collection): (&String, &extract::CollectionRecord)| {
-            self.config.collections.contains(name.as_str())
-                && matches!(collection.outcome, End::Skipped | End::Incomplete)
-        };
-        metrics.flag("FailedRuns", is_failed);
-        metrics.flag("IncompleteRuns", report.collections.iter().any(is_incomplete));
-        metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
-        metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
-        // A snapshot has no lag: what it shows is compared, and read by other runs.
-        if let Some(lag) = report.lag_seconds.filter(|_| !report.is_snapshot()) {
-            metrics.add("LagSeconds", Unit::Seconds, lag);
-        }
-        if let Some(newest) = report.newest_change_seconds.filter(|_| !report.is_snapshot()) {
-            metrics.add("NewestChangeSeconds", Unit::Seconds, newest);
-        }
-        for (name, since_ms) in
-            [("ReconciliationAgeSeconds", report.reconciled_ms), ("RefreshAgeSeconds", report.refreshed_ms)]
-        {
-            if let Some(since_ms) = since_ms {
-                let age_ms = chrono::Utc::now().timestamp_millis() - since_ms;
-                metrics.add(name, Unit::Seconds, age_ms.max(0) as f64 / 1000.0);
+            let is_incomplete = |(name, collection): (&String, &extract::CollectionRecord)| {
+                self.config.names.select(name) && matches!(collection.outcome, End::Skipped | End::Incomplete)
+            };
+            metrics.flag("FailedRuns", is_failed);
+            metrics.flag("IncompleteRuns", report.collections.iter().any(is_incomplete));
+            // A snapshot has no lag: what it shows is compared, and read by other runs.
+            if let Some(lag) = report.lag_seconds.filter(|_| !report.is_snapshot()) {
+                metrics.add("LagSeconds", Unit::Seconds, lag);
             }
+            if let Some(newest) = report.newest_change_seconds.filter(|_| !report.is_snapshot()) {
+                metrics.add("NewestChangeSeconds", Unit::Seconds, newest);
+            }
+            ages(&mut metrics, report.reconciled_ms, report.refreshed_ms);
         }
-        if let Some((limit, left)) = report.daily
-            && limit > 0
-        {
-            let used = limit.saturating_sub(left) as f64 / limit as f64;
-            metrics.add("DailyCallsUsedPercent", Unit::Percent, used * 100.0);
-        }
-        let seconds = invocation.started.elapsed().as_secs_f64();
-        metrics.add("CostDollars", Unit::None, compute_dollars(invocation.memory_mb, seconds));
+        cost(&mut metrics, invocation);
         metrics.note("run_id", report.run_id.as_str());
+        metrics.note("feed", report.feed.as_str());
         metrics.note("outcome", report.outcome.name());
-        metrics.note("request_id", invocation.request_id.as_str());
         metrics
     }
+
+    /// What the run tells that starts the runs of many feeds: what alarms watch, as the worst of them.
+    pub(super) fn further_metrics(
+        &self,
+        report: &FurtherReport,
+        is_failed: bool,
+        invocation: &Invocation,
+    ) -> Metrics {
+        let standing = &report.standing;
+        let mut metrics = Metrics::new(&self.config.stack, &self.config.name);
+        metrics.flag("FailedRuns", is_failed || !standing.failed.is_empty());
+        let is_incomplete = report.outcome == End::Incomplete || !standing.incomplete.is_empty();
+        metrics.flag("IncompleteRuns", is_incomplete);
+        metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
+        if let Some(lag) = standing.lag_seconds {
+            metrics.add("LagSeconds", Unit::Seconds, lag);
+        }
+        ages(&mut metrics, standing.reconciled_ms, standing.refreshed_ms);
+        cost(&mut metrics, invocation);
+        metrics.note("run_id", report.run_id.as_str());
+        metrics.note("outcome", report.outcome.name());
+        metrics
+    }
+}
+
+/// Counts of one run.
+fn counts(metrics: &mut Metrics, report: &RunReport) {
+    let sum = |of: fn(&extract::CollectionRecord) -> u64| report.collections.values().map(of).sum::<u64>();
+    if report.is_snapshot() {
+        metrics.count("SnapshotIds", sum(|collection| collection.rows));
+    } else {
+        metrics.count("Rows", sum(|collection| collection.rows));
+        metrics.count("DeletedRows", sum(|collection| collection.deleted));
+        metrics.count("UnparsedValues", sum(|collection| collection.unparsed_values));
+    }
+    metrics.count("Files", sum(|collection| collection.files));
+    metrics.count("Calls", report.api.values().map(|usage| usage.calls).sum());
+    metrics.count("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum());
+    metrics.count("QuarantinedThings", sum(|collection| collection.quarantined_count));
+    metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
+    metrics.add("StagedBytes", Unit::Bytes, sum(|collection| collection.bytes) as f64);
+    if let Some((limit, left)) = report.daily
+        && limit > 0
+    {
+        let used = limit.saturating_sub(left) as f64 / limit as f64;
+        metrics.add("DailyCallsUsedPercent", Unit::Percent, used * 100.0);
+    }
+}
+
+/// Times since a table was found equal to HubSpot.
+fn ages(metrics: &mut Metrics, reconciled_ms: Option<i64>, refreshed_ms: Option<i64>) {
+    for (name, since_ms) in [("ReconciliationAgeSeconds", reconciled_ms), ("RefreshAgeSeconds", refreshed_ms)]
+    {
+        if let Some(since_ms) = since_ms {
+            let age_ms = chrono::Utc::now().timestamp_millis() - since_ms;
+            metrics.add(name, Unit::Seconds, age_ms.max(0) as f64 / 1000.0);
+        }
+    }
+}
+
+fn cost(metrics: &mut Metrics, invocation: &Invocation) {
+    let seconds = invocation.started.elapsed().as_secs_f64();
+    metrics.add("CostDollars", Unit::None, compute_dollars(invocation.memory_mb, seconds));
+    metrics.note("request_id", invocation.request_id.as_str());
 }

@@ -1,8 +1,14 @@
 //! The function's configuration: read once, when the process starts.
 
+use std::collections::BTreeSet;
+
 use lambda::{Environment, list};
-use load::Modes;
+use load::{ALL, Modes};
 use staging::snapshot_of;
+
+/// Name for the collections of Segment's source, and for the tables that give ids their meaning.
+const SEGMENT: &str = "segment";
+const METADATA: &str = "metadata";
 
 const DEFAULT_MAX_CONTINUATIONS: u32 = 100;
 
@@ -15,11 +21,49 @@ pub(super) struct Config {
     pub(super) warehouse_url: String,
     /// ARN of the secret with the warehouse's password, if it needs one.
     pub(super) warehouse_secret_arn: Option<String>,
-    /// Collections to load; `None`: all.
-    collections: Option<Vec<String>>,
+    wanted: Wanted,
     pub(super) modes: Modes,
     /// Invocations of itself after which the rest is left to the next schedule.
     pub(super) max_continuations: u32,
+}
+
+/// The collections to load, in the words that `extract` and the command take.
+#[derive(Debug)]
+struct Wanted {
+    /// Names of collections, or `all`; none stands for whatever is staged.
+    names: Vec<String>,
+    without: Vec<String>,
+    /// The collections of Segment's source, and the tables of metadata.
+    segment: Vec<String>,
+    metadata: Vec<String>,
+}
+
+impl Wanted {
+    /// Takes names, and the collections that `segment` and `metadata` stand for.
+    fn new(given: Vec<String>, segment: Vec<String>, metadata: Vec<String>) -> Wanted {
+        let (mut names, mut without) = (Vec::new(), Vec::new());
+        for name in given {
+            let (list, name) = match name.strip_prefix('-') {
+                Some(left_out) => (&mut without, left_out),
+                None => (&mut names, name.as_str()),
+            };
+            match name {
+                SEGMENT => list.extend_from_slice(&segment),
+                METADATA => list.extend_from_slice(&metadata),
+                name => list.push(name.to_owned()),
+            }
+        }
+        if names.is_empty() && !without.is_empty() {
+            names.clone_from(&segment);
+        }
+        Wanted { names, without, segment, metadata }
+    }
+
+    fn select(&self, collection: &str) -> bool {
+        let holds = |names: &[String], name: &str| names.iter().any(|named| named == name);
+        let is_named = self.names.is_empty() || holds(&self.names, ALL) || holds(&self.names, collection);
+        is_named && !holds(&self.without, collection)
+    }
 }
 
 impl Config {
@@ -35,7 +79,11 @@ impl Config {
             schema: environment.required("SCHEMA"),
             warehouse_url: environment.required("WAREHOUSE_URL"),
             warehouse_secret_arn: environment.optional("WAREHOUSE_SECRET_ARN"),
-            collections: list(environment.optional("COLLECTIONS")),
+            wanted: Wanted::new(
+                list(environment.optional("COLLECTIONS")).unwrap_or_default(),
+                list(environment.optional("SEGMENT_COLLECTIONS")).unwrap_or_default(),
+                list(environment.optional("METADATA_COLLECTIONS")).unwrap_or_default(),
+            ),
             modes: Modes {
                 hard_delete: list(environment.optional("HARD_DELETE")).unwrap_or_default(),
                 history: list(environment.optional("HISTORY")).unwrap_or_default(),
@@ -52,14 +100,50 @@ impl Config {
 
     /// `true`: the collection is loaded, or that of the snapshot with this name.
     pub(super) fn is_wanted(&self, name: &str) -> bool {
-        let collection = snapshot_of(name).unwrap_or(name);
-        self.collections.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == collection))
+        self.wanted.select(snapshot_of(name).unwrap_or(name))
+    }
+
+    /// `true`: the collection is one of Segment's, whose number does not grow.
+    pub(super) fn is_segments(&self, collection: &str) -> bool {
+        self.wanted.segment.iter().any(|name| name == collection)
+    }
+
+    /// Returns the names, with their variables, of which nothing is staged.
+    pub(super) fn unknown(&self, staged: &BTreeSet<String>) -> Vec<(&'static str, &str)> {
+        let Modes { hard_delete, history } = &self.modes;
+        let lists = [("COLLECTIONS", &self.wanted.names), ("HARD_DELETE", hard_delete), ("HISTORY", history)];
+        let named =
+            lists.into_iter().flat_map(|(variable, names)| names.iter().map(move |name| (variable, name)));
+        // A group stands for tables, whether the account has them or not.
+        let Wanted { segment, metadata, .. } = &self.wanted;
+        let is_of_group = |name: &str| segment.iter().chain(metadata).any(|known| known == name);
+        let is_unknown = |name: &str| name != ALL && !is_of_group(name) && !staged.contains(name);
+        named.filter(|(_, name)| is_unknown(name)).map(|(variable, name)| (variable, name.as_str())).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn collections_are_chosen_in_the_words_of_the_command() {
+        let select = |given: &str, name: &str| {
+            let list = |text: &str| list(Some(text.to_owned())).unwrap_or_default();
+            Wanted::new(list(given), list("contacts,deals"), list("owners")).select(name)
+        };
+        for (given, chosen) in [
+            ("", [true, true, true, true]),
+            ("segment", [true, true, false, false]),
+            ("-deals", [true, false, false, false]),
+            ("segment,cars,-contacts", [false, true, true, false]),
+            ("all,-cars,-metadata", [true, true, false, false]),
+            ("cars,metadata", [false, false, true, true]),
+        ] {
+            let names = ["contacts", "deals", "cars", "owners"];
+            assert_eq!(names.map(|name| select(given, name)), chosen, "{given}");
+        }
+    }
 
     #[test]
     fn a_history_that_can_not_be_kept_is_refused_with_all_that_is_wrong() {

@@ -15,7 +15,8 @@ impl Function {
         metrics.count("Statements", sum(|table| table.statements));
         metrics.count("PendingFiles", report.pending_files);
         metrics.count("DifferingRecords", report.reconciled.values().map(Reconciled::records).sum());
-        for (name, reconciled) in &report.reconciled {
+        // CloudWatch bills each name: an account may have any number of other objects.
+        for (name, reconciled) in report.reconciled.iter().filter(|(name, _)| self.config.is_segments(name)) {
             metrics.count(format!("DifferingRecords_{name}"), reconciled.records());
         }
         metrics.flag("FailedRuns", report.outcome == "failed");

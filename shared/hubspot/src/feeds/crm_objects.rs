@@ -8,7 +8,7 @@ use super::objects::{Fixed, ObjectType, RECORD_CALLS};
 use crate::families::{CRM_OBJECTS, CrmObject};
 
 pub(super) use custom::of_schemas;
-pub use custom::{CustomObjects, custom_objects};
+pub use custom::{CustomObjects, custom_object, custom_objects};
 
 /// All of HubSpot's own, in the order in which they run.
 static OBJECTS: [ObjectType; CRM_OBJECTS.len()] = feeds();

@@ -40,7 +40,7 @@ mod slice;
 mod subscription_timeline;
 
 pub use any_open_feed::{AnyOpenFeed, Opened};
-pub use crm_objects::{CustomObjects, crm_objects, custom_objects};
+pub use crm_objects::{CustomObjects, crm_objects, custom_object, custom_objects};
 pub use cursor::{Cursor, Lookback, Mode, Unfinished};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;

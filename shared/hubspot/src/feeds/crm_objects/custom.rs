@@ -19,6 +19,8 @@ use crate::version;
 pub struct CustomObjects {
     /// In the order in which they were defined.
     pub feeds: Vec<&'static dyn Feed>,
+    /// HubSpot's `objectTypeId` of each, by its collection.
+    pub type_ids: BTreeMap<&'static str, String>,
     /// Collections of those that were deleted.
     pub former: Vec<String>,
     /// Schemas without a name or an id, which can't be read.
@@ -41,8 +43,9 @@ pub async fn custom_objects(client: &Client) -> Result<CustomObjects> {
     };
     let (present, archived) = futures::future::try_join(schemas(false), schemas(true)).await?;
     let Found { objects, former, nameless } = found(&parsed(&present)?, &parsed(&archived)?);
+    let type_ids = objects.iter().map(|object| (object.name, object.path.to_owned())).collect();
     let feeds = objects.into_iter().map(|object| object as &dyn Feed).collect();
-    Ok(CustomObjects { feeds, former, nameless })
+    Ok(CustomObjects { feeds, type_ids, former, nameless })
 }
 
 /// Returns the custom objects in two answers with schemas: of those in use, and of the deleted ones.
@@ -64,6 +67,14 @@ struct Found {
     former: Vec<String>,
     nameless: usize,
 }
+
+/// Returns the feed of a custom object that [`custom_objects`] found before, without asking HubSpot.
+pub fn custom_object(type_id: &str, collection: &str) -> &'static dyn Feed {
+    kept(type_id.to_owned(), collection)
+}
+
+/// Names of functions of a stack, under which they keep their reports: no feed may have them, nor the name of another.
+const RESERVED: [&str; 2] = ["load", "objects"];
 
 #[derive(Debug, Deserialize)]
 struct Schemas {
@@ -87,7 +98,8 @@ fn found(present: &[Value], archived: &[Value]) -> Found {
     let nameless = present.len() - present.iter().filter_map(read).count();
     let all: BTreeMap<u64, String> =
         archived.iter().filter_map(read).chain(live.iter().map(|(n, name)| (*n, name.clone()))).collect();
-    let own: Vec<&str> = known().flat_map(|feed| feed.collections()).copied().collect();
+    let own = known().flat_map(|feed| feed.collections().iter().copied().chain([feed.name()]));
+    let own: Vec<&str> = own.chain(RESERVED).collect();
     let mut taken: BTreeSet<String> = own.iter().map(|name| (*name).to_owned()).collect();
     let (mut objects, mut former) = (Vec::new(), Vec::new());
     for (number, name) in all {
@@ -146,6 +158,8 @@ mod tests {
     fn an_object_has_a_table_of_its_name() {
         let present = [schema(9, "Car_Rentals"), schema(3, "cars"), schema(7, "tickets"), schema(8, "Groß")];
         assert_eq!(names(&present, &[]), ["cars", "custom_tickets", "gro_", "car_rentals"]);
+        let functions = [schema(1, "load"), schema(2, "Objects"), schema(3, "metadata")];
+        assert_eq!(names(&functions, &[]), ["custom_load", "custom_objects", "custom_metadata"]);
     }
 
     #[test]
@@ -165,5 +179,6 @@ mod tests {
     fn a_feed_is_made_once() {
         let (first, again) = (kept("2-9".to_owned(), "boats"), kept("2-9".to_owned(), "boats"));
         assert!(std::ptr::eq(first, again));
+        assert_eq!(custom_object("2-9", "boats").name(), "boats");
     }
 }

@@ -1,0 +1,149 @@
+//! The function that reads many feeds: which one an event means, and the run that starts one for each.
+//!
+//! The start knows no more than what to start: each feed's run is an invocation of its own, with its lease, its deadline
+//! and its continuations, and starts nothing but its own continuation. An event that comes twice starts runs twice; of
+//! two runs of a feed one finds the lease held.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::{SecondsFormat, Utc};
+use extract::{End, Event, FURTHER, FurtherFeeds, FurtherReport, Outcome, Run, Selection, Standing};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use hubspot::Client;
+use hubspot::feeds::{Feed, Mode};
+use lambda::{Failure, FailureKind, Invocation};
+use serde_json::Value;
+use staging::RunRecord;
+
+use super::{Function, failure_kind};
+
+/// Invocations that are asked for at once.
+const AT_ONCE: usize = 8;
+
+impl Function {
+    /// The feed that the event names, if it is wanted and the account has it.
+    pub(super) async fn further_feed(
+        &self,
+        event: &Event,
+        client: &Client,
+    ) -> Result<Option<&'static dyn Feed>, Failure> {
+        let Some(name) = event.feed.as_deref() else { return Ok(None) };
+        let run_failed = |error: anyhow::Error| Failure::new(FailureKind::Run, error);
+        let further = FurtherFeeds::read(&self.state).await.map_err(|error| run_failed(error.into()))?;
+        let mut feed = further.find(name);
+        if feed.is_none() && hubspot::feeds::known().all(|known| known.name() != name) {
+            // Somebody was faster than the schedule.
+            let custom = hubspot::feeds::custom_objects(client).await;
+            let custom = custom.map_err(|error| run_failed(error.into()))?;
+            feed = custom.feeds.into_iter().find(|custom| custom.name() == name);
+        }
+        let Some(feed) = feed else {
+            return Err(lambda::refuse_event(format!(
+                "{name} is none of the feeds that this function reads"
+            )));
+        };
+        if !feed.collections().iter().any(|name| self.config.names.select(name)) {
+            return Err(lambda::refuse_event(format!(
+                "the stack does not read {name}: its parameter Collections does not name it"
+            )));
+        }
+        Ok(Some(feed))
+    }
+
+    /// Finds out which feeds are wanted and exist, invokes this function once for each, and tells how they stand.
+    pub(super) async fn start_further(
+        &self,
+        client: Client,
+        event: &Event,
+        invocation: &Invocation,
+    ) -> Result<Value, Failure> {
+        let mut report = FurtherReport {
+            run_id: extract::new_run_id(),
+            mode: event.mode,
+            outcome: End::Complete,
+            reason: None,
+            ended_at: String::new(),
+            seconds: 0.0,
+            started: Vec::new(),
+            standing: Standing::default(),
+        };
+        let started = self.start(client, event, invocation, &mut report).await;
+        let mut failed = None;
+        if let Err(error) = started {
+            let outcome = Outcome::of(&error);
+            (report.outcome, report.reason) = (outcome.end(), outcome.reason());
+            if report.outcome == End::Failed || report.outcome == End::Skipped {
+                report.outcome = End::Failed;
+                failed = Some(Failure::new(failure_kind(&error), error));
+            }
+        }
+        match self.standing().await {
+            Ok(standing) => report.standing.absorb(standing),
+            Err(error) => failed = failed.or(Some(Failure::new(FailureKind::Run, error))),
+        }
+        report.ended_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        report.seconds = invocation.started.elapsed().as_secs_f64();
+        self.further_metrics(&report, failed.is_some(), invocation).emit();
+        let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
+        let record =
+            RunRecord { name: FURTHER.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
+        if let Err(error) = self.state.record(&record).await {
+            tracing::warn!("the run's report can't be recorded: {error:#}");
+        }
+        match failed {
+            Some(failure) => Err(Failure { is_measured: true, ..failure }),
+            None => Ok(value),
+        }
+    }
+
+    async fn start(
+        &self,
+        client: Client,
+        event: &Event,
+        invocation: &Invocation,
+        report: &mut FurtherReport,
+    ) -> anyhow::Result<()> {
+        // Of another account nothing is started.
+        let run = Run::begin(client, Arc::clone(&self.state), self.bucket.clone()).await?;
+        let before = FurtherFeeds::read(&self.state).await?.custom();
+        let (selection, refused) = self.config.names.as_far_as_known(&run.client, before).await;
+        let now_ms = Utc::now().timestamp_millis();
+        FurtherFeeds::keep(&self.state, &selection, now_ms).await?;
+        note_gaps(&selection, report);
+        let is_compared = |feed: &&'static dyn Feed| {
+            !event.mode.is_some_and(Mode::is_snapshot) || feed.snapshot().is_some()
+        };
+        let feeds: Vec<&str> = selection.further().filter(is_compared).map(Feed::name).collect();
+        let invoked = iter(feeds).map(async |name| {
+            lambda::invoke(&self.aws.lambda, &invocation.function, &event.of_feed(name)).await?;
+            anyhow::Ok(name.to_owned())
+        });
+        report.started = invoked.buffered(AT_ONCE).try_collect().await?;
+        tracing::info!(feeds = report.started.len(), "the runs of further feeds are started");
+        match refused {
+            Some(refused) => Err(refused).context("custom objects can't be listed; the known ones are read"),
+            None => Ok(()),
+        }
+    }
+
+    async fn standing(&self) -> anyhow::Result<Standing> {
+        let further = FurtherFeeds::read(&self.state).await?;
+        Standing::of(&further, &self.config.names, &self.state, Utc::now().timestamp_millis()).await
+    }
+}
+
+/// Names that nothing is known of: the rest is read.
+fn note_gaps(selection: &Selection, report: &mut FurtherReport) {
+    if let Some(note) = &selection.note {
+        tracing::warn!("{note}");
+        report.standing.unavailable.insert("custom objects".to_owned(), note.clone());
+    }
+    if !selection.unknown.is_empty() {
+        let reason = format!(
+            "Collections names what the account does not have: {}. Leave it out, or correct it",
+            selection.unknown.join(", ")
+        );
+        (report.outcome, report.reason) = (End::Incomplete, Some(reason));
+    }
+}

@@ -1,0 +1,144 @@
+//! How many feeds stand together, by what their last runs left in the state: the report of the run that starts them.
+//! Each feed's own runs report for themselves; alarms watch the worst of all.
+
+use std::collections::BTreeMap;
+
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use hubspot::feeds::{Cursor, Feed, Mode};
+use serde::{Deserialize, Serialize};
+use staging::State;
+
+use crate::further::{FurtherFeed, FurtherFeeds, missed_text};
+use crate::outcome::End;
+use crate::report::RunReport;
+use crate::{CollectionNames, work_name};
+
+/// Feeds whose reports are read at once.
+const AT_ONCE: usize = 8;
+
+/// The worst of many feeds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Feeds whose last run failed, and why.
+    pub failed: BTreeMap<String, String>,
+    /// Collections that lack something, and what.
+    pub incomplete: BTreeMap<String, String>,
+    /// Collections that nobody named and the account, or the credential, does not have.
+    pub unavailable: BTreeMap<String, String>,
+    /// Time since which the one that is furthest behind is read; `None` where nothing is wanted.
+    pub lag_seconds: Option<f64>,
+    /// Of the table that was found equal to HubSpot the longest time ago.
+    pub reconciled_ms: Option<i64>,
+    /// The same of refreshes.
+    pub refreshed_ms: Option<i64>,
+}
+
+/// Report of a run that starts the runs of many feeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FurtherReport {
+    pub run_id: String,
+    pub mode: Option<Mode>,
+    pub outcome: End,
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub ended_at: String,
+    pub seconds: f64,
+    /// Feeds whose runs were started.
+    pub started: Vec<String>,
+    #[serde(flatten)]
+    pub standing: Standing,
+}
+
+impl Standing {
+    /// Reads the last reports of the feeds that are wanted.
+    pub async fn of(
+        further: &FurtherFeeds,
+        names: &CollectionNames,
+        state: &State,
+        now_ms: i64,
+    ) -> anyhow::Result<Standing> {
+        let feeds = further.feeds.iter().filter_map(|(name, known)| Some((further.find(name)?, known)));
+        let read = iter(feeds).map(|(feed, known)| One::read(feed, known, state)).buffered(AT_ONCE);
+        let mut standing = Standing::default();
+        for one in read.try_collect::<Vec<One<'_>>>().await? {
+            standing.take(&one, names, now_ms);
+        }
+        for name in &further.missed {
+            standing.incomplete.insert(name.clone(), missed_text(&format!("-{name} in Collections")));
+        }
+        Ok(standing)
+    }
+
+    /// Adds what the feeds' reports say to what the run itself has noted.
+    pub fn absorb(&mut self, of_feeds: Standing) {
+        let noted = std::mem::replace(self, of_feeds);
+        self.unavailable.extend(noted.unavailable);
+    }
+
+    fn take(&mut self, one: &One<'_>, names: &CollectionNames, now_ms: i64) {
+        for last in one.last.iter().chain(&one.last_snapshot).filter(|last| last.outcome == End::Failed) {
+            self.failed.insert(last.feed.clone(), last.reason.clone().unwrap_or_default());
+        }
+        let was_read = one.caught_up_ms.is_some();
+        let mut is_all_lacking = true;
+        for (name, collection) in one.last.iter().flat_map(|last| &last.collections) {
+            if !names.select(name) {
+                continue;
+            }
+            let reason = || collection.reason.clone().unwrap_or_default();
+            if one.known.lacks(one.feed, name, collection.outcome, was_read) {
+                self.unavailable.insert(name.clone(), reason());
+                continue;
+            }
+            is_all_lacking = false;
+            if matches!(collection.outcome, End::Skipped | End::Incomplete) {
+                self.incomplete.insert(name.clone(), reason());
+            }
+        }
+        if one.last.is_some() && is_all_lacking {
+            return;
+        }
+        let lag_seconds = (now_ms - one.caught_up_ms.unwrap_or(one.known.since_ms)).max(0) as f64 / 1000.0;
+        self.lag_seconds = Some(self.lag_seconds.map_or(lag_seconds, |worst| worst.max(lag_seconds)));
+        if let Some(last) = &one.last {
+            let older = |one: Option<i64>, other: Option<i64>| one.into_iter().chain(other).min();
+            self.reconciled_ms = older(self.reconciled_ms, last.reconciled_ms);
+            self.refreshed_ms = older(self.refreshed_ms, last.refreshed_ms);
+        }
+    }
+}
+
+/// What one feed's runs left.
+struct One<'f> {
+    feed: &'static dyn Feed,
+    known: &'f FurtherFeed,
+    last: Option<RunReport>,
+    last_snapshot: Option<RunReport>,
+    caught_up_ms: Option<i64>,
+}
+
+impl<'f> One<'f> {
+    async fn read(feed: &'static dyn Feed, known: &'f FurtherFeed, state: &State) -> anyhow::Result<One<'f>> {
+        let last = last_report(feed, None, state).await?;
+        let last_snapshot = match feed.snapshot() {
+            Some(_) => last_report(feed, Some(Mode::Reconcile), state).await?,
+            None => None,
+        };
+        let mut caught_up_ms = last.as_ref().and_then(|last| last.caught_up_ms);
+        if caught_up_ms.is_none() && last.is_some() {
+            // A run that could not begin does not know its cursor. One that can't be read tells nothing to anybody.
+            let cursor: Option<Cursor> = state.cursor(feed.name()).await.unwrap_or_default();
+            caught_up_ms = cursor.and_then(|cursor| cursor.caught_up_ms);
+        }
+        Ok(One { feed, known, last, last_snapshot, caught_up_ms })
+    }
+}
+
+async fn last_report(
+    feed: &dyn Feed,
+    mode: Option<Mode>,
+    state: &State,
+) -> anyhow::Result<Option<RunReport>> {
+    let last = state.records(&work_name(feed, mode), 1).await?.into_iter().next();
+    Ok(last.map(|record| serde_json::from_value(record.report)).transpose()?)
+}
