@@ -118,6 +118,13 @@ pub(crate) struct Sync {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = DOCTOR_EXAMPLES)]
 pub(crate) struct Doctor {
+    /// Collections to look at, separated by commas: their names, segment, or all; a name with a minus sign is left out
+    /// [default: segment]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// Collections to leave out, separated by commas
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) without: Option<Vec<String>>,
     /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fake_hubspot::{Behaviour, PerType, Settings, V1Contacts};
+use fake_hubspot::{Behaviour, Further, ObjectType, PerType, Settings, V1Contacts};
 use hubspot::families::{FAMILIES, Family};
 use serde_json::{Value, json};
 use tests::{CommandOutput, Sandbox, ended};
@@ -59,6 +59,49 @@ async fn a_whole_account_answers_everything() {
     assert!(limits["daily"]["resets_at"].as_str().unwrap().contains("T00:00:00-0"), "{limits:#}");
     assert_eq!(family(&report, "contacts")["supported_until"], "2028-03-01");
     assert_eq!(family(&report, "email events")["supported_until"], "2027-09-01");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_objects_are_asked_for_as_far_as_they_are_selected() {
+    let settings = Settings { absent: [ObjectType::Projects].into(), ..settings() };
+    let settings = settings.without_scope("tickets");
+    let few = Further { records: 5, custom_properties: 1 };
+    let sandbox = Sandbox::new(&settings.clone().with(ObjectType::Cars, few), Behaviour::default()).await;
+    let asked = async |sandbox: &Sandbox, collections: &str| {
+        let ended = doctor(sandbox, &["--report", "json", "--collections", collections]).await;
+        (ended.code, ended.report())
+    };
+    let (code, all) = asked(&sandbox, "all").await;
+    assert_eq!(code, Some(0), "{all:#}");
+    assert_eq!(collections(&all, "unavailable"), ["projects", "tickets"]);
+    let reasons = json!([
+        "tickets is refused, it needs scope tickets",
+        "tickets properties is refused, it needs scope tickets"
+    ]);
+    assert_eq!(all["collections"]["tickets"]["reasons"], reasons);
+    for name in ["notes", "cars"] {
+        assert_eq!(all["collections"][name]["state"], "ok", "{all:#}");
+    }
+    assert_eq!(family(&all, "custom objects")["needed_for"], json!(["cars"]));
+    let text = doctor(&sandbox, &["--collections", "all"]).await;
+    assert!(text.stdout.contains("not available, and named by nobody: projects, tickets"), "{text:#?}");
+
+    // Somebody who names it wants it; what is not selected is not asked for.
+    let (code, named) = asked(&sandbox, "tickets,cars,deals").await;
+    assert_eq!(code, Some(1), "{named:#}");
+    assert_eq!(
+        (collections(&named, "skipped"), collections(&named, "ok").len()),
+        (vec!["tickets".to_owned()], 2)
+    );
+    assert!(named["families"].as_array().unwrap().iter().all(|family| family["name"] != "notes"));
+    let lacking = named["missing_scopes"].as_array().unwrap().iter();
+    assert!(lacking.clone().any(|lacking| lacking["scopes"] == json!(["tickets"])), "{named:#}");
+
+    let sandbox = Sandbox::new(&settings.without_scope("crm.schemas.custom"), Behaviour::default()).await;
+    let (code, all) = asked(&sandbox, "all").await;
+    assert_eq!((code, &family(&all, "custom object schemas")["answers"]), (Some(0), &json!("missing scope")));
+    let unknown = doctor(&sandbox, &["--collections", "kontakte"]).await;
+    assert_eq!(unknown.code, Some(2), "{unknown:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,9 @@ Examples:
   hubspot-source doctor
       some twenty small calls
 
+  hubspot-source doctor --collections all
+      further objects and custom ones as well, two calls for each
+
   hubspot-source doctor --report json
       the same for machines
 
@@ -50,7 +53,7 @@ pub(super) const PLAN_EXAMPLES: &str = "\
 Examples:
   export HUBSPOT_TOKEN=pat-...
   hubspot-source plan
-      the first run of a stack, which reads everything
+      the first run of a stack, which reads everything, and the further objects that are worth it
 
   hubspot-source plan --collections contacts,deals --since 2026-01-01 --memory 256
       a smaller backfill, with the memory of its function";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use hubspot::families::{Family, Fill, Lacking, Role};
+use hubspot::families::{Fill, Lacking, Role};
 use hubspot::{Account, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
@@ -146,19 +146,19 @@ impl FamilyFindings {
             answers: probed.availability.name(),
             reason: probed.availability.reason().map(str::to_owned),
             scopes: family.scopes,
-            needed_for: family.fills.iter().map(|fill| fill.collection).collect(),
-            without_it: without(family),
+            needed_for: probed.fills.iter().map(|fill| fill.collection).collect(),
+            without_it: without(&probed.fills),
         }
     }
 }
 
-fn without(family: &Family) -> Vec<String> {
+fn without(fills: &[Fill]) -> Vec<String> {
     let effect = |fill: &Fill| match fill.role {
         Role::Needed => format!("no {}", fill.collection),
         Role::Adds(lost) => format!("{}: {lost}", fill.collection),
         Role::StandsIn => format!("{}: nothing to fall back on", fill.collection),
     };
-    family.fills.iter().map(effect).collect()
+    fills.iter().map(effect).collect()
 }
 
 fn local(at: DateTime<Utc>, zone: Tz) -> String {

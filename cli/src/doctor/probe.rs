@@ -1,9 +1,9 @@
 //! Probes: one call to each family, which changes nothing. There are two rounds, since some calls take an id from the
 //! answers of others.
 
+use extract::Selection;
 use futures::future::join_all;
-use hubspot::families::{FAMILIES, Family, Probe};
-use hubspot::json::Body;
+use hubspot::families::{Family, Fill, Probe, Role, of_collections, of_custom_object, of_custom_schemas};
 use hubspot::{Client, Error, ErrorKind};
 use serde_json::Value;
 
@@ -12,6 +12,8 @@ use serde_json::Value;
 pub(super) struct Probed {
     pub(super) family: &'static Family,
     pub(super) availability: Availability,
+    /// What it fills of the collections that are selected.
+    pub(super) fills: Vec<Fill>,
 }
 
 /// The answer of a family to its probe, with the reason as text.
@@ -54,7 +56,7 @@ impl Availability {
         }
     }
 
-    fn of(answer: Result<&Body, &Error>) -> Availability {
+    pub(super) fn of<T>(answer: Result<T, &Error>) -> Availability {
         match answer {
             Ok(_) => Availability::Answers,
             Err(error) => match error.kind() {
@@ -66,9 +68,11 @@ impl Availability {
     }
 }
 
-/// Probes all families, in the order of [`FAMILIES`]. A failure of one does not stop the others.
-pub(super) async fn probe(client: &Client) -> Vec<Probed> {
-    let answers = join_all(FAMILIES.iter().map(|family| async move {
+/// Probes the families of Segment's collections, and of the further ones that are selected. A failure of one does not
+/// stop the others.
+pub(super) async fn probe(client: &Client, selection: &Selection) -> Vec<Probed> {
+    let families = of_collections(|name| selection.collections.contains(name));
+    let answers = join_all(families.iter().map(|family| async move {
         match family.probe {
             Probe::Call(call) => Some(client.send(&call()).await),
             Probe::OfFirst(..) | Probe::Never => None,
@@ -76,10 +80,10 @@ pub(super) async fn probe(client: &Client) -> Vec<Probed> {
     }))
     .await;
     let first_of = |name: &str| {
-        let index = FAMILIES.iter().position(|family| family.name == name)?;
+        let index = families.iter().position(|family| family.name == name)?;
         answers.get(index)?.as_ref()?.as_ref().ok().and_then(|body| first_id(body))
     };
-    join_all(FAMILIES.iter().zip(&answers).map(|(family, answer)| {
+    join_all(families.iter().zip(&answers).map(|(family, answer)| {
         let id = match family.probe {
             Probe::OfFirst(other, _) => first_of(other),
             Probe::Call(_) | Probe::Never => None,
@@ -95,10 +99,32 @@ pub(super) async fn probe(client: &Client) -> Vec<Probed> {
                 }
                 (None, ..) => Availability::NotAsked("it is used, not asked".to_owned()),
             };
-            Probed { family, availability }
+            let is_selected = |fill: &&Fill| selection.collections.contains(fill.collection);
+            let fills = family.fills.iter().filter(is_selected).copied().collect();
+            Probed { family, availability, fills }
         }
     }))
     .await
+}
+
+/// Probes the families of the custom objects that are selected, with the first of them. `schemas` is the answer to the
+/// question which there are.
+pub(super) async fn probe_custom_objects(
+    client: &Client,
+    selection: &Selection,
+    schemas: Availability,
+) -> Vec<Probed> {
+    let custom = selection.type_ids.iter().filter(|(name, _)| selection.collections.contains(*name));
+    let fills: Vec<Fill> =
+        custom.clone().map(|(&collection, _)| Fill { collection, role: Role::Needed }).collect();
+    let mut probed =
+        vec![Probed { family: of_custom_schemas(), availability: schemas, fills: fills.clone() }];
+    let Some((_, type_id)) = custom.into_iter().next() else { return probed };
+    for (family, call) in of_custom_object(type_id) {
+        let availability = Availability::of(client.send(&call).await.as_ref());
+        probed.push(Probed { family, availability, fills: fills.clone() });
+    }
+    probed
 }
 
 fn first_id(body: &str) -> Option<String> {

@@ -1,6 +1,8 @@
 //! Readiness of collections: those that can be filled, by the families that answer.
 
-use hubspot::families::{Fill, Role, collections};
+use std::collections::BTreeSet;
+
+use hubspot::families::{Fill, Role};
 
 use super::probe::{Availability, Probed};
 
@@ -19,6 +21,8 @@ pub(super) enum Level {
     Ok,
     /// It has rows, but some columns stay empty, or another call fills them with less detail.
     Degraded,
+    /// The account, or the credential, does not have it, and nobody named it.
+    Unavailable,
     /// It can't have rows.
     Skipped,
 }
@@ -28,21 +32,36 @@ impl Level {
         match self {
             Level::Ok => "ok",
             Level::Degraded => "degraded",
+            Level::Unavailable => "unavailable",
             Level::Skipped => "skipped",
         }
     }
 }
 
-/// Returns the readiness of all collections. A family that was not probed is taken to answer.
-pub(super) fn readiness(probed: &[Probed]) -> Vec<Readiness> {
-    collections().into_iter().map(|collection| of_collection(collection, probed)).collect()
+/// Returns the readiness of all collections that the families fill, in their order. A family that was not probed is taken
+/// to answer.
+pub(super) fn readiness(probed: &[Probed], if_available: &BTreeSet<&'static str>) -> Vec<Readiness> {
+    let mut collections: Vec<&'static str> = Vec::new();
+    for fill in probed.iter().flat_map(|probed| &probed.fills) {
+        if !collections.contains(&fill.collection) {
+            collections.push(fill.collection);
+        }
+    }
+    let of_collection = |collection: &'static str| {
+        let mut readiness = of_collection(collection, probed);
+        if readiness.level == Level::Skipped && if_available.contains(collection) {
+            readiness.level = Level::Unavailable;
+        }
+        readiness
+    };
+    collections.into_iter().map(of_collection).collect()
 }
 
 fn of_collection(collection: &'static str, probed: &[Probed]) -> Readiness {
     let missing: Vec<(&Probed, &Fill)> = probed
         .iter()
         .filter(|probed| probed.availability.is_missing())
-        .flat_map(|probed| probed.family.fills.iter().map(move |fill| (probed, fill)))
+        .flat_map(|probed| probed.fills.iter().map(move |fill| (probed, fill)))
         .filter(|(_, fill)| fill.collection == collection)
         .collect();
     let losses = missing.iter().filter_map(|(probed, fill)| match fill.role {
@@ -90,8 +109,9 @@ mod tests {
         let probed = FAMILIES.iter().map(|family| Probed {
             family,
             availability: missing(family.name).cloned().unwrap_or(Availability::Answers),
+            fills: family.fills.to_vec(),
         });
-        readiness(&probed.collect::<Vec<_>>())
+        readiness(&probed.collect::<Vec<_>>(), &BTreeSet::from(["email_events"]))
     }
 
     fn level(readiness: &[Readiness], collection: &str) -> Level {
@@ -117,6 +137,14 @@ mod tests {
         }
         assert_eq!(level(&all, "contact_identity_profiles"), Level::Skipped);
         assert_eq!(level(&all, "companies"), Level::Ok);
+    }
+
+    #[test]
+    fn what_nobody_named_is_not_missed() {
+        let scope = || Availability::MissingScope("403".to_owned());
+        let all = without(&[("email events", scope()), ("deals", scope())]);
+        assert_eq!(level(&all, "email_events"), Level::Unavailable);
+        assert_eq!(level(&all, "deals"), Level::Skipped);
     }
 
     #[test]

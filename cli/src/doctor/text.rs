@@ -2,6 +2,7 @@
 //! the words say.
 
 use comfy_table::{Cell, Color, LineStyle, Table, presets};
+use hubspot::families::of_custom_schemas;
 use indicatif::HumanCount;
 
 use super::findings::{FamilyFindings, Findings, MissingScopes};
@@ -89,6 +90,7 @@ impl Findings {
         for family in self.families.iter().filter(|family| family.is_missing()) {
             let reason = family.reason.as_deref().unwrap_or_default();
             let lost = match family.without_it.is_empty() {
+                true if family.name == of_custom_schemas().name => "no custom object is read".to_owned(),
                 true => "nothing is lost, no collection reads it".to_owned(),
                 false => family.without_it.join("; "),
             };
@@ -103,6 +105,7 @@ impl Findings {
             let color = match collection.state {
                 "ok" => Color::Green,
                 "degraded" => Color::Yellow,
+                "unavailable" => Color::Reset,
                 _ => Color::Red,
             };
             table.add_row(vec![
@@ -119,20 +122,20 @@ impl Findings {
             let of_state = self.collections.iter().filter(|(_, collection)| collection.state == state);
             of_state.map(|(name, _)| *name).collect()
         };
-        let (degraded, skipped) = (named("degraded"), named("skipped"));
-        match (degraded.is_empty(), skipped.is_empty()) {
-            (true, true) => format!("all {} collections can be filled", self.collections.len()),
-            (false, true) => format!(
-                "all {} collections can be filled, but not in full: {}",
-                self.collections.len(),
-                degraded.join(", ")
-            ),
-            _ => format!(
-                "{} of {} collections can't be filled: {}",
-                skipped.len(),
-                self.collections.len(),
-                skipped.join(", ")
-            ),
+        let (degraded, skipped, unavailable) = (named("degraded"), named("skipped"), named("unavailable"));
+        let count = self.collections.len() - unavailable.len();
+        let verdict = match (degraded.is_empty(), skipped.is_empty()) {
+            (true, true) => format!("all {count} collections can be filled"),
+            (false, true) => {
+                format!("all {count} collections can be filled, but not in full: {}", degraded.join(", "))
+            }
+            _ => {
+                format!("{} of {count} collections can't be filled: {}", skipped.len(), skipped.join(", "))
+            }
+        };
+        match unavailable.is_empty() {
+            true => verdict,
+            false => format!("not available, and named by nobody: {}\n{verdict}", unavailable.join(", ")),
         }
     }
 }

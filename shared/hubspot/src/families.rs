@@ -104,10 +104,30 @@ pub fn all() -> impl Iterator<Item = &'static Family> {
     FAMILIES.iter().chain(of_objects).chain(metadata::METADATA)
 }
 
-/// The collections that the families of [`FAMILIES`] fill, each once.
-pub fn collections() -> Vec<&'static str> {
+/// The families that these collections need: those of [`FAMILIES`] in any case, and those of further objects and of
+/// metadata that are among them. Which custom objects there are is asked apart.
+pub fn of_collections(is_wanted: impl Fn(&str) -> bool) -> Vec<&'static Family> {
+    let is_wanted = |family: &&Family| family.fills.iter().any(|fill| is_wanted(fill.collection));
+    let further = CRM_OBJECTS.iter().flat_map(|object| &object.families).chain(metadata::METADATA);
+    FAMILIES.iter().chain(further.filter(is_wanted)).collect()
+}
+
+/// The families of a custom object's records and properties, with a call to each that shows whether it answers.
+pub fn of_custom_object(type_id: &str) -> [(&'static Family, Call); 2] {
+    let [records, properties, _] = crm_objects::CUSTOM;
+    [(records, list::first_record(type_id)), (properties, list::one_property(type_id))]
+}
+
+/// The family that tells which custom objects there are.
+pub fn of_custom_schemas() -> &'static Family {
+    let [.., schemas] = crm_objects::CUSTOM;
+    schemas
+}
+
+/// The collections that these families fill, each once.
+pub fn collections(families: &[&'static Family]) -> Vec<&'static str> {
     let mut collections = Vec::new();
-    for fill in FAMILIES.iter().flat_map(|family| family.fills) {
+    for fill in families.iter().flat_map(|family| family.fills) {
         if !collections.contains(&fill.collection) {
             collections.push(fill.collection);
         }
@@ -169,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_object_asks_the_families_of_custom_objects() {
+        for (family, call) in of_custom_object("2-3444025") {
+            assert_eq!(Family::of_path(&call.path).map(|family| family.name), Some(family.name));
+        }
+        assert_eq!(of_custom_schemas().name, "custom object schemas");
+        let wanted = of_collections(|name| name == "tickets");
+        let names: Vec<&str> = wanted[FAMILIES.len()..].iter().map(|family| family.name).collect();
+        assert_eq!(names, ["tickets", "tickets properties"]);
+    }
+
+    #[test]
     fn the_list_is_whole() {
         let names: BTreeSet<&str> = all().map(|family| family.name).collect();
         assert_eq!(names.len(), all().count());
@@ -188,7 +219,11 @@ mod tests {
             let mut fills = all().flat_map(|family| family.fills);
             fills.any(|fill| fill.collection == *name && fill.role == Role::Needed)
         };
-        for name in known().flat_map(|feed| feed.collections()).copied().chain(collections()) {
+        for name in known()
+            .flat_map(|feed| feed.collections())
+            .copied()
+            .chain(collections(&FAMILIES.iter().collect::<Vec<_>>()))
+        {
             assert!(is_needed(&name), "{name}");
         }
     }

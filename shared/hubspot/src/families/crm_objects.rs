@@ -93,7 +93,7 @@ crm_objects! {
 }
 
 /// Scopes of records of custom objects, which have paths of their type ids.
-pub(super) const CUSTOM: &[Family] = &[
+pub(super) static CUSTOM: &[Family; 3] = &[
     Family {
         name: "custom objects",
         about: "records of custom objects",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::{FAMILIES, Family};
+use super::Family;
 use crate::client::Client;
 
 /// A family whose scopes the credential lacks, with these scopes as text: `a or b`.
@@ -35,13 +35,13 @@ pub async fn granted_scopes(client: &Client) -> Option<BTreeSet<String>> {
     (!info.scopes.is_empty()).then(|| info.scopes.into_iter().collect())
 }
 
-/// Returns the families that fill a collection and whose scopes were not granted.
-pub fn lacking(granted: &BTreeSet<String>) -> Vec<Lacking> {
+/// Returns those of the families that fill a collection and whose scopes were not granted.
+pub fn lacking(families: &[&'static Family], granted: &BTreeSet<String>) -> Vec<Lacking> {
     let of_family = |family: &Family| -> Vec<String> {
         let is_granted = |row: &&&[&str]| row.iter().any(|scope| granted.contains(*scope));
         family.scopes.iter().filter(|row| !is_granted(row)).map(|row| row.join(" or ")).collect()
     };
-    FAMILIES
+    families
         .iter()
         .filter(|family| !family.fills.is_empty())
         .map(|family| Lacking { family: family.name, scopes: of_family(family) })
@@ -51,11 +51,16 @@ pub fn lacking(granted: &BTreeSet<String>) -> Vec<Lacking> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FAMILIES;
     use super::*;
 
     fn all_but(missing: &[&str]) -> BTreeSet<String> {
         let scopes = FAMILIES.iter().flat_map(|family| family.scopes.iter().flat_map(|row| row.iter()));
         scopes.filter(|scope| !missing.contains(scope)).map(|scope| (*scope).to_owned()).collect()
+    }
+
+    fn lacking(granted: &BTreeSet<String>) -> Vec<Lacking> {
+        super::lacking(&FAMILIES.iter().collect::<Vec<_>>(), granted)
     }
 
     #[test]
