@@ -1,11 +1,13 @@
 //! `plan`: the estimated cost of a backfill: calls, share of the daily limit, minutes at the account's rate limit, and
-//! dollars of Lambda. It asks HubSpot for counts, and writes nothing.
+//! dollars of Lambda. It asks HubSpot for counts, and writes nothing. Where nobody named collections, it recommends some.
+
+mod recommended;
 
 use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment};
 use extract::{CollectionNames, window};
-use hubspot::feeds::{Cursor, Estimate, Lookback, Mode, Session};
+use hubspot::feeds::{Cursor, Estimate, Feed, Lookback, Mode, Session, Window};
 use hubspot::{Budget, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ use crate::args::{Plan, ReportFormat};
 use crate::credential::credential;
 use crate::report::{new_table, number};
 use crate::sync::print;
+
+use recommended::{Recommended, recommended};
 
 #[derive(Debug, Serialize)]
 struct Costs {
@@ -25,6 +29,9 @@ struct Costs {
     minutes: f64,
     gigabyte_seconds: f64,
     dollars: f64,
+    /// For a new account; only where nobody named collections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recommended: Option<Recommended>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,11 +71,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     };
     let (mut feeds, mut is_whole) = (BTreeMap::new(), true);
     for feed in &selection.feeds {
-        let estimate = async {
-            let opened = feed.open(&session, Mode::Backfill, &mut Cursor::default()).await?;
-            opened.estimate(window).await
-        };
-        match estimate.await {
+        match estimate(*feed, &session, window).await {
             Ok(estimate) => {
                 feeds.insert(feed.name(), Cost::new(&estimate, &client, reserve, args.memory));
             }
@@ -78,6 +81,14 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
             }
         }
     }
+    let cost = |estimate: &Estimate| Cost::new(estimate, &client, reserve, args.memory);
+    let recommended = match &args.collections {
+        None if window.is_whole() => {
+            let recommended = recommended(&session, cost).await;
+            recommended.inspect_err(|error| eprintln!("nothing can be recommended: {error:#}")).ok()
+        }
+        _ => None,
+    };
     let daily = DailyUsage::of(&client).await;
     let calls: u64 = feeds.values().map(|cost| cost.calls).sum();
     let sum = |of: fn(&Cost) -> f64| feeds.values().map(of).sum::<f64>();
@@ -90,12 +101,18 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         gigabyte_seconds: sum(|cost| cost.gigabyte_seconds),
         dollars: sum(|cost| cost.dollars),
         feeds,
+        recommended,
     };
     print(&match args.report {
         ReportFormat::Json => serde_json::to_string(&costs)?,
         ReportFormat::Text => text(&costs, args.memory),
     });
     Ok(is_whole)
+}
+
+async fn estimate(feed: &'static dyn Feed, session: &Session, window: Window) -> hubspot::Result<Estimate> {
+    let opened = feed.open(session, Mode::Backfill, &mut Cursor::default()).await?;
+    opened.estimate(window).await
 }
 
 impl Cost {
@@ -159,6 +176,9 @@ fn text(costs: &Costs, memory_mb: u32) -> String {
         costs.minutes,
         costs.dollars
     ));
+    if let Some(recommended) = &costs.recommended {
+        text.push_str(&format!("\n\n{}", recommended.text()));
+    }
     text
 }
 

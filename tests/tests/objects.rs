@@ -149,3 +149,30 @@ async fn a_custom_object_is_read_as_soon_as_it_exists_and_missed_when_it_is_gone
     let left_out = format!("{},cars", others.join(","));
     sandbox.sync(&["--collections", "all", "--without", &left_out]).await.complete();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_recommends_what_a_new_account_has_records_of() {
+    let settings = Settings { absent: [ObjectType::Projects].into(), ..settings(230) };
+    let sandbox = Sandbox::new(&settings.without_scope("tickets"), Behaviour::default()).await;
+    let plan = tests::ended(sandbox.subcommand("plan", &["--report", "json"])).await.complete();
+    let recommended = &plan["recommended"];
+    let names = recommended["collections"].as_str().unwrap();
+    let expected =
+        "segment,line_items,notes,goals,commerce_subscriptions,metadata,cars,custom_tickets,car_rentals";
+    assert_eq!(names, expected, "{recommended:#}");
+    assert!(recommended["unavailable"]["tickets"].as_str().unwrap().contains("tickets"));
+    assert!(recommended["unavailable"]["projects"].is_string(), "{recommended:#}");
+    let notes = sandbox.account().live_ids(ObjectType::Notes).len();
+    assert_eq!(recommended["records"]["notes"].as_u64(), Some(notes as u64));
+    assert!(recommended["empty"].as_array().unwrap().contains(&"calls".into()));
+    // What it costs is what a plan of these costs.
+    let planned = |arguments: &[&str]| tests::ended(sandbox.subcommand("plan", arguments));
+    let whole = planned(&["--report", "json", "--collections", names]).await.complete();
+    assert_eq!(whole["recommended"], Value::Null);
+    let of_metadata = whole["feeds"]["metadata"]["calls"].as_u64().unwrap();
+    assert_eq!(recommended["calls_of_a_run"].as_u64(), Some(7 * 3 + of_metadata));
+    let sum = plan["calls"].as_u64().unwrap() + recommended["calls"].as_u64().unwrap();
+    assert_eq!(whole["calls"].as_u64(), Some(sum));
+    let text = planned(&[]).await.stdout;
+    assert!(text.contains(&format!("recommended for a new account: --collections {names}")), "{text}");
+}
