@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::state::ContactRun;
+use super::state::{ContactRun, Form, FormSlice};
 use super::submissions::SUBMISSIONS;
 use super::{FORMS, submissions};
 use crate::call::Call;
@@ -41,21 +41,6 @@ pub(super) const LIST_KIND: &str = "list of forms";
 pub(super) const ALL: &str = "all";
 /// Forms that are asked for to find out whether it is the whole family that is refused.
 const OTHERS: usize = 2;
-
-/// A part of a run that reads the submissions of one form, newest first, down to `since_ms`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub(super) enum FormSlice {
-    Submitted { form: Form, since_ms: i64, after: Option<String> },
-}
-
-/// A form, with what its submissions do not say themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Form {
-    pub(super) id: String,
-    name: String,
-    form_type: String,
-}
 
 #[derive(Deserialize)]
 struct Forms {

@@ -25,11 +25,11 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use self::forms::{FormReader, FormSlice};
+use self::forms::FormReader;
 use self::identities::{IDENTITIES, PROFILES, People};
 use self::memberships::{MembershipCalls, Memberships};
 use self::snapshot::ContactSnapshot;
-use self::state::{ContactMemory, ContactRun, Slice};
+use self::state::{ContactMemory, ContactRun, FormSlice, Slice};
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
 use self::v1::{V1Calls, V1Contact};

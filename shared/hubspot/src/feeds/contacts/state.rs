@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::FormSlice;
 use crate::feeds::objects::{self, RecordMemory, RecordRun};
 use crate::feeds::own::FeedState;
 
@@ -79,3 +78,18 @@ pub(super) struct ContactMemory {
 }
 
 impl FeedState for ContactMemory {}
+
+/// A part of a run that reads the submissions of one form, newest first, down to `since_ms`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub(super) enum FormSlice {
+    Submitted { form: Form, since_ms: i64, after: Option<String> },
+}
+
+/// A form, with what its submissions do not say themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Form {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) form_type: String,
+}

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use super::fetch::Remaining;
 use super::slice::{Slice, WindowOffset};
 use super::{OpenEventFeed, Page};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::feeds::Appended;
 use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Written;
@@ -103,11 +103,6 @@ impl OpenEventFeed {
         *since_ms = middle_ms + 1;
         appended
     }
-}
-
-/// HubSpot may answer for another window. A window without an offset that is refused is such a one, too.
-pub(super) fn is_of_a_window(failed: &Error) -> bool {
-    matches!(failed.kind(), ErrorKind::Server | ErrorKind::Malformed | ErrorKind::BadRequest)
 }
 
 #[cfg(test)]

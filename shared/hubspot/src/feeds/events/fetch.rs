@@ -1,7 +1,6 @@
 //! Asks for the pages of a window: by their offsets while these are good, else from the top of what is left.
 
 use super::answer::{Shown, each_entry};
-use super::failed::is_of_a_window;
 use super::slice::{Slice, WindowOffset};
 use super::{OpenEventFeed, Page};
 use crate::call::Call;
@@ -148,4 +147,9 @@ impl OpenEventFeed {
 /// HubSpot documents no answer for a word that has died: any refusal of a request that has one.
 fn is_expired(error: &Error, asked: &WindowOffset) -> bool {
     error.kind() == ErrorKind::BadRequest && !asked.offset.is_empty()
+}
+
+/// HubSpot may answer for another window. A window without an offset that is refused is such a one, too.
+fn is_of_a_window(failed: &Error) -> bool {
+    matches!(failed.kind(), ErrorKind::Server | ErrorKind::Malformed | ErrorKind::BadRequest)
 }
