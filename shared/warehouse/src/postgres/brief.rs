@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use super::dialect::POSTGRES;
+use super::dialect::regclass;
 use super::session::Session;
 use super::views::{Called, SavedView};
 use crate::catalog::{Catalog, SchemaName};
@@ -154,11 +154,6 @@ fn holders(table: &str) -> String {
          AND a.pid <> pg_backend_pid() LIMIT 3",
         regclass(table)
     )
-}
-
-/// `table` is quoted and qualified.
-pub(super) fn regclass(table: &str) -> String {
-    format!("CAST({} AS pg_catalog.regclass)", (POSTGRES.literal)(table))
 }
 
 /// Between one and two times as long, so that two loads that met do not meet again.

@@ -28,6 +28,11 @@ pub(crate) const POSTGRES: Dialect = Dialect {
 /// The column of the values that a row, or the table, has no room for.
 pub(super) const OVERFLOW: &str = "_overflow";
 
+/// Begins the names of what takes another one's place in the end. No name of ours has a colon.
+pub(super) const BESIDE: &str = "_widening:";
+/// Begins the names of what is out of the way for the time of a transaction.
+pub(super) const AWAY: &str = "_widened:";
+
 const MAX_NAME_BYTES: usize = 63;
 /// The ends of the names of columns that stand beside others, by their types.
 const SUFFIXES: [(ColumnType, &str); 4] = [
@@ -38,6 +43,11 @@ const SUFFIXES: [(ColumnType, &str); 4] = [
 ];
 /// The columns that every table has already.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "cmax", "cmin", "tableoid", "xmax", "xmin"];
+
+/// Returns the table, whose name is quoted and qualified, as PostgreSQL's catalog knows it.
+pub(super) fn regclass(table: &str) -> String {
+    format!("CAST({} AS pg_catalog.regclass)", (POSTGRES.literal)(table))
+}
 
 fn type_name(column_type: ColumnType) -> &'static str {
     match column_type {

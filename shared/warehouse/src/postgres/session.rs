@@ -11,10 +11,9 @@ use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, CopyInSink, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::dialect::POSTGRES;
+use super::dialect::{BESIDE, POSTGRES};
 use super::tls::client_config;
 use super::url;
-use super::widening::BESIDE;
 use crate::catalog::{Catalog, Rows, SchemaName};
 use crate::error::{Error, Kind, Result};
 use crate::table::TableColumn;

@@ -2,16 +2,11 @@
 //! made again, in the transaction of the change: definition, owner, grants, comments, options, defaults, triggers and
 //! rules, and the indexes of materialised ones.
 
-use super::brief::regclass;
-use super::dialect::{POSTGRES, identifier};
+use super::dialect::{AWAY, BESIDE, POSTGRES, identifier, regclass};
 use super::session::Session;
-use super::widening::BESIDE;
 use crate::catalog::Catalog;
 use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
-
-/// Names of what is out of the way for the time of a transaction.
-pub(super) const AWAY: &str = "_widened:";
 
 /// A view with the statements that drop it and make it again.
 #[derive(Debug, PartialEq, Eq)]

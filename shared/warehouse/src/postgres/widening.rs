@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::beside::Beside;
-use super::brief::{Brief, Views, regclass};
-use super::dialect::{POSTGRES, identifier};
+use super::brief::{Brief, Views};
+use super::dialect::{AWAY, BESIDE, POSTGRES, identifier, regclass};
 use super::layout::MAX_COLUMNS;
 use super::session::Session;
-use super::views::{AWAY, SavedView};
+use super::views::SavedView;
 use crate::catalog::{Catalog, SchemaName, counts};
 use crate::dialect::{quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
@@ -23,8 +23,6 @@ use crate::table::Widening;
 
 /// Tables up to this size are written anew in an instant.
 pub(super) const SMALL_BYTES: u64 = 1 << 20;
-/// No name of ours has a colon.
-pub(super) const BESIDE: &str = "_widening:";
 /// Pages of 8 KB that are filled in one transaction.
 const BATCH_PAGES: u64 = 2_048;
 /// The first version that finds rows by their pages without reading the whole table.

@@ -2,12 +2,12 @@
 //! whose pages end at 10,000 lists; past those the search is asked for blocks of ids. A list that HubSpot fails on is set
 //! aside: the others of its page are read around it, by the search.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use super::answer::{self, CONTACT_TYPE};
-use super::scan::Scan;
+use super::scan::{At, Listing, Scan};
 use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
@@ -32,40 +32,7 @@ const PROPERTIES: [&str; 6] = [
     "hs_lastmodifieddate",
 ];
 
-/// The place where a page begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
-    /// By `/all`, from HubSpot's own word on.
-    All { after: Option<String> },
-    /// By the search, from this position on.
-    Searched { offset: usize },
-    /// By the search, from this id on.
-    Ids { from: u64, empty_blocks: usize },
-}
-
-/// One page of lists.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    pub(super) answers: Vec<Body>,
-    /// Lists that HubSpot can't show, by their position or id, and why.
-    pub(super) refused: BTreeMap<String, String>,
-    /// The number of all lists, as HubSpot says.
-    pub(super) told: Option<u64>,
-    /// The place where the next page begins; `None`: this is the last one.
-    pub(super) next: Option<At>,
-}
-
 impl Listing {
-    /// Adds an answer. Returns the entries that it shows, and whether more are behind it.
-    fn add(&mut self, answer: Body, count: usize) -> Result<(usize, bool)> {
-        let page = answer::found(&answer)?;
-        let shown = page.lists.len() + page.others.len() + page.odd;
-        let has_more = answer.next(count) != Next::End;
-        self.told = page.total.or(self.told);
-        self.answers.push(answer);
-        Ok((shown, has_more))
-    }
-
     /// The first id behind these lists and those before them.
     fn next_id(&self, scan: &Scan) -> Result<u64> {
         let mut next = scan.next_id();

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 use staging::{Pairs, Rows, Table};
 
 use self::filters::{FilterRequest, Filtered};
-use self::listing::Listing;
-use self::scan::{Scan, Step};
+use self::scan::{Listing, Scan, Step};
 use self::table::LISTS;
 use super::{RunOfScan, Stamps};
 use crate::client::Client;

@@ -3,11 +3,12 @@
 //!
 //! Nothing of it is saved: a run that goes on begins the scan anew, and reads no list twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer;
-use super::listing::{At, Listing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Body;
+use crate::paging::Next;
 
 /// Scans that are made when lists come and go meanwhile.
 const MAX_SCANS: usize = 3;
@@ -41,6 +42,41 @@ impl Default for Scan {
             told: None,
             before: Vec::new(),
         }
+    }
+}
+
+/// The place where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum At {
+    /// By `/all`, from HubSpot's own word on.
+    All { after: Option<String> },
+    /// By the search, from this position on.
+    Searched { offset: usize },
+    /// By the search, from this id on.
+    Ids { from: u64, empty_blocks: usize },
+}
+
+/// One page of lists.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) answers: Vec<Body>,
+    /// Lists that HubSpot can't show, by their position or id, and why.
+    pub(super) refused: BTreeMap<String, String>,
+    /// The number of all lists, as HubSpot says.
+    pub(super) told: Option<u64>,
+    /// The place where the next page begins; `None`: this is the last one.
+    pub(super) next: Option<At>,
+}
+
+impl Listing {
+    /// Adds an answer. Returns the entries that it shows, and whether more are behind it.
+    pub(super) fn add(&mut self, answer: Body, count: usize) -> Result<(usize, bool)> {
+        let page = answer::found(&answer)?;
+        let shown = page.lists.len() + page.others.len() + page.odd;
+        let has_more = answer.next(count) != Next::End;
+        self.told = page.total.or(self.told);
+        self.answers.push(answer);
+        Ok((shown, has_more))
     }
 }
 
@@ -123,7 +159,6 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Body;
 
     fn page(ids: &[u64], total: u64, next: Option<At>) -> Listing {
         let lists: Vec<String> = ids.iter().map(|id| format!(r#"{{"listId":"{id}"}}"#)).collect();
