@@ -178,6 +178,32 @@ async fn another_account_is_refused_before_anything_is_written() {
     assert_eq!(std::fs::read(sandbox.path("state").join("feeds/contacts.json")).unwrap(), before);
 }
 
+/// As Segment left it: text ids, and none of the columns by which a merge tells versions apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_another_program_is_left_alone() {
+    let sandbox = small().await;
+    let database = sandbox.database();
+    let segment = "CREATE SCHEMA hubspot; CREATE TABLE hubspot.companies (id VARCHAR, received_at TIMESTAMPTZ); \
+                   INSERT INTO hubspot.companies VALUES ('7', now())";
+    database.execute_batch(segment).unwrap();
+    drop(database);
+    let ended = sandbox.sync(&["--collections", "companies,deals"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let report = ended.report();
+    let reason = report["collections"]["companies"]["reason"].as_str().unwrap();
+    assert!(reason.contains("made by another program") && reason.contains("another schema"), "{reason}");
+    assert_eq!(report["collections"]["deals"]["outcome"], json!("complete"));
+    let query = "SELECT count(*) FROM hubspot.companies";
+    let rows: i64 = sandbox.database().query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+
+    // The next step works: what was staged meanwhile is merged, without a call more.
+    sandbox.database().execute_batch("ALTER TABLE hubspot.companies RENAME TO companies_of_segment").unwrap();
+    sandbox.sync(&["--collections", "companies,deals"]).await.complete();
+    let rows: i64 = sandbox.database().query_row(query, [], |row| row.get(0)).unwrap();
+    assert!(rows > 40, "{rows}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_folder_is_named() {
     let sandbox = small().await;

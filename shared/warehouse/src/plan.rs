@@ -170,6 +170,7 @@ pub(crate) fn plan_within<'a>(
 ) -> Result<Plan<'a>> {
     // Oldest first, so that a column that newer files lack keeps the value that older ones brought.
     files.sort_by_key(|file| (&file.description.run_id, &file.key));
+    check_maker(dialect, present, &files)?;
     let (columns, overflow) = columns_after(dialect, max_columns, present.unwrap_or_default(), &files);
     check_version_columns(&columns)?;
     check_key_columns(dialect, present, &files)?;
@@ -252,6 +253,20 @@ pub(crate) fn needed_columns<'a>(files: &[&'a LocatedFile]) -> impl Iterator<Ite
     let keys = files.first().map(|file| file.description.table.primary_key.iter().map(String::as_str));
     let others = [SOURCE_UPDATED_AT, READ_AT, RUN_ID, IS_DELETED, DELETED_REASON, DELETED_AT];
     keys.into_iter().flatten().chain(others)
+}
+
+/// Refuses a table that another program has made, such as Segment: its rows have no version, so a merge could neither
+/// replace nor delete them.
+fn check_maker(dialect: &Dialect, present: Option<&[TableColumn]>, files: &[&LocatedFile]) -> Result<()> {
+    let (Some(present), Some(first)) = (present, files.first()) else { return Ok(()) };
+    if [READ_AT, RUN_ID].iter().any(|name| dialect.find(present, name).is_some()) {
+        return Ok(());
+    }
+    let message = format!(
+        "table {} was made by another program, since it has no column {READ_AT}, and is left alone: use another schema,          or rename the table, and the next load makes it anew",
+        first.description.table.collection
+    );
+    Err(Error::new(Kind::Unsupported, message))
 }
 
 fn check_version_columns(columns: &[Target]) -> Result<()> {
@@ -395,6 +410,22 @@ mod tests {
         let widened: Vec<_> = widen.iter().map(|widening| (widening.column.as_str(), widening.to)).collect();
         assert_eq!(widened, [("id", BigInt), ("amount", Double)]);
         assert_eq!(plan.groups[0].kept, ["mine"]);
+    }
+
+    #[test]
+    fn a_table_of_another_program_is_refused() {
+        let files = [file("a", "run-1", &[("city", Text)])];
+        let present =
+            [("id", "character varying"), ("city", "text"), ("received_at", "timestamp with time zone")];
+        let present =
+            present.map(|(name, type_name)| TableColumn { name: name.into(), type_name: type_name.into() });
+        let refused = plan(&POSTGRES, Some(&present), files.iter().collect()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unsupported);
+        assert!(refused.to_string().contains("table contacts was made by another program"), "{refused}");
+        assert!(
+            plan(&POSTGRES, Some(&[]), files.iter().collect()).is_err(),
+            "whatever it is, it is not ours"
+        );
     }
 
     #[test]
