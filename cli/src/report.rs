@@ -1,9 +1,11 @@
-//! The report of a sync, as one JSON object or as a table.
+//! The report of a sync, as one JSON object or as text.
+
+mod text;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use extract::{ApiUsage, End, Outcome, Quarantined};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
@@ -180,69 +182,8 @@ impl Report {
         Ok(serde_json::to_string(self)?)
     }
 
-    /// Returns a table of the collections, the reasons below it, and a line of costs.
     pub(crate) fn text(&self) -> String {
-        let mut table = new_table(&[
-            "collection",
-            "mode",
-            "outcome",
-            "rows",
-            "deleted",
-            "merged",
-            "unparsed",
-            "files",
-            "MB",
-        ]);
-        for (name, collection) in &self.collections {
-            let is_degraded = !collection.degraded.is_empty();
-            let (color, outcome) = match collection.outcome.end() {
-                End::Complete if is_degraded => (Color::Yellow, "complete, degraded"),
-                End::Complete => (Color::Green, End::Complete.name()),
-                End::Failed => (Color::Red, End::Failed.name()),
-                other => (Color::Yellow, other.name()),
-            };
-            table.add_row(vec![
-                Cell::new(name),
-                Cell::new(collection.mode.unwrap_or("-")),
-                Cell::new(outcome).fg(color),
-                number(collection.rows),
-                number(collection.deleted),
-                number(collection.merged_rows),
-                number(collection.unparsed_values),
-                number(collection.files),
-                Cell::new(format!("{:.1}", collection.bytes as f64 / 1e6))
-                    .set_alignment(CellAlignment::Right),
-            ]);
-        }
-        let mut text = format!("{table}\n");
-        for (name, collection) in &self.collections {
-            if let Some(reason) = collection.outcome.reason() {
-                text.push_str(&format!("{name}: {} - {reason}\n", collection.outcome.end()));
-            }
-            for reason in &collection.degraded {
-                text.push_str(&format!("{name}: degraded - {reason}\n"));
-            }
-            for reconciled in &collection.reconciled {
-                text.push_str(&format!("{name}: compared - {}\n", reconciled.text()));
-            }
-        }
-        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, reason) in &self.unavailable {
-            by_reason.entry(reason).or_default().push(name);
-        }
-        for (reason, names) in by_reason {
-            text.push_str(&format!("not available: {} - {reason}\n", names.join(", ")));
-        }
-        let calls: u64 = self.api.values().map(|usage| usage.calls).sum();
-        let refused: u64 = self.api.values().map(|usage| usage.rate_limited).sum();
-        text.push_str(&format!(
-            "{calls} calls ({refused} refused by a limit), {:.1} s, {:.1} CPU s, {} MiB at the most, run {}",
-            self.seconds,
-            self.cpu_seconds,
-            self.peak_memory_bytes >> 20,
-            self.run_id
-        ));
-        text
+        text::text(self)
     }
 }
 
