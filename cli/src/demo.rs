@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use duckdb::Connection;
 use duckdb::types::ValueRef;
-use fake_hubspot::{Account, Behaviour, Kind, ObjectType, PerType, Server, Settings};
+use fake_hubspot::{Account, Behaviour, Kind, Limits, ObjectType, PerType, Server, Settings};
 use hubspot::Credential;
-use hubspot::feeds::FEEDS;
+use indicatif::HumanCount;
 use staging::Codec;
 
 use crate::args::{self, ModeArg, ReportFormat, Sync};
@@ -23,13 +23,16 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
     prepare(&args.folder)?;
     let (contacts, fifth) = (args.contacts as usize, args.contacts as usize / 5);
     let records = PerType { contacts, companies: fifth, deals: fifth };
+    // Wide enough that the demo waits for none of them.
+    let limits = Limits { general: 50_000, search: 5_000, ..Limits::default() };
+    let behaviour = Behaviour { limits, ..Behaviour::default() };
     let account = Arc::new(Account::generate(&Settings { records, ..Settings::default() }));
-    let server = Server::start(Arc::clone(&account), Behaviour::default()).await?;
+    let server = Server::start(Arc::clone(&account), behaviour).await?;
     let database = args.folder.join("demo.duckdb");
     let sync_args = Sync {
         warehouse: format!("duckdb:{}", database.display()),
         state: args.folder.join("state"),
-        collections: None,
+        collections: Some(["segment", "metadata"].map(str::to_owned).to_vec()),
         without: None,
         schema: "hubspot".to_owned(),
         hard_delete: Vec::new(),
@@ -46,18 +49,27 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
     };
     let token = || Credential::token(&server.mint_token());
 
-    print(&format!(
-        "A fake HubSpot account with {contacts} contacts answers at {}.\n\nFirst sync:",
-        server.url()
-    ));
+    print(&format!("A fake HubSpot account with {contacts} contacts answers at {}.", server.url()));
     let first = sync(&sync_args, token()?).await?;
-    print(&first.text());
-    print(&format!("\n{}\n\nSecond sync:", change(&account)?));
+    let rows: u64 = first.collections.values().map(|collection| collection.rows).sum();
+    print(&format!(
+        "The first sync reads all of it: {} rows in {} tables, {:.1} s.\n",
+        HumanCount(rows),
+        first.collections.len(),
+        first.seconds
+    ));
+    let change = change(&account)?;
+    print(&change.text);
+    print("\nThe second sync reads what changed, and a little that may have:\n");
     let second = sync(&sync_args, token()?).await?;
     print(&second.text());
     server.stop().await;
-    show(&database)?;
-    print(&format!("\nThe tables are in {}; open the file with any DuckDB client.", database.display()));
+    show(&database, &change)?;
+    print(&format!(
+        "\nThe tables are in {}. Ask them yourself:\n  duckdb {} \"FROM hubspot.contacts LIMIT 5\"",
+        database.display(),
+        database.display()
+    ));
     Ok(first.is_complete() && second.is_complete())
 }
 
@@ -76,8 +88,18 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(folder.join(MARKER), "").with_context(failed)
 }
 
-/// Changes the account between two syncs. Returns a text that names the changes.
-fn change(account: &Account) -> anyhow::Result<String> {
+/// What was changed in the account.
+#[derive(Debug)]
+struct Change {
+    /// For people.
+    text: String,
+    /// Contacts that were renamed, deleted, or merged with another one, and the record that a merge made.
+    contacts: Vec<u64>,
+    survivor: u64,
+}
+
+/// Changes the account between two syncs.
+fn change(account: &Account) -> anyhow::Result<Change> {
     let contacts = account.live_ids(ObjectType::Contacts);
     let [first, second, third, fourth, ..] = contacts[..] else {
         bail!("the fake account has too few contacts")
@@ -87,55 +109,55 @@ fn change(account: &Account) -> anyhow::Result<String> {
     let survivor = account.merge(ObjectType::Contacts, third, fourth)?;
     account.add_property(ObjectType::Contacts, "favourite_colour", Kind::String)?;
     account.update(ObjectType::Contacts, first, &[("favourite_colour", Some("orange"))])?;
-    Ok(format!(
-        "In HubSpot, contact {first} is renamed, {second} is deleted, {third} and {fourth} are merged (into a new \
-         record, {survivor}), and a property \"favourite_colour\" appears."
-    ))
+    account.rename_stage(ObjectType::Deals, "qualifiedtobuy", "Demo Booked")?;
+    let text = format!(
+        "Meanwhile in HubSpot:\n\
+         - contact {first} is renamed, and gets a property that is new: favourite_colour\n\
+         - contact {second} is deleted\n\
+         - contacts {third} and {fourth} are merged into a new record, {survivor}\n\
+         - the stage \"Qualified To Buy\" of deals is renamed to \"Demo Booked\""
+    );
+    Ok(Change { text, contacts: vec![first, second, third, fourth, survivor], survivor })
 }
 
-fn show(database: &Path) -> anyhow::Result<()> {
+fn show(database: &Path, change: &Change) -> anyhow::Result<()> {
     let connection = Connection::open(database).context("the demo's database can't be opened")?;
-    let tables: Vec<String> = FEEDS
-        .iter()
-        .flat_map(|feed| feed.collections())
-        .map(|name| format!("SELECT '{name}' AS \"table\", count(*) AS \"rows\" FROM hubspot.{name}"))
-        .collect();
-    let tables = tables.join(" UNION ALL ");
+    let contacts: Vec<String> = change.contacts.iter().map(u64::to_string).collect();
     let queries = [
-        ("Rows by table", tables.as_str()),
         (
-            "What the second sync brought",
-            "SELECT id, properties_firstname_value AS firstname, properties_favourite_colour_value AS colour,
-                    is_deleted, deleted_reason, merged_into_id, merged_vids
-             FROM hubspot.contacts WHERE _run_id = (SELECT max(_run_id) FROM hubspot.contacts) ORDER BY id",
+            "A deleted or merged contact keeps its row, and says why it is gone",
+            format!(
+                "SELECT id, properties_firstname_value AS firstname, properties_favourite_colour_value AS colour, \
+                 is_deleted AS deleted, deleted_reason AS reason, merged_into_id AS merged_into \
+                 FROM hubspot.contacts WHERE id IN ({}) ORDER BY id",
+                contacts.join(", ")
+            ),
         ),
         (
-            "Open pipeline, deals joined with their companies by associated_company_ids",
-            "SELECT c.country, count(*) AS deals, round(sum(d.amount)) AS amount
-             FROM hubspot.deals d
-             JOIN hubspot.companies c ON list_contains(CAST(d.associated_company_ids AS BIGINT[]), c.id)
-             WHERE NOT d.is_deleted GROUP BY c.country ORDER BY amount DESC NULLS LAST LIMIT 5",
+            "The merged contact is known by all of its identities",
+            format!(
+                "SELECT contact_id, type, value FROM hubspot.contact_identities \
+                 WHERE canonical_vid = {} AND NOT is_deleted ORDER BY contact_id, type LIMIT 3",
+                change.survivor
+            ),
         ),
         (
-            "Who the merged contact was: identities of the survivor, under the ids they came from",
-            "SELECT contact_id, canonical_vid, type, value, is_primary
-             FROM hubspot.contact_identities
-             WHERE canonical_vid = (SELECT max(merged_into_id) FROM hubspot.contacts
-                                    WHERE _run_id = (SELECT max(_run_id) FROM hubspot.contacts))
-               AND NOT is_deleted ORDER BY contact_id, type",
+            "Stages by name: ids stay when one is renamed, and \"closedwon\" is not won",
+            "SELECT s.id AS stage_id, s.label AS stage, count(*) AS deals, round(sum(d.amount)) AS amount, \
+             s.probability FROM hubspot.deals AS d \
+             JOIN hubspot.pipeline_stages AS s ON s.object = 'deals' AND s.id = d.dealstage \
+             WHERE NOT d.is_deleted GROUP BY ALL ORDER BY probability"
+                .to_owned(),
         ),
         (
-            "What became of the month's e-mails",
-            "SELECT type, count(*) AS events, count(DISTINCT recipient) AS recipients
-             FROM hubspot.email_events GROUP BY type ORDER BY events DESC, type LIMIT 5",
-        ),
-        (
-            "Values that did not parse as their column's type are kept, not lost",
-            "SELECT id, _unparsed FROM hubspot.contacts WHERE _unparsed IS NOT NULL ORDER BY id LIMIT 3",
+            "A value that is not of its column's type is kept, not lost",
+            "SELECT id, _unparsed FROM hubspot.contacts WHERE _unparsed IS NOT NULL \
+             AND length(_unparsed) < 60 ORDER BY id LIMIT 1"
+                .to_owned(),
         ),
     ];
     for (title, query) in queries {
-        print(&format!("\n{title}:\n{}", result(&connection, query)?));
+        print(&format!("\n{title}:\n{}", result(&connection, &query)?));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use extract::{ApiUsage, End, Outcome, Quarantined};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
@@ -187,10 +187,13 @@ impl Report {
     }
 }
 
+/// Style of all tables: a rule below the header, and no other one.
+const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// Makes a table in the style of all commands.
 pub(crate) fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(PLAIN);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().copied());
     table
