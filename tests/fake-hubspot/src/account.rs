@@ -1,6 +1,7 @@
 //! The account: all records, what they are linked to, and what became of those that are gone. Everything that a client
 //! can see is read from here, and so is the truth it is compared with.
 
+mod association_types;
 mod associations;
 mod changes;
 mod emails;
@@ -27,6 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub(crate) use self::association_types::{LabelName, label_names, labels};
 pub use self::associations::Label;
 pub(crate) use self::associations::Link;
 pub use self::changes::ChangeError;
@@ -45,7 +47,7 @@ pub use self::properties::{Kind, Sensitivity};
 pub(crate) use self::record::{PropertyIndex, Record};
 pub(crate) use self::subscriptions::{Definition, Standing, TimelineItem};
 pub use self::subscriptions::{SubscriptionChange, TruthSubscription, TruthSubscriptionChange};
-pub use self::truth::{Truth, TruthAssociations, TruthRecord};
+pub use self::truth::{Truth, TruthAssociations, TruthLink, TruthRecord};
 use crate::behaviour::IndexLag;
 use crate::dice::Dice;
 use crate::object_type::OfAccount;

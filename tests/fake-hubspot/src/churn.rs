@@ -164,13 +164,18 @@ fn operation_on(object: ObjectType, account: &Account, dice: &mut Dice) -> Optio
         }
         80..82 => Operation::Purge { object, id: live(dice)? },
         82..86 => Operation::Merge { object, primary: live(dice)?, merged: live(dice)? },
+        86..93 if !ObjectType::CORE.contains(&object) => {
+            let (from, to) = further_and_other(object, account, dice)?;
+            let label = if dice.chance(0.3) { Label::DecisionMaker } else { Label::Unlabeled };
+            Operation::Associate { from, to, label }
+        }
         86..93 => {
             let (from, to) = deal_and_other(account, dice)?;
             let label = if to.0 == ObjectType::Companies { Label::Primary } else { Label::Unlabeled };
             Operation::Associate { from, to, label }
         }
         93..97 => {
-            let (from, to) = linked_pair(account, dice)?;
+            let (from, to) = linked_pair(object, account, dice)?;
             Operation::Dissociate { from, to }
         }
         _ => {
@@ -201,11 +206,31 @@ fn deal_and_other(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u6
     Some(((ObjectType::Deals, deal), (other, any_of(&state.objects[other].live, dice)?)))
 }
 
-fn linked_pair(account: &Account, dice: &mut Dice) -> Option<((ObjectType, u64), (ObjectType, u64))> {
+/// Chooses a record of a further type, and one that it may be linked with.
+fn further_and_other(
+    object: ObjectType,
+    account: &Account,
+    dice: &mut Dice,
+) -> Option<((ObjectType, u64), (ObjectType, u64))> {
     let state = account.read();
-    let deal = any_of(&state.objects[ObjectType::Deals].live, dice)?;
-    let link = state.links(ObjectType::Deals, deal, ObjectType::Contacts).next()?;
-    Some(((ObjectType::Deals, deal), (ObjectType::Contacts, link.to)))
+    let types: Vec<ObjectType> =
+        state.types().into_iter().filter(|other| object.can_be_linked(*other)).collect();
+    let other = *types.get(dice.below(types.len().max(1) as u64) as usize)?;
+    let from = (object, any_of(&state.objects[object].live, dice)?);
+    let to = (other, any_of(&state.objects[other].live, dice)?);
+    (from != to).then_some((from, to))
+}
+
+fn linked_pair(
+    object: ObjectType,
+    account: &Account,
+    dice: &mut Dice,
+) -> Option<((ObjectType, u64), (ObjectType, u64))> {
+    let state = account.read();
+    let object = if ObjectType::CORE.contains(&object) { ObjectType::Deals } else { object };
+    let from = any_of(&state.objects[object].live, dice)?;
+    let link = state.links(object, from, ObjectType::Contacts).next()?;
+    Some(((object, from), (ObjectType::Contacts, link.to)))
 }
 
 /// Chooses a record. A record after a hole in the ids is chosen more often, as records are edited unevenly, too.

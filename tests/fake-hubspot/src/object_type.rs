@@ -91,6 +91,32 @@ impl ObjectType {
         self.names().id
     }
 
+    /// Records of the two can be linked
+    /// (developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide).
+    pub(crate) fn can_be_linked(self, other: Self) -> bool {
+        use ObjectType::{
+            Carts, CommercePayments, Companies, Contacts, Deals, Discounts, FeedbackSubmissions, Fees,
+            GoalTargets, Invoices, LineItems, Orders, Products, Quotes, Subscriptions, Taxes, Tickets, Users,
+        };
+        let is_alone = |object| matches!(object, Products | GoalTargets | Users);
+        let is_item = |object| matches!(object, LineItems | Discounts | Fees | Taxes);
+        let is_sale = |object| {
+            matches!(object, Orders | Carts | Invoices | CommercePayments | Subscriptions | Quotes | Deals)
+        };
+        let is_person = |object| matches!(object, Contacts | Companies | Deals | Tickets);
+        let is_activity = |object| Self::ACTIVITIES.contains(&object);
+        let may = |one: Self, other: Self| {
+            if is_item(one) {
+                let is_line = one == LineItems && (is_item(other) || other.is_custom()) && one != other;
+                return is_sale(other) || is_line || (other == LineItems && one != other);
+            }
+            let is_survey = one == FeedbackSubmissions && !is_person(other);
+            let is_same = one == other && !(is_person(one) || one.is_custom());
+            !(is_alone(one) || is_survey || is_same || (is_activity(one) && is_activity(other)))
+        };
+        may(self, other) && may(other, self)
+    }
+
     pub fn is_custom(self) -> bool {
         self.id().starts_with("2-")
     }

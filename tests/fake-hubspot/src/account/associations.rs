@@ -66,6 +66,9 @@ impl Associations {
         for other in self.types_beside(object) {
             for link in self.of(object, old, other).to_vec() {
                 self.unlink((object, old), (other, link.to));
+                if (object, new) == (other, link.to) {
+                    continue;
+                }
                 let links = self.of(object, new, other);
                 let is_known = links.iter().any(|known| known.to == link.to);
                 let has_primary = links.iter().any(|known| known.is_primary);

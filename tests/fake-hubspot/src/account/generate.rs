@@ -58,6 +58,7 @@ pub(super) fn state(settings: &Settings) -> State {
         dice,
     };
     associate(&mut state, settings);
+    associate_further(&mut state, settings);
     for object in state.types() {
         archive_some(&mut state, object, settings);
         merge_some(&mut state, object, settings);
@@ -227,6 +228,38 @@ fn associate(state: &mut State, settings: &Settings) {
     }
     for record in links.touched {
         state.recount(record);
+    }
+}
+
+/// Links records of further types with others, with random numbers of their own.
+fn associate_further(state: &mut State, settings: &Settings) {
+    let with_records: Vec<(ObjectType, Vec<u64>)> = state
+        .types()
+        .into_iter()
+        .map(|object| (object, state.objects[object].live.keys().copied().collect()))
+        .filter(|(_, ids): &(_, Vec<u64>)| !ids.is_empty())
+        .collect();
+    for (place, (object, ids)) in with_records.iter().enumerate() {
+        if ObjectType::CORE.contains(object) {
+            continue;
+        }
+        let mut dice = Dice::nth(settings.seed, stream(16, *object));
+        // With those before it, each of which some of its records are linked with; and with some of its own.
+        let others = with_records[..=place].iter().filter(|(other, _)| object.can_be_linked(*other));
+        for (other, candidates) in others {
+            for id in ids {
+                let count = [0, 0, 1, 1, 2][dice.below(5) as usize];
+                let first = dice.below(candidates.len() as u64) as usize;
+                for step in 0..count.min(candidates.len()) {
+                    let to = candidates[(first + step) % candidates.len()];
+                    if (*object, *id) != (*other, to) {
+                        let own = dice.chance(0.2);
+                        let label = if own { Label::DecisionMaker } else { Label::Unlabeled };
+                        state.associations.link((*object, *id), (*other, to), label);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::properties::Catalog;
 use super::record::Record;
-use super::{Account, State};
+use super::{Account, State, labels};
 use crate::ObjectType;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +36,16 @@ pub struct TruthAssociations {
     pub deals: Vec<u64>,
 }
 
+/// One type of a link, as it is from one end.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct TruthLink {
+    pub from_id: u64,
+    pub to_id: u64,
+    pub category: &'static str,
+    pub type_id: u16,
+    pub label: Option<&'static str>,
+}
+
 /// The live records, then the archived ones, then those merged away (as they were just before); each part ascends by
 /// id. Values are those of the moment the iterator was made, associations those of the moment a record is taken.
 #[derive(Debug)]
@@ -57,6 +67,27 @@ impl Account {
             .chain(merged.map(|(id, merged)| (Arc::clone(&merged.record), Some(objects.survivor(*id)))))
             .collect();
         Truth { account: self, object, catalog: Arc::clone(&objects.catalog), records: records.into_iter() }
+    }
+}
+
+impl Account {
+    /// Links between the live records of two types, in one direction, once for each of their types. They ascend by
+    /// their ends.
+    pub fn truth_links(&self, from: ObjectType, to: ObjectType) -> Vec<TruthLink> {
+        let state = self.read();
+        let mut links = Vec::new();
+        for &from_id in state.objects[from].live.keys() {
+            for link in state.links(from, from_id, to) {
+                links.extend(labels(from, to, link).map(|label| TruthLink {
+                    from_id,
+                    to_id: link.to,
+                    category: label.category,
+                    type_id: label.type_id,
+                    label: label.label,
+                }));
+            }
+        }
+        links
     }
 }
 

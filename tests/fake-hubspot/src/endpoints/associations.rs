@@ -1,5 +1,5 @@
 //! Links between records: in batches, for one record, and within the records of a list. A link has one entry for each
-//! of its types.
+//! of its types. Besides, the types between two objects, with their labels.
 
 use hyper::Method;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::objects::unknown_type;
 use super::{Answer, Call, Reply, Route, limit};
-use crate::account::{Link, State};
+use crate::account::{LabelName, Link, State, label_names, labels};
 use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
 use crate::http::request::{Request, Version};
@@ -29,7 +29,30 @@ struct Input {
 }
 
 pub(super) fn route(request: &Request) -> Option<Route> {
-    batch_route(request).or_else(|| single_route(request))
+    batch_route(request).or_else(|| labels_route(request)).or_else(|| single_route(request))
+}
+
+/// Returns the route of the labels between two types
+/// (developers.hubspot.com/docs/api-reference/latest/crm/associations/associations-schema/guide).
+fn labels_route(request: &Request) -> Option<Route> {
+    let (version, rest) = request.resource("crm", "associations")?;
+    let (&Method::GET, [from, to, "labels"], Version::V4 | Version::Dated) =
+        (&request.method, rest.as_slice(), version)
+    else {
+        return None;
+    };
+    let endpoint = "associations.labels";
+    Some(match (from.parse::<ObjectType>(), to.parse::<ObjectType>()) {
+        (Ok(from), Ok(to)) => {
+            let route = Route::new(endpoint, Bucket::General, move |_| {
+                let results: Vec<Value> = label_names(from, to).map(|label| json_of(&label)).collect();
+                Ok(Reply::json(&json!({"results": results})))
+            });
+            route.reads(from).reads(to)
+        }
+        (Err(_), _) => unknown_type(endpoint, from),
+        (_, Err(_)) => unknown_type(endpoint, to),
+    })
 }
 
 /// Returns the route of a batch. The v3 path, which shows the primary company only, is not imitated.
@@ -209,7 +232,7 @@ fn entries(
         json!({"toObjectId": id, "associationTypes": labels})
     };
     let all = links.iter().flat_map(|link| {
-        let labels: Vec<Value> = labels(from, to, link).map(|label| label.json()).collect();
+        let labels: Vec<Value> = labels(from, to, link).map(|label| json_of(&label)).collect();
         if behaviour.repeat_associations_per_label {
             labels.into_iter().map(|label| entry(link, vec![label])).collect()
         } else {
@@ -230,88 +253,6 @@ fn no_associations(id: &str, from: ObjectType, to: ObjectType) -> Value {
     })
 }
 
-/// One type of a link, with its label.
-struct LabelName {
-    category: &'static str,
-    type_id: u16,
-    label: Option<&'static str>,
-    /// The type's name in lists of records.
-    name: String,
-}
-
-impl LabelName {
-    fn json(&self) -> Value {
-        json!({"category": self.category, "typeId": self.type_id, "label": self.label})
-    }
-}
-
-/// Returns the types of a link: the unlabeled one, that of a primary company, and the account's own label.
-fn labels(from: ObjectType, to: ObjectType, link: &Link) -> impl Iterator<Item = LabelName> {
-    let (primary, unlabeled) = type_ids(from, to);
-    let pair = format!("{}_to_{}", from.singular(), to.singular());
-    let hubspot = |type_id, label, name| LabelName { category: "HUBSPOT_DEFINED", type_id, label, name };
-    let primary_label =
-        primary.filter(|_| link.is_primary).map(|type_id| hubspot(type_id, Some("Primary"), pair.clone()));
-    let unlabeled_name = if primary.is_some() { format!("{pair}_unlabeled") } else { pair };
-    let own = link.is_decision_maker.then(|| LabelName {
-        category: "USER_DEFINED",
-        type_id: 11 + u16::from(from > to),
-        label: Some("Decision maker"),
-        name: "decision_maker".to_owned(),
-    });
-    primary_label.into_iter().chain([hubspot(unlabeled, None, unlabeled_name)]).chain(own)
-}
-
-/// Returns the id of the unlabeled type between other types: HubSpot's, where it is known, or one made up.
-fn further_type_id(from: ObjectType, to: ObjectType) -> u16 {
-    use ObjectType::{
-        Calls, Communications, Companies, Contacts, Deals, Emails, LineItems, Meetings, Notes, Quotes, Tasks,
-        Tickets,
-    };
-    // developers.hubspot.com/docs/guides/api/crm/associations/associations-v4#association-type-id-values
-    match (from, to) {
-        (Deals, Calls) => 205,
-        (Deals, Emails) => 209,
-        (Deals, Meetings) => 211,
-        (Deals, Notes) => 213,
-        (Deals, Tasks) => 215,
-        (Deals, Communications) => 86,
-        (Deals, LineItems) => 19,
-        (Deals, Quotes) => 63,
-        (Deals, Tickets) => 27,
-        (LineItems, Deals) => 20,
-        (Contacts, Calls) => 193,
-        (Calls, Contacts) => 194,
-        (Contacts, Emails) => 197,
-        (Emails, Contacts) => 198,
-        (Contacts, Meetings) => 199,
-        (Meetings, Contacts) => 200,
-        (Contacts, Notes) => 201,
-        (Notes, Contacts) => 202,
-        (Contacts, Tasks) => 203,
-        (Tasks, Contacts) => 204,
-        (Companies, Calls) => 181,
-        (Companies, Emails) => 185,
-        (Companies, Meetings) => 187,
-        (Companies, Notes) => 189,
-        (Companies, Tasks) => 191,
-        _ => 1_000 + from as u16 * 64 + to as u16,
-    }
-}
-
-/// Returns HubSpot's ids of the primary and of the unlabeled type.
-fn type_ids(from: ObjectType, to: ObjectType) -> (Option<u16>, u16) {
-    use ObjectType::{Companies, Contacts, Deals};
-    match (from, to) {
-        (Contacts, Companies) => (Some(1), 279),
-        (Companies, Contacts) => (Some(2), 280),
-        (Deals, Contacts) => (None, 3),
-        (Contacts, Deals) => (None, 4),
-        (Deals, Companies) => (Some(5), 341),
-        (Companies, Deals) => (Some(6), 342),
-        (Contacts, Contacts) => (None, 449),
-        (Companies, Companies) => (None, 450),
-        (Deals, Deals) => (None, 451),
-        _ => (None, further_type_id(from, to)),
-    }
+fn json_of(label: &LabelName) -> Value {
+    json!({"category": label.category, "typeId": label.type_id, "label": label.label})
 }

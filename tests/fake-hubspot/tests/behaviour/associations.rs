@@ -116,6 +116,26 @@ async fn a_primary_company_is_named_twice() {
 }
 
 #[tokio::test]
+async fn the_types_of_a_pair_have_ids_within_a_category_and_a_label_for_each_direction() {
+    let fake = Fake::calm().await;
+    let labels = async |from: &str, to: &str| {
+        let path = format!("/crm/associations/2026-09/{from}/{to}/labels");
+        fake.get(&path).await.json()["results"].as_array().unwrap().clone()
+    };
+    let to_companies = labels("contacts", "companies").await;
+    let ids: Vec<&Value> = to_companies.iter().map(|label| &label["typeId"]).collect();
+    assert_eq!(ids, [1, 279, 1]);
+    assert_eq!(to_companies[0]["category"], "HUBSPOT_DEFINED");
+    assert_eq!(
+        (&to_companies[2]["category"], &to_companies[2]["label"]),
+        (&json!("USER_DEFINED"), &json!("Decision maker"))
+    );
+    let back = labels("0-2", "0-1").await;
+    assert_eq!((&back[2]["typeId"], &back[2]["label"]), (&json!(2), &json!("Decided by")));
+    assert_eq!(fake.get("/crm/associations/2026-09/contacts/boats/labels").await.status, 400);
+}
+
+#[tokio::test]
 async fn lists_show_a_first_part_of_long_lists() {
     let fake = Fake::start(&small(), Behaviour { inline_associations: 20, ..calm() }).await;
     let page = fake.get("/crm/objects/2026-09/deals?limit=100&associations=contacts,companies").await.json();

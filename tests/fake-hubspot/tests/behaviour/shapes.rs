@@ -80,6 +80,7 @@ fn calls(fake: &Fake) -> Vec<ExpectedCall> {
         post(200, "/crm/associations/2026-09/deals/companies/batch/read", inputs(&[with_company])),
         get(200, format!("/crm/objects/2026-09/deals/{with_company}/associations/companies")),
         get(404, "/crm/objects/2026-09/deals/123456789/associations/companies"),
+        get(200, "/crm/associations/2026-09/deals/companies/labels"),
         get(200, format!("/crm/objects/2026-09/contacts/{}", contacts[0])),
         get(200, format!("/crm/objects/2026-09/contacts/{}?archived=true", archived[0])),
         get(404, "/crm/objects/2026-09/contacts/123456789"),
