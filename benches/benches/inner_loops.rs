@@ -54,6 +54,7 @@ impl Opened {
                 address_calls: 0,
                 accepts_removals: false,
                 collections: None,
+                associated: None,
                 wanted: None,
             };
             let contacts = FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use hubspot::families::{self, CRM_OBJECTS, Family, Fill, Role};
-use hubspot::feeds::{CollectionEntry, FEEDS, crm_objects, further};
+use hubspot::feeds::{CollectionEntry, FEEDS, crm_objects, further, shared};
 use staging::ColumnType;
 
 const INTRODUCTION: &str = "\
@@ -57,6 +57,9 @@ pub(crate) fn text() -> String {
     }
     let _ = write_metadata(&mut text);
     let _ = write_objects(&mut text);
+    for collection in shared() {
+        let _ = write_collection(&mut text, &collection, "##");
+    }
     text
 }
 
@@ -132,11 +135,11 @@ fn type_name(column_type: ColumnType) -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use hubspot::feeds::known;
+    use hubspot::feeds::{known, shared};
 
     #[test]
     fn every_column_is_named_once_and_says_where_it_comes_from() {
-        for collection in known().flat_map(|feed| feed.dictionary()) {
+        for collection in known().flat_map(|feed| feed.dictionary()).chain(shared()) {
             let mut names = BTreeSet::new();
             for column in &collection.columns {
                 assert!(names.insert(&column.name), "{}.{} twice", collection.name, column.name);

@@ -67,6 +67,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         address_calls: 0,
         accepts_removals: false,
         collections: None,
+        associated: selection.associated(),
         wanted: None,
     };
     let (mut feeds, mut is_whole) = (BTreeMap::new(), true);

@@ -131,6 +131,31 @@ impl CollectionReport {
         (self.quarantined, self.quarantined_count) = (later.quarantined, later.quarantined_count);
     }
 
+    /// Adds the report of another feed that fills the same collection.
+    pub(crate) fn join(&mut self, mut other: CollectionReport) {
+        let is_worse = other.outcome.end() > self.outcome.end();
+        let outcome = if is_worse { other.outcome.clone() } else { self.outcome.clone() };
+        let mode = self.mode.or(other.mode);
+        other.quarantined.splice(0..0, std::mem::take(&mut self.quarantined));
+        other.quarantined_count += self.quarantined_count;
+        self.absorb(other);
+        (self.mode, self.outcome) = (mode, outcome);
+    }
+
+    /// Adds the costs and the outcome of a merge.
+    pub(crate) fn add_merge(&mut self, loaded: anyhow::Result<Loaded>, merging: Duration) {
+        if let Err(error) = &loaded {
+            self.outcome = also_failed(&self.outcome, &format!("{error:#}"));
+        }
+        let loaded = loaded.unwrap_or_default();
+        self.degraded.extend(loaded.degraded);
+        self.merged_rows += loaded.merged_rows;
+        self.merged_files += loaded.files;
+        self.merged_bytes += loaded.bytes;
+        self.statements += loaded.statements_that_write;
+        self.merge_seconds += merging.as_secs_f64();
+    }
+
     /// Notes that the table's snapshot, or its comparison, did not finish.
     pub(crate) fn is_not_reconciled(&mut self, outcome: &Outcome) {
         if outcome.end() > self.outcome.end() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use extract::{
@@ -48,6 +48,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let asking = Client::new(&args.hubspot_url, credential.clone(), Budget::new(reserve))?;
     let selection = names.of_account(&asking).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
+    options.associated = selection.associated();
     check_mode(options.mode, &selection)?;
     let modes = modes(selection.known(), &args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
@@ -75,11 +76,22 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     for &feed in &selection.feeds {
         let mut reports = work.sync(feed, &run, options.mode.filter(|mode| !mode.is_snapshot())).await;
         let lacking = work.unavailable(feed, &reports).await;
-        reports.retain(|name, _| selection.collections.contains(name) && !lacking.contains_key(name));
+        let is_lacking = lacking.contains_key(feed.name());
+        reports.retain(|name, _| {
+            let is_without = lacking.contains_key(name) || (is_lacking && hubspot::feeds::is_shared(name));
+            selection.collections.contains(name) && !is_without
+        });
         unavailable.extend(lacking);
         work.reconcile(feed, &mut reports).await;
-        collections.extend(reports.into_iter().map(|(name, report)| (name.to_owned(), report)));
+        for (name, report) in reports {
+            // Several feeds fill some together.
+            match collections.get_mut(name) {
+                Some(known) => CollectionReport::join(known, report),
+                None => _ = collections.insert(name.to_owned(), report),
+            }
+        }
     }
+    work.load_shared(&mut collections).await;
     for name in selection.missed(&run.state).await {
         let report = CollectionReport::of_missed(&name);
         collections.insert(name, report);
@@ -214,8 +226,9 @@ impl Work<'_> {
             let (mode, started) = (self.modes.of(collection.name), Instant::now());
             let lost_rows = self.lost_rows(feed, collection.name);
             let options = load::Options { scope: Scope::Everything, mode, lost_rows, deadline: None };
+            let is_shared = hubspot::feeds::is_shared(collection.name);
             let loaded = match self.warehouse {
-                Some(warehouse) if is_free && is_wanted => {
+                Some(warehouse) if is_free && is_wanted && !is_shared => {
                     load(collection.name, &run.state, &run.bucket, warehouse, &options).await
                 }
                 _ => Ok(Loaded::default()),
@@ -224,6 +237,22 @@ impl Work<'_> {
             reports.insert(collection.name, report);
         }
         reports
+    }
+
+    /// Loads what several feeds have filled, once.
+    async fn load_shared(&self, collections: &mut BTreeMap<String, CollectionReport>) {
+        let Some(warehouse) = self.warehouse else { return };
+        for &name in hubspot::feeds::SHARED {
+            let Some(report) = collections.get_mut(name).filter(|report| report.mode.is_some()) else {
+                continue;
+            };
+            let lost_rows = if self.accepts_removals { LostRows::Accept } else { LostRows::Refuse };
+            let mode = self.modes.of(name);
+            let options = load::Options { scope: Scope::Everything, mode, lost_rows, deadline: None };
+            let started = Instant::now();
+            let loaded = load(name, &self.run.state, &self.run.bucket, warehouse, &options).await;
+            report.add_merge(loaded, started.elapsed());
+        }
     }
 
     /// Returns the collections that nobody named and that were never read, with the reason: the account, or the credential,
@@ -237,6 +266,7 @@ impl Work<'_> {
         for (name, report) in reports {
             if let Outcome::Skipped(reason) = &report.outcome
                 && self.selection.if_available.contains(name)
+                && !hubspot::feeds::is_shared(name)
             {
                 lacking.insert(*name, reason.clone());
             }
@@ -285,6 +315,12 @@ impl Work<'_> {
         }
         if let Some(mode) = self.options.mode.filter(|mode| mode.is_snapshot()) {
             let (extracted, _line) = self.extract(feed, &self.run.another(), Some(mode)).await;
+            for collection in &extracted.collections {
+                if let Some(report) = reports.get_mut(collection.name) {
+                    let loaded = Ok(Loaded::default());
+                    report.join(CollectionReport::new(extracted.mode, collection, loaded, Duration::ZERO));
+                }
+            }
             if !extracted.outcome.has_ended() {
                 return not_reconciled(reports, name, &extracted.outcome);
             }

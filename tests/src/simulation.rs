@@ -18,7 +18,7 @@ use fake_hubspot::{
     ObjectType, PagingWords, PerType, Poison, PoisonEffect, RefusedBatches, Server, Settings,
 };
 use fastrand::Rng;
-use hubspot::feeds::{Cursor, FEEDS, Feed, Lookback, Mode, further};
+use hubspot::feeds::{ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, Lookback, Mode, further};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
@@ -26,7 +26,8 @@ use tempfile::TempDir;
 use warehouse::{TableMode, Warehouse};
 
 use crate::truth::{
-    COLLECTIONS, Expectations, all_differences, metadata_differences, object_differences, table_of,
+    COLLECTIONS, Expectations, all_differences, association_differences, metadata_differences,
+    object_differences, table_of,
 };
 
 /// Purged records that a comparison believes, however few records there are.
@@ -362,10 +363,14 @@ impl World {
         FEEDS.iter().copied().chain(further().filter(is_there)).chain(self.metadata).collect()
     }
 
+    fn associated(&self) -> AssociatedObjects {
+        AssociatedObjects::of(self.feeds())
+    }
+
     fn collections(&self) -> Vec<&'static str> {
         let further = self.objects.iter().skip(ObjectType::CORE.len()).map(|object| table_of(*object));
         let metadata = self.metadata.into_iter().flat_map(|feed| feed.collections()).copied();
-        COLLECTIONS.into_iter().chain(further).chain(metadata).collect()
+        COLLECTIONS.into_iter().chain(further).chain(metadata).chain([ASSOCIATIONS]).collect()
     }
 
     /// Runs a feed. The run may be cut off at any moment, be asked to stop, or meet another one.
@@ -381,6 +386,7 @@ impl World {
             },
             checkpoints: self.checkpoints,
             lookback: self.lookback,
+            associated: Some(self.associated()),
             ..Options::default()
         };
         if self.dice.u8(..4) == 0 {
@@ -509,6 +515,8 @@ impl World {
         for feed in self.feeds() {
             self.reconcile(feed).await?;
         }
+        // Those that moved without a change of their records.
+        self.summary.merged_rows += self.load(&[ASSOCIATIONS]).await?;
         self.open = None;
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
             .map_err(|error| error.to_string())?;
@@ -524,6 +532,7 @@ impl World {
         if self.metadata.is_some() {
             differences.push_str(&metadata_differences(&WITH_PIPELINES, &database, &account));
         }
+        differences.push_str(&association_differences(&self.objects, &database, &account));
         if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 
@@ -534,7 +543,8 @@ impl World {
         for _ in 0..LAST_RUNS {
             let run = self.begin().await.ok_or("the account could not be read from HubSpot")?;
             let was_under_way = self.is_under_way(&name).await?;
-            let options = Options { mode, lookback: self.lookback, ..Options::default() };
+            let associated = Some(self.associated());
+            let options = Options { mode, lookback: self.lookback, associated, ..Options::default() };
             let report = extract::extract(feed, &run, &options, &Progress::default()).await;
             outcome = format!("{:?}", report.outcome);
             // A run that goes on from before sees what was there then.
@@ -570,6 +580,7 @@ impl World {
 
 /// `true`: the rows of the collection are read in sets, and have no history.
 fn is_in_sets(collection: &str) -> bool {
-    let mut entries = hubspot::feeds::known().flat_map(|feed| feed.dictionary());
+    let own = hubspot::feeds::known().flat_map(|feed| feed.dictionary());
+    let mut entries = own.chain(hubspot::feeds::shared());
     entries.any(|entry| entry.name == collection && !entry.set_key.is_empty())
 }

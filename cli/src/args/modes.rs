@@ -21,6 +21,7 @@ pub(crate) fn modes(
     let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
     let in_sets = hubspot::feeds::known()
         .flat_map(|feed| feed.dictionary())
+        .chain(hubspot::feeds::shared())
         .filter(|collection| !collection.set_key.is_empty());
     let in_sets: Vec<&str> = in_sets.map(|collection| collection.name).collect();
     modes.check(&in_sets).map_err(|why| anyhow!("--history can't be used: {why}"))?;
@@ -29,18 +30,19 @@ pub(crate) fn modes(
 
 #[cfg(test)]
 mod tests {
-    use hubspot::feeds::known;
+    use hubspot::feeds::{SHARED, known, shared};
 
     use super::*;
 
     fn with_history(names: &[&str]) -> anyhow::Result<Modes> {
-        let all: Vec<&'static str> = known().flat_map(|feed| feed.collections()).copied().collect();
+        let all: Vec<&'static str> =
+            known().flat_map(|feed| feed.collections()).chain(SHARED).copied().collect();
         modes(&all, &[], &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
     }
 
     #[test]
     fn a_history_is_refused_of_what_is_read_in_sets_and_of_nothing_else() {
-        for collection in known().flat_map(|feed| feed.dictionary()) {
+        for collection in known().flat_map(|feed| feed.dictionary()).chain(shared()) {
             let modes = with_history(&[collection.name]);
             assert_eq!(modes.is_err(), !collection.set_key.is_empty(), "{}: {modes:?}", collection.name);
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use extract::{
     Event, FeedReport, FurtherFeeds, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause,
 };
-use hubspot::feeds::{Feed, Mode};
+use hubspot::feeds::{AssociatedObjects, Feed, Mode};
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
 use serde_json::Value;
@@ -85,7 +85,8 @@ impl Function {
                 feed.name()
             )));
         }
-        options.collections = Some(Arc::new(self.wanted(feed).await?));
+        let (wanted, associated) = self.wanted(feed).await?;
+        (options.collections, options.associated) = (Some(Arc::new(wanted)), associated);
         let mut run_id = extract::new_run_id();
         let mut failure = FailureKind::Run;
         let report = match Run::begin(client.clone(), Arc::clone(&self.state), self.bucket.clone()).await {
@@ -109,13 +110,19 @@ impl Function {
         self.finish(record, &report, event, invocation, failure).await
     }
 
-    /// The collections that are wanted, of all feeds that this source and the state know, and of this one.
-    async fn wanted(&self, feed: &'static dyn Feed) -> Result<BTreeSet<&'static str>, Failure> {
+    /// The collections that are wanted, of all feeds that this source and the state know, and of this one; and the objects
+    /// among which associations are.
+    async fn wanted(
+        &self,
+        feed: &'static dyn Feed,
+    ) -> Result<(BTreeSet<&'static str>, Option<AssociatedObjects>), Failure> {
         let further = FurtherFeeds::read(&self.state).await;
         let further = further.map_err(|error| Failure::new(FailureKind::Run, error))?;
-        let mut wanted = self.config.names.among(&further.custom(), None).collections;
+        let selection = self.config.names.among(&further.custom(), None);
+        let associated = selection.associated();
+        let mut wanted = selection.collections;
         wanted.extend(feed.collections().iter().filter(|name| self.config.names.select(name)));
-        Ok(wanted)
+        Ok((wanted, associated))
     }
 
     async fn client(&self, invocation: &Invocation) -> Result<Client, Failure> {

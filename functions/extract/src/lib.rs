@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use hubspot::feeds::{Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
+use hubspot::feeds::{AssociatedObjects, Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
 use hubspot::{Account, Client, ErrorKind};
 use staging::{Bucket, Codec, Lease, State};
 
@@ -115,6 +115,8 @@ pub struct Options {
     pub accepts_removals: bool,
     /// The collections that somebody wants; `None`: all. The others of a feed cost no call of their own.
     pub collections: Option<Arc<BTreeSet<&'static str>>>,
+    /// The objects among which associations are read; `None`: nobody wants them.
+    pub associated: Option<AssociatedObjects>,
     pub checkpoints: Checkpoints,
 }
 
@@ -133,6 +135,9 @@ pub async fn extract(
 ) -> FeedReport {
     let started = Instant::now();
     let mut report = FeedReport::new(feed, options.mode);
+    if options.associated.is_some() {
+        report.add_shared(feed);
+    }
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = with_lease(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error);
@@ -199,6 +204,12 @@ async fn read_feed(
         caught_up_ms = Some(snapshot::prepare(feed, run, &options, &mut cursor).await?);
     } else {
         feed.ask_again(&run.client, &mut cursor).await?;
+        if options.associated.is_some() && feed.snapshot().is_some() {
+            let of_snapshots = work_name(feed, Some(Mode::Refresh));
+            if let Some(mut of_snapshots) = run.state.cursor(&of_snapshots).await? {
+                feed.learn(&mut cursor, &mut of_snapshots)?;
+            }
+        }
         wanted = snapshot::wanted(feed, run, &mut cursor, report).await?;
     }
     let options = &options;
@@ -219,6 +230,7 @@ async fn read_feed(
         address_calls: options.address_calls,
         accepts_removals: options.accepts_removals,
         collections: options.collections.clone(),
+        associated: options.associated.clone(),
         wanted,
     };
     let task = Task { feed, run, lease, mode, options, session, caught_up_ms };

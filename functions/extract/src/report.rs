@@ -83,10 +83,9 @@ pub fn work_name(feed: &dyn Feed, mode: Option<Mode>) -> String {
     }
 }
 
-impl FeedReport {
-    /// `mode` is the one that is asked for, if any.
-    pub fn new(feed: &'static dyn Feed, mode: Option<Mode>) -> FeedReport {
-        let collection = |name: &'static str| CollectionReport {
+impl CollectionReport {
+    fn new(name: &'static str) -> CollectionReport {
+        CollectionReport {
             name,
             outcome: Outcome::Complete,
             degraded: Vec::new(),
@@ -98,7 +97,13 @@ impl FeedReport {
             bytes: 0,
             quarantined: Vec::new(),
             quarantined_count: 0,
-        };
+        }
+    }
+}
+
+impl FeedReport {
+    /// `mode` is the one that is asked for, if any.
+    pub fn new(feed: &'static dyn Feed, mode: Option<Mode>) -> FeedReport {
         let collections: Vec<&'static str> = match mode {
             Some(mode) if mode.is_snapshot() => feed.snapshot().into_iter().collect(),
             _ => feed.collections().to_vec(),
@@ -107,7 +112,7 @@ impl FeedReport {
             feed: work_name(feed, mode),
             mode: None,
             outcome: Outcome::Complete,
-            collections: collections.into_iter().map(collection).collect(),
+            collections: collections.into_iter().map(CollectionReport::new).collect(),
             watermark_ms: None,
             caught_up_ms: None,
             reconciled_ms: None,
@@ -115,6 +120,13 @@ impl FeedReport {
             done_share: None,
             has_moved: false,
         }
+    }
+
+    /// Adds the collections that the feed fills with others together.
+    pub(crate) fn add_shared(&mut self, feed: &dyn Feed) {
+        let is_filled = !self.collections.is_empty();
+        let shared = feed.shared_collections().iter().filter(|_| is_filled);
+        self.collections.extend(shared.map(|name| CollectionReport::new(name)));
     }
 
     pub(crate) fn know(&mut self, cursor: &Cursor) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use hubspot::Client;
-use hubspot::feeds::{CustomObjects, FEEDS, Feed};
+use hubspot::feeds::{AssociatedObject, AssociatedObjects, CustomObjects, FEEDS, Feed};
 use staging::State;
 
 /// Name for the collections of Segment's source.
@@ -142,7 +142,7 @@ impl CollectionNames {
         let if_available = collections.iter().copied().filter(|name| !is_expected(name)).collect();
         let is_wanted =
             |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
-        let feeds = feeds(&custom.feeds).filter(is_wanted).collect();
+        let feeds: Vec<_> = feeds(&custom.feeds).filter(is_wanted).collect();
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
         let settled = self.wants(ALL).then(settled);
@@ -178,7 +178,20 @@ impl Selection {
         if self.collections.is_empty() {
             bail!("no collection is left: all of them are left out");
         }
+        if let Some(shared) = self.collections.iter().find(|name| hubspot::feeds::is_shared(name))
+            && !self.feeds.iter().any(|feed| feed.object().is_some())
+        {
+            bail!("{shared} are read with the records of objects: name the objects, too");
+        }
         Ok(self)
+    }
+
+    /// Returns the objects among which associations are read: the selected ones. `None`: nobody wants associations.
+    pub fn associated(&self) -> Option<AssociatedObjects> {
+        let is_selected = |object: AssociatedObject| self.collections.contains(object.collection);
+        let feeds = self.feeds.iter().copied().filter(|feed| feed.object().is_some_and(is_selected));
+        let is_wanted = self.collections.contains(hubspot::feeds::ASSOCIATIONS);
+        is_wanted.then(|| AssociatedObjects::of(feeds))
     }
 
     /// Returns the collections that were read before and that the account does not show any more, where all are wanted.
@@ -214,7 +227,8 @@ fn feeds(custom: &[&'static dyn Feed]) -> impl Iterator<Item = &'static dyn Feed
 
 fn known(custom: &[&'static dyn Feed]) -> Vec<&'static str> {
     let mut known: Vec<&'static str> = Vec::new();
-    for name in feeds(custom).flat_map(|feed| feed.collections()) {
+    let own = feeds(custom).flat_map(|feed| feed.collections());
+    for name in own.chain(hubspot::feeds::SHARED) {
         if !known.contains(name) {
             known.push(name);
         }
@@ -282,6 +296,22 @@ mod tests {
         assert!(!selected.collections.contains("forms") && selected.if_available.is_empty());
         let selected = selection(Some(&["all"]), Some(&["metadata"])).unwrap();
         assert!(!selected.collections.contains("owners") && selected.collections.contains("notes"));
+    }
+
+    #[test]
+    fn associations_are_read_among_the_selected_objects_where_they_are_selected() {
+        let associated = |names: &[&str]| {
+            let selected = selection(Some(names), None).unwrap();
+            selected.associated().map(|objects| format!("{objects:?}"))
+        };
+        assert_eq!(associated(&["segment"]), None);
+        let objects = associated(&["associations", "contact_identities", "deals", "notes"]);
+        assert_eq!(objects.as_deref(), Some(r#"["deals", "notes"]"#));
+        assert!(associated(&["all"]).is_some() && associated(&["all", "-associations"]).is_none());
+        for without_objects in [&["associations"][..], &["associations", "contact_lists"]] {
+            let refused = selection(Some(without_objects), None).unwrap_err().to_string();
+            assert!(refused.contains("name the objects"), "{refused}");
+        }
     }
 
     #[test]

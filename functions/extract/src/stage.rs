@@ -71,7 +71,10 @@ impl<'a> Stage<'a> {
         checkpoints: Checkpoints,
         report: &mut FeedReport,
     ) -> anyhow::Result<Stage<'a>> {
-        let collections: Vec<&str> = tables.iter().map(|table| table.collection.as_str()).collect();
+        // Another feed's run may be at a collection that feeds share.
+        let is_own = |name: &&str| !hubspot::feeds::is_shared(name);
+        let collections: Vec<&str> =
+            tables.iter().map(|table| table.collection.as_str()).filter(is_own).collect();
         run.bucket.clear(&format!("{}-", report.feed), &collections).await?;
         let scratch = run.bucket.scratch(&format!("{}-{}", report.feed, run.id))?;
         let mut staged = Vec::with_capacity(tables.len());
@@ -151,11 +154,14 @@ impl<'a> Stage<'a> {
         let mut sealed = Vec::new();
         for table in &mut self.tables {
             // A snapshot has a last file, if an empty one.
-            let is_needed = is_last && (part.is_some() || self.is_first && !table.is_staged);
+            // A refresh may fill tables besides.
+            let of_table = part.filter(|_| staging::snapshot_of(&table.table.collection).is_some());
+            let is_first = part.is_none() && self.is_first && !table.is_staged;
+            let is_needed = is_last && (of_table.is_some() || is_first);
             if is_needed {
                 table.rows(self.run, &self.scratch)?;
             }
-            sealed.extend(table.seal(part, is_needed)?);
+            sealed.extend(table.seal(of_table, is_needed)?);
         }
         self.last_checkpoint = Instant::now();
         self.saving = Some(Box::pin(save(self.run, self.lease, cursor.clone(), sealed)));

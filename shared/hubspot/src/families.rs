@@ -101,7 +101,7 @@ fn begins_with(path: &str, beginning: &str) -> bool {
 /// All families: those of Segment's collections, of further objects, of custom ones, and of metadata.
 pub fn all() -> impl Iterator<Item = &'static Family> {
     let of_objects = CRM_OBJECTS.iter().flat_map(|object| &object.families).chain(crm_objects::CUSTOM);
-    FAMILIES.iter().chain(of_objects).chain(metadata::METADATA)
+    FAMILIES.iter().chain(of_objects).chain(metadata::METADATA).chain([&crm_objects::ASSOCIATIONS])
 }
 
 /// The families that these collections need: those of [`FAMILIES`] in any case, and those of further objects and of

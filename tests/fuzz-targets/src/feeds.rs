@@ -121,6 +121,7 @@ fn session(client: Client) -> Session {
         address_calls: 5,
         accepts_removals: false,
         collections: None,
+        associated: None,
         wanted: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Comparison of the warehouse with the account, row by row and value by value. The expected values are computed here
 //! from the fake account, without the code under test.
 
+mod associations;
 mod contact_lists;
 mod contacts_v1;
 mod email_campaigns;
@@ -120,6 +121,24 @@ pub fn assert_objects_equal(
 ) {
     let differences = object_differences(objects, database, account, expectations);
     assert!(differences.is_empty(), "{differences}");
+}
+
+/// Compares the links among these objects with the table of associations.
+#[track_caller]
+pub fn assert_associations_equal(objects: &[ObjectType], database: &Connection, account: &Account) {
+    let findings = associations::differences(objects, database, account);
+    assert!(findings.is_empty(), "associations differ from the account:\n{findings}");
+}
+
+/// Returns the differences between the links among these objects and the table of associations; empty when they are
+/// equal.
+pub(crate) fn association_differences(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+) -> String {
+    let findings = associations::differences(objects, database, account);
+    if findings.is_empty() { String::new() } else { format!("associations differ:\n{findings}\n") }
 }
 
 /// Returns the differences between objects and their tables; empty when they are equal.

@@ -92,6 +92,17 @@ crm_objects! {
     "projects" in "projects", &[&["crm.objects.projects.read"]], "projects";
 }
 
+/// Links between records of any two objects.
+pub(super) static ASSOCIATIONS: Family = Family {
+    name: "associations",
+    about: "links between records of two objects: what reads the records of both reads them",
+    version: version::ASSOCIATIONS,
+    scopes: &[],
+    fills: &[needed("associations")],
+    paths: &["/crm/associations/*"],
+    probe: Probe::Never,
+};
+
 /// Scopes of records of custom objects, which have paths of their type ids.
 pub(super) static CUSTOM: &[Family; 3] = &[
     Family {

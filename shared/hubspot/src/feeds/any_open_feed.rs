@@ -161,9 +161,6 @@ impl<F: OpenFeed> AnyOpenFeed for F {
 }
 
 fn keep<F: OpenFeed>(feed: &F, cursor: &mut Cursor, run: &mut Unfinished) -> Result<()> {
-    if run.mode.is_snapshot() {
-        return Ok(());
-    }
     let (mut kept, mut run) = (Taken::of(cursor)?, Taken::of(run)?);
     feed.keep(&mut run.with(), kept.with().own);
     Ok(())

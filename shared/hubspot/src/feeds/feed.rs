@@ -18,6 +18,7 @@ use super::dictionary::CollectionEntry;
 use super::document::Written;
 use super::estimate::Estimate;
 use super::own::{FeedState, With};
+use super::pairs::AssociatedObject;
 use super::session::{Session, Window};
 use super::slice::Slice;
 use crate::client::Client;
@@ -30,6 +31,16 @@ pub trait Feed: fmt::Debug + Send + Sync {
 
     /// The collections it fills.
     fn collections(&'static self) -> &'static [&'static str];
+
+    /// Collections that it fills with other feeds together, where they are wanted.
+    fn shared_collections(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The object whose records it reads; `None`: it reads something else.
+    fn object(&'static self) -> Option<AssociatedObject> {
+        None
+    }
 
     /// Its collections and their columns, for people who query them.
     fn dictionary(&self) -> Vec<CollectionEntry>;
@@ -50,6 +61,14 @@ pub trait Feed: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::Malformed`] when one of them is not this feed's.
     fn share(&self, _of_feed: &mut Cursor, _of_snapshots: &mut Cursor) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lets the feed's own cursor know what that of its snapshots has seen.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Malformed`] when one of them is not this feed's.
+    fn learn(&self, _of_feed: &mut Cursor, _of_snapshots: &mut Cursor) -> Result<()> {
         Ok(())
     }
 
@@ -149,7 +168,7 @@ pub(crate) trait OpenFeed: fmt::Debug + Send + Sync + 'static {
     ) {
     }
 
-    /// Keeps what the run, which has ended, leaves to the next.
+    /// Keeps what the run, which has ended, leaves to the next; that of a snapshot leaves it to the next snapshot.
     fn keep(&self, _run: &mut RunOf<'_, Self::Run>, _kept: &mut Self::Kept) {}
 
     /// Gaps of the tables, and values from elsewhere, because a source does not answer.

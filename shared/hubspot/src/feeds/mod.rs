@@ -7,6 +7,7 @@
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
 //! | `crm_objects` | records of further objects of the CRM, custom ones too | a collection for each object |
 //! | `metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
+//! | `contacts`, `companies`, `deals`, `crm_objects` | associations of the records, where they are wanted (`objects::links`, `pairs`) | `associations` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -32,6 +33,7 @@ mod metadata;
 mod objects;
 mod own;
 mod packed;
+mod pairs;
 mod quarantine;
 mod recent;
 mod scans;
@@ -47,6 +49,7 @@ pub use document::Written;
 pub use estimate::Estimate;
 pub(crate) use feed::OpenFeed;
 pub use feed::{Appended, Feed, Gap, Note, Page};
+pub use pairs::{AssociatedObject, AssociatedObjects};
 pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;
@@ -71,6 +74,21 @@ pub fn further() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 /// The feeds that this source knows, in the order in which they run: [`FEEDS`], then [`further`].
 pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
     FEEDS.iter().copied().chain(further())
+}
+
+/// [`SHARED`], for people who query them.
+pub fn shared() -> Vec<CollectionEntry> {
+    vec![objects::ASSOCIATIONS.entry()]
+}
+
+/// The collection of associations, which the feeds of all objects fill together.
+pub const ASSOCIATIONS: &str = "associations";
+/// Collections that several feeds fill together.
+pub const SHARED: &[&str] = &[ASSOCIATIONS];
+
+/// `true`: several feeds fill the collection together.
+pub fn is_shared(collection: &str) -> bool {
+    SHARED.contains(&collection)
 }
 
 #[cfg(test)]

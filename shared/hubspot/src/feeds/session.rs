@@ -7,6 +7,7 @@ use staging::{Shared, Wanted};
 
 use super::cursor::{Cursor, Lookback};
 use super::lineage;
+use super::pairs::AssociatedObjects;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,6 +27,8 @@ pub struct Session {
     pub accepts_removals: bool,
     /// The collections that somebody wants; `None`: all.
     pub collections: Option<Arc<BTreeSet<&'static str>>>,
+    /// The objects among which associations are read; `None`: nobody wants them.
+    pub associated: Option<AssociatedObjects>,
     /// Records that a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
 }
@@ -67,6 +70,7 @@ impl Session {
             address_calls: 0,
             accepts_removals: false,
             collections: None,
+            associated: None,
             wanted: None,
         }
     }

@@ -37,10 +37,13 @@ use super::cursor::{Cursor, Mode, Unfinished};
 use super::dictionary::CollectionEntry;
 use super::document::Document;
 use super::feed::{CursorOf, Planned, RunOf};
-use super::objects::{self, Context, Extras, ObjectFeed, RecordCursor, RunOfRecords, Unknown};
+use super::objects::{
+    self, AppendedPage, Context, Extras, ObjectFeed, RecordCursor, RecordRun, RunOfRecords, Unknown,
+};
 use super::own::Taken;
+use super::pairs::AssociatedObject;
 use super::quarantine::Thing;
-use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
+use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window, Written};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
@@ -74,15 +77,33 @@ impl Feed for Contacts {
         &COLLECTIONS
     }
 
+    fn shared_collections(&self) -> &'static [&'static str] {
+        super::SHARED
+    }
+
+    fn object(&'static self) -> Option<AssociatedObject> {
+        CONTACT_OBJECTS.object()
+    }
+
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![CONTACT_OBJECTS.entry(), PROFILES.entry(), IDENTITIES.entry(), SUBMISSIONS.entry()]
     }
 
     fn share(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let under_way = objects::under_way(of_feed, |run: &ContactRun| &run.records)?;
         let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
         let (known, kept): (CursorOf<'_, ContactMemory>, RecordCursor<'_>) =
             (of_feed.with(), of_snapshots.with());
-        kept.own.share(&known.own.records);
+        kept.own.share(&known.own.records, &under_way);
+        Ok(())
+    }
+
+    fn learn(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let under_way = objects::under_way(of_snapshots, |run: &RecordRun| run)?;
+        let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
+        let (kept, seen): (CursorOf<'_, ContactMemory>, RecordCursor<'_>) =
+            (of_feed.with(), of_snapshots.with());
+        kept.own.records.learn(seen.own, &under_way);
         Ok(())
     }
 
@@ -118,7 +139,7 @@ struct OpenContacts {
     profiles: Document,
     identities: Document,
     submissions: Document,
-    tables: [Table; 4],
+    tables: Vec<Table>,
     absent: BTreeMap<String, String>,
     mode: Mode,
     /// Submissions that earlier runs have read, by form.
@@ -161,8 +182,9 @@ impl OpenContacts {
         let profiles = Document::new(&PROFILES, &[])?;
         let identities = Document::new(&IDENTITIES, &without_identity)?;
         let submissions = Document::new(&SUBMISSIONS, &without_submission)?;
-        let tables =
-            [objects.table(), &profiles.table, &identities.table, &submissions.table].map(Table::clone);
+        let (of_objects, of_links) = objects.tables().split_at(1);
+        let own = [&profiles.table, &identities.table, &submissions.table];
+        let tables = of_objects.iter().chain(own).chain(of_links).cloned().collect();
         Ok(OpenContacts {
             session: session.clone(),
             objects,
@@ -213,7 +235,7 @@ impl OpenContacts {
         read_ms: i64,
         slice: &mut objects::Slice,
         run: &mut RunOfRecords<'_>,
-        rows: &mut [&mut Rows; 4],
+        (rows, link_rows): (&mut [&mut Rows; 4], Option<&mut Rows>),
     ) -> Result<Appended<objects::Slice>> {
         let known = v1::contacts(v1)?;
         let mut extras = Extras::new();
@@ -228,7 +250,8 @@ impl OpenContacts {
         let is_again = matches!(slice, objects::Slice::ByIds { .. } | objects::Slice::LeftOut { .. });
         hold_unseen(&mut records, &known, slice, run);
         let [contacts, profiles, identities, submissions] = rows;
-        let (mut appended, records) = self.objects.append(records, slice, run, contacts, &context)?;
+        let AppendedPage { mut appended, linked, records } =
+            self.objects.append(records, slice, run, (contacts, link_rows), &context)?;
 
         let mut people = People::new(&self.profiles, profiles, &self.identities, identities, reading);
         let mut submissions = self.submissions.writer(submissions, reading);
@@ -260,6 +283,7 @@ impl OpenContacts {
             }
         }
         appended.written.extend([people.profiles.written, people.identities.written, submissions.written]);
+        appended.written.extend(self.objects.has_links().then_some(linked));
         Ok(appended)
     }
 }
@@ -364,16 +388,21 @@ impl OpenFeed for OpenContacts {
         run: &mut RunOf<'_, ContactRun>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let Ok(rows) = rows.try_into() else {
+        let Some((rows, link_rows)) = rows.split_first_chunk_mut::<4>() else {
             return Err(Error::new(ErrorKind::Malformed, "contacts have four tables"));
         };
-        let rows: &mut [&mut Rows; 4] = rows;
+        let link_rows = link_rows.first_mut().map(|rows| &mut **rows);
         let read_ms = page.read_ms;
         match (page.content, slice) {
             (Page::People { records, v1, memberships }, Slice::Records(slice)) => {
                 let run = &mut run.part(|own| &mut own.records);
-                let appended =
-                    self.append_people((*records, &v1, &memberships), read_ms, slice, run, rows)?;
+                let appended = self.append_people(
+                    (*records, &v1, &memberships),
+                    read_ms,
+                    slice,
+                    run,
+                    (rows, link_rows),
+                )?;
                 Ok(appended.map(Slice::Records))
             }
             (Page::Submissions(submitted), Slice::Form(form)) => {
@@ -382,6 +411,7 @@ impl OpenFeed for OpenContacts {
                 let is_last = forms::append(submitted, form, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
+                written.extend(self.objects.has_links().then(Written::default));
                 Ok(Appended { written, is_last, ..Appended::default() })
             }
             _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
@@ -438,6 +468,7 @@ impl OpenFeed for OpenContacts {
         if let Some(why) = self.absent.get(MEMBERSHIPS) {
             note("contacts", Gap::Degraded, format!("list_membership is not read: {why}"));
         }
+        notes.extend(self.objects.notes());
         notes
     }
 }

@@ -11,7 +11,7 @@ use crate::feeds::feed::Planned;
 use crate::feeds::objects::{
     self, Context, Extras, ObjectFeed, RecordCursor, RecordMemory, RecordRun, RunOfRecords, Slice,
 };
-use crate::feeds::{self, Appended, OpenFeed, Session, Window};
+use crate::feeds::{self, Appended, Note, OpenFeed, Session, Window};
 
 #[derive(Debug)]
 pub(super) struct ContactSnapshot {
@@ -73,15 +73,17 @@ impl OpenFeed for ContactSnapshot {
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let [rows] = rows else {
-            return Err(Error::new(ErrorKind::Malformed, "a snapshot has one table"));
+        let [rows, link_rows @ ..] = rows else {
+            return Err(Error::new(ErrorKind::Malformed, "a snapshot has a table"));
         };
+        let rows = (&mut **rows, link_rows.first_mut().map(|rows| &mut **rows));
         let reading = self.session.reading(page.read_ms);
         let Page { records, memberships } = page.content;
         let mut extras = Extras::new();
         memberships.put(&mut extras);
         let context = Context { reading, extras, wants_emails: false };
-        Ok(self.objects.append(records, slice, run, rows, &context)?.0)
+        let appended = self.objects.append(records, slice, run, rows, &context)?;
+        Ok(appended.with_links(self.objects.has_links()))
     }
 
     fn follow_up(&self, finished: &Slice, run: &mut RunOfRecords<'_>) -> Option<Slice> {
@@ -90,6 +92,14 @@ impl OpenFeed for ContactSnapshot {
 
     fn due(&self, run: &mut RunOfRecords<'_>, is_end: bool) -> Vec<Slice> {
         self.objects.due(run, is_end)
+    }
+
+    fn keep(&self, run: &mut RunOfRecords<'_>, kept: &mut RecordMemory) {
+        self.objects.keep(run, kept);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.objects.notes()
     }
 
     fn read_in_sequence(

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{Feed, known};
+use super::super::{Feed, SHARED, known};
 use super::record_feed;
 use crate::call::Call;
 use crate::client::Client;
@@ -99,7 +99,7 @@ fn found(present: &[Value], archived: &[Value]) -> Found {
     let all: BTreeMap<u64, String> =
         archived.iter().filter_map(read).chain(live.iter().map(|(n, name)| (*n, name.clone()))).collect();
     let own = known().flat_map(|feed| feed.collections().iter().copied().chain([feed.name()]));
-    let own: Vec<&str> = own.chain(RESERVED).collect();
+    let own: Vec<&str> = own.chain(RESERVED).chain(SHARED.iter().copied()).collect();
     let mut taken: BTreeSet<String> = own.iter().map(|name| (*name).to_owned()).collect();
     let (mut objects, mut former) = (Vec::new(), Vec::new());
     for (number, name) in all {

@@ -13,6 +13,22 @@ use crate::feeds::quarantine::Thing;
 use crate::feeds::recent::RecentReads;
 use crate::feeds::{Appended, Written};
 
+/// Outcome of a page: its records as far as they are remembered, and what it wrote to the table of associations.
+#[derive(Debug)]
+pub(in crate::feeds) struct AppendedPage {
+    pub(in crate::feeds) appended: Appended<Slice>,
+    pub(in crate::feeds) linked: Written,
+    pub(in crate::feeds) records: Vec<Record>,
+}
+
+impl AppendedPage {
+    /// With what it wrote to a feed's last table, if that is the table of associations.
+    pub(in crate::feeds) fn with_links(mut self, has_links: bool) -> Appended<Slice> {
+        self.appended.written.extend(has_links.then_some(self.linked));
+        self.appended
+    }
+}
+
 impl ObjectFeed {
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
     pub(in crate::feeds) fn append(
@@ -20,9 +36,15 @@ impl ObjectFeed {
         mut page: Page,
         slice: &mut Slice,
         run: &mut RunOfRecords<'_>,
-        rows: &mut Rows,
+        (rows, link_rows): (&mut Rows, Option<&mut Rows>),
         context: &Context<'_>,
-    ) -> Result<(Appended<Slice>, Vec<Record>)> {
+    ) -> Result<AppendedPage> {
+        if let Slice::Linked { ids, to } = &*slice {
+            let linked = self.append_linked(&page, (ids, to), run, link_rows, context.reading);
+            let is_last = slice.advance(page.next)?;
+            let appended = Appended { written: vec![Written::default()], is_last, ..Appended::default() };
+            return Ok(AppendedPage { appended, linked, records: Vec::new() });
+        }
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         if page.is_from_the_top || page.is_stuck {
             slice.restart(run);
@@ -95,6 +117,7 @@ impl ObjectFeed {
             seen.extend(merged.records);
         }
         self.ask_for_merges(&page, &seen, slice, run, context);
+        let linked = self.link(&page, &seen, run, link_rows, context.reading);
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
         if listing.is_some() && !page.is_stuck {
@@ -142,7 +165,7 @@ impl ObjectFeed {
                 run.note(RecentReads::hash(id, ms), ms);
             }
         }
-        Ok((appended, seen))
+        Ok(AppendedPage { appended, linked, records: seen })
     }
 
     /// Sets aside what has no id that could be asked for.

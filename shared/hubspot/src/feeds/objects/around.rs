@@ -180,7 +180,7 @@ impl ObjectFeed {
         let path = format!(
             "/crm/objects/{}/{}?limit={limit}&archived={is_archived}&properties=hs_object_id{after}",
             version::OBJECTS,
-            self.object.name
+            self.object.path
         );
         self.client.send_for_list(&Call::get(path).with(patience), "results").await
     }
@@ -211,12 +211,14 @@ impl ObjectFeed {
         let answers = self.batch_read(&ids, is_archived, &mut unknown).await?;
         let bodies = answers.into_iter().map(|(_, body)| body).collect();
         let shown: Vec<u64> = ids.iter().copied().filter(|id| !unknown.holds(*id)).collect();
+        let mut sets = Vec::new();
         let associated = match is_archived {
             true => Associated::new(),
-            false => self.associated(&shown, &mut unknown).await?,
+            false => self.associated(&shown, &mut unknown, &mut sets).await?,
         };
         let asked = ids;
-        Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
+        let page = Page { bodies, associated, sets, next, listing, known, is_archived, ..Page::default() };
+        Ok(Page { asked, unknown, ..page })
     }
 
     /// Gets past a place at which the list itself stands still: by a smaller page, or by the position behind it.

@@ -1,13 +1,16 @@
-//! Associated ids of records: all pages of them, each id once, the primary one first.
+//! Associations of records: all pages of them. For a column of ids, each id once, the primary one first; for the table of
+//! associations, each with its types.
 //!
-//! A list call brings them along, at no call of its own, but only the first page of each record's; where there is
-//! more, and where records come by batch read, the associations endpoint is asked.
+//! A list call brings ids along, at no call of its own, but only the first page of each record's; where there is
+//! more, where records come by batch read, and for the types, the associations endpoint is asked.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::ends::{Collected, Inline, Input, Said, collect, inline};
+use super::links::LinkSets;
 use super::records::Associated;
 use super::unknown::Unknown;
 use super::{ObjectFeed, ObjectType};
@@ -16,18 +19,13 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::feeds::batches::{self, Batches};
-use crate::json::{Body, Malformed, Scanner, parse_id};
-use crate::paging::{Next, Paging};
-use crate::parts::AnswerStatus;
+use crate::json::Body;
+use crate::paging::Next;
 use crate::version;
 
 /// Records in one call of the associations endpoint
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>).
-const MAX_INPUTS: usize = 1_000;
-/// HubSpot's type ids of a primary company, from a deal and from a contact.
-const PRIMARY_TYPES: [u64; 2] = [5, 1];
-/// The one category of errors that says that a record has none.
-const NONE_FOUND: &str = "NO_ASSOCIATIONS_FOUND";
+pub(super) const MAX_INPUTS: usize = 1_000;
 /// An id that no record has.
 const NOBODY: u64 = (1 << 53) - 1;
 /// Rounds of calls for the pages of one batch's records.
@@ -38,11 +36,10 @@ pub(super) fn source(other: &str) -> String {
     format!("associations with {other}")
 }
 
-/// `true`: the associations with `other` may be read.
+/// `true`: the associations with `other`, as paths name it, may be read.
 pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
-    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.path);
-    let body = json!({ "inputs": [{ "id": "1" }] }).to_string();
-    match client.send(&Call::post(path, body, RateLimit::Associations)).await {
+    let first = Input { id: 1, after: None, is_second: false };
+    match client.send(&batch_read(object, other, &[first])).await {
         Ok(_) => Ok(true),
         Err(refused) if refused.kind() == ErrorKind::MissingScope => Ok(false),
         // Answers, whatever it says of this one record.
@@ -51,114 +48,64 @@ pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -
     }
 }
 
+/// The reason why the associations with `other`, as paths name it, may not be read of anybody.
+pub(super) async fn refusal(object: &ObjectType, client: &Client, other: &str) -> Result<Option<String>> {
+    let nobody = Input { id: NOBODY, after: None, is_second: false };
+    match client.send(&batch_read(object, other, &[nobody])).await {
+        Ok(_) => Ok(None),
+        Err(refused) if refused.is_unavailable() || refused.kind() == ErrorKind::BadRequest => {
+            Ok(Some(refused.to_string()))
+        }
+        Err(failed) => Err(failed),
+    }
+}
+
 /// The calls for the associations with one object, in one run.
 #[derive(Debug)]
 pub(super) struct AssociationCalls {
-    other: &'static str,
+    /// The object's collection, and its name in paths.
+    pub(super) other: &'static str,
+    pub(super) path: &'static str,
+    /// The ids are a column of the records.
+    pub(super) is_column: bool,
+    /// The types are rows of the table of associations.
+    pub(super) is_table: bool,
+    /// The reason why they are refused, of those that were never read.
+    pub(super) refused: OnceCell<Option<String>>,
     batches: Batches,
     /// Of a record without associations, the endpoint says nothing at all.
     is_silence_none: OnceCell<bool>,
 }
 
 impl AssociationCalls {
-    pub(super) fn new(other: &'static str) -> AssociationCalls {
-        AssociationCalls { other, batches: Batches::new(MAX_INPUTS), is_silence_none: OnceCell::new() }
+    pub(super) fn new(
+        other: &'static str,
+        path: &'static str,
+        is_column: bool,
+        is_table: bool,
+    ) -> AssociationCalls {
+        let (refused, is_silence_none) = (OnceCell::new(), OnceCell::new());
+        let batches = Batches::new(MAX_INPUTS);
+        AssociationCalls { other, path, is_column, is_table, refused, batches, is_silence_none }
     }
-}
-
-/// A record that is asked for, from the first page or from another one on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Input {
-    id: u64,
-    after: Option<String>,
-    /// An answer has left it out before.
-    is_second: bool,
-}
-
-impl Input {
-    fn json(&self) -> Value {
-        match &self.after {
-            None => json!({ "id": self.id.to_string() }),
-            Some(after) => json!({ "id": self.id.to_string(), "after": after }),
-        }
-    }
-}
-
-/// One record's associated ids of one object, in the making.
-#[derive(Debug, Default)]
-struct Ends {
-    primary: Vec<u64>,
-    others: Vec<u64>,
-    /// One of them is no id.
-    is_odd: bool,
-}
-
-impl Ends {
-    fn add(&mut self, end: Option<u64>, is_primary: bool) {
-        match end {
-            Some(id) if is_primary => self.primary.push(id),
-            Some(id) => self.others.push(id),
-            None => self.is_odd = true,
-        }
-    }
-
-    /// Takes in another page's. Answers whether it had any that are new.
-    fn absorb(&mut self, page: Ends) -> bool {
-        let before = (self.primary.len(), self.others.len());
-        self.primary.extend(page.primary);
-        self.others.extend(page.others);
-        for ids in [&mut self.primary, &mut self.others] {
-            ids.sort_unstable();
-            ids.dedup();
-        }
-        before != (self.primary.len(), self.others.len())
-    }
-
-    /// An id comes once for each of its labels, and in any order: each once, in an order that does not change.
-    fn ids(mut self) -> Vec<u64> {
-        self.absorb(Ends::default());
-        self.others.retain(|id| self.primary.binary_search(id).is_err());
-        self.primary.append(&mut self.others);
-        self.primary
-    }
-}
-
-/// The associations of many records with one object.
-#[derive(Debug, Default)]
-struct Collected {
-    by_record: HashMap<u64, Ends>,
-    /// Records of which they could not be read, and why.
-    unknown: HashMap<u64, String>,
-}
-
-impl Collected {
-    fn give_up(&mut self, id: u64, reason: impl Into<String>) {
-        self.by_record.remove(&id);
-        self.unknown.insert(id, reason.into());
-    }
-}
-
-/// Result for one record in an answer of the associations endpoint.
-#[derive(Debug, PartialEq, Eq)]
-enum Said {
-    /// All of the page, and where the next one begins.
-    Shown(Next),
-    /// It has none.
-    None,
-    /// Nothing, in an answer that is whole.
-    Nothing,
-    LeftOut(String),
 }
 
 impl ObjectFeed {
     /// Associated ids in the answer of a list call; where it shows only some of them, all are asked for.
-    pub(super) async fn inline_associated(&self, body: &Body, unknown: &mut Unknown) -> Result<Associated> {
+    /// Besides, the records that are linked with others of the same object, where the call has asked for them.
+    pub(super) async fn inline_associated(
+        &self,
+        body: &Body,
+        unknown: &mut Unknown,
+    ) -> Result<(Associated, Option<HashSet<u64>>)> {
         let mut associated = Associated::new();
-        if self.associations.is_empty() {
-            return Ok(associated);
+        if self.associations.is_empty() && !self.asks_own() {
+            return Ok((associated, None));
         }
         let mut by_object = inline(body)?;
-        for calls in &self.association_calls {
+        let own = by_object.remove(self.object.path).unwrap_or_default();
+        let with_own = self.asks_own().then(|| own.by_record.into_keys().chain(own.again).collect());
+        for calls in self.association_calls.iter().filter(|calls| calls.is_column) {
             let Inline { by_record, again } = by_object.remove(calls.other).unwrap_or_default();
             let mut collected = Collected { by_record, ..Collected::default() };
             // A position within the list call's answer means nothing to the associations endpoint.
@@ -166,18 +113,41 @@ impl ObjectFeed {
             self.read_associations(calls, &again, &mut collected).await?;
             put(&mut associated, unknown, calls.other, collected);
         }
-        Ok(associated)
+        Ok((associated, with_own))
     }
 
-    /// The associations of these records, from the associations endpoint.
-    pub(super) async fn associated(&self, ids: &[u64], unknown: &mut Unknown) -> Result<Associated> {
+    /// Lists tell which records are linked with others of the same object. A custom one may have another name there.
+    pub(super) fn asks_own(&self) -> bool {
+        let name = self.object.name;
+        let is_own = |calls: &AssociationCalls| calls.is_table && calls.other == name && calls.path == name;
+        self.association_calls.iter().any(is_own)
+    }
+
+    /// The associated ids of these records, from the associations endpoint. The types that come with them are kept in
+    /// `sets`.
+    pub(super) async fn associated(
+        &self,
+        ids: &[u64],
+        unknown: &mut Unknown,
+        sets: &mut Vec<LinkSets>,
+    ) -> Result<Associated> {
         let mut associated = Associated::new();
-        for calls in &self.association_calls {
+        for calls in self.association_calls.iter().filter(|calls| calls.is_column) {
             let mut collected = Collected::default();
             self.read_associations(calls, ids, &mut collected).await?;
+            if calls.is_table {
+                sets.push(collected.sets(calls.other));
+            }
             put(&mut associated, unknown, calls.other, collected);
         }
         Ok(associated)
+    }
+
+    /// The associations of these records with one object, with their types.
+    pub(super) async fn link_sets(&self, calls: &AssociationCalls, ids: &[u64]) -> Result<LinkSets> {
+        let mut collected = Collected::default();
+        self.read_associations(calls, ids, &mut collected).await?;
+        Ok(collected.sets(calls.other))
     }
 
     /// Reads all pages of these records. What an answer leaves out is asked for once more, by itself.
@@ -252,7 +222,7 @@ impl ObjectFeed {
         calls: &AssociationCalls,
         inputs: &[Input],
     ) -> Result<batches::Read<Input>> {
-        let call = |inputs: &[Input]| batch_read(self.object, calls.other, inputs);
+        let call = |inputs: &[Input]| batch_read(self.object, calls.path, inputs);
         let read = calls.batches.read(&self.client, inputs, call).await;
         let is_all_refused = match &read {
             Ok(read) => read.answers.is_empty(),
@@ -267,7 +237,7 @@ impl ObjectFeed {
 
     async fn ask_for_nobody(&self, calls: &AssociationCalls) -> Result<Body> {
         let nobody = Input { id: NOBODY, after: None, is_second: false };
-        self.client.send(&batch_read(self.object, calls.other, &[nobody])).await
+        self.client.send(&batch_read(self.object, calls.path, &[nobody])).await
     }
 
     /// Of a record that has no associations HubSpot says so, by an error of its own; what it does not mention at all
@@ -296,335 +266,5 @@ fn put(associated: &mut Associated, unknown: &mut Unknown, other: &'static str, 
     }
     for (id, reason) in collected.unknown {
         unknown.add(id, &source(other), reason);
-    }
-}
-
-/// The associations with one object that a list call brings along.
-#[derive(Debug, Default)]
-struct Inline {
-    by_record: HashMap<u64, Ends>,
-    /// Records that have more, or of which it can't be told.
-    again: Vec<u64>,
-}
-
-/// `results[].associations.<object>.{results[].{id,type}, paging}` of a list call.
-fn inline(body: &str) -> Result<HashMap<String, Inline>> {
-    let mut by_object: HashMap<String, Inline> = HashMap::new();
-    Scanner::new(body).each_field(|key, value| match key.raw() {
-        // An entry that is no record has no associations.
-        "results" => value.each_item(|record| {
-            let mut entry = record.clone();
-            if inline_record(record, &mut by_object).is_err() {
-                entry.skip()?;
-                *record = entry;
-            }
-            Ok(())
-        }),
-        _ => value.skip(),
-    })?;
-    Ok(by_object)
-}
-
-fn inline_record(record: &mut Scanner<'_>, by_object: &mut HashMap<String, Inline>) -> Result<(), Malformed> {
-    // The id may stand behind the associations.
-    let mut whole = record.clone();
-    let mut id = None;
-    whole.each_field(|key, value| match key.raw() {
-        "id" => {
-            id = Some(value.id()?);
-            Ok(())
-        }
-        _ => value.skip(),
-    })?;
-    record.each_field(|key, value| {
-        let (Some(id), "associations", true) = (id, key.raw(), value.is_object()) else {
-            return value.skip();
-        };
-        value.each_field(|other, value| {
-            let inline = by_object.entry(other.text().into_owned()).or_default();
-            let page = inline_page(value)?;
-            if page.is_whole() {
-                inline.by_record.entry(id).or_default().absorb(page.ends);
-            } else {
-                inline.again.push(id);
-            }
-            Ok::<_, Malformed>(())
-        })
-    })
-}
-
-/// A page of one record's associations.
-#[derive(Debug, Default)]
-struct EndsPage {
-    ends: Ends,
-    paging: Paging,
-    has_ends: bool,
-}
-
-impl EndsPage {
-    fn is_whole(&self) -> bool {
-        self.has_ends && !self.ends.is_odd && matches!(self.next(), Next::End | Next::Full)
-    }
-
-    /// No number of them makes a page full: only words tell of another one.
-    fn next(&self) -> Next {
-        self.paging.next(0, 0)
-    }
-}
-
-fn inline_page(value: &mut Scanner<'_>) -> Result<EndsPage, Malformed> {
-    let mut page = EndsPage::default();
-    if !value.is_object() {
-        return value.skip().map(|()| page);
-    }
-    value.each_field(|key, value| match key.raw() {
-        "results" if value.is_nested() && !value.is_object() => {
-            page.has_ends = true;
-            value.each_item(|end| {
-                let (end, is_primary) = inline_end(end)?;
-                page.ends.add(end, is_primary);
-                Ok(())
-            })
-        }
-        "results" => value.skip(),
-        _ => page.paging.field(key, value),
-    })?;
-    Ok(page)
-}
-
-/// `{id, type}`; the primary company's type is `deal_to_company`, any other's ends in `_unlabeled` or a label.
-fn inline_end(end: &mut Scanner<'_>) -> Result<(Option<u64>, bool), Malformed> {
-    let (mut id, mut is_primary) = (None, false);
-    if !end.is_object() {
-        return end.skip().map(|()| (None, false));
-    }
-    end.each_field(|key, value| {
-        match key.raw() {
-            "id" => id = id_or_none(value)?,
-            "type" if !value.is_nested() => {
-                let label = value.scalar()?;
-                is_primary = label
-                    .is_some_and(|label| matches!(label.raw(), "deal_to_company" | "contact_to_company"));
-            }
-            _ => value.skip()?,
-        }
-        Ok::<_, Malformed>(())
-    })?;
-    Ok((id, is_primary))
-}
-
-fn id_or_none(value: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
-    if value.is_nested() {
-        return value.skip().map(|()| None);
-    }
-    Ok(value.scalar()?.and_then(|id| parse_id(id.raw())))
-}
-
-/// Takes in an answer of the associations endpoint: the result for each record that it was asked for.
-fn collect(inputs: &[Input], body: &Body, collected: &mut Collected) -> Result<Vec<(Input, Said)>> {
-    let told = AnswerStatus::of(body)?;
-    let (mut pages, mut has_odd) = (HashMap::new(), false);
-    if body.has_list("results") {
-        Scanner::new(body).each_field(|key, value| match key.raw() {
-            "results" => value.each_item(|result| {
-                match result_of(result)? {
-                    (Some(from), page) => _ = pages.insert(from, page),
-                    (None, _) => has_odd = true,
-                }
-                Ok::<_, Malformed>(())
-            }),
-            _ => value.skip(),
-        })?;
-    }
-    let missing: Vec<u64> =
-        inputs.iter().map(|input| input.id).filter(|id| !pages.contains_key(id)).collect();
-    let none = told.benign(&missing, NONE_FOUND);
-    let said = |input: &Input| {
-        let id = input.id;
-        let is_good = told.is_complete() && !told.is_about(id, Some(NONE_FOUND));
-        match pages.remove(&id) {
-            Some(page) if is_good && page.has_ends && !page.ends.is_odd => {
-                let next = page.next();
-                let is_new = collected.by_record.entry(id).or_default().absorb(page.ends);
-                match (&next, is_new, &input.after) {
-                    (Next::At(_), false, Some(after)) => Said::Shown(Next::At(after.clone())),
-                    _ => Said::Shown(next),
-                }
-            }
-            Some(page) if is_good && page.ends.is_odd => {
-                Said::LeftOut("an associated id is no number".to_owned())
-            }
-            None if none.contains(&id) => Said::None,
-            None if told.is_whole() && !has_odd => Said::Nothing,
-            _ => Said::LeftOut(told.text()),
-        }
-    };
-    Ok(inputs.iter().cloned().zip(inputs.iter().map(said).collect::<Vec<_>>()).collect())
-}
-
-fn result_of(result: &mut Scanner<'_>) -> Result<(Option<u64>, EndsPage), Malformed> {
-    let (mut from, mut page) = (None, EndsPage::default());
-    if !result.is_object() {
-        return result.skip().map(|()| (None, page));
-    }
-    result.each_field(|key, value| match key.raw() {
-        "from" if value.is_object() => value.each_field(|key, value| match key.raw() {
-            "id" => {
-                from = id_or_none(value)?;
-                Ok::<_, Malformed>(())
-            }
-            _ => value.skip(),
-        }),
-        "to" if value.is_nested() && !value.is_object() => {
-            page.has_ends = true;
-            value.each_item(|end| {
-                let (end, is_primary) = associated_end(end)?;
-                page.ends.add(end, is_primary);
-                Ok(())
-            })
-        }
-        "from" | "to" => value.skip(),
-        _ => page.paging.field(key, value),
-    })?;
-    Ok((from, page))
-}
-
-/// `{toObjectId, associationTypes: [{category, typeId, label}]}`; the id comes as text and as a number.
-fn associated_end(end: &mut Scanner<'_>) -> Result<(Option<u64>, bool), Malformed> {
-    let (mut id, mut is_primary) = (None, false);
-    if !end.is_object() {
-        return end.skip().map(|()| (None, false));
-    }
-    end.each_field(|key, value| {
-        match key.raw() {
-            "toObjectId" | "id" => id = id_or_none(value)?,
-            "associationTypes" if value.is_nested() && !value.is_object() => value.each_item(|kind| {
-                is_primary |= is_primary_type(kind)?;
-                Ok::<_, Malformed>(())
-            })?,
-            _ => value.skip()?,
-        }
-        Ok::<_, Malformed>(())
-    })?;
-    Ok((id, is_primary))
-}
-
-fn is_primary_type(kind: &mut Scanner<'_>) -> Result<bool, Malformed> {
-    let (mut type_id, mut is_hubspots) = (None, true);
-    if !kind.is_object() {
-        return kind.skip().map(|()| false);
-    }
-    kind.each_field(|key, value| {
-        match key.raw() {
-            "typeId" => type_id = id_or_none(value)?,
-            "category" if !value.is_nested() => {
-                is_hubspots = value.scalar()?.is_none_or(|category| category.raw() == "HUBSPOT_DEFINED");
-            }
-            _ => value.skip()?,
-        }
-        Ok::<_, Malformed>(())
-    })?;
-    Ok(is_hubspots && type_id.is_some_and(|id| PRIMARY_TYPES.contains(&id)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn inputs(ids: &[u64]) -> Vec<Input> {
-        ids.iter().map(|&id| Input { id, after: None, is_second: false }).collect()
-    }
-
-    /// Results for the records, and their associated ids.
-    fn read(json: &str, ids: &[u64]) -> (Vec<Said>, HashMap<u64, Vec<u64>>) {
-        let mut collected = Collected::default();
-        let body = Body::new(json.to_owned().into()).unwrap();
-        let said = collect(&inputs(ids), &body, &mut collected).unwrap();
-        let ends = collected.by_record.into_iter().map(|(id, ends)| (id, ends.ids())).collect();
-        (said.into_iter().map(|(_, said)| said).collect(), ends)
-    }
-
-    #[test]
-    fn a_company_comes_once_and_the_primary_one_first() {
-        let body = r#"{"results":[{"from":{"id":"7"},"to":[
-            {"toObjectId":30,"associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":341,"label":null}]},
-            {"toObjectId":"40","associationTypes":[{"category":"HUBSPOT_DEFINED","typeId":341},
-                                                   {"category":"HUBSPOT_DEFINED","typeId":5,"label":"Primary"}]},
-            {"toObjectId":"30","associationTypes":[{"category":"USER_DEFINED","typeId":5,"label":"Partner"}]},
-            {"toObjectId":"20","associationTypes":[]}],
-            "paging":{"next":{"after":"3"}}}]}"#;
-        let (said, ends) = read(body, &[7]);
-        assert_eq!(said, [Said::Shown(Next::At("3".to_owned()))]);
-        assert_eq!(ends[&7], [40, 20, 30]);
-    }
-
-    #[test]
-    fn only_one_category_says_that_there_are_none() {
-        let body = |category: &str, top: &str| {
-            format!(
-                r#"{{{top}"results":[{{"from":{{"id":"1"}},"to":[{{"toObjectId":"9"}}]}}],"numErrors":1,
-                    "errors":[{{"status":"error",{category},"context":{{"fromObjectId":["2"]}}}}]}}"#
-            )
-        };
-        let none = r#""category":"OBJECT_NOT_FOUND","subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND""#;
-        // No page size is known, so a page that does not say where it goes on may be a full one.
-        let shown = || Said::Shown(Next::Full);
-        assert_eq!(read(&body(none, ""), &[1, 2]).0, [shown(), Said::None]);
-        let left_out = |said: &Said| matches!(said, Said::LeftOut(_));
-        let (said, _) = read(&body(r#""category":"INTERNAL_ERROR""#, ""), &[1, 2]);
-        assert!(said[0] == shown() && left_out(&said[1]), "{said:?}");
-        // Of somebody that no error names, beside an error.
-        assert!(left_out(&read(&body(none, ""), &[1, 2, 3]).0[2]));
-        let (said, ends) = read(&body(none, r#""status":"PROCESSING","#), &[1, 2]);
-        assert!(said.iter().all(left_out) && ends.is_empty(), "{said:?}");
-        assert_eq!(read(r#"{"status":"COMPLETE","results":[]}"#, &[1]).0, [Said::Nothing]);
-        for odd in [r#"{"status":"COMPLETE"}"#, r#"{"results":null}"#, r#"{"results":[null]}"#] {
-            assert!(left_out(&read(odd, &[1]).0[0]), "{odd}");
-        }
-    }
-
-    #[test]
-    fn an_associated_id_that_is_none_leaves_its_record_out() {
-        for odd in [r#"{"toObjectId":"x"}"#, "null", r#"{"toObjectId":{"id":"1"}}"#, "{}"] {
-            let body = format!(
-                r#"{{"results":[{{"from":{{"id":"1"}},"to":[{{"toObjectId":"9"}},{odd}]}},
-                               {{"from":{{"id":"2"}},"to":[{{"toObjectId":"8"}}]}}]}}"#
-            );
-            let (said, ends) = read(&body, &[1, 2]);
-            assert!(
-                matches!(said[0], Said::LeftOut(_)) && said[1] == Said::Shown(Next::Full),
-                "{odd}: {said:?}"
-            );
-            assert_eq!(ends, HashMap::from([(2, vec![8])]));
-        }
-    }
-
-    #[test]
-    fn a_list_call_brings_associations_along() {
-        let body = r#"{"results":[{"associations":{"companies":{"results":[
-            {"id":"9","type":"deal_to_company_unlabeled"},{"id":"8","type":"deal_to_company_unlabeled"},
-            {"id":"9","type":"deal_to_company"}]}},"id":"1"},{"id":"2"}]}"#;
-        let companies = inline(body).unwrap().remove("companies").unwrap();
-        assert!(companies.again.is_empty());
-        assert_eq!(
-            companies.by_record.into_iter().map(|(id, ends)| (id, ends.ids())).collect::<Vec<_>>(),
-            [(1, vec![9, 8])]
-        );
-    }
-
-    #[test]
-    fn what_a_list_call_does_not_show_whole_is_asked_for() {
-        for ends in [
-            r#"{"results":[{"id":"9"}],"paging":{"next":{"after":"x"}}}"#,
-            r#"{"results":[{"id":"9"}],"paging":{"further":"x","nextPage":"7"}}"#,
-            r#"{"results":[{"id":"x"}]}"#,
-            r#"{"results":null}"#,
-            "{}",
-            "null",
-        ] {
-            let body = format!(r#"{{"results":[{{"id":"1","associations":{{"companies":{ends}}}}}]}}"#);
-            let companies = inline(&body).unwrap().remove("companies").unwrap();
-            assert!(companies.again == [1] && companies.by_record.is_empty(), "{ends}");
-        }
     }
 }

@@ -91,8 +91,10 @@ impl ObjectFeed {
             version::OBJECTS,
             self.object.path
         );
-        if !self.associations.is_empty() {
-            path.push_str(&format!("&associations={}", self.associations.join(",")));
+        let own = self.asks_own().then_some(self.object.path);
+        let associations: Vec<&str> = self.associations.iter().copied().chain(own).collect();
+        if !associations.is_empty() {
+            path.push_str(&format!("&associations={}", associations.join(",")));
         }
         if let Some(after) = after {
             path.push_str(&format!("&after={}", percent_encoded(after)));

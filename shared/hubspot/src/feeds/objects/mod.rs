@@ -12,6 +12,7 @@
 //! | what a comparison found, and what an answer lacked | by id; what is neither live nor archived is gone |
 //! | a new property | search for the ids that have a value of it |
 //! | counts | what was listed or searched is counted by the search, and read again where it counts more |
+//! | associations | ids for columns come with a list, or from the associations endpoint; links with their types for a table of their own, a thousand records at a time |
 //! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
 mod account;
@@ -22,12 +23,15 @@ mod associations;
 mod calls;
 mod classes;
 mod counts;
+mod ends;
 mod layout;
+mod links;
 mod named;
 mod named_properties;
 mod object_type;
 mod owners;
 mod pages;
+mod pairing;
 mod plan;
 mod records;
 mod seen;
@@ -46,6 +50,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::layout::{Layout, Show};
+use self::links::LinkTable;
+use self::pairing::{PairRuns, Pairs};
 use self::seen::{ArchivedIds, Hashes};
 use self::state::PlannedRecords;
 
@@ -53,7 +59,8 @@ use super::batches::Batches;
 use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
 use super::feed::{CursorOf, Planned, RunOf};
-use super::own::Taken;
+use super::own::{FeedState, Taken};
+use super::pairs::AssociatedObject;
 use super::quarantine::Thing;
 use super::recent::Versions;
 use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
@@ -62,6 +69,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::properties::Property;
 use crate::retry::Patience;
 
+pub(super) use self::append::AppendedPage;
+pub(super) use self::links::ASSOCIATIONS;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::pages::{Page, record_ids};
 pub(super) use self::records::{Context, Extras, Record};
@@ -77,6 +86,14 @@ impl Feed for ObjectType {
 
     fn collections(&'static self) -> &'static [&'static str] {
         std::slice::from_ref(&self.name)
+    }
+
+    fn shared_collections(&self) -> &'static [&'static str] {
+        super::SHARED
+    }
+
+    fn object(&'static self) -> Option<AssociatedObject> {
+        Some(AssociatedObject { collection: self.name, path: self.path })
     }
 
     fn dictionary(&self) -> Vec<CollectionEntry> {
@@ -98,9 +115,18 @@ impl Feed for ObjectType {
     }
 
     fn share(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let under_way = under_way(of_feed, |run: &RecordRun| run)?;
         let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
         let (known, kept): (RecordCursor<'_>, RecordCursor<'_>) = (of_feed.with(), of_snapshots.with());
-        kept.own.share(known.own);
+        kept.own.share(known.own, &under_way);
+        Ok(())
+    }
+
+    fn learn(&self, of_feed: &mut Cursor, of_snapshots: &mut Cursor) -> Result<()> {
+        let under_way = under_way(of_snapshots, |run: &RecordRun| run)?;
+        let (mut of_feed, mut of_snapshots) = (Taken::of(of_feed)?, Taken::of(of_snapshots)?);
+        let (kept, seen): (RecordCursor<'_>, RecordCursor<'_>) = (of_feed.with(), of_snapshots.with());
+        kept.own.learn(seen.own, &under_way);
         Ok(())
     }
 
@@ -117,6 +143,9 @@ pub(super) struct ObjectFeed {
     session: Session,
     client: Client,
     layout: Layout,
+    /// `None`: nobody wants associations.
+    links: Option<LinkTable>,
+    tables: Vec<Table>,
     /// The property that tells when a record was made.
     created: &'static str,
     /// Objects whose associated ids are read: all but those that are refused.
@@ -161,6 +190,7 @@ impl ObjectFeed {
         without: &[&str],
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
+        let pairs = Pairs::of_run(object, session, mode, cursor).await?;
         let (properties, nameless) = classes::visible(object, &client, mode, cursor).await?;
 
         let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
@@ -210,6 +240,10 @@ impl ObjectFeed {
             _ => (Versions::default(), ArchivedIds::default()),
         };
         let created = archive::created(&properties);
+        let association_calls = association_calls(&associations, &pairs);
+        let links = pairs.table(cursor)?;
+        let tables = [&layout.table].into_iter().chain(links.iter().map(|links| &links.document.table));
+        let tables = tables.cloned().collect();
         let properties = Hashes(layout.property_names().map(hash).collect());
         let new_properties: Vec<String> = match &cursor.own.properties {
             Some(known) if mode == Mode::Incremental => {
@@ -224,7 +258,9 @@ impl ObjectFeed {
             client,
             created,
             layout,
-            association_calls: associations.iter().map(|other| AssociationCalls::new(other)).collect(),
+            links,
+            tables,
+            association_calls,
             associations,
             batches: Batches::new(calls::PAGE_RECORDS),
             absent: cursor.absent.clone(),
@@ -253,8 +289,9 @@ impl ObjectFeed {
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
     }
 
-    pub(super) fn table(&self) -> &Table {
-        &self.layout.table
+    /// A feed that is made of this one has the table of associations as its last one, if anybody wants it.
+    pub(super) fn has_links(&self) -> bool {
+        self.links.is_some()
     }
 
     /// Properties without a name have values that nobody can ask for.
@@ -289,7 +326,7 @@ impl OpenFeed for ObjectFeed {
     type Content = Page;
 
     fn tables(&self) -> &[Table] {
-        std::slice::from_ref(&self.layout.table)
+        &self.tables
     }
 
     async fn plan(&self, window: Window, cursor: &mut RecordCursor<'_>) -> Result<PlannedRecords> {
@@ -322,6 +359,9 @@ impl OpenFeed for ObjectFeed {
             estimate.search = records.div_ceil(calls::SEARCH_RECORDS as u64).max(1);
             estimate.associations = pages * self.associations.len() as u64;
         }
+        let pairs = self.association_calls.iter().filter(|calls| calls.is_table && !calls.is_column);
+        estimate.associations +=
+            records.div_ceil(associations::MAX_INPUTS as u64).max(1) * pairs.count() as u64;
         Ok(estimate)
     }
 
@@ -343,9 +383,10 @@ impl OpenFeed for ObjectFeed {
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let [rows] = rows else { return Err(slice::foreign()) };
+        let [rows, link_rows @ ..] = rows else { return Err(slice::foreign()) };
         let context = Context::plain(self.session.reading(page.read_ms));
-        Ok(self.append(page.content, slice, run, rows, &context)?.0)
+        let rows = (&mut **rows, link_rows.first_mut().map(|rows| &mut **rows));
+        Ok(self.append(page.content, slice, run, rows, &context)?.with_links(self.has_links()))
     }
 
     /// Records that answers left out are asked for once more: a page of them, where a search is read in pieces; the rest at
@@ -364,6 +405,7 @@ impl OpenFeed for ObjectFeed {
             return std::mem::take(&mut run.own.then);
         }
         let mut checks = ObjectFeed::due_counts(run, is_end);
+        checks.extend(self.due_links(run, is_end));
         if run.own.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.own.merges.is_empty()) {
             checks.push(Slice::Merged { merges: std::mem::take(&mut run.own.merges) });
         }
@@ -397,7 +439,10 @@ impl OpenFeed for ObjectFeed {
     }
 
     fn keep(&self, run: &mut RunOfRecords<'_>, kept: &mut RecordMemory) {
-        kept.keep(run);
+        match self.mode.is_snapshot() {
+            true => kept.keep_of_snapshot(run),
+            false => kept.keep(run),
+        }
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -407,6 +452,7 @@ impl OpenFeed for ObjectFeed {
             Some(Note { collection: self.object.name, gap: Gap::Degraded, text })
         });
         let mut notes: Vec<Note> = refused.collect();
+        notes.extend(self.links.iter().flat_map(LinkTable::notes));
         if self.archive_waits.load(Ordering::Relaxed) {
             let text =
                 "records were archived or restored since the last run: the list of archived ones is so long \
@@ -423,6 +469,24 @@ impl OpenFeed for ObjectFeed {
         }
         notes
     }
+}
+
+/// What the runs under way of a cursor have found out about associations.
+pub(super) fn under_way<R: FeedState + Default>(
+    cursor: &mut Cursor,
+    records: impl Fn(&R) -> &RecordRun,
+) -> Result<Vec<PairRuns>> {
+    let runs = cursor.run.iter_mut().chain(cursor.paused.as_deref_mut());
+    runs.map(|run| Ok(records(Taken::of(run)?.with().own).pairs.clone())).collect()
+}
+
+/// The calls for columns of ids, and for the table of associations.
+fn association_calls(columns: &[&'static str], pairs: &Pairs) -> Vec<AssociationCalls> {
+    let is_table = |name: &str| pairs.others.iter().any(|other| other.collection == name);
+    let of_columns = columns.iter().map(|&name| AssociationCalls::new(name, name, true, is_table(name)));
+    let of_table = pairs.others.iter().filter(|other| !columns.contains(&other.collection));
+    let of_table = of_table.map(|other| AssociationCalls::new(other.collection, other.path, false, true));
+    of_columns.chain(of_table).collect()
 }
 
 fn left(mut ids: Vec<u64>) -> Option<Slice> {

@@ -25,9 +25,10 @@ impl ObjectFeed {
         let mut unknown = Unknown::default();
         let answers = self.batch_read(&ids, false, &mut unknown).await?;
         let bodies = answers.into_iter().map(|(_, body)| body).collect();
-        let associated = self.associated(&ids, &mut unknown).await?;
+        let mut sets = Vec::new();
+        let associated = self.associated(&ids, &mut unknown, &mut sets).await?;
         let next = Some(Advance::Done(ids.len()));
-        Ok(Page { bodies, associated, next, asked: ids, unknown, ..Page::default() })
+        Ok(Page { bodies, associated, sets, next, asked: ids, unknown, ..Page::default() })
     }
 
     /// Records that should be there. What is not live may be in the recycle bin by now.
@@ -40,13 +41,14 @@ impl ObjectFeed {
             true => BatchAnswer::default(),
             false => self.asked(&rest, true, &mut unknown).await?,
         };
-        let associated = self.associated(&found, &mut unknown).await?;
+        let mut sets = Vec::new();
+        let associated = self.associated(&found, &mut unknown, &mut sets).await?;
         let is_absent = |id: &u64| live.absent.contains(id) && archived.absent.contains(id);
         let absent = rest.into_iter().filter(is_absent).collect();
         let live_bodies = Some(live.bodies.len());
         let bodies = live.bodies.into_iter().chain(archived.bodies).collect();
         let (next, asked) = (Some(Advance::Done(ids.len())), ids.to_vec());
-        Ok(Page { bodies, live_bodies, associated, next, asked, absent, unknown, ..Page::default() })
+        Ok(Page { bodies, live_bodies, associated, sets, next, asked, absent, unknown, ..Page::default() })
     }
 
     async fn asked(&self, ids: &[u64], is_archived: bool, unknown: &mut Unknown) -> Result<BatchAnswer> {
@@ -96,10 +98,11 @@ impl ObjectFeed {
         if live.is_empty() {
             asked.bodies.clear();
         }
-        let mut unknown = Unknown::default();
-        let associated = self.associated(&live, &mut unknown).await?;
+        let (mut unknown, mut sets) = (Unknown::default(), Vec::new());
+        let associated = self.associated(&live, &mut unknown, &mut sets).await?;
         let next = Some(Advance::Done(merges.len()));
-        let page = Page { bodies: asked.bodies, associated, versions, next, asked: live, ..Page::default() };
+        let page =
+            Page { bodies: asked.bodies, associated, sets, versions, next, asked: live, ..Page::default() };
         Ok(Page { merged_away, unsettled, unknown, ..page })
     }
 }

@@ -1,12 +1,13 @@
 //! Fetching a page of a slice: the calls that it takes, and what is known of its records besides the answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::json;
 
 use super::archive::Halves;
 use super::calls::{self, Head, ListPage};
 use super::counts::Count;
+use super::links::LinkSets;
 use super::records::Associated;
 use super::slice::{Merge, SearchPass, Slice, Surplus};
 use super::unknown::Unknown;
@@ -23,6 +24,12 @@ use crate::retry::Patience;
 pub(in crate::feeds) struct Page {
     pub(in crate::feeds) bodies: Vec<Body>,
     pub(super) associated: Associated,
+    /// Associations with their types, by the object at the other end.
+    pub(super) sets: Vec<LinkSets>,
+    /// Associations are refused, and why.
+    pub(super) refused: Option<String>,
+    /// Records that are linked with others of the same object, where a list tells.
+    pub(super) with_own: Option<HashSet<u64>>,
     /// The position at which the slice goes on, when the bodies don't say.
     pub(super) next: Option<Advance>,
     /// Of a list, when the bodies don't say.
@@ -153,6 +160,7 @@ impl ObjectFeed {
             Slice::Merged { merges } => {
                 self.merged_page(&merges[merges.len() - merges.len().min(limit)..]).await
             }
+            Slice::Linked { ids, to } => self.linked_page(ids, to).await,
             Slice::Wanted { records } => {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
                 self.wanted_page(records.collect()).await
@@ -184,11 +192,11 @@ impl ObjectFeed {
         ids_first: bool,
     ) -> Result<Page> {
         let mut unknown = Unknown::default();
-        let associated = self.inline_associated(&page.body, &mut unknown).await?;
+        let (associated, with_own) = self.inline_associated(&page.body, &mut unknown).await?;
         let next = Some(Advance::After(self.position_behind(&page, slice, is_archived).await?));
         if !ids_first {
             let bodies = vec![page.body];
-            return Ok(Page { bodies, associated, next, is_archived, unknown, ..Page::default() });
+            return Ok(Page { bodies, associated, with_own, next, is_archived, unknown, ..Page::default() });
         }
         let listed = calls::records(&page.body)?;
         let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
@@ -196,8 +204,9 @@ impl ObjectFeed {
         let (known, ids) = self.parted(in_slice, is_archived);
         let answers = self.batch_read(&ids, is_archived, &mut unknown).await?;
         let bodies = answers.into_iter().map(|(_, body)| body).collect();
-        let asked = ids;
-        Ok(Page { bodies, associated, next, listing, known, is_archived, asked, unknown, ..Page::default() })
+        let page =
+            Page { bodies, associated, with_own, next, listing, known, is_archived, ..Page::default() };
+        Ok(Page { asked: ids, unknown, ..page })
     }
 
     /// Parts listed records into those that are known already and the ids of the others.

@@ -3,7 +3,7 @@
 use super::calls::PAGE_RECORDS;
 use super::slice::{SearchPass, Slice};
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{MAX_NEW_PROPERTIES, ObjectFeed, Window, counts};
+use super::{ASSOCIATIONS, MAX_NEW_PROPERTIES, ObjectFeed, Window, counts, pairing};
 use crate::error::{Error, Result};
 use crate::feeds::cursor::Mode;
 use crate::feeds::slice::FEWEST_PAGES;
@@ -31,6 +31,8 @@ impl ObjectFeed {
             self.mode == Mode::Incremental && cursor.own.properties.as_ref() == Some(&self.properties);
         run.own.named_properties = cursor.own.named_properties.filter(|_| asks_the_same);
         self.layout.named.begin(run.own.named_properties);
+        run.own.pairs = self.planned_pairs();
+        pairing::begin(&mut cursor.own.pairs, &run.own.pairs);
         // A window read first leaves everything older: the next run without one reads it all.
         run.moves_watermark =
             window.moves_watermark(cursor) && (cursor.watermark_ms.is_some() || !is_windowed);
@@ -90,8 +92,8 @@ impl ObjectFeed {
 
     /// Records that earlier runs have set aside, whatever it was of them that could not be read.
     fn plan_what_is_set_aside(&self, cursor: &RecordCursor<'_>, run: &mut PlannedRecords) {
-        let of_records =
-            cursor.quarantine.iter().filter(|(_, _, entry)| entry.collection == self.object.name);
+        let is_own = |collection: &str| [self.object.name, ASSOCIATIONS.name].contains(&collection);
+        let of_records = cursor.quarantine.iter().filter(|(_, _, entry)| is_own(&entry.collection));
         let mut ids: Vec<u64> = of_records.filter_map(|(_, id, _)| id.parse().ok()).collect();
         ids.sort_unstable();
         ids.dedup();

@@ -65,6 +65,8 @@ pub(in crate::feeds) enum Slice {
     /// say where to cut.
     #[serde(rename = "halved")]
     CountHalves { halves: Vec<Vec<(u64, u64)>> },
+    /// Associations of these records with one object.
+    Linked { ids: Vec<u64>, to: String },
 }
 
 /// A record that another one, the survivor, names as merged into it. Whether that is so, HubSpot is asked.
@@ -206,7 +208,10 @@ impl Slice {
                 Ok(merges.is_empty())
             }
             (
-                Slice::Count { .. } | Slice::Recount { .. } | Slice::CountHalves { .. },
+                Slice::Count { .. }
+                | Slice::Recount { .. }
+                | Slice::CountHalves { .. }
+                | Slice::Linked { .. },
                 Some(Advance::Nothing),
             ) => Ok(true),
             (

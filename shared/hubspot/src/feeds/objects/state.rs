@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive::LiveCount;
 use super::owners::ColumnOwners;
+use super::pairing::{self, PairMemory, PairRuns};
 use super::seen::{ArchivedIds, Hashes};
 use super::slice::{Merge, ReadRange, Slice};
 use crate::feeds::own::FeedState;
@@ -33,6 +34,9 @@ pub(in crate::feeds) struct RecordRun {
     pub(super) properties: Option<Hashes>,
     /// The number of them that answers name: see [`RecordMemory::named_properties`].
     pub(super) named_properties: Option<usize>,
+    /// Objects whose associations with the records are read.
+    #[serde(skip_serializing_if = "PairRuns::is_empty")]
+    pub(super) pairs: PairRuns,
 }
 
 /// Knowledge that one run leaves to the next.
@@ -62,6 +66,9 @@ pub(in crate::feeds) struct RecordMemory {
     pub(super) sensitive: Option<Vec<String>>,
     /// Those of them without a property, and when that was seen.
     pub(super) empty_classes: BTreeMap<String, i64>,
+    /// By the collection at the other end, what is known of the associations with it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) pairs: BTreeMap<String, PairMemory>,
 }
 
 impl FeedState for RecordRun {
@@ -82,17 +89,36 @@ impl RecordMemory {
             self.gone_properties.0.extend(gone);
             self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
         }
+        pairing::keep(&mut self.pairs, run);
         self.properties = run.own.properties.take().or(self.properties.take());
         self.archived = std::mem::take(&mut run.own.archived);
         self.live_count = run.own.live_count.take().or(self.live_count.take());
     }
 
+    /// Takes in which links another cursor of the feed has seen, and its runs under way.
+    pub(in crate::feeds) fn learn(&mut self, other: &RecordMemory, under_way: &[PairRuns]) {
+        for other in pairing::used(&other.pairs, under_way) {
+            self.pairs.entry(other.clone()).or_default().is_used = true;
+        }
+    }
+
+    /// Keeps the pairs in which a snapshot has seen links.
+    pub(in crate::feeds) fn keep_of_snapshot(&mut self, run: &mut RunOfRecords<'_>) {
+        pairing::keep(&mut self.pairs, run);
+    }
+
     /// Takes over what the feed's own cursor knows of the account, for that of its snapshots.
-    pub(in crate::feeds) fn share(&mut self, of_feed: &RecordMemory) {
+    pub(in crate::feeds) fn share(&mut self, of_feed: &RecordMemory, under_way: &[PairRuns]) {
         self.sensitive.clone_from(&of_feed.sensitive);
         self.empty_classes.clone_from(&of_feed.empty_classes);
         self.columns.clone_from(&of_feed.columns);
         self.is_sequential |= of_feed.is_sequential;
+        for (other, of_feed) in &of_feed.pairs {
+            let known = self.pairs.entry(other.clone()).or_default();
+            let (is_used, has_begun) = (known.is_used, known.has_begun);
+            *known = PairMemory { is_used, has_begun, ..of_feed.clone() };
+        }
+        self.learn(of_feed, under_way);
     }
 }
 

@@ -171,7 +171,7 @@ impl FolderState {
     }
 
     /// Reads the feeds' documents. One that can't be read is an error where the collection, or one of all, may be in
-    /// it: a collection is in one document only.
+    /// it: a collection is in one document only, unless feeds fill it together, which shows in a second one.
     fn registered(&self, collection: Option<&str>) -> Result<Vec<(String, Registered)>, Error> {
         let folder = self.root.join("feeds");
         let entries = fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))?;
@@ -186,8 +186,9 @@ impl FolderState {
                 Err(error) => failed = Some(error),
             }
         }
+        let holders = |name: &str| found.iter().filter(|(_, registered)| registered.has(name)).count();
         if let Some(error) = failed
-            && !collection.is_some_and(|name| found.iter().any(|(_, registered)| registered.has(name)))
+            && collection.is_none_or(|name| holders(name) != 1)
         {
             return Err(error);
         }
