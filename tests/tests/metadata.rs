@@ -5,7 +5,7 @@
 use duckdb::Connection;
 use fake_hubspot::{Account, Behaviour, Further, ObjectType, Settings};
 use serde_json::Value;
-use tests::{Sandbox, assert_metadata_equal};
+use tests::{Sandbox, assert_definitions_equal, assert_metadata_equal};
 
 const TABLES: &str = "object_schemas,pipelines,pipeline_stages,owners,owner_teams,account_users,roles,teams,team_users,\
                       forms,subscription_definitions,exchange_rates";
@@ -162,4 +162,70 @@ async fn a_backfill_stages_everything_again() {
     let report = sandbox.sync(&["--collections", TABLES, "--mode", "backfill"]).await.complete();
     assert_eq!((rows(&report, "owners"), rows(&report, "teams")), (12, 2));
     assert_metadata_equal(&sandbox.database(), sandbox.account(), &OBJECTS);
+}
+
+/// The definitions of each object are read with its records, and cost no call.
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_of_properties_equal_the_account_at_first_and_after_changes() {
+    let objects = [ObjectType::Contacts, ObjectType::Companies, ObjectType::Cars];
+    let alone = ["--collections", "contacts,companies,cars"];
+    let with_definitions = ["--collections", "contacts,companies,cars,properties,property_options"];
+    let sandbox = Sandbox::new(&settings(), Behaviour::default()).await;
+    sandbox.sync(&alone).await.complete();
+    sandbox.server.reset_counters();
+    sandbox.sync(&alone).await.complete();
+    let calls = sandbox.server.counters().endpoints;
+    sandbox.sync(&with_definitions).await.complete();
+    let account = sandbox.account();
+    assert_definitions_equal(&sandbox.database(), account, &objects);
+    sandbox.server.reset_counters();
+    let report = sandbox.sync(&with_definitions).await.complete();
+    assert_eq!(sandbox.server.counters().endpoints, calls);
+    assert_eq!((rows(&report, "properties"), rows(&report, "property_options")), (0, 0));
+
+    account.add_property(ObjectType::Cars, "brand_new", fake_hubspot::Kind::Bool).unwrap();
+    let custom = |object| {
+        let mut definitions = account.truth_definitions(object).into_iter();
+        definitions.find(|definition| !definition.hubspot_defined).unwrap().name
+    };
+    let archived = custom(ObjectType::Companies);
+    account.archive_property(ObjectType::Companies, &archived).unwrap();
+    let changed = custom(ObjectType::Contacts);
+    account.change_property_type(ObjectType::Contacts, &changed, fake_hubspot::Kind::Json).unwrap();
+    let report = sandbox.sync(&with_definitions).await.complete();
+    assert!(rows(&report, "properties") > 0);
+    let database = sandbox.database();
+    assert_definitions_equal(&database, account, &objects);
+    let why: String = one(
+        &database,
+        &format!(
+            "SELECT deleted_reason FROM hubspot.properties WHERE object = 'companies' AND name = '{archived}'"
+        ),
+    );
+    assert_eq!(why, "removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_sees_less_deletes_no_definition() {
+    let custom = fake_hubspot::PerType { contacts: 0, companies: 60, deals: 0 };
+    let sandbox =
+        Sandbox::new(&Settings { custom_properties: custom, ..settings() }, Behaviour::default()).await;
+    let collections = ["--collections", "companies,metadata"];
+    sandbox.sync(&collections).await.complete();
+    let live = "SELECT count(*) FROM hubspot.properties WHERE NOT is_deleted";
+    let before: i64 = one(&sandbox.database(), live);
+    let account = sandbox.account();
+    let of_account = || account.truth_definitions(ObjectType::Companies);
+    for custom in of_account().iter().filter(|definition| !definition.hubspot_defined) {
+        account.archive_property(ObjectType::Companies, &custom.name).unwrap();
+    }
+    let left = of_account().len() as i64;
+    assert!(left < before / 2, "{left} of {before}");
+    let report = sandbox.sync(&collections).await.complete();
+    let degraded = report["collections"]["properties"]["degraded"].to_string();
+    assert!(degraded.contains("--accept-removals"), "{degraded}");
+    assert_eq!(one::<i64>(&sandbox.database(), live), before);
+
+    sandbox.sync(&["--collections", "companies,metadata", "--accept-removals"]).await.complete();
+    assert_eq!(one::<i64>(&sandbox.database(), live), left);
 }

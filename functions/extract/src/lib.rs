@@ -135,9 +135,7 @@ pub async fn extract(
 ) -> FeedReport {
     let started = Instant::now();
     let mut report = FeedReport::new(feed, options.mode);
-    if options.associated.is_some() {
-        report.add_shared(feed);
-    }
+    report.add_shared(feed, options);
     tracing::info!(feed.name = feed.name(), run.id = run.id, "the run starts");
     if let Err(error) = with_lease(feed, run, options, progress, &mut report).await {
         report.outcome = Outcome::of(&error);

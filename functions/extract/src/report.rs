@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::collections::BTreeMap;
 
-use hubspot::feeds::{Cursor, Feed, Gap, Mode, Note, Quarantine, Unfinished};
+use hubspot::feeds::{ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, Mode, Note, Quarantine, Unfinished};
 use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
 
+use crate::Options;
 use crate::outcome::{End, Outcome};
 
 /// The report of one run of one feed.
@@ -122,11 +123,19 @@ impl FeedReport {
         }
     }
 
-    /// Adds the collections that the feed fills with others together.
-    pub(crate) fn add_shared(&mut self, feed: &dyn Feed) {
-        let is_filled = !self.collections.is_empty();
-        let shared = feed.shared_collections().iter().filter(|_| is_filled);
-        self.collections.extend(shared.map(|name| CollectionReport::new(name)));
+    /// Adds the collections that the feed fills with others together, as far as somebody wants them.
+    pub(crate) fn add_shared(&mut self, feed: &dyn Feed, options: &Options) {
+        let is_snapshot = options.mode.is_some_and(Mode::is_snapshot);
+        let is_named = |name: &str| options.collections.iter().any(|wanted| wanted.contains(name));
+        let has_definitions = !is_snapshot && DEFINITIONS.iter().any(|name| is_named(name));
+        let is_filled = |name: &&&str| match **name {
+            ASSOCIATIONS => options.associated.is_some(),
+            _ => has_definitions,
+        };
+        if !self.collections.is_empty() {
+            let shared = feed.shared_collections().iter().filter(is_filled);
+            self.collections.extend(shared.map(|name| CollectionReport::new(name)));
+        }
     }
 
     pub(crate) fn know(&mut self, cursor: &Cursor) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use hubspot::Client;
-use hubspot::feeds::{AssociatedObject, AssociatedObjects, CustomObjects, FEEDS, Feed};
+use hubspot::feeds::{AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS, Feed};
 use staging::State;
 
 /// Name for the collections of Segment's source.
@@ -20,6 +20,8 @@ const ALL: &str = "all";
 pub struct CollectionNames {
     names: Vec<String>,
     without: Vec<String>,
+    /// The group of metadata is among the names: definitions of properties belong to it, if any object is read.
+    has_metadata: bool,
 }
 
 /// The feeds to run, and the collections to merge.
@@ -44,14 +46,14 @@ pub struct Selection {
 
 impl Default for CollectionNames {
     fn default() -> CollectionNames {
-        CollectionNames { names: vec![SEGMENT.to_owned()], without: Vec::new() }
+        CollectionNames { names: vec![SEGMENT.to_owned()], without: Vec::new(), has_metadata: false }
     }
 }
 
 impl CollectionNames {
     /// The name for whatever the account has.
     pub fn all() -> CollectionNames {
-        CollectionNames { names: vec![ALL.to_owned()], without: Vec::new() }
+        CollectionNames { names: vec![ALL.to_owned()], without: Vec::new(), has_metadata: false }
     }
 
     /// Reads the names: collections, `segment`, `metadata`, `all`, and with a minus sign those to leave out. Without any,
@@ -65,11 +67,16 @@ impl CollectionNames {
         let left_out = left_out.into_iter().map(|name| name.trim_start_matches('-').to_owned());
         let without: Vec<String> = left_out.chain(without.unwrap_or_default().iter().cloned()).collect();
         let names = if names.is_empty() { vec![SEGMENT.to_owned()] } else { names };
-        let (names, without) = (with_metadata(names), with_metadata(without));
+        let has_metadata = names.iter().any(|name| name == METADATA);
+        let (names, mut left_out) = (with_metadata(names), with_metadata(without.clone()));
+        if without.iter().any(|name| name == METADATA) {
+            left_out.extend(DEFINITIONS.map(str::to_owned));
+        }
+        let without = left_out;
         if let Some(group) = without.iter().find(|name| [ALL, SEGMENT].contains(&name.as_str())) {
             bail!("{group} can't be left out: name the collections to leave out");
         }
-        Ok(CollectionNames { names, without })
+        Ok(CollectionNames { names, without, has_metadata })
     }
 
     fn wants(&self, group: &str) -> bool {
@@ -83,7 +90,8 @@ impl CollectionNames {
     /// `true`: the names select this collection, if it exists.
     pub fn select(&self, name: &str) -> bool {
         let is_left_out = self.without.iter().any(|left_out| left_out == name);
-        !is_left_out && (self.wants(ALL) || self.is_named(name))
+        let is_of_metadata = self.has_metadata && DEFINITIONS.contains(&name);
+        !is_left_out && (self.wants(ALL) || self.is_named(name) || is_of_metadata)
     }
 
     /// `true`: the names don't say enough by themselves: the account's custom objects decide.
@@ -135,7 +143,7 @@ impl CollectionNames {
         let mut unknown = unknown(self.names.iter(), &known);
         let is_former = |name: &&String| custom.former.contains(name);
         unknown.extend(self::unknown(self.without.iter().filter(|name| !is_former(name)), &known));
-        let collections: BTreeSet<&'static str> =
+        let mut collections: BTreeSet<&'static str> =
             known.iter().copied().filter(|name| self.select(name)).collect();
         // What Segment's source had is wanted by everybody.
         let is_expected = |name: &str| self.is_named(name) || is_of_segment(name);
@@ -143,6 +151,12 @@ impl CollectionNames {
         let is_wanted =
             |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
         let feeds: Vec<_> = feeds(&custom.feeds).filter(is_wanted).collect();
+        let is_of_metadata =
+            |name: &&str| self.has_metadata && !self.wants(name) && DEFINITIONS.contains(name);
+        if !feeds.iter().any(|feed| feed.object().is_some()) {
+            // Nothing is read that has properties.
+            collections.retain(|name| !is_of_metadata(&name));
+        }
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
         let settled = self.wants(ALL).then(settled);
@@ -294,8 +308,12 @@ mod tests {
         let selected = selection(Some(&["segment", "metadata", "-forms"]), None).unwrap();
         assert!(selected.collections.contains("owners") && selected.collections.contains("deals"));
         assert!(!selected.collections.contains("forms") && selected.if_available.is_empty());
+        assert!(selected.collections.contains("property_options"));
         let selected = selection(Some(&["all"]), Some(&["metadata"])).unwrap();
         assert!(!selected.collections.contains("owners") && selected.collections.contains("notes"));
+        assert!(!selected.collections.contains("properties"));
+        let selected = selection(Some(&["metadata"]), None).unwrap();
+        assert!(!selected.collections.contains("properties"), "no object is read");
     }
 
     #[test]

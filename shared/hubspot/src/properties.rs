@@ -5,7 +5,7 @@ use staging::ColumnType;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Malformed, Scanner, Str};
+use crate::json::{Body, Malformed, Scanner, Str};
 use crate::value::instant_ms;
 use crate::version;
 
@@ -93,6 +93,8 @@ pub(crate) struct Visible {
     pub(crate) empty: Vec<String>,
     /// Number of definitions without a name, whose values can't be asked for.
     pub(crate) nameless: usize,
+    /// What HubSpot has answered.
+    pub(crate) answers: Vec<Body>,
 }
 
 /// Reads the properties that the credential may see, by concurrent calls for the ordinary ones and for each class of
@@ -112,28 +114,32 @@ pub(crate) async fn visible(
         }
     });
     let ordinary = of_class(client, object_type, "non_sensitive");
-    let (mut properties, of_classes) =
+    let ((mut properties, answer), of_classes) =
         futures::future::try_join(ordinary, futures::future::try_join_all(of_classes)).await?;
 
     let (sensitive, of_them): (Vec<String>, Vec<_>) = of_classes.into_iter().flatten().unzip();
-    let is_empty = sensitive.iter().zip(&of_them).filter(|(_, properties)| properties.is_empty());
+    let is_empty = sensitive.iter().zip(&of_them).filter(|(_, (properties, _))| properties.is_empty());
     let empty = is_empty.map(|(class, _)| class.clone()).collect();
-    properties.extend(of_them.into_iter().flatten());
+    let mut answers = vec![answer];
+    for (of_class, answer) in of_them {
+        properties.extend(of_class);
+        answers.push(answer);
+    }
     let defined = properties.len();
     let mut properties: Vec<Property> = properties.into_iter().flatten().collect();
     let nameless = defined - properties.len();
     properties.retain(|property| !property.archived);
     properties.sort_by(|a, b| a.name.cmp(&b.name));
     properties.dedup_by(|a, b| a.name == b.name);
-    Ok(Visible { properties, sensitive, empty, nameless })
+    Ok(Visible { properties, sensitive, empty, nameless, answers })
 }
 
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::MissingScope | ErrorKind::BadRequest | ErrorKind::NotFound)
 }
 
-/// Reads the properties of a class; `None` for definitions without a name.
-async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec<Option<Property>>> {
+/// Reads the properties of a class, `None` for definitions without a name; and HubSpot's answer.
+async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<(Vec<Option<Property>>, Body)> {
     let path = format!(
         "/crm/properties/{}/{object_type}?archived=false&dataSensitivity={class}",
         version::PROPERTIES
@@ -143,7 +149,7 @@ async fn of_class(client: &Client, object_type: &str, class: &str) -> Result<Vec
         Error::new(ErrorKind::Malformed, format!("the property definitions of {object_type} do not parse"))
     };
     match definitions(&body) {
-        Ok(Some(definitions)) => Ok(definitions),
+        Ok(Some(definitions)) => Ok((definitions, body)),
         Ok(None) => Err(malformed()),
         Err(source) => Err(malformed().caused_by(source)),
     }

@@ -43,7 +43,7 @@ pub(crate) use self::lists::List;
 pub use self::lists::{Membership, Processing, TruthList, TruthMembership};
 pub use self::metadata::{ExchangeRate, Metadata, Owner, Pipeline, Role, Stage, Team, User};
 pub(crate) use self::properties::{Catalog, Origin, Property};
-pub use self::properties::{Kind, Sensitivity};
+pub use self::properties::{Kind, Sensitivity, TruthDefinition};
 pub(crate) use self::record::{PropertyIndex, Record};
 pub(crate) use self::subscriptions::{Definition, Standing, TimelineItem};
 pub use self::subscriptions::{SubscriptionChange, TruthSubscription, TruthSubscriptionChange};

@@ -15,9 +15,9 @@ mod time;
 pub use self::account::{
     Account, ChangeError, EmailEventId, EventType, ExchangeRate, FormType, Kind, Label, Membership, Metadata,
     Owner, Pipeline, Processing, Role, Sensitivity, Stage, SubscriptionChange, Team, Truth,
-    TruthAssociations, TruthCampaign, TruthEmailEvent, TruthForm, TruthIdentity, TruthLink, TruthList,
-    TruthMembership, TruthProfile, TruthRecord, TruthSubmission, TruthSubscription, TruthSubscriptionChange,
-    TruthV1Contact, User,
+    TruthAssociations, TruthCampaign, TruthDefinition, TruthEmailEvent, TruthForm, TruthIdentity, TruthLink,
+    TruthList, TruthMembership, TruthProfile, TruthRecord, TruthSubmission, TruthSubscription,
+    TruthSubscriptionChange, TruthV1Contact, User,
 };
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
 pub use self::churn::{Churn, MarketingChurn, MetadataChurn, RunningChurn};

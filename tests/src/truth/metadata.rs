@@ -34,9 +34,62 @@ pub(super) fn differences(database: &Connection, account: &Account, objects: &[O
         rates(&metadata),
         forms(account),
     ];
+    compare(database, &tables)
+}
+
+/// Compares the definitions of the objects' properties.
+pub(super) fn definition_differences(
+    database: &Connection,
+    account: &Account,
+    objects: &[ObjectType],
+) -> Findings {
+    let (mut properties, mut options) = (BTreeSet::new(), BTreeSet::new());
+    for object in objects {
+        for definition in account.truth_definitions(*object) {
+            let object = table_of(*object);
+            let text = |value: serde_json::Value| value.as_str().map(str::to_owned);
+            properties.insert(vec![
+                some(object),
+                some(&definition.name),
+                some(definition.name.replace('_', " ")),
+                text(serde_json::json!(definition.kind)),
+                text(serde_json::json!(definition.sensitivity)),
+                some(definition.calculated),
+                some(definition.hidden),
+                some(definition.hubspot_defined),
+                at(definition.updated_at),
+            ]);
+            for (place, (label, value)) in definition.options.iter().enumerate() {
+                options.insert(vec![
+                    some(object),
+                    some(&definition.name),
+                    some(value),
+                    some(label),
+                    some(place),
+                ]);
+            }
+        }
+    }
+    let columns = &[
+        "object",
+        "name",
+        "label",
+        "type",
+        "data_sensitivity",
+        "calculated",
+        "hidden",
+        "hubspot_defined",
+        "updated_at",
+    ];
+    let properties = Expected { table: "properties", columns, rows: properties };
+    let columns = &["object", "property", "value", "label", "display_order"];
+    compare(database, &[properties, Expected { table: "property_options", columns, rows: options }])
+}
+
+fn compare(database: &Connection, tables: &[Expected]) -> Findings {
     let mut findings = Findings::default();
     for expected in tables {
-        let found = live_rows(database, &expected);
+        let found = live_rows(database, expected);
         for row in expected.rows.difference(&found) {
             findings.note(|| format!("{}: missing {row:?}", expected.table));
         }

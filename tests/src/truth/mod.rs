@@ -111,6 +111,13 @@ pub(crate) fn metadata_differences(
     }
 }
 
+/// Compares the definitions of the objects' properties with their tables.
+#[track_caller]
+pub fn assert_definitions_equal(database: &Connection, account: &Account, objects: &[ObjectType]) {
+    let findings = metadata::definition_differences(database, account, objects);
+    assert!(findings.is_empty(), "definitions differ from the account:\n{findings}");
+}
+
 /// Compares objects with their tables.
 #[track_caller]
 pub fn assert_objects_equal(

@@ -78,13 +78,16 @@ pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 
 /// [`SHARED`], for people who query them.
 pub fn shared() -> Vec<CollectionEntry> {
-    vec![objects::ASSOCIATIONS.entry()]
+    let definitions = metadata::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
+    std::iter::once(objects::ASSOCIATIONS.entry()).chain(definitions).collect()
 }
 
 /// The collection of associations, which the feeds of all objects fill together.
 pub const ASSOCIATIONS: &str = "associations";
 /// Collections that several feeds fill together.
-pub const SHARED: &[&str] = &[ASSOCIATIONS];
+pub const SHARED: &[&str] = &[ASSOCIATIONS, DEFINITIONS[0], DEFINITIONS[1]];
+/// Those of the definitions of properties. A feed fills both or none.
+pub const DEFINITIONS: [&str; 2] = ["properties", "property_options"];
 
 /// `true`: several feeds fill the collection together.
 pub fn is_shared(collection: &str) -> bool {

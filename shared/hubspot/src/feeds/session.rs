@@ -52,6 +52,11 @@ impl Session {
         self.collections.as_ref().is_none_or(|wanted| wanted.contains(collection))
     }
 
+    /// `true`: somebody wants this collection, and not just all of them.
+    pub(super) fn names(&self, collection: &str) -> bool {
+        self.collections.as_ref().is_some_and(|wanted| wanted.contains(collection))
+    }
+
     pub(super) fn reading(&self, read_ms: i64) -> lineage::Reading<'_> {
         let theirs_ms = self.client.by_hubspots_clock(read_ms);
         lineage::Reading { account_id: self.account_id, run_id: &self.run_id, read_ms, theirs_ms }

@@ -5,9 +5,41 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Account;
 use super::record::{PropertyIndex, Record};
 use super::values::Maker;
-use crate::time;
+use crate::{ObjectType, time};
+
+/// A property in use, as its definition shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TruthDefinition {
+    pub name: String,
+    pub kind: Kind,
+    pub sensitivity: Sensitivity,
+    pub calculated: bool,
+    pub hidden: bool,
+    pub hubspot_defined: bool,
+    pub updated_at: DateTime<Utc>,
+    /// Label and value of each, in their order.
+    pub options: Vec<(String, String)>,
+}
+
+impl Account {
+    pub fn truth_definitions(&self, object: ObjectType) -> Vec<TruthDefinition> {
+        let state = self.read();
+        let truth = |(_, property): (_, &Property)| TruthDefinition {
+            name: property.name.clone(),
+            kind: property.kind,
+            sensitivity: property.sensitivity,
+            calculated: property.calculated,
+            hidden: property.hidden,
+            hubspot_defined: property.hubspot_defined,
+            updated_at: property.updated_at,
+            options: property.options().map(|(label, value)| (label.to_owned(), value.to_owned())).collect(),
+        };
+        state.objects[object].catalog.current().map(truth).collect()
+    }
+}
 
 /// HubSpot's `type` of a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +103,14 @@ impl Property {
             Origin::CreatedAt => Some(time::text(record.created_at).into()),
             Origin::UpdatedAt => Some(time::text(record.updated_at).into()),
         }
+    }
+
+    /// Returns label and value of each option.
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_bool: &[(&str, &str)] =
+            if self.kind == Kind::Bool { &[("Yes", "true"), ("No", "false")] } else { &[] };
+        let own = self.options.iter().filter(|_| self.kind != Kind::Bool).map(|option| (*option, *option));
+        of_bool.iter().copied().chain(own)
     }
 
     /// People may not set it: HubSpot calculates it, or keeps it itself.

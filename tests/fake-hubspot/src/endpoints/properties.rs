@@ -173,11 +173,7 @@ impl Definition<'_> {
 }
 
 fn options(property: &Property) -> Vec<OptionDefinition<'_>> {
-    let pairs: Vec<(&str, &str)> = match property.kind {
-        Kind::Bool => vec![("Yes", "true"), ("No", "false")],
-        _ => property.options.iter().map(|option| (*option, *option)).collect(),
-    };
-    let numbered = pairs.into_iter().enumerate();
+    let numbered = property.options().enumerate();
     numbered
         .map(|(display_order, (label, value))| OptionDefinition {
             label,

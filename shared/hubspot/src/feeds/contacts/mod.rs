@@ -182,9 +182,9 @@ impl OpenContacts {
         let profiles = Document::new(&PROFILES, &[])?;
         let identities = Document::new(&IDENTITIES, &without_identity)?;
         let submissions = Document::new(&SUBMISSIONS, &without_submission)?;
-        let (of_objects, of_links) = objects.tables().split_at(1);
+        let (of_objects, shared) = objects.tables().split_at(1);
         let own = [&profiles.table, &identities.table, &submissions.table];
-        let tables = of_objects.iter().chain(own).chain(of_links).cloned().collect();
+        let tables = of_objects.iter().chain(own).chain(shared).cloned().collect();
         Ok(OpenContacts {
             session: session.clone(),
             objects,
@@ -235,7 +235,7 @@ impl OpenContacts {
         read_ms: i64,
         slice: &mut objects::Slice,
         run: &mut RunOfRecords<'_>,
-        (rows, link_rows): (&mut [&mut Rows; 4], Option<&mut Rows>),
+        (rows, shared_rows): (&mut [&mut Rows; 4], &mut [&mut Rows]),
     ) -> Result<Appended<objects::Slice>> {
         let known = v1::contacts(v1)?;
         let mut extras = Extras::new();
@@ -250,8 +250,8 @@ impl OpenContacts {
         let is_again = matches!(slice, objects::Slice::ByIds { .. } | objects::Slice::LeftOut { .. });
         hold_unseen(&mut records, &known, slice, run);
         let [contacts, profiles, identities, submissions] = rows;
-        let AppendedPage { mut appended, linked, records } =
-            self.objects.append(records, slice, run, (contacts, link_rows), &context)?;
+        let AppendedPage { mut appended, shared, records } =
+            self.objects.append(records, slice, run, (&mut **contacts, shared_rows), &context)?;
 
         let mut people = People::new(&self.profiles, profiles, &self.identities, identities, reading);
         let mut submissions = self.submissions.writer(submissions, reading);
@@ -283,7 +283,7 @@ impl OpenContacts {
             }
         }
         appended.written.extend([people.profiles.written, people.identities.written, submissions.written]);
-        appended.written.extend(self.objects.has_links().then_some(linked));
+        appended.written.extend(shared);
         Ok(appended)
     }
 }
@@ -388,10 +388,9 @@ impl OpenFeed for OpenContacts {
         run: &mut RunOf<'_, ContactRun>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let Some((rows, link_rows)) = rows.split_first_chunk_mut::<4>() else {
+        let Some((rows, shared_rows)) = rows.split_first_chunk_mut::<4>() else {
             return Err(Error::new(ErrorKind::Malformed, "contacts have four tables"));
         };
-        let link_rows = link_rows.first_mut().map(|rows| &mut **rows);
         let read_ms = page.read_ms;
         match (page.content, slice) {
             (Page::People { records, v1, memberships }, Slice::Records(slice)) => {
@@ -401,7 +400,7 @@ impl OpenFeed for OpenContacts {
                     read_ms,
                     slice,
                     run,
-                    (rows, link_rows),
+                    (rows, shared_rows),
                 )?;
                 Ok(appended.map(Slice::Records))
             }
@@ -411,7 +410,7 @@ impl OpenFeed for OpenContacts {
                 let is_last = forms::append(submitted, form, run, &mut writer)?;
                 let mut written = vec![Default::default(); 3];
                 written.push(writer.written);
-                written.extend(self.objects.has_links().then(Written::default));
+                written.resize(4 + shared_rows.len(), Written::default());
                 Ok(Appended { written, is_last, ..Appended::default() })
             }
             _ => Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),

@@ -73,17 +73,17 @@ impl OpenFeed for ContactSnapshot {
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let [rows, link_rows @ ..] = rows else {
+        let [rows, shared @ ..] = rows else {
             return Err(Error::new(ErrorKind::Malformed, "a snapshot has a table"));
         };
-        let rows = (&mut **rows, link_rows.first_mut().map(|rows| &mut **rows));
+        let rows = (&mut **rows, shared);
         let reading = self.session.reading(page.read_ms);
         let Page { records, memberships } = page.content;
         let mut extras = Extras::new();
         memberships.put(&mut extras);
         let context = Context { reading, extras, wants_emails: false };
         let appended = self.objects.append(records, slice, run, rows, &context)?;
-        Ok(appended.with_links(self.objects.has_links()))
+        Ok(appended.with_shared())
     }
 
     fn follow_up(&self, finished: &Slice, run: &mut RunOfRecords<'_>) -> Option<Slice> {

@@ -18,9 +18,8 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::fetch::{Answers, source_of};
-use self::rows::List;
 use self::source::{OBJECT_SCHEMAS, Paths, SOURCES, Source, WITH_PIPELINES, fills};
-use self::state::{Known, Lists, Object, Run, RunOfMetadata, Slice};
+use self::state::{Lists, Object, Run, RunOfMetadata, Slice};
 use super::crm_objects;
 use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
@@ -31,6 +30,10 @@ use super::own::Taken;
 use super::quarantine::Thing;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
+
+pub(super) use self::rows::List;
+pub(super) use self::source::DEFINITIONS;
+pub(super) use self::state::Known;
 
 /// Kind, in the quarantine, of an item that a table can't hold.
 const ODD_KIND: &str = "item of metadata";
@@ -149,7 +152,8 @@ impl OpenMetadata {
                 let Some((table, document)) = table else { continue };
                 let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
                 let mut writer = document.writer(rows[table], self.session.reading(read_ms));
-                list.write(place, slice, had_rows, &mut writer)?;
+                let object = slice.object.as_ref().map(|object| object.table.as_str());
+                list.write(place, object, had_rows, &mut writer)?;
                 appended.written[table] = writer.written;
             }
         }

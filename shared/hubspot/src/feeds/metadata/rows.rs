@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::fetch::RESULTS;
 use super::source::{Fill, Key, RowsOf, Source};
-use super::state::{Known, Slice};
+use super::state::Known;
 use crate::decimal;
 use crate::feeds::document::Writer;
 use crate::feeds::lineage::DeletedReason;
@@ -16,12 +16,12 @@ use crate::json::{Body, Malformed, Scanner, Str};
 
 /// A list, as rows of each table of its source.
 #[derive(Debug)]
-pub(super) struct List<'a> {
+pub(in crate::feeds) struct List<'a> {
     source: &'static Source,
     tables: Vec<Vec<Row<'a>>>,
     /// Items without an id, or with one that the column can't hold.
-    pub(super) odd: usize,
-    pub(super) known: Known,
+    pub(in crate::feeds) odd: usize,
+    pub(in crate::feeds) known: Known,
 }
 
 /// A row, and what it is filled from.
@@ -45,7 +45,7 @@ enum Item<'a> {
 impl<'a> List<'a> {
     /// Reads the items of the answers. The first of those with the same key counts: HubSpot has shown live owners among
     /// the archived ones.
-    pub(super) fn of(source: &'static Source, answers: &'a [Body]) -> Result<List<'a>, Malformed> {
+    pub(in crate::feeds) fn of(source: &'static Source, answers: &'a [Body]) -> Result<List<'a>, Malformed> {
         let mut list = List { source, tables: Vec::new(), odd: 0, known: Known::default() };
         let mut items = Vec::new();
         for body in answers {
@@ -134,11 +134,11 @@ impl<'a> List<'a> {
         xxh3_64(&bytes)
     }
 
-    /// Writes the rows of one of the source's tables. Of a set that had rows and has none, it writes that it is empty.
-    pub(super) fn write(
+    /// Writes the rows of one of the source's tables; `object` is the one whose list it is. Of a set that had rows and has none, it writes that it is empty.
+    pub(in crate::feeds) fn write(
         &self,
         place: usize,
-        slice: &Slice,
+        object: Option<&str>,
         had_rows: bool,
         writer: &mut Writer<'_>,
     ) -> Result<(), Malformed> {
@@ -146,7 +146,7 @@ impl<'a> List<'a> {
             return Ok(());
         };
         for row in rows {
-            set_set(slice, writer);
+            set_set(object, writer);
             if let Some(parent) = fill.parent() {
                 writer.set(parent, |cell| cell.text(&row.parent));
             }
@@ -165,7 +165,7 @@ impl<'a> List<'a> {
             writer.finish(None);
         }
         if rows.is_empty() && had_rows {
-            set_set(slice, writer);
+            set_set(object, writer);
             for name in fill.collection.primary_key {
                 match fill.column_type(name) {
                     Some(ColumnType::BigInt) => writer.set(name, |cell| cell.bigint(0)),
@@ -179,11 +179,11 @@ impl<'a> List<'a> {
 }
 
 /// Fills the columns that tell which set a row belongs to.
-fn set_set(slice: &Slice, writer: &mut Writer<'_>) {
+fn set_set(object: Option<&str>, writer: &mut Writer<'_>) {
     let account_id = writer.account_id();
     writer.set("portal_id", |cell| cell.bigint(account_id as i64));
-    if let Some(object) = &slice.object {
-        writer.set("object", |cell| cell.text(&object.table));
+    if let Some(object) = object {
+        writer.set("object", |cell| cell.text(object));
     }
 }
 
@@ -233,7 +233,13 @@ fn key_of<'a>(fill: &Fill, value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str
     let Key { column, .. } = fill.key;
     let is_number = fill.column_type(column) == Some(ColumnType::BigInt);
     let key = value.scalar()?.map(Str::text);
-    Ok(key.filter(|key| !key.is_empty() && (!is_number || decimal::whole(key).is_some())))
+    // Within an item, the item's own id keeps a row apart: an option may have an empty value.
+    let may_be_empty = !is_number && fill.parent().is_some();
+    let is_key = |key: &Cow<'a, str>| match is_number {
+        true => decimal::whole(key).is_some(),
+        false => may_be_empty || !key.is_empty(),
+    };
+    Ok(key.filter(is_key))
 }
 
 #[cfg(test)]

@@ -9,14 +9,14 @@ use crate::version;
 
 /// A list that each run reads whole.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(in crate::feeds) struct Source {
     /// Its name in messages, in slices and in what the feed remembers.
     pub(super) name: &'static str,
     pub(super) paths: Paths,
     /// Items in a page; `None` where the list comes in one answer.
     pub(super) page: Option<usize>,
     /// The first one has a row for each item.
-    pub(super) fills: &'static [Fill],
+    pub(in crate::feeds) fills: &'static [Fill],
 }
 
 /// Makes the paths of a list, one for each part of it.
@@ -29,8 +29,8 @@ pub(super) enum Paths {
 
 /// A table, and the place of its rows in the items of a list.
 #[derive(Debug)]
-pub(super) struct Fill {
-    pub(super) collection: &'static Collection,
+pub(in crate::feeds) struct Fill {
+    pub(in crate::feeds) collection: &'static Collection,
     /// The row's own part of the primary key.
     pub(super) key: Key,
     pub(super) rows: RowsOf,
@@ -190,6 +190,21 @@ pub(super) static SOURCES: &[Source] = &[
         fills: &[items(&tables::EXCHANGE_RATES, ID)],
     },
 ];
+
+/// The definitions of an object's properties, which its own feed reads.
+pub(in crate::feeds) static DEFINITIONS: Source = Source {
+    name: "properties",
+    paths: Paths::OfObject(|_| Vec::new()),
+    page: None,
+    fills: &[
+        items(&tables::PROPERTIES, Key { column: "name", field: "name" }),
+        Fill {
+            collection: &tables::PROPERTY_OPTIONS,
+            key: Key { column: "value", field: "value" },
+            rows: RowsOf::Objects { list: "options", parent: "property" },
+        },
+    ],
+};
 
 /// Returns the source of this name.
 pub(super) fn source(name: &str) -> Option<&'static Source> {

@@ -38,11 +38,11 @@ impl Slice {
 
 /// What a list was like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known {
+pub(in crate::feeds) struct Known {
     /// Another number whenever anything in the list, or the columns it is read into, is another.
     pub(super) hash: u64,
     /// Rows of each of its tables.
-    pub(super) rows: Vec<usize>,
+    pub(in crate::feeds) rows: Vec<usize>,
 }
 
 /// Lists that were read, by [`Slice::list`].

@@ -279,3 +279,60 @@ pub(super) static OBJECT_SCHEMAS: Collection = table(
         ARCHIVED,
     ],
 );
+
+pub(super) static PROPERTIES: Collection = table(
+    "properties",
+    "A property of an object: what its column means.",
+    (
+        &["object"],
+        &["object", "name"],
+        "a property's name, within its object. A row with an empty name, marked as deleted, says that the object has none \
+         any more",
+    ),
+    "none: each object's definitions are read with its records",
+    &[
+        OBJECT,
+        PORTAL_ID,
+        field("name", Text, "name"),
+        field("label", Text, "label"),
+        field("description", Text, "description"),
+        field("type", Text, "type"),
+        field("field_type", Text, "fieldType"),
+        field("group_name", Text, "groupName"),
+        field("display_order", BigInt, "displayOrder"),
+        field("calculated", Boolean, "calculated"),
+        field("calculation_formula", Text, "calculationFormula"),
+        field("hidden", Boolean, "hidden"),
+        field("form_field", Boolean, "formField"),
+        field("hubspot_defined", Boolean, "hubspotDefined"),
+        field("has_unique_value", Boolean, "hasUniqueValue"),
+        field("external_options", Boolean, "externalOptions"),
+        field("referenced_object_type", Text, "referencedObjectType"),
+        field("data_sensitivity", Text, "dataSensitivity"),
+        CREATED_AT,
+        UPDATED_AT,
+        ARCHIVED,
+    ],
+);
+
+pub(super) static PROPERTY_OPTIONS: Collection = table(
+    "property_options",
+    "An option of a property: what a value of its column means.",
+    (
+        &["object"],
+        &["object", "property", "value"],
+        "the value, within its property. A row with an empty `property`, marked as deleted, says that no property of the \
+         object has options any more",
+    ),
+    "none: read with `properties`",
+    &[
+        OBJECT,
+        PORTAL_ID,
+        of_parent("property", Text, "`name` of the property"),
+        field("value", Text, "value"),
+        field("label", Text, "label"),
+        field("description", Text, "description"),
+        field("display_order", BigInt, "displayOrder"),
+        field("hidden", Boolean, "hidden"),
+    ],
+);

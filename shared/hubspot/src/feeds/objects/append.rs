@@ -13,18 +13,18 @@ use crate::feeds::quarantine::Thing;
 use crate::feeds::recent::RecentReads;
 use crate::feeds::{Appended, Written};
 
-/// Outcome of a page: its records as far as they are remembered, and what it wrote to the table of associations.
+/// Outcome of a page: its records as far as they are remembered, and what it wrote to the shared tables.
 #[derive(Debug)]
 pub(in crate::feeds) struct AppendedPage {
     pub(in crate::feeds) appended: Appended<Slice>,
-    pub(in crate::feeds) linked: Written,
+    pub(in crate::feeds) shared: Vec<Written>,
     pub(in crate::feeds) records: Vec<Record>,
 }
 
 impl AppendedPage {
-    /// With what it wrote to a feed's last table, if that is the table of associations.
-    pub(in crate::feeds) fn with_links(mut self, has_links: bool) -> Appended<Slice> {
-        self.appended.written.extend(has_links.then_some(self.linked));
+    /// Returns the outcome for a feed whose shared tables come right behind its own one.
+    pub(in crate::feeds) fn with_shared(mut self) -> Appended<Slice> {
+        self.appended.written.extend(self.shared);
         self.appended
     }
 }
@@ -36,14 +36,29 @@ impl ObjectFeed {
         mut page: Page,
         slice: &mut Slice,
         run: &mut RunOfRecords<'_>,
-        (rows, link_rows): (&mut Rows, Option<&mut Rows>),
+        (rows, shared_rows): (&mut Rows, &mut [&mut Rows]),
         context: &Context<'_>,
     ) -> Result<AppendedPage> {
-        if let Slice::Linked { ids, to } = &*slice {
-            let linked = self.append_linked(&page, (ids, to), run, link_rows, context.reading);
+        let mut shared = vec![Written::default(); shared_rows.len()];
+        let (link_rows, definition_rows) = match (&self.links, shared_rows) {
+            (Some(_), [links, others @ ..]) => (Some(&mut **links), others),
+            (_, others) => (None, others),
+        };
+        let of_links = usize::from(link_rows.is_some());
+        if matches!(slice, Slice::Linked { .. } | Slice::Definitions) {
+            match &*slice {
+                Slice::Linked { ids, to } => {
+                    let linked = self.append_linked(&page, (ids, to), run, link_rows, context.reading);
+                    shared[..of_links].fill(linked);
+                }
+                _ => {
+                    let written = self.append_definitions(run, definition_rows, context.reading)?;
+                    shared[of_links..].copy_from_slice(&written);
+                }
+            }
             let is_last = slice.advance(page.next)?;
             let appended = Appended { written: vec![Written::default()], is_last, ..Appended::default() };
-            return Ok(AppendedPage { appended, linked, records: Vec::new() });
+            return Ok(AppendedPage { appended, shared, records: Vec::new() });
         }
         let mut appended = Appended { written: vec![Written::default()], ..Appended::default() };
         if page.is_from_the_top || page.is_stuck {
@@ -117,7 +132,7 @@ impl ObjectFeed {
             seen.extend(merged.records);
         }
         self.ask_for_merges(&page, &seen, slice, run, context);
-        let linked = self.link(&page, &seen, run, link_rows, context.reading);
+        shared[..of_links].fill(self.link(&page, &seen, run, link_rows, context.reading));
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
         if listing.is_some() && !page.is_stuck {
@@ -165,7 +180,7 @@ impl ObjectFeed {
                 run.note(RecentReads::hash(id, ms), ms);
             }
         }
-        Ok(AppendedPage { appended, linked, records: seen })
+        Ok(AppendedPage { appended, shared, records: seen })
     }
 
     /// Sets aside what has no id that could be asked for.

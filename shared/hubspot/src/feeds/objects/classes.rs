@@ -4,18 +4,18 @@ use super::state::RecordCursor;
 use super::{ObjectType, Result};
 use crate::client::Client;
 use crate::feeds::cursor::Mode;
-use crate::properties::{self, Property};
+use crate::properties::{self, Visible};
 
 /// A class of sensitive properties that has none is asked for again after this time.
 const EMPTY_MS: i64 = 24 * 3_600_000;
 
-/// The properties, and how many definitions have no name. A backfill asks for all classes.
+/// What the credential may see. A backfill asks for all classes.
 pub(super) async fn visible(
     object: &ObjectType,
     client: &Client,
     mode: Mode,
     cursor: &mut RecordCursor<'_>,
-) -> Result<(Vec<Property>, usize)> {
+) -> Result<Visible> {
     let now_ms = client.now().timestamp_millis();
     let known = cursor.own.sensitive.take().filter(|_| mode != Mode::Backfill);
     let is_empty = |class: &String| {
@@ -35,6 +35,6 @@ pub(super) async fn visible(
             false => cursor.own.empty_classes.remove(class),
         };
     }
-    cursor.own.sensitive = Some(visible.sensitive.into_iter().chain(empty).collect());
-    Ok((visible.properties, visible.nameless))
+    cursor.own.sensitive = Some(visible.sensitive.iter().cloned().chain(empty).collect());
+    Ok(visible)
 }

@@ -23,6 +23,7 @@ mod associations;
 mod calls;
 mod classes;
 mod counts;
+mod definitions;
 mod ends;
 mod layout;
 mod links;
@@ -49,6 +50,7 @@ use staging::{Rows, Table};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
+use self::definitions::DefinitionTables;
 use self::layout::{Layout, Show};
 use self::links::LinkTable;
 use self::pairing::{PairRuns, Pairs};
@@ -66,7 +68,7 @@ use super::recent::Versions;
 use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::properties::Property;
+use crate::properties::{Property, Visible};
 use crate::retry::Patience;
 
 pub(super) use self::append::AppendedPage;
@@ -145,6 +147,9 @@ pub(super) struct ObjectFeed {
     layout: Layout,
     /// `None`: nobody wants associations.
     links: Option<LinkTable>,
+    /// `None`: nobody wants the definitions of properties.
+    definitions: Option<DefinitionTables>,
+    /// That of the records, then the shared ones: of links, and of definitions.
     tables: Vec<Table>,
     /// The property that tells when a record was made.
     created: &'static str,
@@ -191,7 +196,9 @@ impl ObjectFeed {
     ) -> Result<ObjectFeed> {
         let client = session.client.clone();
         let pairs = Pairs::of_run(object, session, mode, cursor).await?;
-        let (properties, nameless) = classes::visible(object, &client, mode, cursor).await?;
+        let Visible { properties, nameless, answers, .. } =
+            classes::visible(object, &client, mode, cursor).await?;
+        let definitions = DefinitionTables::open(object, session, mode, cursor, answers)?;
 
         let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
         let (refused, associations): (Vec<_>, Vec<_>) =
@@ -243,6 +250,7 @@ impl ObjectFeed {
         let association_calls = association_calls(&associations, &pairs);
         let links = pairs.table(cursor)?;
         let tables = [&layout.table].into_iter().chain(links.iter().map(|links| &links.document.table));
+        let tables = tables.chain(definitions.iter().flat_map(DefinitionTables::tables));
         let tables = tables.cloned().collect();
         let properties = Hashes(layout.property_names().map(hash).collect());
         let new_properties: Vec<String> = match &cursor.own.properties {
@@ -259,6 +267,7 @@ impl ObjectFeed {
             created,
             layout,
             links,
+            definitions,
             tables,
             association_calls,
             associations,
@@ -287,11 +296,6 @@ impl ObjectFeed {
     pub(super) fn begin_again(&self, run: &RecordRun) {
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
-    }
-
-    /// A feed that is made of this one has the table of associations as its last one, if anybody wants it.
-    pub(super) fn has_links(&self) -> bool {
-        self.links.is_some()
     }
 
     /// Properties without a name have values that nobody can ask for.
@@ -330,7 +334,11 @@ impl OpenFeed for ObjectFeed {
     }
 
     async fn plan(&self, window: Window, cursor: &mut RecordCursor<'_>) -> Result<PlannedRecords> {
-        self.plan_run(window, cursor).await
+        let mut run = self.plan_run(window, cursor).await?;
+        if self.definitions.as_ref().is_some_and(DefinitionTables::is_due) {
+            run.slices.push(Slice::Definitions);
+        }
+        Ok(run)
     }
 
     async fn resume(&self, run: &mut RunOfRecords<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
@@ -383,10 +391,9 @@ impl OpenFeed for ObjectFeed {
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let [rows, link_rows @ ..] = rows else { return Err(slice::foreign()) };
+        let [rows, shared @ ..] = rows else { return Err(slice::foreign()) };
         let context = Context::plain(self.session.reading(page.read_ms));
-        let rows = (&mut **rows, link_rows.first_mut().map(|rows| &mut **rows));
-        Ok(self.append(page.content, slice, run, rows, &context)?.with_links(self.has_links()))
+        Ok(self.append(page.content, slice, run, (&mut **rows, shared), &context)?.with_shared())
     }
 
     /// Records that answers left out are asked for once more: a page of them, where a search is read in pieces; the rest at
@@ -453,6 +460,7 @@ impl OpenFeed for ObjectFeed {
         });
         let mut notes: Vec<Note> = refused.collect();
         notes.extend(self.links.iter().flat_map(LinkTable::notes));
+        notes.extend(self.definitions.iter().flat_map(DefinitionTables::notes));
         if self.archive_waits.load(Ordering::Relaxed) {
             let text =
                 "records were archived or restored since the last run: the list of archived ones is so long \

@@ -161,6 +161,8 @@ impl ObjectFeed {
                 self.merged_page(&merges[merges.len() - merges.len().min(limit)..]).await
             }
             Slice::Linked { ids, to } => self.linked_page(ids, to).await,
+            // They were read when the feed was opened.
+            Slice::Definitions => Ok(Page { next: Some(Advance::Nothing), ..Page::default() }),
             Slice::Wanted { records } => {
                 let records = records.0.iter().rev().take(limit).map(|(&id, &version)| (id, version));
                 self.wanted_page(records.collect()).await

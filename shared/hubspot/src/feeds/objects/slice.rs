@@ -67,6 +67,8 @@ pub(in crate::feeds) enum Slice {
     CountHalves { halves: Vec<Vec<(u64, u64)>> },
     /// Associations of these records with one object.
     Linked { ids: Vec<u64>, to: String },
+    /// The definitions of properties.
+    Definitions,
 }
 
 /// A record that another one, the survivor, names as merged into it. Whether that is so, HubSpot is asked.
@@ -211,7 +213,8 @@ impl Slice {
                 Slice::Count { .. }
                 | Slice::Recount { .. }
                 | Slice::CountHalves { .. }
-                | Slice::Linked { .. },
+                | Slice::Linked { .. }
+                | Slice::Definitions,
                 Some(Advance::Nothing),
             ) => Ok(true),
             (

@@ -9,6 +9,7 @@ use super::owners::ColumnOwners;
 use super::pairing::{self, PairMemory, PairRuns};
 use super::seen::{ArchivedIds, Hashes};
 use super::slice::{Merge, ReadRange, Slice};
+use crate::feeds::metadata::Known;
 use crate::feeds::own::FeedState;
 
 /// Progress of a run beside its slices.
@@ -37,6 +38,9 @@ pub(in crate::feeds) struct RecordRun {
     /// Objects whose associations with the records are read.
     #[serde(skip_serializing_if = "PairRuns::is_empty")]
     pub(super) pairs: PairRuns,
+    /// The definitions of properties whose rows the run has written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) definitions: Option<Known>,
 }
 
 /// Knowledge that one run leaves to the next.
@@ -69,6 +73,9 @@ pub(in crate::feeds) struct RecordMemory {
     /// By the collection at the other end, what is known of the associations with it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) pairs: BTreeMap<String, PairMemory>,
+    /// The definitions of properties that are in their tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) definitions: Option<Known>,
 }
 
 impl FeedState for RecordRun {
@@ -90,6 +97,7 @@ impl RecordMemory {
             self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
         }
         pairing::keep(&mut self.pairs, run);
+        self.definitions = run.own.definitions.take().or(self.definitions.take());
         self.properties = run.own.properties.take().or(self.properties.take());
         self.archived = std::mem::take(&mut run.own.archived);
         self.live_count = run.own.live_count.take().or(self.live_count.take());
