@@ -24,7 +24,8 @@ const METADATA: &str = "
 Tables that give ids their meaning: named with `--collections`, all of them as `metadata`, or read by `--collections all`.
 Each run reads them whole and stages a table's rows where anything in them is another than at the last run. What HubSpot
 does not show any more keeps its row, marked as deleted: a deal that was won three years ago still finds the name of its
-stage. A table whose list HubSpot refuses stays as it was; the report names it.
+stage. A table whose list HubSpot refuses, or fails on, stays as it was, and the run is
+incomplete.
 
 Ids have the type of the columns that hold them: text where a property does, such as `deals.dealstage` and
 `hubspot_owner_id`. Each table also has the columns that all tables with deletes have, `is_deleted` to `_unparsed`

@@ -214,6 +214,7 @@ impl FeedReport {
             };
             match gap {
                 Gap::Degraded => report.degraded.push(text),
+                Gap::Incomplete => report.outcome = Outcome::Incomplete(text),
                 Gap::Skipped => report.outcome = Outcome::Skipped(text),
             }
         }

@@ -68,11 +68,10 @@ impl CollectionNames {
         let without: Vec<String> = left_out.chain(without.unwrap_or_default().iter().cloned()).collect();
         let names = if names.is_empty() { vec![SEGMENT.to_owned()] } else { names };
         let has_metadata = names.iter().any(|name| name == METADATA);
-        let (names, mut left_out) = (with_metadata(names), with_metadata(without.clone()));
-        if without.iter().any(|name| name == METADATA) {
-            left_out.extend(DEFINITIONS.map(str::to_owned));
-        }
-        let without = left_out;
+        let without = match without.iter().any(|name| name == METADATA) {
+            true => without.into_iter().chain(metadata().map(str::to_owned)).collect(),
+            false => without,
+        };
         if let Some(group) = without.iter().find(|name| [ALL, SEGMENT].contains(&name.as_str())) {
             bail!("{group} can't be left out: name the collections to leave out");
         }
@@ -90,8 +89,8 @@ impl CollectionNames {
     /// `true`: the names select this collection, if it exists.
     pub fn select(&self, name: &str) -> bool {
         let is_left_out = self.without.iter().any(|left_out| left_out == name);
-        let is_of_metadata = self.has_metadata && DEFINITIONS.contains(&name);
-        !is_left_out && (self.wants(ALL) || self.is_named(name) || is_of_metadata)
+        let is_of_group = self.has_metadata && metadata().any(|table| table == name);
+        !is_left_out && (self.wants(ALL) || self.is_named(name) || is_of_group)
     }
 
     /// `true`: the names don't say enough by themselves: the account's custom objects decide.
@@ -142,7 +141,16 @@ impl CollectionNames {
         let known = known(&custom.feeds);
         let mut unknown = unknown(self.names.iter(), &known);
         let is_former = |name: &&String| custom.former.contains(name);
-        unknown.extend(self::unknown(self.without.iter().filter(|name| !is_former(name)), &known));
+        let left_out = self::unknown(self.without.iter().filter(|name| !is_former(name)), &known);
+        let mut note = note;
+        if self.wants(ALL) && !left_out.is_empty() {
+            // It may be one that is gone by now.
+            let text =
+                format!("nothing is left out by {}: the account has no such collection", left_out.join(", "));
+            note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
+        } else {
+            unknown.extend(left_out);
+        }
         let mut collections: BTreeSet<&'static str> =
             known.iter().copied().filter(|name| self.select(name)).collect();
         // What Segment's source had is wanted by everybody.
@@ -218,16 +226,11 @@ impl Selection {
     }
 }
 
-/// Returns the names with the tables of metadata in place of their group.
-fn with_metadata(names: Vec<String>) -> Vec<String> {
-    let tables = || {
-        let mut feeds = hubspot::feeds::further();
-        let feed = feeds.find(|feed| feed.name() == METADATA);
-        feed.into_iter().flat_map(|feed| feed.collections()).map(|name| (*name).to_owned())
-    };
-    let each =
-        |name: String| -> Vec<String> { if name == METADATA { tables().collect() } else { vec![name] } };
-    names.into_iter().flat_map(each).collect()
+/// The tables of the group of metadata.
+fn metadata() -> impl Iterator<Item = &'static str> {
+    let feed = hubspot::feeds::further().find(|feed| feed.name() == METADATA);
+    let own = feed.into_iter().flat_map(|feed| feed.collections()).copied();
+    own.chain(DEFINITIONS)
 }
 
 fn is_of_segment(name: &str) -> bool {
@@ -252,7 +255,7 @@ fn known(custom: &[&'static dyn Feed]) -> Vec<&'static str> {
 
 /// Returns the names, quoted, that are no collection and no group.
 fn unknown<'n>(names: impl Iterator<Item = &'n String>, known: &[&str]) -> Vec<String> {
-    let is_known = |name: &str| known.contains(&name) || [ALL, SEGMENT].contains(&name);
+    let is_known = |name: &str| known.contains(&name) || [ALL, SEGMENT, METADATA].contains(&name);
     names.filter(|name| !is_known(name)).map(|name| format!("{name:?}")).collect()
 }
 
@@ -307,7 +310,8 @@ mod tests {
     fn metadata_is_a_group_of_its_tables() {
         let selected = selection(Some(&["segment", "metadata", "-forms"]), None).unwrap();
         assert!(selected.collections.contains("owners") && selected.collections.contains("deals"));
-        assert!(!selected.collections.contains("forms") && selected.if_available.is_empty());
+        assert!(!selected.collections.contains("forms"));
+        assert!(selected.if_available.contains("owners") && !selected.if_available.contains("deals"));
         assert!(selected.collections.contains("property_options"));
         let selected = selection(Some(&["all"]), Some(&["metadata"])).unwrap();
         assert!(!selected.collections.contains("owners") && selected.collections.contains("notes"));

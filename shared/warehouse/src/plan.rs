@@ -263,7 +263,8 @@ fn check_maker(dialect: &Dialect, present: Option<&[TableColumn]>, files: &[&Loc
         return Ok(());
     }
     let message = format!(
-        "table {} was made by another program, since it has no column {READ_AT}, and is left alone: use another schema,          or rename the table, and the next load makes it anew",
+        "table {} was made by another program, since it has no column {READ_AT}, and is left alone: use another schema, or \
+         rename the table, and the next load makes it anew",
         first.description.table.collection
     );
     Err(Error::new(Kind::Unsupported, message))

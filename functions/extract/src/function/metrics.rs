@@ -49,7 +49,9 @@ impl Function {
         let is_incomplete = report.outcome == End::Incomplete || !standing.incomplete.is_empty();
         metrics.flag("IncompleteRuns", is_incomplete);
         metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
-        if let Some(lag) = standing.lag_seconds {
+        // Where nothing is wanted, nothing is behind; without a value the alarm would take it for a week.
+        {
+            let lag = standing.lag_seconds.unwrap_or(0.0);
             metrics.add("LagSeconds", Unit::Seconds, lag);
         }
         ages(&mut metrics, standing.reconciled_ms, standing.refreshed_ms);

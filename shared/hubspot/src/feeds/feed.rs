@@ -280,6 +280,8 @@ pub struct Note {
 pub enum Gap {
     /// The table is filled, from another source or but for some columns.
     Degraded,
+    /// The table lacks something that HubSpot has, or holds it as it was: the run is not complete.
+    Incomplete,
     /// The table can't be filled.
     Skipped,
 }

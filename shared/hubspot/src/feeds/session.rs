@@ -36,7 +36,18 @@ pub struct Session {
 impl Session {
     /// Refuses to take most of what was known for gone: a credential that sees less shows the same.
     pub(super) fn check_removals(&self, what: &str, known: usize, gone: usize) -> Result<()> {
-        if self.accepts_removals || gone <= FEW_REMOVED || gone <= known / 2 {
+        self.check_removals_beyond(FEW_REMOVED, what, known, gone)
+    }
+
+    /// The same where so many may be gone at a time, whatever share of all they are.
+    pub(super) fn check_removals_beyond(
+        &self,
+        few: usize,
+        what: &str,
+        known: usize,
+        gone: usize,
+    ) -> Result<()> {
+        if self.accepts_removals || gone <= few || gone <= known / 2 {
             return Ok(());
         }
         let message = format!(

@@ -2,19 +2,18 @@
 
 use super::OpenMetadata;
 use super::source::{Paths, Source, source};
-use super::state::Slice;
+use super::state::{Failure, Slice};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
-use crate::paging::Passed;
+use crate::paging::{Next, Passed};
 
 /// A list, or the reason why it can't be read.
 #[derive(Debug)]
 pub(super) enum Answers {
     Read(Vec<Body>),
-    /// The account or the credential does not have it, or HubSpot fails on it in all retries.
-    Failed(String),
+    Failed(Failure),
 }
 
 impl Answers {
@@ -50,7 +49,7 @@ impl OpenMetadata {
         for path in paths {
             match self.pages(source, &path, &mut answers).await {
                 Ok(()) => {}
-                Err(failed) if failed.may_be_useless() => return Ok(Answers::Failed(failed.to_string())),
+                Err(failed) if failed.may_be_useless() => return Ok(Answers::Failed(Failure::of(&failed))),
                 Err(failed) => return Err(failed),
             }
         }
@@ -60,7 +59,13 @@ impl OpenMetadata {
     async fn pages(&self, source: &Source, path: &str, answers: &mut Vec<Body>) -> Result<()> {
         let client = &self.session.client;
         let Some(limit) = source.page else {
-            answers.push(client.send_for_list(&Call::get(path), RESULTS).await?);
+            let body = client.send_for_list(&Call::get(path), RESULTS).await?;
+            if let Next::At(_) = body.next(usize::MAX) {
+                let message =
+                    format!("HubSpot shows {} in pages, of which this version knows nothing", source.name);
+                return Err(Error::new(ErrorKind::Malformed, message));
+            }
+            answers.push(body);
             return Ok(());
         };
         let joint = if path.contains('?') { '&' } else { '?' };

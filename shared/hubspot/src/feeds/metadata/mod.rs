@@ -19,13 +19,14 @@ use staging::{Rows, Table};
 
 use self::fetch::{Answers, source_of};
 use self::source::{OBJECT_SCHEMAS, Paths, SOURCES, Source, WITH_PIPELINES, fills};
-use self::state::{Lists, Object, Run, RunOfMetadata, Slice};
+use self::state::{Failure, Lists, Object, Run, RunOfMetadata, Slice};
 use super::crm_objects;
 use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
 use super::document::{Document, Written};
 use super::estimate::Estimate;
 use super::feed::{CursorOf, Planned};
+use super::objects::ObjectType;
 use super::own::Taken;
 use super::quarantine::Thing;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
@@ -37,6 +38,8 @@ pub(super) use self::state::Known;
 
 /// Kind, in the quarantine, of an item that a table can't hold.
 const ODD_KIND: &str = "item of metadata";
+/// So many rows of a list may be gone at a time, whatever share of all they are: most lists are short.
+const FEW_REMOVED: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Metadata;
@@ -96,11 +99,11 @@ struct OpenMetadata {
     /// Lists as the last run has left them.
     known: BTreeMap<String, Known>,
     /// Lists that this run could not read, and why.
-    failed: Mutex<BTreeMap<String, String>>,
+    failed: Mutex<BTreeMap<String, Failure>>,
 }
 
 impl OpenMetadata {
-    fn failed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+    fn failed(&self) -> MutexGuard<'_, BTreeMap<String, Failure>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,17 +112,17 @@ impl OpenMetadata {
     }
 
     fn is_new(&self, list: &str, known: &Known) -> bool {
-        self.mode == Mode::Backfill || self.known.get(list) != Some(known)
+        self.mode == Mode::Backfill || !self.known.get(list).is_some_and(|before| before.is_same(known))
     }
 
     /// The list stays as it was.
-    fn fail(&self, list: &str, reason: String, run: &mut RunOfMetadata<'_>) {
-        tracing::warn!("{list} can't be read, and stays as it was: {reason}");
+    fn fail(&self, list: &str, failure: Failure, run: &mut RunOfMetadata<'_>) {
+        tracing::warn!("{list} can't be read, and stays as it was: {}", failure.reason);
         if let Some(known) = self.known.get(list) {
             run.own.lists.insert(list.to_owned(), known.clone());
         }
-        self.failed().insert(list.to_owned(), reason.clone());
-        run.own.failed.insert(list.to_owned(), reason);
+        self.failed().insert(list.to_owned(), failure.clone());
+        run.own.failed.insert(list.to_owned(), failure);
     }
 
     fn append_list(
@@ -137,27 +140,40 @@ impl OpenMetadata {
             let thing = Thing { kind: ODD_KIND, id: &format!("without an id in {name}"), collection };
             run.set_aside(thing, format!("{} items have no id that the table can hold", list.odd));
         }
-        let before: &[usize] = self.known.get(&name).map_or(&[], |known| &known.rows);
+        let known = self.known.get(&name);
+        let before: &[usize] = known.map_or(&[], |known| &known.rows);
         for (fill, (&before, &now)) in source.fills.iter().zip(before.iter().zip(&list.known.rows)) {
-            let gone = before.saturating_sub(now);
-            if let Err(refused) = self.session.check_removals(fill.collection.name, before, gone) {
-                self.fail(&name, refused.to_string(), run);
+            let (table, gone) = (fill.collection.name, before.saturating_sub(now));
+            if let Err(refused) = self.session.check_removals_beyond(FEW_REMOVED, table, before, gone) {
+                self.fail(&name, Failure::of(&refused), run);
+                return Ok(appended);
+            }
+            if list.odd > 0 && gone > 0 {
+                // What can't be read may be what seems to be gone.
+                let reason =
+                    format!("{} items can't be told apart, and {gone} rows of {table} are missing", list.odd);
+                self.fail(&name, Failure { reason, is_lacking: false }, run);
                 return Ok(appended);
             }
         }
+        let version = Known::version_behind(known, read_ms);
         if self.is_new(&name, &list.known) {
             for (place, fill) in source.fills.iter().enumerate() {
                 let table = fills().position(|other| other.collection.name == fill.collection.name);
                 let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
                 let Some((table, document)) = table else { continue };
                 let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
-                let mut writer = document.writer(rows[table], self.session.reading(read_ms));
+                let mut writer = document.writer(rows[table], self.session.reading(version));
                 let object = slice.object.as_ref().map(|object| object.table.as_str());
                 list.write(place, object, had_rows, &mut writer)?;
                 appended.written[table] = writer.written;
             }
         }
-        run.own.lists.insert(name, list.known.clone());
+        let read_ms = match self.is_new(&name, &list.known) {
+            true => version,
+            false => known.map_or(version, |known| known.read_ms),
+        };
+        run.own.lists.insert(name, Known { read_ms, ..list.known.clone() });
         Ok(appended)
     }
 
@@ -170,11 +186,10 @@ impl OpenMetadata {
     /// Custom objects among the schemas, whose own lists are to be read as well.
     fn custom_objects(&self, answers: &[crate::json::Body]) -> Result<Vec<Object>> {
         let [present, archived] = answers else { return Ok(Vec::new()) };
-        let objects = crm_objects::of_schemas(present, archived)?;
-        let wanted = objects.into_iter().filter(|object| self.session.wants(object.name));
-        Ok(wanted
-            .map(|object| Object { table: object.name.to_owned(), path: object.path.to_owned() })
-            .collect())
+        let objects = crm_objects::of_schemas(present, archived)?.into_iter();
+        let object =
+            |object: &ObjectType| Object { table: object.name.to_owned(), path: object.path.to_owned() };
+        Ok(objects.map(object).collect())
     }
 }
 
@@ -207,7 +222,7 @@ impl OpenFeed for OpenMetadata {
                 }
                 Paths::OfObject(_) => {
                     planned.own.of_objects.insert(source.name.to_owned());
-                    for object in with_pipelines().filter(|object| self.session.wants(&object.table)) {
+                    for object in with_pipelines() {
                         planned.slices.push(Slice { source: source.name.to_owned(), object: Some(object) });
                     }
                 }
@@ -260,8 +275,8 @@ impl OpenFeed for OpenMetadata {
                 let list = List::of(source, &answers)?;
                 self.append_list(&list, source, slice, page.read_ms, run, rows)
             }
-            Answers::Failed(reason) => {
-                self.fail(&slice.list(), reason, run);
+            Answers::Failed(failure) => {
+                self.fail(&slice.list(), failure, run);
                 Ok(self.nothing())
             }
         }
@@ -285,22 +300,39 @@ impl OpenFeed for OpenMetadata {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        for (list, reason) in self.failed().iter() {
-            let (name, object) = list.split_once('/').map_or((list.as_str(), None), |(n, o)| (n, Some(o)));
-            let was_read = self.known.contains_key(list);
-            for fill in source::source(name).into_iter().flat_map(|source| source.fills) {
-                let (gap, text) = match (object, was_read) {
-                    (None, false) => (Gap::Skipped, reason.clone()),
-                    (None, true) => (Gap::Degraded, format!("as an earlier run has read it: {reason}")),
-                    (Some(object), false) => (Gap::Degraded, format!("without those of {object}: {reason}")),
-                    (Some(object), true) => (
-                        Gap::Degraded,
-                        format!("those of {object} are as an earlier run has read them: {reason}"),
-                    ),
-                };
-                notes.push(Note { collection: fill.collection.name, gap, text });
+        self.failed().iter().flat_map(|(list, failure)| self.notes_on(list, failure)).collect()
+    }
+}
+
+impl OpenMetadata {
+    /// What a list that can't be read means for its tables: those that were read before, or that HubSpot fails on, are
+    /// incomplete.
+    fn notes_on(&self, list: &str, Failure { reason, is_lacking }: &Failure) -> Vec<Note> {
+        let (name, object) = list.split_once('/').map_or((list, None), |(name, object)| (name, Some(object)));
+        let is_kept = self.known.contains_key(list);
+        let (gap, text) = match (object, is_kept, *is_lacking) {
+            (None, false, true) => (Gap::Skipped, reason.clone()),
+            (None, false, false) => (Gap::Incomplete, reason.clone()),
+            (None, true, _) => (Gap::Incomplete, format!("as an earlier run has read it: {reason}")),
+            // Nobody asked for the records, and the account need not have them.
+            (Some(object), false, true) if !self.session.wants(object) => return Vec::new(),
+            (Some(object), false, true) => (Gap::Degraded, format!("without those of {object}: {reason}")),
+            (Some(object), false, false) => (Gap::Incomplete, format!("without those of {object}: {reason}")),
+            (Some(object), true, _) => {
+                (Gap::Incomplete, format!("those of {object} are as an earlier run has read them: {reason}"))
             }
+        };
+        let mut notes = Vec::new();
+        let mut add = |source: &'static Source, gap: Gap, text: &str| {
+            let tables = source.fills.iter().map(|fill| fill.collection.name);
+            notes.extend(tables.map(|collection| Note { collection, gap, text: text.to_owned() }));
+        };
+        source::source(name).into_iter().for_each(|source| add(source, gap, &text));
+        if name == OBJECT_SCHEMAS && gap == Gap::Incomplete {
+            // Which custom objects there are is not known.
+            let text = format!("without those of custom objects: {reason}");
+            let of_objects = SOURCES.iter().filter(|source| matches!(source.paths, Paths::OfObject(_)));
+            of_objects.for_each(|source| add(source, Gap::Incomplete, &text));
         }
         notes
     }

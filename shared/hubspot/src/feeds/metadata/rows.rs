@@ -19,7 +19,7 @@ use crate::json::{Body, Malformed, Scanner, Str};
 pub(in crate::feeds) struct List<'a> {
     source: &'static Source,
     tables: Vec<Vec<Row<'a>>>,
-    /// Items without an id, or with one that the column can't hold.
+    /// Items without an id, with one that the column can't hold, or without a list that each of them has.
     pub(in crate::feeds) odd: usize,
     pub(in crate::feeds) known: Known,
 }
@@ -56,13 +56,14 @@ impl<'a> List<'a> {
                 RowsOf::Items => list.objects(fill, &Cow::Borrowed(""), &items)?,
                 RowsOf::Objects { list: name, .. } => list.of_items(|list, parent, json| {
                     let mut objects = Vec::new();
-                    each_in(json, name, |object| object.raw().map(|json| objects.push(json)))?;
+                    let is_there = each_in(json, name, |object| object.raw().map(|json| objects.push(json)))?;
+                    list.odd += usize::from(!is_there && fill.needs_list);
                     list.objects(fill, parent, &objects)
                 })?,
                 RowsOf::Ids { lists, .. } => list.of_items(|list, parent, json| {
                     let mut rows = Vec::new();
                     for &(name, is_primary) in lists {
-                        each_in(json, name, |id| {
+                        let is_there = each_in(json, name, |id| {
                             match key_of(fill, id)? {
                                 Some(key) => {
                                     let item = Item::Id { is_primary };
@@ -72,13 +73,15 @@ impl<'a> List<'a> {
                             }
                             Ok(())
                         })?;
+                        list.odd += usize::from(!is_there && fill.needs_list);
                     }
                     Ok(rows)
                 })?,
             };
             list.tables.push(first_of_each(rows));
         }
-        list.known = Known { hash: list.hash(), rows: list.tables.iter().map(Vec::len).collect() };
+        list.known =
+            Known { hash: list.hash(), rows: list.tables.iter().map(Vec::len).collect(), read_ms: 0 };
         Ok(list)
     }
 
@@ -193,20 +196,25 @@ fn first_of_each(mut rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
     rows
 }
 
-/// Calls it with each item of a list in an object; an object without the list has none.
+/// Calls it with each item of a list in an object. `false`: the object does not have the list.
 fn each_in<'a>(
     object: &'a str,
     list: &str,
     mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), Malformed>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     let mut scanner = Scanner::new(object);
+    let mut is_there = false;
     if !scanner.is_object() {
-        return Ok(());
+        return Ok(is_there);
     }
     scanner.each_field(|key, value| match key.raw() == list && value.is_nested() && !value.is_object() {
-        true => value.each_item(&mut item),
+        true => {
+            is_there = true;
+            value.each_item(&mut item)
+        }
         false => value.skip(),
-    })
+    })?;
+    Ok(is_there)
 }
 
 /// Returns the key of the row that an object makes; `None` if the column can't hold it.

@@ -34,6 +34,8 @@ pub(in crate::feeds) struct Fill {
     /// The row's own part of the primary key.
     pub(super) key: Key,
     pub(super) rows: RowsOf,
+    /// HubSpot's specification has the list in each item: one without it is shown in part.
+    pub(super) needs_list: bool,
 }
 
 /// A column, and the field that it is filled from.
@@ -92,7 +94,7 @@ const PAGE: usize = 100;
 const ID: Key = Key { column: "id", field: "id" };
 
 const fn items(collection: &'static Collection, key: Key) -> Fill {
-    Fill { collection, key, rows: RowsOf::Items }
+    Fill { collection, key, rows: RowsOf::Items, needs_list: false }
 }
 
 fn live_and_archived(path: &str) -> Vec<String> {
@@ -121,6 +123,7 @@ pub(super) static SOURCES: &[Source] = &[
                 collection: &tables::PIPELINE_STAGES,
                 key: ID,
                 rows: RowsOf::Objects { list: "stages", parent: "pipeline_id" },
+                needs_list: true,
             },
         ],
     },
@@ -134,6 +137,7 @@ pub(super) static SOURCES: &[Source] = &[
                 collection: &tables::OWNER_TEAMS,
                 key: Key { column: "team_id", field: "id" },
                 rows: RowsOf::Objects { list: "teams", parent: "owner_id" },
+                needs_list: false,
             },
         ],
     },
@@ -162,6 +166,7 @@ pub(super) static SOURCES: &[Source] = &[
                     lists: &[("userIds", true), ("secondaryUserIds", false)],
                     parent: "team_id",
                 },
+                needs_list: true,
             },
         ],
     },
@@ -202,6 +207,7 @@ pub(in crate::feeds) static DEFINITIONS: Source = Source {
             collection: &tables::PROPERTY_OPTIONS,
             key: Key { column: "value", field: "value" },
             rows: RowsOf::Objects { list: "options", parent: "property" },
+            needs_list: false,
         },
     ],
 };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::feeds::feed;
 use crate::feeds::own::FeedState;
 
@@ -40,9 +41,23 @@ impl Slice {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::feeds) struct Known {
     /// Another number whenever anything in the list, or the columns it is read into, is another.
-    pub(super) hash: u64,
+    pub(in crate::feeds) hash: u64,
     /// Rows of each of its tables.
     pub(in crate::feeds) rows: Vec<usize>,
+    /// The version of these rows: later than that of all before them, whatever our clock says.
+    #[serde(default)]
+    pub(in crate::feeds) read_ms: i64,
+}
+
+impl Known {
+    pub(in crate::feeds) fn is_same(&self, other: &Known) -> bool {
+        (self.hash, &self.rows) == (other.hash, &other.rows)
+    }
+
+    /// Returns the version of rows that were read at this time and follow those of `before`.
+    pub(in crate::feeds) fn version_behind(before: Option<&Known>, read_ms: i64) -> i64 {
+        before.map_or(read_ms, |before| read_ms.max(before.read_ms.saturating_add(1)))
+    }
 }
 
 /// Lists that were read, by [`Slice::list`].
@@ -61,11 +76,25 @@ pub(super) struct Run {
     /// Lists as this run has read them; those that it could not read are as they were.
     pub(super) lists: BTreeMap<String, Known>,
     /// Lists that this run could not read, and why.
-    pub(super) failed: BTreeMap<String, String>,
+    pub(super) failed: BTreeMap<String, Failure>,
     /// Objects that were found in the schemas, and whose lists are still to be planned.
     pub(super) found: Vec<Object>,
     /// Sources that are read for each object.
     pub(super) of_objects: BTreeSet<String>,
+}
+
+/// A list that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// The account or the credential does not have it; else HubSpot fails on it.
+    pub(super) is_lacking: bool,
+}
+
+impl Failure {
+    pub(super) fn of(error: &Error) -> Failure {
+        Failure { reason: error.to_string(), is_lacking: error.is_unavailable() }
+    }
 }
 
 impl FeedState for Run {}

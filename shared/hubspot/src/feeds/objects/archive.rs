@@ -150,7 +150,8 @@ impl ObjectFeed {
         run: &mut PlannedRecords,
     ) -> Result<bool> {
         let (now_ms, records) = (run.started_ms, cursor.own.archived.len());
-        if records <= SHORT_PAGES * PAGE_RECORDS {
+        // What is read again since then was archived without a source that is back.
+        if records <= SHORT_PAGES * PAGE_RECORDS || cursor.reread_since_ms.is_some() {
             return Ok(true);
         }
         let before = cursor.own.live_count.as_ref();

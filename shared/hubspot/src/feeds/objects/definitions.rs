@@ -45,14 +45,15 @@ impl DefinitionTables {
             return Ok(None);
         }
         let documents = DEFINITIONS.fills.iter().map(|fill| Document::new(fill.collection, &[]));
-        let (known, before) = (List::of(&DEFINITIONS, &answers)?.known, cursor.own.definitions.clone());
+        let (mut known, before) = (List::of(&DEFINITIONS, &answers)?.known, cursor.own.definitions.clone());
         let refused =
             before.iter().flat_map(|before| before.rows.iter().zip(&known.rows)).find_map(|(before, now)| {
                 let what = format!("definitions of {}", object.name);
                 session.check_removals(&what, *before, before.saturating_sub(*now)).err()
             });
         let refused = refused.map(|refused| refused.to_string());
-        let is_new = mode == Mode::Backfill || before.as_ref() != Some(&known);
+        let is_new = mode == Mode::Backfill || !before.as_ref().is_some_and(|before| before.is_same(&known));
+        known.read_ms = Known::version_behind(before.as_ref(), session.client.now().timestamp_millis());
         let answers = if is_new && refused.is_none() { answers } else { Vec::new() };
         let documents = documents.collect::<Result<_>>()?;
         Ok(Some(DefinitionTables { documents, answers: Mutex::new(answers), before, known, refused }))
@@ -71,7 +72,7 @@ impl DefinitionTables {
         let text = self.refused.iter().map(|refused| format!("as an earlier run has read them: {refused}"));
         text.flat_map(|text| {
             let collections = DEFINITIONS.fills.iter().map(|fill| fill.collection.name);
-            collections.map(move |collection| Note { collection, gap: Gap::Degraded, text: text.clone() })
+            collections.map(move |collection| Note { collection, gap: Gap::Incomplete, text: text.clone() })
         })
     }
 }
@@ -92,10 +93,11 @@ impl ObjectFeed {
             return Ok(written);
         }
         let list = List::of(&DEFINITIONS, &answers)?;
+        let read_ms = tables.known.read_ms.max(reading.read_ms);
         for (place, (document, rows)) in tables.documents.iter().zip(rows).enumerate() {
             let had_rows =
                 tables.before.iter().any(|before| before.rows.get(place).is_some_and(|&rows| rows > 0));
-            let mut writer = document.writer(rows, reading);
+            let mut writer = document.writer(rows, Reading { read_ms, ..reading });
             list.write(place, Some(self.object.name), had_rows, &mut writer)?;
             written[place] = writer.written;
         }
@@ -106,7 +108,7 @@ impl ObjectFeed {
             odd => run
                 .set_aside(Thing { kind: ODD_KIND, id, collection }, format!("{odd} options have no value")),
         }
-        run.own.definitions = Some(tables.known.clone());
+        run.own.definitions = Some(Known { read_ms, ..tables.known.clone() });
         Ok(written)
     }
 }
