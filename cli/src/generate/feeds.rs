@@ -33,7 +33,9 @@ impl FeedParts {
 
     /// The function of all feeds beyond Segment's.
     fn further() -> FeedParts {
-        let sets = hubspot::feeds::further().flat_map(sets).collect();
+        let shared = hubspot::feeds::shared().into_iter().filter(|collection| !collection.set_key.is_empty());
+        let shared = shared.map(|collection| collection.name);
+        let sets = hubspot::feeds::further().flat_map(sets).chain(shared).collect();
         FeedParts { name: FURTHER, collections: Vec::new(), sets, is_compared: true }
     }
 
@@ -54,8 +56,10 @@ fn sets(feed: &dyn Feed) -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns the tables of metadata, which the stack's parameter has a word for.
-pub(super) fn of_metadata() -> &'static [&'static str] {
-    hubspot::feeds::further().find(|feed| feed.name() == "metadata").map_or(&[], |feed| feed.collections())
+pub(super) fn of_metadata() -> Vec<&'static str> {
+    let feed = hubspot::feeds::further().find(|feed| feed.name() == "metadata");
+    let own = feed.into_iter().flat_map(|feed| feed.collections()).copied();
+    own.chain(hubspot::feeds::DEFINITIONS).collect()
 }
 
 /// Returns the feeds of [`FEEDS`], and the function of all others.
