@@ -163,7 +163,7 @@ impl CollectionNames {
             |name: &&str| self.has_metadata && !self.wants(name) && DEFINITIONS.contains(name);
         if !feeds.iter().any(|feed| feed.object().is_some()) {
             // Nothing is read that has properties.
-            collections.retain(|name| !is_of_metadata(&name));
+            collections.retain(|name| !is_of_metadata(name));
         }
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
