@@ -5,7 +5,7 @@ FURTHER_FILLS = "further objects and metadata, as far as Collections names them"
 
 # The tables that the word metadata stands for.
 METADATA = ("object_schemas, pipelines, pipeline_stages, owners, owner_teams, account_users, roles, teams, team_users, forms, "
-            "subscription_definitions, exchange_rates")
+            "subscription_definitions, exchange_rates, properties, property_options")
 
 # Besides those of single collections, such as Rows_deals, which are generated.
 METRICS = {
