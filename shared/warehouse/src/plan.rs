@@ -170,7 +170,6 @@ pub(crate) fn plan_within<'a>(
 ) -> Result<Plan<'a>> {
     // Oldest first, so that a column that newer files lack keeps the value that older ones brought.
     files.sort_by_key(|file| (&file.description.run_id, &file.key));
-    check_maker(dialect, present, &files)?;
     let (columns, overflow) = columns_after(dialect, max_columns, present.unwrap_or_default(), &files);
     check_version_columns(&columns)?;
     check_key_columns(dialect, present, &files)?;
@@ -257,7 +256,11 @@ pub(crate) fn needed_columns<'a>(files: &[&'a LocatedFile]) -> impl Iterator<Ite
 
 /// Refuses a table that another program has made, such as Segment: its rows have no version, so a merge could neither
 /// replace nor delete them.
-fn check_maker(dialect: &Dialect, present: Option<&[TableColumn]>, files: &[&LocatedFile]) -> Result<()> {
+pub(crate) fn check_maker(
+    dialect: &Dialect,
+    present: Option<&[TableColumn]>,
+    files: &[&LocatedFile],
+) -> Result<()> {
     let (Some(present), Some(first)) = (present, files.first()) else { return Ok(()) };
     if [READ_AT, RUN_ID].iter().any(|name| dialect.find(present, name).is_some()) {
         return Ok(());
@@ -420,11 +423,11 @@ mod tests {
             [("id", "character varying"), ("city", "text"), ("received_at", "timestamp with time zone")];
         let present =
             present.map(|(name, type_name)| TableColumn { name: name.into(), type_name: type_name.into() });
-        let refused = plan(&POSTGRES, Some(&present), files.iter().collect()).unwrap_err();
+        let refused = check_maker(&POSTGRES, Some(&present), &files.iter().collect::<Vec<_>>()).unwrap_err();
         assert_eq!(refused.kind(), Kind::Unsupported);
         assert!(refused.to_string().contains("table contacts was made by another program"), "{refused}");
         assert!(
-            plan(&POSTGRES, Some(&[]), files.iter().collect()).is_err(),
+            check_maker(&POSTGRES, Some(&[]), &files.iter().collect::<Vec<_>>()).is_err(),
             "whatever it is, it is not ours"
         );
     }

@@ -10,7 +10,7 @@ use crate::checks::{Count, check_account, check_deleted};
 use crate::companion_tables::{CompanionTables, Preparation, Shaping};
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, TableName};
 use crate::error::Result;
-use crate::plan::{Group, Plan, check_names};
+use crate::plan::{Group, Plan, check_maker, check_names};
 use crate::statement::Statement;
 use crate::sweep::Sweep;
 use crate::{LocatedFile, Merged, TableMode};
@@ -113,6 +113,7 @@ pub(crate) async fn merge(
     }
 
     check_names(dialect, "the warehouse", &new)?;
+    check_maker(dialect, present.columns.as_deref(), &new)?;
     let plan = transaction.plan(present.columns.as_deref(), new, mode).await?;
     let table = schema.table_name(collection);
     let companions = CompanionTables::new(&schema, collection, &present, &plan, mode)?;

@@ -17,7 +17,7 @@ use crate::checks::check_account;
 use crate::dialect::LEDGER;
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
-use crate::plan::check_names;
+use crate::plan::{check_maker, check_names};
 use crate::statement::{Purpose, Statement, check};
 use crate::sweep::Sweep;
 use crate::table::TableColumn;
@@ -86,6 +86,7 @@ async fn step<E: Engine>(
         return Ok(Step::Last);
     }
     check_names(schema.engine.dialect(), "the warehouse", &new)?;
+    check_maker(schema.engine.dialect(), present.columns.as_deref(), &new)?;
     new.sort_by_key(|file| (&file.description.run_id, &file.key));
     let all = new.len();
     new.truncate(MAX_FILES);
