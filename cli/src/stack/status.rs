@@ -53,7 +53,10 @@ async fn report(state: &State) -> anyhow::Result<Report> {
     let mut collections = BTreeMap::new();
     for reads in feeds(state).await? {
         for (name, status) in reads.status(state, &pending).await? {
-            collections.insert(name, status);
+            match collections.get_mut(&name) {
+                Some(known) => CollectionStatus::join(known, status),
+                None => _ = collections.insert(name, status),
+            }
         }
     }
     let load = state.records("load", 1).await?.into_iter().next();

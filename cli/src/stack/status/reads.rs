@@ -1,8 +1,8 @@
-//! What the state holds of each feed's runs.
+//! Status of the collections, from the reports of runs in the state.
 
 use chrono::{DateTime, Utc};
 use extract::{End, FurtherFeed, FurtherFeeds, RunReport};
-use hubspot::feeds::{FEEDS, Feed, Mode};
+use hubspot::feeds::{FEEDS, Feed, Mode, is_shared};
 use serde::{Serialize, Serializer};
 use staging::{RefreshDue, StagedFile, State, Wanted};
 
@@ -38,6 +38,26 @@ pub(super) struct CollectionStatus {
     pub(super) pending_files: u64,
 }
 
+impl CollectionStatus {
+    /// Takes in the status that another feed gives the same collection: rows of both, and the worse of all else.
+    pub(super) fn join(&mut self, other: CollectionStatus) {
+        self.rows += other.rows;
+        self.is_running |= other.is_running;
+        self.lag_seconds = self.lag_seconds.into_iter().chain(other.lag_seconds).reduce(f64::max);
+        self.watermark = self.watermark.take().into_iter().chain(other.watermark).min();
+        for text in other.degraded {
+            if !self.degraded.contains(&text) {
+                self.degraded.push(text);
+            }
+        }
+        if other.outcome > self.outcome {
+            (self.outcome, self.reason) = (other.outcome, other.reason);
+            (self.feed, self.run_id, self.mode) = (other.feed, other.run_id, other.mode);
+            (self.ended_at, self.done_share) = (other.ended_at, other.done_share);
+        }
+    }
+}
+
 pub(super) fn end_text(outcome: Option<End>) -> &'static str {
     outcome.map_or("never run", End::name)
 }
@@ -52,7 +72,7 @@ pub(super) struct Reads {
     feed: String,
     collections: Vec<String>,
     compared: Option<String>,
-    /// What a stack's last scheduled run found, with the feed.
+    /// Entry of a stack's last scheduled run, with its feed.
     further: Option<(FurtherFeed, &'static dyn Feed)>,
     /// The account does not show it any more.
     is_missed: bool,
@@ -132,7 +152,10 @@ impl Reads {
             }
             (name.clone(), status)
         };
-        Ok(self.collections.iter().map(of_collection).collect())
+        // Those that several feeds fill are in the report of each, and lacking with the records of an object that is.
+        let shared = last.iter().flat_map(|run| &run.collections);
+        let shared = shared.filter(|(name, of)| is_shared(name) && of.outcome != End::Skipped);
+        Ok(self.collections.iter().chain(shared.map(|(name, _)| name)).map(of_collection).collect())
     }
 }
 
@@ -147,7 +170,7 @@ pub(super) async fn feeds(state: &State) -> anyhow::Result<Vec<Reads>> {
     }
     for name in state.collections().await? {
         let is_listed = feeds.iter().any(|feed| feed.collections.contains(&name));
-        if is_listed || staging::snapshot_of(&name).is_some() {
+        if is_listed || is_shared(&name) || staging::snapshot_of(&name).is_some() {
             continue;
         }
         let known = hubspot::feeds::further().find(|feed| feed.collections().contains(&name.as_str()));
