@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     let reserve = f64::from(args.reserve) / 100.0;
     let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
     let account = extract::account(&client).await?;
-    let selection = names.of_account(&client).await?;
+    let selection = names.of_account(&client, Vec::new()).await?;
     if let Some(note) = &selection.note {
         eprintln!("{note}");
     }

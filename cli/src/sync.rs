@@ -1,6 +1,7 @@
 //! `sync`: extract, then load, one feed after the other.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let reserve = f64::from(args.reserve) / 100.0;
     // Before anything is written.
     let asking = Client::new(&args.hubspot_url, credential.clone(), Budget::new(reserve))?;
-    let selection = names.of_account(&asking).await?;
+    let selection = names.of_account(&asking, read_before(&args.state).await).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
     options.associated = selection.associated();
     check_mode(options.mode, &selection)?;
@@ -105,6 +106,16 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     }
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
     Ok(Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed()))
+}
+
+/// Returns the collections that earlier syncs have read. Where a document of the state can't be read, its feed says so.
+async fn read_before(folder: &Path) -> Vec<String> {
+    // It is made further on, when nothing is wrong with the command.
+    let state = folder.is_dir().then(|| State::open_folder(folder).ok()).flatten();
+    match state {
+        Some(state) => state.collections().await.unwrap_or_default().into_iter().collect(),
+        None => Vec::new(),
+    }
 }
 
 /// Refuses a comparison of what is not compared.
@@ -262,19 +273,14 @@ impl Work<'_> {
         feed: &'static dyn Feed,
         reports: &Reports,
     ) -> BTreeMap<&'static str, String> {
-        let mut lacking = BTreeMap::new();
-        for (name, report) in reports {
-            if let Outcome::Skipped(reason) = &report.outcome
-                && self.selection.if_available.contains(name)
-                && !hubspot::feeds::is_shared(name)
-            {
-                lacking.insert(*name, reason.clone());
-            }
-        }
-        // A feed of several collections says itself which of them it has never read.
-        let says_itself = feed.collections().len() > 1;
         let cursor = self.run.state.cursor::<Cursor>(feed.name()).await;
-        if says_itself || matches!(cursor, Ok(None)) { lacking } else { BTreeMap::new() }
+        let was_read = !matches!(cursor, Ok(None));
+        let lacking = reports.iter().filter(|(name, report)| {
+            let is_lacking = extract::is_lacking(feed, report.outcome.end(), was_read);
+            is_lacking && self.selection.if_available.contains(*name) && !hubspot::feeds::is_shared(name)
+        });
+        let reason = |report: &CollectionReport| report.outcome.reason().unwrap_or_default().to_owned();
+        lacking.map(|(name, report)| (*name, reason(report))).collect()
     }
 
     /// Chooses the treatment of lost rows: where a comparison follows, it reads them again.

@@ -39,7 +39,7 @@ pub(super) async fn recommended(
     session: &Session,
     cost: impl Fn(&Estimate) -> Cost,
 ) -> anyhow::Result<Recommended> {
-    let selection = CollectionNames::all().of_account(&session.client).await?;
+    let selection = CollectionNames::all().of_account(&session.client, Vec::new()).await?;
     let mut unavailable = BTreeMap::new();
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
     let feeds: Vec<&'static dyn Feed> = selection.further().collect();

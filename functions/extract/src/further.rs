@@ -1,5 +1,4 @@
-//! What one function that reads many feeds knows of them between its runs: which ones are wanted, and since when. A
-//! document of the state, which the function's scheduled run writes, and its other invocations and the command read.
+//! Memory of the one function that reads many feeds: which ones are wanted, and since when. A document of the state, which the function's scheduled run writes, and its other invocations and the command read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,13 +37,17 @@ pub struct FurtherFeed {
 }
 
 impl FurtherFeed {
-    /// `true`: the feed has skipped the collection, which nobody named, and never read it: the account, or the
-    /// credential, does not have it. What was read once is missed.
+    /// `true`: nobody named the collection, and the feed is lacking it: see [`is_lacking`].
     pub fn lacks(&self, feed: &'static dyn Feed, collection: &str, outcome: End, was_read: bool) -> bool {
-        // A feed of several collections says itself which of them it has never read.
-        let is_new = !was_read || feed.collections().len() > 1;
-        outcome == End::Skipped && is_new && self.if_available.contains(collection)
+        is_lacking(feed, outcome, was_read) && self.if_available.contains(collection)
     }
+}
+
+/// `true`: the feed has skipped a collection and never read it: the account, or the credential, does not have it. What was
+/// read once is missed.
+pub fn is_lacking(feed: &'static dyn Feed, outcome: End, was_read: bool) -> bool {
+    // A feed of several collections says itself which of them it has never read.
+    outcome == End::Skipped && (!was_read || feed.collections().len() > 1)
 }
 
 impl FurtherFeeds {

@@ -24,7 +24,7 @@ use staging::{Bucket, Codec, Lease, State};
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
-pub use further::{FURTHER, FurtherFeed, FurtherFeeds, missed_text};
+pub use further::{FURTHER, FurtherFeed, FurtherFeeds, is_lacking, missed_text};
 pub use limits::StateAllowance;
 pub use outcome::{End, Outcome, StopCause};
 pub use report::{

@@ -99,11 +99,13 @@ impl CollectionNames {
     }
 
     /// Chooses among the feeds, and the custom objects of the account where the names don't say enough by themselves.
+    /// Collections that were read before may be left out, whether the account still shows them or not.
     ///
     /// # Errors
     /// For a name that is no collection, and if nothing is left.
-    pub async fn of_account(&self, client: &Client) -> anyhow::Result<Selection> {
-        let (selection, refused) = self.as_far_as_known(client, CustomObjects::default()).await;
+    pub async fn of_account(&self, client: &Client, read_before: Vec<String>) -> anyhow::Result<Selection> {
+        let before = CustomObjects { former: read_before, ..CustomObjects::default() };
+        let (selection, refused) = self.as_far_as_known(client, before).await;
         match refused {
             Some(refused) => Err(refused.into()),
             None => selection.checked(),
@@ -121,7 +123,8 @@ impl CollectionNames {
             return (self.among(&CustomObjects::default(), None), None);
         }
         match hubspot::feeds::custom_objects(client).await {
-            Ok(found) => {
+            Ok(mut found) => {
+                found.former.extend(before.former);
                 let note = (found.nameless > 0).then(|| {
                     format!("{} custom objects have no name or id: they are not read", found.nameless)
                 });
@@ -130,7 +133,8 @@ impl CollectionNames {
             // Most accounts have none: their product lacks them.
             Err(refused) if refused.is_unavailable() => {
                 let note = format!("custom objects are not read: {refused}");
-                (self.among(&CustomObjects::default(), Some(note)), None)
+                let none = CustomObjects { former: before.former, ..CustomObjects::default() };
+                (self.among(&none, Some(note)), None)
             }
             Err(failed) => (self.among(&before, None), Some(failed)),
         }
@@ -141,16 +145,7 @@ impl CollectionNames {
         let known = known(&custom.feeds);
         let mut unknown = unknown(self.names.iter(), &known);
         let is_former = |name: &&String| custom.former.contains(name);
-        let left_out = self::unknown(self.without.iter().filter(|name| !is_former(name)), &known);
-        let mut note = note;
-        if self.wants(ALL) && !left_out.is_empty() {
-            // It may be one that is gone by now.
-            let text =
-                format!("nothing is left out by {}: the account has no such collection", left_out.join(", "));
-            note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
-        } else {
-            unknown.extend(left_out);
-        }
+        unknown.extend(self::unknown(self.without.iter().filter(|name| !is_former(name)), &known));
         let mut collections: BTreeSet<&'static str> =
             known.iter().copied().filter(|name| self.select(name)).collect();
         // What Segment's source had is wanted by everybody.

@@ -106,7 +106,8 @@ impl Function {
     ) -> anyhow::Result<()> {
         // Of another account nothing is started.
         let run = Run::begin(client, Arc::clone(&self.state), self.bucket.clone()).await?;
-        let before = FurtherFeeds::read(&self.state).await?.custom();
+        let mut before = FurtherFeeds::read(&self.state).await?.custom();
+        before.former = self.state.collections().await?.into_iter().collect();
         let (selection, refused) = self.config.names.as_far_as_known(&run.client, before).await;
         let now_ms = Utc::now().timestamp_millis();
         FurtherFeeds::keep(&self.state, &selection, now_ms).await?;
