@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use crate::call::Call;
 use crate::client::Client;
+use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, COMPLETE, Malformed, Scanner, parse_id};
-use crate::paging::Next;
+use crate::paging::{Next, Passed};
 
 /// Category of the errors about records that don't exist.
 pub(crate) const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
@@ -67,6 +68,33 @@ impl Client {
         }
         let message = format!("a full page of {} does not say where it goes on", call(limit).name());
         Err(Error::new(ErrorKind::Malformed, message))
+    }
+}
+
+impl Client {
+    /// Sends the calls of a list's pages, one after the other. `call` makes the call of a page, with a limit and, as the end
+    /// of a query, the page token. `what` names the list in an error.
+    ///
+    /// # Errors
+    /// As of [`Client::send_for_list`] and [`Client::position_behind`], and when the pages lead back.
+    pub(crate) async fn each_page(
+        &self,
+        call: impl Fn(usize, &str) -> Call + Send + Sync,
+        limit: usize,
+        list: &'static str,
+        what: &str,
+        mut each: impl FnMut(Body) -> Result<()> + Send,
+    ) -> Result<()> {
+        let (mut after, mut passed) = (String::new(), Passed::default());
+        loop {
+            let call = |limit: usize| call(limit, &after);
+            let body = self.send_for_list(&call(limit), list).await?;
+            let next = self.position_behind(&body, call, limit, list).await?;
+            each(body)?;
+            let Some(next) = next else { return Ok(()) };
+            passed.pass(&next, what)?;
+            after = format!("&after={}", percent_encoded(&next));
+        }
     }
 }
 

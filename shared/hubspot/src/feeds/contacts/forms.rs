@@ -72,7 +72,9 @@ struct ListedForm {
 }
 
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match page(client, false, None, 1, Patience::Full).await {
+    // One form is asked for to see whether any are shown.
+    let sent = client.send_for_list(&forms_call(false, 1, ""), "results").await;
+    match sent.map_err(|error| error.lost_if_refused(FORMS)) {
         Ok(_) => Ok(true),
         Err(lost) if lost.kind() == ErrorKind::SourceLost => Ok(false),
         Err(failed) => Err(failed),
@@ -83,19 +85,17 @@ pub(super) async fn answers(client: &Client) -> Result<bool> {
 pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     let (mut forms, mut odd) = (Vec::new(), 0);
     for archived in [false, true] {
-        let mut after = None;
-        let mut passed = Passed::default();
-        loop {
-            let (listed, next) =
-                page(client, archived, after.as_deref(), FORMS_IN_A_PAGE, Patience::Little).await?;
+        let add = |body: Body| {
+            let listed = parsed(&body)?;
             let entries = listed.results.len();
             let named = listed.forms();
             odd += entries - named.len();
             forms.extend(named);
-            let Some(next) = next else { break };
-            passed.pass(&next, "the forms")?;
-            after = Some(next);
-        }
+            Ok(())
+        };
+        let call = |limit: usize, after: &str| forms_call(archived, limit, after).with(Patience::Little);
+        let listed = client.each_page(call, FORMS_IN_A_PAGE, "results", "the forms", add).await;
+        listed.map_err(|error| error.lost_if_refused(FORMS))?;
     }
     forms.retain(|form| form.form_type != UNREADABLE_TYPE);
     forms.sort_by(|a, b| a.id.cmp(&b.id));
@@ -103,32 +103,16 @@ pub(super) async fn list(client: &Client) -> Result<(Vec<Form>, usize)> {
     Ok((forms, odd))
 }
 
-/// A page of forms, and where the next one begins. Without `formTypes` only one of the types is listed.
-async fn page(
-    client: &Client,
-    archived: bool,
-    after: Option<&str>,
-    limit: usize,
-    patience: Patience,
-) -> Result<(Forms, Option<String>)> {
-    let after = after.map(|after| format!("&after={}", percent_encoded(after))).unwrap_or_default();
-    let call = |limit: usize| {
-        let version = version::FORMS;
-        let path =
-            format!("/marketing/{version}/forms?formTypes=all&limit={limit}&archived={archived}{after}");
-        Call::get(path).with(patience)
-    };
-    let answer = client.send_for_list(&call(limit), "results").await;
-    let body = answer.map_err(|error| error.lost_if_refused(FORMS))?;
-    // One form is asked for to see whether any are shown.
-    let next = match limit {
-        1 => None,
-        limit => client.position_behind(&body, call, limit, "results").await?,
-    };
-    let forms = serde_json::from_str(&body).map_err(|source| {
+fn parsed(body: &Body) -> Result<Forms> {
+    serde_json::from_str(body).map_err(|source| {
         Error::new(ErrorKind::Malformed, "the list of forms does not parse").caused_by(source)
-    })?;
-    Ok((forms, next))
+    })
+}
+
+/// Returns the call for a page of forms. Without `formTypes` only one of the types is listed.
+fn forms_call(archived: bool, limit: usize, after: &str) -> Call {
+    let version = version::FORMS;
+    Call::get(format!("/marketing/{version}/forms?formTypes=all&limit={limit}&archived={archived}{after}"))
 }
 
 /// A page of the submissions of a form.
@@ -248,7 +232,11 @@ impl FormReader {
         if self.has_shown.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let listed = page(client, false, None, FORMS_IN_A_PAGE, Patience::Full).await?.0.forms();
+        let call = |limit: usize| forms_call(false, limit, "");
+        let sent = client.send_for_list(&call(FORMS_IN_A_PAGE), "results").await;
+        let body = sent.map_err(|error| error.lost_if_refused(FORMS))?;
+        client.position_behind(&body, call, FORMS_IN_A_PAGE, "results").await?;
+        let listed = parsed(&body)?.forms();
         let is_other = |other: &Form| other.id != form.id && other.form_type != UNREADABLE_TYPE;
         let others: Vec<Form> = listed
             .into_iter()

@@ -4,10 +4,9 @@ use super::OpenMetadata;
 use super::source::{Paths, Source, source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
-use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
-use crate::paging::{Next, Passed};
+use crate::paging::Next;
 
 /// A list, or the reason why it can't be read.
 #[derive(Debug)]
@@ -69,17 +68,12 @@ impl OpenMetadata {
             return Ok(());
         };
         let joint = if path.contains('?') { '&' } else { '?' };
-        let mut after = String::new();
-        let mut passed = Passed::default();
-        loop {
-            let call = |limit: usize| Call::get(format!("{path}{joint}limit={limit}{after}"));
-            let body = client.send_for_list(&call(limit), RESULTS).await?;
-            let next = client.position_behind(&body, call, limit, RESULTS).await?;
+        let call = |limit: usize, after: &str| Call::get(format!("{path}{joint}limit={limit}{after}"));
+        let add = |body| {
             answers.push(body);
-            let Some(next) = next else { return Ok(()) };
-            passed.pass(&next, source.name)?;
-            after = format!("&after={}", percent_encoded(&next));
-        }
+            Ok(())
+        };
+        client.each_page(call, limit, RESULTS, source.name, add).await
     }
 }
 
