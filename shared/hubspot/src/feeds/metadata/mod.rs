@@ -111,6 +111,12 @@ impl OpenMetadata {
         source.fills.iter().any(|fill| self.session.wants(fill.collection.name))
     }
 
+    /// Returns the wanted sources that each object has a list of.
+    fn of_objects(&self) -> impl Iterator<Item = &'static Source> {
+        let is_of_object = |source: &&Source| matches!(source.paths, Paths::OfObject(_));
+        SOURCES.iter().filter(is_of_object).filter(|source| self.wants(source))
+    }
+
     fn is_new(&self, list: &str, known: &Known) -> bool {
         self.mode == Mode::Backfill || !self.known.get(list).is_some_and(|before| before.is_same(known))
     }
@@ -141,6 +147,10 @@ impl OpenMetadata {
             run.set_aside(thing, format!("{} items have no id that the table can hold", list.odd));
         }
         let known = self.known.get(&name);
+        if let Some(known) = known.filter(|_| !self.is_new(&name, &list.known)) {
+            run.own.lists.insert(name, known.clone());
+            return Ok(appended);
+        }
         let before: &[usize] = known.map_or(&[], |known| &known.rows);
         for (fill, (&before, &now)) in source.fills.iter().zip(before.iter().zip(&list.known.rows)) {
             let (table, gone) = (fill.collection.name, before.saturating_sub(now));
@@ -160,23 +170,17 @@ impl OpenMetadata {
             }
         }
         let version = Known::version_behind(known, read_ms);
-        if self.is_new(&name, &list.known) {
-            for (place, fill) in source.fills.iter().enumerate() {
-                let table = fills().position(|other| other.collection.name == fill.collection.name);
-                let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
-                let Some((table, document)) = table else { continue };
-                let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
-                let mut writer = document.writer(rows[table], self.session.reading(version));
-                let object = slice.object.as_ref().map(|object| object.table.as_str());
-                list.write(place, object, had_rows, &mut writer)?;
-                appended.written[table] = writer.written;
-            }
+        for (place, fill) in source.fills.iter().enumerate() {
+            let table = fills().position(|other| other.collection.name == fill.collection.name);
+            let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
+            let Some((table, document)) = table else { continue };
+            let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
+            let mut writer = document.writer(rows[table], self.session.reading(version));
+            let object = slice.object.as_ref().map(|object| object.table.as_str());
+            list.write(place, object, had_rows, &mut writer)?;
+            appended.written[table] = writer.written;
         }
-        let read_ms = match self.is_new(&name, &list.known) {
-            true => version,
-            false => known.map_or(version, |known| known.read_ms),
-        };
-        run.own.lists.insert(name, Known { read_ms, ..list.known.clone() });
+        run.own.lists.insert(name, Known { read_ms: version, ..list.known.clone() });
         Ok(appended)
     }
 
@@ -194,6 +198,10 @@ impl OpenMetadata {
             |object: &ObjectType| Object { table: object.name.to_owned(), path: object.path.to_owned() };
         Ok(objects.map(object).collect())
     }
+}
+
+fn slice_of(source: &Source, object: Object) -> Slice {
+    Slice { source: source.name.to_owned(), object: Some(object) }
 }
 
 /// Returns HubSpot's own objects that have pipelines.
@@ -217,22 +225,16 @@ impl OpenFeed for OpenMetadata {
         self.failed().clear();
         let mut planned: Planned<Slice, Run> = Planned::new(self.mode, now_ms, 0);
         planned.is_whole = self.mode == Mode::Backfill;
-        let wanted: Vec<&Source> = SOURCES.iter().filter(|source| self.wants(source)).collect();
-        for source in &wanted {
+        for source in SOURCES.iter().filter(|source| self.wants(source)) {
             match source.paths {
                 Paths::OfAccount(_) => {
                     planned.slices.push(Slice { source: source.name.to_owned(), object: None });
                 }
-                Paths::OfObject(_) => {
-                    planned.own.of_objects.insert(source.name.to_owned());
-                    for object in with_pipelines() {
-                        planned.slices.push(Slice { source: source.name.to_owned(), object: Some(object) });
-                    }
-                }
+                Paths::OfObject(_) => planned.slices.extend(with_pipelines().map(|of| slice_of(source, of))),
             }
         }
         let is_planned = |slice: &Slice| slice.source == OBJECT_SCHEMAS;
-        if !planned.own.of_objects.is_empty() && !planned.slices.iter().any(is_planned) {
+        if self.of_objects().next().is_some() && !planned.slices.iter().any(is_planned) {
             planned.slices.push(Slice { source: OBJECT_SCHEMAS.to_owned(), object: None });
         }
         Ok(planned)
@@ -286,11 +288,8 @@ impl OpenFeed for OpenMetadata {
     }
 
     fn due(&self, run: &mut RunOfMetadata<'_>, is_end: bool) -> Vec<Slice> {
-        let found = std::mem::take(&mut run.own.found);
-        let slices = found.into_iter().flat_map(|object| {
-            let of_objects = run.own.of_objects.iter();
-            of_objects.map(move |source| Slice { source: source.clone(), object: Some(object.clone()) })
-        });
+        let found = std::mem::take(&mut run.own.found).into_iter();
+        let slices = found.flat_map(|of| self.of_objects().map(move |source| slice_of(source, of.clone())));
         let slices: Vec<Slice> = slices.collect();
         if is_end && slices.is_empty() {
             run.release_what_was_not_set_aside_again(ODD_KIND);
@@ -334,8 +333,7 @@ impl OpenMetadata {
         if name == OBJECT_SCHEMAS && gap == Gap::Incomplete {
             // Which custom objects there are is not known.
             let text = format!("without those of custom objects: {reason}");
-            let of_objects = SOURCES.iter().filter(|source| matches!(source.paths, Paths::OfObject(_)));
-            of_objects.for_each(|source| add(source, Gap::Incomplete, &text));
+            self.of_objects().for_each(|source| add(source, Gap::Incomplete, &text));
         }
         notes
     }

@@ -1,6 +1,6 @@
 //! State of the feed of metadata: the lists that are left to read, and what each was like when it was last read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +79,6 @@ pub(super) struct Run {
     pub(super) failed: BTreeMap<String, Failure>,
     /// Objects that were found in the schemas, and whose lists are still to be planned.
     pub(super) found: Vec<Object>,
-    /// Sources that are read for each object.
-    pub(super) of_objects: BTreeSet<String>,
 }
 
 /// A list that can't be read.
