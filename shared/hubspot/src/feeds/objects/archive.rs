@@ -20,7 +20,9 @@ use super::calls::{ID, PAGE_RECORDS};
 use super::seen::ArchivedIds;
 use super::slice::Slice;
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{Error, ObjectFeed, Property, Result};
+use super::{ObjectFeed, Result};
+use crate::error::Error;
+use crate::properties::Property;
 
 /// Properties that tell when a record was made: the older objects have the first one, activities and others the second.
 const CREATED: [&str; 2] = ["createdate", "hs_createdate"];

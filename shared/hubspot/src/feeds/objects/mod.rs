@@ -30,6 +30,7 @@ mod links;
 mod named;
 mod named_properties;
 mod object_type;
+mod open;
 mod owners;
 mod pages;
 mod pairing;
@@ -51,9 +52,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::definitions::DefinitionTables;
-use self::layout::{Layout, Show};
+use self::layout::Layout;
 use self::links::LinkTable;
-use self::pairing::{PairRuns, Pairs};
+use self::pairing::PairRuns;
 use self::seen::{ArchivedIds, Hashes};
 use self::state::PlannedRecords;
 
@@ -67,8 +68,7 @@ use super::quarantine::Thing;
 use super::recent::Versions;
 use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
-use crate::properties::{Property, Visible};
+use crate::error::Result;
 use crate::retry::Patience;
 
 pub(super) use self::append::AppendedPage;
@@ -186,112 +186,6 @@ pub(super) struct ObjectFeed {
 }
 
 impl ObjectFeed {
-    /// `without` names columns beside the properties that this run can't fill.
-    pub(super) async fn open(
-        object: &'static ObjectType,
-        session: &Session,
-        mode: Mode,
-        cursor: &mut RecordCursor<'_>,
-        without: &[&str],
-    ) -> Result<ObjectFeed> {
-        let client = session.client.clone();
-        let pairs = Pairs::of_run(object, session, mode, cursor).await?;
-        let Visible { properties, nameless, answers, .. } =
-            classes::visible(object, &client, mode, cursor).await?;
-        let definitions = DefinitionTables::open(object, session, mode, cursor, answers)?;
-
-        let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
-        let (refused, associations): (Vec<_>, Vec<_>) =
-            object.associations.iter().copied().partition(is_absent);
-        let of_refused = object.fixed.iter().filter(|(_, _, fixed)| {
-            matches!(fixed, Fixed::Associated(other) if refused.contains(other))
-                && (cursor.has_tables() || mode.is_snapshot())
-        });
-        let without: Vec<&str> =
-            of_refused.map(|(name, _, _)| *name).chain(without.iter().copied()).collect();
-        let show = Show::in_mode(mode);
-        let associations = if show == Show::Ids { Vec::new() } else { associations };
-        let no_table = |source| {
-            let message = format!("the properties of {} make no table", object.name);
-            Error::new(ErrorKind::Malformed, message).caused_by(source)
-        };
-        if mode == Mode::Incremental
-            && let Some(property) = properties.iter().find(|property| is_remade(property, cursor))
-        {
-            let name = &property.name;
-            tracing::info!(
-                feed.name = object.name,
-                "{name} was deleted and made again: all records are read"
-            );
-            cursor.is_due_whole = true;
-        }
-        let is_new = cursor.own.properties.is_none() && !cursor.has_tables() && cursor.run.is_none();
-        if cursor.own.columns.is_empty() && (is_new || cursor.own.properties.is_some()) {
-            // The columns that there are belong to what was read before anybody remembered whose they are; those of a
-            // table that is new, to what its documentation promises.
-            let was_read =
-                |name: &str| cursor.own.properties.as_ref().is_some_and(|read| read.0.contains(&hash(name)));
-            let mut read = properties.clone();
-            read.retain(|property| was_read(&property.name));
-            Layout::new(object, &read, &without, show, &mut cursor.own.columns).map_err(no_table)?;
-        }
-        let layout =
-            Layout::new(object, &properties, &without, show, &mut cursor.own.columns).map_err(no_table)?;
-        let is_wide = !calls::fits_url(&layout);
-        // A backfill reads everything, whatever is known.
-        let (recent, archived) = match mode {
-            Mode::Incremental if cursor.reread_since_ms.is_some() => {
-                (Versions::default(), cursor.own.archived.clone())
-            }
-            Mode::Incremental => (cursor.recent.clone(), cursor.own.archived.clone()),
-            _ => (Versions::default(), ArchivedIds::default()),
-        };
-        let created = archive::created(&properties);
-        let association_calls = association_calls(&associations, &pairs);
-        let links = pairs.table(cursor)?;
-        let tables = [&layout.table].into_iter().chain(links.iter().map(|links| &links.document.table));
-        let tables = tables.chain(definitions.iter().flat_map(DefinitionTables::tables));
-        let tables = tables.cloned().collect();
-        let properties = Hashes(layout.property_names().map(hash).collect());
-        let new_properties: Vec<String> = match &cursor.own.properties {
-            Some(known) if mode == Mode::Incremental => {
-                let is_new = |name: &&str| !known.0.contains(&hash(name));
-                layout.property_names().filter(is_new).map(str::to_owned).collect()
-            }
-            _ => Vec::new(),
-        };
-        Ok(ObjectFeed {
-            object,
-            session: session.clone(),
-            client,
-            created,
-            layout,
-            links,
-            definitions,
-            tables,
-            association_calls,
-            associations,
-            batches: Batches::new(calls::PAGE_RECORDS),
-            absent: cursor.absent.clone(),
-            is_wide,
-            mode,
-            recent,
-            archived,
-            reread_since_ms: cursor
-                .reread_since_ms
-                .map(|since_ms| since_ms.saturating_sub(session.lookback.overlap_ms)),
-            properties,
-            new_properties,
-            restarted: Mutex::default(),
-            pages_near_trouble: AtomicU32::new(0),
-            archive_waits: AtomicBool::new(false),
-            unsearchable: Mutex::default(),
-            unlisted: tokio::sync::Mutex::default(),
-            is_archive_sequential: cursor.own.is_sequential || cursor.own.is_archive_sequential,
-            nameless,
-        })
-    }
-
     /// A run that was interrupted goes on.
     pub(super) fn begin_again(&self, run: &RecordRun) {
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
@@ -312,14 +206,6 @@ impl ObjectFeed {
 
 fn hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
-}
-
-/// Deleted and made again since its values were read: records have lost them without a new modified date.
-fn is_remade(property: &Property, cursor: &RecordCursor<'_>) -> bool {
-    let hash = hash(&property.name);
-    let is_known = cursor.own.properties.as_ref().is_some_and(|known| known.0.contains(&hash));
-    let is_made_since = || cursor.caught_up_ms.is_some_and(|since_ms| property.is_made_since(since_ms));
-    cursor.own.gone_properties.0.contains(&hash) || (is_known && is_made_since())
 }
 
 #[async_trait]
@@ -486,15 +372,6 @@ pub(super) fn under_way<R: FeedState + Default>(
 ) -> Result<Vec<PairRuns>> {
     let runs = cursor.run.iter_mut().chain(cursor.paused.as_deref_mut());
     runs.map(|run| Ok(records(Taken::of(run)?.with().own).pairs.clone())).collect()
-}
-
-/// The calls for columns of ids, and for the table of associations.
-fn association_calls(columns: &[&'static str], pairs: &Pairs) -> Vec<AssociationCalls> {
-    let is_table = |name: &str| pairs.others.iter().any(|other| other.collection == name);
-    let of_columns = columns.iter().map(|&name| AssociationCalls::new(name, name, true, is_table(name)));
-    let of_table = pairs.others.iter().filter(|other| !columns.contains(&other.collection));
-    let of_table = of_table.map(|other| AssociationCalls::new(other.collection, other.path, false, true));
-    of_columns.chain(of_table).collect()
 }
 
 fn left(mut ids: Vec<u64>) -> Option<Slice> {
