@@ -88,7 +88,7 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     std::fs::write(folder.join(MARKER), "").with_context(failed)
 }
 
-/// What was changed in the account.
+/// Changes made in the account.
 #[derive(Debug)]
 struct Change {
     /// For people.

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(super) struct Probed {
     pub(super) family: &'static Family,
     pub(super) availability: Availability,
-    /// What it fills of the collections that are selected.
+    /// Selected collections that it fills.
     pub(super) fills: Vec<Fill>,
 }
 

@@ -11,7 +11,7 @@ const SOURCE: &str = include_str!("template.yaml.in");
 /// The feed that reads the most, and has a parameter of its own for its function's memory.
 const LARGEST_FEED: &str = "contacts";
 
-/// What the function of all further feeds fills.
+/// Contents of the function of all further feeds.
 const FURTHER_FILLS: &str = "further objects and metadata, as far as Collections names them";
 /// A condition can't search a text: what it sees is that nothing was named.
 const FURTHER_IS_ON: &str = "!And [!Equals [!Ref Objects, \"on\"], !Not [!Equals [!Ref Collections, \"\"]], \

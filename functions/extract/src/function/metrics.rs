@@ -7,7 +7,7 @@ use lambda::{Invocation, Metrics, Unit, compute_dollars};
 use super::Function;
 
 impl Function {
-    /// What the run of a feed tells.
+    /// Metrics of one feed's run.
     pub(super) fn metrics(&self, report: &RunReport, is_failed: bool, invocation: &Invocation) -> Metrics {
         let mut metrics = Metrics::new(&self.config.stack, &self.config.name);
         counts(&mut metrics, report);
@@ -36,7 +36,7 @@ impl Function {
         metrics
     }
 
-    /// What the run tells that starts the runs of many feeds: what alarms watch, as the worst of them.
+    /// Metrics of the run that starts the runs of many feeds: those that alarms watch, as the worst of them.
     pub(super) fn further_metrics(
         &self,
         report: &FurtherReport,
@@ -50,10 +50,7 @@ impl Function {
         metrics.flag("IncompleteRuns", is_incomplete);
         metrics.count("StoppedRuns", u64::from(report.outcome == End::Stopped));
         // Where nothing is wanted, nothing is behind; without a value the alarm would take it for a week.
-        {
-            let lag = standing.lag_seconds.unwrap_or(0.0);
-            metrics.add("LagSeconds", Unit::Seconds, lag);
-        }
+        metrics.add("LagSeconds", Unit::Seconds, standing.lag_seconds.unwrap_or(0.0));
         ages(&mut metrics, standing.reconciled_ms, standing.refreshed_ms);
         cost(&mut metrics, invocation);
         metrics.note("run_id", report.run_id.as_str());
