@@ -13,8 +13,8 @@ pub use order::merge_in_any_order;
 pub use sandbox::{CommandOutput, Sandbox, ended};
 pub use simulation::{SimulationSummary, simulate};
 pub use truth::{
-    COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_associations_equal,
-    assert_definitions_equal, assert_equal, assert_equal_but_for, assert_metadata_equal,
-    assert_objects_equal, table_of,
+    COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_association_types_equal,
+    assert_associations_equal, assert_definitions_equal, assert_equal, assert_equal_but_for,
+    assert_metadata_equal, assert_objects_equal, table_of,
 };
 pub use world::{World, most_memory_mib};

@@ -8,7 +8,10 @@ use fake_hubspot::{
     RefusedBatches, Settings,
 };
 use serde_json::Value;
-use tests::{Expectations, Sandbox, assert_associations_equal, assert_objects_equal, table_of};
+use tests::{
+    Expectations, Sandbox, assert_association_types_equal, assert_associations_equal, assert_objects_equal,
+    table_of,
+};
 
 /// Types with records.
 const OBJECTS: [ObjectType; 9] = [
@@ -34,7 +37,7 @@ fn settings(records: usize) -> Settings {
 
 fn named() -> String {
     let tables = OBJECTS.map(table_of).join(",");
-    format!("{tables},associations")
+    format!("{tables},associations,association_types")
 }
 
 fn outcome(report: &Value) -> &Value {
@@ -57,6 +60,7 @@ async fn every_link_is_in_the_table_at_first_and_after_a_refresh() {
     assert_eq!(outcome(&first), "complete");
     assert!(first["collections"]["associations"]["rows"].as_u64().unwrap() > 500);
     assert_associations_equal(&OBJECTS, &sandbox.database(), account);
+    assert_association_types_equal(&OBJECTS, &sandbox.database(), account);
     for object in [ObjectType::Deals, ObjectType::Notes] {
         assert_objects_equal(&[object], &sandbox.database(), account, &Expectations::default());
     }
@@ -139,6 +143,51 @@ async fn a_run_in_which_nothing_changed_asks_for_no_associations() {
     }
     assert_eq!(calls[0].get(BATCH_READ), None);
     assert_eq!(calls[0], calls[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_label_comes_with_the_first_link_that_has_it() {
+    const LABELS: &str = "associations.labels";
+    let sandbox = Sandbox::new(&settings(30), Behaviour::default()).await;
+    let (account, named) = (sandbox.account(), named());
+    sandbox.sync(&["--collections", &named]).await.complete();
+    account.rename_label(["Chooses", "Chosen by"]);
+    let deal = (ObjectType::Deals, account.live_ids(ObjectType::Deals)[2]);
+    let contact = (ObjectType::Contacts, account.live_ids(ObjectType::Contacts)[1]);
+    account.associate(deal, contact, Label::DecisionMaker).unwrap();
+    account.touch(deal.0, deal.1).unwrap();
+    sandbox.server.reset_counters();
+    let report = sandbox.sync(&["--collections", &named]).await.complete();
+    let calls = sandbox.server.counters().endpoints.get(LABELS).copied();
+    assert_eq!(calls, Some(2), "only the pair whose links have a new label is asked for");
+    assert!(report["collections"]["association_types"]["rows"].as_u64().unwrap() > 0);
+    let labels = |from: &str| -> Vec<String> {
+        let sql = format!(
+            "SELECT label FROM hubspot.association_types WHERE category = 'USER_DEFINED' AND NOT is_deleted AND \
+             from_object = '{from}' AND to_object IN ('deals', 'contacts')"
+        );
+        let database = sandbox.database();
+        let mut statement = database.prepare(&sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert!(labels("contacts").contains(&"Chooses".to_owned()));
+    assert!(labels("deals").contains(&"Chosen by".to_owned()));
+    // A whole run reads all of them.
+    sandbox.sync(&["--collections", &named, "--mode", "backfill"]).await.complete();
+    assert_association_types_equal(&OBJECTS, &sandbox.database(), account);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_cannot_be_read_are_named_and_read_later() {
+    let sandbox = Sandbox::new(&settings(30), Behaviour::default()).await;
+    let named = named();
+    let refused = Poison::new("associations.labels", "", PoisonEffect::Status(403));
+    sandbox.server.poison(Poison { times: 1, ..refused });
+    let report = sandbox.sync(&["--collections", &named]).await.complete();
+    let degraded = &report["collections"]["association_types"]["degraded"];
+    assert!(degraded.to_string().contains("types of associations with"), "{report}");
+    sandbox.sync(&["--collections", &named]).await.complete();
+    assert_association_types_equal(&OBJECTS, &sandbox.database(), sandbox.account());
 }
 
 /// Deals with contacts and companies, at a tenth of the documented account: a call for each thousand deals and each of the

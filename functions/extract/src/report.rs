@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::collections::BTreeMap;
 
-use hubspot::feeds::{ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, Mode, Note, Quarantine, Unfinished};
+use hubspot::feeds::{
+    ASSOCIATION_TYPES, ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, Mode, Note, Quarantine, Unfinished,
+};
 use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +132,7 @@ impl FeedReport {
         let has_definitions = !is_snapshot && DEFINITIONS.iter().any(|name| is_named(name));
         let is_filled = |name: &&&str| match **name {
             ASSOCIATIONS => options.associated.is_some(),
+            ASSOCIATION_TYPES => options.associated.is_some() && !is_snapshot && is_named(ASSOCIATION_TYPES),
             _ => has_definitions,
         };
         if !self.collections.is_empty() {

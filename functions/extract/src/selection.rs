@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use hubspot::Client;
-use hubspot::feeds::{AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS, Feed};
+use hubspot::feeds::{
+    ASSOCIATION_TYPES, ASSOCIATIONS, AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS,
+    Feed,
+};
 use staging::State;
 
 /// Name for the collections of Segment's source.
@@ -160,6 +163,9 @@ impl CollectionNames {
             // Nothing is read that has properties.
             collections.retain(|name| !is_of_metadata(name));
         }
+        if !collections.contains(ASSOCIATIONS) && !self.is_named(ASSOCIATION_TYPES) {
+            collections.remove(ASSOCIATION_TYPES);
+        }
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
         let settled = self.wants(ALL).then(settled);
@@ -200,6 +206,10 @@ impl Selection {
         {
             bail!("{shared} are read with the records of objects: name the objects, too");
         }
+        let wants = |name: &str| self.collections.contains(name);
+        if wants(ASSOCIATION_TYPES) && !wants(ASSOCIATIONS) {
+            bail!("{ASSOCIATION_TYPES} are read with {ASSOCIATIONS}: name these, too");
+        }
         Ok(self)
     }
 
@@ -207,7 +217,7 @@ impl Selection {
     pub fn associated(&self) -> Option<AssociatedObjects> {
         let is_selected = |object: AssociatedObject| self.collections.contains(object.collection);
         let feeds = self.feeds.iter().copied().filter(|feed| feed.object().is_some_and(is_selected));
-        let is_wanted = self.collections.contains(hubspot::feeds::ASSOCIATIONS);
+        let is_wanted = self.collections.contains(ASSOCIATIONS);
         is_wanted.then(|| AssociatedObjects::of(feeds))
     }
 

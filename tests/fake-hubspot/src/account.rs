@@ -28,7 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(crate) use self::association_types::{LabelName, label_names, labels};
+pub(crate) use self::association_types::LabelName;
 pub use self::associations::Label;
 pub(crate) use self::associations::Link;
 pub use self::changes::ChangeError;

@@ -77,3 +77,35 @@ pub(super) fn differences(objects: &[ObjectType], database: &Connection, account
     }
     findings
 }
+
+/// Compares the types between these objects: those of each pair with links, in both directions.
+pub(super) fn type_differences(objects: &[ObjectType], database: &Connection, account: &Account) -> Findings {
+    let mut expected = BTreeMap::new();
+    for &from in objects {
+        for &to in objects.iter().filter(|to| place(from) <= place(**to)) {
+            if account.truth_links(from, to).is_empty() {
+                continue;
+            }
+            for (from, to) in [(from, to), (to, from)] {
+                for (category, type_id, label) in account.truth_link_types(from, to) {
+                    let key = (table_of(from).to_owned(), table_of(to).to_owned(), category, type_id);
+                    expected.insert(format!("{key:?}"), label);
+                }
+            }
+        }
+    }
+    let mut findings = Findings::default();
+    each_row(database, "SELECT * FROM hubspot.association_types WHERE NOT is_deleted", |row| {
+        let text = |column| row.text(column).unwrap_or_default();
+        let key = (text("from_object"), text("to_object"), text("category"), row.id_in("type_id"));
+        let name = format!("{key:?}");
+        match expected.remove(&name) {
+            Some(label) => row.check(&name, &mut findings).is("label", label),
+            None => findings.note(|| format!("{name}: no type of the account")),
+        }
+    });
+    for key in expected.keys() {
+        findings.note(|| format!("{key}: missing"));
+    }
+    findings
+}

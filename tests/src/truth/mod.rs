@@ -137,6 +137,13 @@ pub fn assert_associations_equal(objects: &[ObjectType], database: &Connection, 
     assert!(findings.is_empty(), "associations differ from the account:\n{findings}");
 }
 
+/// # Panics
+/// If the table of association types is not what the account has of the pairs of these objects that are linked.
+pub fn assert_association_types_equal(objects: &[ObjectType], database: &Connection, account: &Account) {
+    let findings = associations::type_differences(objects, database, account);
+    assert!(findings.is_empty(), "types of associations differ from the account:\n{findings}");
+}
+
 /// Returns the differences between the links among these objects and the table of associations; empty when they are
 /// equal.
 pub(crate) fn association_differences(

@@ -79,13 +79,16 @@ pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 /// [`SHARED`], for people who query them.
 pub fn shared() -> Vec<CollectionEntry> {
     let definitions = metadata::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
-    std::iter::once(objects::ASSOCIATIONS.entry()).chain(definitions).collect()
+    let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES].map(|links| links.entry());
+    links.into_iter().chain(definitions).collect()
 }
 
 /// The collection of associations, which the feeds of all objects fill together.
 pub const ASSOCIATIONS: &str = "associations";
+/// That of their types, for feeds that fill [`ASSOCIATIONS`].
+pub const ASSOCIATION_TYPES: &str = "association_types";
 /// Collections that several feeds fill together.
-pub const SHARED: &[&str] = &[ASSOCIATIONS, DEFINITIONS[0], DEFINITIONS[1]];
+pub const SHARED: &[&str] = &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1]];
 /// Those of the definitions of properties. A feed fills both or none.
 pub const DEFINITIONS: [&str; 2] = ["properties", "property_options"];
 

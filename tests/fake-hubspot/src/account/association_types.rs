@@ -1,6 +1,7 @@
 //! Types of links between two objects: an id within a category, and a label, each for one direction.
 
 use super::associations::Link;
+use super::{Account, State};
 use crate::ObjectType;
 
 const USER_DEFINED: &str = "USER_DEFINED";
@@ -15,25 +16,68 @@ pub(crate) struct LabelName {
     pub(crate) name: String,
 }
 
-/// Returns the types of a link: the unlabeled one, that of a primary company, and the account's own label.
-pub(crate) fn labels(from: ObjectType, to: ObjectType, link: &Link) -> impl Iterator<Item = LabelName> {
-    let (is_primary, is_decision_maker) = (link.is_primary, link.is_decision_maker);
-    label_names(from, to).filter(move |label| match (label.category, label.label) {
-        (USER_DEFINED, _) => is_decision_maker,
-        (_, Some(_)) => is_primary,
-        (_, None) => true,
-    })
+/// The account's own label: its name in one direction, and in the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnLabel(pub(super) [&'static str; 2]);
+
+impl Default for OwnLabel {
+    fn default() -> OwnLabel {
+        OwnLabel(["Decision maker", "Decided by"])
+    }
 }
 
-/// Returns all types between two objects, in this direction.
-pub(crate) fn label_names(from: ObjectType, to: ObjectType) -> impl Iterator<Item = LabelName> {
+impl State {
+    /// Returns the types of a link: the unlabeled one, that of a primary company, and the account's own label.
+    pub(crate) fn labels(
+        &self,
+        from: ObjectType,
+        to: ObjectType,
+        link: &Link,
+    ) -> impl Iterator<Item = LabelName> + use<> {
+        let (is_primary, is_decision_maker) = (link.is_primary, link.is_decision_maker);
+        self.label_names(from, to).filter(move |label| match (label.category, label.label) {
+            (USER_DEFINED, _) => is_decision_maker,
+            (_, Some(_)) => is_primary,
+            (_, None) => true,
+        })
+    }
+
+    /// Returns all types between two objects, in this direction.
+    pub(crate) fn label_names(
+        &self,
+        from: ObjectType,
+        to: ObjectType,
+    ) -> impl Iterator<Item = LabelName> + use<> {
+        label_names(from, to, self.associations.own_label)
+    }
+}
+
+impl Account {
+    /// Renames the account's own label in both directions; its ids stay, and so do the records.
+    pub fn rename_label(&self, names: [&'static str; 2]) {
+        self.write().associations.own_label = OwnLabel(names);
+    }
+
+    /// Returns the category, the id and the label of each type between two objects, in this direction.
+    pub fn truth_link_types(
+        &self,
+        from: ObjectType,
+        to: ObjectType,
+    ) -> Vec<(&'static str, u16, Option<&'static str>)> {
+        let names = self.read().label_names(from, to);
+        names.map(|label| (label.category, label.type_id, label.label)).collect()
+    }
+}
+
+fn label_names(from: ObjectType, to: ObjectType, own: OwnLabel) -> impl Iterator<Item = LabelName> + use<> {
     let (primary, unlabeled) = type_ids(from, to);
     let pair = format!("{}_to_{}", from.singular(), to.singular());
     let hubspot = |type_id, label, name| LabelName { category: "HUBSPOT_DEFINED", type_id, label, name };
     let primary_label = primary.map(|type_id| hubspot(type_id, Some("Primary"), pair.clone()));
     let unlabeled_name = if primary.is_some() { format!("{pair}_unlabeled") } else { pair };
     // A label of two names, one for each direction. Its ids are those of other types in HubSpot's category.
-    let (type_id, label) = if from > to { (2, "Decided by") } else { (1, "Decision maker") };
+    let OwnLabel([one, other]) = own;
+    let (type_id, label) = if from > to { (2, other) } else { (1, one) };
     let (label, name) = (Some(label), "decision_maker".to_owned());
     let own = LabelName { category: USER_DEFINED, type_id, label, name };
     primary_label.into_iter().chain([hubspot(unlabeled, None, unlabeled_name), own])

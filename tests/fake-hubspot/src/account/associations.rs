@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::association_types::OwnLabel;
 use crate::ObjectType;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub enum Label {
 #[derive(Debug, Default)]
 pub(crate) struct Associations {
     links: HashMap<(ObjectType, ObjectType), HashMap<u64, Vec<Link>>>,
+    pub(super) own_label: OwnLabel,
 }
 
 impl Associations {

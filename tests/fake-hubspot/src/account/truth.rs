@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::properties::Catalog;
 use super::record::Record;
-use super::{Account, State, labels};
+use super::{Account, State};
 use crate::ObjectType;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,7 +78,7 @@ impl Account {
         let mut links = Vec::new();
         for &from_id in state.objects[from].live.keys() {
             for link in state.links(from, from_id, to) {
-                links.extend(labels(from, to, link).map(|label| TruthLink {
+                links.extend(state.labels(from, to, link).map(|label| TruthLink {
                     from_id,
                     to_id: link.to,
                     category: label.category,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::objects::unknown_type;
 use super::{Answer, Call, Reply, Route, limit};
-use crate::account::{LabelName, Link, State, label_names, labels};
+use crate::account::{LabelName, Link, State};
 use crate::http::limits::Bucket;
 use crate::http::problem::Problem;
 use crate::http::request::{Request, Version};
@@ -44,8 +44,9 @@ fn labels_route(request: &Request) -> Option<Route> {
     let endpoint = "associations.labels";
     Some(match (from.parse::<ObjectType>(), to.parse::<ObjectType>()) {
         (Ok(from), Ok(to)) => {
-            let route = Route::new(endpoint, Bucket::General, move |_| {
-                let results: Vec<Value> = label_names(from, to).map(|label| json_of(&label)).collect();
+            let route = Route::new(endpoint, Bucket::General, move |call| {
+                let names = call.account().read().label_names(from, to);
+                let results: Vec<Value> = names.map(|label| json_of(&label)).collect();
                 Ok(Reply::json(&json!({"results": results})))
             });
             route.reads(from).reads(to)
@@ -115,8 +116,7 @@ fn batch_read(call: &Call<'_>, from: ObjectType, to: ObjectType, version: Versio
         }
         let after = input.after.as_deref().filter(|_| !call.behaviour.ignores_association_after);
         let page = Page::of(&links, after, call.behaviour.associations_page);
-        let mut result =
-            json!({"from": {"id": input.id}, "to": entries(page.links, from, to, version, call.behaviour)});
+        let mut result = json!({"from": {"id": input.id}, "to": entries(&state, page.links, from, to, version, call.behaviour)});
         if let Some(after) = page.next {
             result["paging"] = paging(after, from, &input.id, to);
         }
@@ -148,10 +148,11 @@ fn of_record(call: &Call<'_>, (from, id): (ObjectType, &str), to: ObjectType, ve
     let links: Vec<_> = state.links(from, survivor, to).collect();
     let page = Page::of(&links, request.parameter("after"), limit);
     let results: Vec<Value> = if version == Version::V3 {
-        let labels = page.links.iter().flat_map(|link| labels(from, to, link).map(|label| (link.to, label)));
+        let labels =
+            page.links.iter().flat_map(|link| state.labels(from, to, link).map(|label| (link.to, label)));
         labels.map(|(to, label)| json!({"id": to.to_string(), "type": label.name})).collect()
     } else {
-        entries(page.links, from, to, version, call.behaviour)
+        entries(&state, page.links, from, to, version, call.behaviour)
     };
     let mut answer = json!({"results": results});
     if let Some(after) = page.next {
@@ -178,8 +179,10 @@ pub(super) fn write_inline(
         opening = ",";
         out.extend_from_slice(format!("\"{}\":{{\"results\":[", to.plural()).as_bytes());
         let page = Page::of(&links, None, behaviour.inline_associations);
-        let named =
-            page.links.iter().flat_map(|link| labels(from, *to, link).map(|label| (link.to, label.name)));
+        let named = page
+            .links
+            .iter()
+            .flat_map(|link| state.labels(from, *to, link).map(|label| (link.to, label.name)));
         write_joined(out, named, |out, (to, name)| {
             out.extend_from_slice(b"{\"id\":\"");
             write_number(out, to);
@@ -221,6 +224,7 @@ fn paging(after: u64, from: ObjectType, id: &str, to: ObjectType) -> Value {
 }
 
 fn entries(
+    state: &State,
     links: &[&Link],
     from: ObjectType,
     to: ObjectType,
@@ -232,7 +236,7 @@ fn entries(
         json!({"toObjectId": id, "associationTypes": labels})
     };
     let all = links.iter().flat_map(|link| {
-        let labels: Vec<Value> = labels(from, to, link).map(|label| json_of(&label)).collect();
+        let labels: Vec<Value> = state.labels(from, to, link).map(|label| json_of(&label)).collect();
         if behaviour.repeat_associations_per_label {
             labels.into_iter().map(|label| entry(link, vec![label])).collect()
         } else {

@@ -40,20 +40,25 @@ impl ObjectFeed {
         context: &Context<'_>,
     ) -> Result<AppendedPage> {
         let mut shared = vec![Written::default(); shared_rows.len()];
-        let (link_rows, definition_rows) = match (&self.links, shared_rows) {
-            (Some(_), [links, others @ ..]) => (Some(&mut **links), others),
-            (_, others) => (None, others),
-        };
-        let of_links = usize::from(link_rows.is_some());
-        if matches!(slice, Slice::Linked { .. } | Slice::Definitions) {
+        let of_links = usize::from(self.links.is_some());
+        let of_types = usize::from(self.links.as_ref().is_some_and(|links| links.types.is_some()));
+        let (link_rows, others) = shared_rows.split_at_mut(of_links);
+        let (type_rows, definition_rows) = others.split_at_mut(of_types);
+        let (link_rows, type_rows) =
+            (link_rows.first_mut().map(|rows| &mut **rows), type_rows.first_mut().map(|rows| &mut **rows));
+        if matches!(slice, Slice::Linked { .. } | Slice::LinkTypes { .. } | Slice::Definitions) {
             match &*slice {
                 Slice::Linked { ids, to } => {
                     let linked = self.append_linked(&page, (ids, to), run, link_rows, context.reading);
                     shared[..of_links].fill(linked);
                 }
+                Slice::LinkTypes { to } => {
+                    let types = self.append_types(&page, to, run, type_rows, context.reading);
+                    shared[of_links..of_links + of_types].fill(types);
+                }
                 _ => {
                     let written = self.append_definitions(run, definition_rows, context.reading)?;
-                    shared[of_links..].copy_from_slice(&written);
+                    shared[of_links + of_types..].copy_from_slice(&written);
                 }
             }
             let is_last = slice.advance(page.next)?;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use staging::ColumnType::{BigInt, Text};
-use staging::Rows;
+use staging::{Rows, Table};
 
 use super::associations::{self, AssociationCalls, MAX_INPUTS, source};
 use super::pages::{Advance, Page};
@@ -77,15 +77,23 @@ pub(super) struct LinkSets {
 #[derive(Debug)]
 pub(super) struct LinkTable {
     pub(super) document: Document,
+    /// That of their types; `None`: nobody wants it.
+    pub(super) types: Option<Document>,
     /// What earlier runs have left of each pair.
     pub(super) known: BTreeMap<String, PairMemory>,
     /// Objects at the other end of all pairs that are wanted, whether they answer or not.
     pub(super) wanted: Vec<&'static str>,
     /// Pairs that are not asked for, and why.
     pub(super) refused: Mutex<BTreeMap<&'static str, String>>,
+    /// Pairs whose types could not be read, and why.
+    pub(super) types_failed: Mutex<BTreeMap<String, String>>,
 }
 
 impl LinkTable {
+    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+        std::iter::once(&self.document).chain(&self.types).map(|document| &document.table)
+    }
+
     /// Links with this object were read by an earlier run.
     pub(super) fn was_read(&self, other: &str) -> bool {
         self.known.get(other).is_some_and(|known| known.read_until_ms.is_some())
@@ -107,12 +115,12 @@ impl LinkTable {
             gap: Gap::Degraded,
             text: format!("associations with {} are not read: {reason}", others.join(", ")),
         };
-        by_reason.into_iter().map(note).collect()
+        by_reason.into_iter().map(note).chain(self.notes_on_types()).collect()
     }
 }
 
 impl ObjectFeed {
-    fn pair(&self, other: &str) -> Option<&AssociationCalls> {
+    pub(super) fn pair(&self, other: &str) -> Option<&AssociationCalls> {
         self.association_calls.iter().find(|calls| calls.is_table && calls.other == other)
     }
 
@@ -265,6 +273,7 @@ impl LinkWriter<'_> {
             && let Some(pair) = run.own.pairs.get_mut(sets.other)
         {
             pair.is_used = true;
+            self.table.meet_types(sets, pair);
         }
         let known: BTreeSet<u64> = ids.filter(|id| !sets.unknown.contains_key(id)).collect();
         for id in known {

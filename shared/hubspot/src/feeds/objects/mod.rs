@@ -26,6 +26,7 @@ mod counts;
 mod definitions;
 mod ends;
 mod layout;
+mod link_types;
 mod links;
 mod named;
 mod named_properties;
@@ -72,6 +73,7 @@ use crate::error::Result;
 use crate::retry::Patience;
 
 pub(super) use self::append::AppendedPage;
+pub(super) use self::link_types::ASSOCIATION_TYPES;
 pub(super) use self::links::ASSOCIATIONS;
 pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
 pub(super) use self::pages::{Page, record_ids};
@@ -149,7 +151,7 @@ pub(super) struct ObjectFeed {
     links: Option<LinkTable>,
     /// `None`: nobody wants the definitions of properties.
     definitions: Option<DefinitionTables>,
-    /// That of the records, then the shared ones: of links, and of definitions.
+    /// That of the records, then the shared ones: of links, their types, and definitions.
     tables: Vec<Table>,
     /// The property that tells when a record was made.
     created: &'static str,
@@ -190,6 +192,7 @@ impl ObjectFeed {
     pub(super) fn begin_again(&self, run: &RecordRun) {
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
+        self.links.iter().for_each(|links| links.begin_again(&run.pairs));
     }
 
     /// Properties without a name have values that nobody can ask for.
@@ -299,6 +302,9 @@ impl OpenFeed for ObjectFeed {
         }
         let mut checks = ObjectFeed::due_counts(run, is_end);
         checks.extend(self.due_links(run, is_end));
+        if is_end && checks.is_empty() {
+            checks.extend(self.due_types(run));
+        }
         if run.own.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.own.merges.is_empty()) {
             checks.push(Slice::Merged { merges: std::mem::take(&mut run.own.merges) });
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use super::associations::{self, AssociationCalls};
 use super::definitions::DefinitionTables;
 use super::layout::{Layout, Show};
+use super::links::LinkTable;
 use super::pairing::Pairs;
 use super::seen::{ArchivedIds, Hashes};
 use super::state::RecordCursor;
@@ -81,8 +82,8 @@ impl ObjectFeed {
         };
         let created = archive::created(&properties);
         let association_calls = association_calls(&associations, &pairs);
-        let links = pairs.table(cursor)?;
-        let tables = [&layout.table].into_iter().chain(links.iter().map(|links| &links.document.table));
+        let links = pairs.table(session, mode, cursor)?;
+        let tables = [&layout.table].into_iter().chain(links.iter().flat_map(LinkTable::tables));
         let tables = tables.chain(definitions.iter().flat_map(DefinitionTables::tables));
         let tables = tables.cloned().collect();
         let properties = Hashes(layout.property_names().map(hash).collect());

@@ -161,6 +161,7 @@ impl ObjectFeed {
                 self.merged_page(&merges[merges.len() - merges.len().min(limit)..]).await
             }
             Slice::Linked { ids, to } => self.linked_page(ids, to).await,
+            Slice::LinkTypes { to } => self.types_page(to).await,
             // They were read when the feed was opened.
             Slice::Definitions => Ok(Page { next: Some(Advance::Nothing), ..Page::default() }),
             Slice::Wanted { records } => {

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::associations::{self, source};
+use super::link_types::{ASSOCIATION_TYPES, KnownTypes};
 use super::links::{ASSOCIATIONS, LinkTable};
 use super::state::{RecordCursor, RunOfRecords};
 use super::{ObjectType, Result};
@@ -29,6 +30,8 @@ pub(in crate::feeds) struct PairMemory {
     pub(super) has_begun: bool,
     /// HubSpot refuses them, and has done so before anything was read.
     pub(super) refused: Option<Refusal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) types: Option<KnownTypes>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,16 @@ pub(in crate::feeds) struct PairRun {
     pub(super) is_used: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refused: Option<Refusal>,
+    /// A link has a type that is not among the known ones.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_new_type: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_asked_types: bool,
+    /// The types as this run has read them, or why it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) types: Option<KnownTypes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) types_failed: Option<String>,
 }
 
 /// Progress of a run, by the collection at the other end: those pairs whose links it reads.
@@ -133,7 +146,12 @@ impl Pairs {
         Ok(pairs)
     }
 
-    pub(super) fn table(self, cursor: &RecordCursor<'_>) -> Result<Option<LinkTable>> {
+    pub(super) fn table(
+        self,
+        session: &Session,
+        mode: Mode,
+        cursor: &RecordCursor<'_>,
+    ) -> Result<Option<LinkTable>> {
         if self.others.is_empty() && self.refused.is_empty() {
             return Ok(None);
         }
@@ -142,7 +160,10 @@ impl Pairs {
         known.values_mut().for_each(|known| known.is_used |= is_new && known.has_begun);
         let others = self.others.iter().map(|other| other.collection);
         let wanted = others.chain(self.refused.keys().copied()).collect();
-        Ok(Some(LinkTable { document, known, wanted, refused: Mutex::new(self.refused) }))
+        let has_types = session.names(ASSOCIATION_TYPES.name) && !mode.is_snapshot();
+        let types = has_types.then(|| Document::new(&ASSOCIATION_TYPES, &[])).transpose()?;
+        let refused = Mutex::new(self.refused);
+        Ok(Some(LinkTable { document, types, known, wanted, refused, types_failed: Mutex::default() }))
     }
 }
 
@@ -179,6 +200,7 @@ pub(super) fn keep(known: &mut BTreeMap<String, PairMemory>, run: &mut RunOfReco
         let known = known.entry(other).or_default();
         known.is_used |= pair.is_used;
         known.has_begun = false;
+        known.types = pair.types.or(known.types.take());
         let is_refused = pair.refused.is_some();
         if is_whole || is_refused {
             known.refused = pair.refused;

@@ -67,6 +67,8 @@ pub(in crate::feeds) enum Slice {
     CountHalves { halves: Vec<Vec<(u64, u64)>> },
     /// Associations of these records with one object.
     Linked { ids: Vec<u64>, to: String },
+    /// The types of associations with one object.
+    LinkTypes { to: String },
     /// The definitions of properties.
     Definitions,
 }
@@ -214,6 +216,7 @@ impl Slice {
                 | Slice::Recount { .. }
                 | Slice::CountHalves { .. }
                 | Slice::Linked { .. }
+                | Slice::LinkTypes { .. }
                 | Slice::Definitions,
                 Some(Advance::Nothing),
             ) => Ok(true),
