@@ -17,7 +17,9 @@ use fake_hubspot::{
     PoisonEffect, RefusedBatches, Server,
 };
 use fastrand::Rng;
-use hubspot::feeds::{ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, Lookback, Mode, further};
+use hubspot::feeds::{
+    ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, LIST_MEMBERSHIPS, Lookback, Mode, further,
+};
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
 use staging::{Bucket, State};
@@ -26,8 +28,8 @@ use warehouse::{TableMode, Warehouse};
 
 use self::drawn::{behaviour, settings};
 use crate::truth::{
-    COLLECTIONS, Expectations, all_differences, association_differences, metadata_differences,
-    object_differences, table_of,
+    COLLECTIONS, Expectations, all_differences, association_differences, membership_differences,
+    metadata_differences, object_differences, table_of,
 };
 
 /// Purged records that a comparison believes, however few records there are.
@@ -45,6 +47,8 @@ const POSITIONS: [(&str, &str); 5] = [
     ("campaigns.by_id", "offset"),
     ("campaigns.recent", "offset"),
 ];
+/// Collections that are read beside those of the feeds.
+const BESIDE: [&str; 2] = [ASSOCIATIONS, LIST_MEMBERSHIPS];
 /// Endpoints whose batches may be refused for a record in them.
 const BATCHES: [(&str, ObjectType); 4] = [
     ("objects.batch_read", ObjectType::Companies),
@@ -288,7 +292,7 @@ impl World {
     fn collections(&self) -> Vec<&'static str> {
         let further = self.objects.iter().skip(ObjectType::CORE.len()).map(|object| table_of(*object));
         let metadata = self.metadata.into_iter().flat_map(|feed| feed.collections()).copied();
-        COLLECTIONS.into_iter().chain(further).chain(metadata).chain([ASSOCIATIONS]).collect()
+        COLLECTIONS.into_iter().chain(further).chain(metadata).chain(BESIDE).collect()
     }
 
     /// Runs a feed. The run may be cut off at any moment, be asked to stop, or meet another one.
@@ -305,6 +309,7 @@ impl World {
             checkpoints: self.checkpoints,
             lookback: self.lookback,
             associated: Some(self.associated()),
+            collections: Some(Arc::new(self.collections().into_iter().collect())),
             ..Options::default()
         };
         if self.dice.u8(..4) == 0 {
@@ -434,7 +439,7 @@ impl World {
             self.reconcile(feed).await?;
         }
         // Those that moved without a change of their records.
-        self.summary.merged_rows += self.load(&[ASSOCIATIONS]).await?;
+        self.summary.merged_rows += self.load(&BESIDE).await?;
         self.open = None;
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
             .map_err(|error| error.to_string())?;
@@ -451,6 +456,7 @@ impl World {
             differences.push_str(&metadata_differences(&WITH_PIPELINES, &database, &account));
         }
         differences.push_str(&association_differences(&self.objects, &database, &account));
+        differences.push_str(&membership_differences(&database, &account));
         if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 
@@ -462,7 +468,9 @@ impl World {
             let run = self.begin().await.ok_or("the account could not be read from HubSpot")?;
             let was_under_way = self.is_under_way(&name).await?;
             let associated = Some(self.associated());
-            let options = Options { mode, lookback: self.lookback, associated, ..Options::default() };
+            let collections = Some(Arc::new(self.collections().into_iter().collect()));
+            let options =
+                Options { mode, lookback: self.lookback, associated, collections, ..Options::default() };
             let report = extract::extract(feed, &run, &options, &Progress::default()).await;
             outcome = format!("{:?}", report.outcome);
             // A run that goes on from before sees what was there then.

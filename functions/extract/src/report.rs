@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 use hubspot::feeds::{
-    ASSOCIATION_TYPES, ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, Mode, Note, Quarantine, Unfinished,
+    ASSOCIATION_TYPES, ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, LIST_MEMBERSHIPS, Mode, Note,
+    Quarantine, Unfinished,
 };
 use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,7 @@ impl FeedReport {
         let is_filled = |name: &&&str| match **name {
             ASSOCIATIONS => options.associated.is_some(),
             ASSOCIATION_TYPES => options.associated.is_some() && !is_snapshot && is_named(ASSOCIATION_TYPES),
+            LIST_MEMBERSHIPS => !is_snapshot && is_named(LIST_MEMBERSHIPS),
             _ => has_definitions,
         };
         if !self.collections.is_empty() {

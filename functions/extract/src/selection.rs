@@ -7,7 +7,7 @@ use anyhow::bail;
 use hubspot::Client;
 use hubspot::feeds::{
     ASSOCIATION_TYPES, ASSOCIATIONS, AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS,
-    Feed,
+    Feed, LIST_MEMBERSHIPS,
 };
 use staging::State;
 
@@ -163,8 +163,10 @@ impl CollectionNames {
             // Nothing is read that has properties.
             collections.retain(|name| !is_of_metadata(name));
         }
-        if !collections.contains(ASSOCIATIONS) && !self.is_named(ASSOCIATION_TYPES) {
-            collections.remove(ASSOCIATION_TYPES);
+        for (name, with) in READ_WITH {
+            if !collections.contains(with) && !self.is_named(name) {
+                collections.remove(name);
+            }
         }
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
@@ -206,9 +208,10 @@ impl Selection {
         {
             bail!("{shared} are read with the records of objects: name the objects, too");
         }
-        let wants = |name: &str| self.collections.contains(name);
-        if wants(ASSOCIATION_TYPES) && !wants(ASSOCIATIONS) {
-            bail!("{ASSOCIATION_TYPES} are read with {ASSOCIATIONS}: name these, too");
+        for (name, with) in READ_WITH {
+            if self.collections.contains(name) && !self.collections.contains(with) {
+                bail!("{name} are read with {with}: name these, too");
+            }
         }
         Ok(self)
     }
@@ -230,6 +233,9 @@ impl Selection {
         registered.into_iter().filter(is_missed).collect()
     }
 }
+
+/// Collections that are read with another one alone.
+const READ_WITH: [(&str, &str); 2] = [(ASSOCIATION_TYPES, ASSOCIATIONS), (LIST_MEMBERSHIPS, "contacts")];
 
 /// The tables of the group of metadata.
 fn metadata() -> impl Iterator<Item = &'static str> {

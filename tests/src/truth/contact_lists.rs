@@ -1,6 +1,6 @@
 //! Lists of contacts. One that was deleted may be there, as a tombstone, if it was read before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use duckdb::Connection;
 use fake_hubspot::{Account, ObjectType, Processing, TruthList};
@@ -68,4 +68,31 @@ fn compare(check: &mut Check<'_>, list: &TruthList, account_id: u32) {
         "meta_data_last_processing_state_change_at",
         "_unparsed",
     ]);
+}
+
+/// Compares the lists that contacts are in.
+pub(super) fn membership_differences(database: &Connection, account: &Account) -> Findings {
+    let memberships =
+        account.truth_memberships().into_iter().filter(|one| one.object == ObjectType::Contacts);
+    let mut expected: BTreeMap<(u64, u64), _> =
+        memberships.map(|one| ((one.record, one.list), one.membership)).collect();
+    let mut findings = Findings::default();
+    each_row(database, "SELECT * FROM hubspot.list_memberships WHERE NOT is_deleted", |row| {
+        let key = (row.id_in("record_id"), row.id_in("list_id"));
+        let name = format!("{key:?}");
+        match expected.remove(&key) {
+            Some(membership) => {
+                let mut check = row.check(&name, &mut findings);
+                check.is("object", "contacts");
+                check.is("added_at", Cell::Instant(membership.last_added_at.timestamp_millis()));
+                check.is("first_added_at", Cell::Instant(membership.first_added_at.timestamp_millis()));
+                check.are_null(&["deleted_at", "deleted_reason", "_unparsed"]);
+            }
+            None => findings.note(|| format!("contact and list {name}: not in the account")),
+        }
+    });
+    for key in expected.keys() {
+        findings.note(|| format!("contact and list {key:?}: missing"));
+    }
+    findings
 }

@@ -138,10 +138,23 @@ pub fn assert_associations_equal(objects: &[ObjectType], database: &Connection, 
 }
 
 /// # Panics
+/// If the table of list memberships is not what the account has of contacts.
+pub fn assert_memberships_equal(database: &Connection, account: &Account) {
+    let findings = contact_lists::membership_differences(database, account);
+    assert!(findings.is_empty(), "list memberships differ from the account:\n{findings}");
+}
+
+/// # Panics
 /// If the table of association types is not what the account has of the pairs of these objects that are linked.
 pub fn assert_association_types_equal(objects: &[ObjectType], database: &Connection, account: &Account) {
     let findings = associations::type_differences(objects, database, account);
     assert!(findings.is_empty(), "types of associations differ from the account:\n{findings}");
+}
+
+/// Returns the differences between the lists that contacts are in and their table; empty when they are equal.
+pub(crate) fn membership_differences(database: &Connection, account: &Account) -> String {
+    let findings = contact_lists::membership_differences(database, account);
+    if findings.is_empty() { String::new() } else { format!("list memberships differ:\n{findings}\n") }
 }
 
 /// Returns the differences between the links among these objects and the table of associations; empty when they are

@@ -5,6 +5,7 @@ mod addresses;
 mod changes;
 mod events;
 mod lists;
+mod memberships;
 mod people;
 mod refusals;
 mod removals;

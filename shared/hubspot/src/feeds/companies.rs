@@ -23,4 +23,5 @@ pub(super) static COMPANIES: ObjectType = ObjectType {
     associations: &[],
     snapshot: "_snapshot_companies",
     drifting: &[],
+    lists: None,
 };

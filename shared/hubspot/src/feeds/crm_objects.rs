@@ -48,6 +48,7 @@ const fn record_feed(
         associations: &[],
         snapshot,
         drifting: &[],
+        lists: None,
     }
 }
 

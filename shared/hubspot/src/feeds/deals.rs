@@ -26,4 +26,5 @@ pub(super) static DEALS: ObjectType = ObjectType {
     associations: &["companies", "contacts"],
     snapshot: "_snapshot_deals",
     drifting: &["associated_company_ids", "associated_vids"],
+    lists: None,
 };

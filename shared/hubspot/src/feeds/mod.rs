@@ -79,7 +79,8 @@ pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 /// [`SHARED`], for people who query them.
 pub fn shared() -> Vec<CollectionEntry> {
     let definitions = metadata::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
-    let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES].map(|links| links.entry());
+    let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES, &objects::LIST_MEMBERSHIPS]
+        .map(|links| links.entry());
     links.into_iter().chain(definitions).collect()
 }
 
@@ -87,8 +88,13 @@ pub fn shared() -> Vec<CollectionEntry> {
 pub const ASSOCIATIONS: &str = "associations";
 /// That of their types, for feeds that fill [`ASSOCIATIONS`].
 pub const ASSOCIATION_TYPES: &str = "association_types";
-/// Collections that several feeds fill together.
-pub const SHARED: &[&str] = &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1]];
+/// The lists of records, which the feed of contacts fills.
+pub const LIST_MEMBERSHIPS: &str = "list_memberships";
+/// Collections that feeds fill beside their own, where somebody wants them.
+pub const SHARED: &[&str] =
+    &[ASSOCIATIONS, ASSOCIATION_TYPES, LIST_MEMBERSHIPS, DEFINITIONS[0], DEFINITIONS[1]];
+/// Those of them that the feeds of all objects fill together.
+const OF_OBJECTS: &[&str] = &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1]];
 /// Those of the definitions of properties. A feed fills both or none.
 pub const DEFINITIONS: [&str; 2] = ["properties", "property_options"];
 

@@ -2,7 +2,8 @@
 
 use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
 
-use crate::feeds::objects::{Fixed, ObjectType, RECORD_CALLS};
+use super::MEMBERSHIPS;
+use crate::feeds::objects::{Fixed, Lists, ObjectType, RECORD_CALLS};
 
 /// Columns of `contacts` that contacts v1 fills, in the order of their places; behind them come memberships, and when the contact was added.
 pub(super) const OF_V1: [&str; 4] = ["lead_guid", "form_submissions", "profile_token", "profile_url"];
@@ -55,4 +56,5 @@ pub(in crate::feeds) static CONTACT_OBJECTS: ObjectType = ObjectType {
     associations: &[],
     snapshot: "_snapshot_contacts",
     drifting: &["list_membership"],
+    lists: Some(Lists { source: MEMBERSHIPS, place: OF_V1.len() }),
 };

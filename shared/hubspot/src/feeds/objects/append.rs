@@ -1,12 +1,13 @@
 //! Appending a page: its records become rows, what it lacks is asked for again or set aside, and the slice moves on.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use staging::Rows;
 
 use super::pages::{Advance, Listing, Page};
 use super::records::{self, Beside, Context, Record};
-use super::slice::Slice;
+use super::slice::{Slice, foreign};
 use super::state::RunOfRecords;
 use super::{ARCHIVED_KIND, LISTED_KIND, ObjectFeed, Result, archive, calls, unknown};
 use crate::feeds::quarantine::Thing;
@@ -29,7 +30,36 @@ impl AppendedPage {
     }
 }
 
+/// Places among the shared tables, each empty where nobody wants the table.
+struct SharedPlaces {
+    links: Range<usize>,
+    types: Range<usize>,
+    lists: Range<usize>,
+    definitions: Range<usize>,
+}
+
+/// The rows of a table that is one.
+fn one<'r>(rows: &'r mut [&mut Rows]) -> Option<&'r mut Rows> {
+    rows.first_mut().map(|rows| &mut **rows)
+}
+
 impl ObjectFeed {
+    /// In the order of the feed's tables, behind that of the records.
+    fn shared_places(&self) -> SharedPlaces {
+        let mut end = 0;
+        let mut next = |tables: usize| {
+            let begin = end;
+            end += tables;
+            begin..end
+        };
+        let links = next(usize::from(self.links.is_some()));
+        let types = next(usize::from(self.links.as_ref().is_some_and(|links| links.types.is_some())));
+        let lists = next(usize::from(self.lists.is_some()));
+        let definitions =
+            next(self.definitions.as_ref().map_or(0, |definitions| definitions.tables().count()));
+        SharedPlaces { links, types, lists, definitions }
+    }
+
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
     pub(in crate::feeds) fn append(
         &self,
@@ -40,25 +70,26 @@ impl ObjectFeed {
         context: &Context<'_>,
     ) -> Result<AppendedPage> {
         let mut shared = vec![Written::default(); shared_rows.len()];
-        let of_links = usize::from(self.links.is_some());
-        let of_types = usize::from(self.links.as_ref().is_some_and(|links| links.types.is_some()));
-        let (link_rows, others) = shared_rows.split_at_mut(of_links);
-        let (type_rows, definition_rows) = others.split_at_mut(of_types);
-        let (link_rows, type_rows) =
-            (link_rows.first_mut().map(|rows| &mut **rows), type_rows.first_mut().map(|rows| &mut **rows));
+        let places = self.shared_places();
+        if shared_rows.len() != places.definitions.end {
+            return Err(foreign());
+        }
         if matches!(slice, Slice::Linked { .. } | Slice::LinkTypes { .. } | Slice::Definitions) {
             match &*slice {
                 Slice::Linked { ids, to } => {
-                    let linked = self.append_linked(&page, (ids, to), run, link_rows, context.reading);
-                    shared[..of_links].fill(linked);
+                    let rows = one(&mut shared_rows[places.links.clone()]);
+                    let linked = self.append_linked(&page, (ids, to), run, rows, context.reading);
+                    shared[places.links].fill(linked);
                 }
                 Slice::LinkTypes { to } => {
-                    let types = self.append_types(&page, to, run, type_rows, context.reading);
-                    shared[of_links..of_links + of_types].fill(types);
+                    let rows = one(&mut shared_rows[places.types.clone()]);
+                    let types = self.append_types(&page, to, run, rows, context.reading);
+                    shared[places.types].fill(types);
                 }
                 _ => {
-                    let written = self.append_definitions(run, definition_rows, context.reading)?;
-                    shared[of_links + of_types..].copy_from_slice(&written);
+                    let rows = &mut shared_rows[places.definitions.clone()];
+                    let written = self.append_definitions(run, rows, context.reading)?;
+                    shared[places.definitions].copy_from_slice(&written);
                 }
             }
             let is_last = slice.advance(page.next)?;
@@ -137,7 +168,10 @@ impl ObjectFeed {
             seen.extend(merged.records);
         }
         self.ask_for_merges(&page, &seen, slice, run, context);
-        shared[..of_links].fill(self.link(&page, &seen, run, link_rows, context.reading));
+        let link_rows = one(&mut shared_rows[places.links.clone()]);
+        shared[places.links].fill(self.link(&page, &seen, run, link_rows, context.reading));
+        let list_rows = one(&mut shared_rows[places.lists.clone()]);
+        shared[places.lists].fill(self.append_lists(&seen, run, list_rows, context)?);
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
         if listing.is_some() && !page.is_stuck {

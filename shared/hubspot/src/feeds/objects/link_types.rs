@@ -150,6 +150,9 @@ impl ObjectFeed {
         let now_ms = self.client.by_hubspots_clock(self.client.now().timestamp_millis());
         let mut due = Vec::new();
         for (other, pair) in &mut run.own.pairs {
+            if self.association_calls.iter().all(|calls| calls.other != other) {
+                continue;
+            }
             let known = table.known.get(other);
             let is_used = pair.is_used || known.is_some_and(|known| known.is_used);
             let asked_ms = known.and_then(|known| known.types.as_ref()).map(|types| types.asked_ms);

@@ -21,6 +21,7 @@ use staging::ColumnType::{BigInt, Text};
 use staging::{Rows, Table};
 
 use super::associations::{self, AssociationCalls, MAX_INPUTS, source};
+use super::list_memberships::LIST_MEMBERSHIPS;
 use super::pages::{Advance, Page};
 use super::pairing::{PairMemory, PairRun, PairRuns, Refusal};
 use super::records::Record;
@@ -126,8 +127,9 @@ impl ObjectFeed {
 
     /// The pairs of a run that begins.
     pub(super) fn planned_pairs(&self) -> PairRuns {
-        let pairs = self.association_calls.iter().filter(|calls| calls.is_table);
-        pairs.map(|calls| (calls.other.to_owned(), PairRun::default())).collect()
+        let pairs = self.association_calls.iter().filter(|calls| calls.is_table).map(|calls| calls.other);
+        let lists = self.lists.as_ref().filter(|lists| lists.is_read()).map(|_| LIST_MEMBERSHIPS.name);
+        pairs.chain(lists).map(|name| (name.to_owned(), PairRun::default())).collect()
     }
 
     /// The links of some records with one object.

@@ -28,6 +28,7 @@ mod ends;
 mod layout;
 mod link_types;
 mod links;
+mod list_memberships;
 mod named;
 mod named_properties;
 mod object_type;
@@ -55,6 +56,7 @@ use self::associations::AssociationCalls;
 use self::definitions::DefinitionTables;
 use self::layout::Layout;
 use self::links::LinkTable;
+use self::list_memberships::ListTable;
 use self::pairing::PairRuns;
 use self::seen::{ArchivedIds, Hashes};
 use self::state::PlannedRecords;
@@ -75,7 +77,8 @@ use crate::retry::Patience;
 pub(super) use self::append::AppendedPage;
 pub(super) use self::link_types::ASSOCIATION_TYPES;
 pub(super) use self::links::ASSOCIATIONS;
-pub(super) use self::object_type::{Fixed, ObjectType, RECORD_CALLS};
+pub(super) use self::list_memberships::LIST_MEMBERSHIPS;
+pub(super) use self::object_type::{Fixed, Lists, ObjectType, RECORD_CALLS};
 pub(super) use self::pages::{Page, record_ids};
 pub(super) use self::records::{Context, Extras, Record};
 pub(super) use self::slice::Slice;
@@ -93,7 +96,7 @@ impl Feed for ObjectType {
     }
 
     fn shared_collections(&self) -> &'static [&'static str] {
-        super::SHARED
+        super::OF_OBJECTS
     }
 
     fn object(&'static self) -> Option<AssociatedObject> {
@@ -149,9 +152,11 @@ pub(super) struct ObjectFeed {
     layout: Layout,
     /// `None`: nobody wants associations.
     links: Option<LinkTable>,
+    /// `None`: nobody wants list memberships, or they are not read of this object.
+    lists: Option<ListTable>,
     /// `None`: nobody wants the definitions of properties.
     definitions: Option<DefinitionTables>,
-    /// That of the records, then the shared ones: of links, their types, and definitions.
+    /// That of the records, then the shared ones: of links, their types, lists, and definitions.
     tables: Vec<Table>,
     /// The property that tells when a record was made.
     created: &'static str,
@@ -352,6 +357,7 @@ impl OpenFeed for ObjectFeed {
         });
         let mut notes: Vec<Note> = refused.collect();
         notes.extend(self.links.iter().flat_map(LinkTable::notes));
+        notes.extend(self.lists.iter().filter_map(ListTable::note));
         notes.extend(self.definitions.iter().flat_map(DefinitionTables::notes));
         if self.archive_waits.load(Ordering::Relaxed) {
             let text =

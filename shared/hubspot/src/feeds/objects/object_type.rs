@@ -34,6 +34,15 @@ pub(in crate::feeds) struct ObjectType {
     pub(in crate::feeds) snapshot: &'static str,
     /// Columns beside the properties that change without a new modified date.
     pub(in crate::feeds) drifting: &'static [&'static str],
+    /// The lists of its records, where they are read.
+    pub(in crate::feeds) lists: Option<Lists>,
+}
+
+/// The source of a record's lists, as the cursor calls it, and their place among what is known of it from other calls.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::feeds) struct Lists {
+    pub(in crate::feeds) source: &'static str,
+    pub(in crate::feeds) place: usize,
 }
 
 impl ObjectType {

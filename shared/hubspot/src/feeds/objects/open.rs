@@ -8,6 +8,7 @@ use super::associations::{self, AssociationCalls};
 use super::definitions::DefinitionTables;
 use super::layout::{Layout, Show};
 use super::links::LinkTable;
+use super::list_memberships::ListTable;
 use super::pairing::Pairs;
 use super::seen::{ArchivedIds, Hashes};
 use super::state::RecordCursor;
@@ -83,7 +84,9 @@ impl ObjectFeed {
         let created = archive::created(&properties);
         let association_calls = association_calls(&associations, &pairs);
         let links = pairs.table(session, mode, cursor)?;
+        let lists = ListTable::of_run(object, session, mode, cursor)?;
         let tables = [&layout.table].into_iter().chain(links.iter().flat_map(LinkTable::tables));
+        let tables = tables.chain(lists.iter().map(ListTable::table));
         let tables = tables.chain(definitions.iter().flat_map(DefinitionTables::tables));
         let tables = tables.cloned().collect();
         let properties = Hashes(layout.property_names().map(hash).collect());
@@ -101,6 +104,7 @@ impl ObjectFeed {
             created,
             layout,
             links,
+            lists,
             definitions,
             tables,
             association_calls,

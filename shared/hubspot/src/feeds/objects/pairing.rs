@@ -63,7 +63,8 @@ pub(in crate::feeds) struct PairRun {
     pub(super) types_failed: Option<String>,
 }
 
-/// Progress of a run, by the collection at the other end: those pairs whose links it reads.
+/// Progress of a run, by the collection at the other end: those pairs whose links it reads. The lists of records, which
+/// are read in sets as well, are among them by the name of their table.
 pub(in crate::feeds) type PairRuns = BTreeMap<String, PairRun>;
 
 /// Pairs of which a link may have been seen: by a run that has ended, by one under way, or by one that was given up.
@@ -128,19 +129,7 @@ impl Pairs {
                 pairs.refused.insert(other.collection, reason);
                 continue;
             }
-            if mode == Mode::Incremental && cursor.run.is_none() && cursor.watermark_ms.is_some() {
-                let known = cursor.own.pairs.get(other.collection).and_then(|known| known.read_until_ms);
-                match known {
-                    None => cursor.is_due_whole = true,
-                    Some(until_ms)
-                        if cursor.caught_up_ms.is_some_and(|caught_up_ms| until_ms < caught_up_ms) =>
-                    {
-                        let since_ms = cursor.reread_since_ms.unwrap_or(until_ms).min(until_ms);
-                        cursor.reread_since_ms = Some(since_ms);
-                    }
-                    Some(_) => {}
-                }
-            }
+            catch_up(other.collection, mode, cursor);
             pairs.others.push(other);
         }
         Ok(pairs)
@@ -164,6 +153,21 @@ impl Pairs {
         let types = has_types.then(|| Document::new(&ASSOCIATION_TYPES, &[])).transpose()?;
         let refused = Mutex::new(self.refused);
         Ok(Some(LinkTable { document, types, known, wanted, refused, types_failed: Mutex::default() }))
+    }
+}
+
+/// Makes a run read older records where the sets of this name were never read, or not wanted in the meantime.
+pub(super) fn catch_up(name: &str, mode: Mode, cursor: &mut RecordCursor<'_>) {
+    if mode != Mode::Incremental || cursor.run.is_some() || cursor.watermark_ms.is_none() {
+        return;
+    }
+    match cursor.own.pairs.get(name).and_then(|known| known.read_until_ms) {
+        None => cursor.is_due_whole = true,
+        Some(until_ms) if cursor.caught_up_ms.is_some_and(|caught_up_ms| until_ms < caught_up_ms) => {
+            let since_ms = cursor.reread_since_ms.unwrap_or(until_ms).min(until_ms);
+            cursor.reread_since_ms = Some(since_ms);
+        }
+        Some(_) => {}
     }
 }
 

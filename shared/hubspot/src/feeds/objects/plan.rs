@@ -3,7 +3,7 @@
 use super::calls::PAGE_RECORDS;
 use super::slice::{SearchPass, Slice};
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{ASSOCIATIONS, MAX_NEW_PROPERTIES, ObjectFeed, Window, counts, pairing};
+use super::{ASSOCIATIONS, LIST_MEMBERSHIPS, MAX_NEW_PROPERTIES, ObjectFeed, Window, counts, pairing};
 use crate::error::{Error, Result};
 use crate::feeds::cursor::Mode;
 use crate::feeds::slice::FEWEST_PAGES;
@@ -92,7 +92,9 @@ impl ObjectFeed {
 
     /// Records that earlier runs have set aside, whatever it was of them that could not be read.
     fn plan_what_is_set_aside(&self, cursor: &RecordCursor<'_>, run: &mut PlannedRecords) {
-        let is_own = |collection: &str| [self.object.name, ASSOCIATIONS.name].contains(&collection);
+        let is_own = |collection: &str| {
+            [self.object.name, ASSOCIATIONS.name, LIST_MEMBERSHIPS.name].contains(&collection)
+        };
         let of_records = cursor.quarantine.iter().filter(|(_, _, entry)| is_own(&entry.collection));
         let mut ids: Vec<u64> = of_records.filter_map(|(_, id, _)| id.parse().ok()).collect();
         ids.sort_unstable();
