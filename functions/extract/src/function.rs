@@ -55,6 +55,9 @@ impl Function {
         let client = self.client(invocation).await?;
         match self.feed(&event, &client).await? {
             Some(feed) => self.run(feed, client, &event, options, invocation).await,
+            None if event.accept_removals => Err(lambda::refuse_event(
+                "accept_removals is for one feed: name it, as in {\"feed\": \"metadata\"}",
+            )),
             None => self.start_further(client, &event, invocation).await,
         }
     }

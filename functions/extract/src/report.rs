@@ -295,6 +295,18 @@ pub struct RunReport {
     pub daily: Option<(u64, u64)>,
 }
 
+impl RunReport {
+    /// The instant at which it ended; `None` where the record does not say.
+    pub fn ended_ms(&self) -> Option<i64> {
+        chrono::DateTime::parse_from_rfc3339(&self.ended_at).ok().map(|at| at.timestamp_millis())
+    }
+
+    /// `true`: the feed's records were read once, or a run that reads them has begun.
+    pub fn was_read(&self) -> bool {
+        self.caught_up_ms.is_some() || self.done_share.is_some()
+    }
+}
+
 /// The same, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionRecord {

@@ -16,6 +16,10 @@ use crate::{CollectionNames, work_name};
 /// Feeds whose reports are read at once.
 const AT_ONCE: usize = 8;
 
+/// Time for which a snapshot that failed counts: a week between two of them, and a day. Where nothing schedules the next
+/// one, nothing else would end it.
+const FAILED_SNAPSHOT_MS: i64 = 8 * 24 * 3_600_000;
+
 /// The worst of many feeds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
@@ -73,13 +77,16 @@ impl Standing {
     pub fn absorb(&mut self, of_feeds: Standing) {
         let noted = std::mem::replace(self, of_feeds);
         self.unavailable.extend(noted.unavailable);
+        self.incomplete.extend(noted.incomplete);
     }
 
     fn take(&mut self, one: &One<'_>, names: &CollectionNames, now_ms: i64) {
-        for last in one.last.iter().chain(&one.last_snapshot).filter(|last| last.outcome == End::Failed) {
+        let is_recent = |last: &&RunReport| now_ms - last.ended_ms().unwrap_or(now_ms) < FAILED_SNAPSHOT_MS;
+        let last_snapshot = one.last_snapshot.iter().filter(is_recent);
+        for last in one.last.iter().chain(last_snapshot).filter(|last| last.outcome == End::Failed) {
             self.failed.insert(last.feed.clone(), last.reason.clone().unwrap_or_default());
         }
-        let was_read = one.caught_up_ms.is_some();
+        let was_read = one.caught_up_ms.is_some() || one.last.as_ref().is_some_and(RunReport::was_read);
         let mut is_all_lacking = true;
         for (name, collection) in one.last.iter().flat_map(|last| &last.collections) {
             if !names.select(name) {
@@ -145,4 +152,66 @@ async fn last_report(
 ) -> anyhow::Result<Option<RunReport>> {
     let last = state.records(&work_name(feed, mode), 1).await?.into_iter().next();
     Ok(last.map(|record| serde_json::from_value(record.report)).transpose()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+    use staging::RunRecord;
+
+    use super::*;
+    use crate::selection::CollectionNames;
+
+    const DAY_MS: i64 = 24 * 3_600_000;
+
+    /// Keeps the report of a feed's last run, with what differs from one that was skipped.
+    async fn record(state: &State, feed: &str, differs: serde_json::Value) {
+        let collections: BTreeMap<&str, serde_json::Value> = [(
+            "notes",
+            json!({"outcome": differs["outcome"], "reason": "no scope", "rows": 0, "degraded": [],
+                "deleted": 0, "unparsed_values": 0, "files": 0, "bytes": 0}),
+        )]
+        .into();
+        let mut report = json!({
+            "run_id": "run-1", "feed": feed, "outcome": "skipped", "ended_at": "2026-11-01T00:00:00.000Z",
+            "seconds": 1.0, "continuation": 0, "goes_on": false, "collections": collections, "api": {},
+        });
+        let fields = differs.as_object().unwrap().clone();
+        report.as_object_mut().unwrap().extend(fields);
+        let record = RunRecord { name: feed.to_owned(), run_id: "run-1".to_owned(), report };
+        state.record(&record).await.unwrap();
+    }
+
+    async fn standing(state: &State, now_ms: i64) -> Standing {
+        let names = CollectionNames::new(Some(&["all".to_owned()]), None).unwrap();
+        let selection = names.among(&hubspot::feeds::CustomObjects::default(), None);
+        let further = FurtherFeeds::keep(state, &selection, 0).await.unwrap();
+        Standing::of(&further, &names, state, now_ms).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_failed_counts_until_the_next_one_would_have_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open_folder(folder.path()).unwrap();
+        let failed = json!({"outcome": "failed", "reason": "HubSpot is down", "mode": "reconcile"});
+        record(&state, "snapshot-notes", failed).await;
+        let ended_ms =
+            chrono::DateTime::parse_from_rfc3339("2026-11-01T00:00:00Z").unwrap().timestamp_millis();
+        let counts = async |days| standing(&state, ended_ms + days * DAY_MS).await.failed.len();
+        assert_eq!((counts(0).await, counts(7).await, counts(9).await), (1, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn what_a_run_has_begun_to_read_is_missed_when_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open_folder(folder.path()).unwrap();
+        record(&state, "notes", json!({"outcome": "skipped"})).await;
+        let never = standing(&state, 1).await;
+        assert!(never.unavailable.contains_key("notes") && never.incomplete.is_empty());
+        record(&state, "notes", json!({"outcome": "skipped", "run_id": "run-2", "done_share": 0.4})).await;
+        let begun = standing(&state, 1).await;
+        assert!(begun.incomplete.contains_key("notes") && begun.unavailable.is_empty());
+    }
 }

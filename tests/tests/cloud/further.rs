@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use extract::{FURTHER, FurtherFeeds};
-use fake_hubspot::{Account, Behaviour, Further, ObjectType, PerType, Settings};
+use fake_hubspot::{Account, Behaviour, Further, ObjectType, PerType, Poison, PoisonEffect, Settings};
 use serde_json::{Value, json};
 use tests::cloud::Cloud;
 use tests::{Expectations, Sandbox, assert_metadata_equal, assert_objects_equal, table_of};
@@ -248,6 +248,18 @@ async fn what_the_credential_lacks_is_skipped_by_name_and_what_is_named_is_misse
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn schemas_that_hubspot_fails_on_stop_no_other_feed() {
+    let cloud = cloud(&settings(), &all_but_the_empty(&[])).await;
+    run(&cloud, &event("extract-schedule")).await;
+    cloud.sandbox.server.poison(Poison::new("schemas.list", "", PoisonEffect::Status(400)));
+    let (report, runs) = run(&cloud, &event("extract-schedule")).await;
+    assert_eq!(text(&report, "outcome"), "incomplete");
+    assert!(text(&report["incomplete"], "custom objects").contains("the known ones are read"), "{report:#}");
+    assert!(runs.contains_key("tickets") && runs.contains_key("custom_tickets"), "{:?}", runs.keys());
+    assert!(runs.values().all(|answers| answers.len() == 1), "each is started once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_started_twice_is_one_and_goes_on_by_itself() {
     let cloud = cloud(&settings(), "tickets,custom_tickets").await;
     // Two processes: the service runs as many as it likes.
@@ -301,6 +313,8 @@ async fn runs_of_further_objects_are_started_by_hand() {
     }
     let refused = cloud.invoke(FURTHER, &json!({"feed": "notes"})).await;
     assert_eq!(text(&refused.answer, "errorType"), "Event", "{refused:#?}");
+    let refused = cloud.invoke(FURTHER, &json!({"accept_removals": true})).await;
+    assert!(text(&refused.answer, "errorMessage").contains("name it"), "{refused:#?}");
     let refused = cloud.invoke("deals", &json!({"feed": "tickets"})).await;
     assert!(text(&refused.answer, "errorMessage").contains("this function reads deals"), "{refused:#?}");
 

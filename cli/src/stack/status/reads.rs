@@ -120,7 +120,7 @@ impl Reads {
             let record = last.as_ref().and_then(|run| run.collections.get(name));
             let of_table = |ms: Option<i64>| ms.filter(|_| self.compared.as_ref() == Some(name));
             let outcome = record.map(|record| record.outcome);
-            let was_read = last.as_ref().is_some_and(|run| run.caught_up_ms.is_some());
+            let was_read = last.as_ref().is_some_and(RunReport::was_read);
             let further = self.further.as_ref().zip(outcome);
             let is_lacking =
                 further.is_some_and(|((known, feed), end)| known.lacks(*feed, name, end, was_read));

@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use chrono::{SecondsFormat, Utc};
 use extract::{End, Event, FURTHER, FurtherFeeds, FurtherReport, Outcome, Run, Selection, Standing};
-use futures::stream::{StreamExt, TryStreamExt, iter};
+use futures::stream::{StreamExt, iter};
 use hubspot::Client;
 use hubspot::feeds::{Feed, Mode};
 use lambda::{Failure, FailureKind, Invocation};
@@ -20,6 +19,8 @@ use super::{Function, failure_kind};
 
 /// Invocations that are asked for at once.
 const AT_ONCE: usize = 8;
+/// What the report calls all that a custom object may be.
+const CUSTOM_OBJECTS: &str = "custom objects";
 
 impl Function {
     /// The feed that the event names, if it is wanted and the account has it.
@@ -117,13 +118,29 @@ impl Function {
         };
         let feeds: Vec<&str> = selection.further().filter(is_compared).map(Feed::name).collect();
         let invoked = iter(feeds).map(async |name| {
-            lambda::invoke(&self.aws.lambda, &invocation.function, &event.of_feed(name)).await?;
-            anyhow::Ok(name.to_owned())
+            (name, lambda::invoke(&self.aws.lambda, &invocation.function, &event.of_feed(name)).await)
         });
-        report.started = invoked.buffered(AT_ONCE).try_collect().await?;
+        let mut failed = Vec::new();
+        for (name, invoked) in invoked.buffered(AT_ONCE).collect::<Vec<_>>().await {
+            match invoked {
+                Ok(()) => report.started.push(name.to_owned()),
+                Err(error) => failed.push((name, error)),
+            }
+        }
         tracing::info!(feeds = report.started.len(), "the runs of further feeds are started");
-        match refused {
-            Some(refused) => Err(refused).context("custom objects can't be listed; the known ones are read"),
+        if let Some(refused) = refused {
+            // An error of the function would start all the runs again.
+            let reason = format!("custom objects can't be listed, and the known ones are read: {refused}");
+            tracing::warn!("{reason}");
+            report.standing.incomplete.insert(CUSTOM_OBJECTS.to_owned(), reason.clone());
+            (report.outcome, report.reason) = (End::Incomplete, Some(reason));
+        }
+        let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
+        match failed.into_iter().next() {
+            Some((_, error)) => {
+                let names = names.join(", ");
+                Err(error.context(format!("the runs of {names} can't be started")))
+            }
             None => Ok(()),
         }
     }
@@ -138,7 +155,7 @@ impl Function {
 fn note_gaps(selection: &Selection, report: &mut FurtherReport) {
     if let Some(note) = &selection.note {
         tracing::warn!("{note}");
-        report.standing.unavailable.insert("custom objects".to_owned(), note.clone());
+        report.standing.unavailable.insert(CUSTOM_OBJECTS.to_owned(), note.clone());
     }
     if !selection.unknown.is_empty() {
         let reason = format!(

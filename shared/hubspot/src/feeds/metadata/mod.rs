@@ -174,7 +174,9 @@ impl OpenMetadata {
             let table = fills().position(|other| other.collection.name == fill.collection.name);
             let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
             let Some((table, document)) = table else { continue };
-            let had_rows = before.get(place).is_some_and(|&rows| rows > 0);
+            // A backfill may follow the loss of what was known.
+            let may_be_forgotten = known.is_none() && self.mode == Mode::Backfill;
+            let had_rows = may_be_forgotten || before.get(place).is_some_and(|&rows| rows > 0);
             let mut writer = document.writer(rows[table], self.session.reading(version));
             let object = slice.object.as_ref().map(|object| object.table.as_str());
             list.write(place, object, had_rows, &mut writer)?;
@@ -298,7 +300,12 @@ impl OpenFeed for OpenMetadata {
     }
 
     fn keep(&self, run: &mut RunOfMetadata<'_>, kept: &mut Lists) {
-        kept.lists.append(&mut run.own.lists);
+        for (list, known) in std::mem::take(&mut run.own.lists) {
+            // A run that was paused may end behind one that has read the list later.
+            if kept.lists.get(&list).is_none_or(|kept| kept.read_ms <= known.read_ms) {
+                kept.lists.insert(list, known);
+            }
+        }
     }
 
     fn notes(&self) -> Vec<Note> {
