@@ -1,10 +1,13 @@
 //! Further objects of the CRM, and custom ones: read, kept up to date and compared like contacts, companies and deals.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
-use fake_hubspot::{Account, Behaviour, Further, ObjectType, Settings};
+use fake_hubspot::{Account, Behaviour, Churn, Further, ObjectType, Settings};
 use hubspot::feeds::known;
 use serde_json::Value;
-use tests::{Expectations, Sandbox, assert_objects_equal, table_of};
+use tests::{
+    Expectations, Sandbox, assert_association_types_equal, assert_associations_equal, assert_objects_equal,
+    table_of,
+};
 
 /// Types with records; the others are empty.
 const WITH_RECORDS: [ObjectType; 8] = [
@@ -217,4 +220,68 @@ async fn the_status_of_what_several_feeds_fill_is_that_of_their_runs() {
         assert!(status["rows"].as_u64().unwrap() > 0 && status["lag_seconds"].is_f64(), "{status}");
     }
     assert_eq!(status["collections"]["notes"]["outcome"], "complete");
+}
+
+/// Twelve types of HubSpot's own and three custom ones.
+const OF_A_LARGE_ACCOUNT: [ObjectType; 15] = [
+    ObjectType::Contacts,
+    ObjectType::Companies,
+    ObjectType::Deals,
+    ObjectType::Tickets,
+    ObjectType::Products,
+    ObjectType::LineItems,
+    ObjectType::Quotes,
+    ObjectType::Leads,
+    ObjectType::Calls,
+    ObjectType::Notes,
+    ObjectType::Tasks,
+    ObjectType::Orders,
+    ObjectType::Cars,
+    ObjectType::OwnTickets,
+    ObjectType::Rentals,
+];
+
+/// Checks an account with 10,000 records of each of its types, with everything that is read beside them: minutes, and
+/// more memory than a small machine has.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: cargo test --profile ci --workspace --test objects -- --ignored"]
+async fn ten_thousand_records_of_each_type_equal_the_account_and_take_little_memory() {
+    let core = fake_hubspot::PerType { contacts: 10_000, companies: 10_000, deals: 10_000 };
+    let settings = Settings { records: core, wide_deals: 0, ..Settings::default() };
+    let further = Further { records: 10_000, custom_properties: 4 };
+    let further = OF_A_LARGE_ACCOUNT[3..].iter().fold(settings, |all, object| all.with(*object, further));
+    let sandbox = Sandbox::new(&further, Behaviour::default()).await;
+    let account = sandbox.account();
+    let cost = |report: &Value| {
+        let cost = |name: &str| report[name].as_f64().unwrap();
+        let memory = cost("peak_memory_bytes") / f64::from(1 << 20);
+        eprintln!(
+            "{:.1} s, {:.1} CPU s, {memory:.0} MiB, {} collections",
+            cost("seconds"),
+            cost("cpu_seconds"),
+            report["collections"].as_object().unwrap().len()
+        );
+        memory
+    };
+    let all = ["--collections", "all"];
+    let other = sandbox.path("other-state").display().to_string();
+    let staged = [&all[..], &["--warehouse", "none", "--state", &other]].concat();
+    let report = sandbox.sync(&staged).await.complete();
+    assert!(cost(&report) < 80.0, "all feeds, one after the other");
+    let report = sandbox.sync(&all).await.complete();
+    cost(&report);
+    let equal = |expectations: &Expectations<'_>| {
+        let database = sandbox.database();
+        assert_objects_equal(&OF_A_LARGE_ACCOUNT, &database, account, expectations);
+        assert_associations_equal(&OF_A_LARGE_ACCOUNT, &database, account);
+        assert_association_types_equal(&OF_A_LARGE_ACCOUNT, &database, account);
+    };
+    equal(&Expectations::default());
+    for (seed, object) in OF_A_LARGE_ACCOUNT.into_iter().enumerate() {
+        Churn { per_second: 1.0, seed: seed as u64 }.burst_of(object, account, 500);
+    }
+    sandbox.sync(&all).await.complete();
+    cost(&sandbox.sync(&[&all[..], &["--mode", "refresh"]].concat()).await.complete());
+    sandbox.sync(&all).await.complete();
+    equal(&reconciled());
 }

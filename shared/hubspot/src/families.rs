@@ -3,6 +3,7 @@
 
 mod crm_objects;
 mod list;
+mod marketing;
 mod metadata;
 mod scopes;
 
@@ -101,14 +102,23 @@ fn begins_with(path: &str, beginning: &str) -> bool {
 /// All families: those of Segment's collections, of further objects, of custom ones, and of metadata.
 pub fn all() -> impl Iterator<Item = &'static Family> {
     let of_objects = CRM_OBJECTS.iter().flat_map(|object| &object.families).chain(crm_objects::CUSTOM);
-    FAMILIES.iter().chain(of_objects).chain(metadata::METADATA).chain([&crm_objects::ASSOCIATIONS])
+    FAMILIES
+        .iter()
+        .chain(of_objects)
+        .chain(metadata::METADATA)
+        .chain(marketing::MARKETING)
+        .chain([&crm_objects::ASSOCIATIONS])
 }
 
 /// The families that these collections need: those of [`FAMILIES`] in any case, and those of further objects and of
 /// metadata that are among them. Which custom objects there are is asked apart.
 pub fn of_collections(is_wanted: impl Fn(&str) -> bool) -> Vec<&'static Family> {
     let is_wanted = |family: &&Family| family.fills.iter().any(|fill| is_wanted(fill.collection));
-    let further = CRM_OBJECTS.iter().flat_map(|object| &object.families).chain(metadata::METADATA);
+    let further = CRM_OBJECTS
+        .iter()
+        .flat_map(|object| &object.families)
+        .chain(metadata::METADATA)
+        .chain(marketing::MARKETING);
     FAMILIES.iter().chain(further.filter(is_wanted)).collect()
 }
 

@@ -20,6 +20,14 @@ pub(crate) const PREFERENCES: &str = "2026-09";
 pub(crate) const PIPELINES: &str = "2026-09";
 pub(crate) const OWNERS: &str = "2026-09";
 pub(crate) const CURRENCIES: &str = "2026-09";
+/// Version of marketing e-mails.
+pub(crate) const EMAILS: &str = "2026-09";
+/// Version of marketing campaigns, which are no e-mail campaigns.
+pub(crate) const CAMPAIGNS: &str = "2026-09";
+/// Version of marketing events.
+pub(crate) const EVENTS: &str = "2026-09";
+/// Version of workflows, which have no dated one that is not a beta.
+pub(crate) const FLOWS: &str = "2026-09-beta";
 /// Version of the users, roles and teams in an account's settings, of which 2026-09 is a beta.
 pub(crate) const USERS: &str = "2026-03";
 pub(crate) const ACCOUNT: &str = "2026-09";

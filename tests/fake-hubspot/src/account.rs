@@ -13,6 +13,7 @@ mod ids;
 mod index;
 mod journal;
 mod lists;
+mod marketing_tools;
 mod merges;
 mod metadata;
 mod properties;
@@ -33,7 +34,7 @@ pub use self::associations::Label;
 pub(crate) use self::associations::Link;
 pub use self::changes::ChangeError;
 pub(crate) use self::emails::{Body, Campaign, EmailEvent, EventId};
-pub use self::emails::{EmailEventId, EventType, TruthCampaign, TruthEmailEvent};
+pub use self::emails::{EmailEventId, EventType, TruthCampaign, TruthEmail, TruthEmailEvent};
 pub(crate) use self::forms::{Form, Submission};
 pub use self::forms::{FormType, TruthForm, TruthSubmission};
 pub(crate) use self::guid::Guid;
@@ -41,6 +42,7 @@ pub use self::identities::{TruthIdentity, TruthProfile, TruthV1Contact};
 pub(crate) use self::journal::{Arrived, Place};
 pub(crate) use self::lists::List;
 pub use self::lists::{Membership, Processing, TruthList, TruthMembership};
+pub use self::marketing_tools::{Flow, MarketingEvent, MarketingTools, ToolCampaign};
 pub use self::metadata::{ExchangeRate, Metadata, Owner, Pipeline, Role, Stage, Team, User};
 pub(crate) use self::properties::{Catalog, Origin, Property};
 pub use self::properties::{Kind, Sensitivity, TruthDefinition};
@@ -72,6 +74,7 @@ pub(crate) struct State {
     pub(crate) emails: emails::Emails,
     pub(crate) subscriptions: subscriptions::Subscriptions,
     pub(crate) metadata: Metadata,
+    pub(crate) marketing_tools: MarketingTools,
     associations: associations::Associations,
     ids: ids::Ids,
     dice: Dice,

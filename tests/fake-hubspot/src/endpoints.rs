@@ -11,6 +11,7 @@ pub(crate) mod email_events;
 pub(crate) mod filters;
 pub(crate) mod forms;
 pub(crate) mod lists;
+mod marketing_tools;
 pub(crate) mod metadata;
 pub(crate) mod oauth;
 pub(crate) mod objects;
@@ -33,7 +34,7 @@ use crate::http::request::Request;
 use crate::http::server::Site;
 use crate::{Account, Behaviour, ObjectType};
 
-const FAMILIES: [fn(&Request) -> Option<Route>; 16] = [
+const FAMILIES: [fn(&Request) -> Option<Route>; 17] = [
     objects::route,
     batch_read::route,
     search::route,
@@ -50,6 +51,7 @@ const FAMILIES: [fn(&Request) -> Option<Route>; 16] = [
     subscriptions::route,
     preferences::route,
     metadata::route,
+    marketing_tools::route,
 ];
 
 pub(crate) fn find(request: &Request) -> Option<Route> {

@@ -13,11 +13,12 @@ mod settings;
 mod time;
 
 pub use self::account::{
-    Account, ChangeError, EmailEventId, EventType, ExchangeRate, FormType, Kind, Label, Membership, Metadata,
-    Owner, Pipeline, Processing, Role, Sensitivity, Stage, SubscriptionChange, Team, Truth,
-    TruthAssociations, TruthCampaign, TruthDefinition, TruthEmailEvent, TruthForm, TruthIdentity, TruthLink,
-    TruthList, TruthMembership, TruthProfile, TruthRecord, TruthSubmission, TruthSubscription,
-    TruthSubscriptionChange, TruthV1Contact, User,
+    Account, ChangeError, EmailEventId, EventType, ExchangeRate, Flow, FormType, Kind, Label, MarketingEvent,
+    MarketingTools, Membership, Metadata, Owner, Pipeline, Processing, Role, Sensitivity, Stage,
+    SubscriptionChange, Team, ToolCampaign, Truth, TruthAssociations, TruthCampaign, TruthDefinition,
+    TruthEmail, TruthEmailEvent, TruthForm, TruthIdentity, TruthLink, TruthList, TruthMembership,
+    TruthProfile, TruthRecord, TruthSubmission, TruthSubscription, TruthSubscriptionChange, TruthV1Contact,
+    User,
 };
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
 pub use self::churn::{Churn, MarketingChurn, MetadataChurn, RunningChurn};

@@ -174,6 +174,9 @@ impl Settings {
             "settings.users.read",
             "settings.users.teams.read",
             "settings.currencies.read",
+            "marketing.campaigns.read",
+            "crm.objects.marketing_events.read",
+            "automation",
             "communication_preferences.statuses.batch.read",
         ];
         let mut scopes = Vec::new();

@@ -10,13 +10,13 @@ use super::row::Findings;
 use super::table_of;
 
 /// One row as text: its values in the order of the table's columns here.
-type Row = Vec<Option<String>>;
+pub(super) type Row = Vec<Option<String>>;
 
 /// Columns that are compared, and the rows that the account has.
-struct Expected {
-    table: &'static str,
-    columns: &'static [&'static str],
-    rows: BTreeSet<Row>,
+pub(super) struct Expected {
+    pub(super) table: &'static str,
+    pub(super) columns: &'static [&'static str],
+    pub(super) rows: BTreeSet<Row>,
 }
 
 /// Compares the tables of metadata. `objects` are those whose pipelines are read.
@@ -86,7 +86,7 @@ pub(super) fn definition_differences(
     compare(database, &[properties, Expected { table: "property_options", columns, rows: options }])
 }
 
-fn compare(database: &Connection, tables: &[Expected]) -> Findings {
+pub(super) fn compare(database: &Connection, tables: &[Expected]) -> Findings {
     let mut findings = Findings::default();
     for expected in tables {
         let found = live_rows(database, expected);
@@ -120,11 +120,11 @@ fn live_rows(database: &Connection, expected: &Expected) -> BTreeSet<Row> {
     rows
 }
 
-fn some(value: impl ToString) -> Option<String> {
+pub(super) fn some(value: impl ToString) -> Option<String> {
     Some(value.to_string())
 }
 
-fn at(time: DateTime<Utc>) -> Option<String> {
+pub(super) fn at(time: DateTime<Utc>) -> Option<String> {
     some(time.timestamp_millis())
 }
 

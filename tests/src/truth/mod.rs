@@ -8,6 +8,7 @@ mod email_campaigns;
 mod email_events;
 mod form_submissions;
 mod identities;
+mod marketing_tools;
 mod metadata;
 mod records;
 mod row;
@@ -135,6 +136,13 @@ pub fn assert_objects_equal(
 pub fn assert_associations_equal(objects: &[ObjectType], database: &Connection, account: &Account) {
     let findings = associations::differences(objects, database, account);
     assert!(findings.is_empty(), "associations differ from the account:\n{findings}");
+}
+
+/// # Panics
+/// If the tables of marketing that are read whole are not what the account has.
+pub fn assert_marketing_tools_equal(database: &Connection, account: &Account) {
+    let findings = marketing_tools::differences(database, account);
+    assert!(findings.is_empty(), "marketing differs from the account:\n{findings}");
 }
 
 /// # Panics

@@ -9,6 +9,7 @@ mod memberships;
 mod people;
 mod refusals;
 mod removals;
+mod tools;
 mod trouble;
 mod v1;
 

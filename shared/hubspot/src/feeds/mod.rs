@@ -6,7 +6,8 @@
 //! | `contacts` | contacts, and for each page what contacts v1 and the lists know of them | `contacts`, `contact_identity_profiles`, `contact_identities`, `form_submissions` |
 //! | `companies`, `deals` | records (`objects`) | `companies`, `deals` |
 //! | `crm_objects` | records of further objects of the CRM, custom ones too | a collection for each object |
-//! | `metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
+//! | `full_refresh::metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
+//! | `full_refresh::marketing` | lists of marketing e-mails, campaigns, events and workflows | `marketing_emails`, `workflows`, and others |
 //! | `contacts`, `companies`, `deals`, `crm_objects` | associations of the records, where they are wanted (`objects::links`, `pairs`) | `associations` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
@@ -28,8 +29,8 @@ mod estimate;
 mod events;
 mod feed;
 mod format;
+mod full_refresh;
 mod lineage;
-mod metadata;
 mod objects;
 mod own;
 mod packed;
@@ -68,7 +69,7 @@ pub const FEEDS: &[&dyn Feed] = &[
 
 /// The feeds beyond Segment's collections that this source knows, in the order in which they run.
 pub fn further() -> impl Iterator<Item = &'static dyn Feed> + Clone {
-    crm_objects().chain([&metadata::Metadata as &dyn Feed])
+    crm_objects().chain([&full_refresh::METADATA as &dyn Feed, &full_refresh::MARKETING])
 }
 
 /// The feeds that this source knows, in the order in which they run: [`FEEDS`], then [`further`].
@@ -78,7 +79,7 @@ pub fn known() -> impl Iterator<Item = &'static dyn Feed> + Clone {
 
 /// [`SHARED`], for people who query them.
 pub fn shared() -> Vec<CollectionEntry> {
-    let definitions = metadata::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
+    let definitions = full_refresh::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
     let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES, &objects::LIST_MEMBERSHIPS]
         .map(|links| links.entry());
     links.into_iter().chain(definitions).collect()

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::body::Body;
 pub(crate) use self::campaigns::Campaign;
-pub use self::campaigns::TruthCampaign;
+pub use self::campaigns::{TruthCampaign, TruthEmail};
 pub(super) use self::generate::generate;
 use super::guid::Guid;
 use super::journal::{Journal, Place};

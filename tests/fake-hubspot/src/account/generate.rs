@@ -17,7 +17,7 @@ use super::properties::{Catalog, Origin};
 use super::record::{Packer, Record};
 use super::subscriptions::{self, Subscriptions};
 use super::values::{Surroundings, write_value};
-use super::{Objects, State, metadata, standard};
+use super::{Objects, State, marketing_tools, metadata, standard};
 use crate::dice::{Dice, mix};
 use crate::object_type::OfAccount;
 use crate::{ObjectType, Settings, time};
@@ -53,6 +53,7 @@ pub(super) fn state(settings: &Settings) -> State {
         emails: Emails::default(),
         subscriptions: Subscriptions::default(),
         metadata: metadata::generate(settings),
+        marketing_tools: marketing_tools::generate(settings),
         associations: Associations::default(),
         ids: Ids::after(last_id),
         dice,

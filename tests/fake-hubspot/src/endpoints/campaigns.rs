@@ -91,12 +91,21 @@ fn marketing_emails(call: &Call<'_>) -> Answer {
     let after = request.parameter("after").map_or(Ok(0), str::parse);
     let after: u64 = after.map_err(|_| Problem::validation("Invalid paging cursor"))?;
     let state = call.account().read();
-    let emails = state.emails.marketing_emails();
-    // The account keeps no archived ones.
-    let total = if request.flag("archived") { 0 } else { emails.len() };
-    let (rows, has_more) = call.page(emails.range(after + 1..).take(total), limit);
-    let results: Vec<Value> =
-        rows.iter().map(|(_, campaigns)| email_body(campaigns, request.flag("includeStats"))).collect();
+    let (is_archived, with_stats) = (request.flag("archived"), request.flag("includeStats"));
+    let mut emails = state.emails.marketing_emails();
+    let archived = &state.marketing_tools.archived_emails;
+    // Connectors found that e-mails are left out where their statistics are asked for.
+    emails.retain(|id, _| archived.contains(id) == is_archived && !(with_stats && id % 5 == 0));
+    let total = emails.len();
+    let (rows, has_more) = call.page(emails.range(after + 1..), limit);
+    let results: Vec<Value> = rows
+        .iter()
+        .map(|(_, campaigns)| {
+            let mut body = email_body(campaigns, with_stats);
+            body["archived"] = is_archived.into();
+            body
+        })
+        .collect();
     let mut answer = json!({"total": total, "results": results});
     if let Some((last, _)) = rows.last().filter(|_| has_more) {
         answer["paging"] = json!({"next": {"after": last.to_string()}});
@@ -117,6 +126,8 @@ fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
         "type": primary.kind,
         "subcategory": "batch",
         "state": "PUBLISHED",
+        "content": {"widgets": {"hs_email_body": {"html": "<p>".repeat(400)}}},
+        "from": {"fromName": "Service", "replyTo": "service@example.com"},
         "isPublished": true,
         "isAb": primary.kind == "AB_EMAIL",
         "archived": false,

@@ -9,7 +9,7 @@ use super::owners::ColumnOwners;
 use super::pairing::{self, PairMemory, PairRuns};
 use super::seen::{ArchivedIds, Hashes};
 use super::slice::{Merge, ReadRange, Slice};
-use crate::feeds::metadata::Known;
+use crate::feeds::full_refresh::Known;
 use crate::feeds::own::FeedState;
 
 /// Progress of a run beside its slices.

@@ -122,7 +122,37 @@ impl Campaign {
     }
 }
 
+/// A marketing e-mail, with the campaigns that it owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TruthEmail {
+    pub id: u64,
+    pub name: String,
+    pub is_archived: bool,
+    pub campaigns: Vec<u64>,
+    /// Of all its campaigns.
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
 impl Account {
+    /// Marketing e-mails by id, archived ones too.
+    pub fn truth_emails(&self) -> Vec<TruthEmail> {
+        let state = self.read();
+        let email = |(id, campaigns): (u64, Vec<&Campaign>)| {
+            let mut counters = BTreeMap::new();
+            for (name, count) in campaigns.iter().flat_map(|campaign| campaign.counters()) {
+                *counters.entry(*name).or_default() += count;
+            }
+            TruthEmail {
+                id,
+                name: campaigns[0].name.clone(),
+                is_archived: state.marketing_tools.archived_emails.contains(&id),
+                campaigns: campaigns.iter().map(|campaign| campaign.id).collect(),
+                counters,
+            }
+        };
+        state.emails.marketing_emails().into_iter().map(email).collect()
+    }
+
     /// In the order they were made.
     pub fn truth_campaigns(&self) -> Vec<TruthCampaign> {
         self.read().emails.campaigns.iter().map(Campaign::detail).collect()

@@ -54,6 +54,16 @@ impl<'a> List<'a> {
         for fill in source.fills {
             let rows = match fill.rows {
                 RowsOf::Items => list.objects(fill, &Cow::Borrowed(""), &items)?,
+                RowsOf::Pairs { field, .. } => {
+                    let mut rows = Vec::new();
+                    for &json in &items {
+                        match text_of(field, json)? {
+                            Some(parent) => rows.extend(list.objects(fill, &parent, &[json])?),
+                            None => list.odd += 1,
+                        }
+                    }
+                    rows
+                }
                 RowsOf::Objects { list: name, .. } => list.of_items(|list, parent, json| {
                     let mut objects = Vec::new();
                     let is_there = each_in(json, name, |object| object.raw().map(|json| objects.push(json)))?;
@@ -227,6 +237,23 @@ fn id<'a>(fill: &Fill, object: &'a str) -> Result<Option<Cow<'a, str>>, Malforme
     scanner.each_field(|key, value| {
         if key.raw() == fill.key.field && found.is_none() {
             found = key_of(fill, value)?;
+            return Ok(());
+        }
+        value.skip()
+    })?;
+    Ok(found)
+}
+
+/// Returns a text in an object; `None` if there is none, or it is empty.
+fn text_of<'a>(field: &str, object: &'a str) -> Result<Option<Cow<'a, str>>, Malformed> {
+    let mut found = None;
+    let mut scanner = Scanner::new(object);
+    if !scanner.is_object() {
+        return Ok(None);
+    }
+    scanner.each_field(|key, value| {
+        if key.raw() == field && !value.is_nested() {
+            found = value.scalar()?.map(Str::text).filter(|text| !text.is_empty());
             return Ok(());
         }
         value.skip()

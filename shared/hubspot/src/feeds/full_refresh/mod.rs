@@ -1,15 +1,22 @@
-//! Metadata: small tables that give ids their meaning, such as the stages of pipelines and the owners of records. Each run
-//! reads all of it, most lists in one call, and stages the rows of a list where anything in it is another than at the
-//! last run.
+//! Feeds of lists that each run reads whole, most of them in one call: it stages the rows of a list where anything in it
+//! is another than at the last run. A further list is an entry of a feed's sources.
+//!
+//! | feed | file |
+//! |---|---|
+//! | `metadata` | `metadata.rs`, with the tables in `metadata_tables.rs` |
+//! | `marketing` | `marketing.rs`, `marketing_tables.rs` |
 //!
 //! The lists are independent: one that the account or the credential does not have, or that HubSpot fails on, leaves its
 //! tables as they were, and the report names it.
 
 mod fetch;
+mod marketing;
+mod marketing_tables;
+mod metadata;
+mod metadata_tables;
 mod rows;
 mod source;
 mod state;
-mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,8 +25,9 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::fetch::{Answers, source_of};
-use self::source::{OBJECT_SCHEMAS, Paths, RowsOf, SOURCES, Source, WITH_PIPELINES, fills};
-use self::state::{Failure, Lists, Object, Run, RunOfMetadata, Slice};
+use self::metadata::{OBJECT_SCHEMAS, WITH_PIPELINES};
+use self::source::{Fill, Paths, RowsOf, Source};
+use self::state::{Failure, Lists, Object, Run, RunOfLists, Slice};
 use super::crm_objects;
 use super::cursor::{Cursor, Mode};
 use super::dictionary::CollectionEntry;
@@ -32,38 +40,54 @@ use super::quarantine::Thing;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
 
+pub(super) use self::marketing::MARKETING;
+pub(super) use self::metadata::{DEFINITIONS, METADATA};
 pub(super) use self::rows::List;
-pub(super) use self::source::DEFINITIONS;
 pub(super) use self::state::Known;
 
 /// Kind, in the quarantine, of an item that a table can't hold.
-const ODD_KIND: &str = "item of metadata";
+const ODD_KIND: &str = "item of a list";
 /// So many rows of a list may be gone at a time, whatever share of all they are: most lists are short.
 const FEW_REMOVED: usize = 5;
 
+/// A feed of such lists.
 #[derive(Debug)]
-pub(super) struct Metadata;
+pub(super) struct FullRefresh {
+    name: &'static str,
+    /// In the order in which they are read.
+    sources: &'static [Source],
+    /// In the order of the sources' tables.
+    collections: &'static [&'static str],
+}
+
+impl FullRefresh {
+    /// Returns the tables of all sources, in their order.
+    fn fills(&self) -> impl Iterator<Item = &'static Fill> + use<> {
+        self.sources.iter().flat_map(|source| source.fills)
+    }
+}
 
 #[async_trait]
-impl Feed for Metadata {
+impl Feed for FullRefresh {
     fn name(&self) -> &'static str {
-        "metadata"
+        self.name
     }
 
     fn collections(&'static self) -> &'static [&'static str] {
-        COLLECTIONS
+        self.collections
     }
 
     fn dictionary(&self) -> Vec<CollectionEntry> {
-        fills().map(|fill| fill.collection.entry()).collect()
+        self.fills().map(|fill| fill.collection.entry()).collect()
     }
 
     async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
-        let documents = fills().map(|fill| Document::new(fill.collection, &[]));
+        let documents = self.fills().map(|fill| Document::new(fill.collection, &[]));
         let documents: Vec<Document> = documents.collect::<Result<_>>()?;
         let mut kept = Taken::of(cursor)?;
         let kept: CursorOf<'_, Lists> = kept.with();
-        Ok(Box::new(OpenMetadata {
+        Ok(Box::new(OpenLists {
+            feed: self,
             session: session.clone(),
             tables: documents.iter().map(|document| document.table.clone()).collect(),
             documents,
@@ -74,24 +98,9 @@ impl Feed for Metadata {
     }
 }
 
-/// In the order of [`fills`].
-const COLLECTIONS: &[&str] = &[
-    "object_schemas",
-    "pipelines",
-    "pipeline_stages",
-    "owners",
-    "owner_teams",
-    "account_users",
-    "roles",
-    "teams",
-    "team_users",
-    "forms",
-    "subscription_definitions",
-    "exchange_rates",
-];
-
 #[derive(Debug)]
-struct OpenMetadata {
+struct OpenLists {
+    feed: &'static FullRefresh,
     session: Session,
     documents: Vec<Document>,
     tables: Vec<Table>,
@@ -102,7 +111,7 @@ struct OpenMetadata {
     failed: Mutex<BTreeMap<String, Failure>>,
 }
 
-impl OpenMetadata {
+impl OpenLists {
     fn failed(&self) -> MutexGuard<'_, BTreeMap<String, Failure>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +123,7 @@ impl OpenMetadata {
     /// Returns the wanted sources that each object has a list of.
     fn of_objects(&self) -> impl Iterator<Item = &'static Source> {
         let is_of_object = |source: &&Source| matches!(source.paths, Paths::OfObject(_));
-        SOURCES.iter().filter(is_of_object).filter(|source| self.wants(source))
+        self.feed.sources.iter().filter(is_of_object).filter(|source| self.wants(source))
     }
 
     fn is_new(&self, list: &str, known: &Known) -> bool {
@@ -122,7 +131,7 @@ impl OpenMetadata {
     }
 
     /// The list stays as it was.
-    fn fail(&self, list: &str, failure: Failure, run: &mut RunOfMetadata<'_>) {
+    fn fail(&self, list: &str, failure: Failure, run: &mut RunOfLists<'_>) {
         tracing::warn!("{list} can't be read, and stays as it was: {}", failure.reason);
         if let Some(known) = self.known.get(list) {
             run.own.lists.insert(list.to_owned(), known.clone());
@@ -137,7 +146,7 @@ impl OpenMetadata {
         source: &'static Source,
         slice: &Slice,
         read_ms: i64,
-        run: &mut RunOfMetadata<'_>,
+        run: &mut RunOfLists<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
         let (name, mut appended) = (slice.list(), self.nothing());
@@ -155,7 +164,7 @@ impl OpenMetadata {
         for (fill, (&before, &now)) in source.fills.iter().zip(before.iter().zip(&list.known.rows)) {
             let (table, gone) = (fill.collection.name, before.saturating_sub(now));
             // What is in an item goes with it.
-            if matches!(fill.rows, RowsOf::Items)
+            if matches!(fill.rows, RowsOf::Items | RowsOf::Pairs { .. })
                 && let Err(refused) = self.session.check_removals_beyond(FEW_REMOVED, table, before, gone)
             {
                 self.fail(&name, Failure::of(&refused), run);
@@ -171,7 +180,7 @@ impl OpenMetadata {
         }
         let version = Known::version_behind(known, read_ms);
         for (place, fill) in source.fills.iter().enumerate() {
-            let table = fills().position(|other| other.collection.name == fill.collection.name);
+            let table = self.feed.fills().position(|other| other.collection.name == fill.collection.name);
             let table = table.and_then(|table| Some((table, self.documents.get(table)?)));
             let Some((table, document)) = table else { continue };
             // A backfill may follow the loss of what was known.
@@ -212,7 +221,7 @@ fn with_pipelines() -> impl Iterator<Item = Object> {
 }
 
 #[async_trait]
-impl OpenFeed for OpenMetadata {
+impl OpenFeed for OpenLists {
     type Slice = Slice;
     type Run = Run;
     type Kept = Lists;
@@ -227,7 +236,7 @@ impl OpenFeed for OpenMetadata {
         self.failed().clear();
         let mut planned: Planned<Slice, Run> = Planned::new(self.mode, now_ms, 0);
         planned.is_whole = self.mode == Mode::Backfill;
-        for source in SOURCES.iter().filter(|source| self.wants(source)) {
+        for source in self.feed.sources.iter().filter(|source| self.wants(source)) {
             match source.paths {
                 Paths::OfAccount(_) => {
                     planned.slices.push(Slice { source: source.name.to_owned(), object: None });
@@ -244,11 +253,11 @@ impl OpenFeed for OpenMetadata {
 
     async fn estimate(&self, _window: Window) -> Result<Estimate> {
         let note = "1 to 2 calls for each table, 1 for the pipelines of each object that has them";
-        let lists = SOURCES.iter().filter(|source| self.wants(source)).count();
+        let lists = self.feed.sources.iter().filter(|source| self.wants(source)).count();
         Ok(Estimate { general: 2 * lists as u64, note: Some(note), ..Estimate::default() })
     }
 
-    async fn resume(&self, run: &mut RunOfMetadata<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
+    async fn resume(&self, run: &mut RunOfLists<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
         *self.failed() = run.own.failed.clone();
         Ok(())
     }
@@ -267,11 +276,11 @@ impl OpenFeed for OpenMetadata {
         &self,
         page: Page<Answers>,
         slice: &mut Slice,
-        run: &mut RunOfMetadata<'_>,
+        run: &mut RunOfLists<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
         if rows.len() != self.tables.len() {
-            return Err(Error::new(ErrorKind::Malformed, "metadata has other tables"));
+            return Err(Error::new(ErrorKind::Malformed, "the feed has other tables"));
         }
         let source = source_of(slice)?;
         match page.content {
@@ -289,7 +298,7 @@ impl OpenFeed for OpenMetadata {
         }
     }
 
-    fn due(&self, run: &mut RunOfMetadata<'_>, is_end: bool) -> Vec<Slice> {
+    fn due(&self, run: &mut RunOfLists<'_>, is_end: bool) -> Vec<Slice> {
         let found = std::mem::take(&mut run.own.found).into_iter();
         let slices = found.flat_map(|of| self.of_objects().map(move |source| slice_of(source, of.clone())));
         let slices: Vec<Slice> = slices.collect();
@@ -299,7 +308,7 @@ impl OpenFeed for OpenMetadata {
         slices
     }
 
-    fn keep(&self, run: &mut RunOfMetadata<'_>, kept: &mut Lists) {
+    fn keep(&self, run: &mut RunOfLists<'_>, kept: &mut Lists) {
         for (list, known) in std::mem::take(&mut run.own.lists) {
             // A run that was paused may end behind one that has read the list later.
             if kept.lists.get(&list).is_none_or(|kept| kept.read_ms <= known.read_ms) {
@@ -313,7 +322,7 @@ impl OpenFeed for OpenMetadata {
     }
 }
 
-impl OpenMetadata {
+impl OpenLists {
     /// What a list that can't be read means for its tables: those that were read before, or that HubSpot fails on, are
     /// incomplete.
     fn notes_on(&self, list: &str, Failure { reason, is_lacking }: &Failure) -> Vec<Note> {
@@ -352,7 +361,9 @@ mod tests {
 
     #[test]
     fn the_tables_are_those_of_the_sources() {
-        let names: Vec<&str> = fills().map(|fill| fill.collection.name).collect();
-        assert_eq!(names, COLLECTIONS);
+        for feed in [&METADATA, &MARKETING] {
+            let names: Vec<&str> = feed.fills().map(|fill| fill.collection.name).collect();
+            assert_eq!(names, feed.collections);
+        }
     }
 }

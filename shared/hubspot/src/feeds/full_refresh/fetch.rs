@@ -1,11 +1,11 @@
 //! Reads a list whole, page by page.
 
-use super::OpenMetadata;
+use super::OpenLists;
 use super::source::{Paths, Source, source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Body;
+use crate::json::{Body, Malformed, Scanner};
 use crate::paging::Next;
 
 /// A list, or the reason why it can't be read.
@@ -35,7 +35,7 @@ pub(super) fn source_of(slice: &Slice) -> Result<&'static Source> {
     })
 }
 
-impl OpenMetadata {
+impl OpenLists {
     /// Reads the list. One that HubSpot refuses, or fails on, is no reason to leave the others unread.
     pub(super) async fn read(&self, slice: &Slice) -> Result<Answers> {
         let source = source_of(slice)?;
@@ -69,12 +69,47 @@ impl OpenMetadata {
         };
         let joint = if path.contains('?') { '&' } else { '?' };
         let call = |limit: usize, after: &str| Call::get(format!("{path}{joint}limit={limit}{after}"));
-        let add = |body| {
-            answers.push(body);
+        let add = |body: Body| {
+            answers.push(if source.without.is_empty() { body } else { without(&body, source.without)? });
             Ok(())
         };
         client.each_page(call, limit, RESULTS, source.name, add).await
     }
+}
+
+/// Returns the answer's items without these fields, which may be most of it.
+fn without(body: &Body, fields: &[&str]) -> Result<Body> {
+    let mut kept = format!("{{\"{RESULTS}\":[");
+    let mut is_first = true;
+    Scanner::new(body).each_field(|key, value| match key.raw() == RESULTS && value.is_nested() {
+        true => value.each_item(|item| {
+            if !std::mem::take(&mut is_first) {
+                kept.push(',');
+            }
+            if !item.is_object() {
+                kept.push_str(item.raw()?);
+                return Ok::<_, Malformed>(());
+            }
+            let mut joint = '{';
+            item.each_field(|key, value| {
+                let value = value.raw()?;
+                if !fields.contains(&key.raw()) {
+                    kept.push(joint);
+                    kept.push('"');
+                    kept.push_str(key.raw());
+                    kept.push_str("\":");
+                    kept.push_str(value);
+                    joint = ',';
+                }
+                Ok::<_, Malformed>(())
+            })?;
+            kept.push_str(if joint == '{' { "{}" } else { "}" });
+            Ok(())
+        }),
+        false => value.skip(),
+    })?;
+    kept.push_str("]}");
+    Ok(Body::new(kept.into())?)
 }
 
 pub(super) const RESULTS: &str = "results";

@@ -4,21 +4,21 @@ use staging::ColumnType::{self, BigInt, Boolean, Double, Json, Text, Timestamp};
 
 use crate::feeds::collection::{Collection, Column, field, made};
 
-const PORTAL_ID: Column = made("portal_id", BigInt, "the account's id");
+pub(super) const PORTAL_ID: Column = made("portal_id", BigInt, "the account's id");
 const OBJECT: Column = made("object", Text, "the table of the object: `deals`, `tickets`, a custom object's");
 /// HubSpot shows a few more things than a table's rows need; they are in `_extra`.
-const CREATED_AT: Column = field("created_at", Timestamp, "createdAt");
-const UPDATED_AT: Column = field("updated_at", Timestamp, "updatedAt");
-const ARCHIVED: Column = field("archived", Boolean, "archived");
+pub(super) const CREATED_AT: Column = field("created_at", Timestamp, "createdAt");
+pub(super) const UPDATED_AT: Column = field("updated_at", Timestamp, "updatedAt");
+pub(super) const ARCHIVED: Column = field("archived", Boolean, "archived");
 const ARCHIVED_AT: Column = field("archived_at", Timestamp, "archivedAt");
 
 /// Makes a column of ids that is filled from the field of another object than the row's own.
-const fn of_parent(name: &'static str, column_type: ColumnType, how: &'static str) -> Column {
+pub(super) const fn of_parent(name: &'static str, column_type: ColumnType, how: &'static str) -> Column {
     made(name, column_type, how)
 }
 
 /// Makes a table whose rows are all in one answer: of an object if they have that column, else of the account.
-const fn table(
+pub(super) const fn table(
     name: &'static str,
     about: &'static str,
     keys: (&'static [&'static str], &'static [&'static str], &'static str),
@@ -29,8 +29,8 @@ const fn table(
     Collection { name, about, primary_key, key_reason, set_key, is_deletable: true, calls, columns }
 }
 
-const ACCOUNT: &[&str] = &["portal_id"];
-const BY_ID: (&[&str], &[&str], &str) = (
+pub(super) const ACCOUNT: &[&str] = &["portal_id"];
+pub(super) const BY_ID: (&[&str], &[&str], &str) = (
     ACCOUNT,
     &["portal_id", "id"],
     "HubSpot's id. A row with an empty `id` or 0, marked as deleted, says that there are none any more",

@@ -1,4 +1,4 @@
-//! State of the feed of metadata: the lists that are left to read, and what each was like when it was last read.
+//! State of such a feed: the lists that are left to read, and what each was like when it was last read.
 
 use std::collections::BTreeMap;
 
@@ -97,4 +97,4 @@ impl Failure {
 
 impl FeedState for Run {}
 
-pub(super) type RunOfMetadata<'a> = feed::RunOf<'a, Run>;
+pub(super) type RunOfLists<'a> = feed::RunOf<'a, Run>;
