@@ -4,6 +4,7 @@ use super::OpenLists;
 use super::source::{Paths, Source, source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner};
 use crate::paging::Next;
@@ -46,7 +47,7 @@ impl OpenLists {
         };
         let mut answers = Vec::new();
         for path in paths {
-            match self.pages(source, &path, &mut answers).await {
+            match pages(&self.session.client, source, &path, &mut answers).await {
                 Ok(()) => {}
                 Err(failed) if failed.may_be_useless() => return Ok(Answers::Failed(Failure::of(&failed))),
                 Err(failed) => return Err(failed),
@@ -54,27 +55,36 @@ impl OpenLists {
         }
         Ok(Answers::Read(answers))
     }
+}
 
-    async fn pages(&self, source: &Source, path: &str, answers: &mut Vec<Body>) -> Result<()> {
-        let client = &self.session.client;
-        let Some(limit) = source.page else {
-            let body = client.send_for_list(&Call::get(path), RESULTS).await?;
-            if let Next::At(_) = body.next(usize::MAX) {
-                let message =
-                    format!("HubSpot shows {} in pages, of which this version knows nothing", source.name);
-                return Err(Error::new(ErrorKind::Malformed, message));
-            }
-            answers.push(body);
-            return Ok(());
-        };
-        let joint = if path.contains('?') { '&' } else { '?' };
-        let call = |limit: usize, after: &str| Call::get(format!("{path}{joint}limit={limit}{after}"));
-        let add = |body: Body| {
-            answers.push(if source.without.is_empty() { body } else { without(&body, source.without)? });
-            Ok(())
-        };
-        client.each_page(call, limit, RESULTS, source.name, add).await
+/// Reads the marketing e-mails, archived ones too: those with statistics first, and then all of them without.
+pub(in crate::feeds) async fn marketing_emails(client: &Client) -> Result<Vec<Body>> {
+    let mut answers = Vec::new();
+    let (source, paths) = super::marketing::emails();
+    for path in paths {
+        pages(client, source, &path, &mut answers).await?;
     }
+    Ok(answers)
+}
+
+async fn pages(client: &Client, source: &Source, path: &str, answers: &mut Vec<Body>) -> Result<()> {
+    let Some(limit) = source.page else {
+        let body = client.send_for_list(&Call::get(path), RESULTS).await?;
+        if let Next::At(_) = body.next(usize::MAX) {
+            let message =
+                format!("HubSpot shows {} in pages, of which this version knows nothing", source.name);
+            return Err(Error::new(ErrorKind::Malformed, message));
+        }
+        answers.push(body);
+        return Ok(());
+    };
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let call = |limit: usize, after: &str| Call::get(format!("{path}{joint}limit={limit}{after}"));
+    let add = |body: Body| {
+        answers.push(if source.without.is_empty() { body } else { without(&body, source.without)? });
+        Ok(())
+    };
+    client.each_page(call, limit, RESULTS, source.name, add).await
 }
 
 /// Returns the answer's items without these fields, which may be most of it.

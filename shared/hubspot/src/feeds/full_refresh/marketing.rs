@@ -31,18 +31,24 @@ const OF_CAMPAIGNS: &[&str] = &[
     "hs_spend_items_sum_amount",
 ];
 
+/// Where statistics are asked for, HubSpot has left e-mails out: they come from the list without.
+fn paths_of_emails() -> Vec<String> {
+    let path = format!("/marketing/emails/{}", version::EMAILS);
+    let lists = ["false", "true"]
+        .map(|archived| ["&includeStats=true", ""].map(|stats| format!("{path}?archived={archived}{stats}")));
+    lists.concat()
+}
+
+/// Returns the source of e-mails, and its paths.
+pub(super) fn emails() -> (&'static Source, Vec<String>) {
+    (&SOURCES[0], paths_of_emails())
+}
+
 /// All of them, in the order in which they are read.
 pub(super) static SOURCES: &[Source] = &[
     Source {
         name: "marketing_emails",
-        // Where statistics are asked for, HubSpot has left e-mails out: they come from the list without.
-        paths: Paths::OfAccount(|| {
-            let path = format!("/marketing/emails/{}", version::EMAILS);
-            let lists = ["false", "true"].map(|archived| {
-                ["&includeStats=true", ""].map(|stats| format!("{path}?archived={archived}{stats}"))
-            });
-            lists.concat()
-        }),
+        paths: Paths::OfAccount(paths_of_emails),
         page: Some(PAGE),
         without: &["content", "rssData"],
         fills: &[items(&tables::EMAILS, ID)],

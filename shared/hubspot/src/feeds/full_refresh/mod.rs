@@ -40,6 +40,7 @@ use super::quarantine::Thing;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
 
+pub(super) use self::fetch::marketing_emails;
 pub(super) use self::marketing::MARKETING;
 pub(super) use self::metadata::{DEFINITIONS, METADATA};
 pub(super) use self::rows::List;

@@ -19,6 +19,13 @@ pub(super) use self::email_campaigns::EmailCampaigns;
 #[serde(default)]
 pub(super) struct Stamps {
     pub(super) stamps: Pairs,
+    /// Campaigns that marketing e-mails have told of, each with a hash of its e-mail.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub(super) of_emails: Pairs,
+}
+
+fn is_empty(pairs: &Pairs) -> bool {
+    pairs.0.is_empty()
 }
 
 impl FeedState for Stamps {}

@@ -360,7 +360,8 @@ mod tests {
     const SHOWN: &str = r#"{"results":[{"listId":"7","name":"x"}]}"#;
 
     fn open(session: &Session, stamps: Pairs) -> OpenLists {
-        let mut cursor = Cursor { own: Own::new(Stamps { stamps }), ..Cursor::default() };
+        let mut cursor =
+            Cursor { own: Own::new(Stamps { stamps, ..Stamps::default() }), ..Cursor::default() };
         OpenLists::open(session, Mode::Incremental, &mut cursor).unwrap()
     }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{NEVER_ACTIVE, OpenCampaigns};
 use crate::call::Call;
+use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Mode;
@@ -14,6 +15,15 @@ use crate::value;
 
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
 const PAGE_CAMPAIGNS: usize = 500;
+
+/// `true`: campaigns v1 answers.
+pub(super) async fn answers(client: &Client) -> Result<bool> {
+    match client.send(&Call::get("/email/public/v1/campaigns/by-id?limit=1")).await {
+        Ok(_) => Ok(true),
+        Err(refused) if refused.is_unavailable() => Ok(false),
+        Err(failed) => Err(failed),
+    }
+}
 
 /// Contents of the lists.
 #[derive(Debug, Default)]

@@ -2,10 +2,14 @@
 //! campaign is, and its counters, takes one call for each. So a run asks for the campaigns that are new or were active
 //! since the last run, and for no other.
 //!
+//! Campaigns v1, which tells all this, has no date-based successor. Where it does not answer any more, campaigns come from
+//! the marketing e-mails that own them.
+//!
 //! One that can't be had is set aside; where none can be had, it is the family that is refused.
 
 mod details;
 mod listing;
+mod of_emails;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -30,8 +34,8 @@ use crate::feeds::feed::{CursorOf, Planned};
 use crate::feeds::lineage::DeletedReason;
 use crate::feeds::own::{FeedState, Taken};
 use crate::feeds::quarantine::Thing;
-use crate::feeds::{self, Appended, Feed, OpenFeed, Opened, Session, Window};
-use crate::json::{Malformed, Scanner, parse_id};
+use crate::feeds::{self, Appended, Feed, Note, OpenFeed, Opened, Session, Window, full_refresh};
+use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::value;
 
 /// Campaigns that one page of rows asks for, one call each.
@@ -43,6 +47,8 @@ const NEVER_ACTIVE: i64 = 0;
 /// Names in the quarantine of a campaign, and of an entry of the lists that names none.
 const KIND: &str = "campaign";
 const ODD_KIND: &str = "listed campaign";
+/// The source, as the cursor calls it, that marketing e-mails stand in for.
+const V1: &str = "campaigns v1";
 
 #[derive(Debug)]
 pub(in crate::feeds) struct EmailCampaigns;
@@ -101,14 +107,28 @@ impl Feed for EmailCampaigns {
         vec![CAMPAIGNS.entry()]
     }
 
+    async fn ask_again(&self, client: &Client, cursor: &mut Cursor) -> Result<()> {
+        if cursor.absent.contains_key(V1) && listing::answers(client).await? {
+            cursor.answers_again(V1);
+        }
+        Ok(())
+    }
+
     async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
         let held = cursor.held(KIND).filter_map(parse_id).collect();
         let mut kept = Taken::of(cursor)?;
         let kept: CursorOf<'_, Stamps> = kept.with();
+        let without_v1 = kept.absent.get(V1).cloned();
+        // The columns of a table that is new are those that its documentation promises.
+        let is_narrow = without_v1.is_some() && kept.has_tables();
+        let without: &[&str] = if is_narrow { &of_emails::OF_V1 } else { &[] };
         Ok(Box::new(OpenCampaigns {
             session: session.clone(),
-            document: Document::new(&CAMPAIGNS, &[])?,
+            document: Document::new(&CAMPAIGNS, without)?,
             mode,
+            without_v1,
+            without_counters: Mutex::default(),
+            known_of_emails: kept.own.of_emails.clone(),
             known: kept.own.stamps.clone(),
             held,
             listed: Mutex::default(),
@@ -123,6 +143,11 @@ struct OpenCampaigns {
     session: Session,
     document: Document,
     mode: Mode,
+    /// Campaigns v1 does not answer, and why.
+    without_v1: Option<String>,
+    /// Campaigns of which the e-mails tell no counters.
+    without_counters: Mutex<usize>,
+    known_of_emails: Pairs,
     /// The last activity of each campaign, as of the last run.
     known: Pairs,
     /// Campaigns that earlier runs have asked for in vain.
@@ -140,19 +165,38 @@ struct OpenCampaigns {
 enum Slice {
     #[serde(rename = "named")]
     ByIds { ids: Vec<u64> },
+    /// All marketing e-mails, in place of campaigns v1.
+    OfEmails,
 }
 
 impl FeedState for Slice {}
 
+impl Slice {
+    /// `true`: the campaign is still to be asked for.
+    fn holds(&self, id: u64) -> bool {
+        matches!(self, Slice::ByIds { ids } if ids.contains(&id))
+    }
+}
+
+/// Turns a 404 of campaigns v1 as a whole into [`ErrorKind::SourceLost`].
+fn lost_if_gone(refused: Error) -> Error {
+    if refused.kind() == ErrorKind::NotFound { refused.lost_if_refused(V1) } else { refused }
+}
+
 /// Details of some campaigns.
 #[derive(Debug)]
-pub(super) struct Page {
-    details: Vec<(u64, Detail)>,
+enum Page {
+    Details(Vec<(u64, Detail)>),
+    OfEmails(Vec<Body>),
 }
 
 impl OpenCampaigns {
     fn client(&self) -> &Client {
         &self.session.client
+    }
+
+    fn is_backfill(&self) -> bool {
+        self.mode == Mode::Backfill
     }
 
     fn listed(&self) -> MutexGuard<'_, Lists> {
@@ -178,11 +222,16 @@ impl OpenFeed for OpenCampaigns {
         _cursor: &mut CursorOf<'_, Stamps>,
     ) -> Result<Planned<Slice, Stamps>> {
         let now_ms = self.client().now().timestamp_millis();
-        let mut run = Planned::new(self.mode, now_ms, 0);
-        run.is_whole = self.mode == Mode::Backfill;
-        let lists = self.scan().await?;
+        let mut run: Planned<Slice, Stamps> = Planned::new(self.mode, now_ms, 0);
+        run.is_whole = self.is_backfill();
+        if self.without_v1.is_some() {
+            run.own.stamps = self.known.clone();
+            run.slices.push(Slice::OfEmails);
+            return Ok(run);
+        }
+        let lists = self.scan().await.map_err(lost_if_gone)?;
         let is_wanted = |(id, stamp): &(&u64, &i64)| {
-            self.mode == Mode::Backfill || self.held.contains(id) || self.known.0.get(id) != Some(stamp)
+            self.is_backfill() || self.held.contains(id) || self.known.0.get(id) != Some(stamp)
         };
         let mut ids: Vec<u64> = lists.stamps.iter().filter(is_wanted).map(|(id, _)| *id).collect();
         // The list has no order to rely on: one that it does not show is asked for before it is said to be gone.
@@ -191,7 +240,7 @@ impl OpenFeed for OpenCampaigns {
         unseen.retain(|id| !lists.stamps.contains_key(id));
         self.session.check_removals("campaigns", before, unseen.len())?;
         ids.extend(unseen);
-        run.own = Stamps { stamps: Pairs(lists.stamps.clone()) };
+        run.own = Stamps { stamps: Pairs(lists.stamps.clone()), ..Stamps::default() };
         if lists.odd > 0 {
             let thing = Thing { kind: ODD_KIND, id: "without an id", collection: CAMPAIGNS.name };
             run.set_aside(thing, format!("{} entries of the list name no campaign", lists.odd));
@@ -203,8 +252,16 @@ impl OpenFeed for OpenCampaigns {
         Ok(run)
     }
 
-    async fn resume(&self, _run: &mut RunOfScan<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
-        *self.listed() = self.scan().await?;
+    async fn resume(&self, run: &mut RunOfScan<'_>, slices: &mut Vec<Slice>) -> Result<()> {
+        if self.without_v1.is_some() {
+            // What the run has read of campaigns v1 it keeps; nobody tells the rest.
+            let is_read = |id: &u64| !slices.iter().any(|slice| slice.holds(*id));
+            let read = std::mem::take(&mut run.own.stamps.0).into_iter().filter(|(id, _)| is_read(id));
+            run.own.stamps = Pairs(self.known.0.clone().into_iter().chain(read).collect());
+            *slices = vec![Slice::OfEmails];
+            return Ok(());
+        }
+        *self.listed() = self.scan().await.map_err(lost_if_gone)?;
         Ok(())
     }
 
@@ -213,7 +270,11 @@ impl OpenFeed for OpenCampaigns {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
-        let Slice::ByIds { ids } = slice;
+        let Slice::ByIds { ids } = slice else {
+            let emails = full_refresh::marketing_emails(self.client()).await?;
+            let size_bytes = emails.iter().map(|body| body.len()).sum();
+            return Ok(feeds::Page::new(Page::OfEmails(emails), size_bytes));
+        };
         let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
         let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
             .map(|id| self.detail(id))
@@ -227,10 +288,10 @@ impl OpenFeed for OpenCampaigns {
             && !self.answers_for_others(asked, rest, refused).await?
             && let Detail::Refused(refused) = details.swap_remove(place).1
         {
-            return Err(refused);
+            return Err(lost_if_gone(refused));
         }
         let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
-        Ok(feeds::Page::new(Page { details }, size_bytes))
+        Ok(feeds::Page::new(Page::Details(details), size_bytes))
     }
 
     fn append_page(
@@ -240,12 +301,19 @@ impl OpenFeed for OpenCampaigns {
         run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],
     ) -> Result<Appended<Slice>> {
-        let Slice::ByIds { ids } = slice;
         let [rows] = rows else { return Err(Error::new(ErrorKind::Malformed, "campaigns have one table")) };
+        let (ids, details) = match (slice, page.content) {
+            (Slice::ByIds { ids }, Page::Details(details)) => (ids, details),
+            (Slice::OfEmails, Page::OfEmails(emails)) => {
+                let written = self.append_of_emails(&emails, page.read_ms, run, rows)?;
+                return Ok(Appended { written: vec![written], is_last: true, ..Appended::default() });
+            }
+            _ => return Err(Error::new(ErrorKind::Malformed, "a page does not belong to its slice")),
+        };
         let mut writer = self.document.writer(rows, self.session.reading(page.read_ms));
-        let done = page.content.details.len();
+        let done = details.len();
         let listed = self.listed();
-        for (id, detail) in page.content.details {
+        for (id, detail) in details {
             match detail {
                 Detail::Told(detail) => {
                     let active_ms = *run.own.stamps.0.entry(id).or_insert(NEVER_ACTIVE);
@@ -279,6 +347,10 @@ impl OpenFeed for OpenCampaigns {
 
     fn keep(&self, run: &mut RunOfScan<'_>, kept: &mut Stamps) {
         *kept = std::mem::take(run.own);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.notes_of_emails()
     }
 }
 
