@@ -6,12 +6,13 @@ use std::fmt;
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use super::cursor::{Cursor, Lookback, Unfinished};
+use super::cursor::{Cursor, Lookback};
 use super::estimate::Estimate;
-use super::feed::{Appended, Note, OpenFeed, Page, Planned};
+use super::open_feed::{Appended, Note, OpenFeed, Page, Planned};
 use super::own::{FeedState, Own, Taken};
 use super::session::Window;
 use super::slice::Slice;
+use super::unfinished::Unfinished;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Every feed that is opened for a run, without its types. Feeds implement `OpenFeed`, which says more of each method.

@@ -32,6 +32,7 @@ mod format;
 mod full_refresh;
 mod lineage;
 mod objects;
+mod open_feed;
 mod own;
 mod packed;
 mod pairs;
@@ -41,19 +42,22 @@ mod scans;
 mod session;
 mod slice;
 mod subscription_timeline;
+mod unfinished;
 
 pub use any_open_feed::{AnyOpenFeed, Opened};
 pub use crm_objects::{CustomObjects, crm_objects, custom_object, custom_objects};
-pub use cursor::{Cursor, Lookback, Mode, Unfinished};
+pub use cursor::{Cursor, Lookback};
 pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
 pub use estimate::Estimate;
-pub(crate) use feed::OpenFeed;
-pub use feed::{Appended, Feed, Gap, Note, Page};
+pub use feed::Feed;
+pub(crate) use open_feed::OpenFeed;
+pub use open_feed::{Appended, Gap, Note, Page};
 pub use pairs::{AssociatedObject, AssociatedObjects};
 pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;
+pub use unfinished::{Mode, Unfinished};
 
 /// The feeds of Segment's collections, in the order in which they run. All others are [`further`], and what an account
 /// has of its own, [`custom_objects`].

@@ -7,11 +7,8 @@
 //! Names are HubSpot's ids. Nothing that is personal data may be one: an e-mail address is named by the contact's id.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use super::cursor::Unfinished;
 
 /// Things that a quarantine holds at the most. More of them are no odd ones out: then the run is to be repeated whole.
 const MAX_THINGS: usize = 1_000;
@@ -85,7 +82,7 @@ impl Quarantine {
         self.things.get(kind).is_some_and(|things| things.contains_key(id))
     }
 
-    fn set_aside(&mut self, thing: Thing<'_>, reason: &str, now_ms: i64) {
+    pub(super) fn set_aside(&mut self, thing: Thing<'_>, reason: &str, now_ms: i64) {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let is_full = self.things.values().map(BTreeMap::len).sum::<usize>() >= MAX_THINGS;
         if let Some(known) = self.things.get_mut(thing.kind).and_then(|things| things.get_mut(thing.id)) {
@@ -106,11 +103,21 @@ impl Quarantine {
         self.things.entry(thing.kind.to_owned()).or_default().insert(thing.id.to_owned(), entry);
     }
 
-    fn release(&mut self, kind: &str, id: &str) {
+    pub(super) fn release(&mut self, kind: &str, id: &str) {
         let Some(things) = self.things.get_mut(kind) else { return };
         things.remove(id);
         if things.is_empty() {
             self.things.remove(kind);
+        }
+    }
+
+    /// Releases the things of a kind that were not set aside again.
+    pub(super) fn release_what_was_not_set_aside_again(&mut self, kind: &str) {
+        if let Some(things) = self.things.get_mut(kind) {
+            things.retain(|_, entry| entry.is_again);
+            if things.is_empty() {
+                self.things.remove(kind);
+            }
         }
     }
 
@@ -143,49 +150,13 @@ impl Quarantine {
     }
 }
 
-impl Unfinished {
-    /// Sets a thing aside: HubSpot answered badly each time that it was asked for.
-    ///
-    /// Twice is once. Where there is no room for more, the next run reads everything again.
-    pub fn set_aside(&mut self, thing: Thing<'_>, reason: impl fmt::Display) {
-        let reason = reason.to_string();
-        if !self.quarantine.holds(thing.kind, thing.id) {
-            tracing::warn!(
-                collection.name = thing.collection,
-                "{} {} is set aside, and asked for again by the next run: {reason}",
-                thing.kind,
-                thing.id
-            );
-        }
-        self.quarantine.set_aside(thing, &reason, self.started_ms);
-        self.needs_whole |= self.quarantine.overflow() > 0;
-    }
-
-    /// Releases a thing that HubSpot has answered well by now.
-    pub fn release(&mut self, kind: &str, id: impl fmt::Display) {
-        if !self.quarantine.is_empty() {
-            self.quarantine.release(kind, &id.to_string());
-        }
-    }
-
-    /// Releases the things of a kind that this run has not set aside again: it has read all there is.
-    pub(super) fn release_what_was_not_set_aside_again(&mut self, kind: &str) {
-        if let Some(things) = self.quarantine.things.get_mut(kind) {
-            things.retain(|_, entry| entry.is_again);
-            if things.is_empty() {
-                self.quarantine.things.remove(kind);
-            }
-        }
-    }
-}
-
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::cursor::Mode;
+    use super::super::unfinished::{Mode, Unfinished};
     use super::*;
 
     fn thing(id: &str) -> Thing<'_> {

@@ -18,10 +18,10 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
-use crate::feeds::feed::RunOf;
+use crate::feeds::open_feed::RunOf;
 use crate::feeds::quarantine::Thing;
+use crate::feeds::unfinished::Unfinished;
 use crate::json::{Body, Malformed, Scanner};
 use crate::paging::Passed;
 use crate::retry::Patience;
@@ -364,9 +364,9 @@ mod tests {
 
     use super::*;
     use crate::feeds::Session;
-    use crate::feeds::cursor::Mode;
     use crate::feeds::document::Document;
-    use crate::feeds::feed::Planned;
+    use crate::feeds::open_feed::Planned;
+    use crate::feeds::unfinished::Mode;
 
     const SINCE_MS: i64 = 1_700_000_000_000;
 

@@ -33,16 +33,17 @@ use self::state::{ContactMemory, ContactRun, FormSlice, Slice};
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
 use self::v1::{V1Calls, V1Contact};
-use super::cursor::{Cursor, Mode, Unfinished};
+use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
 use super::document::Document;
-use super::feed::{CursorOf, Planned, RunOf};
 use super::objects::{
     self, AppendedPage, Context, Extras, ObjectFeed, RecordCursor, RecordRun, RunOfRecords, Unknown,
 };
+use super::open_feed::{CursorOf, Planned, RunOf};
 use super::own::Taken;
 use super::pairs::AssociatedObject;
 use super::quarantine::Thing;
+use super::unfinished::{Mode, Unfinished};
 use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window, Written};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};

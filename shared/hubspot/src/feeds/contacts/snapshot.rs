@@ -6,11 +6,11 @@ use staging::{Rows, Table};
 use super::memberships::{MembershipCalls, Memberships};
 use super::{CONTACT_OBJECTS, MEMBERSHIPS};
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::Mode;
-use crate::feeds::feed::Planned;
 use crate::feeds::objects::{
     self, Context, Extras, ObjectFeed, RecordCursor, RecordMemory, RecordRun, RunOfRecords, Slice,
 };
+use crate::feeds::open_feed::Planned;
+use crate::feeds::unfinished::Mode;
 use crate::feeds::{self, Appended, Note, OpenFeed, Session, Window};
 
 #[derive(Debug)]

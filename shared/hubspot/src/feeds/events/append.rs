@@ -8,8 +8,8 @@ use super::answer::{Shown, each_entry};
 use super::trail::{MARGIN_MS, Trail};
 use super::{Entry, OpenEventFeed, Page, aside};
 use crate::error::Result;
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Writer;
+use crate::feeds::unfinished::Unfinished;
 use crate::json::Malformed;
 
 /// Mixed into the hash of an entry that is not the newest of its moment: the same entry had another hash as the newest.

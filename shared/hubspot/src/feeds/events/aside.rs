@@ -12,9 +12,10 @@ use super::answer::name_of;
 use super::slice::Slice;
 use super::trail::MARGIN_MS;
 use crate::error::Result;
-use crate::feeds::cursor::{Cursor, Unfinished};
+use crate::feeds::cursor::Cursor;
 use crate::feeds::document::Writer;
 use crate::feeds::quarantine::Thing;
+use crate::feeds::unfinished::Unfinished;
 use crate::json::Malformed;
 
 /// The kind of a window.

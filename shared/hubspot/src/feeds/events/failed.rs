@@ -11,8 +11,8 @@ use super::slice::{Slice, WindowOffset};
 use super::{OpenEventFeed, Page};
 use crate::error::{Error, Result};
 use crate::feeds::Appended;
-use crate::feeds::cursor::Unfinished;
 use crate::feeds::document::Written;
+use crate::feeds::unfinished::Unfinished;
 use crate::retry::Patience;
 
 /// Windows that fail one after the other before HubSpot is asked for something else.

@@ -1,7 +1,7 @@
 //! Reads a list whole, page by page.
 
 use super::OpenLists;
-use super::source::{Paths, Source, source};
+use super::source::{Paths, Source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
 use crate::client::Client;
@@ -25,21 +25,22 @@ impl Answers {
     }
 }
 
-/// Returns the source of a slice.
-///
-/// # Errors
-/// [`ErrorKind::Malformed`] for a slice of another version of this program.
-pub(super) fn source_of(slice: &Slice) -> Result<&'static Source> {
-    source(&slice.source).ok_or_else(|| {
-        let message = format!("the cursor names a list that this version does not know: {}", slice.source);
-        Error::new(ErrorKind::Malformed, message)
-    })
-}
-
 impl OpenLists {
+    /// Returns the source of a slice.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] for a slice of another version of this program.
+    pub(super) fn source_of(&self, slice: &Slice) -> Result<&'static Source> {
+        self.feed.source(&slice.source).ok_or_else(|| {
+            let message =
+                format!("the cursor names a list that this version does not know: {}", slice.source);
+            Error::new(ErrorKind::Malformed, message)
+        })
+    }
+
     /// Reads the list. One that HubSpot refuses, or fails on, is no reason to leave the others unread.
     pub(super) async fn read(&self, slice: &Slice) -> Result<Answers> {
-        let source = source_of(slice)?;
+        let source = self.source_of(slice)?;
         let paths = match (&source.paths, &slice.object) {
             (Paths::OfAccount(paths), _) => paths(),
             (Paths::OfObject(paths), Some(object)) => paths(&object.path),

@@ -24,19 +24,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use self::fetch::{Answers, source_of};
+use self::fetch::Answers;
 use self::metadata::{OBJECT_SCHEMAS, WITH_PIPELINES};
 use self::source::{Fill, Paths, RowsOf, Source};
 use self::state::{Failure, Lists, Object, Run, RunOfLists, Slice};
 use super::crm_objects;
-use super::cursor::{Cursor, Mode};
+use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
 use super::document::{Document, Written};
 use super::estimate::Estimate;
-use super::feed::{CursorOf, Planned};
 use super::objects::ObjectType;
+use super::open_feed::{CursorOf, Planned};
 use super::own::Taken;
 use super::quarantine::Thing;
+use super::unfinished::Mode;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -62,6 +63,11 @@ pub(super) struct FullRefresh {
 }
 
 impl FullRefresh {
+    /// Returns the source of this name.
+    fn source(&self, name: &str) -> Option<&'static Source> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
     /// Returns the tables of all sources, in their order.
     fn fills(&self) -> impl Iterator<Item = &'static Fill> + use<> {
         self.sources.iter().flat_map(|source| source.fills)
@@ -283,7 +289,7 @@ impl OpenFeed for OpenLists {
         if rows.len() != self.tables.len() {
             return Err(Error::new(ErrorKind::Malformed, "the feed has other tables"));
         }
-        let source = source_of(slice)?;
+        let source = self.source_of(slice)?;
         match page.content {
             Answers::Read(answers) => {
                 if source.name == OBJECT_SCHEMAS {
@@ -346,7 +352,7 @@ impl OpenLists {
             let tables = source.fills.iter().map(|fill| fill.collection.name);
             notes.extend(tables.map(|collection| Note { collection, gap, text: text.to_owned() }));
         };
-        source::source(name).into_iter().for_each(|source| add(source, gap, &text));
+        self.feed.source(name).into_iter().for_each(|source| add(source, gap, &text));
         if name == OBJECT_SCHEMAS && gap == Gap::Incomplete {
             // Which custom objects there are is not known.
             let text = format!("without those of custom objects: {reason}");

@@ -279,7 +279,7 @@ fn key_of<'a>(fill: &Fill, value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::source;
+    use super::super::METADATA;
     use super::*;
 
     fn bodies(answers: &[&str]) -> Vec<Body> {
@@ -289,7 +289,7 @@ mod tests {
     /// Keys of the rows of each table, the number of odd ones, and the hash.
     fn list(name: &str, answers: &[&str]) -> (Vec<Vec<(String, String)>>, usize, u64) {
         let bodies = bodies(answers);
-        let list = List::of(source(name).unwrap(), &bodies).unwrap();
+        let list = List::of(METADATA.source(name).unwrap(), &bodies).unwrap();
         let keys = |rows: &Vec<Row<'_>>| {
             rows.iter().map(|row| (row.parent.to_string(), row.key.to_string())).collect()
         };

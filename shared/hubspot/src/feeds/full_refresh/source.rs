@@ -2,7 +2,6 @@
 
 use staging::ColumnType;
 
-use super::{marketing, metadata};
 use crate::feeds::collection::Collection;
 
 /// A list that each run reads whole.
@@ -99,9 +98,4 @@ pub(super) const fn items(collection: &'static Collection, key: Key) -> Fill {
 pub(super) fn live_and_archived(path: &str) -> Vec<String> {
     let joint = if path.contains('?') { '&' } else { '?' };
     ["false", "true"].map(|archived| format!("{path}{joint}archived={archived}")).to_vec()
-}
-
-/// Returns the source of this name.
-pub(super) fn source(name: &str) -> Option<&'static Source> {
-    metadata::SOURCES.iter().chain(marketing::SOURCES).find(|source| source.name == name)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::feeds::feed;
+use crate::feeds::open_feed;
 use crate::feeds::own::FeedState;
 
 /// One list, read whole.
@@ -97,4 +97,4 @@ impl Failure {
 
 impl FeedState for Run {}
 
-pub(super) type RunOfLists<'a> = feed::RunOf<'a, Run>;
+pub(super) type RunOfLists<'a> = open_feed::RunOf<'a, Run>;

@@ -3,7 +3,7 @@
 use super::state::RecordCursor;
 use super::{ObjectType, Result};
 use crate::client::Client;
-use crate::feeds::cursor::Mode;
+use crate::feeds::unfinished::Mode;
 use crate::properties::{self, Visible};
 
 /// A class of sensitive properties that has none is asked for again after this time.

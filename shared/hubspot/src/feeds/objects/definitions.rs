@@ -7,11 +7,11 @@ use staging::{Rows, Table};
 
 use super::state::{RecordCursor, RunOfRecords};
 use super::{ObjectFeed, ObjectType, Result};
-use crate::feeds::cursor::Mode;
 use crate::feeds::document::Document;
 use crate::feeds::full_refresh::{DEFINITIONS, Known, List};
 use crate::feeds::lineage::Reading;
 use crate::feeds::quarantine::Thing;
+use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note, Session, Written};
 use crate::json::Body;
 

@@ -8,8 +8,8 @@ use staging::{Column, ColumnType, MERGED_INTO_ID, Table, TableError};
 use super::named_properties::NamedProperties;
 use super::owners::ColumnOwners;
 use super::{Fixed, ObjectType};
-use crate::feeds::cursor::Mode;
 use crate::feeds::lineage::{Deletes, Lineage};
+use crate::feeds::unfinished::Mode;
 use crate::properties::Property;
 
 /// The property that names the records which were merged into a record.

@@ -29,10 +29,10 @@ use super::slice::Slice;
 use super::state::RunOfRecords;
 use super::{ObjectFeed, Result};
 use crate::feeds::collection::{Collection, made};
-use crate::feeds::cursor::Mode;
 use crate::feeds::document::{Document, Writer, Written};
 use crate::feeds::lineage::{DeletedReason, Reading};
 use crate::feeds::quarantine::{SetAside, Thing};
+use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note};
 
 pub(in crate::feeds) static ASSOCIATIONS: Collection = Collection {

@@ -10,10 +10,10 @@ use super::records::{Context, Record};
 use super::state::{RecordCursor, RunOfRecords};
 use super::{Lists, ObjectFeed, ObjectType, Result, pairing};
 use crate::feeds::collection::{Collection, field, made};
-use crate::feeds::cursor::Mode;
 use crate::feeds::document::{Document, Writer, Written};
 use crate::feeds::lineage::DeletedReason;
 use crate::feeds::quarantine::Thing;
+use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note, Session};
 use crate::json::{Malformed, Scanner, parse_id};
 

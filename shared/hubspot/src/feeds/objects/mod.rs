@@ -62,13 +62,14 @@ use self::seen::{ArchivedIds, Hashes};
 use self::state::PlannedRecords;
 
 use super::batches::Batches;
-use super::cursor::{Cursor, Mode};
+use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
-use super::feed::{CursorOf, Planned, RunOf};
+use super::open_feed::{CursorOf, Planned, RunOf};
 use super::own::{FeedState, Taken};
 use super::pairs::AssociatedObject;
 use super::quarantine::Thing;
 use super::recent::Versions;
+use super::unfinished::Mode;
 use super::{Appended, Estimate, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::client::Client;
 use crate::error::Result;

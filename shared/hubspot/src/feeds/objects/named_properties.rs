@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::layout::Layout;
 use crate::json::{Malformed, Scanner};
 
 /// The count of one run. Answers without a single `null` prove nothing: they might leave empty ones out.
@@ -40,15 +39,16 @@ impl NamedProperties {
         named >= most || !self.names_empty.load(Ordering::Relaxed)
     }
 
-    /// Counts what the records of a first page name, before the first of them is judged.
-    pub(super) fn learn(&self, layout: &Layout, page: &str) {
+    /// Counts what the records of a first page name, before the first of them is judged. `is_asked` tells the properties
+    /// that were asked for.
+    pub(super) fn learn(&self, is_asked: impl Fn(&str) -> bool, page: &str) {
         if self.most.load(Ordering::Relaxed) > 0 {
             return;
         }
         let mut most = 0;
         let learned = Scanner::new(page).each_field(|key, value| match key.raw() {
             "results" if value.is_nested() && !value.is_object() => value.each_item(|record| {
-                most = most.max(self.count(layout, record)?);
+                most = most.max(self.count(&is_asked, record)?);
                 Ok::<_, Malformed>(())
             }),
             _ => value.skip(),
@@ -59,14 +59,14 @@ impl NamedProperties {
         }
     }
 
-    fn count(&self, layout: &Layout, record: &mut Scanner<'_>) -> Result<usize, Malformed> {
+    fn count(&self, is_asked: impl Fn(&str) -> bool, record: &mut Scanner<'_>) -> Result<usize, Malformed> {
         let mut named = 0;
         if !record.is_object() {
             return record.skip().map(|()| named);
         }
         record.each_field(|key, value| match key.raw() {
             "properties" if value.is_object() => value.each_field(|key, value| {
-                if layout.slot(&key.text()).is_none() {
+                if !is_asked(&key.text()) {
                     return value.skip();
                 }
                 named += 1;

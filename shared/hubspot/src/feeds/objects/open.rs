@@ -16,8 +16,8 @@ use super::{Fixed, ObjectFeed, ObjectType, Result, archive, calls, classes, hash
 use crate::error::{Error, ErrorKind};
 use crate::feeds::Session;
 use crate::feeds::batches::Batches;
-use crate::feeds::cursor::Mode;
 use crate::feeds::recent::Versions;
+use crate::feeds::unfinished::Mode;
 use crate::properties::{Property, Visible};
 
 impl ObjectFeed {

@@ -10,10 +10,10 @@ use super::link_types::{ASSOCIATION_TYPES, KnownTypes};
 use super::links::{ASSOCIATIONS, LinkTable};
 use super::state::{RecordCursor, RunOfRecords};
 use super::{ObjectType, Result};
-use crate::feeds::cursor::Mode;
 use crate::feeds::document::Document;
 use crate::feeds::pairs::AssociatedObject;
 use crate::feeds::session::Session;
+use crate::feeds::unfinished::Mode;
 
 /// Time after which a pair that was refused is asked for again.
 const REFUSED_MS: i64 = 24 * 3_600_000;

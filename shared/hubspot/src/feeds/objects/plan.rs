@@ -5,8 +5,8 @@ use super::slice::{SearchPass, Slice};
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
 use super::{ASSOCIATIONS, LIST_MEMBERSHIPS, MAX_NEW_PROPERTIES, ObjectFeed, Window, counts, pairing};
 use crate::error::{Error, Result};
-use crate::feeds::cursor::Mode;
 use crate::feeds::slice::FEWEST_PAGES;
+use crate::feeds::unfinished::Mode;
 
 /// A lower bound of 0 makes the search fail with a 500: one second after the epoch does not.
 const FIRST_INSTANT_MS: i64 = 1_000;

@@ -94,7 +94,7 @@ pub(super) fn append(
     if !answer.has_list("results") {
         return Ok(Read::default());
     }
-    layout.named.learn(layout, answer);
+    layout.named.learn(|property| layout.slot(property).is_some(), answer);
     let mut appender = Appender::new(layout, context, beside, rows);
     Scanner::new(answer).each_field(|key, value| match key.raw() {
         "results" => value.each_item(|record| appender.entry(record, &keep)),

@@ -138,7 +138,7 @@ pub(in crate::feeds) type RunOfRecords<'a> = super::RunOf<'a, RecordRun>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feeds::cursor::{Mode, Unfinished};
+    use crate::feeds::unfinished::{Mode, Unfinished};
 
     /// As the version before formats wrote them: every kind of slice, and every field.
     const RUN: &str = r#"{

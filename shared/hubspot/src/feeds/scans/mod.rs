@@ -30,4 +30,4 @@ fn is_empty(pairs: &Pairs) -> bool {
 
 impl FeedState for Stamps {}
 
-type RunOfScan<'a> = super::feed::RunOf<'a, Stamps>;
+type RunOfScan<'a> = super::open_feed::RunOf<'a, Stamps>;

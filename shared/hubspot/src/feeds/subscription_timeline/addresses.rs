@@ -18,7 +18,7 @@ use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Cursor;
 use crate::feeds::events::OpenEventFeed;
-use crate::feeds::feed::RunOf;
+use crate::feeds::open_feed::RunOf;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::{Appended, Gap, Note, Page, Session, Written};
 use crate::json::{Body, Malformed, Scanner, parse_id};

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use staging::{Rows, Table};
 
 use self::addresses::{AddressSlice, Addresses, Statuses};
-use super::cursor::{Cursor, Mode};
+use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
 use super::events::{self, OpenEventFeed};
-use super::feed::{CursorOf, Planned, RunOf};
+use super::open_feed::{CursorOf, Planned, RunOf};
 use super::own::FeedState;
+use super::unfinished::Mode;
 use super::{Appended, Feed, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};

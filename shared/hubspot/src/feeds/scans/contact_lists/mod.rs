@@ -22,12 +22,13 @@ use self::table::LISTS;
 use super::{RunOfScan, Stamps};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::{Cursor, Mode};
+use crate::feeds::cursor::Cursor;
 use crate::feeds::dictionary::CollectionEntry;
 use crate::feeds::document::Document;
-use crate::feeds::feed::{CursorOf, Planned};
+use crate::feeds::open_feed::{CursorOf, Planned};
 use crate::feeds::own::{FeedState, Taken};
 use crate::feeds::quarantine::Thing;
+use crate::feeds::unfinished::Mode;
 use crate::feeds::{self, Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::json::parse_id;
 
@@ -353,8 +354,8 @@ impl OpenFeed for OpenLists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feeds::cursor::Unfinished;
     use crate::feeds::own::Own;
+    use crate::feeds::unfinished::Unfinished;
     use crate::json::Body;
 
     const SHOWN: &str = r#"{"results":[{"listId":"7","name":"x"}]}"#;

@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::cursor::Mode;
+use crate::feeds::unfinished::Mode;
 use crate::paging::{Next, Passed};
 use crate::value;
 
