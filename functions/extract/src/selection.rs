@@ -234,7 +234,7 @@ impl Selection {
     }
 }
 
-/// Collections that are read with another one alone.
+/// Collections that come with another one, which has to be selected, too.
 const READ_WITH: [(&str, &str); 2] = [(ASSOCIATION_TYPES, ASSOCIATIONS), (LIST_MEMBERSHIPS, "contacts")];
 
 /// The tables of the group of metadata.

@@ -47,8 +47,7 @@ pub(crate) fn supported_until(version: &str) -> Option<NaiveDate> {
         "v1" | "v2" | "v3" => NaiveDate::from_ymd_opt(2027, 9, 1),
         "v4" => NaiveDate::from_ymd_opt(2027, 3, 30),
         dated => {
-            // What becomes of a beta, HubSpot does not say: no later than its version, it is over.
-            let (year, month) = dated.trim_end_matches("-beta").split_once('-')?;
+            let (year, month) = dated.split_once('-')?;
             let appeared = NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)?;
             appeared.checked_add_months(Months::new(18))
         }

@@ -61,6 +61,20 @@ async fn memberships_that_are_wanted_later_are_read_of_all_contacts() {
     assert_memberships_equal(&sandbox.database(), account);
 }
 
+/// What a refresh finds while nobody wants the table has no later change that would tell of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refresh_found_while_the_table_was_not_wanted_is_read_when_it_is() {
+    let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
+    let account = sandbox.account();
+    sandbox.sync(&WITH).await.complete();
+    let member = account.truth_memberships().into_iter().find(|one| one.object == CONTACTS).unwrap();
+    account.remove_from_list(member.list, member.record).unwrap();
+    sandbox.sync(&["--collections", "contacts", "--mode", "refresh"]).await.complete();
+    sandbox.sync(&["--collections", "contacts"]).await.complete();
+    sandbox.sync(&WITH).await.complete();
+    assert_memberships_equal(&sandbox.database(), account);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn memberships_that_cannot_be_read_are_named_and_read_later() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;

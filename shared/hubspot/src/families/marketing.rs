@@ -11,7 +11,7 @@ pub(super) const MARKETING: &[Family] = &[
         name: "marketing e-mails",
         about: "marketing e-mails with their statistics",
         version: version::EMAILS,
-        scopes: &[&["content"]],
+        scopes: &[&["content", "marketing.email.read"]],
         fills: &[needed("marketing_emails")],
         paths: &["/marketing/emails/*"],
         probe: Probe::Call(|| Call::get(format!("/marketing/emails/{}?limit=1", version::EMAILS))),

@@ -53,7 +53,8 @@ impl Session {
         let message = format!(
             "HubSpot shows {gone} of {known} {what} no more, and they are not taken for removed: does the credential see \
              less than the one before? If it does, give it back its rights. If they are deleted, confirm it once: \
-             --accept-removals, or {{\"accept_removals\": true}} to the function"
+             --accept-removals, or {{\"accept_removals\": true}} to the function, with the \"feed\" where that is \
+             <stack>-objects"
         );
         Err(Error::new(ErrorKind::Config, message))
     }

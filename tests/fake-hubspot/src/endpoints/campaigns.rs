@@ -32,7 +32,16 @@ pub(super) fn route(request: &Request) -> Option<Route> {
             let (Version::V3 | Version::Dated, rest) = request.resource("marketing", "emails")? else {
                 return None;
             };
-            rest.is_empty().then(|| general("marketing_emails.list", marketing_emails))?
+            match rest.as_slice() {
+                [] => general("marketing_emails.list", marketing_emails),
+                [id] => {
+                    let id = (*id).to_owned();
+                    Route::new("marketing_emails.get", Bucket::General, move |call| {
+                        marketing_email(call, &id)
+                    })
+                }
+                _ => return None,
+            }
         }
         _ => return None,
     };
@@ -113,6 +122,23 @@ fn marketing_emails(call: &Call<'_>) -> Answer {
     Ok(Reply::json(&answer))
 }
 
+fn marketing_email(call: &Call<'_>, id: &str) -> Answer {
+    let state = call.account().read();
+    let (emails, archived) = (state.emails.marketing_emails(), &state.marketing_tools.archived_emails);
+    let email = id.parse::<u64>().ok().and_then(|id| Some((id, emails.get(&id)?)));
+    let is_archived = call.request.flag("archived");
+    let email = email.filter(|(id, _)| archived.contains(id) == is_archived);
+    let (_, campaigns) = email.ok_or_else(|| Problem::not_found("email does not exist"))?;
+    let mut body = email_body(campaigns, call.request.flag("includeStats"));
+    body["archived"] = is_archived.into();
+    Ok(Reply::json(&body))
+}
+
+/// A draft was never sent, and has no statistics.
+fn is_draft(campaign: &Campaign) -> bool {
+    campaign.content_id.is_multiple_of(10)
+}
+
 /// Makes the body of the e-mail that owns these campaigns.
 fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
     let Some(primary) = campaigns.first() else { return Value::Null };
@@ -128,7 +154,7 @@ fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
         "state": "PUBLISHED",
         "content": {"widgets": {"hs_email_body": {"html": "<p>".repeat(400)}}},
         "from": {"fromName": "Service", "replyTo": "service@example.com"},
-        "isPublished": true,
+        "isPublished": !is_draft(primary),
         "isAb": primary.kind == "AB_EMAIL",
         "archived": false,
         "primaryEmailCampaignId": ids[0],
@@ -140,7 +166,7 @@ fn email_body(campaigns: &[&Campaign], with_stats: bool) -> Value {
     if let Some(group) = primary.group_id {
         body["emailCampaignGroupId"] = group.to_string().into();
     }
-    if with_stats {
+    if with_stats && !is_draft(primary) {
         let mut counters: std::collections::BTreeMap<&str, u64> = Default::default();
         for (name, count) in campaigns.iter().flat_map(|campaign| campaign.counters()) {
             *counters.entry(name).or_default() += count;

@@ -350,7 +350,7 @@ impl OpenFeed for OpenContacts {
 
     /// The forms come in when contacts v1 has gone in the middle of a run, and go when they don't answer either.
     async fn resume(&self, run: &mut RunOf<'_, ContactRun>, slices: &mut Vec<Slice>) -> Result<()> {
-        self.objects.begin_again(&run.own.records);
+        self.objects.begin_again(&mut run.own.records);
         let is_by_form = |slice: &Slice| matches!(slice, Slice::Form(_));
         if !self.has(FORMS) {
             slices.retain(|slice| !is_by_form(slice));

@@ -1,25 +1,30 @@
 //! Reads a list whole, page by page.
 
 use super::OpenLists;
+use super::emails::{Emails, marketing_emails};
 use super::source::{Paths, Source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Body, Malformed, Scanner};
+use crate::json::Body;
 use crate::paging::Next;
 
 /// A list, or the reason why it can't be read.
 #[derive(Debug)]
 pub(super) enum Answers {
     Read(Vec<Body>),
+    /// Marketing e-mails, of which some may be without their statistics.
+    Emails(Emails),
     Failed(Failure),
 }
 
 impl Answers {
     pub(super) fn size_bytes(&self) -> usize {
         match self {
-            Answers::Read(answers) => answers.iter().map(|body| body.len()).sum(),
+            Answers::Read(answers) | Answers::Emails(Emails { answers, .. }) => {
+                answers.iter().map(|body| body.len()).sum()
+            }
             Answers::Failed(_) => 0,
         }
     }
@@ -42,6 +47,13 @@ impl OpenLists {
     pub(super) async fn read(&self, slice: &Slice) -> Result<Answers> {
         let source = self.source_of(slice)?;
         let paths = match (&source.paths, &slice.object) {
+            (Paths::MarketingEmails, _) => {
+                return match marketing_emails(&self.session.client).await {
+                    Ok(emails) => Ok(Answers::Emails(emails)),
+                    Err(failed) if failed.may_be_useless() => Ok(Answers::Failed(Failure::of(&failed))),
+                    Err(failed) => Err(failed),
+                };
+            }
             (Paths::OfAccount(paths), _) => paths(),
             (Paths::OfObject(paths), Some(object)) => paths(&object.path),
             (Paths::OfObject(_), None) => Vec::new(),
@@ -58,16 +70,6 @@ impl OpenLists {
     }
 }
 
-/// Reads the marketing e-mails, archived ones too: those with statistics first, and then all of them without.
-pub(in crate::feeds) async fn marketing_emails(client: &Client) -> Result<Vec<Body>> {
-    let mut answers = Vec::new();
-    let (source, paths) = super::marketing::emails();
-    for path in paths {
-        pages(client, source, &path, &mut answers).await?;
-    }
-    Ok(answers)
-}
-
 async fn pages(client: &Client, source: &Source, path: &str, answers: &mut Vec<Body>) -> Result<()> {
     let Some(limit) = source.page else {
         let body = client.send_for_list(&Call::get(path), RESULTS).await?;
@@ -82,45 +84,10 @@ async fn pages(client: &Client, source: &Source, path: &str, answers: &mut Vec<B
     let joint = if path.contains('?') { '&' } else { '?' };
     let call = |limit: usize, after: &str| Call::get(format!("{path}{joint}limit={limit}{after}"));
     let add = |body: Body| {
-        answers.push(if source.without.is_empty() { body } else { without(&body, source.without)? });
+        answers.push(body);
         Ok(())
     };
     client.each_page(call, limit, RESULTS, source.name, add).await
-}
-
-/// Returns the answer's items without these fields, which may be most of it.
-fn without(body: &Body, fields: &[&str]) -> Result<Body> {
-    let mut kept = format!("{{\"{RESULTS}\":[");
-    let mut is_first = true;
-    Scanner::new(body).each_field(|key, value| match key.raw() == RESULTS && value.is_nested() {
-        true => value.each_item(|item| {
-            if !std::mem::take(&mut is_first) {
-                kept.push(',');
-            }
-            if !item.is_object() {
-                kept.push_str(item.raw()?);
-                return Ok::<_, Malformed>(());
-            }
-            let mut joint = '{';
-            item.each_field(|key, value| {
-                let value = value.raw()?;
-                if !fields.contains(&key.raw()) {
-                    kept.push(joint);
-                    kept.push('"');
-                    kept.push_str(key.raw());
-                    kept.push_str("\":");
-                    kept.push_str(value);
-                    joint = ',';
-                }
-                Ok::<_, Malformed>(())
-            })?;
-            kept.push_str(if joint == '{' { "{}" } else { "}" });
-            Ok(())
-        }),
-        false => value.skip(),
-    })?;
-    kept.push_str("]}");
-    Ok(Body::new(kept.into())?)
 }
 
 pub(super) const RESULTS: &str = "results";

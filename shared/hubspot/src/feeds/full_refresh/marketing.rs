@@ -11,6 +11,8 @@ pub(in crate::feeds) static MARKETING: FullRefresh =
 const COLLECTIONS: &[&str] =
     &["marketing_emails", "marketing_campaigns", "marketing_events", "workflows", "flow_email_campaigns"];
 
+pub(super) const MARKETING_EMAILS: &str = "marketing_emails";
+
 /// Properties of a campaign that HubSpot documents
 /// (<https://developers.hubspot.com/docs/api-reference/latest/marketing/campaigns/guide>). Its list of definitions names
 /// some that a call is refused for.
@@ -31,26 +33,12 @@ const OF_CAMPAIGNS: &[&str] = &[
     "hs_spend_items_sum_amount",
 ];
 
-/// Where statistics are asked for, HubSpot has left e-mails out: they come from the list without.
-fn paths_of_emails() -> Vec<String> {
-    let path = format!("/marketing/emails/{}", version::EMAILS);
-    let lists = ["false", "true"]
-        .map(|archived| ["&includeStats=true", ""].map(|stats| format!("{path}?archived={archived}{stats}")));
-    lists.concat()
-}
-
-/// Returns the source of e-mails, and its paths.
-pub(super) fn emails() -> (&'static Source, Vec<String>) {
-    (&SOURCES[0], paths_of_emails())
-}
-
 /// All of them, in the order in which they are read.
 pub(super) static SOURCES: &[Source] = &[
     Source {
-        name: "marketing_emails",
-        paths: Paths::OfAccount(paths_of_emails),
+        name: MARKETING_EMAILS,
+        paths: Paths::MarketingEmails,
         page: Some(PAGE),
-        without: &["content", "rssData"],
         fills: &[items(&tables::EMAILS, ID)],
     },
     Source {
@@ -61,28 +49,24 @@ pub(super) static SOURCES: &[Source] = &[
             vec![format!("/marketing/campaigns/{}?{}", version::CAMPAIGNS, properties.join("&"))]
         }),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::CAMPAIGNS, ID)],
     },
     Source {
         name: "marketing_events",
         paths: Paths::OfAccount(|| vec![format!("/marketing/marketing-events/{}", version::EVENTS)]),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::EVENTS, Key { column: "id", field: "objectId" })],
     },
     Source {
         name: "workflows",
         paths: Paths::OfAccount(|| vec![format!("/automation/{}/flows", version::FLOWS)]),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::WORKFLOWS, ID)],
     },
     Source {
         name: "flow_email_campaigns",
         paths: Paths::OfAccount(|| vec![format!("/automation/{}/flows/email-campaigns", version::FLOWS)]),
         page: Some(PAGE),
-        without: &[],
         fills: &[Fill {
             collection: &tables::FLOW_CAMPAIGNS,
             key: Key { column: "email_campaign_id", field: "emailCampaignId" },

@@ -12,7 +12,7 @@ pub(super) static EMAILS: Collection = table(
     "A marketing e-mail with its statistics, without its content. `primary_email_campaign_id` is the `id` of \
      `email_campaigns`.",
     BY_ID,
-    "4 for each 100 e-mails, archived ones too (at least 4)",
+    "4 for each 100 e-mails, archived ones too (at least 4), and 1 for each published one that is shown without statistics",
     &[
         PORTAL_ID,
         field("id", BigInt, "id"),

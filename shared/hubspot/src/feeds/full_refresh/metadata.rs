@@ -39,14 +39,12 @@ pub(super) static SOURCES: &[Source] = &[
             live_and_archived(&format!("{path}?includePropertyDefinitions=false"))
         }),
         page: None,
-        without: &[],
         fills: &[items(&tables::OBJECT_SCHEMAS, Key { column: "object_type_id", field: "objectTypeId" })],
     },
     Source {
         name: "pipelines",
         paths: Paths::OfObject(|object| vec![format!("/crm/pipelines/{}/{object}", version::PIPELINES)]),
         page: None,
-        without: &[],
         fills: &[
             items(&tables::PIPELINES, ID),
             Fill {
@@ -61,7 +59,6 @@ pub(super) static SOURCES: &[Source] = &[
         name: "owners",
         paths: Paths::OfAccount(|| live_and_archived(&format!("/crm/owners/{}", version::OWNERS))),
         page: Some(PAGE),
-        without: &[],
         fills: &[
             items(&tables::OWNERS, ID),
             Fill {
@@ -76,21 +73,18 @@ pub(super) static SOURCES: &[Source] = &[
         name: "account_users",
         paths: Paths::OfAccount(|| vec![format!("/settings/users/{}", version::USERS)]),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::ACCOUNT_USERS, ID)],
     },
     Source {
         name: "roles",
         paths: Paths::OfAccount(|| vec![format!("/settings/users/{}/roles", version::USERS)]),
         page: None,
-        without: &[],
         fills: &[items(&tables::ROLES, ID)],
     },
     Source {
         name: "teams",
         paths: Paths::OfAccount(|| vec![format!("/settings/users/{}/teams", version::USERS)]),
         page: None,
-        without: &[],
         fills: &[
             items(&tables::TEAMS, ID),
             Fill {
@@ -110,7 +104,6 @@ pub(super) static SOURCES: &[Source] = &[
             live_and_archived(&format!("/marketing/{}/forms?formTypes=all", version::FORMS))
         }),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::FORMS, ID)],
     },
     Source {
@@ -119,7 +112,6 @@ pub(super) static SOURCES: &[Source] = &[
             vec![format!("/communication-preferences/{}/definitions", version::PREFERENCES)]
         }),
         page: None,
-        without: &[],
         fills: &[items(&tables::SUBSCRIPTION_DEFINITIONS, ID)],
     },
     Source {
@@ -128,7 +120,6 @@ pub(super) static SOURCES: &[Source] = &[
             vec![format!("/settings/currencies/{}/exchange-rates", version::CURRENCIES)]
         }),
         page: Some(PAGE),
-        without: &[],
         fills: &[items(&tables::EXCHANGE_RATES, ID)],
     },
 ];
@@ -138,7 +129,6 @@ pub(in crate::feeds) static DEFINITIONS: Source = Source {
     name: "properties",
     paths: Paths::OfObject(|_| Vec::new()),
     page: None,
-    without: &[],
     fills: &[
         items(&tables::PROPERTIES, Key { column: "name", field: "name" }),
         Fill {

@@ -9,6 +9,7 @@
 //! The lists are independent: one that the account or the credential does not have, or that HubSpot fails on, leaves its
 //! tables as they were, and the report names it.
 
+mod emails;
 mod fetch;
 mod marketing;
 mod marketing_tables;
@@ -24,7 +25,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
+use self::emails::Emails;
 use self::fetch::Answers;
+use self::marketing::MARKETING_EMAILS;
 use self::metadata::{OBJECT_SCHEMAS, WITH_PIPELINES};
 use self::source::{Fill, Paths, RowsOf, Source};
 use self::state::{Failure, Lists, Object, Run, RunOfLists, Slice};
@@ -41,7 +44,7 @@ use super::unfinished::Mode;
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) use self::fetch::marketing_emails;
+pub(super) use self::emails::marketing_emails;
 pub(super) use self::marketing::MARKETING;
 pub(super) use self::metadata::{DEFINITIONS, METADATA};
 pub(super) use self::rows::List;
@@ -101,6 +104,7 @@ impl Feed for FullRefresh {
             mode,
             known: kept.own.lists.clone(),
             failed: Mutex::default(),
+            degraded: Mutex::default(),
         }))
     }
 }
@@ -116,11 +120,17 @@ struct OpenLists {
     known: BTreeMap<String, Known>,
     /// Lists that this run could not read, and why.
     failed: Mutex<BTreeMap<String, Failure>>,
+    /// What marketing e-mails lack.
+    degraded: Mutex<Option<String>>,
 }
 
 impl OpenLists {
     fn failed(&self) -> MutexGuard<'_, BTreeMap<String, Failure>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn degraded(&self) -> MutexGuard<'_, Option<String>> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wants(&self, source: &Source) -> bool {
@@ -241,11 +251,12 @@ impl OpenFeed for OpenLists {
     async fn plan(&self, _window: Window, _cursor: &mut CursorOf<'_, Lists>) -> Result<Planned<Slice, Run>> {
         let now_ms = self.session.client.now().timestamp_millis();
         self.failed().clear();
+        *self.degraded() = None;
         let mut planned: Planned<Slice, Run> = Planned::new(self.mode, now_ms, 0);
         planned.is_whole = self.mode == Mode::Backfill;
         for source in self.feed.sources.iter().filter(|source| self.wants(source)) {
             match source.paths {
-                Paths::OfAccount(_) => {
+                Paths::OfAccount(_) | Paths::MarketingEmails => {
                     planned.slices.push(Slice { source: source.name.to_owned(), object: None });
                 }
                 Paths::OfObject(_) => planned.slices.extend(with_pipelines().map(|of| slice_of(source, of))),
@@ -266,6 +277,7 @@ impl OpenFeed for OpenLists {
 
     async fn resume(&self, run: &mut RunOfLists<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
         *self.failed() = run.own.failed.clone();
+        *self.degraded() = run.own.degraded.clone();
         Ok(())
     }
 
@@ -298,6 +310,14 @@ impl OpenFeed for OpenLists {
                 let list = List::of(source, &answers)?;
                 self.append_list(&list, source, slice, page.read_ms, run, rows)
             }
+            Answers::Emails(Emails { answers, uncounted }) => {
+                let text =
+                    format!("HubSpot shows no statistics of {uncounted} published e-mails: they are NULL");
+                run.own.degraded = (uncounted > 0).then_some(text);
+                *self.degraded() = run.own.degraded.clone();
+                let list = List::of(source, &answers)?;
+                self.append_list(&list, source, slice, page.read_ms, run, rows)
+            }
             Answers::Failed(failure) => {
                 self.fail(&slice.list(), failure, run);
                 Ok(self.nothing())
@@ -325,7 +345,10 @@ impl OpenFeed for OpenLists {
     }
 
     fn notes(&self) -> Vec<Note> {
-        self.failed().iter().flat_map(|(list, failure)| self.notes_on(list, failure)).collect()
+        let degraded = self.degraded().clone();
+        let degraded = degraded.map(|text| Note { collection: MARKETING_EMAILS, gap: Gap::Degraded, text });
+        let failed = self.failed();
+        failed.iter().flat_map(|(list, failure)| self.notes_on(list, failure)).chain(degraded).collect()
     }
 }
 

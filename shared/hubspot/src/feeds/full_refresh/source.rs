@@ -12,8 +12,6 @@ pub(in crate::feeds) struct Source {
     pub(super) paths: Paths,
     /// Items in a page; `None` where the list comes in one answer.
     pub(super) page: Option<usize>,
-    /// Fields of an item that are not read: they are large, and no table has them.
-    pub(super) without: &'static [&'static str],
     /// The first one has a row for each item.
     pub(in crate::feeds) fills: &'static [Fill],
 }
@@ -22,6 +20,8 @@ pub(in crate::feeds) struct Source {
 #[derive(Debug)]
 pub(super) enum Paths {
     OfAccount(fn() -> Vec<String>),
+    /// Those of marketing e-mails.
+    MarketingEmails,
     /// Each object has a list of its own. The argument is the object's name in paths.
     OfObject(fn(&str) -> Vec<String>),
 }

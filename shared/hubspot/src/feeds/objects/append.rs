@@ -38,7 +38,7 @@ struct SharedPlaces {
     definitions: Range<usize>,
 }
 
-/// The rows of a table that is one.
+/// Returns the only rows of these, if there are any.
 fn one<'r>(rows: &'r mut [&mut Rows]) -> Option<&'r mut Rows> {
     rows.first_mut().map(|rows| &mut **rows)
 }

@@ -1,7 +1,8 @@
 //! The table of association types: what a `type_id` of the table of associations means, in both directions of a pair.
 //!
 //! HubSpot has a list of them for each pair of objects and direction. They are asked for where a link was seen: once a day,
-//! and at once when a link has a type, or a label, that the list did not have.
+//! and at once when a link has a type, or a label, that the list did not have. A list that can't be read is asked for again
+//! the next day.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{MutexGuard, PoisonError};
@@ -39,7 +40,7 @@ pub(in crate::feeds) static ASSOCIATION_TYPES: Collection = Collection {
     key_reason: "a type id is unique within its category. The types of a pair of objects, in one direction, are read \
                  together",
     is_deletable: true,
-    calls: "none in most runs; once a day, and when a new type is seen, 2 for each pair of objects with associations",
+    calls: "none in most runs; once a day, and when a new type is seen, 1 or 2 for each pair of objects with associations",
     columns: &[
         made("from_object", Text, "the collection of the record that a link leads from"),
         made("to_object", Text, "the collection of the record that it leads to"),
@@ -57,6 +58,7 @@ const FEW_REMOVED: usize = 10;
 
 /// The types of a pair as they were last read, of both directions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(in crate::feeds) struct KnownTypes {
     list: Known,
     /// Those of the direction in which links are read, with their labels.
@@ -155,9 +157,11 @@ impl ObjectFeed {
             }
             let known = table.known.get(other);
             let is_used = pair.is_used || known.is_some_and(|known| known.is_used);
-            let asked_ms = known.and_then(|known| known.types.as_ref()).map(|types| types.asked_ms);
-            let is_old = asked_ms.is_none_or(|asked_ms| now_ms >= asked_ms.saturating_add(KNOWN_MS));
-            let is_due = pair.has_new_type || is_old || self.mode == Mode::Backfill;
+            let is_old = |asked_ms: i64| now_ms >= asked_ms.saturating_add(KNOWN_MS);
+            let types = known.and_then(|known| known.types.as_ref());
+            let failed_ms = known.and_then(|known| known.types_failed_ms);
+            let is_unknown = pair.has_new_type || types.is_none_or(|types| is_old(types.asked_ms));
+            let is_due = (is_unknown && failed_ms.is_none_or(is_old)) || self.mode == Mode::Backfill;
             if is_used && is_due && pair.refused.is_none() && !pair.has_asked_types {
                 pair.has_asked_types = true;
                 due.push(Slice::LinkTypes { to: other.clone() });
@@ -207,7 +211,7 @@ impl ObjectFeed {
             Err(reason) => {
                 tracing::warn!(feed.name = self.object.name, "types of associations with {to}: {reason}");
                 table.types_failed().insert(to.to_owned(), reason.clone());
-                pair.types_failed = Some(reason);
+                (pair.types_failed, pair.types_failed_ms) = (Some(reason), Some(reading.theirs_ms));
                 return Written::default();
             }
         };

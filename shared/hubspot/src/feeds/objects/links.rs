@@ -127,9 +127,18 @@ impl ObjectFeed {
 
     /// The pairs of a run that begins.
     pub(super) fn planned_pairs(&self) -> PairRuns {
+        self.sets_read().map(|name| (name.to_owned(), PairRun::default())).collect()
+    }
+
+    /// Names of the sets that are read with the records, as a run knows them.
+    fn sets_read(&self) -> impl Iterator<Item = &'static str> {
         let pairs = self.association_calls.iter().filter(|calls| calls.is_table).map(|calls| calls.other);
         let lists = self.lists.as_ref().filter(|lists| lists.is_read()).map(|_| LIST_MEMBERSHIPS.name);
-        pairs.chain(lists).map(|name| (name.to_owned(), PairRun::default())).collect()
+        pairs.chain(lists)
+    }
+
+    pub(super) fn reads_set(&self, name: &str) -> bool {
+        self.sets_read().any(|read| read == name)
     }
 
     /// The links of some records with one object.
@@ -198,8 +207,7 @@ impl ObjectFeed {
     ) -> Written {
         let (Some(table), Some(rows)) = (&self.links, rows) else { return Written::default() };
         let mut writer = self.link_writer(table, rows, reading);
-        let is_live =
-            |record: &&Record| record.archived_ms.is_none() && !record.is_gone && record.merge.is_none();
+        let is_live = |record: &&Record| record.deleted_reason().is_none();
         // What changed since the feed's last run is left to its next one: it may be gone by then, without a row that would
         // tell.
         let until_ms = match self.mode {
@@ -232,8 +240,11 @@ impl ObjectFeed {
         writer.writer.written
     }
 
-    /// A record was set aside for associations that nobody wants any more.
-    pub(super) fn is_former_pair(&self, entry: &SetAside, kind: &str) -> bool {
+    /// A record was set aside for associations, or lists, that nobody wants any more.
+    pub(super) fn is_former_set(&self, entry: &SetAside, kind: &str) -> bool {
+        if entry.collection == LIST_MEMBERSHIPS.name {
+            return self.lists.is_none();
+        }
         let is_kind = |calls: &&AssociationCalls| calls.is_table && source(calls.other) == kind;
         entry.collection == ASSOCIATIONS.name && !self.association_calls.iter().any(|calls| is_kind(&calls))
     }
@@ -304,11 +315,7 @@ impl LinkWriter<'_> {
     /// among them.
     fn deleted(&mut self, record: &Record, run: &mut RunOfRecords<'_>) {
         let feed = self.feed;
-        let reason = match (record.is_gone, &record.merge, record.archived_ms) {
-            (_, Some(_), None) => DeletedReason::Merged,
-            (_, _, Some(_)) => DeletedReason::Archived,
-            _ => DeletedReason::Removed,
-        };
+        let reason = record.deleted_reason().unwrap_or(DeletedReason::Removed);
         // Those of a pair that does not answer are known to be gone, too.
         for other in &self.table.wanted {
             if feed.mode == Mode::Incremental || self.table.may_have_rows(other, run) {

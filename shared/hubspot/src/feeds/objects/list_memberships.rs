@@ -67,8 +67,9 @@ impl ListTable {
             return Ok(None);
         }
         let refused = cursor.absent.get(source).cloned();
-        if refused.is_none() {
-            pairing::catch_up(LIST_MEMBERSHIPS.name, mode, cursor);
+        // Contacts that a refresh has found meanwhile were read without their rows here, and no later change tells of it.
+        if refused.is_none() && pairing::unread(LIST_MEMBERSHIPS.name, mode, cursor).is_some() {
+            cursor.is_due_whole = true;
         }
         let known = cursor.own.pairs.get(LIST_MEMBERSHIPS.name);
         let is_new = cursor.run.is_none();
@@ -104,12 +105,7 @@ impl ObjectFeed {
         let (Some(table), Some(rows)) = (&self.lists, rows) else { return Ok(Written::default()) };
         let mut writer = table.document.writer(rows, context.reading);
         for record in seen {
-            let reason = match (record.is_gone, &record.merge, record.archived_ms) {
-                (_, Some(_), None) => Some(DeletedReason::Merged),
-                (_, _, Some(_)) => Some(DeletedReason::Archived),
-                (true, ..) => Some(DeletedReason::Removed),
-                _ => None,
-            };
+            let reason = record.deleted_reason();
             let may_have_rows = self.mode == Mode::Incremental
                 || table.may_have_rows
                 || run.own.pairs.get(LIST_MEMBERSHIPS.name).is_some_and(|lists| lists.is_used);

@@ -195,7 +195,9 @@ pub(super) struct ObjectFeed {
 
 impl ObjectFeed {
     /// A run that was interrupted goes on.
-    pub(super) fn begin_again(&self, run: &RecordRun) {
+    pub(super) fn begin_again(&self, run: &mut RecordRun) {
+        // What is not wanted any more is not read to its end.
+        run.pairs.retain(|name, _| self.reads_set(name));
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
         self.links.iter().for_each(|links| links.begin_again(&run.pairs));
@@ -237,7 +239,7 @@ impl OpenFeed for ObjectFeed {
     }
 
     async fn resume(&self, run: &mut RunOfRecords<'_>, _slices: &mut Vec<Slice>) -> Result<()> {
-        self.begin_again(run.own);
+        self.begin_again(&mut *run.own);
         Ok(())
     }
 
@@ -308,9 +310,6 @@ impl OpenFeed for ObjectFeed {
         }
         let mut checks = ObjectFeed::due_counts(run, is_end);
         checks.extend(self.due_links(run, is_end));
-        if is_end && checks.is_empty() {
-            checks.extend(self.due_types(run));
-        }
         if run.own.merges.len() >= calls::PAGE_RECORDS || (is_end && !run.own.merges.is_empty()) {
             checks.push(Slice::Merged { merges: std::mem::take(&mut run.own.merges) });
         }
@@ -329,6 +328,10 @@ impl OpenFeed for ObjectFeed {
             if !std::mem::replace(&mut run.own.is_archive_compared, true) {
                 let ids = self.archived.gone_in(&run.own.archived);
                 checks.extend((!ids.is_empty()).then_some(Slice::ByIds { ids }));
+            }
+            if checks.is_empty() {
+                // All links are read by now.
+                checks = self.due_types(run);
             }
         }
         checks

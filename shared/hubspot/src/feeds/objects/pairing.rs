@@ -32,6 +32,9 @@ pub(in crate::feeds) struct PairMemory {
     pub(super) refused: Option<Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) types: Option<KnownTypes>,
+    /// The types were last asked for in vain at this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) types_failed_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub(in crate::feeds) struct PairRun {
     pub(super) types: Option<KnownTypes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) types_failed: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) types_failed_ms: Option<i64>,
 }
 
 /// Progress of a run, by the collection at the other end: those pairs whose links it reads. The lists of records, which
@@ -158,17 +163,33 @@ impl Pairs {
 
 /// Makes a run read older records where the sets of this name were never read, or not wanted in the meantime.
 pub(super) fn catch_up(name: &str, mode: Mode, cursor: &mut RecordCursor<'_>) {
-    if mode != Mode::Incremental || cursor.run.is_some() || cursor.watermark_ms.is_none() {
-        return;
-    }
-    match cursor.own.pairs.get(name).and_then(|known| known.read_until_ms) {
-        None => cursor.is_due_whole = true,
-        Some(until_ms) if cursor.caught_up_ms.is_some_and(|caught_up_ms| until_ms < caught_up_ms) => {
+    match unread(name, mode, cursor) {
+        Some(Unread::Never) => cursor.is_due_whole = true,
+        Some(Unread::Since(until_ms)) => {
             let since_ms = cursor.reread_since_ms.unwrap_or(until_ms).min(until_ms);
             cursor.reread_since_ms = Some(since_ms);
         }
-        Some(_) => {}
+        None => {}
     }
+}
+
+/// Sets that a run over changes would miss.
+pub(super) enum Unread {
+    Never,
+    /// They were read up to this moment.
+    Since(i64),
+}
+
+/// Returns what runs without the sets of this name have left unread; `None` where nothing is.
+pub(super) fn unread(name: &str, mode: Mode, cursor: &RecordCursor<'_>) -> Option<Unread> {
+    if mode != Mode::Incremental || cursor.run.is_some() || cursor.watermark_ms.is_none() {
+        return None;
+    }
+    let Some(until_ms) = cursor.own.pairs.get(name).and_then(|known| known.read_until_ms) else {
+        return Some(Unread::Never);
+    };
+    let is_behind = cursor.caught_up_ms.is_some_and(|caught_up_ms| until_ms < caught_up_ms);
+    is_behind.then_some(Unread::Since(until_ms))
 }
 
 /// The reason why a pair is not asked for. One that was refused long ago is asked once.
@@ -204,6 +225,9 @@ pub(super) fn keep(known: &mut BTreeMap<String, PairMemory>, run: &mut RunOfReco
         let known = known.entry(other).or_default();
         known.is_used |= pair.is_used;
         known.has_begun = false;
+        if pair.types.is_some() || pair.types_failed_ms.is_some() {
+            known.types_failed_ms = pair.types_failed_ms;
+        }
         known.types = pair.types.or(known.types.take());
         let is_refused = pair.refused.is_some();
         if is_whole || is_refused {

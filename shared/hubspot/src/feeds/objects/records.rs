@@ -76,6 +76,18 @@ pub(in crate::feeds) struct Record {
     pub(in crate::feeds) emails: Emails,
 }
 
+impl Record {
+    /// Returns why it is deleted; `None`: it is live.
+    pub(super) fn deleted_reason(&self) -> Option<DeletedReason> {
+        match (self.is_gone, &self.merge, self.archived_ms) {
+            (_, Some(_), None) => Some(DeletedReason::Merged),
+            (_, _, Some(_)) => Some(DeletedReason::Archived),
+            (true, ..) => Some(DeletedReason::Removed),
+            _ => None,
+        }
+    }
+}
+
 /// Appends the records of one answer that `keep` wants (ids outside its slice belong to another one).
 ///
 /// An answer without a list shows nothing.

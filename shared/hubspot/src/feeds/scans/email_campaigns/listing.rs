@@ -10,17 +10,39 @@ use crate::client::Client;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::unfinished::Mode;
+use crate::json::Body;
 use crate::paging::{Next, Passed};
 use crate::value;
 
 /// Campaigns in a page of either list; HubSpot documents no number, connectors ask for as many.
 const PAGE_CAMPAIGNS: usize = 500;
 
-/// `true`: campaigns v1 answers.
+/// Campaigns of which one has to be told of, where campaigns v1 has not answered before.
+const ASKED_AGAIN: usize = 3;
+
+/// `true`: campaigns v1 answers, the list of campaigns and the call for one of them.
 pub(super) async fn answers(client: &Client) -> Result<bool> {
-    match client.send(&Call::get("/email/public/v1/campaigns/by-id?limit=1")).await {
-        Ok(_) => Ok(true),
-        Err(refused) if refused.is_unavailable() => Ok(false),
+    let list = Call::get(format!("/email/public/v1/campaigns/by-id?limit={ASKED_AGAIN}"));
+    let Some(answer) = told(client, &list).await? else { return Ok(false) };
+    let listed: Listed = serde_json::from_str(&answer).map_err(|source| {
+        Error::new(ErrorKind::Malformed, "a list of campaigns does not parse").caused_by(source)
+    })?;
+    let campaigns = listed.campaigns.into_iter();
+    let campaigns: Vec<ListedCampaign> =
+        campaigns.filter_map(|one| serde_json::from_value(one).ok()).collect();
+    for campaign in campaigns.iter().take(ASKED_AGAIN) {
+        if told(client, &Call::get(format!("/email/public/v1/campaigns/{}", campaign.id))).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(campaigns.is_empty())
+}
+
+/// Returns the answer; `None` where HubSpot refuses it.
+async fn told(client: &Client, call: &Call) -> Result<Option<Body>> {
+    match client.send(call).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(refused) if refused.is_unavailable() => Ok(None),
         Err(failed) => Err(failed),
     }
 }

@@ -128,6 +128,7 @@ impl Feed for EmailCampaigns {
             document: Document::new(&CAMPAIGNS, without)?,
             mode,
             without_v1,
+            is_narrow,
             without_counters: Mutex::default(),
             known_of_emails: kept.own.of_emails.clone(),
             known: kept.own.stamps.clone(),
@@ -146,6 +147,8 @@ struct OpenCampaigns {
     mode: Mode,
     /// Campaigns v1 does not answer, and why.
     without_v1: Option<String>,
+    /// The columns that campaigns v1 alone fills are left out.
+    is_narrow: bool,
     /// Campaigns of which the e-mails tell no counters.
     without_counters: Mutex<usize>,
     known_of_emails: Pairs,
@@ -272,7 +275,7 @@ impl OpenFeed for OpenCampaigns {
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
         let Slice::ByIds { ids } = slice else {
-            let emails = full_refresh::marketing_emails(self.client()).await?;
+            let emails = full_refresh::marketing_emails(self.client()).await?.answers;
             let size_bytes = emails.iter().map(|body| body.len()).sum();
             return Ok(feeds::Page::new(Page::OfEmails(emails), size_bytes));
         };

@@ -9,15 +9,19 @@ use serde_json::Value;
 use staging::Rows;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CAMPAIGNS, OpenCampaigns, V1};
+use super::{CAMPAIGNS, KIND, ODD_KIND, OpenCampaigns, V1};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
+use crate::feeds::quarantine::Thing;
 use crate::feeds::scans::RunOfScan;
 use crate::feeds::{Gap, Note};
 use crate::json::Body;
 
-/// Columns that campaigns v1 alone fills.
-pub(super) const OF_V1: [&str; 12] = [
+/// Columns that campaigns v1 alone fills, or fills with other words than the e-mails.
+pub(super) const OF_V1: [&str; 15] = [
+    "group_id",
+    "type",
+    "counters_reply",
     "app_id",
     "app_name",
     "sub_type",
@@ -32,7 +36,7 @@ pub(super) const OF_V1: [&str; 12] = [
     "last_updated_time",
 ];
 /// Columns of counters, by the names that they have in an e-mail's statistics.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("counters_sent", "sent"),
     ("counters_delivered", "delivered"),
     ("counters_open", "open"),
@@ -40,7 +44,6 @@ const COUNTERS: [(&str, &str); 10] = [
     ("counters_bounce", "bounce"),
     ("counters_dropped", "dropped"),
     ("counters_suppressed", "suppressed"),
-    ("counters_reply", "reply"),
     ("counters_spamreport", "spamreport"),
     ("counters_unsubscribed", "unsubscribed"),
 ];
@@ -55,36 +58,40 @@ struct Emails {
 #[serde(rename_all = "camelCase")]
 struct Email {
     id: Value,
-    name: Option<String>,
-    subject: Option<String>,
-    r#type: Option<String>,
-    #[serde(default)]
-    all_email_campaign_ids: Vec<Value>,
+    name: Option<Value>,
+    subject: Option<Value>,
+    r#type: Option<Value>,
+    all_email_campaign_ids: Option<Vec<Value>>,
     primary_email_campaign_id: Option<Value>,
     email_campaign_group_id: Option<Value>,
     stats: Option<Stats>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Stats {
-    counters: serde_json::Map<String, Value>,
+    counters: Option<serde_json::Map<String, Value>>,
 }
 
-/// An id, which HubSpot writes as a text or as a number.
+/// A whole number, which HubSpot writes as a text or as a number.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
 fn id_of(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok()).filter(|id| *id > 0)
+    whole(value).filter(|id| *id > 0)
 }
 
 impl Email {
     fn campaigns(&self) -> BTreeSet<i64> {
-        let ids: BTreeSet<i64> = self.all_email_campaign_ids.iter().filter_map(id_of).collect();
+        let ids: BTreeSet<i64> = self.all_email_campaign_ids.iter().flatten().filter_map(id_of).collect();
         if ids.is_empty() { self.primary_email_campaign_id.iter().filter_map(id_of).collect() } else { ids }
     }
 }
 
 impl OpenCampaigns {
-    /// Appends the campaigns of all e-mails, where something of the e-mail is another than at the last run. The first of
-    /// two answers about an e-mail counts: it is the one with statistics.
+    /// Appends the campaigns of those e-mails that have changed since the last run. The first of two answers about an
+    /// e-mail counts: it is the one with statistics.
     ///
     /// The statistics are those of the e-mail: of one with several campaigns nobody tells which of them they are of.
     pub(super) fn append_of_emails(
@@ -111,15 +118,18 @@ impl OpenCampaigns {
                     continue;
                 }
                 let campaigns = email.campaigns();
-                let counters = email.stats.as_ref().filter(|_| campaigns.len() == 1);
+                let counters = email.stats.as_ref().and_then(|stats| stats.counters.as_ref());
+                let counters = counters.filter(|counters| campaigns.len() == 1 && !counters.is_empty());
                 without_counters += if counters.is_none() { campaigns.len() } else { 0 };
                 for id in campaigns {
                     let key = id as u64;
                     run.own.of_emails.0.insert(key, hash);
-                    let was_told = self.known.0.contains_key(&key);
-                    let is_same = self.known_of_emails.0.get(&key) == Some(&hash);
-                    // What campaigns v1 has told of it is more than what the e-mail tells.
-                    if (is_same && !self.is_backfill()) || (was_told && counters.is_none()) {
+                    let was_told = run.own.stamps.0.contains_key(&key);
+                    let before = self.known_of_emails.0.get(&key);
+                    // A row that is there has more than one without counters, or without what campaigns v1 has told.
+                    let is_poorer = (counters.is_none() && (was_told || before.is_some()))
+                        || (was_told && !self.is_narrow);
+                    if is_poorer || (before == Some(&hash) && !self.is_backfill()) {
                         continue;
                     }
                     writer.set("id", |cell| cell.bigint(id));
@@ -129,12 +139,12 @@ impl OpenCampaigns {
                     }
                     let texts = [("name", &email.name), ("subject", &email.subject), ("type", &email.r#type)];
                     for (column, text) in texts {
-                        if let Some(text) = text {
+                        if let Some(text) = text.as_ref().and_then(Value::as_str) {
                             writer.set(column, |cell| cell.text(text));
                         }
                     }
                     for (column, name) in COUNTERS {
-                        let count = counters.and_then(|stats| stats.counters.get(name)?.as_i64());
+                        let count = counters.and_then(|counters| whole(counters.get(name)?));
                         if let Some(count) = count {
                             writer.set(column, |cell| cell.bigint(count));
                         }
@@ -144,9 +154,12 @@ impl OpenCampaigns {
             }
         }
         if odd > 0 {
-            let message = format!("{odd} entries of the list of marketing e-mails are none");
-            return Err(Error::new(ErrorKind::Malformed, message));
+            let thing =
+                Thing { kind: ODD_KIND, id: "of an e-mail without an id", collection: CAMPAIGNS.name };
+            run.set_aside(thing, format!("{odd} entries of the list of marketing e-mails have no id"));
         }
+        // Nobody can be asked for them any more: they are among those that stay as they are.
+        self.held.iter().for_each(|id| run.release(KIND, id));
         *self.without_counters.lock().unwrap_or_else(PoisonError::into_inner) = without_counters;
         Ok(writer.written)
     }
