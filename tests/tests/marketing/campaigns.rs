@@ -30,8 +30,10 @@ fn campaigns(sandbox: &Sandbox) -> BTreeMap<u64, (Option<u64>, Option<u64>)> {
 
 /// Campaigns that HubSpot shows statistics of: those that are their e-mail's only one.
 fn counted(account: &Account) -> BTreeMap<u64, u64> {
-    let emails =
-        account.truth_emails().into_iter().filter(|email| email.campaigns.len() == 1 && email.id % 10 != 0);
+    let emails = account
+        .truth_emails()
+        .into_iter()
+        .filter(|email| email.campaigns.len() == 1 && !email.id.is_multiple_of(10));
     emails.map(|email| (email.campaigns[0], email.counters.get("sent").copied().unwrap_or(0))).collect()
 }
 
