@@ -209,7 +209,7 @@ mod tests {
 
     use async_trait::async_trait;
     use staging::{Column, ColumnType, FileWriter, Table};
-    use warehouse::{Compare, Comparison, Extent, Ledger, LocatedFile, Result, RunRow};
+    use warehouse::{Compare, Comparison, Extent, Ledger, LocatedFile, Result, RunRow, Shape};
 
     use super::*;
 
@@ -266,6 +266,14 @@ mod tests {
         }
 
         async fn ledger(&self, _: &str, _: &[&str]) -> Result<Ledger> {
+            unreachable!()
+        }
+
+        async fn shapes(&self, _: &[&str]) -> Result<Vec<Option<Shape>>> {
+            unreachable!()
+        }
+
+        async fn texts(&self, _: &str, _: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
             unreachable!()
         }
 

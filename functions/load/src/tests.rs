@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use staging::{Bucket, Column, ColumnType, FileWriter, StagedFile, State, Table};
 use warehouse::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, Result, RunRow, TableMode, Warehouse,
+    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, Result, RunRow, Shape, TableMode, Warehouse,
 };
 
 use crate::{Options, Scope, load};
@@ -79,6 +79,14 @@ impl Warehouse for Fake {
             })
             .await)
     }
+    async fn shapes(&self, _: &[&str]) -> Result<Vec<Option<Shape>>> {
+        unreachable!()
+    }
+
+    async fn texts(&self, _: &str, _: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+        unreachable!()
+    }
+
     async fn extent(&self, _: &str) -> Result<Option<Extent>> {
         Ok(self
             .around(|base| {

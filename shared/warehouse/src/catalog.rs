@@ -12,7 +12,9 @@ use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, TableName, quote_identifier
 use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
 use crate::table::TableColumn;
-use crate::{Compare, Comparison, Extent, Ledger, LocatedFile, RunRow, TableMode, extent, runs};
+use crate::{
+    Compare, Comparison, Extent, Ledger, LocatedFile, RunRow, Shape, TableMode, extent, runs, shape,
+};
 
 /// Most files that a query of the ledger names.
 const MAX_NAMED_KEYS: usize = 100;
@@ -210,6 +212,21 @@ pub(crate) trait Catalog: Send {
         let schema = self.schema();
         let (dialect, sql) = (schema.dialect, extent::count(&schema.table(collection)));
         Ok(Some(Extent::new(dialect, columns, self.count(&sql).await?)))
+    }
+
+    async fn shapes(&mut self, tables: &[&str]) -> Result<Vec<Option<Shape>>> {
+        let dialect = self.schema().dialect;
+        let found = self.columns_of(tables).await?;
+        Ok(found.into_iter().map(|columns| columns.map(|columns| Shape::new(dialect, columns))).collect())
+    }
+
+    async fn texts_of(&mut self, table: &str, columns: &[&str]) -> Result<Rows> {
+        let Some(present) = self.columns_of_table(table).await? else { return Ok(Rows::new()) };
+        let schema = self.schema();
+        match shape::select_texts(schema.dialect, &schema.table(table), &present, columns) {
+            Some(sql) => self.query(&sql).await,
+            None => Ok(Rows::new()),
+        }
     }
 
     async fn live_rows(&mut self, collection: &str) -> Result<u64> {

@@ -13,6 +13,7 @@ pub(crate) mod property_history;
 pub(crate) mod property_sets;
 mod refusals;
 mod sets;
+mod shapes;
 mod texts;
 mod versions;
 pub(crate) mod writes;
@@ -153,6 +154,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
         Box::pin(compare::a_table_that_is_not_there_is_empty(bench))
     }),
     ("a comparison needs a snapshot", |bench| Box::pin(compare::a_comparison_needs_a_snapshot(bench))),
+    ("shapes and texts of tables", |bench| Box::pin(shapes::shapes_and_texts_of_tables(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("many runs", |bench| Box::pin(modes::many_runs(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),

@@ -11,7 +11,9 @@ use crate::dialect::RUNS;
 use crate::error::Result;
 use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
-use crate::{Compare, Comparison, Extent, Ledger, LocatedFile, Merged, RunRow, TableMode, Warehouse, extent};
+use crate::{
+    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, RunRow, Shape, TableMode, Warehouse, extent,
+};
 
 /// Longest statement that inserts runs, since parsing takes memory.
 const MAX_INSERT_BYTES: usize = 1 << 20;
@@ -81,6 +83,30 @@ impl<D: Database> Warehouse for Transactional<D> {
         let collection = collection.to_owned();
         let work: Work<_> = Box::new(move |it| Box::pin(async move { it.extent(&collection).await }));
         Ok(self.0.look(work).await?.flatten())
+    }
+
+    async fn shapes(&self, tables: &[&str]) -> Result<Vec<Option<Shape>>> {
+        let tables: Vec<String> = tables.iter().map(|&table| table.to_owned()).collect();
+        let count = tables.len();
+        let work: Work<_> = Box::new(move |it| {
+            Box::pin(async move {
+                let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+                it.shapes(&tables).await
+            })
+        });
+        Ok(self.0.look(work).await?.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+        let table = table.to_owned();
+        let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+        let work: Work<_> = Box::new(move |it| {
+            Box::pin(async move {
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                it.texts_of(&table, &columns).await
+            })
+        });
+        Ok(self.0.look(work).await?.unwrap_or_default())
     }
 
     async fn live_rows(&self, collection: &str) -> Result<u64> {

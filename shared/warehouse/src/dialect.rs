@@ -162,7 +162,18 @@ impl Dialect {
 /// The one function that quotes identifiers: `"` doubled inside `"`, as the SQL standard has it. Any text but the
 /// empty one and one with NUL is a legal name.
 pub fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    quote_identifier_with('"', name)
+}
+
+/// [`quote_identifier`] for engines that quote with another character.
+pub fn quote_identifier_with(quote: char, name: &str) -> String {
+    let doubled: String = [quote, quote].iter().collect();
+    format!("{quote}{}{quote}", name.replace(quote, &doubled))
+}
+
+/// Returns a name that is too long as its beginning and a hash of all of it, in lower case; any other as it is.
+pub fn shortened(name: &str, max_bytes: usize) -> String {
+    if name.len() <= max_bytes { name.to_owned() } else { hashed_within(&name.to_lowercase(), max_bytes) }
 }
 
 /// Quotes text values as the SQL standard has it: `'` doubled inside `'`.
@@ -222,6 +233,7 @@ mod tests {
     #[test]
     fn quotes_in_names_are_doubled() {
         assert_eq!(quote_identifier(r#"a"b""#), r#""a""b""""#);
+        assert_eq!(quote_identifier_with('`', "a`b"), "`a``b`");
         assert_eq!(quote_literal("it's"), "'it''s'");
         assert_eq!(escaped_literal(r"it's \n"), r"'it''s \\n'");
     }

@@ -35,7 +35,8 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
 use crate::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, Maintained, Merged, Reads, RunRow, TableMode, Warehouse,
+    Compare, Comparison, Extent, Ledger, LocatedFile, Maintained, Merged, Reads, RunRow, Shape, TableMode,
+    Warehouse,
 };
 
 /// One schema of an engine.
@@ -101,6 +102,14 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
 
     async fn extent(&self, collection: &str) -> Result<Option<Extent>> {
         self.catalog().extent(collection).await
+    }
+
+    async fn shapes(&self, tables: &[&str]) -> Result<Vec<Option<Shape>>> {
+        self.catalog().shapes(tables).await
+    }
+
+    async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+        self.catalog().texts_of(table, columns).await
     }
 
     async fn live_rows(&self, collection: &str) -> Result<u64> {

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
 use crate::mode::TableMode;
 use crate::runs::RunRow;
+use crate::shape::Shape;
 
 /// A staged file with the place where a warehouse can read it, and its description ([`staging::describe`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +154,13 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Returns the present columns and number of rows of the collection's table; `None` if there is no table. Changes
     /// nothing.
     async fn extent(&self, collection: &str) -> Result<Option<Extent>>;
+
+    /// Returns the shape of each of these tables, in their order; `None` where there is no such table. Changes nothing.
+    async fn shapes(&self, tables: &[&str]) -> Result<Vec<Option<Shape>>>;
+
+    /// Returns the texts in these columns of a collection's table, of the rows that are not deleted, in any order.
+    /// Nothing if there is no table, or none with all these columns. Changes nothing.
+    async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>>;
 
     /// Returns the number of rows of the collection's table that are not deleted; 0 if there is no table. Changes
     /// nothing.
