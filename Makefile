@@ -40,7 +40,7 @@ test: lint ## Run everything that proves it right: lints, tests, pipelines, HubS
 	$(CARGO) build $(CI) --bins --tests --examples
 	@# Pipelines wait for the fake account most of the time, units for engines of warehouses; the simulation takes what
 	@# they leave: together they take little longer than one of them.
-	$(MAKE) --jobs=3 --keep-going units pipelines simulation
+	$(MAKE) --jobs=3 --keep-going units pipelines simulation dbt
 	$(CARGO) test $(CI) --doc
 	PROFILE=ci tests/official-client/run
 	$(MAKE) template
@@ -64,6 +64,12 @@ pipelines: ## Run whole pipelines against the fake account; make test does it
 	$(CARGO) test $(CI) --no-fail-fast $(foreach name,$(filter-out simulation,$(PIPELINES)),--test $(name))
 
 TOOLS := $(CURDIR)/.cache/tools
+
+.PHONY: dbt
+dbt: ## Have dbt build what hubspot-source dbt writes; make test does it
+	$(CARGO) build $(CI) --bins
+	@scripts/setup --tests
+	tests/dbt/run
 
 .PHONY: bench
 bench: setup ## Measure what a run costs, beside the floor; BENCH="--scale 0.1 --only contacts" for a part

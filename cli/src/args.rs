@@ -10,8 +10,8 @@ use hubspot::feeds::Mode;
 use staging::Codec;
 
 use examples::{
-    BACKFILL_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES,
-    STATUS_EXAMPLES,
+    BACKFILL_EXAMPLES, DBT_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES,
+    REPLAY_EXAMPLES, STATUS_EXAMPLES,
 };
 pub(crate) use modes::modes;
 
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Try it without a HubSpot account: sync a fake one, change it, and sync again
     Demo(Demo),
+    /// Write a dbt project over the tables of a warehouse: sources, tests, and views for dbt_hubspot
+    Dbt(Dbt),
     /// Print every collection and column: type, and source of the value, or why it is NULL (Markdown)
     Dictionary,
     /// Write the files of a checkout anew that are made from the list of feeds
@@ -241,6 +243,27 @@ pub(crate) struct Demo {
     /// Folder for the database; that of an earlier demo is replaced
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = DBT_EXAMPLES)]
+pub(crate) struct Dbt {
+    /// Folder of the project; one with other files in it is refused
+    #[arg(default_value = "dbt")]
+    pub(crate) folder: PathBuf,
+    /// Warehouse with the tables: duckdb:PATH, postgres://USER@HOST/DATABASE and so on, as of sync (password in
+    /// WAREHOUSE_PASSWORD); it is read, and stays as it is
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: String,
+    /// Schema of the tables in the warehouse
+    #[arg(long, default_value = "hubspot")]
+    pub(crate) schema: String,
+    /// SQL of the views: duckdb, postgres, redshift, snowflake, bigquery or databricks [default: that of the warehouse]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dialect: Option<String>,
+    /// Schema of the views [default: that of the tables with _fivetran behind it]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) compat_schema: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,6 +3,7 @@
 
 mod args;
 mod credential;
+mod dbt;
 mod demo;
 mod dictionary;
 mod doctor;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Reconcile(reconcile) => stack::reconcile(&reconcile).await,
         Command::Replay(replay) => stack::replay(&replay).await,
         Command::Demo(demo) => demo::run(&demo).await,
+        Command::Dbt(dbt) => dbt::run(&dbt).await,
         Command::Dictionary => {
             sync::print(dictionary::text().trim_end());
             Ok(true)

@@ -110,3 +110,18 @@ Examples:
 
   hubspot-source replay --stack hubspot --collections deals
       one table";
+
+pub(super) const DBT_EXAMPLES: &str = "\
+Examples:
+  hubspot-source dbt --warehouse duckdb:warehouse.duckdb
+      a project in ./dbt, over the tables that are there; again after new properties or collections
+
+  hubspot-source dbt transform/hubspot --warehouse postgres://loader@db/analytics --schema crm
+      in another folder, with the password in WAREHOUSE_PASSWORD
+
+  hubspot-source dbt --warehouse duckdb:warehouse.duckdb --dialect snowflake
+      SQL for another warehouse with the same tables
+
+Exit codes:
+  0  the project is written; views without a collection of theirs are named
+  2  wrong use or configuration; the message names the next step";

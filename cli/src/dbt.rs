@@ -1,0 +1,94 @@
+//! `dbt`: a dbt project over the tables of a warehouse: sources with descriptions and tests, and views for the packages of
+//! others. It reads the warehouse, writes files, and asks HubSpot nothing.
+
+mod dialect;
+mod folder;
+mod known;
+mod project;
+mod relations;
+mod select;
+mod sources;
+mod view;
+mod views;
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use lambda::Aws;
+
+use crate::args::Dbt;
+use crate::credential::warehouse_password;
+use crate::sync::print;
+use dialect::{DIALECTS, Dialect, dialect};
+use known::Known;
+use project::{Project, project};
+
+/// Writes the project, and names the views that lack collections. `true`.
+///
+/// # Errors
+/// For wrong use or configuration, before anything is written.
+pub(crate) async fn run(args: &Dbt) -> anyhow::Result<bool> {
+    let (dialect, has_views) = dialect_of(args)?;
+    let aws = match warehouse::needs_aws(&args.warehouse) {
+        true => Some(Aws::connect().await.config),
+        false => None,
+    };
+    let warehouse =
+        warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    let known = Known::of(&*warehouse).await?;
+    if known.tables.is_empty() {
+        bail!(
+            "the warehouse's schema {} has no tables of HubSpot: sync first, or name another --schema",
+            args.schema
+        );
+    }
+    let compat = args.compat_schema.clone().unwrap_or_else(|| format!("{}_fivetran", args.schema));
+    if has_views && compat == args.schema {
+        bail!(
+            "the views can't be in the schema of the tables, which has a table users, too: name another --compat-schema"
+        );
+    }
+    let project = project(&known, dialect, &args.schema, &compat, has_views);
+    folder::write(&args.folder, &project.files)?;
+    print(&text(args, &known, &project, dialect, &compat));
+    Ok(true)
+}
+
+/// Returns the dialect that is asked for, or that of the warehouse; and `false` if it is none that views are made for.
+fn dialect_of(args: &Dbt) -> anyhow::Result<(&'static Dialect, bool)> {
+    let names: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+    if let Some(name) = &args.dialect {
+        return match dialect(name) {
+            Some(dialect) => Ok((dialect, true)),
+            None => bail!("unknown dialect {name:?}: use one of {}", names.join(", ")),
+        };
+    }
+    let scheme = args.warehouse.split_once(':').map_or("", |(scheme, _)| scheme);
+    let scheme = if scheme == "postgresql" { "postgres" } else { scheme };
+    Ok(match dialect(scheme) {
+        Some(dialect) => (dialect, true),
+        // Names in sources are plain ones: any dialect will do.
+        None => (DIALECTS[0], false),
+    })
+}
+
+fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat: &str) -> String {
+    let columns: usize = known.tables.values().map(|table| table.columns.len()).sum();
+    let mut text =
+        format!("{}: {} sources with {columns} columns", args.folder.display(), known.tables.len(),);
+    if project.views.is_empty() {
+        return text + "; no views, which dbt_hubspot could not use on this warehouse";
+    }
+    text += &format!(", and {} views for {}, in the schema {compat}", project.views.len(), dialect.name);
+    let mut lacking: BTreeMap<(bool, &[&str]), Vec<&str>> = BTreeMap::new();
+    for it in project.views.iter().filter(|it| !it.lacking.is_empty()) {
+        lacking.entry((it.is_empty, &it.lacking)).or_default().push(it.view.name);
+    }
+    for ((is_empty, collections), views) in lacking {
+        let what = if is_empty { "empty" } else { "incomplete" };
+        let (views, collections) = (views.join(", "), collections.join(","));
+        text += &format!("\n! {what}: {views}; sync with --collections ...,{collections} to fill them");
+    }
+    text
+}

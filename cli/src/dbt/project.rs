@@ -1,0 +1,125 @@
+//! The files of the project, as texts by their paths.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::dialect::Dialect;
+use super::known::Known;
+use super::select::{Selected, select};
+use super::sources::{SOURCE, sources};
+use super::views::views;
+use super::yaml::scalar;
+
+/// Prefix of the models' names, which a project has to have once only. The views are called without it.
+const PREFIX: &str = "hubspot_fivetran__";
+
+const PROJECT: &str = "\
+# Written by hubspot-source dbt, which writes it anew. Your own models belong into a project of their own, with this one
+# as a package:   packages: [{local: ../this/folder}]
+name: hubspot_tables
+version: '1.0.0'
+config-version: 2
+require-dbt-version: '>=1.10.5'
+profile: hubspot_source
+model-paths: [models]
+test-paths: [tests]
+macro-paths: [macros]
+";
+
+/// A key of several columns.
+const UNIQUE_TOGETHER: &str = "\
+{# Rows that have the same values in all of these columns, which are quoted. #}
+{% test unique_together(model, columns) %}
+select {{ columns | join(', ') }}, count(*) as n
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+{% endtest %}
+";
+
+/// Without it, dbt would put the target's schema before the one that the views are to be in.
+const SCHEMA_NAME: &str = "\
+{% macro generate_schema_name(custom_schema_name, node) %}
+{{ target.schema if custom_schema_name is none else custom_schema_name | trim }}
+{% endmacro %}
+";
+
+/// A project.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) files: BTreeMap<String, String>,
+    /// Names of the views, and what each lacks.
+    pub(crate) views: Vec<Selected>,
+}
+
+/// Returns the project. `schema` is where the tables are, `compat` where the views are to be; no views, where the
+/// warehouse has no dialect for them.
+pub(crate) fn project(
+    known: &Known,
+    dialect: &Dialect,
+    schema: &str,
+    compat: &str,
+    has_views: bool,
+) -> Project {
+    let mut files = BTreeMap::new();
+    let mut settings = PROJECT.to_owned();
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        settings,
+        "models:\n  hubspot_tables:\n    compat:\n      +schema: {}\n      +materialized: view",
+        scalar(compat)
+    );
+    files.insert("dbt_project.yml".to_owned(), settings);
+    files.insert("models/sources.yml".to_owned(), sources(known, dialect, schema));
+    files.insert("tests/generic/unique_together.sql".to_owned(), UNIQUE_TOGETHER.to_owned());
+    let mut selected = Vec::new();
+    if has_views {
+        files.insert("macros/generate_schema_name.sql".to_owned(), SCHEMA_NAME.to_owned());
+        let source = |table: &str| format!("{{{{ source('{SOURCE}', '{table}') }}}}");
+        selected = views().map(|view| select(view, known, dialect, &source)).collect();
+        for it in &selected {
+            let path = format!("models/compat/{PREFIX}{}.sql", it.view.name);
+            files.insert(path, format!("{{{{ config(alias='{}') }}}}\n{}\n", it.view.name, it.sql));
+        }
+        files.insert("models/compat/compat.yml".to_owned(), models(&selected));
+        files.insert("compat/fivetran.sql".to_owned(), script(known, dialect, schema, compat));
+    }
+    Project { files, views: selected }
+}
+
+/// Describes the models of the views.
+fn models(selected: &[Selected]) -> String {
+    let mut text = "# Written by hubspot-source dbt, which writes it anew.\nversion: 2\nmodels:\n".to_owned();
+    for it in selected {
+        let _ = writeln!(
+            text,
+            "  - name: {PREFIX}{}\n    description: {}\n    columns:",
+            it.view.name,
+            scalar(it.view.about)
+        );
+        for column in &it.columns {
+            let (name, description) = (scalar(&column.name), scalar(&column.description));
+            let _ = writeln!(text, "      - name: {name}\n        description: {description}");
+        }
+    }
+    text
+}
+
+/// The same views for those who don't run dbt.
+fn script(known: &Known, dialect: &Dialect, schema: &str, compat: &str) -> String {
+    let [schema, compat] = [schema, compat].map(|name| dialect.quoted(name));
+    let relation = |table: &str| format!("{schema}.{}", dialect.quoted(table));
+    let mut script = format!(
+        "-- Written by hubspot-source dbt, which writes it anew.\nCREATE SCHEMA IF NOT EXISTS {compat};\n"
+    );
+    for view in views() {
+        let selected = select(view, known, dialect, &relation);
+        let name = dialect.quoted(view.name);
+        let _ = write!(
+            script,
+            "\n-- {}\nCREATE OR REPLACE VIEW {compat}.{name} AS\n{};\n",
+            view.about, selected.sql
+        );
+    }
+    script
+}
