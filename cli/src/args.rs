@@ -86,6 +86,9 @@ pub(crate) struct Sync {
     /// commas
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) history: Vec<String>,
+    /// Keep views with another product's names and columns, in the schema of the tables with _fivetran behind it
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) compat: Option<Compat>,
     /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
@@ -286,6 +289,12 @@ pub(crate) enum ModeArg {
 pub(crate) enum ReportFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compat {
+    /// What Fivetran's dbt_hubspot reads
+    Fivetran,
 }
 
 impl ModeArg {

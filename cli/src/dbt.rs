@@ -3,6 +3,7 @@
 
 mod dialect;
 mod folder;
+mod kept;
 mod known;
 mod project;
 mod relations;
@@ -13,6 +14,7 @@ mod views;
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::bail;
 use lambda::Aws;
@@ -21,8 +23,9 @@ use crate::args::Dbt;
 use crate::credential::warehouse_password;
 use crate::sync::print;
 use dialect::{DIALECTS, Dialect, dialect};
+pub(crate) use kept::keep_views;
 use known::Known;
-use project::{Project, project};
+use project::{Places, Project, project};
 
 /// Writes the project, and names the views that lack collections. `true`.
 ///
@@ -43,13 +46,20 @@ pub(crate) async fn run(args: &Dbt) -> anyhow::Result<bool> {
             args.schema
         );
     }
-    let compat = args.compat_schema.clone().unwrap_or_else(|| format!("{}_fivetran", args.schema));
+    let compat = args.compat_schema.clone().unwrap_or_else(|| compat_schema(&args.schema));
     if has_views && compat == args.schema {
         bail!(
             "the views can't be in the schema of the tables, which has a table users, too: name another --compat-schema"
         );
     }
-    let project = project(&known, dialect, &args.schema, &compat, has_views);
+    let path = args.warehouse.strip_prefix("duckdb:").filter(|_| dialect.name == "duckdb");
+    let database = path.and_then(|path| Path::new(path).file_stem()?.to_str());
+    let places = Places {
+        schema: &args.schema,
+        compat: has_views.then_some(compat.as_str()),
+        database: database.filter(|name| *name == args.schema),
+    };
+    let project = project(&known, dialect, &places);
     folder::write(&args.folder, &project.files)?;
     print(&text(args, &known, &project, dialect, &compat));
     Ok(true)
@@ -64,13 +74,21 @@ fn dialect_of(args: &Dbt) -> anyhow::Result<(&'static Dialect, bool)> {
             None => bail!("unknown dialect {name:?}: use one of {}", names.join(", ")),
         };
     }
-    let scheme = args.warehouse.split_once(':').map_or("", |(scheme, _)| scheme);
-    let scheme = if scheme == "postgresql" { "postgres" } else { scheme };
-    Ok(match dialect(scheme) {
+    Ok(match dialect_of_url(&args.warehouse) {
         Some(dialect) => (dialect, true),
         // Names in sources are plain ones: any dialect will do.
         None => (DIALECTS[0], false),
     })
+}
+
+fn dialect_of_url(url: &str) -> Option<&'static Dialect> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    dialect(if scheme == "postgresql" { "postgres" } else { scheme })
+}
+
+/// Returns the schema of the views over the tables of a schema, where nobody named one.
+fn compat_schema(schema: &str) -> String {
+    format!("{schema}_fivetran")
 }
 
 fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat: &str) -> String {

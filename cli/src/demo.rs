@@ -37,6 +37,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         schema: "hubspot".to_owned(),
         hard_delete: Vec::new(),
         history: Vec::new(),
+        compat: None,
         hubspot_url: server.url().to_owned(),
         mode: ModeArg::Auto,
         since: None,

@@ -19,6 +19,7 @@ use warehouse::{Kind, Reads, Warehouse};
 
 use crate::args::{ReportFormat, Sync, modes};
 use crate::credential::{credential, warehouse_password};
+use crate::dbt;
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
 
@@ -103,6 +104,13 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     {
         // The next sync brings them along.
         tracing::warn!("{error:#}");
+    }
+    if let (Some(_), Some(warehouse)) = (args.compat, &warehouse) {
+        // The rows are there, whatever becomes of them.
+        let kept = dbt::keep_views(&**warehouse, &args.warehouse, &args.schema).await;
+        for words in kept.unwrap_or_else(|error| vec![format!("no views could be kept: {error:#}")]) {
+            tracing::warn!("{words}");
+        }
     }
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
     Ok(Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed()))

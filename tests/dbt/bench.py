@@ -51,8 +51,9 @@ def hubspot_source(*arguments):
     return run.stdout
 
 
-def sync(url, warehouse, state):
-    hubspot_source("sync", "--hubspot-url", url, "--warehouse", warehouse, "--state", state, "--collections", "all")
+def sync(url, warehouse, state, collections="all"):
+    where = ["--hubspot-url", url, "--warehouse", warehouse, "--state", state]
+    hubspot_source("sync", *where, "--collections", collections, "--compat", "fivetran")
 
 
 class Postgres:
@@ -99,6 +100,14 @@ class Postgres:
         connection = psycopg2.connect(host="127.0.0.1", port=self.port, user="postgres", dbname="postgres")
         connection.autocommit = True
         return connection
+
+    def run(self, sql, fetch=lambda cursor: None):
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+            return fetch(cursor)
+
+    def execute(self, sql):
+        return self.run(sql, lambda cursor: cursor.fetchall())
 
 
 def profiles(folder, database, port):

@@ -76,11 +76,8 @@ def main():
         off = [name for name in manifest["disabled"] if name.startswith(("model.hubspot.", "test.hubspot."))]
         print(f"switched off: {', '.join(off) or 'nothing'}")
         ends = [node for node in manifest["nodes"].values() if re.fullmatch(r"model\.hubspot\.hubspot__\w+", node["unique_id"])]
-        cursor, empty = server.connect().cursor(), []
-        for node in ends:
-            cursor.execute(f'SELECT count(*) FROM {node["relation_name"]}')
-            if cursor.fetchone() == (0,):
-                empty.append(node["name"])
+        count = lambda node: server.execute(f'SELECT count(*) FROM {node["relation_name"]}')[0][0]
+        empty = [node["name"] for node in ends if count(node) == 0]
         print(f"end tables with rows: {len(ends) - len(empty)} of {len(ends)}; empty: {', '.join(empty) or 'none'}")
         if not is_well:
             die("\n".join(f"{it['unique_id']}: {it['message']}" for it in results if it["status"] not in ("success", "pass")))

@@ -24,6 +24,9 @@ Examples:
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --mode reconcile
       changes; then every record's id is compared with the tables, and differing records are read again
 
+  hubspot-source sync --warehouse postgres://loader@db/analytics --state ./state --collections all --compat fivetran
+      with views that Fivetran's dbt_hubspot reads, in the schema hubspot_fivetran
+
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
       all collections but one, such as one that this credential may not read
 

@@ -52,28 +52,30 @@ pub(crate) struct Project {
     pub(crate) views: Vec<Selected>,
 }
 
-/// Returns the project. `schema` is where the tables are, `compat` where the views are to be; no views, where the
-/// warehouse has no dialect for them.
-pub(crate) fn project(
-    known: &Known,
-    dialect: &Dialect,
-    schema: &str,
-    compat: &str,
-    has_views: bool,
-) -> Project {
+/// The places of tables and views.
+#[derive(Debug)]
+pub(crate) struct Places<'a> {
+    pub(crate) schema: &'a str,
+    /// Schema of the views. `None`: there is no dialect for them.
+    pub(crate) compat: Option<&'a str>,
+    /// The database, where the schema's name alone would mean either.
+    pub(crate) database: Option<&'a str>,
+}
+
+/// Returns the project.
+pub(crate) fn project(known: &Known, dialect: &Dialect, places: &Places<'_>) -> Project {
     let mut files = BTreeMap::new();
     let mut settings = PROJECT.to_owned();
-    // Writing to a string does not fail.
-    let _ = writeln!(
-        settings,
-        "models:\n  hubspot_tables:\n    compat:\n      +schema: {}\n      +materialized: view",
-        scalar(compat)
-    );
-    files.insert("dbt_project.yml".to_owned(), settings);
-    files.insert("models/sources.yml".to_owned(), sources(known, dialect, schema));
+    files.insert("models/sources.yml".to_owned(), sources(known, dialect, places.schema));
     files.insert("tests/generic/unique_together.sql".to_owned(), UNIQUE_TOGETHER.to_owned());
     let mut selected = Vec::new();
-    if has_views {
+    if let Some(compat) = places.compat {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            settings,
+            "models:\n  hubspot_tables:\n    compat:\n      +schema: {}\n      +materialized: view",
+            scalar(compat)
+        );
         files.insert("macros/generate_schema_name.sql".to_owned(), SCHEMA_NAME.to_owned());
         let source = |table: &str| format!("{{{{ source('{SOURCE}', '{table}') }}}}");
         selected = views().map(|view| select(view, known, dialect, &source)).collect();
@@ -82,8 +84,9 @@ pub(crate) fn project(
             files.insert(path, format!("{{{{ config(alias='{}') }}}}\n{}\n", it.view.name, it.sql));
         }
         files.insert("models/compat/compat.yml".to_owned(), models(&selected));
-        files.insert("compat/fivetran.sql".to_owned(), script(known, dialect, schema, compat));
+        files.insert("compat/fivetran.sql".to_owned(), script(known, dialect, places, compat));
     }
+    files.insert("dbt_project.yml".to_owned(), settings);
     Project { files, views: selected }
 }
 
@@ -106,9 +109,12 @@ fn models(selected: &[Selected]) -> String {
 }
 
 /// The same views for those who don't run dbt.
-fn script(known: &Known, dialect: &Dialect, schema: &str, compat: &str) -> String {
-    let [schema, compat] = [schema, compat].map(|name| dialect.quoted(name));
-    let relation = |table: &str| format!("{schema}.{}", dialect.quoted(table));
+fn script(known: &Known, dialect: &Dialect, places: &Places<'_>, compat: &str) -> String {
+    let compat = dialect.quoted(compat);
+    let relation = |table: &str| {
+        let path = places.database.into_iter().chain([places.schema, table]);
+        path.map(|name| dialect.quoted(name)).collect::<Vec<_>>().join(".")
+    };
     let mut script = format!(
         "-- Written by hubspot-source dbt, which writes it anew.\nCREATE SCHEMA IF NOT EXISTS {compat};\n"
     );

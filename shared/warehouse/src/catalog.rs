@@ -56,6 +56,20 @@ impl SchemaName {
         TableName { qualified: format!("{}.{alone}", self.quoted()), alone }
     }
 
+    /// Returns another schema of the same database.
+    pub(crate) fn other(&self, name: &str) -> SchemaName {
+        SchemaName { name: (self.dialect.identifier)(name), ..self.clone() }
+    }
+
+    /// Returns a table's name for the query of a view: without the database, which has another name where somebody
+    /// attaches its file, unless the schema is called like it: then its name alone would mean either.
+    pub(crate) fn in_view(&self, table: &str) -> String {
+        match &self.database {
+            Some(database) if *database == self.name => self.table(table),
+            _ => SchemaName { database: None, ..self.clone() }.table(table),
+        }
+    }
+
     /// Returns the query for a collection's files in the ledger. More conditions may follow.
     fn files_of(&self, collection: &str) -> String {
         let collection = (self.dialect.literal)(collection);

@@ -6,6 +6,7 @@ mod codecs;
 mod columns;
 mod compare;
 mod files;
+mod kept_views;
 pub(crate) mod modes;
 mod past;
 pub(crate) mod property;
@@ -155,6 +156,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     }),
     ("a comparison needs a snapshot", |bench| Box::pin(compare::a_comparison_needs_a_snapshot(bench))),
     ("shapes and texts of tables", |bench| Box::pin(shapes::shapes_and_texts_of_tables(bench))),
+    ("views are kept", |bench| Box::pin(kept_views::views_are_kept(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("many runs", |bench| Box::pin(modes::many_runs(bench))),
     ("no files", |bench| Box::pin(batches::no_files(bench))),

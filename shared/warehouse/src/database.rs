@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
 use crate::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, RunRow, Shape, TableMode, Warehouse, extent,
+    Compare, Comparison, Extent, KeptView, KeptViews, Ledger, LocatedFile, Merged, RunRow, Shape, TableMode,
+    Warehouse, extent, kept_views,
 };
 
 /// Longest statement that inserts runs, since parsing takes memory.
@@ -37,6 +38,11 @@ pub(crate) trait Database: Clone + fmt::Debug + Send + Sync + 'static {
     async fn release(&self) {}
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T>;
+
+    /// The same for a change that readers would have to wait for: it waits for them for a moment at the most.
+    async fn change_briefly<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        self.change(work).await
+    }
 
     async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {
         self.change(Box::new(move |it| Box::pin(async move { merge(it, &files, mode).await }))).await
@@ -124,6 +130,10 @@ impl<D: Database> Warehouse for Transactional<D> {
         let (wanted, collection) = (compare.clone(), &compare.collection);
         let work: Work<_> = Box::new(move |it| Box::pin(async move { it.compare(&wanted).await }));
         self.0.look(work).await?.ok_or_else(|| nothing_to_compare(collection))
+    }
+
+    async fn keep_views(&self, schema: &str, views: &[KeptView]) -> Result<KeptViews> {
+        kept_views::keep(&self.0, schema, views).await
     }
 
     async fn release(&self) {

@@ -45,6 +45,8 @@ use crate::{LocatedFile, Merged, TableMode};
 
 /// Time for which a merge waits for another one, or for a program that has locked the table.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time for which a view's change waits for its readers: those who come later wait as long.
+const BRIEF_PATIENCE: Duration = Duration::from_millis(1_500);
 /// Time for which a change of columns is tried again while others hold the table open.
 const PATIENCE_WITH_READERS: Duration = Duration::from_secs(150);
 /// Times that a merge changes columns: once for what its files need, once more for companions of a table that got a
@@ -107,6 +109,19 @@ impl Postgres {
         open(&self.target).await
     }
 
+    async fn change_within<T: Send + 'static>(&self, patience: Duration, work: Work<T>) -> Result<T> {
+        let this = self.clone();
+        to_its_end(async move {
+            let client = this.client().await?;
+            let mut merging = Merging::new(Session::begin(&client, this.schema.clone(), patience).await?);
+            let done = work(&mut merging).await?;
+            merging.end().await?;
+            this.put_back(client);
+            Ok(done)
+        })
+        .await
+    }
+
     async fn begin<'a>(&self, client: &'a Client) -> Result<Merging<'a>> {
         Session::begin(client, self.schema.clone(), self.patience).await.map(Merging::new)
     }
@@ -129,16 +144,11 @@ impl Database for Postgres {
     }
 
     async fn change<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
-        let this = self.clone();
-        to_its_end(async move {
-            let client = this.client().await?;
-            let mut merging = this.begin(&client).await?;
-            let done = work(&mut merging).await?;
-            merging.end().await?;
-            this.put_back(client);
-            Ok(done)
-        })
-        .await
+        self.change_within(self.patience, work).await
+    }
+
+    async fn change_briefly<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        self.change_within(BRIEF_PATIENCE, work).await
     }
 
     /// Merges. Where that needs other columns, the tables are changed first, in transactions of their own, and the turn

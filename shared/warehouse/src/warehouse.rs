@@ -11,6 +11,7 @@ use staging::Description;
 use crate::compare::{Compare, Comparison};
 use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
+use crate::kept_views::{KeptView, KeptViews};
 use crate::mode::TableMode;
 use crate::runs::RunRow;
 use crate::shape::Shape;
@@ -178,6 +179,13 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Adds runs that the table `_runs` does not hold yet. Returns their number. The others stay as they are. Before
     /// the first merge it adds none.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
+
+    /// Makes views in another schema of the same database, which is created if it is missing, and makes those anew whose
+    /// query is another one than at the last call. Others stay untouched. Before the first merge it makes none.
+    async fn keep_views(&self, _schema: &str, _views: &[KeptView]) -> Result<KeptViews> {
+        let message = "views are kept in duckdb and postgres only: have dbt make them, from what hubspot-source dbt writes";
+        Err(Error::new(Kind::Unsupported, message))
+    }
 
     /// Releases a lock that is held between calls, so that others can read meanwhile; the next call takes it again.
     async fn release(&self) {}
