@@ -17,8 +17,8 @@ pub use self::account::{
     MarketingTools, Membership, Metadata, Owner, Pipeline, Processing, Role, Sensitivity, Stage,
     SubscriptionChange, Team, ToolCampaign, Truth, TruthAssociations, TruthCampaign, TruthDefinition,
     TruthEmail, TruthEmailEvent, TruthForm, TruthIdentity, TruthLink, TruthList, TruthMembership,
-    TruthProfile, TruthRecord, TruthSubmission, TruthSubscription, TruthSubscriptionChange, TruthV1Contact,
-    User,
+    TruthPastValue, TruthProfile, TruthRecord, TruthSubmission, TruthSubscription, TruthSubscriptionChange,
+    TruthV1Contact, User,
 };
 pub use self::behaviour::{Behaviour, Faults, IndexLag, Limits, V1Contacts};
 pub use self::churn::{Churn, MarketingChurn, MetadataChurn, RunningChurn};

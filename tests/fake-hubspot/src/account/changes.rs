@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::past::{Past, Source};
 use super::properties::{Kind, Origin};
 use super::record::{PropertyIndex, Record, Values};
 use super::standard::{new_property, usual_maker};
@@ -81,6 +82,7 @@ impl Account {
             shown_updated_at: None,
             archived_at: None,
             values,
+            past: Past::default(),
         };
         let record = Arc::new(record);
         objects.live.insert(id, Arc::clone(&record));
@@ -104,12 +106,12 @@ impl Account {
         let stays_behind = behind > 0.0 && dice.chance(behind);
         let email = objects.catalog.find("email").map(|(email, _)| email);
         objects.replace(object, id, |record| {
-            let values = record.values.with(&changes);
-            let has_new_email = email.is_some_and(|email| values.get(email) != record.values.get(email));
+            let before = record.values.clone();
+            record.set(&changes, now, None);
+            let has_new_email = email.is_some_and(|email| record.values.get(email) != before.get(email));
             if object == ObjectType::Contacts && has_new_email {
                 identities.note_email(id, now);
             }
-            record.values = values;
             let shown = record.shown_updated_at.unwrap_or(record.updated_at);
             record.shown_updated_at = stays_behind.then_some(shown);
             record.updated_at = now.max(record.updated_at);
@@ -129,10 +131,11 @@ impl Account {
         name: &str,
         value: Option<&str>,
     ) -> Result<(), ChangeError> {
+        let now = self.now();
         let mut state = self.write();
         let objects = &mut state.objects[object];
         let changes = objects.resolve(object, &[(name, value)])?;
-        objects.replace(object, id, |record| record.values = record.values.with(&changes))
+        objects.replace(object, id, |record| record.set(&changes, now, Some(Source::Calculation)))
     }
 
     /// Moves the record to the recycle bin; its modified date stays.
@@ -226,8 +229,8 @@ impl Account {
         self.change_property(object, name, |property| property.archived_at = Some(now))
     }
 
-    /// Deletes the property and makes it again under its name: no record has a value of it any more, and none is
-    /// modified by that.
+    /// Deletes the property and makes it again under its name: no record has a value of it any more, nor a past, and none
+    /// is modified by that.
     pub fn remake_property(&self, object: ObjectType, name: &str) -> Result<(), ChangeError> {
         let now = self.now();
         let mut state = self.write();
@@ -239,10 +242,10 @@ impl Account {
         let emptied = objects.resolve(object, &[(name, None)])?;
         let live: Vec<u64> = objects.live.keys().copied().collect();
         for id in live {
-            objects.replace(object, id, |record| record.values = record.values.with(&emptied))?;
+            objects.replace(object, id, |record| record.empty(&emptied))?;
         }
         for record in objects.archived.values_mut() {
-            *record = Arc::new(Record { values: record.values.with(&emptied), ..(**record).clone() });
+            Arc::make_mut(record).empty(&emptied);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::generate::generate;
 use super::guid::Guid;
 use super::journal::{Journal, Place};
+use super::past::Source;
 use super::{Account, ChangeError, State};
 use crate::ObjectType;
 
@@ -231,7 +232,7 @@ impl State {
         let changes: Vec<_> = known.collect();
         // The caller knows that the contact is live.
         let _ = contacts.replace(ObjectType::Contacts, contact, |record| {
-            record.values = record.values.with(&changes);
+            record.set(&changes, now, Some(Source::Form));
             record.updated_at = now.max(record.updated_at);
         });
     }

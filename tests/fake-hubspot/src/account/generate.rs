@@ -13,6 +13,7 @@ use super::identities::Identities;
 use super::ids::Ids;
 use super::index::Index;
 use super::lists::{self, Lists};
+use super::past::Past;
 use super::properties::{Catalog, Origin};
 use super::record::{Packer, Record};
 use super::subscriptions::{self, Subscriptions};
@@ -163,6 +164,7 @@ pub(super) fn objects(object: ObjectType, settings: &Settings) -> (Objects, u64)
             shown_updated_at: is_behind.then_some(created_at),
             archived_at: None,
             values: packer.finish(),
+            past: Past::default(),
         };
         live.insert(id, Arc::new(record));
     }

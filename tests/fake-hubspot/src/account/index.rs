@@ -111,6 +111,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::account::past::Past;
     use crate::account::record::Values;
 
     fn version(id: u64) -> Option<Arc<Record>> {
@@ -122,6 +123,7 @@ mod tests {
             shown_updated_at: None,
             archived_at: None,
             values: Values::default(),
+            past: Past::default(),
         }))
     }
 

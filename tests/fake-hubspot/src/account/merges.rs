@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::past::Source;
 use super::properties::Catalog;
 use super::record::{PropertyIndex, Record};
 use super::{Account, ChangeError, Merged, Objects, State};
@@ -124,8 +125,9 @@ impl Objects {
                 continue;
             }
             let left = Some(left.join(";")).filter(|left| !left.is_empty());
-            let values = record.values.with(&[(merged_ids, left.as_deref())]);
-            let before = std::mem::replace(record, Arc::new(Record { values, ..(**record).clone() }));
+            let mut after = (**record).clone();
+            after.set(&[(merged_ids, left.as_deref())], record.updated_at, Some(Source::Merge));
+            let before = std::mem::replace(record, Arc::new(after));
             if before.archived_at.is_none() {
                 self.index.follow(survivor, Some(before), Some(Arc::clone(record)));
             }
@@ -133,7 +135,8 @@ impl Objects {
     }
 }
 
-/// Makes the survivor: the primary's values, the other's where the primary has none, and the ids of both.
+/// Makes the survivor: the primary's values with their past, the other's where the primary has none, and the ids of
+/// both.
 fn survivor_of(
     catalog: &Catalog,
     object: ObjectType,
@@ -147,14 +150,17 @@ fn survivor_of(
 
     let trace = trace(catalog, object, id, [primary, merged], updated_at);
     changes.extend(trace.iter().map(|(property, value)| (*property, Some(value.as_str()))));
-    Record {
+    let mut survivor = Record {
         id,
         created_at: primary.created_at.min(merged.created_at),
         updated_at,
         shown_updated_at: None,
         archived_at: None,
-        values: primary.values.with(&changes),
-    }
+        values: primary.values.clone(),
+        past: primary.past.clone(),
+    };
+    survivor.set(&changes, updated_at, Some(Source::Merge));
+    survivor
 }
 
 fn trace(

@@ -3,6 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::past::Past;
+
 /// The place of a property in its [`Catalog`](super::properties::Catalog); it never changes.
 pub(crate) type PropertyIndex = u16;
 
@@ -15,6 +17,7 @@ pub(crate) struct Record {
     pub(crate) shown_updated_at: Option<DateTime<Utc>>,
     pub(crate) archived_at: Option<DateTime<Utc>>,
     pub(crate) values: Values,
+    pub(crate) past: Past,
 }
 
 #[derive(Debug, Clone, Default)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Call;
-use crate::account::{Catalog, Origin, PropertyIndex, Record, Sensitivity};
-use crate::json::{write_number, write_string};
+use crate::account::{Catalog, Origin, Property, PropertyIndex, Record, Sensitivity};
+use crate::json::{write_joined, write_number, write_string};
 use crate::{ObjectType, time};
 
 /// The properties of an answer, made once for all of its records.
@@ -12,7 +12,7 @@ pub(crate) struct Selection {
     object: ObjectType,
     account_id: u32,
     columns: Vec<Column>,
-    history: Vec<Column>,
+    history: Vec<(Column, Property)>,
 }
 
 struct Column {
@@ -52,7 +52,10 @@ impl Selection {
             object,
             account_id: call.account().settings().account_id,
             columns: names.into_iter().filter_map(column).collect(),
-            history: with_history.into_iter().filter_map(column).collect(),
+            history: with_history
+                .into_iter()
+                .filter_map(|name| Some((column(name)?, catalog.find(name)?.1.clone())))
+                .collect(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Selection {
             column.write_value(out, record, &dates);
         }
         out.push(b'}');
-        self.write_history(out, record, &dates);
+        self.write_history(out, record);
         let updated_at = shown_updated_at.as_ref().unwrap_or(&dates.updated_at);
         for (name, text) in [("createdAt", &dates.created_at), ("updatedAt", updated_at)] {
             write_member(out, name, text);
@@ -89,29 +92,30 @@ impl Selection {
         out.push(b'}');
     }
 
-    /// Writes the history of the properties: only the newest value of each, since the account keeps no others.
-    fn write_history(&self, out: &mut Vec<u8>, record: &Record, dates: &Dates) {
+    /// Writes the values that the properties have and had.
+    fn write_history(&self, out: &mut Vec<u8>, record: &Record) {
         if self.history.is_empty() {
             return;
         }
+        let ascii_only = record.id.is_multiple_of(ASCII_ONLY);
         out.extend_from_slice(b",\"propertiesWithHistory\":{");
-        for (place, column) in self.history.iter().enumerate() {
-            if place > 0 {
-                out.push(b',');
-            }
+        write_joined(out, &self.history, |out, (column, property)| {
             out.extend_from_slice(&column.key);
-            out.extend_from_slice(b"[{\"value\":");
-            let start = out.len();
-            column.write_value(out, record, dates);
-            if &out[start..] == b"null" {
-                out.truncate(start - b"{\"value\":".len());
-            } else {
-                write_member(out, "timestamp", &dates.updated_at);
-                write_member(out, "sourceType", "CRM_UI");
-                out.extend_from_slice(b",\"updatedByUserId\":41000007}");
-            }
+            out.push(b'[');
+            write_joined(out, &record.past_of(column.index, property), |out, value| {
+                out.extend_from_slice(b"{\"value\":");
+                write_string(out, &value.value, ascii_only);
+                write_member(out, "timestamp", &time::text(value.at));
+                write_member(out, "sourceType", value.source.kind());
+                value.source.id().into_iter().for_each(|id| write_member(out, "sourceId", &id));
+                value.source.label().into_iter().for_each(|label| write_member(out, "sourceLabel", label));
+                if let Some(user) = value.source.user() {
+                    out.extend_from_slice(format!(",\"updatedByUserId\":{user}").as_bytes());
+                }
+                out.push(b'}');
+            });
             out.push(b']');
-        }
+        });
         out.push(b'}');
     }
 }
