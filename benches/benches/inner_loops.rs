@@ -55,6 +55,7 @@ impl Opened {
                 accepts_removals: false,
                 collections: None,
                 associated: None,
+                histories: None,
                 wanted: None,
             };
             let contacts = FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();

@@ -6,7 +6,7 @@ mod modes;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use hubspot::feeds::Mode;
+use hubspot::feeds::{HistoryProperties, Mode};
 use staging::Codec;
 
 use examples::{
@@ -76,6 +76,11 @@ pub(crate) struct Sync {
     /// Collections to leave out, separated by commas
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) without: Option<Vec<String>>,
+    /// Properties whose past values go to the table property_history, by object, as in
+    /// deals:dealstage,amount;contacts:lifecyclestage; it then need not be among the collections. Without a list, the
+    /// table has stages, owners, amounts and close dates
+    #[arg(long, value_name = "LIST")]
+    pub(crate) property_history: Option<HistoryProperties>,
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
@@ -147,6 +152,9 @@ pub(crate) struct Plan {
     /// Collections to plan, separated by commas: their names, segment, metadata, or all [default: segment]
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) collections: Option<Vec<String>>,
+    /// Properties whose past values are read, by object, as in deals:dealstage,amount;contacts:lifecyclestage
+    #[arg(long, value_name = "LIST")]
+    pub(crate) property_history: Option<HistoryProperties>,
     /// Only what changed since this day or instant
     #[arg(long, value_name = "DATE")]
     pub(crate) since: Option<String>,

@@ -34,6 +34,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         state: args.folder.join("state"),
         collections: Some(["segment", "metadata"].map(str::to_owned).to_vec()),
         without: None,
+        property_history: None,
         schema: "hubspot".to_owned(),
         hard_delete: Vec::new(),
         history: Vec::new(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment};
 use extract::{CollectionNames, window};
-use hubspot::feeds::{Cursor, Estimate, Feed, Lookback, Mode, Session, Window};
+use hubspot::feeds::{Cursor, Estimate, Feed, Lookback, Mode, PROPERTY_HISTORY, Session, Window};
 use hubspot::{Budget, Client, DailyUsage, RateLimit};
 use serde::Serialize;
 
@@ -43,6 +43,29 @@ struct Cost {
     gigabyte_seconds: f64,
     dollars: f64,
     note: Option<&'static str>,
+    /// Where the past values of properties are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<History>,
+}
+
+/// What it costs to read the past values of properties.
+#[derive(Debug, Serialize)]
+struct History {
+    properties: Vec<String>,
+    /// Calls among the feed's, which it would not make without.
+    calls: u64,
+}
+
+impl History {
+    fn of<'p>(properties: impl Iterator<Item = &'p str>, calls: u64) -> Option<History> {
+        let properties: Vec<String> = properties.map(str::to_owned).collect();
+        (!properties.is_empty()).then_some(History { properties, calls })
+    }
+
+    fn text(&self) -> String {
+        let (calls, names) = (number_text(self.calls), self.properties.join(", "));
+        format!("{calls} of the calls are for the history of {names}: 50 records to a call instead of 100")
+    }
 }
 
 /// Prints the plan. `true`: every feed could be planned.
@@ -51,6 +74,10 @@ struct Cost {
 /// For wrong use or configuration, such as a credential that HubSpot rejects.
 pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     let names = CollectionNames::new(args.collections.as_deref(), None)?;
+    let names = match args.property_history {
+        Some(_) => names.and(PROPERTY_HISTORY),
+        None => names,
+    };
     let window = window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
     let reserve = f64::from(args.reserve) / 100.0;
     let client = Client::new(&args.hubspot_url, credential()?, Budget::new(reserve))?;
@@ -68,13 +95,17 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
         accepts_removals: false,
         collections: None,
         associated: selection.associated(),
+        histories: selection.histories(args.property_history.as_ref())?,
         wanted: None,
     };
     let (mut feeds, mut is_whole) = (BTreeMap::new(), true);
     for feed in &selection.feeds {
         match estimate(*feed, &session, window).await {
             Ok(estimate) => {
-                feeds.insert(feed.name(), Cost::new(&estimate, &client, reserve, args.memory));
+                let mut cost = Cost::new(&estimate, &client, reserve, args.memory);
+                let properties = session.histories.iter().flat_map(|histories| histories.of(feed.name()));
+                cost.history = History::of(properties, estimate.of_history);
+                feeds.insert(feed.name(), cost);
             }
             Err(error) => {
                 is_whole &= selection.if_available.contains(feed.name()) && error.is_unavailable();
@@ -137,6 +168,7 @@ impl Cost {
             gigabyte_seconds: seconds * f64::from(memory_mb) / 1024.0,
             dollars: lambda::compute_dollars(memory_mb, seconds),
             note: estimate.note,
+            history: None,
         }
     }
 }
@@ -158,6 +190,9 @@ fn text(costs: &Costs, memory_mb: u32) -> String {
     for (name, cost) in &costs.feeds {
         if let Some(note) = cost.note {
             text.push_str(&format!("{name}: {note}\n"));
+        }
+        if let Some(history) = &cost.history {
+            text.push_str(&format!("{name}: {}\n", history.text()));
         }
     }
     let day = match (costs.share_of_day, costs.daily_limit, costs.daily_used) {

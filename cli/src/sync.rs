@@ -10,7 +10,7 @@ use extract::{
     CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection, StateAllowance,
     StopCause,
 };
-use hubspot::feeds::{Cursor, FEEDS, Feed, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Mode, PROPERTY_HISTORY};
 use hubspot::{Account, Budget, Client, Credential};
 use lambda::Aws;
 use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
@@ -44,6 +44,10 @@ pub(crate) fn print(text: &str) {
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
     let started = Instant::now();
     let names = CollectionNames::new(args.collections.as_deref(), args.without.as_deref())?;
+    let names = match args.property_history {
+        Some(_) => names.and(PROPERTY_HISTORY),
+        None => names,
+    };
     let mut options = options(args)?;
     let reserve = f64::from(args.reserve) / 100.0;
     // Before anything is written.
@@ -51,6 +55,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let selection = names.of_account(&asking, read_before(&args.state).await).await?;
     options.collections = Some(Arc::new(selection.collections.clone()));
     options.associated = selection.associated();
+    options.histories = selection.histories(args.property_history.as_ref())?;
     check_mode(options.mode, &selection)?;
     let modes = modes(selection.known(), &args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;

@@ -45,6 +45,7 @@ async fn every_query_of_the_page_has_rows_and_fills_its_columns() {
     let further = Further { records: 60, custom_properties: 0 };
     let settings = OBJECTS.into_iter().fold(settings, |settings, object| settings.with(object, further));
     let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    sandbox.account().give_past(ObjectType::Deals, &["dealstage"], 3).unwrap();
     sandbox.sync(&["--collections", collections(&page)]).await.complete();
     let database = sandbox.database();
     let queries = queries(&page);

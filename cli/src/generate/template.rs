@@ -112,7 +112,7 @@ mod tests {
         feeds.push(FeedParts::compared("support_tickets"));
         let after = template(&feeds);
         for part in [
-            "SupportTickets, Collections]",
+            "SupportTickets, Collections, PropertyHistory]",
             "  SupportTickets:\n    Type: String",
             "  SupportTicketsIsOn: !Equals",
             "  SupportTicketsRefreshIsOn: !And",

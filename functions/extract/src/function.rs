@@ -12,7 +12,7 @@ use std::sync::Arc;
 use extract::{
     Event, FeedReport, FurtherFeeds, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause,
 };
-use hubspot::feeds::{AssociatedObjects, Feed, Mode};
+use hubspot::feeds::{AssociatedObjects, Feed, Mode, PROPERTY_HISTORY};
 use hubspot::{Budget, Client, ErrorKind};
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
 use serde_json::Value;
@@ -89,6 +89,8 @@ impl Function {
             )));
         }
         let (wanted, associated) = self.wanted(feed).await?;
+        let has_history = wanted.contains(PROPERTY_HISTORY);
+        options.histories = has_history.then(|| self.config.histories.clone().unwrap_or_default());
         (options.collections, options.associated) = (Some(Arc::new(wanted)), associated);
         let mut run_id = extract::new_run_id();
         let mut failure = FailureKind::Run;

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use hubspot::feeds::{AssociatedObjects, Cursor, Feed, Lookback, Mode, Session, Unfinished, Window};
+use hubspot::feeds::{
+    AssociatedObjects, Cursor, Feed, HistoryProperties, Lookback, Mode, Session, Unfinished, Window,
+};
 use hubspot::{Account, Client, ErrorKind};
 use staging::{Bucket, Codec, Lease, State};
 
@@ -117,6 +119,8 @@ pub struct Options {
     pub collections: Option<Arc<BTreeSet<&'static str>>>,
     /// The objects among which associations are read; `None`: nobody wants them.
     pub associated: Option<AssociatedObjects>,
+    /// The properties whose history is read; `None`: nobody wants it.
+    pub histories: Option<HistoryProperties>,
     pub checkpoints: Checkpoints,
 }
 
@@ -229,6 +233,7 @@ async fn read_feed(
         accepts_removals: options.accepts_removals,
         collections: options.collections.clone(),
         associated: options.associated.clone(),
+        histories: options.histories.clone(),
         wanted,
     };
     let task = Task { feed, run, lease, mode, options, session, caught_up_ms };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use hubspot::feeds::{
     ASSOCIATION_TYPES, ASSOCIATIONS, Cursor, DEFINITIONS, Feed, Gap, LIST_MEMBERSHIPS, Mode, Note,
-    Quarantine, Unfinished,
+    PROPERTY_HISTORY, Quarantine, Unfinished,
 };
 use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub fn work_name(feed: &dyn Feed, mode: Option<Mode>) -> String {
 }
 
 impl CollectionReport {
-    fn new(name: &'static str) -> CollectionReport {
+    pub(crate) fn new(name: &'static str) -> CollectionReport {
         CollectionReport {
             name,
             outcome: Outcome::Complete,
@@ -135,6 +135,7 @@ impl FeedReport {
             ASSOCIATIONS => options.associated.is_some(),
             ASSOCIATION_TYPES => options.associated.is_some() && !is_snapshot && is_named(ASSOCIATION_TYPES),
             LIST_MEMBERSHIPS => !is_snapshot && is_named(LIST_MEMBERSHIPS),
+            PROPERTY_HISTORY => options.histories.is_some() && !is_snapshot,
             _ => has_definitions,
         };
         if !self.collections.is_empty() {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use hubspot::Client;
 use hubspot::feeds::{
     ASSOCIATION_TYPES, ASSOCIATIONS, AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS,
-    Feed, LIST_MEMBERSHIPS,
+    Feed, HistoryProperties, LIST_MEMBERSHIPS, PROPERTY_HISTORY,
 };
 use staging::State;
 
@@ -79,6 +79,13 @@ impl CollectionNames {
             bail!("{group} can't be left out: name the collections to leave out");
         }
         Ok(CollectionNames { names, without, has_metadata })
+    }
+
+    /// The same names and one more, unless it is left out.
+    #[must_use]
+    pub fn and(mut self, name: &str) -> CollectionNames {
+        self.names.push(name.to_owned());
+        self
     }
 
     fn wants(&self, group: &str) -> bool {
@@ -222,6 +229,31 @@ impl Selection {
         let feeds = self.feeds.iter().copied().filter(|feed| feed.object().is_some_and(is_selected));
         let is_wanted = self.collections.contains(ASSOCIATIONS);
         is_wanted.then(|| AssociatedObjects::of(feeds))
+    }
+
+    /// Returns the properties whose history is read: those that somebody has listed, or those of the default. `None`:
+    /// nobody wants it.
+    ///
+    /// # Errors
+    /// For a listed object that is not selected.
+    pub fn histories(&self, listed: Option<&HistoryProperties>) -> anyhow::Result<Option<HistoryProperties>> {
+        if !self.collections.contains(PROPERTY_HISTORY) {
+            return Ok(None);
+        }
+        let histories = listed.cloned().unwrap_or_default();
+        let is_read = |name: &str| {
+            let feeds = self.feeds.iter().filter_map(|feed| feed.object());
+            self.collections.contains(name) && feeds.into_iter().any(|object| object.collection == name)
+        };
+        let odd: Vec<&str> = histories.listed().filter(|name| !is_read(name)).collect();
+        if !odd.is_empty() {
+            bail!(
+                "the history of properties of {} is wanted, and is read with the records of an object: name it among the \
+                 collections, too, or correct it",
+                odd.join(", ")
+            );
+        }
+        Ok(Some(histories))
     }
 
     /// Returns the collections that were read before and that the account does not show any more, where all are wanted.

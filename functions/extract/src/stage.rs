@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use futures::future::BoxFuture;
-use hubspot::feeds::{Appended, Cursor};
+use hubspot::feeds::{Appended, Cursor, SHARED};
 use staging::{FileWriter, Finished, Lease, Rows, SnapshotPart, StagedFile, Table};
 
 use crate::Run;
@@ -275,6 +275,10 @@ impl StagedTable {
 
 fn of_collection<'r>(report: &'r mut FeedReport, table: &Table) -> anyhow::Result<&'r mut CollectionReport> {
     let collections = &mut report.collections;
+    // What nobody wants any more may still lose rows.
+    let is_there = collections.iter().any(|report| report.name == table.collection);
+    let former = SHARED.iter().find(|name| **name == table.collection && !is_there);
+    collections.extend(former.map(|name| CollectionReport::new(name)));
     collections
         .iter_mut()
         .find(|report| report.name == table.collection)

@@ -122,6 +122,7 @@ fn session(client: Client) -> Session {
         accepts_removals: false,
         collections: None,
         associated: None,
+        histories: None,
         wanted: None,
     }
 }

@@ -10,6 +10,7 @@ mod form_submissions;
 mod identities;
 mod marketing_tools;
 mod metadata;
+mod property_history;
 mod records;
 mod row;
 mod subscriptions;
@@ -174,6 +175,30 @@ pub(crate) fn association_differences(
 ) -> String {
     let findings = associations::differences(objects, database, account);
     if findings.is_empty() { String::new() } else { format!("associations differ:\n{findings}\n") }
+}
+
+/// Compares the past of these properties with the table of past values. `is_reconciled`: that of records which HubSpot
+/// shows no more is gone, too.
+#[track_caller]
+pub fn assert_history_equal(
+    properties: &[(ObjectType, &str)],
+    is_reconciled: bool,
+    database: &Connection,
+    account: &Account,
+) {
+    let differences = history_differences(properties, is_reconciled, database, account);
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Returns the differences between the past of these properties and the table of past values; empty when they are equal.
+fn history_differences(
+    properties: &[(ObjectType, &str)],
+    is_reconciled: bool,
+    database: &Connection,
+    account: &Account,
+) -> String {
+    let findings = property_history::differences(properties, is_reconciled, database, account);
+    if findings.is_empty() { String::new() } else { format!("property_history differs:\n{findings}\n") }
 }
 
 /// Returns the differences between objects and their tables; empty when they are equal.

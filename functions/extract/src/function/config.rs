@@ -1,7 +1,7 @@
 //! The function's configuration: read once, when the process starts.
 
 use extract::{CollectionNames, FURTHER};
-use hubspot::feeds::{FEEDS, Feed};
+use hubspot::feeds::{FEEDS, Feed, HistoryProperties, PROPERTY_HISTORY};
 use lambda::{Environment, list};
 use staging::Codec;
 
@@ -17,6 +17,8 @@ pub(super) struct Config {
     pub(super) feed: Option<&'static dyn Feed>,
     /// The collections that somebody wants.
     pub(super) names: CollectionNames,
+    /// The properties whose history is read, where somebody has listed some.
+    pub(super) histories: Option<HistoryProperties>,
     pub(super) state_table: String,
     pub(super) bucket: String,
     pub(super) schema: String,
@@ -48,6 +50,18 @@ impl Config {
             environment.wrong("COLLECTIONS", why);
             CollectionNames::default()
         });
+        let histories = environment.optional("PROPERTY_HISTORY").and_then(|listed| match listed.parse() {
+            Ok(_) if !names.select(PROPERTY_HISTORY) => {
+                let why = format!("Collections does not name {PROPERTY_HISTORY}, so it is not read");
+                environment.wrong("PROPERTY_HISTORY", why);
+                None
+            }
+            Ok(histories) => Some(histories),
+            Err(why) => {
+                environment.wrong("PROPERTY_HISTORY", why);
+                None
+            }
+        });
         let reserve = environment.parsed("RESERVE_PERCENT", DEFAULT_RESERVE_PERCENT);
         if reserve > 90 {
             environment.wrong("RESERVE_PERCENT", "more than 90 leaves too little to read with");
@@ -58,6 +72,7 @@ impl Config {
             name,
             feed,
             names,
+            histories,
             state_table: environment.required("STATE_TABLE"),
             bucket: environment.required("BUCKET"),
             schema: environment.required("SCHEMA"),
@@ -102,6 +117,9 @@ mod tests {
         let further =
             read(&[&[("FEED", "objects"), ("COLLECTIONS", "all,-notes")], &WHOLE[..]].concat()).unwrap();
         assert!(further.feed.is_none() && further.names.select("tickets") && !further.names.select("notes"));
+        let listed = [("COLLECTIONS", "segment,property_history"), ("PROPERTY_HISTORY", "deals:amount")];
+        let listed = read(&[&WHOLE[..], &listed].concat()).unwrap().histories.unwrap();
+        assert_eq!(listed.of("deals").collect::<Vec<_>>(), ["amount"]);
         let snappy = read(&[&WHOLE[..], &[("STAGED_CODEC", "snappy")]].concat()).unwrap();
         assert_eq!([config.codec, snappy.codec], [Codec::Zstd, Codec::Snappy]);
     }
@@ -113,6 +131,7 @@ mod tests {
             ("RESERVE_PERCENT", "95"),
             ("STAGED_CODEC", "gzip"),
             ("COLLECTIONS", "all,-segment"),
+            ("PROPERTY_HISTORY", "deals"),
         ])
         .unwrap_err()
         .to_string();
@@ -126,8 +145,14 @@ mod tests {
             "RESERVE",
             "\"gzip\"",
             "segment can't be left out",
+            "deals:dealstage,amount",
         ] {
             assert!(error.contains(named), "{named} is not in {error}");
         }
+    }
+    #[test]
+    fn a_list_of_properties_that_nobody_reads_is_refused() {
+        let error = read(&[&WHOLE[..], &[("PROPERTY_HISTORY", "deals:amount")]].concat()).unwrap_err();
+        assert!(error.to_string().contains("Collections does not name property_history"), "{error}");
     }
 }

@@ -10,7 +10,7 @@ use chrono::{SecondsFormat, Utc};
 use extract::{End, Event, FURTHER, FurtherFeeds, FurtherReport, Outcome, Run, Selection, Standing};
 use futures::stream::{StreamExt, iter};
 use hubspot::Client;
-use hubspot::feeds::{Feed, Mode};
+use hubspot::feeds::{Feed, HistoryProperties, Mode};
 use lambda::{Failure, FailureKind, Invocation};
 use serde_json::Value;
 use staging::RunRecord;
@@ -112,7 +112,7 @@ impl Function {
         let (selection, refused) = self.config.names.as_far_as_known(&run.client, before).await;
         let now_ms = Utc::now().timestamp_millis();
         FurtherFeeds::keep(&self.state, &selection, now_ms).await?;
-        note_gaps(&selection, report);
+        note_gaps(&selection, self.config.histories.as_ref(), report);
         let is_compared = |feed: &&'static dyn Feed| {
             !event.mode.is_some_and(Mode::is_snapshot) || feed.snapshot().is_some()
         };
@@ -152,7 +152,10 @@ impl Function {
 }
 
 /// Names that nothing is known of: the rest is read.
-fn note_gaps(selection: &Selection, report: &mut FurtherReport) {
+fn note_gaps(selection: &Selection, histories: Option<&HistoryProperties>, report: &mut FurtherReport) {
+    if let Err(odd) = selection.histories(histories) {
+        (report.outcome, report.reason) = (End::Incomplete, Some(format!("PropertyHistory: {odd:#}")));
+    }
     if let Some(note) = &selection.note {
         tracing::warn!("{note}");
         report.standing.unavailable.insert(CUSTOM_OBJECTS.to_owned(), note.clone());

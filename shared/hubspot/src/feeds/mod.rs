@@ -9,6 +9,7 @@
 //! | `full_refresh::metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
 //! | `full_refresh::marketing` | lists of marketing e-mails, campaigns, events and workflows | `marketing_emails`, `workflows`, and others |
 //! | `contacts`, `companies`, `deals`, `crm_objects` | associations of the records, where they are wanted (`objects::links`, `pairs`) | `associations` |
+//! | the same | the past of properties on a list, in the answers with the records (`objects::histories`) | `property_history` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -30,6 +31,7 @@ mod events;
 mod feed;
 mod format;
 mod full_refresh;
+mod history_properties;
 mod lineage;
 mod objects;
 mod open_feed;
@@ -51,6 +53,7 @@ pub use dictionary::{CollectionEntry, ColumnEntry};
 pub use document::Written;
 pub use estimate::Estimate;
 pub use feed::Feed;
+pub use history_properties::{HistoryProperties, OddList};
 pub(crate) use open_feed::OpenFeed;
 pub use open_feed::{Appended, Gap, Note, Page};
 pub use pairs::{AssociatedObject, AssociatedObjects};
@@ -86,7 +89,7 @@ pub fn shared() -> Vec<CollectionEntry> {
     let definitions = full_refresh::DEFINITIONS.fills.iter().map(|fill| fill.collection.entry());
     let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES, &objects::LIST_MEMBERSHIPS]
         .map(|links| links.entry());
-    links.into_iter().chain(definitions).collect()
+    links.into_iter().chain(definitions).chain([objects::PROPERTY_HISTORY.entry()]).collect()
 }
 
 /// The collection of associations, which the feeds of all objects fill together.
@@ -95,11 +98,14 @@ pub const ASSOCIATIONS: &str = "associations";
 pub const ASSOCIATION_TYPES: &str = "association_types";
 /// The lists of records, which the feed of contacts fills.
 pub const LIST_MEMBERSHIPS: &str = "list_memberships";
+/// The collection of past values, which the feeds of all objects fill together.
+pub const PROPERTY_HISTORY: &str = "property_history";
 /// Collections that feeds fill beside their own, where somebody wants them.
 pub const SHARED: &[&str] =
-    &[ASSOCIATIONS, ASSOCIATION_TYPES, LIST_MEMBERSHIPS, DEFINITIONS[0], DEFINITIONS[1]];
+    &[ASSOCIATIONS, ASSOCIATION_TYPES, LIST_MEMBERSHIPS, DEFINITIONS[0], DEFINITIONS[1], PROPERTY_HISTORY];
 /// Those of them that the feeds of all objects fill together.
-const OF_OBJECTS: &[&str] = &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1]];
+const OF_OBJECTS: &[&str] =
+    &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1], PROPERTY_HISTORY];
 /// Those of the definitions of properties. A feed fills both or none.
 pub const DEFINITIONS: [&str; 2] = ["properties", "property_options"];
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use staging::{Shared, Wanted};
 
 use super::cursor::{Cursor, Lookback};
+use super::history_properties::HistoryProperties;
 use super::lineage;
 use super::pairs::AssociatedObjects;
 use crate::client::Client;
@@ -29,6 +30,8 @@ pub struct Session {
     pub collections: Option<Arc<BTreeSet<&'static str>>>,
     /// The objects among which associations are read; `None`: nobody wants them.
     pub associated: Option<AssociatedObjects>,
+    /// The properties whose history is read; `None`: nobody wants it.
+    pub histories: Option<HistoryProperties>,
     /// Records that a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
 }
@@ -88,6 +91,7 @@ impl Session {
             accepts_removals: false,
             collections: None,
             associated: None,
+            histories: None,
             wanted: None,
         }
     }

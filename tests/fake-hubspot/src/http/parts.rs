@@ -40,9 +40,12 @@ pub enum Lack {
     Thin,
     /// The modified date is missing.
     Undated,
+    /// The past of properties is missing, though it was asked for.
+    Pastless,
 }
 
 impl Lack {
+    /// Those that an answer of any endpoint may have.
     pub const ALL: [Lack; 11] = [
         Lack::Refused,
         Lack::Nameless,
@@ -182,6 +185,7 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
         Lack::Hollow => Some(make_hollow as fn(&mut Value)),
         Lack::Thin => Some(make_thin as fn(&mut Value)),
         Lack::Undated => Some(make_undated as fn(&mut Value)),
+        Lack::Pastless => Some(make_pastless as fn(&mut Value)),
         _ => None,
     };
     if let Some(spoil) = spoil {
@@ -220,7 +224,7 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
             body.insert("numErrors".to_owned(), json!(count + ids.len().max(1) as u64));
             status = StatusCode::MULTI_STATUS;
         }
-        Lack::Silent | Lack::Odd | Lack::Hollow | Lack::Thin | Lack::Undated => {}
+        Lack::Silent | Lack::Odd | Lack::Hollow | Lack::Thin | Lack::Undated | Lack::Pastless => {}
         Lack::Pending => _ = body.insert("status".to_owned(), json!("PENDING")),
         Lack::NoResults => _ = body.remove(list),
         Lack::NullResults => _ = body.insert(list.to_owned(), Value::Null),
@@ -241,7 +245,7 @@ fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64
             Lack::NullResults => *contact = Value::Null,
             Lack::Odd => contact["identity-profiles"] = json!([{"vid": "x", "identities": [null]}]),
             Lack::Hollow => *contact = json!({"vid": contact["vid"]}),
-            Lack::Thin | Lack::Undated => {}
+            Lack::Thin | Lack::Undated | Lack::Pastless => {}
             _ => _ = body.remove(id),
         }
     }
@@ -311,6 +315,10 @@ fn make_undated(item: &mut Value) {
     for name in ["lastmodifieddate", "hs_lastmodifieddate"] {
         properties.entry(name).and_modify(|date| *date = Value::Null);
     }
+}
+
+fn make_pastless(item: &mut Value) {
+    item.as_object_mut().map(|fields| fields.remove("propertiesWithHistory"));
 }
 
 fn in_other_words(reply: Reply, words: PagingWords) -> Reply {

@@ -96,7 +96,8 @@ impl ObjectFeed {
         if !run.quarantine.is_empty() {
             let mut kinds: BTreeMap<u64, Vec<String>> = BTreeMap::new();
             for (kind, id, entry) in run.quarantine.iter() {
-                if (entry.collection == self.object.name || self.is_former_set(entry, kind))
+                let is_former = self.is_former_set(entry, kind) || self.is_former_history(entry);
+                if (entry.collection == self.object.name || is_former)
                     && let Ok(id) = id.parse()
                 {
                     kinds.entry(id).or_default().push(kind.to_owned());

@@ -36,6 +36,7 @@ struct SharedPlaces {
     types: Range<usize>,
     lists: Range<usize>,
     definitions: Range<usize>,
+    histories: Range<usize>,
 }
 
 /// Returns the only rows of these, if there are any.
@@ -57,7 +58,8 @@ impl ObjectFeed {
         let lists = next(usize::from(self.lists.is_some()));
         let definitions =
             next(self.definitions.as_ref().map_or(0, |definitions| definitions.tables().count()));
-        SharedPlaces { links, types, lists, definitions }
+        let histories = next(usize::from(self.histories.is_some()));
+        SharedPlaces { links, types, lists, definitions, histories }
     }
 
     /// Appends the page's records and moves the slice past it; what is remembered of each record comes back with it.
@@ -71,7 +73,7 @@ impl ObjectFeed {
     ) -> Result<AppendedPage> {
         let mut shared = vec![Written::default(); shared_rows.len()];
         let places = self.shared_places();
-        if shared_rows.len() != places.definitions.end {
+        if shared_rows.len() != places.histories.end {
             return Err(foreign());
         }
         if matches!(slice, Slice::Linked { .. } | Slice::LinkTypes { .. } | Slice::Definitions) {
@@ -121,6 +123,9 @@ impl ObjectFeed {
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
             odd += read.odd;
+            let (answer, of_page) = ((body, &*read.records), one(&mut shared_rows[places.histories.clone()]));
+            let histories = self.append_histories(answer, slice, run, of_page, context.reading)?;
+            shared[places.histories.clone()].iter_mut().for_each(|written| *written += histories);
             if listing.is_none() && matches!(page.next, Some(Advance::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
             }
@@ -153,7 +158,9 @@ impl ObjectFeed {
         }
         if let (Some(listing), Some(Advance::After(after))) = (&listing, &page.next) {
             slice.expect_order(listing, after.as_deref())?;
-            appended.span = listing.span();
+            // A range is not cut more often where a page has fewer records: each cut costs up to a page.
+            let most = if page.asked.is_empty() { self.page_records() } else { calls::PAGE_RECORDS };
+            appended.span = listing.span() * (calls::PAGE_RECORDS / most) as u64;
         }
         if !page.gone.is_empty() {
             let gone = records::append_gone(&self.layout, &page.gone, context, rows);
@@ -168,6 +175,9 @@ impl ObjectFeed {
             seen.extend(merged.records);
         }
         self.ask_for_merges(&page, &seen, slice, run, context);
+        let history_rows = one(&mut shared_rows[places.histories.clone()]);
+        let forgotten = self.forget_histories(&seen, &page.absent, run, history_rows, context.reading);
+        shared[places.histories].iter_mut().for_each(|written| *written += forgotten);
         let link_rows = one(&mut shared_rows[places.links.clone()]);
         shared[places.links].fill(self.link(&page, &seen, run, link_rows, context.reading));
         let list_rows = one(&mut shared_rows[places.lists.clone()]);

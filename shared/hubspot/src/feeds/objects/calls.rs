@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::histories::HistoryTable;
 use super::layout::Layout;
 use super::unknown::{RECORD, Unknown};
 use super::{ObjectFeed, associations};
@@ -28,6 +29,8 @@ pub(super) fn counts(records: u64) -> u64 {
 /// Records in a page of the list and in a batch read
 /// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
 pub(super) const PAGE_RECORDS: usize = 100;
+/// The same where HubSpot shows the past of properties: it refuses more.
+const MAX_WITH_HISTORY: usize = 50;
 /// Records in a page of the search (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
 pub(super) const SEARCH_RECORDS: usize = 200;
 /// Characters that the property names may take in a URL. HubSpot answers 414 from somewhere around 8,000 for the
@@ -39,8 +42,16 @@ const MAX_EMPTY_PAGES: usize = 50;
 const MAX_UNSORTED_PAGES: usize = 3;
 
 /// `true`: all property names fit the URL of a list call.
-pub(super) fn fits_url(layout: &Layout) -> bool {
-    names_parameter(layout).len() <= MAX_NAMES_CHARS
+pub(super) fn fits_url(layout: &Layout, histories: Option<&HistoryTable>) -> bool {
+    let of_history = histories.into_iter().flat_map(|table| &table.properties);
+    let of_history: usize = of_history.map(|name| percent_encoded(name).len() + 1).sum();
+    names_parameter(layout).len() + of_history <= MAX_NAMES_CHARS
+}
+
+/// Records in an answer with values.
+pub(super) fn most_records(histories: Option<&HistoryTable>) -> usize {
+    let has_history = histories.is_some_and(|table| !table.properties.is_empty());
+    if has_history { MAX_WITH_HISTORY } else { PAGE_RECORDS }
 }
 
 fn names_parameter(layout: &Layout) -> String {
@@ -73,6 +84,11 @@ pub(super) struct Found {
 }
 
 impl ObjectFeed {
+    /// Records in an answer with their values, and their past where it is wanted.
+    pub(super) fn page_records(&self) -> usize {
+        most_records(self.histories.as_ref())
+    }
+
     /// One page of the list endpoint, with all values or with ids alone.
     pub(super) async fn list(
         &self,
@@ -86,6 +102,7 @@ impl ObjectFeed {
             true => ID.to_owned(),
             false => names_parameter(&self.layout),
         };
+        let limit = if ids_only { limit } else { limit.min(self.page_records()) };
         let mut path = format!(
             "/crm/objects/{}/{}?limit={limit}&archived={archived}&properties={names}",
             version::OBJECTS,
@@ -95,6 +112,10 @@ impl ObjectFeed {
         let associations: Vec<&str> = self.associations.iter().copied().chain(own).collect();
         if !associations.is_empty() {
             path.push_str(&format!("&associations={}", associations.join(",")));
+        }
+        let history: Vec<String> = self.history_names().map(percent_encoded).collect();
+        if !ids_only && !history.is_empty() {
+            path.push_str(&format!("&propertiesWithHistory={}", history.join(",")));
         }
         if let Some(after) = after {
             path.push_str(&format!("&after={}", percent_encoded(after)));
@@ -118,7 +139,7 @@ impl ObjectFeed {
         refused
     }
 
-    /// The values of these records, in answers of at most [`PAGE_RECORDS`]. An answer may lack some; those that are
+    /// The values of these records, in answers of at most [`ObjectFeed::page_records`]. An answer may lack some; those that are
     /// refused by themselves are named in `unknown`.
     pub(super) async fn batch_read(
         &self,
@@ -129,9 +150,10 @@ impl ObjectFeed {
         let path =
             format!("/crm/objects/{}/{}/batch/read?archived={archived}", version::OBJECTS, self.object.path);
         let names: Vec<&str> = self.layout.property_names().collect();
+        let history: Vec<&str> = self.history_names().collect();
         let call = |ids: &[u64]| {
             let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id.to_string() })).collect();
-            let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": [] });
+            let body = json!({ "inputs": inputs, "properties": names, "propertiesWithHistory": history });
             Call::post(path.clone(), body.to_string(), RateLimit::General)
         };
         let read = self.batches.read(&self.client, ids, call).await?;

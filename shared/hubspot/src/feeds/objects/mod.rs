@@ -13,6 +13,7 @@
 //! | a new property | search for the ids that have a value of it |
 //! | counts | what was listed or searched is counted by the search, and read again where it counts more |
 //! | associations | ids for columns come with a list, or from the associations endpoint; links with their types for a table of their own, a thousand records at a time |
+//! | the past of properties | with the values, where a list names the properties: half as many records to a call |
 //! | snapshots | the same lists, with ids alone, or with what changes without a new modified date |
 
 mod account;
@@ -25,6 +26,7 @@ mod classes;
 mod counts;
 mod definitions;
 mod ends;
+mod histories;
 mod layout;
 mod link_types;
 mod links;
@@ -54,6 +56,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::associations::AssociationCalls;
 use self::definitions::DefinitionTables;
+use self::histories::HistoryTable;
 use self::layout::Layout;
 use self::links::LinkTable;
 use self::list_memberships::ListTable;
@@ -76,6 +79,7 @@ use crate::error::Result;
 use crate::retry::Patience;
 
 pub(super) use self::append::AppendedPage;
+pub(super) use self::histories::PROPERTY_HISTORY;
 pub(super) use self::link_types::ASSOCIATION_TYPES;
 pub(super) use self::links::ASSOCIATIONS;
 pub(super) use self::list_memberships::LIST_MEMBERSHIPS;
@@ -157,7 +161,9 @@ pub(super) struct ObjectFeed {
     lists: Option<ListTable>,
     /// `None`: nobody wants the definitions of properties.
     definitions: Option<DefinitionTables>,
-    /// That of the records, then the shared ones: of links, their types, lists, and definitions.
+    /// `None`: nobody wants the history of a property.
+    histories: Option<HistoryTable>,
+    /// That of the records, then the shared ones: of links, their types, lists, definitions, and past values.
     tables: Vec<Table>,
     /// The property that tells when a record was made.
     created: &'static str,
@@ -201,6 +207,7 @@ impl ObjectFeed {
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
         self.links.iter().for_each(|links| links.begin_again(&run.pairs));
+        self.begin_histories_again(&mut run.histories);
     }
 
     /// Properties without a name have values that nobody can ask for.
@@ -249,21 +256,23 @@ impl OpenFeed for ObjectFeed {
     async fn estimate(&self, window: Window) -> Result<Estimate> {
         let changed = self.changed_in(window.since_ms, window.until_ms);
         let records = self.count_with(changed, 0, None, Patience::Full).await?;
-        let pages = records.div_ceil(calls::PAGE_RECORDS as u64).max(1);
+        let pages_of = |most: usize| records.div_ceil(most as u64).max(1);
+        let (listed, read) = (pages_of(calls::PAGE_RECORDS), pages_of(self.page_records()));
         let mut estimate = Estimate {
             records: Some(records),
             note: Some("archived records are counted nowhere: one call more for each hundred"),
             ..Estimate::default()
         };
         if window.is_whole() {
-            estimate.general = pages * if self.is_wide { 2 } else { 1 } + pages.min(calls::RANGE_ENDS);
+            estimate.general = if self.is_wide { listed } else { 0 } + read + read.min(calls::RANGE_ENDS);
             // The highest id, and two counts of what is live.
             estimate.search = 3 + calls::counts(records);
         } else {
-            estimate.general = pages;
+            estimate.general = read;
             estimate.search = records.div_ceil(calls::SEARCH_RECORDS as u64).max(1);
-            estimate.associations = pages * self.associations.len() as u64;
+            estimate.associations = listed * self.associations.len() as u64;
         }
+        estimate.of_history = read - listed;
         let pairs = self.association_calls.iter().filter(|calls| calls.is_table && !calls.is_column);
         estimate.associations +=
             records.div_ceil(associations::MAX_INPUTS as u64).max(1) * pairs.count() as u64;
@@ -363,6 +372,7 @@ impl OpenFeed for ObjectFeed {
         notes.extend(self.links.iter().flat_map(LinkTable::notes));
         notes.extend(self.lists.iter().filter_map(ListTable::note));
         notes.extend(self.definitions.iter().flat_map(DefinitionTables::notes));
+        notes.extend(self.histories.iter().flat_map(|table| table.notes(self.object)));
         if self.archive_waits.load(Ordering::Relaxed) {
             let text =
                 "records were archived or restored since the last run: the list of archived ones is so long \

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::associations::{self, AssociationCalls};
 use super::definitions::DefinitionTables;
+use super::histories::HistoryTable;
 use super::layout::{Layout, Show};
 use super::links::LinkTable;
 use super::list_memberships::ListTable;
@@ -72,7 +73,8 @@ impl ObjectFeed {
         }
         let layout =
             Layout::new(object, &properties, &without, show, &mut cursor.own.columns).map_err(no_table)?;
-        let is_wide = !calls::fits_url(&layout);
+        let histories = HistoryTable::open(object, session, mode, cursor, &properties)?;
+        let is_wide = !calls::fits_url(&layout, histories.as_ref());
         // A backfill reads everything, whatever is known.
         let (recent, archived) = match mode {
             Mode::Incremental if cursor.reread_since_ms.is_some() => {
@@ -88,6 +90,7 @@ impl ObjectFeed {
         let tables = [&layout.table].into_iter().chain(links.iter().flat_map(LinkTable::tables));
         let tables = tables.chain(lists.iter().map(ListTable::table));
         let tables = tables.chain(definitions.iter().flat_map(DefinitionTables::tables));
+        let tables = tables.chain(histories.iter().map(|histories| &histories.document.table));
         let tables = tables.cloned().collect();
         let properties = Hashes(layout.property_names().map(hash).collect());
         let new_properties: Vec<String> = match &cursor.own.properties {
@@ -109,7 +112,8 @@ impl ObjectFeed {
             tables,
             association_calls,
             associations,
-            batches: Batches::new(calls::PAGE_RECORDS),
+            batches: Batches::new(calls::most_records(histories.as_ref())),
+            histories,
             absent: cursor.absent.clone(),
             is_wide,
             mode,

@@ -3,7 +3,10 @@
 use super::calls::PAGE_RECORDS;
 use super::slice::{SearchPass, Slice};
 use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{ASSOCIATIONS, LIST_MEMBERSHIPS, MAX_NEW_PROPERTIES, ObjectFeed, Window, counts, pairing};
+use super::{
+    ASSOCIATIONS, LIST_MEMBERSHIPS, MAX_NEW_PROPERTIES, ObjectFeed, PROPERTY_HISTORY, Window, counts,
+    histories, pairing,
+};
 use crate::error::{Error, Result};
 use crate::feeds::slice::FEWEST_PAGES;
 use crate::feeds::unfinished::Mode;
@@ -33,6 +36,9 @@ impl ObjectFeed {
         self.layout.named.begin(run.own.named_properties);
         run.own.pairs = self.planned_pairs();
         pairing::begin(&mut cursor.own.pairs, &run.own.pairs);
+        if let Some(table) = &self.histories {
+            run.own.histories = histories::begin(&mut cursor.own.histories, &table.properties);
+        }
         // A window read first leaves everything older: the next run without one reads it all.
         run.moves_watermark =
             window.moves_watermark(cursor) && (cursor.watermark_ms.is_some() || !is_windowed);
@@ -93,7 +99,8 @@ impl ObjectFeed {
     /// Records that earlier runs have set aside, whatever it was of them that could not be read.
     fn plan_what_is_set_aside(&self, cursor: &RecordCursor<'_>, run: &mut PlannedRecords) {
         let is_own = |collection: &str| {
-            [self.object.name, ASSOCIATIONS.name, LIST_MEMBERSHIPS.name].contains(&collection)
+            [self.object.name, ASSOCIATIONS.name, LIST_MEMBERSHIPS.name, PROPERTY_HISTORY.name]
+                .contains(&collection)
         };
         let of_records = cursor.quarantine.iter().filter(|(_, _, entry)| is_own(&entry.collection));
         let mut ids: Vec<u64> = of_records.filter_map(|(_, id, _)| id.parse().ok()).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::archive::LiveCount;
+use super::histories::{self, Histories, HistoryRuns};
 use super::owners::ColumnOwners;
 use super::pairing::{self, PairMemory, PairRuns};
 use super::seen::{ArchivedIds, Hashes};
@@ -41,6 +42,9 @@ pub(in crate::feeds) struct RecordRun {
     /// The definitions of properties whose rows the run has written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) definitions: Option<Known>,
+    /// Properties whose past is read.
+    #[serde(skip_serializing_if = "HistoryRuns::is_empty")]
+    pub(super) histories: HistoryRuns,
 }
 
 /// Knowledge that one run leaves to the next.
@@ -76,6 +80,9 @@ pub(in crate::feeds) struct RecordMemory {
     /// The definitions of properties that are in their tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) definitions: Option<Known>,
+    /// By property, what is known of its past.
+    #[serde(skip_serializing_if = "Histories::is_empty")]
+    pub(super) histories: Histories,
 }
 
 impl FeedState for RecordRun {
@@ -97,6 +104,7 @@ impl RecordMemory {
             self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
         }
         pairing::keep(&mut self.pairs, run);
+        histories::keep(&mut self.histories, run);
         self.definitions = run.own.definitions.take().or(self.definitions.take());
         self.properties = run.own.properties.take().or(self.properties.take());
         self.archived = std::mem::take(&mut run.own.archived);
