@@ -42,7 +42,9 @@ pub(super) async fn recommended(
     let selection = CollectionNames::all().of_account(&session.client, Vec::new()).await?;
     let mut unavailable = BTreeMap::new();
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
-    let feeds: Vec<&'static dyn Feed> = selection.further().collect();
+    // Which of the marketing tools an account has, a count does not tell: `all` reads whatever there is.
+    let is_counted = |feed: &&'static dyn Feed| feed.snapshot().is_some() || feed.name() == "metadata";
+    let feeds: Vec<&'static dyn Feed> = selection.further().filter(is_counted).collect();
     let counted = iter(
         feeds.into_iter().map(|feed| async move { (feed, estimate(feed, session, Window::default()).await) }),
     );

@@ -431,7 +431,7 @@ mod tests {
                     ("timeline_lost", 3),
                 ],
             ),
-            (&METADATA, "metadata", &[("all", 18), ("refused", 1)]),
+            (&METADATA, "metadata", &[("all", 32), ("refused", 1)]),
         ];
         let mut others = Vec::new();
         for (names, target, seeds) in seeds {

@@ -135,6 +135,7 @@ fn calls(fake: &Fake) -> Vec<ExpectedCall> {
         get(200, format!("{mail}/campaigns/{campaign}")),
         get(404, format!("{mail}/campaigns/1")),
         get(200, "/marketing/emails/2026-09?includeStats=true&limit=2"),
+        get(200, "/marketing/emails/2026-09/2451001031?includeStats=true"),
         get(200, format!("{mail}/subscriptions")),
         get(200, format!("{mail}/subscriptions/{address}")),
         get(200, format!("{mail}/subscriptions/timeline?limit=100&includeSnapshots=true")),

@@ -233,7 +233,8 @@ impl ObjectFeed {
             "results" => value.each_item(|record| {
                 let Ok(shown) = Shown::of(record.raw()?) else { return Ok(()) };
                 let Some(record) = shown.id.and_then(|id| kept.get(&id)) else { return Ok(()) };
-                match writer.record(record, &shown, run) {
+                let is_second = is_second(record.id, slice, run);
+                match writer.record(record, &shown, is_second, run) {
                     Ok(true) => run.release(KIND, record.id),
                     Ok(false) | Err(_) => left_out.push(record.id),
                 }
@@ -250,12 +251,7 @@ impl ObjectFeed {
 
     fn left_out(&self, id: u64, slice: &Slice, run: &mut RunOfRecords<'_>) {
         let name = id.to_string();
-        let is_second = match slice {
-            Slice::LeftOut { .. } => true,
-            Slice::ByIds { .. } => run.quarantine.holds(KIND, &name),
-            _ => false,
-        };
-        if is_second {
+        if is_second(id, slice, run) {
             let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
             run.set_aside(thing, "two answers leave out its past");
         } else {
@@ -285,6 +281,15 @@ impl ObjectFeed {
         let gone = seen.iter().filter(|record| record.is_gone).map(|record| record.id);
         gone.chain(absent.iter().copied()).for_each(|id| run.release(KIND, id));
         writer.writer.written
+    }
+}
+
+/// `true`: the record is asked for again, since an answer has left out its past.
+fn is_second(id: u64, slice: &Slice, run: &RunOfRecords<'_>) -> bool {
+    match slice {
+        Slice::LeftOut { .. } => true,
+        Slice::ByIds { .. } => run.quarantine.holds(KIND, &id.to_string()),
+        _ => false,
     }
 }
 
@@ -358,11 +363,18 @@ impl<'a> HistoryWriter<'a> {
     }
 
     /// Writes the sets of a record. `false`: the answer leaves them out.
-    fn record(&mut self, record: &Record, shown: &Shown<'_>, run: &mut RunOfRecords<'_>) -> Result<bool> {
+    fn record(
+        &mut self,
+        record: &Record,
+        shown: &Shown<'_>,
+        is_second: bool,
+        run: &mut RunOfRecords<'_>,
+    ) -> Result<bool> {
         let Some(past) = shown.past else {
             let has_value = shown.has_value(&self.table.properties)?;
             let is_seen = run.own.histories.values().any(|read| read.is_seen || read.had_rows);
-            if has_value && is_seen {
+            // One answer says nothing of HubSpot, before any other has shown a past.
+            if has_value && (is_seen || !is_second) {
                 return Ok(false);
             }
             self.table.is_lacking.fetch_or(has_value, Ordering::Relaxed);
