@@ -85,6 +85,7 @@ ENVIRONMENT = {
     "RUST_LOG": {"Ref": "LogLevel"},
 }
 EXTRACT_ENVIRONMENT = {
+    "PROPERTY_HISTORY": {"Ref": "PropertyHistory"},
     "HUBSPOT_URL": {"Ref": "HubSpotUrl"},
     "HUBSPOT_SECRET_ARN": {"Ref": "HubSpotSecret"},
     "RESERVE_PERCENT": {"Ref": "ReservePercent"},
