@@ -7,7 +7,7 @@
 //! | what | how |
 //! |---|---|
 //! | a record that changed | its past comes with its values |
-//! | an archived record | its past is read and kept: it can be restored |
+//! | an archived record | its past is read and kept, as its values are: it can be restored |
 //! | a record that is merged, or gone | its sets become empty, without a call: the survivor has its own past, and what HubSpot has erased stays nowhere |
 //! | a property that is new on the list, or back on it | a run over changes becomes one over everything |
 //! | a property that is not on the list any more | its rows stay as they were, but for those of records that are gone |
