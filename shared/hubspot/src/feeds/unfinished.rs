@@ -73,7 +73,7 @@ pub struct Unfinished {
     /// The version of the shared document of [`staging::Wanted`] that this run answers.
     #[serde(default)]
     pub answers: Option<u64>,
-    /// It reads what earlier runs have read without a source: see [`Cursor::reread_since_ms`].
+    /// It reads what earlier runs have read without a source: see [`super::Cursor::reread_since_ms`].
     #[serde(default)]
     pub reread_since_ms: Option<i64>,
     /// The last change of the record that changed longest ago among those that the run has read.

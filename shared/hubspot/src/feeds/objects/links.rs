@@ -137,8 +137,12 @@ impl ObjectFeed {
         pairs.chain(lists)
     }
 
-    pub(super) fn reads_set(&self, name: &str) -> bool {
-        self.sets_read().any(|read| read == name)
+    /// `true`: somebody wants the sets of this name, whether HubSpot answers for them or not.
+    pub(super) fn wants_set(&self, name: &str) -> bool {
+        match name == LIST_MEMBERSHIPS.name {
+            true => self.lists.is_some(),
+            false => self.links.as_ref().is_some_and(|table| table.wanted.contains(&name)),
+        }
     }
 
     /// The links of some records with one object.

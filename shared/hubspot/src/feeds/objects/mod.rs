@@ -203,7 +203,7 @@ impl ObjectFeed {
     /// A run that was interrupted goes on.
     pub(super) fn begin_again(&self, run: &mut RecordRun) {
         // What is not wanted any more is not read to its end.
-        run.pairs.retain(|name, _| self.reads_set(name));
+        run.pairs.retain(|name, _| self.wants_set(name));
         let asks_the_same = run.properties.as_ref().is_none_or(|asked| *asked == self.properties);
         self.layout.named.begin(run.named_properties.filter(|_| asks_the_same));
         self.links.iter().for_each(|links| links.begin_again(&run.pairs));
