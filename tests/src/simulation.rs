@@ -18,7 +18,8 @@ use fake_hubspot::{
 };
 use fastrand::Rng;
 use hubspot::feeds::{
-    ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, LIST_MEMBERSHIPS, Lookback, Mode, further,
+    ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, HistoryProperties, LIST_MEMBERSHIPS, Lookback,
+    Mode, PROPERTY_HISTORY, further,
 };
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
@@ -28,8 +29,8 @@ use warehouse::{TableMode, Warehouse};
 
 use self::drawn::{behaviour, settings};
 use crate::truth::{
-    COLLECTIONS, Expectations, all_differences, association_differences, membership_differences,
-    metadata_differences, object_differences, table_of,
+    COLLECTIONS, Expectations, all_differences, association_differences, history_differences,
+    membership_differences, metadata_differences, object_differences, table_of,
 };
 
 /// Purged records that a comparison believes, however few records there are.
@@ -48,7 +49,7 @@ const POSITIONS: [(&str, &str); 5] = [
     ("campaigns.recent", "offset"),
 ];
 /// Collections that are read beside those of the feeds.
-const BESIDE: [&str; 2] = [ASSOCIATIONS, LIST_MEMBERSHIPS];
+const BESIDE: [&str; 3] = [ASSOCIATIONS, LIST_MEMBERSHIPS, PROPERTY_HISTORY];
 /// Endpoints whose batches may be refused for a record in them.
 const BATCHES: [(&str, ObjectType); 4] = [
     ("objects.batch_read", ObjectType::Companies),
@@ -59,6 +60,16 @@ const BATCHES: [(&str, ObjectType); 4] = [
 /// Further objects of which an account may have one.
 const FURTHER: [ObjectType; 4] =
     [ObjectType::Tickets, ObjectType::Notes, ObjectType::GoalTargets, ObjectType::Subscriptions];
+
+/// Properties whose past is read at the end, where it is read at all; while the account changes, some of them.
+const WITH_PAST: [(ObjectType, &str); 6] = [
+    (ObjectType::Contacts, "lifecyclestage"),
+    (ObjectType::Contacts, "firstname"),
+    (ObjectType::Companies, "name"),
+    (ObjectType::Deals, "dealstage"),
+    (ObjectType::Deals, "amount"),
+    (ObjectType::Tickets, "subject"),
+];
 
 /// Objects of the account that have pipelines, whether their records are read or not.
 const WITH_PIPELINES: [ObjectType; 6] = [
@@ -94,6 +105,8 @@ struct World {
     metadata: Option<&'static dyn Feed>,
     checkpoints: Checkpoints,
     lookback: Lookback,
+    /// Decides which properties' past a run reads; `None`: no run reads any.
+    past_dice: Option<Rng>,
     /// A second handle, which keeps the warehouse's file open between loads.
     open: Option<Box<dyn Warehouse>>,
     summary: SimulationSummary,
@@ -105,6 +118,7 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
     // Of its own, so that lives without further objects are those that they were.
     let further = FURTHER.get(Rng::with_seed(!seed).usize(..=FURTHER.len())).copied();
     let has_metadata = Rng::with_seed(seed.rotate_left(32)).bool();
+    let has_past = Rng::with_seed(seed.rotate_left(16)).bool();
     let metadata = hubspot::feeds::further().find(|feed| has_metadata && feed.name() == "metadata");
     let settings = match further {
         Some(object) => settings(&mut dice).with(object, Further { records: 40, custom_properties: 2 }),
@@ -128,6 +142,7 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
             overlap_ms: if dice.bool() { 2_500 } else { Lookback::default().overlap_ms },
             ..Lookback::default()
         },
+        past_dice: has_past.then(|| Rng::with_seed(seed.rotate_left(48))),
         open: None,
         summary: SimulationSummary { rounds: dice.usize(1..5), ..SimulationSummary::default() },
         dice,
@@ -285,6 +300,13 @@ impl World {
         FEEDS.iter().copied().chain(further().filter(is_there)).chain(self.metadata).collect()
     }
 
+    /// A list that is longer or shorter than the one before, or none.
+    fn some_histories(&mut self) -> Option<HistoryProperties> {
+        let dice = self.past_dice.as_mut()?;
+        let some: Vec<_> = WITH_PAST.into_iter().filter(|_| dice.u8(..4) > 0).collect();
+        (!some.is_empty() && dice.u8(..6) > 0).then(|| list_of(&some))
+    }
+
     fn associated(&self) -> AssociatedObjects {
         AssociatedObjects::of(self.feeds())
     }
@@ -310,6 +332,7 @@ impl World {
             lookback: self.lookback,
             associated: Some(self.associated()),
             collections: Some(Arc::new(self.collections().into_iter().collect())),
+            histories: self.some_histories(),
             ..Options::default()
         };
         if self.dice.u8(..4) == 0 {
@@ -457,6 +480,11 @@ impl World {
         }
         differences.push_str(&association_differences(&self.objects, &database, &account));
         differences.push_str(&membership_differences(&database, &account));
+        if self.past_dice.is_some() {
+            let is_there = |(object, _): &(ObjectType, &str)| self.objects.contains(object);
+            let of: Vec<_> = WITH_PAST.into_iter().filter(is_there).collect();
+            differences.push_str(&history_differences(&of, true, &database, &account));
+        }
         if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
     }
 
@@ -469,8 +497,10 @@ impl World {
             let was_under_way = self.is_under_way(&name).await?;
             let associated = Some(self.associated());
             let collections = Some(Arc::new(self.collections().into_iter().collect()));
+            let histories = self.past_dice.is_some().then(|| list_of(&WITH_PAST));
+            let lookback = self.lookback;
             let options =
-                Options { mode, lookback: self.lookback, associated, collections, ..Options::default() };
+                Options { mode, lookback, associated, collections, histories, ..Options::default() };
             let report = extract::extract(feed, &run, &options, &Progress::default()).await;
             outcome = format!("{:?}", report.outcome);
             // A run that goes on from before sees what was there then.
@@ -502,6 +532,11 @@ impl World {
         let cursor = state.cursor::<Cursor>(name).await;
         Ok(cursor.map_err(|error| error.to_string())?.is_some_and(|cursor| cursor.run.is_some()))
     }
+}
+
+fn list_of(properties: &[(ObjectType, &str)]) -> HistoryProperties {
+    let named = properties.iter().map(|(object, name)| format!("{}:{name}", table_of(*object)));
+    named.collect::<Vec<_>>().join(";").parse().unwrap()
 }
 
 /// `true`: the rows of the collection are read in sets, and have no history.

@@ -191,7 +191,7 @@ pub fn assert_history_equal(
 }
 
 /// Returns the differences between the past of these properties and the table of past values; empty when they are equal.
-fn history_differences(
+pub(crate) fn history_differences(
     properties: &[(ObjectType, &str)],
     is_reconciled: bool,
     database: &Connection,
