@@ -365,3 +365,30 @@ async fn a_hundred_thousand_deals_cost_two_thousand_calls() {
     assert_eq!(calls(&sandbox)["objects.batch_read"], 20);
     assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
 }
+
+/// A merge leaves a deleted set with the survivor's version, and a merge that is undone leaves the record's own, older one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_of_a_record_whose_merge_was_undone_while_nobody_wanted_it_is_read_later() {
+    let settings = Settings { archived: 0.0, merged: 0.0, ..deals(60) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let account = sandbox.account();
+    account.give_past(DEALS, &OF_DEALS, 3).unwrap();
+    let (with, without) =
+        (["--collections", "deals", "--property-history", LIST], ["--collections", "deals"]);
+    sandbox.sync(&with).await.complete();
+    let live = account.live_ids(DEALS);
+    let survivor = account.merge(DEALS, live[3], live[4]).unwrap();
+    sandbox.sync(&with).await.complete();
+    assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
+
+    // Nobody names it as merged any more.
+    account.purge(DEALS, survivor).unwrap();
+    account.undo_merge(DEALS, live[4]).unwrap();
+    // The first comparison has it read, the second one finds nothing to read.
+    for _ in 0..2 {
+        sandbox.sync(&[&without[..], &["--mode", "reconcile"]].concat()).await.complete();
+    }
+    assert_objects_equal(&[DEALS], &sandbox.database(), account, &Expectations::default());
+    sandbox.sync(&with).await.complete();
+    assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
+}

@@ -234,7 +234,7 @@ impl ObjectFeed {
                 let Ok(shown) = Shown::of(record.raw()?) else { return Ok(()) };
                 let Some(record) = shown.id.and_then(|id| kept.get(&id)) else { return Ok(()) };
                 let is_second = is_second(record.id, slice, run);
-                match writer.record(record, &shown, is_second, run) {
+                match writer.record(record.id, &shown, is_second, run) {
                     Ok(true) => run.release(KIND, record.id),
                     Ok(false) | Err(_) => left_out.push(record.id),
                 }
@@ -275,7 +275,7 @@ impl ObjectFeed {
             let begun = run.own.histories.iter().filter(|(_, read)| read.is_seen || read.had_rows);
             let begun = begun.map(|(property, _)| property).filter(|property| !table.kept.contains(property));
             for property in table.kept.iter().chain(begun) {
-                writer.empty(property, record, reason);
+                writer.empty(property, record.id, reason);
             }
         }
         let gone = seen.iter().filter(|record| record.is_gone).map(|record| record.id);
@@ -343,7 +343,6 @@ struct Entry<'a> {
 struct HistoryWriter<'a> {
     feed: &'a ObjectFeed,
     table: &'a HistoryTable,
-    reading: Reading<'a>,
     writer: Writer<'a>,
 }
 
@@ -354,18 +353,13 @@ impl<'a> HistoryWriter<'a> {
         rows: &'a mut Rows,
         reading: Reading<'a>,
     ) -> HistoryWriter<'a> {
-        HistoryWriter { feed, table, reading, writer: table.document.writer(rows, reading) }
-    }
-
-    /// A set has the version of its record's row: of two reads, the same one wins.
-    fn version(&self, record: &Record) -> Option<i64> {
-        record.updated_ms.map(|updated_ms| self.reading.no_later(updated_ms))
+        HistoryWriter { feed, table, writer: table.document.writer(rows, reading) }
     }
 
     /// Writes the sets of a record. `false`: the answer leaves them out.
     fn record(
         &mut self,
-        record: &Record,
+        id: u64,
         shown: &Shown<'_>,
         is_second: bool,
         run: &mut RunOfRecords<'_>,
@@ -378,7 +372,7 @@ impl<'a> HistoryWriter<'a> {
                 return Ok(false);
             }
             self.table.is_lacking.fetch_or(has_value, Ordering::Relaxed);
-            self.sets(record, &BTreeMap::new(), run)?;
+            self.sets(id, &BTreeMap::new(), run)?;
             return Ok(true);
         };
         self.table.is_shown.store(true, Ordering::Relaxed);
@@ -396,13 +390,13 @@ impl<'a> HistoryWriter<'a> {
             }
         })?;
         let mark = self.writer.mark();
-        self.sets(record, &sets, run).inspect_err(|_| self.writer.take_back(mark))?;
+        self.sets(id, &sets, run).inspect_err(|_| self.writer.take_back(mark))?;
         Ok(true)
     }
 
     fn sets(
         &mut self,
-        record: &Record,
+        id: u64,
         sets: &BTreeMap<usize, Vec<Entry<'_>>>,
         run: &mut RunOfRecords<'_>,
     ) -> Result<(), Malformed> {
@@ -410,7 +404,7 @@ impl<'a> HistoryWriter<'a> {
             let mut read = run.own.histories.get_mut(property);
             let Some(entries) = sets.get(&place).filter(|entries| !entries.is_empty()) else {
                 if read.is_some_and(|read| read.had_rows) {
-                    self.empty(property, record, DeletedReason::Removed);
+                    self.empty(property, id, DeletedReason::Removed);
                 }
                 continue;
             };
@@ -419,20 +413,21 @@ impl<'a> HistoryWriter<'a> {
             }
             let entries = oldest_first(entries);
             for (place, entry) in entries.iter().enumerate() {
-                self.key(property, record.id, place as i64 + 1);
+                self.key(property, id, place as i64 + 1);
                 if let Some(until_ms) = entries.get(place + 1).and_then(|next| next.at_ms) {
                     self.writer.set("valid_to", |cell| cell.timestamp(until_ms));
                 }
                 self.writer.fill(&mut Scanner::new(entry.json))?;
-                self.writer.finish(self.version(record));
+                // The rows of a set have one version: the time at which they were read.
+                self.writer.finish(None);
             }
         }
         Ok(())
     }
 
-    fn empty(&mut self, property: &str, record: &Record, reason: DeletedReason) {
-        self.key(property, record.id, 0);
-        self.writer.finish_gone(self.version(record), reason, None);
+    fn empty(&mut self, property: &str, id: u64, reason: DeletedReason) {
+        self.key(property, id, 0);
+        self.writer.finish_gone(None, reason, None);
     }
 
     fn key(&mut self, property: &str, id: u64, position: i64) {
