@@ -43,12 +43,12 @@ struct Cost {
     gigabyte_seconds: f64,
     dollars: f64,
     note: Option<&'static str>,
-    /// Where the past values of properties are read.
+    /// Estimates for property histories, where they are read.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<History>,
 }
 
-/// What it costs to read the past values of properties.
+/// An estimate of the calls that property histories cost.
 #[derive(Debug, Serialize)]
 struct History {
     properties: Vec<String>,

@@ -27,7 +27,7 @@ pub(crate) struct Way {
 pub(crate) struct Part {
     /// A collection.
     pub(crate) table: &'static str,
-    /// What [`Value::Kind`] is in its rows.
+    /// The value of a [`Value::Kind`] in the rows of this source.
     pub(crate) kind: &'static str,
     /// A column that holds a JSON list: the view has a row for each item.
     pub(crate) list: Option<&'static str>,
@@ -51,7 +51,7 @@ pub(crate) enum Only {
     /// Merged into another record.
     Merged,
     NotMerged,
-    /// What held for no time at all is left out: another value came in the same millisecond.
+    /// Without values that were replaced in the millisecond in which they were set.
     Lasting,
 }
 

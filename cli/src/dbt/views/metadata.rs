@@ -1,4 +1,4 @@
-//! What ids mean: owners, pipelines, properties, users and teams.
+//! Tables that explain ids: owners, pipelines, properties, users and teams.
 
 use staging::ColumnType::{Boolean, Double, Text};
 

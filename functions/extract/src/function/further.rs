@@ -19,7 +19,7 @@ use super::{Function, failure_kind};
 
 /// Invocations that are asked for at once.
 const AT_ONCE: usize = 8;
-/// What the report calls all that a custom object may be.
+/// The name in reports for the custom objects of which nothing is known yet.
 const CUSTOM_OBJECTS: &str = "custom objects";
 
 impl Function {

@@ -13,18 +13,28 @@ use crate::paging::Next;
 /// A list, or the reason why it can't be read.
 #[derive(Debug)]
 pub(super) enum Answers {
-    Read(Vec<Body>),
-    /// Marketing e-mails, of which some may be without their statistics.
-    Emails(Emails),
+    Read(ReadList),
     Failed(Failure),
+}
+
+/// The answers that are a list.
+#[derive(Debug, Default)]
+pub(super) struct ReadList {
+    pub(super) answers: Vec<Body>,
+    /// Number of published e-mails without statistics; `None`: the list is not one of e-mails.
+    pub(super) uncounted: Option<usize>,
+}
+
+impl From<Emails> for ReadList {
+    fn from(emails: Emails) -> ReadList {
+        ReadList { answers: emails.answers, uncounted: Some(emails.uncounted) }
+    }
 }
 
 impl Answers {
     pub(super) fn size_bytes(&self) -> usize {
         match self {
-            Answers::Read(answers) | Answers::Emails(Emails { answers, .. }) => {
-                answers.iter().map(|body| body.len()).sum()
-            }
+            Answers::Read(list) => list.answers.iter().map(|body| body.len()).sum(),
             Answers::Failed(_) => 0,
         }
     }
@@ -45,28 +55,26 @@ impl OpenLists {
 
     /// Reads the list. One that HubSpot refuses, or fails on, is no reason to leave the others unread.
     pub(super) async fn read(&self, slice: &Slice) -> Result<Answers> {
-        let source = self.source_of(slice)?;
+        match self.list(self.source_of(slice)?, slice).await {
+            Ok(list) => Ok(Answers::Read(list)),
+            Err(failed) if failed.may_be_useless() => Ok(Answers::Failed(Failure::of(&failed))),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    async fn list(&self, source: &Source, slice: &Slice) -> Result<ReadList> {
+        let client = &self.session.client;
         let paths = match (&source.paths, &slice.object) {
-            (Paths::MarketingEmails, _) => {
-                return match marketing_emails(&self.session.client).await {
-                    Ok(emails) => Ok(Answers::Emails(emails)),
-                    Err(failed) if failed.may_be_useless() => Ok(Answers::Failed(Failure::of(&failed))),
-                    Err(failed) => Err(failed),
-                };
-            }
+            (Paths::MarketingEmails, _) => return marketing_emails(client).await.map(ReadList::from),
             (Paths::OfAccount(paths), _) => paths(),
             (Paths::OfObject(paths), Some(object)) => paths(&object.path),
             (Paths::OfObject(_), None) => Vec::new(),
         };
-        let mut answers = Vec::new();
+        let mut list = ReadList::default();
         for path in paths {
-            match pages(&self.session.client, source, &path, &mut answers).await {
-                Ok(()) => {}
-                Err(failed) if failed.may_be_useless() => return Ok(Answers::Failed(Failure::of(&failed))),
-                Err(failed) => return Err(failed),
-            }
+            pages(client, source, &path, &mut list.answers).await?;
         }
-        Ok(Answers::Read(answers))
+        Ok(list)
     }
 }
 

@@ -25,8 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
-use self::emails::Emails;
-use self::fetch::Answers;
+use self::fetch::{Answers, ReadList};
 use self::marketing::MARKETING_EMAILS;
 use self::metadata::{OBJECT_SCHEMAS, WITH_PIPELINES};
 use self::source::{Fill, Paths, RowsOf, Source};
@@ -120,7 +119,7 @@ struct OpenLists {
     known: BTreeMap<String, Known>,
     /// Lists that this run could not read, and why.
     failed: Mutex<BTreeMap<String, Failure>>,
-    /// What marketing e-mails lack.
+    /// A note on marketing e-mails without statistics.
     degraded: Mutex<Option<String>>,
 }
 
@@ -303,18 +302,17 @@ impl OpenFeed for OpenLists {
         }
         let source = self.source_of(slice)?;
         match page.content {
-            Answers::Read(answers) => {
+            Answers::Read(ReadList { answers, uncounted }) => {
                 if source.name == OBJECT_SCHEMAS {
                     run.own.found.extend(self.custom_objects(&answers)?);
                 }
-                let list = List::of(source, &answers)?;
-                self.append_list(&list, source, slice, page.read_ms, run, rows)
-            }
-            Answers::Emails(Emails { answers, uncounted }) => {
-                let text =
-                    format!("HubSpot shows no statistics of {uncounted} published e-mails: they are NULL");
-                run.own.degraded = (uncounted > 0).then_some(text);
-                *self.degraded() = run.own.degraded.clone();
+                if let Some(uncounted) = uncounted {
+                    let text = format!(
+                        "HubSpot shows no statistics of {uncounted} published e-mails: they are NULL"
+                    );
+                    run.own.degraded = (uncounted > 0).then_some(text);
+                    *self.degraded() = run.own.degraded.clone();
+                }
                 let list = List::of(source, &answers)?;
                 self.append_list(&list, source, slice, page.read_ms, run, rows)
             }

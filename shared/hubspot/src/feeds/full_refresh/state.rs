@@ -77,7 +77,7 @@ pub(super) struct Run {
     pub(super) lists: BTreeMap<String, Known>,
     /// Lists that this run could not read, and why.
     pub(super) failed: BTreeMap<String, Failure>,
-    /// What marketing e-mails lack.
+    /// A note on marketing e-mails without statistics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) degraded: Option<String>,
     /// Objects that were found in the schemas, and whose lists are still to be planned.
