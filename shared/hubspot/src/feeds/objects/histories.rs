@@ -68,8 +68,8 @@ pub(in crate::feeds) static PROPERTY_HISTORY: Collection = Collection {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::feeds) struct HistoryMemory {
-    /// That of all records that changed up to this moment is read.
-    read_until_ms: Option<i64>,
+    /// That of all records is read, but for what changes after the last run.
+    is_read: bool,
     /// A value was seen.
     is_seen: bool,
     /// A run began, and has not ended.
@@ -102,6 +102,8 @@ pub(super) struct HistoryTable {
     unknown: Vec<String>,
     /// Those of which rows may be there, on the list or not.
     kept: Vec<String>,
+    /// When it was opened, by HubSpot's clock.
+    opened_ms: i64,
     /// An answer has shown a past, and one has lacked it.
     is_shown: AtomicBool,
     is_lacking: AtomicBool,
@@ -126,11 +128,8 @@ impl HistoryTable {
         let listed = session.histories.iter().flat_map(|list| list.of(object.name));
         let (properties, unknown): (Vec<&str>, Vec<&str>) = listed.partition(is_defined);
         if mode == Mode::Incremental && cursor.run.is_none() && cursor.watermark_ms.is_some() {
-            let read_until =
-                |name: &str| cursor.own.histories.get(name).and_then(|known| known.read_until_ms);
-            let is_behind =
-                |name: &&str| read_until(name).is_none() || read_until(name) < cursor.caught_up_ms;
-            cursor.is_due_whole |= properties.iter().any(is_behind);
+            let is_read = |name: &&str| cursor.own.histories.get(*name).is_some_and(|known| known.is_read);
+            cursor.is_due_whole |= !properties.iter().all(is_read);
         }
         if cursor.run.is_some() {
             // The run that goes on may be given up, and may have begun without one of them.
@@ -150,6 +149,7 @@ impl HistoryTable {
             properties: owned(properties),
             unknown: if is_listed { owned(unknown) } else { Vec::new() },
             kept,
+            opened_ms: session.client.now().timestamp_millis(),
             is_shown: AtomicBool::new(false),
             is_lacking: AtomicBool::new(false),
         }))
@@ -177,15 +177,20 @@ pub(super) fn begin(known: &mut Histories, read: &[String]) -> HistoryRuns {
     read.iter().map(begin).collect()
 }
 
-/// Keeps what a run that has ended knows of the properties that it has read from its beginning on.
+/// Keeps what a run that has ended knows of the properties that it has read from its beginning on. Of the others, the
+/// past of what it has read is not read.
 pub(super) fn keep(known: &mut Histories, run: &mut RunOfRecords<'_>) {
-    for (property, read) in std::mem::take(&mut run.own.histories) {
+    let read = std::mem::take(&mut run.own.histories);
+    // No later run meets its records again.
+    let is_last = run.moves_watermark || run.answers.is_some();
+    for (property, known) in known.iter_mut().filter(|_| is_last) {
+        known.is_read &= read.get(property).is_some_and(|read| !read.is_late);
+    }
+    for (property, read) in read {
         let known = known.entry(property).or_default();
         known.is_seen |= read.is_seen;
         known.has_begun = false;
-        if run.moves_watermark && !read.is_late && (run.is_whole || known.read_until_ms.is_some()) {
-            known.read_until_ms = Some(run.started_ms);
-        }
+        known.is_read |= run.moves_watermark && run.is_whole && !read.is_late;
     }
 }
 
@@ -234,7 +239,7 @@ impl ObjectFeed {
                 let Ok(shown) = Shown::of(record.raw()?) else { return Ok(()) };
                 let Some(record) = shown.id.and_then(|id| kept.get(&id)) else { return Ok(()) };
                 let is_second = is_second(record.id, slice, run);
-                match writer.record(record.id, &shown, is_second, run) {
+                match writer.record(record, &shown, is_second, run) {
                     Ok(true) => run.release(KIND, record.id),
                     Ok(false) | Err(_) => left_out.push(record.id),
                 }
@@ -275,7 +280,7 @@ impl ObjectFeed {
             let begun = run.own.histories.iter().filter(|(_, read)| read.is_seen || read.had_rows);
             let begun = begun.map(|(property, _)| property).filter(|property| !table.kept.contains(property));
             for property in table.kept.iter().chain(begun) {
-                writer.empty(property, record.id, reason);
+                writer.empty(property, record, reason);
             }
         }
         let gone = seen.iter().filter(|record| record.is_gone).map(|record| record.id);
@@ -343,6 +348,7 @@ struct Entry<'a> {
 struct HistoryWriter<'a> {
     feed: &'a ObjectFeed,
     table: &'a HistoryTable,
+    reading: Reading<'a>,
     writer: Writer<'a>,
 }
 
@@ -353,13 +359,20 @@ impl<'a> HistoryWriter<'a> {
         rows: &'a mut Rows,
         reading: Reading<'a>,
     ) -> HistoryWriter<'a> {
-        HistoryWriter { feed, table, writer: table.document.writer(rows, reading) }
+        HistoryWriter { feed, table, reading, writer: table.document.writer(rows, reading) }
+    }
+
+    /// The version of a record's sets: that of its row, so that of two reads in one run the same one wins. It is never
+    /// older than the run's beginning: a record whose merge is undone comes back with a date before the merge.
+    fn version(&self, record: &Record) -> Option<i64> {
+        let updated_ms = record.updated_ms.map(|updated_ms| self.reading.no_later(updated_ms));
+        updated_ms.max(Some(self.table.opened_ms))
     }
 
     /// Writes the sets of a record. `false`: the answer leaves them out.
     fn record(
         &mut self,
-        id: u64,
+        record: &Record,
         shown: &Shown<'_>,
         is_second: bool,
         run: &mut RunOfRecords<'_>,
@@ -372,7 +385,7 @@ impl<'a> HistoryWriter<'a> {
                 return Ok(false);
             }
             self.table.is_lacking.fetch_or(has_value, Ordering::Relaxed);
-            self.sets(id, &BTreeMap::new(), run)?;
+            self.sets(record, &BTreeMap::new(), run)?;
             return Ok(true);
         };
         self.table.is_shown.store(true, Ordering::Relaxed);
@@ -390,13 +403,13 @@ impl<'a> HistoryWriter<'a> {
             }
         })?;
         let mark = self.writer.mark();
-        self.sets(id, &sets, run).inspect_err(|_| self.writer.take_back(mark))?;
+        self.sets(record, &sets, run).inspect_err(|_| self.writer.take_back(mark))?;
         Ok(true)
     }
 
     fn sets(
         &mut self,
-        id: u64,
+        record: &Record,
         sets: &BTreeMap<usize, Vec<Entry<'_>>>,
         run: &mut RunOfRecords<'_>,
     ) -> Result<(), Malformed> {
@@ -404,7 +417,7 @@ impl<'a> HistoryWriter<'a> {
             let mut read = run.own.histories.get_mut(property);
             let Some(entries) = sets.get(&place).filter(|entries| !entries.is_empty()) else {
                 if read.is_some_and(|read| read.had_rows) {
-                    self.empty(property, id, DeletedReason::Removed);
+                    self.empty(property, record, DeletedReason::Removed);
                 }
                 continue;
             };
@@ -413,21 +426,20 @@ impl<'a> HistoryWriter<'a> {
             }
             let entries = oldest_first(entries);
             for (place, entry) in entries.iter().enumerate() {
-                self.key(property, id, place as i64 + 1);
+                self.key(property, record.id, place as i64 + 1);
                 if let Some(until_ms) = entries.get(place + 1).and_then(|next| next.at_ms) {
                     self.writer.set("valid_to", |cell| cell.timestamp(until_ms));
                 }
                 self.writer.fill(&mut Scanner::new(entry.json))?;
-                // The rows of a set have one version: the time at which they were read.
-                self.writer.finish(None);
+                self.writer.finish(self.version(record));
             }
         }
         Ok(())
     }
 
-    fn empty(&mut self, property: &str, id: u64, reason: DeletedReason) {
-        self.key(property, id, 0);
-        self.writer.finish_gone(None, reason, None);
+    fn empty(&mut self, property: &str, record: &Record, reason: DeletedReason) {
+        self.key(property, record.id, 0);
+        self.writer.finish_gone(self.version(record), reason, None);
     }
 
     fn key(&mut self, property: &str, id: u64, position: i64) {
@@ -515,7 +527,7 @@ mod tests {
         let runs = begin(&mut known, &listed);
         assert_eq!(runs["amount"], HistoryRun::default());
         end(&mut known, runs, true);
-        assert_eq!(known["amount"], HistoryMemory { read_until_ms: Some(7_000), ..HistoryMemory::default() });
+        assert_eq!(known["amount"], HistoryMemory { is_read: true, ..HistoryMemory::default() });
         let mut runs = begin(&mut known, &listed);
         assert!(!runs["amount"].had_rows);
         runs.get_mut("amount").unwrap().is_seen = true;
@@ -528,7 +540,7 @@ mod tests {
         // Of a run over changes alone nothing is known of older records.
         let runs = begin(&mut known, &listed);
         end(&mut known, runs, false);
-        assert_eq!(known["amount"].read_until_ms, None);
+        assert!(!known["amount"].is_read);
     }
 
     #[test]
