@@ -107,8 +107,6 @@ struct World {
     lookback: Lookback,
     /// Decides which properties' past a run reads; `None`: no run reads any.
     past_dice: Option<Rng>,
-    /// Records whose merge was undone while they were read.
-    undone: Vec<(ObjectType, u64)>,
     /// A second handle, which keeps the warehouse's file open between loads.
     open: Option<Box<dyn Warehouse>>,
     summary: SimulationSummary,
@@ -145,7 +143,6 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
             ..Lookback::default()
         },
         past_dice: has_past.then(|| Rng::with_seed(seed.rotate_left(48))),
-        undone: Vec::new(),
         open: None,
         summary: SimulationSummary { rounds: dice.usize(1..5), ..SimulationSummary::default() },
         dice,
@@ -206,9 +203,7 @@ impl World {
             let object = self.objects[self.dice.usize(..self.objects.len())];
             let merged: Vec<u64> = account.merged_away(object).into_keys().collect();
             let undone = merged.into_iter().take(3).filter(|id| account.undo_merge(object, *id).is_ok());
-            let before = self.undone.len();
-            self.undone.extend(undone.map(|id| (object, id)));
-            self.summary.changes += self.undone.len() - before;
+            self.summary.changes += undone.count();
         }
         for object in self.objects.clone().into_iter().skip(ObjectType::CORE.len()) {
             let (count, seed) = (self.dice.usize(..20), self.dice.u64(..));
@@ -456,14 +451,6 @@ impl World {
         self.server.set_behaviour(calm);
         self.server.heal();
         let account = Arc::clone(self.server.account());
-        // One that was merged just while a property's past was read for the first time shows no change afterwards, and no
-        // difference: its past comes with its next edit.
-        for (object, id) in self.undone.iter().filter(|_| self.past_dice.is_some()) {
-            if let Some((_, property)) = WITH_PAST.iter().rfind(|(of, _)| of == object) {
-                // Somebody may have deleted it since.
-                let _ = account.update(*object, *id, &[(*property, Some("7"))]);
-            }
-        }
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 
         for feed in self.feeds() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of it is test code")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use fake_hubspot::{
@@ -390,5 +391,39 @@ async fn the_past_of_a_record_whose_merge_was_undone_while_nobody_wanted_it_is_r
     }
     assert_objects_equal(&[DEALS], &sandbox.database(), account, &Expectations::default());
     sandbox.sync(&with).await.complete();
+    assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
+}
+
+/// HubSpot shows a record that is archived just while everything is read in neither of its lists, and once it is restored
+/// no change of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_of_a_record_that_a_read_of_everything_has_not_met_is_read_later() {
+    let settings = Settings { archived: 0.0, merged: 0.0, ..deals(60) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let account = sandbox.account();
+    account.give_past(DEALS, &OF_DEALS, 3).unwrap();
+    let with = ["--collections", "deals", "--property-history", LIST];
+    sandbox.sync(&["--collections", "deals"]).await.complete();
+    // Of the second page of the list.
+    let absent = account.live_ids(DEALS)[58];
+    sandbox.server.set_behaviour(Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
+    sandbox.server.reset_counters();
+    let archived = async {
+        while !sandbox.server.log().iter().any(|call| call.target.contains("archived=true")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        account.archive(DEALS, absent).unwrap();
+    };
+    let (read, ()) = tokio::join!(sandbox.sync(&with), archived);
+    read.complete();
+    account.restore(DEALS, absent).unwrap();
+    sandbox.server.set_behaviour(Behaviour::default());
+    sandbox.sync(&with).await.complete();
+    assert_eq!(count(&sandbox, &format!("object_id = {absent}")), 0, "the run has met it");
+
+    let compared = sandbox.sync(&[&with[..], &["--mode", "reconcile"]].concat()).await.complete();
+    let steps = &compared["collections"]["deals"]["reconciled"];
+    assert_eq!(steps[0]["differing"], serde_json::json!({"overlooked": 1}), "{compared:#}");
+    assert_eq!(steps[1]["step"], "equal", "{compared:#}");
     assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
 }

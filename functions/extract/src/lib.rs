@@ -199,11 +199,11 @@ async fn read_feed(
     let before = cursor.clone();
     report.know(&cursor);
     let mut options = options.clone();
-    let (mut caught_up_ms, mut wanted) = (None, None);
+    let (mut compared, mut wanted) = (None, None);
     if let Some(asked) = options.mode.filter(|mode| mode.is_snapshot()) {
         options.mode = Some(snapshot::due_mode(feed, run, asked, &cursor).await?);
         report.mode = options.mode;
-        caught_up_ms = Some(snapshot::prepare(feed, run, &options, &mut cursor).await?);
+        compared = Some(snapshot::prepare(feed, run, &options, &mut cursor).await?);
     } else {
         feed.ask_again(&run.client, &mut cursor).await?;
         if options.associated.is_some() && feed.snapshot().is_some() {
@@ -236,7 +236,7 @@ async fn read_feed(
         histories: options.histories.clone(),
         wanted,
     };
-    let task = Task { feed, run, lease, mode, options, session, caught_up_ms };
+    let task = Task { feed, run, lease, mode, options, session, compared };
     let read = read_with_what_answers(&task, &mut cursor, progress, report).await;
     report.count_odd_text(&task.session.client.take_odd_text());
     report.know(&cursor);
@@ -259,8 +259,8 @@ struct Task<'a> {
     mode: Mode,
     options: &'a Options,
     session: Session,
-    /// Of a snapshot: see [`staging::SnapshotPart`].
-    caught_up_ms: Option<i64>,
+    /// Of a snapshot.
+    compared: Option<snapshot::Compared>,
 }
 
 /// Reads the feed without the sources that are lost, and again without one that is lost meanwhile.
@@ -296,8 +296,7 @@ async fn read_opened(
     progress: &Progress,
     report: &mut FeedReport,
 ) -> anyhow::Result<()> {
-    let &Task { feed, run, lease, mode, options, ref session, caught_up_ms } = task;
-    // By our clock, as the time of each read is.
+    let &Task { feed, run, lease, mode, options, ref session, compared } = task;
     let began_ms = chrono::Utc::now().timestamp_millis();
     let mode = cursor.run.as_ref().map_or(mode, |run| run.mode);
     let mut opened = feed.open(session, mode, cursor).await?;
@@ -312,8 +311,10 @@ async fn read_opened(
         Some(unfinished) => opened.resume(unfinished).await?,
         None => {
             let mut planned = opened.plan(options.window, cursor).await?;
-            if let Some(caught_up_ms) = caught_up_ms {
-                (planned.began_ms, planned.compared_until_ms) = (began_ms, caught_up_ms);
+            planned.began_ms = began_ms;
+            if let Some(compared) = compared {
+                (planned.compared_until_ms, planned.whole_since_ms) =
+                    (compared.until_ms, compared.whole_since_ms);
             }
             cursor.begin(planned);
         }

@@ -73,8 +73,16 @@ async fn set_due(
     }
 }
 
-/// Makes the cursor of a feed's snapshots go without the sources that the feed goes without; answers with
-/// [`SnapshotPart::caught_up_ms`].
+/// The feed's reads that a snapshot is compared with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compared {
+    /// [`SnapshotPart::caught_up_ms`].
+    pub(crate) until_ms: i64,
+    /// [`SnapshotPart::whole_since_ms`].
+    pub(crate) whole_since_ms: Option<i64>,
+}
+
+/// Makes the cursor of a feed's snapshots go without the sources that the feed goes without.
 ///
 /// # Errors
 /// [`NothingToCompare`].
@@ -83,13 +91,14 @@ pub(crate) async fn prepare(
     run: &Run,
     options: &Options,
     cursor: &mut Cursor,
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<Compared> {
     let mut of_feed: Cursor = run.state.cursor(feed.name()).await?.unwrap_or_default();
     let caught_up_ms = of_feed.caught_up_ms.filter(|_| of_feed.watermark_ms.is_some());
     let caught_up_ms = caught_up_ms.ok_or_else(|| NothingToCompare(feed.name().to_owned()))?;
     feed.share(&mut of_feed, cursor)?;
     cursor.absent = of_feed.absent;
-    Ok(caught_up_ms - options.lookback.lag_ms)
+    let until_ms = caught_up_ms - options.lookback.lag_ms;
+    Ok(Compared { until_ms, whole_since_ms: of_feed.whole_since_ms })
 }
 
 /// Description of a snapshot in its files.
@@ -99,6 +108,7 @@ pub(crate) fn part(run: &Unfinished) -> Option<SnapshotPart> {
         caught_up_ms: run.compared_until_ms,
         is_last: false,
         is_refresh: run.mode == Mode::Refresh,
+        whole_since_ms: run.whole_since_ms,
     })
 }
 

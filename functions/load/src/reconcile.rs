@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     const SNAPSHOT: SnapshotPart =
-        SnapshotPart { began_ms: 7, caught_up_ms: 6, is_last: true, is_refresh: false };
+        SnapshotPart { began_ms: 7, caught_up_ms: 6, is_last: true, is_refresh: false, whole_since_ms: None };
 
     fn differing(id: i64, difference: Difference) -> Differing {
         Differing { id, difference, updated_ms: (id > 1).then_some(id) }
@@ -390,7 +390,13 @@ mod tests {
             rows: 1,
             bytes: 1,
             staged_at: chrono::DateTime::UNIX_EPOCH,
-            snapshot: Some(SnapshotPart { began_ms, caught_up_ms: 0, is_last, is_refresh: false }),
+            snapshot: Some(SnapshotPart {
+                began_ms,
+                caught_up_ms: 0,
+                is_last,
+                is_refresh: false,
+                whole_since_ms: None,
+            }),
         };
         let files = [file(1, true), file(2, false), file(2, true), file(3, false)];
         assert_eq!(newest_whole(&files).unwrap().began_ms, 2);

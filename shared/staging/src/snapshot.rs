@@ -32,6 +32,9 @@ pub struct SnapshotPart {
     /// It shows what changes without a new modified date as well.
     #[serde(default)]
     pub is_refresh: bool,
+    /// When the last run over everything began that has ended: it has met what was there then.
+    #[serde(default)]
+    pub whole_since_ms: Option<i64>,
 }
 
 /// Records that a comparison found to be other in a table than in the snapshot, or in one of the two alone: to be read

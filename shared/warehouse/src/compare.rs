@@ -39,6 +39,8 @@ pub enum Difference {
     Gone,
     /// The record was merged into one that is gone.
     Absorbed,
+    /// The last read of everything has not met it: it was in the recycle bin for that time, say.
+    Overlooked,
     /// The snapshot has only the record's id, so nothing is compared.
     Unread,
     /// The table's row lacks the columns that each load writes: somebody else wrote it.
@@ -46,7 +48,7 @@ pub enum Difference {
 }
 
 impl Difference {
-    pub const ALL: [Difference; 9] = [
+    pub const ALL: [Difference; 10] = [
         Difference::Missing,
         Difference::Stale,
         Difference::Drifted,
@@ -54,6 +56,7 @@ impl Difference {
         Difference::Revived,
         Difference::Gone,
         Difference::Absorbed,
+        Difference::Overlooked,
         Difference::Unread,
         Difference::Foreign,
     ];
@@ -67,6 +70,7 @@ impl Difference {
             Difference::Revived => "revived",
             Difference::Gone => "gone",
             Difference::Absorbed => "absorbed",
+            Difference::Overlooked => "overlooked",
             Difference::Unread => "unread",
             Difference::Foreign => "foreign",
         }

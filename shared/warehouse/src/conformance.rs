@@ -148,6 +148,9 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("sets have no history", |bench| Box::pin(modes::sets_have_no_history(bench))),
     ("every difference is found", |bench| Box::pin(compare::every_difference_is_found(bench))),
     ("values that drift are found", |bench| Box::pin(compare::values_that_drift_are_found(bench))),
+    ("what a whole read has not met is found", |bench| {
+        Box::pin(compare::what_a_whole_read_has_not_met_is_found(bench))
+    }),
     ("foreign rows are found", |bench| Box::pin(compare::foreign_rows_are_found(bench))),
     ("what was absorbed goes along", |bench| Box::pin(compare::what_was_absorbed_goes_along(bench))),
     ("what left the table is known", |bench| Box::pin(compare::what_left_the_table_is_known(bench))),

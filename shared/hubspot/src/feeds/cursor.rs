@@ -32,6 +32,9 @@ pub struct Cursor {
     /// quiet account the watermark is older.
     #[serde(default)]
     pub caught_up_ms: Option<i64>,
+    /// When the last run over everything began that has ended, by our clock.
+    #[serde(default)]
+    pub whole_since_ms: Option<i64>,
     /// Versions read near the watermark, which the next run's overlap will show again.
     #[serde(default)]
     pub recent: Versions,
@@ -192,6 +195,9 @@ impl Cursor {
             return;
         }
         self.is_due_whole = (self.is_due_whole && !run.is_whole) || run.needs_whole;
+        if run.is_whole {
+            self.whole_since_ms = Some(run.began_ms);
+        }
         if run.is_whole || run.reread_since_ms.is_some() {
             // Another source may have come back while the run was interrupted.
             let is_read = |since_ms: &i64| !run.is_whole && run.reread_since_ms > Some(*since_ms);

@@ -85,11 +85,14 @@ pub struct Unfinished {
     /// Things that this run could not read, and those of earlier runs that it has not read either.
     #[serde(default)]
     pub quarantine: Quarantine,
-    /// Of a snapshot: see [`staging::SnapshotPart`].
+    /// When it began, by our clock, as the time of each read is.
     #[serde(default)]
     pub began_ms: i64,
+    /// Of a snapshot: see [`staging::SnapshotPart`].
     #[serde(default)]
     pub compared_until_ms: i64,
+    #[serde(default)]
+    pub whole_since_ms: Option<i64>,
     /// Not saved while the run is under way: a resumed run reads a few records again.
     #[serde(skip)]
     pub recent: RecentReads,
@@ -124,6 +127,7 @@ impl Unfinished {
             quarantine: Quarantine::default(),
             began_ms: 0,
             compared_until_ms: 0,
+            whole_since_ms: None,
             recent: RecentReads::default(),
             own: Own::default(),
         }

@@ -47,6 +47,7 @@ pub(crate) fn query(
         format!("CAST({text} AS {})", (dialect.type_name)(ColumnType::Timestamp))
     };
     let (began, caught_up) = (instant(compare.snapshot.began_ms), instant(compare.snapshot.caught_up_ms));
+    let whole_since = compare.snapshot.whole_since_ms.map(instant);
     let read_at = needed(dialect, compare, snapshot, READ_AT)?;
     let shown = format!("{} WHERE {read_at} >= {began}", read(&sides.snapshot, snapshot_name));
     let survivor = dialect.find(table, MERGED_INTO_ID);
@@ -61,7 +62,7 @@ pub(crate) fn query(
          f AS (SELECT d.why AS why, d.id AS id, {known} AS known, count(*) OVER (PARTITION BY d.why) AS n, \
          row_number() OVER (PARTITION BY d.why ORDER BY d.id) AS place FROM d) \
          SELECT f.why, {}, f.known, {} FROM f WHERE f.place <= {}",
-        why(dialect, &sides.differ, &began, &caught_up),
+        why(dialect, &sides.differ, (&began, &caught_up, whole_since.as_deref())),
         absorbed.unwrap_or_default(),
         text("f.id"),
         text("f.n"),
@@ -132,7 +133,11 @@ fn needed(dialect: &Dialect, compare: &Compare, columns: &[TableColumn], name: &
 }
 
 /// The kind of difference, or NULL. Parts that are read later than the snapshot hold what came after it.
-fn why(dialect: &Dialect, differ: &[String], began: &str, caught_up: &str) -> String {
+fn why(
+    dialect: &Dialect,
+    differ: &[String],
+    (began, caught_up, whole_since): (&str, &str, Option<&str>),
+) -> String {
     let is_due = format!("(s.updated IS NULL OR s.updated <= {caught_up})");
     let is_newer = format!("s.updated > {}", dialect.or_lowest("t.updated"));
     let drifted = match differ.is_empty() {
@@ -143,6 +148,10 @@ fn why(dialect: &Dialect, differ: &[String], began: &str, caught_up: &str) -> St
             literal(Difference::Drifted)
         ),
     };
+    let overlooked = whole_since.map_or(String::new(), |whole_since| {
+        let overlooked = literal(Difference::Overlooked);
+        format!(" WHEN NOT s.is_deleted AND t.read_at < {whole_since} THEN {overlooked}")
+    });
     format!(
         "CASE WHEN t.id IS NOT NULL AND (t.is_deleted IS NULL OR t.read_at IS NULL) THEN {foreign} \
          WHEN s.id IS NULL THEN CASE WHEN NOT t.is_deleted AND t.read_at < {began} THEN {gone} END \
@@ -152,7 +161,7 @@ fn why(dialect: &Dialect, differ: &[String], began: &str, caught_up: &str) -> St
          WHEN s.is_deleted THEN {archived} \
          WHEN t.is_deleted THEN {revived} \
          WHEN s.updated IS NULL THEN {unread} \
-         WHEN {is_newer} AND {is_due} THEN {stale}{drifted} END",
+         WHEN {is_newer} AND {is_due} THEN {stale}{drifted}{overlooked} END",
         foreign = literal(Difference::Foreign),
         gone = literal(Difference::Gone),
         missing = literal(Difference::Missing),

@@ -8,11 +8,16 @@ use super::{Bench, Cell, File, contact, contacts, merge, merge_as};
 use crate::{Compare, Comparison, Difference, Kind, TableMode, quote_identifier};
 
 use ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
-use Difference::{Absorbed, Archived, Drifted, Foreign, Gone, Missing, Revived, Stale, Unread};
+use Difference::{Absorbed, Archived, Drifted, Foreign, Gone, Missing, Overlooked, Revived, Stale, Unread};
 
 /// The snapshot began at 1,000, and changes up to 900 are read.
-const SNAPSHOT: SnapshotPart =
-    SnapshotPart { began_ms: 1_000, caught_up_ms: 900, is_last: false, is_refresh: false };
+const SNAPSHOT: SnapshotPart = SnapshotPart {
+    began_ms: 1_000,
+    caught_up_ms: 900,
+    is_last: false,
+    is_refresh: false,
+    whole_since_ms: None,
+};
 
 const COLUMNS: &[(&str, ColumnType)] =
     &[("score", Double), ("tier", Text), (IS_DELETED, Boolean), (DELETED_REASON, Text)];
@@ -35,8 +40,12 @@ fn snapshot(key: &str, rows: Vec<Vec<Cell>>) -> File {
 }
 
 async fn compare(bench: &dyn Bench, columns: &[&str], most: u64) -> Comparison {
+    compare_with(bench, SNAPSHOT, columns, most).await
+}
+
+async fn compare_with(bench: &dyn Bench, snapshot: SnapshotPart, columns: &[&str], most: u64) -> Comparison {
     let columns = columns.iter().map(|&name| name.to_owned()).collect();
-    let compare = Compare { collection: "contacts".to_owned(), snapshot: SNAPSHOT, columns, most };
+    let compare = Compare { collection: "contacts".to_owned(), snapshot, columns, most };
     bench.warehouse().await.compare(&compare).await.expect("comparison")
 }
 
@@ -162,6 +171,29 @@ pub(super) async fn foreign_rows_are_found(bench: &dyn Bench) {
     bench.execute(&format!("UPDATE {table} SET {read_at} = NULL WHERE {id} = 2")).await;
     assert_eq!(compare(bench, &[], 100).await.counts, [(Foreign, 4)]);
     assert_eq!(bench.warehouse().await.live_rows("none").await.expect("rows"), 0);
+}
+
+/// Checks live rows that are older than the last read of everything.
+pub(super) async fn what_a_whole_read_has_not_met_is_found(bench: &dyn Bench) {
+    let table = vec![
+        held(1, 100, 500, false),
+        held(2, 100, 400, false),
+        held(3, 100, 400, true),
+        held(4, 100, 400, false),
+        held(5, 100, 1_200, false),
+    ];
+    merge(bench, &[contacts("table", COLUMNS, table)]).await;
+    let now = vec![
+        shown(1, 100, 1_100, false),
+        shown(2, 100, 1_100, false),
+        shown(3, 100, 1_100, true),
+        shown(4, 200, 1_100, false),
+        shown(5, 100, 1_100, false),
+    ];
+    merge(bench, &[snapshot("now", now)]).await;
+    let snapshot = SnapshotPart { whole_since_ms: Some(500), ..SNAPSHOT };
+    let comparison = compare_with(bench, snapshot, &["score"], 100).await;
+    assert_eq!(found(&comparison), [(2, Overlooked, Some(100)), (4, Stale, Some(100))]);
 }
 
 /// Checks records that were merged into one that is gone: they are read again with it.
