@@ -1,5 +1,5 @@
-//! Warehouses that take SQL text over an HTTP API and read staged files from S3 by themselves. An [`Engine`] is the
-//! part that differs between them; all else is here.
+//! Warehouses that take SQL text over an HTTP API, and read staged files from S3 by themselves or are sent them. An
+//! [`Engine`] is the part that differs between them; all else is here.
 //!
 //! A merge has two halves. First the files are read into scratch tables, which are counted: what is wrong with a file
 //! shows before anything is changed. Then one script changes the table and writes the ledger, in one transaction.
@@ -71,7 +71,7 @@ impl<E: Engine> SqlOverHttp<E> {
 #[async_trait]
 impl<E: Engine> Warehouse for SqlOverHttp<E> {
     fn reads(&self) -> Reads {
-        Reads::S3
+        self.schema.engine.reads()
     }
 
     async fn account(&self) -> Result<Option<u64>> {
@@ -91,7 +91,7 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
         if files.is_empty() {
             return Ok(Merged::default());
         }
-        files.iter().try_for_each(|file| file.object().map(drop))?;
+        files.iter().try_for_each(|file| file.check_place(self.reads()))?;
         let (schema, files) = (Arc::clone(&self.schema), files.to_vec());
         // Work goes on when its future is dropped, so it runs as a task of its own.
         match tokio::spawn(async move { merge::merge(&schema, &files, mode).await }).await {

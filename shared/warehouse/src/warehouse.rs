@@ -54,6 +54,14 @@ impl LocatedFile {
         }
     }
 
+    /// Refuses a file that is not where a warehouse reads it.
+    pub(crate) fn check_place(&self, reads: Reads) -> Result<()> {
+        match reads {
+            Reads::Local => self.path().map(drop),
+            Reads::S3 => self.object().map(drop),
+        }
+    }
+
     /// Returns bucket and key, for warehouses that read in S3.
     pub(crate) fn object(&self) -> Result<(&str, &str)> {
         match &self.location {

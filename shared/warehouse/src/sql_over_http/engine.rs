@@ -13,7 +13,7 @@ use crate::dialect::{Dialect, quote_identifier};
 use crate::error::{Error, Result};
 use crate::statement::Statement;
 use crate::table::{TableColumn, Widening};
-use crate::{LocatedFile, Maintained};
+use crate::{LocatedFile, Maintained, Reads};
 
 /// A warehouse that takes SQL text.
 #[async_trait]
@@ -24,6 +24,11 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     fn dialect(&self) -> &'static Dialect;
 
     fn limits(&self) -> Limits;
+
+    /// The place of the files that [`Engine::prepare`] and [`Engine::stage`] take.
+    fn reads(&self) -> Reads {
+        Reads::S3
+    }
 
     /// A scratch table's name as SQL needs it. `schema` is quoted; `name` is not used twice.
     fn scratch(&self, schema: &str, name: &str) -> String;
