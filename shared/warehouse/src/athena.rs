@@ -26,7 +26,7 @@ pub(crate) use self::dialect::ATHENA;
 use self::dialect::{WIDENED, defined_type, in_ddl, reported};
 use self::url::Folder;
 use crate::catalog::Rows;
-use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, quote_identifier, quote_literal};
+use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, TableName, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
 use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
@@ -216,6 +216,14 @@ impl Engine for Athena {
             }
         }
         Ok(found)
+    }
+
+    fn rename_table(&self, table: &TableName, _: &TableName) -> Result<String> {
+        let message = format!(
+            "table {} was made by another program, and Athena renames no tables: use another schema (--schema)",
+            table.alone
+        );
+        Err(Error::new(Kind::Unsupported, message))
     }
 
     async fn query(&self, sql: &str) -> Result<Rows> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
+use crate::adopt::{self, LeftOver, Maker};
 use crate::checks;
 use crate::compare::query::{Tables, query};
 use crate::compare::{comparison, table_names};
@@ -118,6 +119,9 @@ pub(crate) trait Catalog: Send {
     /// Returns the columns of those tables that exist, in order, by the table's name in the engine. Types are spelled
     /// as [`Dialect::type_name`] spells them.
     async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>>;
+
+    /// Returns those of the names that are of views, or of whatever else is read like a table and is none.
+    async fn views(&mut self, names: &[&str]) -> Result<HashSet<String>>;
 
     async fn query(&mut self, sql: &str) -> Result<Rows>;
 
@@ -234,6 +238,37 @@ pub(crate) trait Catalog: Send {
         Ok(found.into_iter().map(|columns| columns.map(|columns| Shape::new(dialect, columns))).collect())
     }
 
+    async fn makers(&mut self, tables: &[&str]) -> Result<Vec<Option<Maker>>> {
+        let dialect = self.schema().dialect;
+        let names: Vec<String> = tables.iter().map(|table| (dialect.identifier)(table)).collect();
+        let views = self.views(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let columns = self.columns_of(tables).await?;
+        let maker = |(name, columns): (&String, Option<Vec<TableColumn>>)| {
+            Maker::of(dialect, columns.as_deref(), views.contains(name))
+        };
+        Ok(names.iter().zip(columns).map(maker).collect())
+    }
+
+    async fn left_over(&mut self, wanted: &LeftOver) -> Result<Rows> {
+        let names = [wanted.table.as_str(), wanted.held_by.as_str()];
+        let columns = self.columns_of(&names).await?;
+        let [Some(present), Some(held)] = columns.as_slice() else { return Ok(Rows::new()) };
+        let schema = self.schema();
+        let [table, held_by] = names.map(|name| schema.table(name));
+        match adopt::select(schema.dialect, [&table, &held_by], [present, held], wanted) {
+            Some(sql) => self.query(&sql).await,
+            None => Err(columns_gone(&wanted.table)),
+        }
+    }
+
+    async fn keyless(&mut self, table: &str, key: &[&str]) -> Result<u64> {
+        let Some(present) = self.columns_of_table(table).await? else { return Ok(0) };
+        match adopt::count_keyless(&self.schema().table(table), &present, key) {
+            Some(sql) => self.count(&sql).await,
+            None => Err(columns_gone(table)),
+        }
+    }
+
     async fn texts_of(&mut self, table: &str, columns: &[&str]) -> Result<Rows> {
         let Some(present) = self.columns_of_table(table).await? else { return Ok(Rows::new()) };
         let schema = self.schema();
@@ -285,6 +320,10 @@ pub(crate) trait Catalog: Send {
         let [count] = counts(&self.query(sql).await?)?;
         Ok(count)
     }
+}
+
+fn columns_gone(table: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("columns of {table} have changed meanwhile: run again"))
 }
 
 /// Returns the first row's numbers.

@@ -1,6 +1,7 @@
 //! The conformance suite: cases for every warehouse, by the [`Warehouse`] trait alone. A warehouse's tests run all of
 //! [`CASES`], each on a [`Bench`] of its own.
 
+mod adopt;
 mod batches;
 mod codecs;
 mod columns;
@@ -159,6 +160,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     }),
     ("a comparison needs a snapshot", |bench| Box::pin(compare::a_comparison_needs_a_snapshot(bench))),
     ("shapes and texts of tables", |bench| Box::pin(shapes::shapes_and_texts_of_tables(bench))),
+    ("tables of others are put aside", |bench| Box::pin(adopt::tables_of_others_are_put_aside(bench))),
+    ("views and taken names are refused", |bench| Box::pin(adopt::views_and_taken_names_are_refused(bench))),
     ("views are kept", |bench| Box::pin(kept_views::views_are_kept(bench))),
     ("runs are recorded once", |bench| Box::pin(modes::runs_are_recorded_once(bench))),
     ("many runs", |bench| Box::pin(modes::many_runs(bench))),

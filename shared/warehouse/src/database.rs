@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::plan::check_batch;
 use crate::transaction::{Transaction, merge};
 use crate::{
-    Compare, Comparison, Extent, KeptView, KeptViews, Ledger, LocatedFile, Merged, RunRow, Shape, TableMode,
-    Warehouse, extent, kept_views,
+    Compare, Comparison, Extent, KeptView, KeptViews, Ledger, LeftOver, LocatedFile, Maker, Merged, RunRow,
+    Shape, TableMode, Warehouse, adopt, extent, kept_views,
 };
 
 /// Longest statement that inserts runs, since parsing takes memory.
@@ -101,6 +101,43 @@ impl<D: Database> Warehouse for Transactional<D> {
             })
         });
         Ok(self.0.look(work).await?.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn makers(&self, tables: &[&str]) -> Result<Vec<Option<Maker>>> {
+        let tables: Vec<String> = tables.iter().map(|&table| table.to_owned()).collect();
+        let count = tables.len();
+        let work: Work<_> = Box::new(move |it| {
+            Box::pin(async move {
+                let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+                it.makers(&tables).await
+            })
+        });
+        Ok(self.0.look_now(work).await?.unwrap_or_else(|| vec![None; count]))
+    }
+
+    async fn put_aside(&self, table: &str, to: &str) -> Result<()> {
+        let (table, to) = (table.to_owned(), to.to_owned());
+        let work: Work<_> =
+            Box::new(move |it| Box::pin(async move { adopt::put_aside(it, &table, &to).await }));
+        self.0.change_briefly(work).await
+    }
+
+    async fn left_over(&self, wanted: &LeftOver) -> Result<Vec<Vec<Option<String>>>> {
+        let wanted = wanted.clone();
+        let work: Work<_> = Box::new(move |it| Box::pin(async move { it.left_over(&wanted).await }));
+        Ok(self.0.look(work).await?.unwrap_or_default())
+    }
+
+    async fn keyless(&self, table: &str, key: &[&str]) -> Result<u64> {
+        let table = table.to_owned();
+        let key: Vec<String> = key.iter().map(|&name| name.to_owned()).collect();
+        let work: Work<_> = Box::new(move |it| {
+            Box::pin(async move {
+                let key: Vec<&str> = key.iter().map(String::as_str).collect();
+                it.keyless(&table, &key).await
+            })
+        });
+        Ok(self.0.look(work).await?.unwrap_or_default())
     }
 
     async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adopt;
 mod athena;
 mod aws;
 mod beside;
@@ -40,6 +41,7 @@ mod transaction;
 mod twin;
 mod warehouse;
 
+pub use crate::adopt::{LeftOver, Maker};
 pub use crate::compare::{Compare, Comparison, Difference, Differing};
 pub use crate::connect::{connect, needs_aws};
 pub use crate::dialect::{quote_identifier, quote_identifier_with, shortened};

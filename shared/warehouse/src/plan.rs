@@ -12,6 +12,7 @@ use staging::{
 pub(crate) use self::sets::Sets;
 use self::sets::{check_set_keys, has_sets, sets};
 use crate::LocatedFile;
+use crate::adopt::is_ours;
 use crate::dialect::{ACCOUNT, Dialect, LEDGER, RUNS, check_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::table::{TableColumn, Widening, folded, same_names};
@@ -262,12 +263,12 @@ pub(crate) fn check_maker(
     files: &[&LocatedFile],
 ) -> Result<()> {
     let (Some(present), Some(first)) = (present, files.first()) else { return Ok(()) };
-    if [READ_AT, RUN_ID].iter().any(|name| dialect.find(present, name).is_some()) {
+    if is_ours(dialect, present) {
         return Ok(());
     }
     let message = format!(
         "table {} was made by another program, since it has no column {READ_AT}, and is left alone: use another schema, or \
-         rename the table, and the next load makes it anew",
+         put the table aside (hubspot-source adopt --warehouse URL), and the next load makes it anew",
         first.description.table.collection
     );
     Err(Error::new(Kind::Unsupported, message))

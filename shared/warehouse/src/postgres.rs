@@ -4,7 +4,7 @@
 mod beside;
 mod brief;
 mod copy;
-mod dialect;
+pub(crate) mod dialect;
 mod encode;
 mod layout;
 mod merge;

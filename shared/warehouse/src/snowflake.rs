@@ -32,7 +32,7 @@ use self::key::Key;
 use self::url::Files;
 use crate::LocatedFile;
 use crate::catalog::Rows;
-use crate::dialect::{Dialect, escaped_literal as literal, quote_identifier};
+use crate::dialect::{Dialect, TableName, escaped_literal as literal, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
 use crate::statement::{Purpose, Statement};
@@ -177,6 +177,11 @@ impl Engine for Snowflake {
         }
         self.is_schema_there.fetch_or(!found.is_empty(), Ordering::Relaxed);
         Ok(found)
+    }
+
+    /// A name without a schema would be in the session's, which nobody sets.
+    fn rename_table(&self, table: &TableName, to: &TableName) -> Result<String> {
+        Ok(format!("ALTER TABLE {} RENAME TO {}", table.qualified, to.qualified))
     }
 
     async fn query(&self, sql: &str) -> Result<Rows> {

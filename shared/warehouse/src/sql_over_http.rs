@@ -35,8 +35,8 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
 use crate::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, Maintained, Merged, Reads, RunRow, Shape, TableMode,
-    Warehouse,
+    Compare, Comparison, Extent, Ledger, LeftOver, LocatedFile, Maintained, Maker, Merged, Reads, RunRow,
+    Shape, TableMode, Warehouse,
 };
 
 /// One schema of an engine.
@@ -106,6 +106,22 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
 
     async fn shapes(&self, tables: &[&str]) -> Result<Vec<Option<Shape>>> {
         self.catalog().shapes(tables).await
+    }
+
+    async fn makers(&self, tables: &[&str]) -> Result<Vec<Option<Maker>>> {
+        self.catalog().makers(tables).await
+    }
+
+    async fn put_aside(&self, table: &str, to: &str) -> Result<()> {
+        self.schema.put_aside(table, to).await
+    }
+
+    async fn left_over(&self, wanted: &LeftOver) -> Result<Vec<Vec<Option<String>>>> {
+        self.catalog().left_over(wanted).await
+    }
+
+    async fn keyless(&self, table: &str, key: &[&str]) -> Result<u64> {
+        self.catalog().keyless(table, key).await
     }
 
     async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>> {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use staging::Description;
 
+use crate::adopt::{LeftOver, Maker};
 use crate::compare::{Compare, Comparison};
 use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
@@ -167,6 +168,29 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Returns the shape of each of these tables, in their order; `None` where there is no such table. Changes nothing.
     async fn shapes(&self, tables: &[&str]) -> Result<Vec<Option<Shape>>>;
 
+    /// Returns the maker of each of these tables, in their order; `None` where there is nothing of that name. Changes
+    /// nothing, and does not wait: a warehouse that another process has locked is [`Kind::Locked`] at once.
+    async fn makers(&self, _tables: &[&str]) -> Result<Vec<Option<Maker>>> {
+        Err(no_adoption())
+    }
+
+    /// Gives a table that another program made the name `to`. Nothing if that was done before, or by another process.
+    /// It waits for readers of the table for a moment at the most.
+    async fn put_aside(&self, _table: &str, _to: &str) -> Result<()> {
+        Err(no_adoption())
+    }
+
+    /// Returns a page of the rows of a table that is aside which ours lacks: the texts of the key, then of the further
+    /// columns, ordered by the key. Changes nothing.
+    async fn left_over(&self, _wanted: &LeftOver) -> Result<Vec<Vec<Option<String>>>> {
+        Err(no_adoption())
+    }
+
+    /// Returns the number of rows of a table that have no value in one of these columns. Changes nothing.
+    async fn keyless(&self, _table: &str, _key: &[&str]) -> Result<u64> {
+        Err(no_adoption())
+    }
+
     /// Returns the texts in these columns of a collection's table, of the rows that are not deleted, in any order.
     /// Nothing if there is no table, or none with all these columns. Changes nothing.
     async fn texts(&self, table: &str, columns: &[&str]) -> Result<Vec<Vec<Option<String>>>>;
@@ -203,4 +227,10 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     async fn maintain(&self, _until: Instant) -> Result<Maintained> {
         Ok(Maintained::default())
     }
+}
+
+fn no_adoption() -> Error {
+    let message =
+        "this warehouse adopts no tables of other programs: use another schema, or rename them by hand";
+    Error::new(Kind::Unsupported, message)
 }

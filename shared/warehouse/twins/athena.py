@@ -48,7 +48,7 @@ FROM information_schema.columns WHERE table_catalog = 'wh' AND table_schema <> '
 """
 TABLES = """
 CREATE VIEW IF NOT EXISTS wh.main.trino_tables AS
-SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'wh' AND table_schema <> 'main'
+SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_catalog = 'wh' AND table_schema <> 'main'
 """
 
 # Java's text of a double, by which `format('%s', x)` means it; DuckDB has the same digits:

@@ -56,10 +56,13 @@ SELECT table_schema AS "TABLE_SCHEMA", table_name AS "TABLE_NAME", column_name A
 FROM information_schema.columns WHERE table_catalog = 'wh' AND table_schema <> 'main';
 CREATE VIEW IF NOT EXISTS wh.main.tables AS
 SELECT t.schema_name AS "TABLE_SCHEMA", t.table_name AS "TABLE_NAME",
-    CASE WHEN s.created IS NULL THEN 'NO' ELSE 'YES' END AS "IS_TRANSIENT", s.created AS "CREATED"
+    CASE WHEN s.created IS NULL THEN 'NO' ELSE 'YES' END AS "IS_TRANSIENT", s.created AS "CREATED",
+    'BASE TABLE' AS "TABLE_TYPE"
 FROM duckdb_tables() AS t LEFT JOIN wh.main.transient AS s
     ON s.table_schema = t.schema_name AND s.table_name = t.table_name
 WHERE t.database_name = 'wh' AND t.schema_name <> 'main'
+UNION ALL SELECT schema_name, view_name, 'NO', NULL, 'VIEW' FROM duckdb_views()
+WHERE database_name = 'wh' AND schema_name <> 'main' AND NOT internal
 """
 
 
@@ -314,6 +317,12 @@ class Session:
 
     def check_alter(self, tree):
         [action] = tree.args["actions"]
+        if isinstance(action, exp.AlterRename):
+            if action.this.db != tree.this.db:
+                raise Refused("SQL compilation error: the twin moves no table to another schema")
+            # DuckDB takes the new name without a schema.
+            action.set("this", exp.to_table(action.this.name, quoted=True))
+            return self.executed(tree)
         if not isinstance(action, exp.ColumnDef):
             raise Refused("SQL compilation error: cannot change column from one type to another")
         return self.executed(tree)

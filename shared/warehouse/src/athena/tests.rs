@@ -18,7 +18,7 @@ use crate::conformance::{
     Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, merge_as, read, stage,
 };
 use crate::twin::{self, TwinBench, wide_contacts_are_merged};
-use crate::{Kind, Maintained, TableMode};
+use crate::{Kind, Maintained, Maker, TableMode};
 
 /// Cases of the suite that do not apply here, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
@@ -31,6 +31,8 @@ const NOT_RUN: &[(&str, &str)] = &[
         "two merges of the same files at once",
         "without a lock both may merge and count them; that the table is right has a test of its own",
     ),
+    ("tables of others are put aside", "Athena renames no tables; that it says so has a test of its own"),
+    ("views and taken names are refused", "the same"),
 ];
 
 /// Further cases that do not apply on Athena itself.
@@ -89,6 +91,21 @@ async fn conforms() {
         assert!(scratch_tables(&bench).is_empty(), "{name}: {:?}", scratch_tables(&bench));
         bench.close();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_another_program_stays_and_another_schema_is_named() {
+    let Some(bench) = bench().await else { return };
+    merge(&bench, &[named("a", 1, 10, "Ada")]).await;
+    bench.call("sql", json!({"sql": format!("CREATE TABLE {} (id VARCHAR)", bench.quoted("deals"))}));
+    let warehouse = bench.warehouse().await;
+    let makers = warehouse.makers(&["contacts", "deals", "companies"]).await.unwrap();
+    assert_eq!(makers, [Some(Maker::Load), Some(Maker::Another), None]);
+    let refused = warehouse.put_aside("deals", "deals_of_another").await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unsupported);
+    assert!(refused.to_string().contains("--schema"), "{refused}");
+    assert_eq!(warehouse.makers(&["deals"]).await.unwrap(), [Some(Maker::Another)]);
+    bench.close();
 }
 
 fn named(key: &str, id: i64, updated: i64, name: &str) -> File {

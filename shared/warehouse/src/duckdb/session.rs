@@ -1,6 +1,6 @@
 //! Running statements: a transaction that knows what it wrote, and errors that know the statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 
 use async_trait::async_trait;
@@ -109,6 +109,21 @@ impl Catalog for Session<'_> {
             found.insert((*table).to_owned(), described.into_iter().filter_map(column).collect());
         }
         Ok(found)
+    }
+
+    /// DuckDB's names are equal in any case.
+    async fn views(&mut self, names: &[&str]) -> Result<HashSet<String>> {
+        let sql = format!(
+            "SELECT lower(view_name) FROM duckdb_views() WHERE database_name = current_database() \
+             AND lower(schema_name) = lower({})",
+            (DUCKDB.literal)(&self.schema.name)
+        );
+        let views = self.texts(&sql).await?;
+        Ok(names
+            .iter()
+            .filter(|name| views.contains(&name.to_lowercase()))
+            .map(|&name| name.to_owned())
+            .collect())
     }
 
     async fn query(&mut self, sql: &str) -> Result<Rows> {

@@ -1,6 +1,6 @@
 //! Connections, transactions that count their writes, and errors that name the statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
@@ -188,6 +188,18 @@ impl Catalog for Session<'_> {
             }
         }
         Ok(found)
+    }
+
+    async fn views(&mut self, names: &[&str]) -> Result<HashSet<String>> {
+        let literal = POSTGRES.literal;
+        let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+        let sql = format!(
+            "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE n.nspname = {} AND c.relname IN ({}) AND c.relkind IN ('v', 'm', 'f')",
+            literal(&self.schema.name),
+            names.join(", ")
+        );
+        self.texts(&sql).await
     }
 
     /// Runs a simple query, whose values come as texts.

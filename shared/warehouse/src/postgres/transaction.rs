@@ -1,6 +1,6 @@
 //! A merge's transaction, as PostgreSQL has it: files are staged before the table is changed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 
@@ -66,6 +66,10 @@ impl Catalog for Merging<'_> {
 
     async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         self.session.columns(tables).await
+    }
+
+    async fn views(&mut self, names: &[&str]) -> Result<HashSet<String>> {
+        self.session.views(names).await
     }
 
     async fn query(&mut self, sql: &str) -> Result<Rows> {

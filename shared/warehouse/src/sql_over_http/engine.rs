@@ -1,15 +1,16 @@
 //! The contract of an engine: all that it does in its own way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use staging::{Column, ColumnType};
 
+use crate::adopt::rename;
 use crate::catalog::Rows;
 use crate::companion_tables::Shaping;
-use crate::dialect::{Dialect, quote_identifier};
+use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Result};
 use crate::statement::Statement;
 use crate::table::{TableColumn, Widening};
@@ -107,6 +108,24 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Reads, outside of any merge.
     async fn query(&self, sql: &str) -> Result<Rows>;
+
+    /// Those of the names that are of views.
+    async fn views(&self, schema: &str, names: &[&str]) -> Result<HashSet<String>> {
+        let literal = self.dialect().literal;
+        let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+        let sql = format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_name IN ({}) \
+             AND table_type <> 'BASE TABLE'",
+            literal(schema),
+            names.join(", ")
+        );
+        Ok(self.query(&sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    /// The statement that gives a table another name.
+    fn rename_table(&self, table: &TableName, to: &TableName) -> Result<String> {
+        Ok(rename(table, to))
+    }
 
     /// Runs statements in one transaction, if the engine has any, and answers with the rows of those that count. What
     /// makes tables comes before what fills them, so an engine whose DDL commits can run it ahead. After a failure, the

@@ -1,11 +1,12 @@
 //! A schema of an engine: what is read of it and changed in it outside of merges.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use async_trait::async_trait;
 
 use super::engine::Engine;
+use crate::adopt::{is_to_be_renamed, renamed_by_hand};
 use crate::catalog::{Catalog, Rows, SchemaName};
 use crate::dialect::{LEDGER, RUNS};
 use crate::error::Result;
@@ -27,6 +28,10 @@ impl<E: Engine> Catalog for &Schema<E> {
 
     async fn columns(&mut self, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         self.engine.columns(&self.name.name, tables).await
+    }
+
+    async fn views(&mut self, names: &[&str]) -> Result<HashSet<String>> {
+        self.engine.views(&self.name.name, names).await
     }
 
     async fn query(&mut self, sql: &str) -> Result<Rows> {
@@ -54,6 +59,16 @@ impl<E: Engine> Schema<E> {
         let outdate = extent::outdate(self.engine.dialect(), &self.name.table(collection), &columns);
         script.extend(outdate.map(Statement::write));
         self.run(&script).await
+    }
+
+    /// [`crate::Warehouse::put_aside`]. Of two at once, the second one finds the new name taken.
+    pub(super) async fn put_aside(&self, table: &str, to: &str) -> Result<()> {
+        let mut this = self;
+        if !is_to_be_renamed([table, to], &this.makers(&[table, to]).await?)? {
+            return Ok(());
+        }
+        let sql = self.engine.rename_table(&self.name.table_name(table), &self.name.table_name(to))?;
+        self.run(&[Statement::shape(sql)]).await.map_err(|error| renamed_by_hand(error, table, to))
     }
 
     /// Adds the runs that the schema does not hold yet, once it is bound to an account.
