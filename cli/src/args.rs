@@ -10,8 +10,8 @@ use hubspot::feeds::{HistoryProperties, Mode};
 use staging::Codec;
 
 use examples::{
-    BACKFILL_EXAMPLES, DBT_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES,
-    REPLAY_EXAMPLES, STATUS_EXAMPLES,
+    ADOPT_EXAMPLES, BACKFILL_EXAMPLES, DBT_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES,
+    RECONCILE_EXAMPLES, REPLAY_EXAMPLES, STATUS_EXAMPLES,
 };
 pub(crate) use modes::modes;
 
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Reconcile(Reconcile),
     /// Fill the warehouse of a deployed stack again from the staged files, without a call to HubSpot
     Replay(Replay),
+    /// Put tables that Segment made in a warehouse aside, so that loads make ours; and bring in their rows
+    Adopt(Adopt),
     /// Try it without a HubSpot account: sync a fake one, change it, and sync again
     Demo(Demo),
     /// Write a dbt project over the tables of a warehouse: sources, tests, and views for dbt_hubspot
@@ -94,6 +96,9 @@ pub(crate) struct Sync {
     /// Keep views with another product's names and columns, in the schema of the tables with _fivetran behind it
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) compat: Option<Compat>,
+    /// Put tables aside that Segment made, as NAME_of_segment, and bring in their rows that HubSpot shows no more
+    #[arg(long, conflicts_with_all = ["since", "until"])]
+    pub(crate) adopt: bool,
     /// URL of HubSpot's API, or of a fake one
     #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
     pub(crate) hubspot_url: String,
@@ -275,6 +280,27 @@ pub(crate) struct Dbt {
     /// Schema of the views [default: that of the tables with _fivetran behind it]
     #[arg(long, value_name = "NAME")]
     pub(crate) compat_schema: Option<String>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = ADOPT_EXAMPLES)]
+pub(crate) struct Adopt {
+    /// Warehouse with the tables: duckdb:PATH, postgres://USER@HOST/DATABASE and so on, as of sync (password in
+    /// WAREHOUSE_PASSWORD)
+    #[arg(long, value_name = "URL", required_unless_present = "stack")]
+    pub(crate) warehouse: Option<String>,
+    /// Schema of the tables in the warehouse
+    #[arg(long, default_value = "hubspot")]
+    pub(crate) schema: String,
+    /// Folder for the files with the rows that are brought in; keep it until no table is aside any more
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Not for stacks: their warehouse is named
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stack: Option<String>,
+    /// Format of the report on stdout
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -44,6 +44,7 @@ pub(crate) async fn run(args: &args::Demo) -> anyhow::Result<bool> {
         since: None,
         until: None,
         address_calls: 0,
+        adopt: false,
         accept_removals: false,
         reserve: 10,
         codec: Codec::default(),

@@ -1,6 +1,7 @@
 //! `hubspot-source`: HubSpot into your warehouse, from a laptop or a server. It runs the two libraries that the
 //! Lambda functions run, `extract` and `load`, one after the other.
 
+mod adopt;
 mod args;
 mod credential;
 mod dbt;
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Backfill(backfill) => stack::backfill(&backfill).await,
         Command::Reconcile(reconcile) => stack::reconcile(&reconcile).await,
         Command::Replay(replay) => stack::replay(&replay).await,
+        Command::Adopt(adopt) => adopt::run(&adopt).await,
         Command::Demo(demo) => demo::run(&demo).await,
         Command::Dbt(dbt) => dbt::run(&dbt).await,
         Command::Dictionary => {

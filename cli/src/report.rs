@@ -13,6 +13,7 @@ use load::{Loaded, Reconciled};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::adopt::Adopted;
 use crate::usage::Usage;
 
 #[derive(Debug, Serialize)]
@@ -22,6 +23,9 @@ pub(crate) struct Report {
     /// Collections that nobody named, and that the account or the credential does not have, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unavailable: BTreeMap<&'static str, String>,
+    /// Tables of Segment's in the schema, if they are adopted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) adopted: BTreeMap<String, Adopted>,
     pub(crate) api: BTreeMap<&'static str, ApiUsage>,
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
@@ -192,6 +196,7 @@ impl Report {
             run_id,
             collections,
             unavailable,
+            adopted: BTreeMap::new(),
             api: ApiUsage::of(budget),
             seconds: elapsed.as_secs_f64(),
             cpu_seconds: usage.cpu_seconds,

@@ -1,24 +1,25 @@
 //! `sync`: extract, then load, one feed after the other.
 
+mod before;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use extract::{
     CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection, StateAllowance,
     StopCause,
 };
 use hubspot::feeds::{Cursor, FEEDS, Feed, Mode, PROPERTY_HISTORY};
-use hubspot::{Account, Budget, Client, Credential};
-use lambda::Aws;
+use hubspot::{Budget, Client, Credential};
 use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
 use staging::{Bucket, RunRecord, State};
-use warehouse::{Kind, Reads, Warehouse};
+use warehouse::Warehouse;
 
+use self::before::{check_account, check_mode, connect, look, options, read_before};
+use crate::adopt::{Adoption, Way};
 use crate::args::{ReportFormat, Sync, modes};
-use crate::credential::{credential, warehouse_password};
+use crate::credential::credential;
 use crate::dbt;
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
@@ -59,6 +60,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     check_mode(options.mode, &selection)?;
     let modes = modes(selection.known(), &args.hard_delete, &args.history)?;
     let warehouse = connect(args).await?;
+    let adoption = look(args, &selection, warehouse.as_deref()).await?;
     let state = State::open_folder(&args.state)?;
     let state = Arc::new(state);
     let budget = Budget::shared(reserve, StateAllowance::of(&state));
@@ -77,6 +79,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         modes: &modes,
         warehouse: warehouse.as_deref(),
         accepts_removals: args.accept_removals,
+        adoption: adoption.as_ref(),
     };
     let mut collections = BTreeMap::new();
     let mut unavailable = BTreeMap::new();
@@ -118,91 +121,10 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         }
     }
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
-    Ok(Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed()))
-}
-
-/// Returns the collections that earlier syncs have read. Where a document of the state can't be read, its feed says so.
-async fn read_before(folder: &Path) -> Vec<String> {
-    // It is made further on, when nothing is wrong with the command.
-    let state = folder.is_dir().then(|| State::open_folder(folder).ok()).flatten();
-    match state {
-        Some(state) => state.collections().await.unwrap_or_default().into_iter().collect(),
-        None => Vec::new(),
-    }
-}
-
-/// Refuses a comparison of what is not compared.
-fn check_mode(mode: Option<Mode>, selection: &Selection) -> anyhow::Result<()> {
-    let Some(mode) = mode.filter(|mode| mode.is_snapshot()) else { return Ok(()) };
-    let mut selected = selection.feeds.iter().filter_map(|feed| feed.compared());
-    if !selected.any(|name| selection.collections.contains(name)) {
-        let compared: Vec<&str> = compared().collect();
-        bail!(
-            "--mode {} compares {} and other objects of the CRM: name one of them",
-            mode.name(),
-            compared.join(", ")
-        );
-    }
-    Ok(())
-}
-
-fn options(args: &Sync) -> anyhow::Result<Options> {
-    let window = extract::window(("--since", args.since.as_deref()), ("--until", args.until.as_deref()))?;
-    if let Some(mode) = args.mode.mode().filter(|mode| mode.is_snapshot()) {
-        if !window.is_whole() {
-            bail!("--mode {} is about all records: leave out --since and --until", mode.name());
-        }
-        if args.warehouse == "none" {
-            bail!("--mode {} compares tables: name a --warehouse", mode.name());
-        }
-    }
-    Ok(Options {
-        mode: args.mode.mode(),
-        window,
-        address_calls: args.address_calls,
-        accepts_removals: args.accept_removals,
-        ..Options::default()
-    })
-}
-
-async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
-    if args.warehouse == "none" {
-        return Ok(None);
-    }
-    let aws = match warehouse::needs_aws(&args.warehouse) {
-        true => Some(Aws::connect().await.config),
-        false => None,
-    };
-    let warehouse =
-        warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?;
-    if warehouse.reads() == Reads::S3 {
-        bail!(
-            "this warehouse reads staged files from S3, and a laptop keeps them in a folder: deploy a stack, which \
-             stages to a bucket, or choose another warehouse"
-        );
-    }
-    Ok(Some(warehouse))
-}
-
-/// Refuses a credential of another account than the one that the warehouse belongs to.
-async fn check_account(account: &Account, warehouse: Option<&dyn Warehouse>) -> anyhow::Result<()> {
-    let Some(warehouse) = warehouse else { return Ok(()) };
-    let bound = match warehouse.account().await {
-        // Whoever has it open may be done when there is something to merge; the merge compares the accounts, too.
-        Err(locked) if locked.kind() == Kind::Locked => {
-            tracing::warn!("{locked}; HubSpot is read meanwhile");
-            None
-        }
-        bound => bound?,
-    };
-    if let Some(bound) = bound.filter(|bound| *bound != account.id) {
-        bail!(
-            "the warehouse's schema belongs to HubSpot account {bound}, but the credential is of account {}: use that \
-             account's credential, or another --schema and --state for this one",
-            account.id
-        );
-    }
-    Ok(())
+    let mut report =
+        Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed());
+    report.adopted = adoption.map(|adoption| adoption.end(&args.schema)).unwrap_or_default();
+    Ok(report)
 }
 
 /// Makes the first Ctrl-C end the run at its next request, with a checkpoint, and the second one at once.
@@ -231,6 +153,8 @@ struct Work<'a> {
     modes: &'a Modes,
     warehouse: Option<&'a dyn Warehouse>,
     accepts_removals: bool,
+    /// Tables of Segment's, if they are to be adopted.
+    adoption: Option<&'a Adoption>,
 }
 
 type Reports = BTreeMap<&'static str, CollectionReport>;
@@ -253,7 +177,7 @@ impl Work<'_> {
             let is_shared = hubspot::feeds::is_shared(collection.name);
             let loaded = match self.warehouse {
                 Some(warehouse) if is_free && is_wanted && !is_shared => {
-                    load(collection.name, &run.state, &run.bucket, warehouse, &options).await
+                    self.load(collection.name, &collection.outcome, warehouse, &options).await
                 }
                 _ => Ok(Loaded::default()),
             };
@@ -261,6 +185,24 @@ impl Work<'_> {
             reports.insert(collection.name, report);
         }
         reports
+    }
+
+    /// Loads a collection whose feed was read with this outcome.
+    async fn load(
+        &self,
+        name: &str,
+        outcome: &Outcome,
+        warehouse: &dyn Warehouse,
+        options: &load::Options,
+    ) -> anyhow::Result<Loaded> {
+        let (state, bucket) = (&*self.run.state, &self.run.bucket);
+        match self.adoption {
+            Some(adoption) => {
+                let way = Way { account_id: self.run.account.id, state, bucket, warehouse };
+                adoption.load(name, outcome.end(), way, options).await
+            }
+            None => load(name, state, bucket, warehouse, options).await,
+        }
     }
 
     /// Loads what several feeds have filled, once.
@@ -274,7 +216,7 @@ impl Work<'_> {
             let mode = self.modes.of(name);
             let options = load::Options { scope: Scope::Everything, mode, lost_rows, deadline: None };
             let started = Instant::now();
-            let loaded = load(name, &self.run.state, &self.run.bucket, warehouse, &options).await;
+            let loaded = self.load(name, &report.outcome, warehouse, &options).await;
             report.add_merge(loaded, started.elapsed());
         }
     }

@@ -80,7 +80,10 @@ impl Sandbox {
         if !has("--hubspot-url") {
             command.arg("--hubspot-url").arg(self.server.url());
         }
-        command.args(["--report", "json"]).args(more);
+        if !has("--report") {
+            command.args(["--report", "json"]);
+        }
+        command.args(more);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

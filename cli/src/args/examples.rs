@@ -27,6 +27,9 @@ Examples:
   hubspot-source sync --warehouse postgres://loader@db/analytics --state ./state --collections all --compat fivetran
       with views that Fivetran's dbt_hubspot reads, in the schema hubspot_fivetran
 
+  hubspot-source sync --warehouse postgres://loader@db/analytics --schema hubspot --state ./state --adopt
+      into a schema that Segment filled: its tables are put aside, and no row of theirs is lost
+
   hubspot-source sync --warehouse duckdb:warehouse.duckdb --state ./state --without contact_identity_profiles
       all collections but one, such as one that this credential may not read
 
@@ -113,6 +116,21 @@ Examples:
 
   hubspot-source replay --stack hubspot --collections deals
       one table";
+
+pub(super) const ADOPT_EXAMPLES: &str = "\
+Examples:
+  hubspot-source adopt --warehouse postgres://loader@db/analytics --schema hubspot
+      before the first load of a stack: Segment's tables become NAME_of_segment, and the load makes ours
+
+  hubspot-source adopt --warehouse postgres://loader@db/analytics --schema hubspot --state ./adopted
+      after the first complete run of the stack: the rows that HubSpot shows no more come into ours
+
+  hubspot-source sync --warehouse postgres://loader@db/analytics --schema hubspot --state ./state --adopt
+      both, and the sync between them, without a stack
+
+Exit codes:
+  0  the tables are put aside; the report says what is in them, and how to drop them
+  2  wrong use or configuration, and nothing is changed; the message names the next step";
 
 pub(super) const DBT_EXAMPLES: &str = "\
 Examples:

@@ -29,6 +29,10 @@ pub(super) fn text(report: &Report) -> String {
     for (what, reason, names) in reasons(report) {
         let _ = writeln!(text, "\n{what}: {}\n  {reason}", names.join(", "));
     }
+    let adopted = crate::adopt::text(&report.adopted);
+    if !adopted.is_empty() {
+        let _ = write!(text, "\n{adopted}");
+    }
     let _ = write!(text, "\n{}\n{}", verdict(report), costs(report));
     text
 }
@@ -157,6 +161,7 @@ mod tests {
             run_id: "run-1".to_owned(),
             collections: collections.map(|(name, collection)| (name.to_owned(), collection)).into(),
             unavailable: [("leads", "no scope".to_owned()), ("goals", "no scope".to_owned())].into(),
+            adopted: BTreeMap::new(),
             api: BTreeMap::new(),
             seconds: 1.25,
             cpu_seconds: 0.5,

@@ -28,3 +28,4 @@ pub use call::Call;
 pub use client::{Client, DEFAULT_BASE_URL, OddText};
 pub use credential::{Credential, CredentialSource};
 pub use error::{Error, ErrorKind, Result};
+pub use value::set_text;

@@ -10,6 +10,11 @@ pub struct Str<'a> {
 }
 
 impl<'a> Str<'a> {
+    /// A text that is no part of a document, and has no escapes.
+    pub(crate) fn plain(text: &'a str) -> Str<'a> {
+        Str { raw: text, is_escaped: false }
+    }
+
     /// Returns the text between the quotes, as it is in the document.
     pub fn raw(self) -> &'a str {
         self.raw

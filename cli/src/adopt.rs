@@ -1,0 +1,294 @@
+//! Moving over from Segment: its tables are put aside under another name, loads make ours, and the rows that HubSpot shows
+//! no more come in from there, in the oldest version that there is. A table that is aside is never changed, and stays until
+//! a person drops it.
+//!
+//! Each step looks at what is there: after a crash, the same command goes on.
+
+mod columns;
+mod report;
+mod rows;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::bail;
+use extract::End;
+use hubspot::feeds::FEEDS;
+use lambda::Aws;
+use load::{Loaded, load};
+use staging::{Bucket, State};
+use warehouse::{Kind, Maker, Reads, TableMode, Warehouse};
+
+use crate::args::{Adopt, ReportFormat};
+use crate::credential::warehouse_password;
+use crate::sync::print;
+use columns::Columns;
+pub(crate) use report::{Adopted, text};
+use report::{NOT_READ, Step, all_text};
+use rows::{Found, Source};
+use tables::{aside, entry};
+
+/// The tables of Segment's in a schema, and what has become of them.
+#[derive(Debug)]
+pub(crate) struct Adoption(Mutex<BTreeMap<String, Adopted>>);
+
+/// The place of what is brought in, on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) account_id: u64,
+    pub(crate) state: &'a State,
+    pub(crate) bucket: &'a Bucket,
+    pub(crate) warehouse: &'a dyn Warehouse,
+}
+
+impl Adoption {
+    /// Looks at all tables.
+    ///
+    /// # Errors
+    /// For each table that can't be put aside; nothing is changed.
+    pub(crate) async fn look(warehouse: &dyn Warehouse, collections: &[&str]) -> anyhow::Result<Adoption> {
+        let away: Vec<String> = collections.iter().map(|name| aside(name)).collect();
+        let names: Vec<&str> = collections.iter().copied().chain(away.iter().map(String::as_str)).collect();
+        let makers = warehouse.makers(&names).await?;
+        let (mut found, mut refused) = (BTreeMap::new(), Vec::new());
+        let (here, there) = makers.split_at(collections.len());
+        for ((name, aside), (here, there)) in collections.iter().zip(&away).zip(here.iter().zip(there)) {
+            match (here, there) {
+                (Some(Maker::AnotherView), _) => {
+                    refused
+                        .push(format!("{name} is a view, where a table is to be: rename or drop the view"));
+                }
+                (Some(Maker::Another), Some(_)) => {
+                    refused.push(format!(
+                        "{name} can't become {aside}, which is there: rename or drop one of them"
+                    ));
+                }
+                (Some(Maker::Another), None) => _ = found.insert((*name).to_owned(), Adopted::default()),
+                (_, Some(Maker::Another)) => {
+                    found.insert((*name).to_owned(), Adopted::renamed(aside));
+                }
+                _ => {}
+            }
+        }
+        if !refused.is_empty() {
+            bail!("tables can't be put aside, and nothing was changed: {}", refused.join("; "));
+        }
+        Ok(Adoption(Mutex::new(found)))
+    }
+
+    /// Loads a collection. If it has a table of Segment's: puts that aside before, once HubSpot was read to its `end`, and
+    /// brings in behind it what HubSpot shows no more, if nothing is missing.
+    pub(crate) async fn load(
+        &self,
+        name: &str,
+        end: End,
+        way: Way<'_>,
+        options: &load::Options,
+    ) -> anyhow::Result<Loaded> {
+        let Way { state, bucket, warehouse, .. } = way;
+        let Some(mut adopted) = self.of(name) else {
+            return load(name, state, bucket, warehouse, options).await;
+        };
+        if adopted.renamed_to.is_none() {
+            if !matches!(end, End::Complete | End::Incomplete) {
+                adopted.is(Step::Left, NOT_READ);
+                self.set(name, adopted);
+                return Ok(Loaded::default());
+            }
+            self.put_aside(name, warehouse).await?;
+        }
+        let mut loaded = load(name, state, bucket, warehouse, options).await?;
+        if end != End::Complete {
+            let reason = "HubSpot was not read completely, so that what it shows no more is not known yet";
+            self.change(name, |adopted| adopted.is(Step::Waiting, reason));
+            return Ok(loaded);
+        }
+        if self.bring_in(name, way).await? {
+            loaded = sum(loaded, load(name, state, bucket, warehouse, options).await?);
+        }
+        Ok(loaded)
+    }
+
+    /// Renames a table of Segment's. Nothing if that was done before.
+    async fn put_aside(&self, name: &str, warehouse: &dyn Warehouse) -> anyhow::Result<()> {
+        let aside = aside(name);
+        warehouse.put_aside(name, &aside).await?;
+        tracing::info!(collection.name = name, "the table that another program made is now {aside}");
+        self.set(name, Adopted::renamed(&aside));
+        Ok(())
+    }
+
+    /// Stages the rows that ours lacks. `true`: there may be files to load.
+    async fn bring_in(&self, name: &str, way: Way<'_>) -> anyhow::Result<bool> {
+        let aside = aside(name);
+        let entry = match entry(name) {
+            Ok(entry) => entry,
+            Err(reason) => {
+                let extent = way.warehouse.extent(&aside).await?;
+                self.change(name, |adopted| {
+                    adopted.found.rows = extent.map_or(0, |extent| extent.rows);
+                    adopted.is(Step::Aside, &reason);
+                });
+                return Ok(false);
+            }
+        };
+        let shapes = way.warehouse.shapes(&[name, &aside]).await?;
+        let [Some(ours), Some(theirs)] = shapes.as_slice() else {
+            let reason = "no load has made the new table yet: run the same command again when one has";
+            self.change(name, |adopted| adopted.is(Step::Waiting, reason));
+            return Ok(false);
+        };
+        let columns = match Columns::new(&entry, ours, theirs) {
+            Ok(columns) => columns,
+            Err(reason) => {
+                let extent = way.warehouse.extent(&aside).await?;
+                self.change(name, |adopted| {
+                    adopted.found.rows = extent.map_or(0, |extent| extent.rows);
+                    adopted.is(Step::Aside, &reason);
+                });
+                return Ok(false);
+            }
+        };
+        let Way { account_id, state, bucket, warehouse } = way;
+        let source = Source { collection: name, aside: &aside, account_id, state, bucket, warehouse };
+        let found: Found = source.stage(&columns).await?;
+        self.change(name, |adopted| {
+            adopted.found = found.into();
+            adopted.is_brought_in();
+        });
+        Ok(true)
+    }
+
+    /// Returns what has become of the tables, by collection.
+    pub(crate) fn end(self, schema: &str) -> BTreeMap<String, Adopted> {
+        let mut tables = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tables.values_mut().for_each(|adopted| adopted.end(schema));
+        tables
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    fn of(&self, name: &str) -> Option<Adopted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn set(&self, name: &str, adopted: Adopted) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), adopted);
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Adopted)) {
+        if let Some(adopted) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            change(adopted);
+        }
+    }
+}
+
+/// Refuses a schema with tables that another program made, before anything is read for it.
+///
+/// # Errors
+/// The message names them, and the next step.
+pub(crate) async fn refuse_others(warehouse: &dyn Warehouse, collections: &[&str]) -> anyhow::Result<()> {
+    let makers = match warehouse.makers(collections).await {
+        // A merge looks once more.
+        Err(locked) if locked.kind() == Kind::Locked => return Ok(()),
+        makers => makers?,
+    };
+    let others = collections.iter().zip(makers);
+    let others: Vec<&str> = others
+        .filter(|(_, maker)| maker.is_some_and(|it| it != Maker::Load))
+        .map(|(name, _)| *name)
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the schema has tables that another program made, such as Segment: {}. Nothing was written. Either use another \
+         --schema; or run the same command with --adopt, which puts each aside as NAME{}, makes ours, and brings in the \
+         rows that HubSpot shows no more (docs/from-segment.md)",
+        others.join(", "),
+        aside("")
+    )
+}
+
+/// Puts the tables of Segment's source aside in a warehouse that somebody else loads, such as a stack. With a state folder it
+/// also brings in their rows, as far as loads have made ours. `true`.
+///
+/// # Errors
+/// For wrong use or configuration, before anything is changed.
+pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
+    let Some(url) = args.warehouse.as_deref().filter(|_| args.stack.is_none()) else {
+        bail!(
+            "tables are adopted in the warehouse itself: run `hubspot-source adopt --warehouse URL --schema NAME` with the \
+             warehouse and the schema of the stack; its next load makes the tables anew"
+        )
+    };
+    let aws = match warehouse::needs_aws(url) {
+        true => Some(Aws::connect().await.config),
+        false => None,
+    };
+    let warehouse = warehouse::connect(url, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    if args.state.is_some() && warehouse.reads() == Reads::S3 {
+        bail!(
+            "rows can't be brought in from here, since this warehouse reads files from S3 alone: leave out --state, and the \
+             tables are put aside (docs/from-segment.md has the statement that brings rows in)"
+        );
+    }
+    let collections: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+    let adoption = Adoption::look(&*warehouse, &collections).await?;
+    for name in adoption.names() {
+        if adoption.of(&name).is_some_and(|adopted| adopted.renamed_to.is_none()) {
+            adoption.put_aside(&name, &*warehouse).await?;
+        }
+        adoption.change(&name, |adopted| {
+            adopted.is(
+                Step::Waiting,
+                "run the same command with --state DIR, when loads have filled the new table",
+            );
+        });
+    }
+    if let Some(folder) = &args.state {
+        bring_in_all(&adoption, &*warehouse, folder, &args.schema).await?;
+    }
+    let tables = adoption.end(&args.schema);
+    print(&match args.report {
+        ReportFormat::Json => serde_json::to_string(&tables)?,
+        ReportFormat::Text => all_text(&tables, &args.schema),
+    });
+    Ok(true)
+}
+
+async fn bring_in_all(
+    adoption: &Adoption,
+    warehouse: &dyn Warehouse,
+    folder: &std::path::Path,
+    schema: &str,
+) -> anyhow::Result<()> {
+    let Some(account_id) = warehouse.account().await? else { return Ok(()) };
+    let state = State::open_folder(folder)?;
+    state.bind_account(account_id).await?;
+    let bucket = Bucket::open_folder(&folder.join("files"), schema)?;
+    let way = Way { account_id, state: &state, bucket: &bucket, warehouse };
+    for name in adoption.names() {
+        if adoption.bring_in(&name, way).await? {
+            let mode = TableMode::of(warehouse, &name).await?;
+            let options = load::Options { scope: load::Scope::Everything, mode, ..load::Options::default() };
+            load(&name, &state, &bucket, warehouse, &options).await?;
+        }
+    }
+    Ok(())
+}
+
+fn sum(a: Loaded, b: Loaded) -> Loaded {
+    Loaded {
+        files: a.files + b.files,
+        staged_rows: a.staged_rows + b.staged_rows,
+        merged_rows: a.merged_rows + b.merged_rows,
+        bytes: a.bytes + b.bytes,
+        statements_that_write: a.statements_that_write + b.statements_that_write,
+        files_left: b.files_left,
+        degraded: b.degraded,
+    }
+}

@@ -1,0 +1,201 @@
+//! Adoptions that something comes in the way of.
+
+use std::time::Duration;
+
+use duckdb::Connection;
+use fake_hubspot::Behaviour;
+use serde_json::json;
+use tests::{Sandbox, ended};
+
+use super::{filled, moved, number, segment, settings};
+
+/// Kills adoptions after more and more time, each where the last one got to.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_adoptions_go_on() {
+    let moved = filled().await;
+    let mut kills = 0;
+    for delay in (20..).step_by(100) {
+        let mut child = moved.sandbox.start(&["--adopt"]);
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 5, "only {kills} kills");
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+}
+
+/// Leaves the schema as each step of an adoption leaves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adoption_goes_on_behind_each_step() {
+    // Some tables are renamed, one of them by hand.
+    let moved = filled().await;
+    let rename = "ALTER TABLE hubspot.contacts RENAME TO contacts_of_segment; \
+                  ALTER TABLE hubspot.contact_lists RENAME TO contact_lists_of_segment";
+    moved.sandbox.database().execute_batch(rename).unwrap();
+    // A load has filled ours, and nothing is brought in.
+    moved.sandbox.sync(&["--collections", "contacts,contact_lists"]).await.complete();
+    assert_eq!(
+        number(
+            &moved.sandbox.database(),
+            "SELECT count(*) FROM hubspot.contacts WHERE _read_at < '2000-01-01'"
+        ),
+        0
+    );
+    let copy = moved.sandbox.path("copy.duckdb");
+    std::fs::copy(moved.sandbox.path("warehouse.duckdb"), &copy).unwrap();
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+
+    // Files are registered, and the warehouse is as it was before: as if it had ended before the merge. Loads know of the
+    // rows that were there, and are told.
+    std::fs::copy(&copy, moved.sandbox.path("warehouse.duckdb")).unwrap();
+    moved.sandbox.sync(&["--adopt", "--accept-removals"]).await.complete();
+    moved.assert_adopted();
+
+    // The state is lost: all is found anew.
+    std::fs::remove_dir_all(moved.sandbox.path("state")).unwrap();
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+
+    // A table is dropped and the state lost: the rows come from the table that is aside.
+    moved.sandbox.database().execute_batch("DROP TABLE hubspot.deals").unwrap();
+    std::fs::remove_dir_all(moved.sandbox.path("state")).unwrap();
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_table_that_can_not_be_put_aside_leaves_all_as_they_are() {
+    let moved = filled().await;
+    let database = moved.sandbox.database();
+    let trouble = "ALTER TABLE hubspot.deals RENAME TO deals_elsewhere; \
+                   CREATE VIEW hubspot.deals AS SELECT * FROM hubspot.deals_elsewhere; \
+                   CREATE TABLE hubspot.companies_of_segment (id VARCHAR)";
+    database.execute_batch(trouble).unwrap();
+    drop(database);
+    let refused = moved.sandbox.sync(&["--adopt"]).await;
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    for words in ["deals is a view", "companies can't become companies_of_segment", "rename or drop"] {
+        assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
+    }
+    let database = moved.sandbox.database();
+    let aside = "SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE '%_of_segment'";
+    assert_eq!(number(&database, aside), 1);
+    assert!(!moved.sandbox.path("state").exists());
+    // The next step.
+    let mend = "DROP VIEW hubspot.deals; ALTER TABLE hubspot.deals_elsewhere RENAME TO deals; \
+                DROP TABLE hubspot.companies_of_segment";
+    database.execute_batch(mend).unwrap();
+    drop(database);
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+}
+
+/// Names with capitals are the same names to DuckDB; tables may have no rows; and a table may lack its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_tables_are_adopted_too() {
+    let moved = moved().await;
+    let database = moved.sandbox.database();
+    let columns: Vec<String> = (0..1_500).map(|n| format!("\"Property_{n}\" VARCHAR")).collect();
+    let make = format!(
+        "CREATE SCHEMA hubspot; CREATE TABLE hubspot.\"Deals\" (\"ID\" VARCHAR, \"Amount\" VARCHAR, {}); \
+         INSERT INTO hubspot.\"Deals\" (\"ID\", \"Amount\", \"Property_7\") VALUES ('990000002', '12.5', 'seven'); \
+         CREATE TABLE hubspot.contacts (id VARCHAR, email VARCHAR); \
+         CREATE TABLE hubspot.email_events (id VARCHAR, type VARCHAR); \
+         INSERT INTO hubspot.email_events VALUES ('x', 'OPEN')",
+        columns.join(", ")
+    );
+    database.execute_batch(&make).unwrap();
+    drop(database);
+    let report = moved.sandbox.sync(&["--adopt"]).await.complete();
+    let adopted = &report["adopted"];
+    assert_eq!(adopted.as_object().unwrap().len(), 3);
+    assert_eq!(adopted["deals"]["columns_aside"].as_array().unwrap().len(), 1_500);
+    assert_eq!(
+        (&adopted["contacts"]["step"], &adopted["contacts"]["rows"]),
+        (&json!("brought_in"), &json!(0))
+    );
+    let events = &adopted["email_events"];
+    assert_eq!((&events["step"], &events["rows"]), (&json!("aside"), &json!(1)));
+    assert!(events["reason"].as_str().unwrap().contains("no column created"), "{events:#}");
+    let database = moved.sandbox.database();
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM hubspot.deals WHERE id = 990000002 AND amount = 12.5"),
+        1
+    );
+    assert_eq!(
+        number(&database, "SELECT count(*) FROM hubspot.\"Deals_of_segment\" WHERE \"Property_7\" = 'seven'"),
+        1
+    );
+}
+
+/// A collection that HubSpot does not show stays Segment's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_read_is_left_as_it_is() {
+    let settings = settings().without_scope("crm.objects.deals.read");
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let tables = segment::tables(sandbox.account());
+    segment::fill(&sandbox.database(), &tables);
+    let ended = sandbox.sync(&["--adopt"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["collections"]["deals"]["outcome"], "skipped");
+    assert_eq!(report["adopted"]["deals"]["step"], "left");
+    assert!(
+        report["adopted"]["deals"]["renamed_to"].is_null() && report["adopted"]["deals"]["drop"].is_null()
+    );
+    assert_eq!(report["adopted"]["contacts"]["step"], "brought_in");
+    let database = sandbox.database();
+    let deals = tables["deals"].rows.len() as i64;
+    assert_eq!(number(&database, "SELECT count(*) FROM hubspot.deals"), deals);
+    drop(database);
+    // It can be left out, and the others are as ever.
+    sandbox.sync(&["--without", "deals"]).await.complete();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_that_others_load_is_adopted_by_a_command_of_its_own() {
+    let moved = filled().await;
+    let warehouse = format!("duckdb:{}", moved.sandbox.path("warehouse.duckdb").display());
+    let adopt = async |more: &[&str]| {
+        let mut command = moved.sandbox.subcommand("doctor", &[]);
+        command = {
+            let mut adopt = std::process::Command::new(command.get_program());
+            adopt.arg("adopt").args(["--report", "json"]).args(more).env_clear();
+            adopt
+        };
+        ended(command).await
+    };
+    let refused = adopt(&["--stack", "hubspot"]).await;
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("adopt --warehouse URL"), "{}", refused.stderr);
+
+    let first = adopt(&["--warehouse", &warehouse]).await.complete();
+    assert_eq!(first.as_object().unwrap().len(), 11);
+    assert_eq!(first["contacts"]["step"], "waiting");
+    assert!(first["contacts"]["reason"].as_str().unwrap().contains("--state"), "{first:#}");
+    // Whoever loads, with a history.
+    moved.sandbox.sync(&["--history", "deals"]).await.complete();
+    let folder = moved.sandbox.path("adopted");
+    let rest = ["--warehouse", &warehouse, "--state", folder.to_str().unwrap()];
+    let second = adopt(&rest).await.complete();
+    assert_eq!((&second["deals"]["step"], &second["deals"]["brought_in"]), (&json!("brought_in"), &json!(3)));
+    moved.assert_adopted();
+    let database = moved.sandbox.database();
+    let past = "SELECT count(*) FROM hubspot.deals_history WHERE deleted_reason = 'removed'";
+    assert_eq!(number(&database, past), 3);
+    drop(database);
+    assert_eq!(adopt(&rest).await.complete(), second);
+    moved.sandbox.sync(&["--history", "deals", "--mode", "reconcile"]).await.complete();
+    moved.assert_adopted();
+
+    let empty = moved.sandbox.path("empty.duckdb");
+    Connection::open(&empty).unwrap().execute_batch("CREATE SCHEMA hubspot").unwrap();
+    let none = adopt(&["--warehouse", &format!("duckdb:{}", empty.display())]).await.complete();
+    assert_eq!(none, json!({}));
+}
