@@ -137,6 +137,16 @@ impl Cloud {
         objects
     }
 
+    /// Deletes all objects of a collection; answers with their number.
+    pub async fn delete_objects(&self, collection: &str) -> usize {
+        let mut keys: Vec<String> = self.objects().await.into_iter().map(|(key, _)| key).collect();
+        keys.retain(|key| key.starts_with(&format!("hubspot/{collection}/")));
+        for key in &keys {
+            self.aws.s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+        }
+        keys.len()
+    }
+
     pub async fn unfinished_uploads(&self) -> usize {
         self.aws.s3.list_multipart_uploads().bucket(BUCKET).send().await.unwrap().uploads().len()
     }

@@ -46,7 +46,7 @@ PERMISSIONS = {
     "ExtractRole": {
         "KeepState": (STATE_ACTIONS, [{"Fn::GetAtt": "State.Arn"}]),
         "StageFiles": ({"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}, [{"Fn::Sub": "${Staged.Arn}/*"}]),
-        "FindUnfinishedUploads": ({"s3:ListBucketMultipartUploads"}, [{"Fn::GetAtt": "Staged.Arn"}]),
+        "FindFiles": ({"s3:ListBucket", "s3:ListBucketMultipartUploads"}, [{"Fn::GetAtt": "Staged.Arn"}]),
         "ReadCredential": ({"secretsmanager:GetSecretValue"}, [{"Ref": "HubSpotSecret"}]),
         "Continue": ({"lambda:InvokeFunction"}, None),
         "GiveUp": ({"sqs:SendMessage"}, [{"Fn::GetAtt": "DeadLetters.Arn"}]),

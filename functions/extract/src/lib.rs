@@ -5,6 +5,7 @@ mod credential;
 mod event;
 mod further;
 mod limits;
+mod lost_files;
 mod outcome;
 mod read;
 mod report;
@@ -324,11 +325,13 @@ async fn read_opened(
     let mut stage =
         Stage::open(run, lease, opened.tables(), part, is_first, options.checkpoints, report).await?;
     let read = read::slices(&*opened, cursor, &mut stage, progress, report).await;
-    let mut answers = None;
+    let (mut answers, mut whole_since_ms) = (None, None);
     if read.is_ok() {
         if let Some(ended) = &cursor.run {
             report.count(ended);
             answers = ended.answers;
+            let is_whole = ended.mode != Mode::Incremental && options.window.is_whole();
+            whole_since_ms = is_whole.then_some(ended.began_ms);
         }
         opened.finish(cursor, options.lookback)?;
         report.quarantine(&cursor.quarantine);
@@ -340,6 +343,9 @@ async fn read_opened(
         (Err(error), Err(_)) if lost_source(&error).is_none() => return Err(error),
         // To go on without a source, the cursor must not be past rows that are not saved.
         (_, Err(unsaved)) => return Err(unsaved),
+    }
+    if let Some(whole_since_ms) = whole_since_ms {
+        lost_files::strike_off(run, lease, opened.tables(), whole_since_ms, report).await;
     }
     snapshot::set_answered(feed, run, answers).await
 }

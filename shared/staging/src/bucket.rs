@@ -7,6 +7,7 @@
 mod folder;
 mod s3;
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -162,7 +163,11 @@ impl Bucket {
         };
         let description = describe(&path).with_context(|| {
             let key = &file.key;
-            format!("the registered file {key} can't be used: put it back (a stack's bucket keeps what was deleted for a month)")
+            format!(
+                "the registered file {key} can't be used: put it back (a stack's bucket keeps what was deleted for a \
+                 month), or remove it and read its rows again ({})",
+                remedy(key)
+            )
         });
         let local = match description {
             Ok(description) => LocalFile { path, description, is_copy },
@@ -175,6 +180,22 @@ impl Bucket {
         };
         check_registered(file, &local.description)?;
         Ok(local)
+    }
+
+    /// Those of these files that are not there any more.
+    pub async fn lost(&self, files: &[StagedFile]) -> anyhow::Result<Vec<StagedFile>> {
+        let is_there: Box<dyn Fn(&StagedFile) -> bool> = match &self.place {
+            Place::Folder(folder) => Box::new(|file| folder.path(&file.key).is_ok()),
+            Place::S3(s3) => {
+                let mut keys = HashSet::new();
+                let collections: BTreeSet<&str> = files.iter().map(|file| file.collection.as_str()).collect();
+                for collection in collections {
+                    keys.extend(s3.keys(&format!("{}/{collection}/", self.encoded_schema())).await?);
+                }
+                Box::new(move |file| keys.contains(&file.key))
+            }
+        };
+        Ok(files.iter().filter(|file| !is_there(file)).cloned().collect())
     }
 
     /// The staged file where it is in S3, checked against what the state registered. Only its footer is read.
@@ -245,10 +266,15 @@ fn another(place: &str) -> anyhow::Error {
 
 /// The error of a registered file that is not there.
 fn gone(key: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "the staged file {key} is gone: its rows are lost to the warehouse; put it back, or read them again with \
-         --mode backfill"
-    )
+    anyhow::anyhow!("the staged file {key} is gone: put it back, or read its rows again ({})", remedy(key))
+}
+
+/// The run that reads the rows of a lost file again, and strikes the file off.
+fn remedy(key: &str) -> &'static str {
+    match key.contains("/_snapshot_") {
+        true => "the next comparison does: --mode reconcile",
+        false => "--mode backfill, which loads wait for no more when it has ended",
+    }
 }
 
 #[cfg(test)]

@@ -161,6 +161,31 @@ impl State {
         }
     }
 
+    /// Registered files of the collection that runs under a lease of this name have registered, oldest first. Of files
+    /// of an older version of this program a table does not say it: they are left out of what feeds fill together.
+    pub async fn registered_by(
+        &self,
+        lease: &Lease,
+        collection: &str,
+        is_shared: bool,
+    ) -> Result<Vec<StagedFile>, Error> {
+        match self {
+            State::Folder(folder) => folder.registered_by(&lease.name, collection),
+            State::Table(table) => table.registered_by(&lease.name, collection, is_shared).await,
+        }
+    }
+
+    /// Strikes registered files off: from then on nobody reads them, and no load waits for them. Twice is once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`] when another run has taken the lease over.
+    pub async fn strike_off(&self, lease: &Lease, files: &[StagedFile]) -> Result<(), Error> {
+        match self {
+            State::Folder(folder) => folder.strike_off(lease, files),
+            State::Table(table) => table.strike_off(lease, files).await,
+        }
+    }
+
     /// Registered files that `load` has not reported as merged, of one collection or of all, oldest first. The
     /// warehouse's own ledger is the truth; this lets a load with nothing to do leave the warehouse alone.
     pub async fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {

@@ -16,7 +16,7 @@ use fake_hubspot::{Behaviour, Limits, Marketing, ObjectType, PerType, Settings};
 use hubspot::feeds::FEEDS;
 use serde_json::{Value, json};
 use tests::cloud::{Act, Cloud, Moment};
-use tests::{Expectations, Sandbox, assert_all_equal, assert_equal};
+use tests::{Expectations, Sandbox, assert_all_equal, assert_equal, assert_objects_equal};
 
 async fn cloud() -> Cloud {
     Cloud::new(Sandbox::new(&Settings::default(), Behaviour::default()).await).await
@@ -115,6 +115,37 @@ async fn a_table_is_compared_with_hubspot() {
     let metrics = cloud.metrics("contacts");
     assert!(metrics.last().unwrap()["ReconciliationAgeSeconds"].as_f64().unwrap() < 600.0, "{metrics:#?}");
     assert!(metrics[2]["SnapshotIds"].as_f64().unwrap() > 100.0 && metrics[2]["LagSeconds"].is_null());
+}
+
+/// Checks objects that somebody deleted: the way out that the load names, for rows and for a snapshot.
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_objects_are_struck_off() {
+    let cloud = cloud().await;
+    cloud.invoke("deals", &event("extract-schedule")).await.complete();
+    assert_eq!(cloud.delete_objects("deals").await, 1);
+    let lost = cloud.invoke("load", &event("load-schedule")).await;
+    let said = lost.answer.to_string();
+    assert!(lost.is_error && said.contains("is gone") && said.contains("--mode backfill"), "{said}");
+    cloud.invoke("deals", &event("extract-backfill")).await.complete();
+    let report = cloud.invoke("load", &event("load-schedule")).await.complete();
+    assert_eq!(report["pending_files"], 0, "{report:#}");
+    assert_objects_equal(
+        &[ObjectType::Deals],
+        &cloud.sandbox.database(),
+        cloud.sandbox.account(),
+        &Expectations::default(),
+    );
+
+    cloud.invoke("deals", &event("extract-reconcile")).await.complete();
+    assert_eq!(cloud.delete_objects("_snapshot_deals").await, 1);
+    let lost = cloud.invoke("load", &event("load-schedule")).await;
+    let said = lost.answer.to_string();
+    assert!(lost.is_error && said.contains("--mode reconcile"), "{said}");
+    cloud.invoke("deals", &event("extract-reconcile")).await.complete();
+    let report = cloud.invoke("load", &event("load-schedule")).await.complete();
+    assert_eq!(report["reconciled"]["deals"]["step"], "equal", "{report:#}");
+    assert_eq!(cloud.state().files("deals").await.unwrap().len(), 1);
+    assert_eq!(cloud.state().files("_snapshot_deals").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

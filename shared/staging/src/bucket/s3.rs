@@ -221,6 +221,18 @@ impl S3 {
         }
     }
 
+    /// The keys under `prefix`.
+    pub(super) async fn keys(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let mut pages =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("ListObjectsV2", error))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+        }
+        Ok(keys)
+    }
+
     pub(super) async fn download(&self, key: &str, path: &Path) -> anyhow::Result<()> {
         let got = self
             .client

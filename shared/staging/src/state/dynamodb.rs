@@ -6,7 +6,7 @@
 //! | `lease` | feed, or `load-<collection>` | version, owner, and when it is free again | both |
 //! | `feed#<feed>` | `cursor`, `cursor#<n>` | the cursor, compressed, in as many items as it takes | extract |
 //! | the same | `part#<id>#<n>` | a large value of the cursor, put when it changes | extract |
-//! | `files` | `<collection>#<staged at>#<key>` | every file that was ever registered | extract |
+//! | `files` | `<collection>#<staged at>#<key>` | every registered file, and under which lease it was registered | extract |
 //! | `pending` | the same | those that are not merged yet | extract puts, load removes |
 //! | `shared` | name | what processes share, such as the account's limits | whoever read its last version |
 //! | `run#<name>` | run id | what a run reported; removed by TTL after 90 days | both |
@@ -135,6 +135,21 @@ impl TableState {
         let sort_keys = prefix.as_deref().map_or(SortKeys::All, SortKeys::StartingWith);
         let items = self.query(partition, sort_keys, None, true).await?;
         items.iter().map(|item| self.file(item)).collect()
+    }
+
+    pub(super) async fn registered_by(
+        &self,
+        feed: &str,
+        collection: &str,
+        is_shared: bool,
+    ) -> Result<Vec<StagedFile>, Error> {
+        let items =
+            self.query("files", SortKeys::StartingWith(&format!("{collection}#")), None, true).await?;
+        let is_own = |item: &&Item| match item.get("feed") {
+            Some(name) => *name == s(feed),
+            None => !is_shared,
+        };
+        items.iter().filter(is_own).map(|item| self.file(item)).collect()
     }
 
     fn file(&self, item: &Item) -> Result<StagedFile, Error> {

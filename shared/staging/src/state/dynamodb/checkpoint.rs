@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,6 +22,10 @@ use crate::state::{Lease, fenced};
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 const ITEM_BYTES: usize = 350 << 10;
 const MAX_ITEMS: usize = 8;
+/// Files in a transaction, which may have 100 actions (same page): the lease's, and two for each file.
+const MAX_STRUCK: usize = 49;
+/// The partitions that have an item for a registered file.
+const FILE_PARTITIONS: [&str; 2] = ["files", "pending"];
 
 impl TableState {
     pub(in crate::state) async fn cursor<C: DeserializeOwned>(&self, feed: &str) -> Result<Option<C>, Error> {
@@ -70,42 +74,64 @@ impl TableState {
             items.push(self.put(item)?);
         }
         for file in files {
-            let milliseconds = file.staged_at.timestamp_millis();
-            let sort = format!("{}#{milliseconds:013}#{}", file.collection, file.key);
-            let document = to_json(file)?;
-            for partition in ["files", "pending"] {
+            let (sort, document) = (sort_key(file), to_json(file)?);
+            for partition in FILE_PARTITIONS {
                 let mut item = key(partition, &sort);
                 item.insert("file".to_owned(), s(document.clone()));
+                item.insert("feed".to_owned(), s(lease.name.as_str()));
                 items.push(self.put(item)?);
             }
         }
+        match self.transact(lease, &checkpoint, items).await {
+            Ok(()) => {
+                self.keep_parts(&partition, parts).await;
+                Ok(())
+            }
+            Err(error) => {
+                self.forget_parts(&partition);
+                Err(error)
+            }
+        }
+    }
+
+    pub(in crate::state) async fn strike_off(
+        &self,
+        lease: &Lease,
+        files: &[StagedFile],
+    ) -> Result<(), Error> {
+        for files in files.chunks(MAX_STRUCK) {
+            let mut items = vec![self.renewal(lease)?];
+            for file in files {
+                let sort = sort_key(file);
+                for partition in FILE_PARTITIONS {
+                    items.push(self.delete(key(partition, &sort))?);
+                }
+            }
+            self.transact(lease, &Uuid::now_v7().to_string(), items).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the items, all or none. `token` is of this call alone, which may be sent more than once.
+    async fn transact(&self, lease: &Lease, token: &str, items: Vec<TransactWriteItem>) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
             // A retry of a call whose answer was lost has its token: it is the same call.
             let written = self
                 .client
                 .transact_write_items()
-                .client_request_token(&checkpoint[..36])
+                .client_request_token(token)
                 .set_transact_items(Some(items.clone()))
                 .send()
                 .await;
-            let Err(error) = written else {
-                self.keep_parts(&partition, parts).await;
-                return Ok(());
-            };
+            let Err(error) = written else { return Ok(()) };
             match cancelled(&error) {
-                Some(Cancelled::Condition) => {
-                    self.forget_parts(&partition);
-                    return Err(fenced(&lease.name));
-                }
+                Some(Cancelled::Condition) => return Err(fenced(&lease.name)),
                 Some(Cancelled::Conflict) if attempt < CONFLICT_ATTEMPTS => {
                     attempt += 1;
                     tokio::time::sleep(Duration::from_millis(20 << attempt.min(6))).await;
                 }
-                _ => {
-                    self.forget_parts(&partition);
-                    return Err(self.failed("be written", error));
-                }
+                _ => return Err(self.failed("be written", error)),
             }
         }
     }
@@ -123,10 +149,21 @@ impl TableState {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
+    fn delete(&self, key: Item) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key)).build().map_err(unbuilt)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
     fn put(&self, item: Item) -> Result<TransactWriteItem, Error> {
         let put = Put::builder().table_name(&self.table).set_item(Some(item)).build().map_err(unbuilt)?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
+}
+
+/// The key of a registered file in each of its partitions.
+fn sort_key(file: &StagedFile) -> String {
+    let milliseconds = file.staged_at.timestamp_millis();
+    format!("{}#{milliseconds:013}#{}", file.collection, file.key)
 }
 
 /// The cursor, compressed, cut into items.

@@ -27,6 +27,9 @@ const SEGMENT_FILES: usize = 500;
 pub(super) struct Registered {
     segments: Vec<Segment>,
     pub(super) newest: Vec<StagedFile>,
+    /// Keys of files in segments that count no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    struck_off: BTreeSet<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,16 +97,53 @@ impl FolderState {
     pub(in crate::state) fn files(&self, collection: &str) -> Result<Vec<StagedFile>, Error> {
         let mut files = Vec::new();
         for (feed, registered) in self.registered(Some(collection))? {
-            for segment in registered.segments {
-                if segment.collections.contains(collection) {
-                    files.extend(self.segment(&feed, &segment)?);
-                }
-            }
-            files.extend(registered.newest);
+            files.extend(self.of_collection(&feed, registered, collection)?);
         }
-        files.retain(|file| file.collection == collection);
         sort(&mut files);
         Ok(files)
+    }
+
+    pub(in crate::state) fn registered_by(
+        &self,
+        feed: &str,
+        collection: &str,
+    ) -> Result<Vec<StagedFile>, Error> {
+        let document = self.read::<FeedDocument<IgnoredAny>>(&super::feed_path(feed))?.unwrap_or_default();
+        let mut files = self.of_collection(feed, document.all_registered(), collection)?;
+        sort(&mut files);
+        Ok(files)
+    }
+
+    fn of_collection(
+        &self,
+        feed: &str,
+        registered: Registered,
+        collection: &str,
+    ) -> Result<Vec<StagedFile>, Error> {
+        let mut files = Vec::new();
+        for segment in registered.segments.iter().filter(|segment| segment.collections.contains(collection)) {
+            files.extend(self.segment(feed, segment, &registered.struck_off)?);
+        }
+        files.extend(registered.newest);
+        files.retain(|file| file.collection == collection);
+        Ok(files)
+    }
+
+    pub(in crate::state) fn strike_off(&self, lease: &Lease, files: &[StagedFile]) -> Result<(), Error> {
+        let path = super::feed_path(&lease.name);
+        let before = self.read::<FeedDocument<serde_json::Value>>(&path)?.unwrap_or_default();
+        check(before.version, lease)?;
+        let cursor = before.cursor.clone();
+        let mut registered = before.all_registered();
+        let struck: BTreeSet<&str> = files.iter().map(|file| file.key.as_str()).collect();
+        registered.newest.retain(|file| !struck.contains(file.key.as_str()));
+        let mut in_segments = BTreeSet::new();
+        for segment in &registered.segments {
+            let files = self.segment(&lease.name, segment, &registered.struck_off)?;
+            in_segments.extend(files.into_iter().map(|file| file.key).filter(|key| struck.contains(&**key)));
+        }
+        registered.struck_off.extend(in_segments);
+        self.replace(&path, &FeedDocument { version: lease.version, cursor, files: Vec::new(), registered })
     }
 
     pub(in crate::state) fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
@@ -127,7 +167,7 @@ impl FolderState {
                 if segment.collections.iter().all(|name| !is_wanted(name) || is_settled(name)) {
                     continue;
                 }
-                let mut files = self.segment(&feed, segment)?;
+                let mut files = self.segment(&feed, segment, &registered.struck_off)?;
                 files.retain(|file| !is_settled(&file.collection) && !is_merged(file));
                 pending.extend(files);
             }
@@ -153,12 +193,15 @@ impl FolderState {
         let mut next = TableDocument { version: lease.version, ..TableDocument::default() };
         let is_merged = |file: &StagedFile| file.collection == collection && merged.contains(&file.key);
         for (feed, registered) in self.registered(Some(collection))? {
-            for segment in registered.segments {
+            for segment in &registered.segments {
                 if !segment.collections.contains(collection) {
                     continue;
                 }
                 let is_settled = before.segments.contains(&segment.id);
-                let files = if is_settled { Vec::new() } else { self.segment(&feed, &segment)? };
+                let files = match is_settled {
+                    true => Vec::new(),
+                    false => self.segment(&feed, segment, &registered.struck_off)?,
+                };
                 if files.iter().all(|file| file.collection != collection || is_merged(file)) {
                     next.segments.insert(segment.id);
                 } else {
@@ -195,9 +238,14 @@ impl FolderState {
         Ok(found)
     }
 
-    fn segment(&self, feed: &str, segment: &Segment) -> Result<Vec<StagedFile>, Error> {
+    fn segment(
+        &self,
+        feed: &str,
+        segment: &Segment,
+        struck_off: &BTreeSet<String>,
+    ) -> Result<Vec<StagedFile>, Error> {
         let path = segment_path(feed, segment.id);
-        self.read(&path)?.ok_or_else(|| {
+        let files = self.read::<Vec<StagedFile>>(&path)?.ok_or_else(|| {
             let message = format!(
                 "the state file {} is missing: put a copy of it back, or remove {} and read everything again with \
                  --mode backfill",
@@ -205,7 +253,8 @@ impl FolderState {
                 super::feed_path(feed)
             );
             Error::new(ErrorKind::Corrupt, message)
-        })
+        })?;
+        Ok(files.into_iter().filter(|file| !struck_off.contains(&file.key)).collect())
     }
 }
 
@@ -328,6 +377,35 @@ mod tests {
         register(&state, 6_500..6_501).await;
         let pending = keys(&state.pending(None).await.unwrap());
         assert!(files(5_000..6_501).iter().all(|file| pending.contains(&file.key)));
+    }
+
+    #[tokio::test]
+    async fn what_is_struck_off_is_read_no_more_and_the_cursor_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        register(&state, 0..700).await;
+        register(&state, 700..710).await;
+        let lease = state.lease("contacts").await.unwrap();
+        let gone = [files(3..4), files(5..6), files(704..705)].concat();
+        for _ in 0..2 {
+            state.strike_off(&lease, &gone).await.unwrap();
+        }
+        drop(lease);
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(1));
+        let mut left = Vec::new();
+        for table in TABLES {
+            left.extend(state.files(table).await.unwrap());
+            let pending = keys(&state.pending(Some(table)).await.unwrap());
+            set_merged(&state, table, &pending).await;
+        }
+        assert_eq!(left.len(), 707);
+        assert!(left.iter().all(|file| !keys(&gone).contains(&file.key)));
+        assert!(state.pending(None).await.unwrap().is_empty());
+        register(&state, 800..2_000).await;
+        let lease = state.lease("contacts").await.unwrap();
+        let own = state.registered_by(&lease, "contacts", false).await.unwrap();
+        assert_eq!(keys(&own), keys(&state.files("contacts").await.unwrap()));
+        assert!(!keys(&own).contains(&"k00005".to_owned()));
     }
 
     #[tokio::test]
