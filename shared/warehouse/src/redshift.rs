@@ -140,6 +140,10 @@ impl Engine for Redshift {
         ]
     }
 
+    fn all_tables(&self) -> &'static str {
+        "svv_tables"
+    }
+
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         let names: Vec<String> = tables.iter().map(|table| (REDSHIFT.literal)(table)).collect();
         let sql = format!(

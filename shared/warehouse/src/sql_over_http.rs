@@ -62,6 +62,11 @@ impl<E: Engine> SqlOverHttp<E> {
         golden::statements(&self.schema, file, columns).join(";\n\n")
     }
 
+    /// All statements about a table of another program, with columns of these types.
+    pub(crate) fn adopt_statements(&self, types: &[&str]) -> String {
+        golden::adopt_statements(&self.schema, types).join(";\n\n")
+    }
+
     /// The same for one that is kept without its deleted rows and with its past, and what goes with that.
     pub(crate) fn mode_statements(&self, file: &LocatedFile, columns: &[(&str, &str)]) -> String {
         golden::mode_statements(&self.schema, file, columns).join(";\n\n")

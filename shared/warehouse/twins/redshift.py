@@ -39,6 +39,10 @@ SELECT table_schema, table_name, column_name, ordinal_position,
     CASE WHEN data_type = 'VARCHAR' THEN 65535 END AS character_maximum_length
 FROM information_schema.columns WHERE table_catalog = 'wh'
 """
+SVV_TABLES = """
+CREATE VIEW IF NOT EXISTS wh.main.svv_tables AS
+SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_catalog = 'wh'
+"""
 
 
 class Redshift(JsonApi):
@@ -58,6 +62,7 @@ class Redshift(JsonApi):
 
     def opened(self, database, _):
         database.execute(SVV_COLUMNS)
+        database.execute(SVV_TABLES)
 
     def batch(self, call):
         token = call.get("ClientToken")

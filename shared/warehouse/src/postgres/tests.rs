@@ -1,5 +1,6 @@
 //! The conformance suite on PostgreSQL, and what only a server can do.
 
+mod adopt;
 mod beside;
 mod crash;
 mod limits;

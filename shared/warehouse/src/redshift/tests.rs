@@ -86,6 +86,21 @@ async fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
     insta::assert_snapshot!(warehouse.mode_statements(&file, &present));
 }
 
+#[tokio::test]
+async fn adoption_of_a_table() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    let types = [
+        "VARCHAR(256)",
+        "TIMESTAMP WITHOUT TIME ZONE",
+        "TIMESTAMPTZ",
+        "BIGINT",
+        "DOUBLE PRECISION",
+        "BOOLEAN",
+    ];
+    insta::assert_snapshot!(warehouse.adopt_statements(&types));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_too_long_is_refused() {
     let Some(bench) = bench().await else { return };

@@ -109,17 +109,15 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Reads, outside of any merge.
     async fn query(&self, sql: &str) -> Result<Rows>;
 
+    /// What tells views from tables, in the columns of the standard's `tables`.
+    fn all_tables(&self) -> &'static str {
+        "information_schema.tables"
+    }
+
     /// Those of the names that are of views.
     async fn views(&self, schema: &str, names: &[&str]) -> Result<HashSet<String>> {
-        let literal = self.dialect().literal;
-        let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-        let sql = format!(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_name IN ({}) \
-             AND table_type <> 'BASE TABLE'",
-            literal(schema),
-            names.join(", ")
-        );
-        Ok(self.query(&sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+        let found = self.query(&views(self, schema, names)).await?;
+        Ok(found.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
     /// The statement that gives a table another name.
@@ -139,6 +137,18 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Tidies up after a merge, whatever came of it. `scratch` are the tables that it may have left.
     async fn end(&self, _session: Self::Session, _scratch: &[String]) {}
+}
+
+/// The query for those of the names that are of views.
+pub(super) fn views<E: Engine + ?Sized>(engine: &E, schema: &str, names: &[&str]) -> String {
+    let literal = engine.dialect().literal;
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    format!(
+        "SELECT table_name FROM {} WHERE table_schema = {} AND table_name IN ({}) AND table_type <> 'BASE TABLE'",
+        engine.all_tables(),
+        literal(schema),
+        names.join(", ")
+    )
 }
 
 /// The most that one script may have.

@@ -4,15 +4,16 @@ use chrono::DateTime;
 use staging::ColumnType;
 use uuid::Uuid;
 
-use super::engine::{Engine, Limits};
+use super::engine::{Engine, Limits, views};
 use super::schema::Schema;
 use super::sql::Ties;
 use super::target::{Moment, Target};
+use crate::adopt;
 use crate::catalog::Present;
 use crate::history::VALID_TO;
 use crate::statement::Statement;
 use crate::table::TableColumn;
-use crate::{Ledger, LocatedFile, TableMode};
+use crate::{Ledger, LeftOver, LocatedFile, TableMode};
 
 /// All statements of a merge of one file into a table with these columns, for golden files.
 pub(super) fn statements<E: Engine>(
@@ -44,6 +45,32 @@ pub(super) fn statements<E: Engine>(
     script.extend(merges[0].write_changed(Limits { statement_bytes: 600, ..limits }));
     script.extend(merges[0].write_changed(Limits { merged_columns: 0, ..limits }));
     script.into_iter().map(|statement| statement.sql).collect()
+}
+
+/// The statements about a table that another program made, with columns of these types beside its id.
+pub(super) fn adopt_statements<E: Engine>(schema: &Schema<E>, types: &[&str]) -> Vec<String> {
+    let (dialect, name) = (schema.engine.dialect(), &schema.name);
+    let column = |name: String, type_name: &str| TableColumn { name, type_name: type_name.to_owned() };
+    let text = (dialect.type_name)(ColumnType::Text);
+    let columns = types.iter().enumerate().map(|(n, type_name)| column(format!("it's {n}"), type_name));
+    let present: Vec<TableColumn> = [column("Id".to_owned(), text)].into_iter().chain(columns).collect();
+    let held = [column((dialect.column_name)("id"), (dialect.type_name)(ColumnType::BigInt))];
+    let [table, aside] = ["contacts", "contacts_of_segment"].map(|table| name.table_name(table));
+    let wanted = LeftOver {
+        table: "contacts_of_segment".to_owned(),
+        held_by: "contacts".to_owned(),
+        key: vec![("Id".to_owned(), "id".to_owned())],
+        columns: present[1..].iter().map(|column| column.name.clone()).collect(),
+        after: Some(r"it's \n".to_owned()),
+        most: 500,
+    };
+    let quoted = [aside.qualified.as_str(), table.qualified.as_str()];
+    vec![
+        views(&schema.engine, &name.name, &["contacts", "deals"]),
+        schema.engine.rename_table(&table, &aside).unwrap(),
+        adopt::select(dialect, quoted, [&present, &held], &wanted).unwrap(),
+        adopt::count_keyless(&aside.qualified, &present, &["Id"]).unwrap(),
+    ]
 }
 
 /// The statements that change anything, where one file is merged into a table that is kept without its deleted rows and

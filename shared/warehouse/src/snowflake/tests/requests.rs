@@ -101,6 +101,15 @@ fn merge_into_a_table_without_deleted_rows_and_with_its_past() {
 }
 
 #[test]
+fn adoption_of_a_table() {
+    let url = format!("snowflake://loader@org-acc/d?warehouse=w&{STAGE}");
+    let warehouse = connect(&url, "hub\"spot", Some(&KEY.to_owned().into())).unwrap();
+    let types =
+        ["VARCHAR", "TIMESTAMP_NTZ", "TIMESTAMP_TZ(3)", "NUMBER(38,0)", "FLOAT", "BOOLEAN", "VARIANT"];
+    insta::assert_snapshot!(warehouse.adopt_statements(&types));
+}
+
+#[test]
 fn a_script_that_writes_nothing_is_no_transaction() {
     let engine = engine(STAGE);
     let script = [Statement::new(Purpose::Read("a".to_owned()), "COPY"), Statement::count("SELECT 1")];
