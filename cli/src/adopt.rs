@@ -9,7 +9,7 @@ mod report;
 mod rows;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::bail;
@@ -28,6 +28,9 @@ pub(crate) use report::{Adopted, text};
 use report::{NOT_READ, Step, all_text};
 use rows::{Found, Source};
 use tables::{aside, entry};
+
+/// Reason why no deleted rows come into a table that has none.
+const NO_DELETED: &str = "the table is kept without deleted rows (--hard-delete), which these would be";
 
 /// The tables of Segment's in a schema, and what has become of them.
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Adoption {
             self.change(name, |adopted| adopted.is(Step::Waiting, reason));
             return Ok(loaded);
         }
-        if self.bring_in(name, way).await? {
+        if self.bring_in(name, way, options.mode).await? {
             loaded = sum(loaded, load(name, state, bucket, warehouse, options).await?);
         }
         Ok(loaded)
@@ -120,26 +123,23 @@ impl Adoption {
     }
 
     /// Stages the rows that ours lacks. `true`: there may be files to load.
-    async fn bring_in(&self, name: &str, way: Way<'_>) -> anyhow::Result<bool> {
+    async fn bring_in(&self, name: &str, way: Way<'_>, mode: TableMode) -> anyhow::Result<bool> {
         let aside = aside(name);
-        let entry = match entry(name) {
-            Ok(entry) => entry,
-            Err(reason) => {
-                let extent = way.warehouse.extent(&aside).await?;
-                self.change(name, |adopted| {
-                    adopted.found.rows = extent.map_or(0, |extent| extent.rows);
-                    adopted.is(Step::Aside, &reason);
-                });
+        let shapes = way.warehouse.shapes(&[name, &aside]).await?;
+        let columns = match (entry(name), shapes.as_slice()) {
+            (Err(reason), _) => Err(reason),
+            (Ok(entry), [Some(ours), Some(theirs)]) => Columns::new(&entry, ours, theirs),
+            (Ok(_), _) => {
+                let reason = "no load has made the new table yet: run the same command again when one has";
+                self.change(name, |adopted| adopted.is(Step::Waiting, reason));
                 return Ok(false);
             }
         };
-        let shapes = way.warehouse.shapes(&[name, &aside]).await?;
-        let [Some(ours), Some(theirs)] = shapes.as_slice() else {
-            let reason = "no load has made the new table yet: run the same command again when one has";
-            self.change(name, |adopted| adopted.is(Step::Waiting, reason));
-            return Ok(false);
+        let columns = match columns {
+            Ok(columns) if mode.hard_delete && columns.has_deletions() => Err(NO_DELETED.to_owned()),
+            columns => columns,
         };
-        let columns = match Columns::new(&entry, ours, theirs) {
+        let columns = match columns {
             Ok(columns) => columns,
             Err(reason) => {
                 let extent = way.warehouse.extent(&aside).await?;
@@ -271,14 +271,32 @@ async fn bring_in_all(
     state.bind_account(account_id).await?;
     let bucket = Bucket::open_folder(&folder.join("files"), schema)?;
     let way = Way { account_id, state: &state, bucket: &bucket, warehouse };
+    let complete = complete_feeds(warehouse).await?;
     for name in adoption.names() {
-        if adoption.bring_in(&name, way).await? {
-            let mode = TableMode::of(warehouse, &name).await?;
+        let mut feeds = FEEDS.iter().filter(|feed| feed.collections().contains(&name.as_str()));
+        if !feeds.any(|feed| complete.contains(feed.name())) {
+            let reason =
+                "the table _runs has no complete run that read it: run the same command when one has ended";
+            adoption.change(&name, |adopted| adopted.is(Step::Waiting, reason));
+            continue;
+        }
+        let mode = TableMode::of(warehouse, &name).await?;
+        if adoption.bring_in(&name, way, mode).await? {
             let options = load::Options { scope: load::Scope::Everything, mode, ..load::Options::default() };
             load(&name, &state, &bucket, warehouse, &options).await?;
         }
     }
     Ok(())
+}
+
+/// Returns the feeds of which loads have recorded a complete run: what such a one has not shown, HubSpot shows no more.
+async fn complete_feeds(warehouse: &dyn Warehouse) -> anyhow::Result<BTreeSet<String>> {
+    let runs = warehouse.texts("_runs", &["name", "outcome"]).await?;
+    let complete = runs.into_iter().filter_map(|run| match <[Option<String>; 2]>::try_from(run) {
+        Ok([Some(name), Some(outcome)]) if outcome == End::Complete.name() => Some(name),
+        _ => None,
+    });
+    Ok(complete.collect())
 }
 
 fn sum(a: Loaded, b: Loaded) -> Loaded {

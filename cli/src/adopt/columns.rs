@@ -115,6 +115,11 @@ impl Columns {
         })
     }
 
+    /// `true`: rows come in as deleted ones.
+    pub(super) fn has_deletions(&self) -> bool {
+        self.table.position(IS_DELETED).is_some()
+    }
+
     /// Appends a row: the texts of the key, then of the further columns.
     pub(super) fn append(&self, rows: &mut Rows, texts: &[Option<String>], run_id: &str) -> Taken {
         let mut unparsed = Map::new();

@@ -81,6 +81,12 @@ impl Adopted {
         if self.step == Step::Left && self.reason.is_none() {
             self.is(Step::Left, NOT_READ);
         }
+        if self.step == Step::Waiting && self.reason.is_none() {
+            self.is(
+                Step::Waiting,
+                "the load failed, as the report of the collection says: run the same command again",
+            );
+        }
         let name = |table: &str| format!("DROP TABLE {}.{}", written(schema), written(table));
         self.drop = self.renamed_to.as_deref().filter(|_| self.step != Step::Waiting).map(name);
     }

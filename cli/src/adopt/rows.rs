@@ -98,6 +98,7 @@ impl Source<'_> {
                 false => vec![self.bucket.put(writer.finish()?, now).await?],
             };
             if position.is_done {
+                position.after = None;
                 position.found.without_key += self.warehouse.keyless(self.aside, &id).await?;
             }
             self.state.checkpoint(lease, &position, &files).await?;

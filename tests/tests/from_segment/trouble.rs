@@ -57,6 +57,11 @@ async fn an_adoption_goes_on_behind_each_step() {
     moved.sandbox.sync(&["--adopt", "--accept-removals"]).await.complete();
     moved.assert_adopted();
 
+    // A table is dropped: the rows are among the staged files.
+    moved.sandbox.database().execute_batch("DROP TABLE hubspot.contacts").unwrap();
+    moved.sandbox.sync(&[]).await.complete();
+    moved.assert_adopted();
+
     // The state is lost: all is found anew.
     std::fs::remove_dir_all(moved.sandbox.path("state")).unwrap();
     moved.sandbox.sync(&["--adopt"]).await.complete();
@@ -134,6 +139,27 @@ async fn odd_tables_are_adopted_too() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_without_deleted_rows_get_none() {
+    let moved = filled().await;
+    let report = moved.sandbox.sync(&["--adopt", "--hard-delete", "all"]).await.complete();
+    let adopted = &report["adopted"];
+    for name in ["contacts", "companies", "deals", "email_campaigns"] {
+        assert_eq!(
+            (&adopted[name]["step"], &adopted[name]["brought_in"]),
+            (&json!("aside"), &json!(0)),
+            "{name}"
+        );
+        assert!(adopted[name]["reason"].as_str().unwrap().contains("--hard-delete"), "{adopted:#}");
+    }
+    assert_eq!(adopted["email_events"]["step"], "brought_in");
+    let database = moved.sandbox.database();
+    let old = "SELECT count(*) FROM hubspot.contacts WHERE properties_firstname_value = 'Segment''s name'";
+    assert_eq!(number(&database, old), 0);
+    let aside = moved.tables["contacts"].rows.len() as i64;
+    assert_eq!(number(&database, "SELECT count(*) FROM hubspot.contacts_of_segment"), aside);
+}
+
 /// A collection that HubSpot does not show stays Segment's.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_read_is_left_as_it_is() {
@@ -179,10 +205,17 @@ async fn a_warehouse_that_others_load_is_adopted_by_a_command_of_its_own() {
     assert_eq!(first.as_object().unwrap().len(), 11);
     assert_eq!(first["contacts"]["step"], "waiting");
     assert!(first["contacts"]["reason"].as_str().unwrap().contains("--state"), "{first:#}");
-    // Whoever loads, with a history.
-    moved.sandbox.sync(&["--history", "deals"]).await.complete();
+    // One table is ours, and no load has recorded a complete run.
     let folder = moved.sandbox.path("adopted");
     let rest = ["--warehouse", &warehouse, "--state", folder.to_str().unwrap()];
+    let scarce =
+        ["--collections", "deals", "--history", "deals", "--since", "2020-01-01", "--until", "2020-01-02"];
+    moved.sandbox.sync(&scarce).await.complete();
+    let early = adopt(&rest).await.complete();
+    assert_eq!(early["deals"]["step"], "waiting");
+    assert!(early["deals"]["reason"].as_str().unwrap().contains("_runs"), "{early:#}");
+    // Whoever loads, with a history.
+    moved.sandbox.sync(&["--history", "deals"]).await.complete();
     let second = adopt(&rest).await.complete();
     assert_eq!((&second["deals"]["step"], &second["deals"]["brought_in"]), (&json!("brought_in"), &json!(3)));
     moved.assert_adopted();
