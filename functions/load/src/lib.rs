@@ -78,7 +78,7 @@ async fn merge(
     }
     if files.missing.len() > pending.len() {
         // Before anything is merged of a table that could not be whole.
-        check_there(collection, bucket, &files.missing).await?;
+        bucket.check_there(&files.missing).await?;
     }
     let Options { mode, deadline, .. } = *options;
     let reports_under = Some(lease);
@@ -88,18 +88,4 @@ async fn merge(
     table.end(files.last(loaded.files_left)).await?;
     table.check(options.lost_rows)?;
     Ok(Loaded { degraded: table.degraded(), ..loaded })
-}
-
-/// # Errors
-/// When some of the files are gone, with the number of them.
-async fn check_there(collection: &str, bucket: &Bucket, files: &[StagedFile]) -> anyhow::Result<()> {
-    let lost = bucket.lost(files).await?;
-    let Some(first) = lost.first() else { return Ok(()) };
-    anyhow::bail!(
-        "{} of the {} staged files that {collection} is filled from are gone, such as {}, and nothing is merged: put them \
-         back, or read their rows again (--mode backfill, which loads wait for no more when it has ended)",
-        lost.len(),
-        files.len(),
-        first.key
-    )
 }

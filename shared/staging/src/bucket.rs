@@ -188,14 +188,30 @@ impl Bucket {
             Place::Folder(folder) => Box::new(|file| folder.path(&file.key).is_ok()),
             Place::S3(s3) => {
                 let mut keys = HashSet::new();
-                let collections: BTreeSet<&str> = files.iter().map(|file| file.collection.as_str()).collect();
-                for collection in collections {
-                    keys.extend(s3.keys(&format!("{}/{collection}/", self.encoded_schema())).await?);
+                let prefixes: BTreeSet<&str> = files.iter().map(|file| prefix_of(&file.key)).collect();
+                for prefix in prefixes {
+                    keys.extend(s3.keys(prefix).await?);
                 }
                 Box::new(move |file| keys.contains(&file.key))
             }
         };
         Ok(files.iter().filter(|file| !is_there(file)).cloned().collect())
+    }
+
+    /// # Errors
+    /// When some of the files of a table are not there any more, with the number of them.
+    pub async fn check_there(&self, files: &[StagedFile]) -> anyhow::Result<()> {
+        let lost = self.lost(files).await?;
+        let Some(first) = lost.first() else { return Ok(()) };
+        bail!(
+            "{} of the {} staged files that {} is filled from are gone, such as {}, and nothing is merged: put them \
+             back, or read their rows again ({})",
+            lost.len(),
+            files.len(),
+            first.collection,
+            first.key,
+            remedy(&first.key)
+        )
     }
 
     /// The staged file where it is in S3, checked against what the state registered. Only its footer is read.
@@ -238,6 +254,11 @@ impl Bucket {
     }
 }
 
+/// The part of a key that is before the day: its file may be of a schema that had another name.
+fn prefix_of(key: &str) -> &str {
+    key.find("dt=").map_or(key, |day| &key[..day])
+}
+
 fn check_registered(file: &StagedFile, description: &Description) -> anyhow::Result<()> {
     let Description { rows, table, .. } = description;
     if *rows != file.rows || table.collection != file.collection {
@@ -272,8 +293,10 @@ fn gone(key: &str) -> anyhow::Error {
 /// The run that reads the rows of a lost file again, and strikes the file off.
 fn remedy(key: &str) -> &'static str {
     match key.contains("/_snapshot_") {
-        true => "the next comparison does: --mode reconcile",
-        false => "--mode backfill, which loads wait for no more when it has ended",
+        true => "the next comparison does: `sync --mode reconcile`, or `reconcile --stack NAME COLLECTION`",
+        false => {
+            "`sync --mode backfill`, or `backfill --stack NAME COLLECTION`: when it has ended, loads do without the file"
+        }
     }
 }
 
@@ -295,6 +318,22 @@ mod tests {
         writer.rows().cell(0).unwrap().bigint(id);
         writer.rows().finish_row();
         writer.finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn files_that_were_removed_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let mut registered = Vec::new();
+        // The schema was renamed in between.
+        for schema in ["old", "new"] {
+            let bucket = Bucket::open_folder(root.path(), schema).unwrap();
+            registered.push(bucket.put(finished(&bucket, "1", Utc::now()), Utc::now()).await.unwrap());
+        }
+        let bucket = Bucket::open_folder(root.path(), "new").unwrap();
+        assert_eq!(bucket.lost(&registered).await.unwrap(), []);
+        fs::remove_file(root.path().join(&registered[1].key)).unwrap();
+        assert_eq!(bucket.lost(&registered).await.unwrap(), registered[1..]);
+        assert_eq!(prefix_of(&registered[0].key), "old/deals/");
     }
 
     #[tokio::test]
