@@ -90,6 +90,12 @@ pub(super) async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Wareho
              stages to a bucket, or choose another warehouse"
         );
     }
+    if args.compat.is_some() && !warehouse.keeps_views() {
+        bail!(
+            "this warehouse keeps no views: leave out --compat, and have dbt make them, from what hubspot-source dbt \
+             writes"
+        );
+    }
     Ok(Some(warehouse))
 }
 

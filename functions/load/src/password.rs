@@ -1,5 +1,5 @@
 //! The warehouse's password, as Secrets Manager holds it: bare, or JSON with `password`, as RDS makes it. Snowflake's
-//! is a private key: PEM, or JSON with `private_key`.
+//! is a private key: PEM, or JSON with `private_key`. BigQuery's is one of Google's credentials: JSON with a `type`.
 
 use anyhow::bail;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +11,12 @@ pub fn password(arn: &str, secret: &SecretString) -> anyhow::Result<SecretString
     let text = secret.expose_secret().trim();
     let password = match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(fields)) => {
+            // Google's, whole.
+            let is_googles = ["type", "audience", "client_email", "refresh_token"];
+            if fields.contains_key("type") && is_googles.iter().skip(1).any(|name| fields.contains_key(*name))
+            {
+                return Ok(text.to_owned().into());
+            }
             let field = fields.get("private_key").or_else(|| fields.get("password"));
             field.and_then(Value::as_str).map(str::to_owned)
         }
@@ -41,6 +47,18 @@ mod tests {
         assert_eq!(parsed("123").as_deref(), Some("123"));
         assert_eq!(parsed(r#"{"username": "u"}"#), None);
         assert_eq!(parsed("  "), None);
+    }
+
+    #[test]
+    fn googles_credentials_stay_whole() {
+        for json in [
+            r#"{"type": "service_account", "client_email": "a@b", "private_key": "key"}"#,
+            r#"{"type": "external_account", "audience": "//iam", "token_url": "https://sts"}"#,
+            r#"{"type": "authorized_user", "refresh_token": "r"}"#,
+        ] {
+            assert_eq!(parsed(json).as_deref(), Some(json));
+        }
+        assert_eq!(parsed(r#"{"type": "mysql", "password": "p"}"#).as_deref(), Some("p"));
     }
 
     #[test]

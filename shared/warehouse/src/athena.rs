@@ -92,7 +92,7 @@ impl Engine for Athena {
         format!("CREATE DATABASE IF NOT EXISTS {}", in_ddl(schema))
     }
 
-    fn create_table(&self, table: &str, columns: &[Column]) -> String {
+    fn create_table(&self, table: &str, _key: &[String], columns: &[Column]) -> String {
         let columns = columns.iter().map(|column| (column.name.as_str(), column.column_type));
         iceberg(table, &self.table_folder(table), columns)
     }

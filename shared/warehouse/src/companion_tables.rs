@@ -20,13 +20,14 @@ use crate::table::{TableColumn, Widening};
 
 /// An engine's statements that create tables and change their columns. Statements that belong together are one item.
 pub(crate) trait Shaping {
-    fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>>;
+    /// `key` are the columns of the primary key.
+    fn creation(&self, table: &str, key: &[String], columns: &[Column]) -> Vec<Vec<Statement>>;
 
     fn alteration(&self, table: &str, add: &[Column], widen: &[Widening]) -> Vec<Vec<Statement>>;
 
-    fn shapes(&self, table: &str, change: &TableChange) -> Vec<Vec<Statement>> {
+    fn shapes(&self, table: &str, key: &[String], change: &TableChange) -> Vec<Vec<Statement>> {
         match change {
-            TableChange::Create(columns) => self.creation(table, columns),
+            TableChange::Create(columns) => self.creation(table, key, columns),
             TableChange::Alter { add, widen } => self.alteration(table, add, widen),
         }
     }
@@ -41,6 +42,7 @@ pub(crate) struct CompanionTables {
     dialect: &'static Dialect,
     table: TableName,
     deleted: TableName,
+    key: Vec<String>,
     pub(crate) hard_delete: Option<HardDelete>,
     pub(crate) history: Option<History>,
     /// Columns of the collection's table after the merge.
@@ -70,6 +72,7 @@ impl CompanionTables {
             dialect,
             table: schema.table_name(collection),
             deleted: schema.table_name(&deleted_table(collection)),
+            key: plan.primary_key.clone(),
             hard_delete: None,
             history: None,
             columns,
@@ -157,7 +160,7 @@ impl CompanionTables {
             None => {
                 let columns: Vec<Column> =
                     columns.iter().map(|column| defined(self.dialect, column)).collect();
-                engine.creation(&table.qualified, &columns)
+                engine.creation(&table.qualified, &self.key, &columns)
             }
         }
     }

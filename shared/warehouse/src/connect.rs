@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::duckdb;
 use crate::error::{Error, Kind, Result};
 use crate::warehouse::Warehouse;
-use crate::{athena, dialect, postgres, redshift, snowflake};
+use crate::{athena, bigquery, dialect, postgres, redshift, snowflake};
 
 /// All warehouses.
 const WAREHOUSES: &[Registered] = &[
@@ -38,6 +38,14 @@ const WAREHOUSES: &[Registered] = &[
         needs_aws: false,
         open: |of| {
             Box::pin(async move { Ok(boxed(snowflake::connect(of.url, of.schema, of.password.as_ref())?)) })
+        },
+    },
+    Registered {
+        schemes: &["bigquery"],
+        example: "bigquery://PROJECT/DATASET?location=EU",
+        needs_aws: false,
+        open: |of| {
+            Box::pin(async move { Ok(boxed(bigquery::connect(of.url, of.schema, of.password.as_ref())?)) })
         },
     },
     Registered {

@@ -169,6 +169,10 @@ impl<D: Database> Warehouse for Transactional<D> {
         self.0.look(work).await?.ok_or_else(|| nothing_to_compare(collection))
     }
 
+    fn keeps_views(&self) -> bool {
+        true
+    }
+
     async fn keep_views(&self, schema: &str, views: &[KeptView]) -> Result<KeptViews> {
         kept_views::keep(&self.0, schema, views).await
     }

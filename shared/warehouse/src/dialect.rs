@@ -75,6 +75,8 @@ pub(crate) struct Dialect {
     pub(crate) beside: fn(&str, ColumnType) -> Option<String>,
     /// A text as a literal. [`quote_literal`] where nothing but `'` means anything in one.
     pub(crate) literal: fn(&str) -> String,
+    /// An expression that fails with these words. `None`: a cast of the words to a number does.
+    pub(crate) raise: Option<fn(&str) -> String>,
     /// `None`: an expression may have as many columns as a statement has room for.
     pub(crate) small_expressions: Option<SmallExpressions>,
 }

@@ -63,8 +63,12 @@ impl Statement {
     }
 }
 
-/// Returns a statement that fails unless the condition holds: it then casts `words`, which are no number.
+/// Returns a statement that fails unless the condition holds: with `words`, or since it casts them, which are no
+/// number.
 pub(crate) fn check(dialect: &Dialect, condition: &str, words: &str) -> String {
+    if let Some(raise) = dialect.raise {
+        return format!("SELECT CASE WHEN {condition} THEN 1 ELSE {} END", raise(words));
+    }
     let number = (dialect.type_name)(ColumnType::BigInt);
     format!("SELECT CAST(CASE WHEN {condition} THEN '1' ELSE '{words}' END AS {number})")
 }

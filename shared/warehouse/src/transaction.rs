@@ -240,7 +240,7 @@ async fn delete_gone(transaction: &mut dyn Transaction, sweep: &Sweep<'_>, table
 /// Actions on a table are one statement where an engine takes several at once: it then rewrites the table once at
 /// most.
 impl Shaping for Dialect {
-    fn creation(&self, table: &str, columns: &[staging::Column]) -> Vec<Vec<Statement>> {
+    fn creation(&self, table: &str, _key: &[String], columns: &[staging::Column]) -> Vec<Vec<Statement>> {
         vec![vec![Statement::shape(self.create_table(table, columns))]]
     }
 

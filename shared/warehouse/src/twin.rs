@@ -22,7 +22,7 @@ use crate::conformance::{
     stage, writes,
 };
 use crate::mode::{deleted_table, history_table};
-use crate::{Kind, LocatedFile, Location, TableMode, Warehouse, connect, quote_identifier};
+use crate::{Kind, LocatedFile, Location, Reads, TableMode, Warehouse, connect, quote_identifier};
 
 pub(crate) const SCHEMA: &str = "Warehouse \"test\"";
 
@@ -113,6 +113,10 @@ pub(crate) struct TwinBench {
     pub(crate) name: String,
     /// [`Bench::digits_of_doubles`].
     pub(crate) digits: usize,
+    /// The place from which the engine reads files.
+    pub(crate) reads: Reads,
+    /// [`Bench::stored`].
+    pub(crate) stored: fn(Cell) -> Cell,
     staged: TempDir,
 }
 
@@ -128,7 +132,8 @@ impl TwinBench {
             more[field] = value;
         }
         twin.call("open", &more);
-        TwinBench { twin, url: String::new(), key: None, aws: None, names, name, digits: MOST_DIGITS, staged }
+        let (url, digits, reads) = (String::new(), MOST_DIGITS, Reads::S3);
+        TwinBench { twin, url, key: None, aws: None, names, name, digits, reads, stored: |cell| cell, staged }
     }
 
     pub(crate) fn call(&self, what: &str, mut body: Value) -> Value {
@@ -181,6 +186,9 @@ impl Bench for TwinBench {
     }
 
     fn located(&self, file: LocatedFile) -> LocatedFile {
+        if self.reads == Reads::Local {
+            return file;
+        }
         let name = file.path().unwrap().file_name().unwrap().to_str().unwrap();
         let location = Location::S3 { bucket: self.name.clone(), key: name.to_owned(), bytes: 0 };
         LocatedFile { location, ..file }
@@ -189,6 +197,10 @@ impl Bench for TwinBench {
     fn column(&self, name: &str) -> String {
         let [_, column] = self.names;
         column(name)
+    }
+
+    fn stored(&self, cell: Cell) -> Cell {
+        (self.stored)(cell)
     }
 
     fn digits_of_doubles(&self) -> usize {

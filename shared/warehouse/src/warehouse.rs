@@ -212,6 +212,11 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// the first merge it adds none.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
 
+    /// `true`: [`Warehouse::keep_views`] makes views.
+    fn keeps_views(&self) -> bool {
+        false
+    }
+
     /// Makes views in another schema of the same database, which is created if it is missing, and makes those anew whose
     /// query is another one than at the last call. Others stay untouched. Before the first merge it makes none.
     async fn keep_views(&self, _schema: &str, _views: &[KeptView]) -> Result<KeptViews> {

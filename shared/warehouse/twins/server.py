@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from athena import Athena
+from bigquery import BigQuery
 from database import Database
 from redshift import Redshift
 from snowflake import Snowflake
@@ -19,7 +20,7 @@ from snowflake import Snowflake
 # sqlglot warns of what it passes on unparsed; the front ends refuse it themselves.
 logging.disable(logging.WARNING)
 
-ENGINES = {"athena": Athena, "redshift": Redshift, "snowflake": Snowflake}
+ENGINES = {"athena": Athena, "bigquery": BigQuery, "redshift": Redshift, "snowflake": Snowflake}
 
 
 class Twin:
@@ -84,12 +85,26 @@ class Twin:
 
     def faults(self, call):
         """How many answers are still to be lost, and commits to come late."""
-        return {"left": len(self.lost) + self.databases[call["database"]].conflicts[1]}
+        lost = [at for _, at in self.lost if at in ("", f"/{call['database']}/")]
+        return {"left": len(lost) + self.databases[call["database"]].conflicts[1]}
 
     def lose(self, call):
-        """The answer to the next call whose body has `containing` in it is lost."""
-        self.lost.append(call["containing"])
+        """The answer to the next call whose body has `containing` in it is lost; `at` is in the call's path, too."""
+        self.lost.append((call["containing"], call.get("at", "")))
         return {}
+
+    def late(self, call):
+        """The next job that has `containing` in it is executed later than whoever made it waits."""
+        self.engine.delay(call["database"], call["containing"])
+        return {}
+
+    def is_late(self, call):
+        """Whether such a job is there."""
+        return {"is_late": bool(self.engine.late_jobs(call["database"]))}
+
+    def end_late(self, call):
+        """Executes those jobs; answers with what they failed of."""
+        return {"failures": self.engine.end_late(call["database"])}
 
     def written(self, call):
         """How many rows were written by statements that begin so."""
@@ -136,16 +151,27 @@ class Handler(BaseHTTPRequestHandler):
             except Exception as error:
                 traceback.print_exc()
                 return self.answer(500, {"__type": "InternalServerException", "message": repr(error)})
-            lost = next((words for words in self.twin.lost if words in text), None)
-            if lost is not None:
-                self.twin.lost.remove(lost)
-                self.close_connection = True
+            if self.is_lost(text):
                 return
         self.answer(*answer)
 
+    def is_lost(self, text):
+        lost = next(((words, at) for words, at in self.twin.lost if words in text and at in self.path), None)
+        if lost is None:
+            return False
+        self.twin.lost.remove(lost)
+        self.close_connection = True
+        return True
+
     def do_PUT(self):
-        """S3: an object in a bucket that some database has."""
+        """S3: an object in a bucket that some database has. Or a part of what is sent to an engine."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if hasattr(self.twin.engine, "put"):
+            with self.lock:
+                answer = self.twin.engine.put(self.path, self.headers, body)
+                if self.is_lost(self.headers["Content-Range"]):
+                    return
+            return self.answer(*answer)
         if "aws-chunked" in self.headers.get("Content-Encoding", ""):
             body = unchunked(body)
         path = self.object()
@@ -157,6 +183,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {})
 
     def do_DELETE(self):
+        if hasattr(self.twin.engine, "put"):
+            return self.do_POST()
         path = self.object()
         if path is not None and os.path.exists(path):
             os.remove(path)
@@ -167,9 +195,11 @@ class Handler(BaseHTTPRequestHandler):
         databases = list(self.twin.databases.values())
         return next((os.path.join(it.buckets[bucket], key) for it in databases if bucket in it.buckets), None)
 
-    def answer(self, status, body):
-        encoded = json.dumps(body).encode()
+    def answer(self, status, body, headers={}):
+        encoded = json.dumps(body).encode() if status != 204 else b""
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         if body.keys() == {"data"}:
             # A part of Snowflake's rows that is not the first.
             encoded = gzip.compress(encoded)

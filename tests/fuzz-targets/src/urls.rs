@@ -10,7 +10,7 @@ const SCHEMES: [&str; 4] = ["postgres", "redshift", "snowflake", "athena"];
 pub fn run(data: &[u8]) {
     let Some((&chosen, rest)) = data.split_first() else { return };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
-    let scheme = SCHEMES[usize::from(chosen % 4)];
+    let scheme = if chosen & 8 == 0 { SCHEMES[usize::from(chosen % 4)] } else { "bigquery" };
     let user = if chosen & 4 == 0 { String::new() } else { format!("u:{PASSWORD}@") };
     let url = format!("{scheme}://{user}{rest}");
     for password in [None, Some(PASSWORD)] {

@@ -27,6 +27,7 @@ pub(crate) const ATHENA: Dialect = Dialect {
     holds_whole_rows: true,
     beside: no_column_beside,
     literal: quote_literal,
+    raise: None,
     small_expressions: Some(SmallExpressions { bytes: MAX_TEXT_BYTES, digests, md5 }),
 };
 

@@ -43,7 +43,7 @@ impl Transaction for Session<'_> {
     }
 
     async fn change_table(&mut self, table: &TableName, plan: &Plan<'_>) -> Result<()> {
-        self.execute_all(DUCKDB.shapes(&table.qualified, &plan.change).concat())
+        self.execute_all(DUCKDB.shapes(&table.qualified, &plan.primary_key, &plan.change).concat())
     }
 
     async fn merge_group(&mut self, merge: &GroupOf<'_>) -> Result<Vec<Count>> {

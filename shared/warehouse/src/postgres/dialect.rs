@@ -22,6 +22,7 @@ pub(crate) const POSTGRES: Dialect = Dialect {
     holds_whole_rows: true,
     beside: column_beside,
     literal: quote_literal,
+    raise: None,
     small_expressions: None,
 };
 

@@ -271,7 +271,7 @@ struct Followed(RefCell<Vec<Following>>);
 type Following = (String, Vec<Column>, Vec<Widening>);
 
 impl Shaping for Followed {
-    fn creation(&self, _table: &str, _columns: &[Column]) -> Vec<Vec<Statement>> {
+    fn creation(&self, _table: &str, _key: &[String], _columns: &[Column]) -> Vec<Vec<Statement>> {
         Vec::new()
     }
 

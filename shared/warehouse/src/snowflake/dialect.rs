@@ -22,6 +22,7 @@ pub(crate) const SNOWFLAKE: Dialect = Dialect {
     holds_whole_rows: false,
     beside: no_column_beside,
     literal: escaped_literal,
+    raise: None,
     small_expressions: None,
 };
 

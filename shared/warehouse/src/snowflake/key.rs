@@ -1,24 +1,20 @@
-//! A user's private key, and the tokens that are signed with it: JWTs of the one kind that Snowflake takes (RS256), so
-//! that `ring`, which does all TLS here, is the only cryptography.
+//! A user's private key, and the tokens that are signed with it.
 //!
 //! <https://docs.snowflake.com/en/developer-guide/sql-api/authenticating>
 
 use std::fmt;
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest::{SHA256, digest};
-use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
-use ring::signature::RSA_PKCS1_SHA256;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::url::Target;
 use crate::error::{Error, Kind, Result};
+use crate::jwt::{key_pair, signed};
 
 /// Snowflake takes no token that lives longer than an hour.
 const LIFETIME: TimeDelta = TimeDelta::minutes(59);
@@ -52,22 +48,7 @@ impl Key {
         let Some(pem) = pem else {
             return Err(refused("and there is none: give it where other warehouses have their password"));
         };
-        // In one line, as some variables and files have to be.
-        let pem = pem.expose_secret().replace("\\n", "\n");
-        if pem.contains("ENCRYPTED") {
-            return Err(refused(
-                "and it is encrypted: decrypt it (openssl pkcs8 -in key.p8 -out key.pem), and keep it as a secret",
-            ));
-        }
-        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
-            Ok(PrivateKeyDer::Pkcs8(der)) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            Ok(PrivateKeyDer::Pkcs1(der)) => KeyPair::from_der(der.secret_pkcs1_der()),
-            _ => return Err(refused("and this is none: it begins with -----BEGIN PRIVATE KEY-----")),
-        };
-        let pair = pair.map_err(|refusal| {
-            refused("and this is none that can be used: it needs RSA, 2,048 bits or more")
-                .because(refusal.to_string())
-        })?;
+        let pair = key_pair(pem.expose_secret()).map_err(|what| refused(&format!("and {what}")))?;
         let fingerprint = BASE64_STANDARD.encode(digest(&SHA256, &public_key_info(pair.public().as_ref())));
         Ok(Key { pair, subject: format!("{}.{}", target.account, target.user), fingerprint })
     }
@@ -81,14 +62,9 @@ impl Key {
             "iat": issued.timestamp(),
             "exp": expires.timestamp(),
         });
-        let encoded = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
-        let header = json!({"alg": "RS256", "typ": "JWT"}).to_string();
-        let signed = format!("{}.{}", encoded(header.as_bytes()), encoded(claims.to_string().as_bytes()));
-        let mut signature = vec![0; self.pair.public().modulus_len()];
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| refused("and it does not sign"))?;
-        Ok((format!("{signed}.{}", encoded(&signature)).into(), expires))
+        let header = json!({"alg": "RS256", "typ": "JWT"});
+        let token = signed(&self.pair, &header, &claims).ok_or_else(|| refused("and it does not sign"))?;
+        Ok((token, expires))
     }
 }
 
@@ -114,6 +90,8 @@ fn refused(why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
     use super::super::url::target;
     use super::*;
 

@@ -52,7 +52,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
         format!("CREATE SCHEMA IF NOT EXISTS {schema}")
     }
 
-    fn create_table(&self, table: &str, columns: &[Column]) -> String {
+    /// `key` are the columns of the primary key.
+    fn create_table(&self, table: &str, _key: &[String], columns: &[Column]) -> String {
         self.dialect().create_table(table, columns)
     }
 
@@ -201,14 +202,14 @@ impl From<Error> for Failed {
 
 /// Statements are no longer than the engine takes.
 impl<E: Engine> Shaping for E {
-    fn creation(&self, table: &str, columns: &[Column]) -> Vec<Vec<Statement>> {
+    fn creation(&self, table: &str, key: &[String], columns: &[Column]) -> Vec<Vec<Statement>> {
         let limit = self.limits().statement_bytes;
         let mut first = columns.len();
-        while first > 1 && self.create_table(table, &columns[..first]).len() > limit {
+        while first > 1 && self.create_table(table, key, &columns[..first]).len() > limit {
             first /= 2;
         }
         let (first, later) = columns.split_at(first);
-        let create = vec![Statement::shape(self.create_table(table, first))];
+        let create = vec![Statement::shape(self.create_table(table, key, first))];
         [create].into_iter().chain(self.alteration(table, later, &[])).collect()
     }
 

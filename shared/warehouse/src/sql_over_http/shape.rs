@@ -58,7 +58,7 @@ impl<E: Engine> Target<'_, E> {
     /// Changes of the tables' columns: statements that belong together, in order.
     pub(super) fn shapes(&self) -> Vec<Vec<Statement>> {
         let engine = &self.schema.engine;
-        let mut shapes = engine.shapes(&self.table.qualified, &self.plan.change);
+        let mut shapes = engine.shapes(&self.table.qualified, &self.plan.primary_key, &self.plan.change);
         shapes.extend(self.companions.shapes(engine, self.present));
         shapes
     }

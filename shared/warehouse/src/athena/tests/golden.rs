@@ -82,7 +82,7 @@ fn tables_of_a_torture_file() {
     let TableChange::Create(columns) = plan(&ATHENA, None, vec![&file]).unwrap().change else {
         panic!("there is no table");
     };
-    statements.push(without_ids(&athena.create_table(table, &columns)));
+    statements.push(without_ids(&athena.create_table(table, &[], &columns)));
     let added = [Column::new("a", ColumnType::Text), Column::new("b", ColumnType::Timestamp)];
     statements.extend(athena.add_columns(table, &added));
     let converted = ATHENA.converted("\"amount\"", ColumnType::Double, ColumnType::Text);
