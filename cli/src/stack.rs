@@ -81,6 +81,12 @@ impl Stack {
                 self.function(FURTHER)
             );
         }
+        if hubspot::feeds::is_shared(collection) {
+            bail!(
+                "{collection} is filled with the objects that its rows are of: name one of these, such as deals, and \
+                 {collection} is read with it"
+            );
+        }
         let segments = FEEDS.iter().flat_map(|feed| feed.collections()).copied();
         let known: Vec<&str> = segments.chain(further.feeds.keys().map(String::as_str)).collect();
         bail!("unknown collection {collection:?}: use one of {}", known.join(", "))

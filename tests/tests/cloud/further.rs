@@ -306,7 +306,11 @@ async fn runs_of_further_objects_are_started_by_hand() {
     let report = cloud.cli(&["reconcile", "custom_tickets", "--report", "json"]).await.complete();
     assert_eq!(text(&report, "feed"), "snapshot-custom_tickets");
     load(&cloud).await;
-    for (collection, said) in [("notes", "parameter Collections"), ("kontakte", "unknown collection")] {
+    for (collection, said) in [
+        ("notes", "parameter Collections"),
+        ("kontakte", "unknown collection"),
+        ("associations", "name one of these, such as deals"),
+    ] {
         let refused = cloud.cli(&["backfill", collection]).await;
         assert_eq!(refused.code, Some(2), "{refused:#?}");
         assert!(refused.stderr.contains(said), "{refused:#?}");
