@@ -101,6 +101,7 @@ impl Adoption {
             }
             self.put_aside(name, warehouse).await?;
         }
+        source(name, &aside(name), way).strike_off_lost().await?;
         let mut loaded = load(name, state, bucket, warehouse, options).await?;
         if end != End::Complete {
             let reason = "HubSpot was not read completely, so that what it shows no more is not known yet";
@@ -150,9 +151,7 @@ impl Adoption {
                 return Ok(false);
             }
         };
-        let Way { account_id, state, bucket, warehouse } = way;
-        let source = Source { collection: name, aside: &aside, account_id, state, bucket, warehouse };
-        let found: Found = source.stage(&columns).await?;
+        let found: Found = source(name, &aside, way).stage(&columns).await?;
         self.change(name, |adopted| {
             adopted.found = found.into();
             adopted.is_brought_in();
@@ -273,6 +272,7 @@ async fn bring_in_all(
     let way = Way { account_id, state: &state, bucket: &bucket, warehouse };
     let complete = complete_feeds(warehouse).await?;
     for name in adoption.names() {
+        source(&name, &aside(&name), way).strike_off_lost().await?;
         let mut feeds = FEEDS.iter().filter(|feed| feed.collections().contains(&name.as_str()));
         if !feeds.any(|feed| complete.contains(feed.name())) {
             let reason =
@@ -297,6 +297,11 @@ async fn complete_feeds(warehouse: &dyn Warehouse) -> anyhow::Result<BTreeSet<St
         _ => None,
     });
     Ok(complete.collect())
+}
+
+fn source<'a>(collection: &'a str, aside: &'a str, way: Way<'a>) -> Source<'a> {
+    let Way { account_id, state, bucket, warehouse } = way;
+    Source { collection, aside, account_id, state, bucket, warehouse }
 }
 
 fn sum(a: Loaded, b: Loaded) -> Loaded {

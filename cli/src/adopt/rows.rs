@@ -57,11 +57,28 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// Stages and registers what ours lacks. Nothing, if that was done before.
     pub(super) async fn stage(&self, columns: &Columns) -> anyhow::Result<Found> {
-        let name = format!("adopt-{}", self.collection);
-        let lease = self.state.lease(&name).await?;
+        let lease = self.state.lease(&self.lease_name()).await?;
         let staged = self.stage_under(&lease, columns).await;
         self.state.release(lease).await;
         staged.with_context(|| format!("the rows of {} can't be brought in", self.aside))
+    }
+
+    fn lease_name(&self) -> String {
+        format!("adopt-{}", self.collection)
+    }
+
+    /// Strikes off staged files that somebody has removed, and begins anew: their rows are still aside. To be called
+    /// before a load, which would fail for want of them.
+    pub(super) async fn strike_off_lost(&self) -> anyhow::Result<()> {
+        let lease = self.state.lease(&self.lease_name()).await?;
+        let files = self.state.registered_by(&lease, self.collection, false).await?;
+        let lost = self.bucket.lost(&files).await?;
+        if !lost.is_empty() {
+            self.state.checkpoint(&lease, &Position::default(), &[]).await?;
+            self.state.strike_off(&lease, &lost).await?;
+        }
+        self.state.release(lease).await;
+        Ok(())
     }
 
     async fn stage_under(&self, lease: &Lease, columns: &Columns) -> anyhow::Result<Found> {

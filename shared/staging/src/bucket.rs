@@ -294,6 +294,7 @@ fn gone(key: &str) -> anyhow::Error {
 fn remedy(key: &str) -> &'static str {
     match key.contains("/_snapshot_") {
         true => "the next comparison does: `sync --mode reconcile`, or `reconcile --stack NAME COLLECTION`",
+        false if key.contains("-adopted-") => "`sync --adopt` does, from the table that it put aside",
         false => {
             "`sync --mode backfill`, or `backfill --stack NAME COLLECTION`: when it has ended, loads do without the file"
         }

@@ -1,5 +1,6 @@
 //! Adoptions that something comes in the way of.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::Connection;
@@ -62,6 +63,15 @@ async fn an_adoption_goes_on_behind_each_step() {
     moved.sandbox.sync(&[]).await.complete();
     moved.assert_adopted();
 
+    // Its staged file is gone as well: a load says what to do, and that works.
+    moved.sandbox.database().execute_batch("DROP TABLE hubspot.contacts").unwrap();
+    remove_adopted(&moved.sandbox.path("state/files/hubspot/contacts"));
+    let failed = moved.sandbox.sync(&[]).await;
+    let reason = failed.report()["collections"]["contacts"]["reason"].clone();
+    assert!(reason.as_str().unwrap().contains("sync --adopt` does"), "{reason}");
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
+
     // The state is lost: all is found anew.
     std::fs::remove_dir_all(moved.sandbox.path("state")).unwrap();
     moved.sandbox.sync(&["--adopt"]).await.complete();
@@ -72,6 +82,15 @@ async fn an_adoption_goes_on_behind_each_step() {
     std::fs::remove_dir_all(moved.sandbox.path("state")).unwrap();
     moved.sandbox.sync(&["--adopt"]).await.complete();
     moved.assert_adopted();
+}
+
+/// Removes the staged files with Segment's rows; there is one at least.
+fn remove_adopted(folder: &Path) {
+    let days = std::fs::read_dir(folder).unwrap().map(|day| day.unwrap().path());
+    let files = days.flat_map(|day| std::fs::read_dir(day).unwrap().map(|file| file.unwrap().path()));
+    let adopted: Vec<PathBuf> = files.filter(|file| file.to_str().unwrap().contains("-adopted-")).collect();
+    assert!(!adopted.is_empty());
+    adopted.into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
