@@ -19,8 +19,8 @@ pub(crate) async fn strike_off(
         let text = match of_collection(run, lease, &table.collection, whole_since_ms).await {
             Ok(0) => continue,
             Ok(files) => format!(
-                "{files} staged files had been removed: this run has read again what HubSpot still shows of their rows, \
-                 and loads do without them"
+                "{files} staged files had been removed, and loads do without them now: this run has read their rows \
+                 again, as far as HubSpot shows them, and events of the past month (--since reads earlier ones)"
             ),
             Err(error) => format!("it is not known whether staged files were removed: {error:#}"),
         };

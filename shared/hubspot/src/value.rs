@@ -61,7 +61,7 @@ pub(crate) fn set(cell: Cell<'_>, column_type: ColumnType, value: Str<'_>) -> bo
     true
 }
 
-/// Fills a cell with a value that somebody else kept as text, as [`set`] fills one with HubSpot's. `false`: the cell does
+/// Fills a cell with a value that somebody else kept as text, as `set` fills one with HubSpot's. `false`: the cell does
 /// not have the text's value, so the text has to be kept beside it.
 pub fn set_text(cell: Cell<'_>, column_type: ColumnType, text: &str) -> bool {
     set(cell, column_type, Str::plain(text))
