@@ -34,11 +34,11 @@ pub(super) struct Columns {
     pub(super) further: Vec<String>,
     /// Segment's columns that ours lacks, and those that say nothing of a record.
     pub(super) aside: Vec<String>,
-    /// What is staged: the key, the further columns, and those about the row.
+    /// The staged table: the key, the further columns, and those about the row.
     pub(super) table: Table,
 }
 
-/// What became of a row.
+/// Outcome of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// It is staged; so many of its values did not parse.

@@ -1,4 +1,4 @@
-//! What has become of each table of Segment's: for people, and for machines.
+//! Report on each table of Segment's, for people and for machines.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! What a sync looks at before anything is written: its options, the warehouse, and whose account that is.
+//! Checks of a sync before anything is written: its options, the warehouse, and whose account that is.
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! A script is one job. Scratch tables are tables of the dataset itself that expire after a day; a merge deletes its
 //! own. DDL on tables that stay can't be in a transaction, so statements that make tables or change columns are a job
 //! of their own, ahead of it. Each of them leaves a valid table: empty, or with a column more, or with a wider one.
-//! What is counted is asked when the transaction is over, of scratch tables that nobody else writes.
+//! Counts are asked when the transaction is over, of scratch tables that nobody else writes.
 //!
 //! Transactions don't wait for each other: of two that change rows of one table, the second one is aborted. Each merge
 //! changes the row of the table `_lock`. A merge that makes a table anew to widen a column would lose rows that another

@@ -26,7 +26,7 @@ use crate::error::{Error, Kind, Result};
 use crate::jwt::{key_pair, signed};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
-/// What federation and impersonation ask for: <https://google.aip.dev/auth/4117>.
+/// The scope of tokens by federation and impersonation: <https://google.aip.dev/auth/4117>.
 const WIDE_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// Google takes no assertion that lives longer than an hour.
 const LIFETIME: TimeDelta = TimeDelta::minutes(59);
@@ -40,7 +40,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(300);
 const METADATA: &str =
     "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
 
-/// What tokens are got by.
+/// The way to a token.
 #[derive(Debug)]
 pub(super) struct Auth {
     credential: Credential,
@@ -206,7 +206,7 @@ fn credential(json: &str) -> Result<Credential> {
     }
 }
 
-/// What Google's own clients look for: <https://cloud.google.com/docs/authentication/application-default-credentials>.
+/// Finds the credential that Google's own clients would: <https://cloud.google.com/docs/authentication/application-default-credentials>.
 fn found() -> Result<Credential> {
     let named =
         env::var_os("GOOGLE_APPLICATION_CREDENTIALS").filter(|path| !path.is_empty()).map(PathBuf::from);
