@@ -13,6 +13,7 @@
 //! A table with hard deletes or a history has companion tables, and its script more statements. The merge in which
 //! either mode begins or ends runs further scripts first.
 
+mod client;
 mod engine;
 #[cfg(test)]
 mod golden;
@@ -29,6 +30,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+pub(crate) use self::client::http_client;
 pub(crate) use self::engine::{Engine, Failed, Limits, Staging};
 use self::schema::Schema;
 use crate::catalog::Catalog;

@@ -16,11 +16,10 @@ use super::failure::{failed_job, is_transient, refusal};
 use super::url::Target;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
+use crate::sql_over_http::http_client;
 
 /// The time that a job may take at most; also what a claim on a dataset has to outlive (see [`super`]).
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(3_000);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: u32 = 6;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const FIRST_POLL: Duration = Duration::from_millis(20);
@@ -38,16 +37,7 @@ pub(super) type Answer = (StatusCode, Value);
 
 impl Api {
     pub(super) fn new(target: Target, auth: Auth) -> Result<Api> {
-        // One provider for all TLS of the process; a second call finds the first one's and leaves it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .user_agent(concat!("hubspot-source/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|source| Error::new(Kind::Unreachable, "no HTTP client can be made").because(source))?;
-        Ok(Api { http, target, auth })
+        Ok(Api { http: http_client()?, target, auth })
     }
 
     /// Returns a table as the API describes it; `None` if there is none.

@@ -18,13 +18,10 @@ use super::key::Key;
 use super::url::Target;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::sql_over_http::Failed;
+use crate::sql_over_http::{Failed, http_client};
 
 /// The time that a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3_000);
-/// Snowflake answers within 45 s, if only to say that it is not done.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(110);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: u32 = 6;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const FIRST_POLL: Duration = Duration::from_millis(20);
@@ -42,16 +39,7 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(target: Target, key: Key) -> Result<Api> {
-        // One provider for all TLS of the process; a second call finds the first one's and leaves it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .user_agent(concat!("hubspot-source/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|source| Error::new(Kind::Unreachable, "no HTTP client can be made").because(source))?;
-        Ok(Api { http, target, key, token: Mutex::default() })
+        Ok(Api { http: http_client()?, target, key, token: Mutex::default() })
     }
 
     /// Runs the statements one after the other in a session of their own, and answers with the rows of those that are
