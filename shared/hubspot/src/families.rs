@@ -14,7 +14,7 @@ use chrono::NaiveDate;
 use crate::call::Call;
 use crate::version;
 
-pub use crm_objects::{CRM_OBJECTS, CrmObject};
+pub use crm_objects::{CRM_OBJECTS, CrmObject, type_id_of};
 pub use list::FAMILIES;
 pub use scopes::{Lacking, granted_scopes, lacking};
 

@@ -14,6 +14,8 @@ pub(crate) const PROPERTIES: &str = "2026-09";
 /// Version of the schemas of custom objects.
 pub(crate) const SCHEMAS: &str = "2026-09";
 pub(crate) const ASSOCIATIONS: &str = "2026-09";
+/// Version of the counts of records, and of the objects that an account may activate.
+pub(crate) const LIMITS: &str = "2026-09";
 /// Version of lists and their memberships.
 pub(crate) const LISTS: &str = "2026-09";
 pub(crate) const PREFERENCES: &str = "2026-09";

@@ -34,9 +34,15 @@ const FEW_SEARCHES: f64 = 2.0;
 const SLOW: f64 = 3.0;
 /// Calls in a block of searches. There are five a second: a larger block would keep others waiting.
 const SEARCH_BLOCK: f64 = 10.0;
-/// Longest time that calls are given out ahead, so that a wrong document, or a process with a wrong clock, stops
-/// others for no longer.
-const FURTHEST_MS: f64 = 3_600_000.0;
+/// Longest time that calls are given out ahead, so that a wrong document stops others for no longer: forty processes
+/// with a block each at the smallest limit.
+const FURTHEST_MS: f64 = 120_000.0;
+/// A document from so far in the future was written by a clock that is ahead of ours, or ours went back.
+const WRONG_MS: f64 = 2_000.0;
+/// Longest time until midnight somewhere, and a margin.
+const DAY_MS: f64 = 25.0 * 3_600_000.0;
+/// A wait that is said.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 /// Tries of a write, which fails when another process writes between our read and our write.
 const SWAP_ATTEMPTS: u32 = 50;
 
@@ -59,6 +65,9 @@ pub struct Allowance {
     /// Time before which no process calls, since the daily limit is used up.
     #[serde(default)]
     closed_until_ms: i64,
+    /// Time of the last write, by the writer's clock; zero in a document of the version before.
+    #[serde(default)]
+    written_ms: f64,
 }
 
 /// Clock of one rate limit, in milliseconds since 1970.
@@ -93,7 +102,28 @@ impl Allowance {
                 Duration::from_secs_f64(calls * interval_ms / 1000.0),
             );
         }
+        self.written_ms = now_ms;
         taken
+    }
+
+    /// Moves times that a clock ahead of ours has written to where they are by ours. The day that it closed, if any, is
+    /// open.
+    fn set_right(&mut self, now_ms: f64) {
+        let ahead_ms = self.written_ms - now_ms;
+        if ahead_ms > WRONG_MS {
+            tracing::warn!(
+                "the clock of this machine went back by {:.0} s, or that of another one that shares the state is ahead: \
+                 set them right, or rate limits are not kept together",
+                ahead_ms / 1000.0
+            );
+            for clock in &mut self.buckets {
+                clock.given_until_ms -= ahead_ms;
+                clock.urgent_until_ms -= ahead_ms;
+            }
+        }
+        if self.closed_until_ms as f64 > now_ms + DAY_MS {
+            self.closed_until_ms = 0;
+        }
     }
 }
 
@@ -245,6 +275,7 @@ impl Share {
         for attempt in 0..SWAP_ATTEMPTS {
             let mut shared = self.read().await?;
             let now_ms = now_ms();
+            shared.value.set_right(now_ms);
             if shared.value.closed_until_ms as f64 > now_ms {
                 return Err(closed(shared.value.closed_until_ms));
             }
@@ -252,6 +283,13 @@ impl Share {
             if self.swap(&shared).await? {
                 for (index, calls) in wanted.into_iter().enumerate().filter(|(_, calls)| *calls > 0.0) {
                     let (wait, lasts) = taken[index];
+                    if wait >= LONG_WAIT {
+                        tracing::warn!(
+                            "the {} limit is taken by other runs of the account: this one goes on in {} s",
+                            RateLimit::ALL[index].name(),
+                            wait.as_secs()
+                        );
+                    }
                     tracing::debug!(
                         bucket = RateLimit::ALL[index].name(),
                         calls,
@@ -329,6 +367,7 @@ pub(crate) fn take_calls(document: &[u8]) -> Option<Vec<Duration>> {
         KnownLimit { limit: 100.0, is_learned, interval_ms: 111.0 }
     };
     let now = Instant::now();
+    allowance.set_right(now_ms());
     let taken = allowance.take([GENERAL_BLOCK; 3], known, true, now_ms(), [None; 3]).into_iter();
     let waits: Vec<Duration> = taken.flat_map(|(wait, lasts)| [(now + wait + lasts) - now, lasts]).collect();
     closed(allowance.closed_until_ms);
@@ -349,12 +388,33 @@ mod tests {
         let now_ms = 1_790_000_000_000.0;
         for number in [1e300, -1e300, 1e-300, f64::MAX] {
             let clock = Clock { given_until_ms: number, urgent_until_ms: number, limit: number };
-            let mut document = Allowance { buckets: [clock; 3], closed_until_ms: 0 };
+            let mut document = Allowance { buckets: [clock; 3], closed_until_ms: 0, written_ms: number };
+            document.set_right(now_ms);
             let known = |_| KnownLimit { limit: 100.0, is_learned: false, interval_ms: 100.0 };
             for (wait, lasts) in document.take([30.0; 3], known, true, now_ms, [Some(clock); 3]) {
                 assert!(wait.as_secs_f64() * 1000.0 <= FURTHEST_MS, "{wait:?}");
                 assert!(lasts <= Duration::from_secs(300), "{lasts:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_stops_nobody() {
+        let known = |_| KnownLimit { limit: 100.0, is_learned: true, interval_ms: 100.0 };
+        let take = |document: &mut Allowance, now_ms: f64| {
+            document.set_right(now_ms);
+            document.take([30.0, 0.0, 0.0], known, false, now_ms, [None; 3])[0].0
+        };
+        for ahead_ms in [90_000.0, 3.0 * 86_400_000.0] {
+            let (mut document, now_ms) = (Allowance::default(), 1_790_000_000_000.0);
+            take(&mut document, now_ms + ahead_ms);
+            take(&mut document, now_ms + ahead_ms + 100.0);
+            document.closed_until_ms = (now_ms + ahead_ms + 3_600_000.0) as i64;
+            // The limit is kept all the same: two blocks of three seconds were taken.
+            assert_eq!(take(&mut document, now_ms + 200.0).as_millis(), 5_900);
+            assert_eq!(take(&mut document, now_ms + 300.0).as_millis(), 8_800);
+            let is_closed = document.closed_until_ms != 0;
+            assert_eq!(is_closed, ahead_ms < DAY_MS, "a day ends within a day");
         }
     }
 

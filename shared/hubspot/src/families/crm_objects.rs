@@ -15,19 +15,22 @@ pub struct CrmObject {
     pub collection: &'static str,
     /// HubSpot's name in paths, or its `objectTypeId`.
     pub path: &'static str,
+    /// HubSpot's `objectTypeId`.
+    pub type_id: &'static str,
     pub(crate) snapshot: &'static str,
     pub about: &'static str,
     /// Its records, and the definitions of their properties.
     pub families: [Family; 2],
 }
 
-/// Defines objects: collection, name in paths, scopes (one of each row), contents.
+/// Defines objects: collection, name in paths, `objectTypeId`, scopes (one of each row), contents.
 macro_rules! crm_objects {
-    ($($collection:literal in $path:literal, $scopes:expr, $about:literal;)*) => {
+    ($($collection:literal in $path:literal as $type_id:literal, $scopes:expr, $about:literal;)*) => {
         /// All of them, in the order in which they run.
         pub const CRM_OBJECTS: &[CrmObject] = &[$(CrmObject {
             collection: $collection,
             path: $path,
+            type_id: $type_id,
             snapshot: concat!("_snapshot_", $collection),
             about: $about,
             families: [
@@ -58,38 +61,48 @@ const OF_CONTACTS: &[&[&str]] = &[&["crm.objects.contacts.read"]];
 const OF_LINE_ITEMS: &[&[&str]] = &[&["crm.objects.line_items.read", "e-commerce"]];
 
 crm_objects! {
-    "tickets" in "tickets", &[&["tickets"]], "tickets of the help desk";
-    "products" in "products", &[&["crm.objects.products.read", "e-commerce"]], "the product library";
-    "line_items" in "line_items", OF_LINE_ITEMS, "items of deals, quotes and invoices: product, quantity, price";
-    "quotes" in "quotes", &[&["crm.objects.quotes.read", "e-commerce"]], "quotes";
-    "leads" in "leads", &[&["crm.objects.leads.read"]], "leads (Sales Hub Professional)";
-    "calls" in "calls", OF_CONTACTS, "logged calls";
-    "emails" in "emails", OF_CONTACTS, "one-to-one e-mails, not marketing e-mails";
-    "meetings" in "meetings", OF_CONTACTS, "meetings";
-    "notes" in "notes", OF_CONTACTS, "notes";
-    "tasks" in "tasks", OF_CONTACTS, "tasks of people";
-    "communications" in "communications", OF_CONTACTS, "SMS, WhatsApp and LinkedIn messages";
-    "postal_mail" in "postal_mail", OF_CONTACTS, "letters";
-    "goals" in "goal_targets", &[&["crm.objects.goals.read"]],
+    "tickets" in "tickets" as "0-5", &[&["tickets"]], "tickets of the help desk";
+    "products" in "products" as "0-7", &[&["crm.objects.products.read", "e-commerce"]], "the product library";
+    "line_items" in "line_items" as "0-8", OF_LINE_ITEMS, "items of deals, quotes and invoices: product, quantity, price";
+    "quotes" in "quotes" as "0-14", &[&["crm.objects.quotes.read", "e-commerce"]], "quotes";
+    "leads" in "leads" as "0-136", &[&["crm.objects.leads.read"]], "leads (Sales Hub Professional)";
+    "calls" in "calls" as "0-48", OF_CONTACTS, "logged calls";
+    "emails" in "emails" as "0-49", OF_CONTACTS, "one-to-one e-mails, not marketing e-mails";
+    "meetings" in "meetings" as "0-47", OF_CONTACTS, "meetings";
+    "notes" in "notes" as "0-46", OF_CONTACTS, "notes";
+    "tasks" in "tasks" as "0-27", OF_CONTACTS, "tasks of people";
+    "communications" in "communications" as "0-18", OF_CONTACTS, "SMS, WhatsApp and LinkedIn messages";
+    "postal_mail" in "postal_mail" as "0-116", OF_CONTACTS, "letters";
+    "goals" in "goal_targets" as "0-74", &[&["crm.objects.goals.read"]],
         "targets of goals (Sales Hub Starter, Marketing or Service Hub Professional)";
-    "feedback_submissions" in "feedback_submissions",
+    "feedback_submissions" in "feedback_submissions" as "0-19",
         &[&["crm.objects.contacts.read"], &["crm.objects.feedback_submissions.read"]],
         "answers to surveys (Service Hub Professional)";
-    "orders" in "orders", &[&["crm.objects.orders.read"]], "orders";
-    "carts" in "carts", &[&["crm.objects.carts.read"]], "carts";
-    "invoices" in "invoices", &[&["crm.objects.invoices.read"]], "invoices";
-    "commerce_payments" in "commerce_payments", &[&["crm.objects.commercepayments.read"]], "payments";
-    "commerce_subscriptions" in "subscriptions", &[&["crm.objects.subscriptions.read"]],
+    "orders" in "orders" as "0-123", &[&["crm.objects.orders.read"]], "orders";
+    "carts" in "carts" as "0-142", &[&["crm.objects.carts.read"]], "carts";
+    "invoices" in "invoices" as "0-53", &[&["crm.objects.invoices.read"]], "invoices";
+    "commerce_payments" in "commerce_payments" as "0-101", &[&["crm.objects.commercepayments.read"]], "payments";
+    "commerce_subscriptions" in "subscriptions" as "0-69", &[&["crm.objects.subscriptions.read"]],
         "recurring payments, not subscriptions to e-mails";
-    "discounts" in "discounts", OF_LINE_ITEMS, "discounts";
-    "fees" in "fees", OF_LINE_ITEMS, "fees";
-    "taxes" in "taxes", OF_LINE_ITEMS, "taxes";
-    "users" in "users", &[&["crm.objects.users.read"]], "users as records of the CRM: hours, skills, properties";
-    "services" in "services", &[&["crm.objects.services.read"]], "services (once activated)";
-    "courses" in "courses", &[&["crm.objects.courses.read"]], "courses (once activated)";
-    "listings" in "listings", &[&["crm.objects.listings.read"]], "listings (once activated)";
-    "appointments" in "appointments", &[&["crm.objects.appointments.read"]], "appointments (once activated)";
-    "projects" in "projects", &[&["crm.objects.projects.read"]], "projects";
+    "discounts" in "discounts" as "0-84", OF_LINE_ITEMS, "discounts";
+    "fees" in "fees" as "0-85", OF_LINE_ITEMS, "fees";
+    "taxes" in "taxes" as "0-86", OF_LINE_ITEMS, "taxes";
+    "users" in "users" as "0-115", &[&["crm.objects.users.read"]], "users as records of the CRM: hours, skills, properties";
+    "services" in "services" as "0-162", &[&["crm.objects.services.read"]], "services (once activated)";
+    "courses" in "courses" as "0-410", &[&["crm.objects.courses.read"]], "courses (once activated)";
+    "listings" in "listings" as "0-420", &[&["crm.objects.listings.read"]], "listings (once activated)";
+    "appointments" in "appointments" as "0-421", &[&["crm.objects.appointments.read"]], "appointments (once activated)";
+    "projects" in "projects" as "0-970", &[&["crm.objects.projects.read"]], "projects";
+}
+
+/// Returns the `objectTypeId` of the object whose records are in a collection; `None` for one that an account has defined.
+pub fn type_id_of(collection: &str) -> Option<&'static str> {
+    match collection {
+        "contacts" => Some("0-1"),
+        "companies" => Some("0-2"),
+        "deals" => Some("0-3"),
+        _ => CRM_OBJECTS.iter().find(|object| object.collection == collection).map(|object| object.type_id),
+    }
 }
 
 /// Links between records of any two objects.

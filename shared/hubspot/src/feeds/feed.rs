@@ -40,6 +40,11 @@ pub trait Feed: fmt::Debug + Send + Sync {
         None
     }
 
+    /// `true`: each run reads everything there is, whatever has changed.
+    fn is_full_refresh(&self) -> bool {
+        false
+    }
+
     /// The collection that is compared with its snapshots.
     fn compared(&self) -> Option<&'static str> {
         self.snapshot().and_then(staging::snapshot_of)

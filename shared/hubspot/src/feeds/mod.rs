@@ -9,7 +9,7 @@
 //! | `full_refresh::metadata` | small lists that give ids their meaning | `pipelines`, `pipeline_stages`, `owners`, and others |
 //! | `full_refresh::marketing` | lists of marketing e-mails, campaigns, events and workflows | `marketing_emails`, `workflows`, and others |
 //! | `contacts`, `companies`, `deals`, `crm_objects` | associations of the records, where they are wanted (`objects::links`, `pairs`) | `associations` |
-//! | the same | the past of properties on a list, in the answers with the records (`objects::histories`) | `property_history` |
+//! | the same | the past of properties on a list, in the answers with the records (`objects::tables::histories`) | `property_history` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -38,6 +38,7 @@ mod open_feed;
 mod own;
 mod packed;
 mod pairs;
+mod persons;
 mod quarantine;
 mod recent;
 mod scans;
@@ -57,6 +58,7 @@ pub use history_properties::{HistoryProperties, OddList};
 pub(crate) use open_feed::OpenFeed;
 pub use open_feed::{Appended, Gap, Note, Page};
 pub use pairs::{AssociatedObject, AssociatedObjects};
+pub use persons::person_columns;
 pub use quarantine::{Quarantine, SetAside, Thing};
 pub use session::{Session, Window};
 pub use slice::Slice;

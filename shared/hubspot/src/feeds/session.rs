@@ -11,6 +11,7 @@ use super::lineage;
 use super::pairs::AssociatedObjects;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record_counts::RecordCounts;
 
 /// So many lists or campaigns may be gone at a time, whatever share of all they are.
 const FEW_REMOVED: usize = 20;
@@ -34,6 +35,8 @@ pub struct Session {
     pub histories: Option<HistoryProperties>,
     /// Records that a comparison asked for, and nobody has read yet.
     pub wanted: Option<Shared<Wanted>>,
+    /// Counts for an estimate; empty where records are to be counted by a search.
+    pub counts: RecordCounts,
 }
 
 impl Session {
@@ -93,6 +96,7 @@ impl Session {
             associated: None,
             histories: None,
             wanted: None,
+            counts: RecordCounts::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fetch::RESULTS;
+use super::source::RESULTS;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use super::OpenLists;
 use super::emails::{Emails, marketing_emails};
-use super::source::{Paths, Source};
+use super::source::{Paths, RESULTS, Source};
 use super::state::{Failure, Slice};
 use crate::call::Call;
 use crate::client::Client;
@@ -97,5 +97,3 @@ async fn pages(client: &Client, source: &Source, path: &str, answers: &mut Vec<B
     };
     client.each_page(call, limit, RESULTS, source.name, add).await
 }
-
-pub(super) const RESULTS: &str = "results";

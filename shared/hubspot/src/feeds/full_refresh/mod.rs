@@ -86,6 +86,10 @@ impl Feed for FullRefresh {
         self.collections
     }
 
+    fn is_full_refresh(&self) -> bool {
+        true
+    }
+
     fn dictionary(&self) -> Vec<CollectionEntry> {
         self.fills().map(|fill| fill.collection.entry()).collect()
     }

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use staging::ColumnType;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fetch::RESULTS;
-use super::source::{Fill, Key, RowsOf, Source};
+use super::source::{Fill, Key, RESULTS, RowsOf, Source};
 use super::state::Known;
 use crate::decimal;
 use crate::feeds::document::Writer;

@@ -4,6 +4,9 @@ use staging::ColumnType;
 
 use crate::feeds::collection::Collection;
 
+/// The field of an answer with the items of a list.
+pub(super) const RESULTS: &str = "results";
+
 /// A list that each run reads whole.
 #[derive(Debug)]
 pub(in crate::feeds) struct Source {

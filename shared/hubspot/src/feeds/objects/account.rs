@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, HashSet};
 
 use staging::Rows;
 
-use super::pages::Page;
-use super::records::{self, Context, MANY, Record};
-use super::slice::{Merge, Slice};
+use super::answers::unknown::RECORD;
+use super::object_feed::ObjectFeed;
+use super::page::Page;
 use super::state::RunOfRecords;
-use super::unknown::RECORD;
-use super::{ObjectFeed, Result};
-use crate::error::{Error, ErrorKind};
+use super::state::merge::Merge;
+use super::state::slice::Slice;
+use super::tables::beside::Context;
+use super::tables::histories::PROPERTY_HISTORY;
+use super::tables::record::{MANY, Record};
+use super::tables::records;
+use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::Written;
-use crate::feeds::quarantine::Thing;
+use crate::feeds::quarantine::{SetAside, Thing};
 
 impl ObjectFeed {
     /// Sets aside what could not be read, releases what could, and remembers what is to be asked for once more. A snapshot
@@ -115,6 +119,11 @@ impl ObjectFeed {
         for (id, kind, reason) in page.unknown.iter().filter(|(id, _, _)| slice.holds(*id)) {
             self.set_aside(id, kind, reason, run);
         }
+    }
+
+    /// A record was set aside for a past that nobody wants any more.
+    fn is_former_history(&self, entry: &SetAside) -> bool {
+        entry.collection == PROPERTY_HISTORY.name && self.history_names().next().is_none()
     }
 
     fn set_aside(&self, id: u64, kind: &str, reason: &str, run: &mut RunOfRecords<'_>) {

@@ -5,11 +5,18 @@ use std::ops::Range;
 
 use staging::Rows;
 
-use super::pages::{Advance, Listing, Page};
-use super::records::{self, Beside, Context, Record};
-use super::slice::{Slice, foreign};
+use super::answers::filters::ID;
+use super::answers::listed::PAGE_RECORDS;
+use super::answers::unknown;
+use super::archive;
+use super::object_feed::{ARCHIVED_KIND, LISTED_KIND, ObjectFeed};
+use super::page::Page;
 use super::state::RunOfRecords;
-use super::{ARCHIVED_KIND, LISTED_KIND, ObjectFeed, Result, archive, calls, unknown};
+use super::state::slice::{Advance, Listing, Slice, foreign};
+use super::tables::beside::{Beside, Context};
+use super::tables::record::Record;
+use super::tables::records;
+use crate::error::Result;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::recent::RecentReads;
 use crate::feeds::{Appended, Written};
@@ -89,9 +96,12 @@ impl ObjectFeed {
                     shared[places.types].fill(types);
                 }
                 _ => {
-                    let rows = &mut shared_rows[places.definitions.clone()];
-                    let written = self.append_definitions(run, rows, context.reading)?;
-                    shared[places.definitions].copy_from_slice(&written);
+                    if let Some(tables) = &self.definitions {
+                        let rows = &mut shared_rows[places.definitions.clone()];
+                        let written =
+                            tables.append((self.object, self.nameless), run, rows, context.reading)?;
+                        shared[places.definitions].copy_from_slice(&written);
+                    }
                 }
             }
             let is_last = slice.advance(page.next)?;
@@ -104,7 +114,7 @@ impl ObjectFeed {
         }
         if page.is_stuck {
             // The search finds all that have an id, and counts them too.
-            run.own.then.push(Slice::WithProperty { property: calls::ID.to_owned(), from: 0 });
+            run.own.then.push(Slice::WithProperty { property: ID.to_owned(), from: 0 });
         }
         let mut odd = 0;
         let begins_at = slice.position();
@@ -123,9 +133,13 @@ impl ObjectFeed {
             let read = records::append(&self.layout, body, keep, context, &beside, rows)?;
             appended.written[0] += read.written;
             odd += read.odd;
-            let (answer, of_page) = ((body, &*read.records), one(&mut shared_rows[places.histories.clone()]));
-            let histories = self.append_histories(answer, slice, run, of_page, context.reading)?;
-            shared[places.histories.clone()].iter_mut().for_each(|written| *written += histories);
+            if let (Some(table), Some(rows)) =
+                (&self.histories, one(&mut shared_rows[places.histories.clone()]))
+            {
+                let answer = (body, &*read.records);
+                let histories = table.append(self.object, answer, slice, run, rows, context.reading)?;
+                shared[places.histories.clone()].iter_mut().for_each(|written| *written += histories);
+            }
             if listing.is_none() && matches!(page.next, Some(Advance::After(_))) {
                 listing = Some(Listing::of(read.records.iter().map(|record| record.id)));
             }
@@ -159,8 +173,8 @@ impl ObjectFeed {
         if let (Some(listing), Some(Advance::After(after))) = (&listing, &page.next) {
             slice.expect_order(listing, after.as_deref())?;
             // A range is not cut more often where a page has fewer records: each cut costs up to a page.
-            let most = if page.asked.is_empty() { self.page_records() } else { calls::PAGE_RECORDS };
-            appended.span = listing.span() * (calls::PAGE_RECORDS / most) as u64;
+            let most = if page.asked.is_empty() { self.page_records() } else { PAGE_RECORDS };
+            appended.span = listing.span() * (PAGE_RECORDS / most) as u64;
         }
         if !page.gone.is_empty() {
             let gone = records::append_gone(&self.layout, &page.gone, context, rows);
@@ -175,13 +189,16 @@ impl ObjectFeed {
             seen.extend(merged.records);
         }
         self.ask_for_merges(&page, &seen, slice, run, context);
-        let history_rows = one(&mut shared_rows[places.histories.clone()]);
-        let forgotten = self.forget_histories(&seen, &page.absent, run, history_rows, context.reading);
-        shared[places.histories].iter_mut().for_each(|written| *written += forgotten);
+        if let (Some(table), Some(rows)) = (&self.histories, one(&mut shared_rows[places.histories.clone()]))
+        {
+            let gone = table.forget(self.object, (&seen, &page.absent), run, rows, context.reading);
+            shared[places.histories].iter_mut().for_each(|written| *written += gone);
+        }
         let link_rows = one(&mut shared_rows[places.links.clone()]);
         shared[places.links].fill(self.link(&page, &seen, run, link_rows, context.reading));
-        let list_rows = one(&mut shared_rows[places.lists.clone()]);
-        shared[places.lists].fill(self.append_lists(&seen, run, list_rows, context)?);
+        if let (Some(table), Some(rows)) = (&self.lists, one(&mut shared_rows[places.lists.clone()])) {
+            shared[places.lists].fill(table.append((self.object, self.mode), &seen, run, rows, context)?);
+        }
         appended.found = (!page.found.is_empty()).then_some(Slice::Found { ids: page.found });
         appended.is_last = slice.advance(page.next)?;
         if listing.is_some() && !page.is_stuck {

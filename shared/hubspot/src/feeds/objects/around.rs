@@ -10,15 +10,15 @@ use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
-use super::calls::{self, Head, ListPage};
-use super::pages::{Advance, Listing, Page, first_after, record_ids};
-use super::records::Associated;
-use super::slice::{self, Slice};
-use super::unknown::Unknown;
-use super::{ObjectFeed, Result};
+use super::answers::listed::{self, Head, ListPage, record_ids};
+use super::answers::unknown::Unknown;
+use super::object_feed::ObjectFeed;
+use super::page::Page;
+use super::state::slice::{self, Advance, Listing, Slice};
+use super::tables::beside::Associated;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 use crate::retry::Patience;
 use crate::version;
@@ -188,7 +188,7 @@ impl ObjectFeed {
     async fn of_ids(&self, slice: &Slice, is_archived: bool, body: Body, limit: usize) -> Result<Page> {
         let page = ListPage { body, limit };
         let next = self.position_behind(&page, slice, is_archived).await?;
-        self.with_values(slice, is_archived, calls::records(&page.body)?.records, next).await
+        self.with_values(slice, is_archived, listed::records(&page.body)?.records, next).await
     }
 
     /// The values of listed records. A snapshot of ids needs none.
@@ -339,4 +339,10 @@ fn body_of(records: &[Head], is_archived: bool) -> Result<Body> {
         |&(id, ms): &Head| json!({ "id": id.to_string(), "archived": is_archived, name: ms.map(time) });
     let results: Vec<_> = records.iter().map(record).collect();
     Ok(Body::new(json!({ "results": results }).to_string().into())?)
+}
+
+/// The `after` of a range's first page: one before its first id, so that it does not matter whether `after` includes the
+/// id it names.
+fn first_after(from: u64) -> Option<String> {
+    (from > 0).then(|| (from - 1).to_string())
 }

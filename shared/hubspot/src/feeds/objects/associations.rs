@@ -6,89 +6,18 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
-use tokio::sync::OnceCell;
-
-use super::ends::{Collected, Inline, Input, Said, collect, inline};
-use super::links::LinkSets;
-use super::records::Associated;
-use super::unknown::Unknown;
-use super::{ObjectFeed, ObjectType};
-use crate::budget::RateLimit;
-use crate::call::Call;
-use crate::client::Client;
+use super::answers::association_calls::{AssociationCalls, NOBODY, batch_read, source};
+use super::answers::associations::{Collected, Inline, Input, LinkSets, Said, collect, inline};
+use super::answers::unknown::Unknown;
+use super::object_feed::ObjectFeed;
+use super::tables::beside::Associated;
 use crate::error::{ErrorKind, Result};
-use crate::feeds::batches::{self, Batches};
+use crate::feeds::batches;
 use crate::json::Body;
 use crate::paging::Next;
-use crate::version;
 
-/// Records in one call of the associations endpoint
-/// (<https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>).
-pub(super) const MAX_INPUTS: usize = 1_000;
-/// An id that no record has.
-const NOBODY: u64 = (1 << 53) - 1;
 /// Rounds of calls for the pages of one batch's records.
 const MAX_ROUNDS: usize = 10_000;
-
-/// The source's name in the cursor, when associations with this object are refused.
-pub(super) fn source(other: &str) -> String {
-    format!("associations with {other}")
-}
-
-/// `true`: the associations with `other`, as paths name it, may be read.
-pub(super) async fn answers(object: &ObjectType, client: &Client, other: &str) -> Result<bool> {
-    let first = Input { id: 1, after: None, is_second: false };
-    match client.send(&batch_read(object, other, &[first])).await {
-        Ok(_) => Ok(true),
-        Err(refused) if refused.kind() == ErrorKind::MissingScope => Ok(false),
-        // Answers, whatever it says of this one record.
-        Err(refused) if matches!(refused.kind(), ErrorKind::BadRequest | ErrorKind::NotFound) => Ok(true),
-        Err(failed) => Err(failed),
-    }
-}
-
-/// The reason why the associations with `other`, as paths name it, may not be read of anybody.
-pub(super) async fn refusal(object: &ObjectType, client: &Client, other: &str) -> Result<Option<String>> {
-    let nobody = Input { id: NOBODY, after: None, is_second: false };
-    match client.send(&batch_read(object, other, &[nobody])).await {
-        Ok(_) => Ok(None),
-        Err(refused) if refused.is_unavailable() || refused.kind() == ErrorKind::BadRequest => {
-            Ok(Some(refused.to_string()))
-        }
-        Err(failed) => Err(failed),
-    }
-}
-
-/// The calls for the associations with one object, in one run.
-#[derive(Debug)]
-pub(super) struct AssociationCalls {
-    /// The object's collection, and its name in paths.
-    pub(super) other: &'static str,
-    pub(super) path: &'static str,
-    /// The ids are a column of the records.
-    pub(super) is_column: bool,
-    /// The types are rows of the table of associations.
-    pub(super) is_table: bool,
-    /// The reason why they are refused, of those that were never read.
-    pub(super) refused: OnceCell<Option<String>>,
-    batches: Batches,
-    /// Of a record without associations, the endpoint says nothing at all.
-    is_silence_none: OnceCell<bool>,
-}
-
-impl AssociationCalls {
-    pub(super) fn new(
-        other: &'static str,
-        path: &'static str,
-        is_column: bool,
-        is_table: bool,
-    ) -> AssociationCalls {
-        let (refused, is_silence_none) = (OnceCell::new(), OnceCell::new());
-        let batches = Batches::new(MAX_INPUTS);
-        AssociationCalls { other, path, is_column, is_table, refused, batches, is_silence_none }
-    }
-}
 
 impl ObjectFeed {
     /// Associated ids in the answer of a list call; where it shows only some of them, all are asked for.
@@ -252,12 +181,6 @@ impl ObjectFeed {
         };
         calls.is_silence_none.get_or_try_init(ask).await.copied()
     }
-}
-
-fn batch_read(object: &ObjectType, other: &str, inputs: &[Input]) -> Call {
-    let path = format!("/crm/associations/{}/{}/{other}/batch/read", version::ASSOCIATIONS, object.path);
-    let inputs: Vec<Value> = inputs.iter().map(Input::json).collect();
-    Call::post(path, json!({ "inputs": inputs }).to_string(), RateLimit::Associations)
 }
 
 fn put(associated: &mut Associated, unknown: &mut Unknown, other: &'static str, collected: Collected) {

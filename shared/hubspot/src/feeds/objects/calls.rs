@@ -2,37 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::histories::HistoryTable;
-use super::layout::Layout;
-use super::unknown::{RECORD, Unknown};
-use super::{ObjectFeed, associations};
+use super::answers::association_calls::{answers, source};
+use super::answers::filters::{ID, groups, id_filters};
+use super::answers::listed::{Found, ListPage, Listed, PAGE_RECORDS, SEARCH_RECORDS, listed, records};
+use super::answers::unknown::{RECORD, Unknown};
+use super::object_feed::ObjectFeed;
+use super::tables::histories::HistoryTable;
+use super::tables::layout::Layout;
 use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Body, Malformed, Scanner};
+use crate::json::Body;
 use crate::paging::Next;
 use crate::retry::Patience;
-use crate::{value, version};
+use crate::version;
 
-/// The property that is a record's id.
-pub(super) const ID: &str = "hs_object_id";
-
-/// Ranges that a backfill is cut into while it is read, by and large.
-pub(super) const RANGE_ENDS: u64 = 20;
-
-/// Searches that count what a backfill has read, and one for what is new at its end.
-pub(super) fn counts(records: u64) -> u64 {
-    records.div_ceil(super::counts::RANGE_RECORDS) + 1
-}
-
-/// Records in a page of the list and in a batch read
-/// (<https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis>).
-pub(super) const PAGE_RECORDS: usize = 100;
 /// The same where HubSpot shows the past of properties: it refuses more.
 const MAX_WITH_HISTORY: usize = 50;
-/// Records in a page of the search (<https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>).
-pub(super) const SEARCH_RECORDS: usize = 200;
 /// Characters that the property names may take in a URL. HubSpot answers 414 from somewhere around 8,000 for the
 /// whole of it.
 const MAX_NAMES_CHARS: usize = 6_000;
@@ -57,30 +44,6 @@ pub(super) fn most_records(histories: Option<&HistoryTable>) -> usize {
 fn names_parameter(layout: &Layout) -> String {
     let names: Vec<String> = layout.property_names().map(percent_encoded).collect();
     if names.is_empty() { ID.to_owned() } else { names.join(",") }
-}
-
-pub(super) struct ListPage {
-    pub(super) body: Body,
-    /// Records that were asked for.
-    pub(super) limit: usize,
-}
-
-/// A record's id, and the instant that tells whether it is known: `archivedAt` of an archived record, `updatedAt` of a
-/// live one.
-pub(super) type Head = (u64, Option<i64>);
-
-/// The records an answer names.
-pub(super) struct Listed {
-    pub(super) records: Vec<Head>,
-    total: Option<u64>,
-}
-
-pub(super) struct Found {
-    pub(super) records: Vec<Head>,
-    /// The id at which the search goes on.
-    pub(super) next: Option<u64>,
-    /// Records from the page's first on, by HubSpot's count.
-    pub(super) total: Option<u64>,
 }
 
 impl ObjectFeed {
@@ -132,8 +95,8 @@ impl ObjectFeed {
     /// A list is refused as a whole when only the associations it was asked for are.
     async fn refused_part(&self, refused: Error) -> Error {
         for &other in &self.associations {
-            if let Ok(false) = associations::answers(self.object, &self.client, other).await {
-                return refused.lost_if_refused(&associations::source(other));
+            if let Ok(false) = answers(self.object, &self.client, other).await {
+                return refused.lost_if_refused(&source(other));
             }
         }
         refused
@@ -310,83 +273,5 @@ impl ObjectFeed {
             Err(refused) if refused.kind() == ErrorKind::BadRequest => Ok(false),
             Err(failed) => Err(failed),
         }
-    }
-}
-
-pub(super) fn groups(filters: Vec<Value>) -> Value {
-    if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) }
-}
-
-pub(super) fn id_filters(from: u64, below: Option<u64>) -> impl Iterator<Item = Value> {
-    let from = (from > 0).then(|| id_filter("GT", from - 1));
-    from.into_iter().chain(below.map(|below| id_filter("LT", below)))
-}
-
-fn id_filter(operator: &str, id: u64) -> Value {
-    json!({ "propertyName": ID, "operator": operator, "value": id.to_string() })
-}
-
-/// Ids and instants of an answer whose values nobody needs. An entry that is no record with an id is left out.
-pub(super) fn records(body: &str) -> Result<Listed> {
-    listed(body, None)
-}
-
-/// `modified` is the property that tells of changes which `updatedAt` may not tell of.
-fn listed(body: &str, modified: Option<&str>) -> Result<Listed> {
-    let mut listed = Listed { records: Vec::new(), total: None };
-    let mut has_results = false;
-    Scanner::new(body).each_field(|key, value| match key.raw() {
-        "results" => {
-            has_results = true;
-            value.each_item(|record| {
-                let mut entry = record.clone();
-                match record_head(record, modified) {
-                    Ok(head) => listed.records.push(head),
-                    Err(_) => {
-                        entry.skip()?;
-                        *record = entry;
-                    }
-                }
-                Ok::<_, Malformed>(())
-            })
-        }
-        "total" => {
-            listed.total = value.scalar()?.and_then(|total| total.raw().parse().ok());
-            Ok(())
-        }
-        _ => value.skip(),
-    })?;
-    if !has_results {
-        return Err(Error::new(ErrorKind::Malformed, "an answer has no results"));
-    }
-    Ok(listed)
-}
-
-fn record_head(record: &mut Scanner<'_>, modified: Option<&str>) -> Result<Head, Malformed> {
-    let (mut id, mut updated_ms, mut archived_ms) = (None, None, None);
-    let mut head = record.clone();
-    let instant = |value: &mut Scanner<'_>| {
-        Ok::<_, Malformed>(value.scalar()?.and_then(|text| value::instant_ms(&text.text())))
-    };
-    record.each_field(|key, value| {
-        match key.raw() {
-            "id" => id = Some(value.id()?),
-            "updatedAt" => updated_ms = updated_ms.max(instant(value)?),
-            "archivedAt" => archived_ms = instant(value)?,
-            "properties" if modified.is_some() && value.is_object() => value.each_field(|key, value| {
-                if Some(key.raw()) != modified || value.is_nested() {
-                    return value.skip();
-                }
-                updated_ms = updated_ms.max(instant(value)?);
-                Ok::<_, Malformed>(())
-            })?,
-            _ => value.skip()?,
-        }
-        Ok::<_, Malformed>(())
-    })?;
-    match id {
-        Some(id) => Ok((id, archived_ms.or(updated_ms))),
-        // Points at the record: it has no id.
-        None => head.id().map(|id| (id, None)),
     }
 }

@@ -1,8 +1,9 @@
 //! The properties of an object that the credential may see, without a call in each run for classes that have none.
 
+use super::object_type::ObjectType;
 use super::state::RecordCursor;
-use super::{ObjectType, Result};
 use crate::client::Client;
+use crate::error::Result;
 use crate::feeds::unfinished::Mode;
 use crate::properties::{self, Visible};
 

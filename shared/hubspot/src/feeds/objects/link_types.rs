@@ -4,67 +4,33 @@
 //! and at once when a link has a type, or a label, that the list did not have. A list that can't be read is asked for again
 //! the next day.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{MutexGuard, PoisonError};
+use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
-use staging::ColumnType::{BigInt, Text};
 use staging::Rows;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::links::{LinkSets, LinkTable};
-use super::pages::{Advance, Page};
-use super::pairing::{PairRun, PairRuns};
-use super::seen::Hashes;
-use super::slice::Slice;
+use super::object_feed::ObjectFeed;
+use super::page::Page;
 use super::state::RunOfRecords;
-use super::{ObjectFeed, Result};
+use super::state::pairs::{KnownTypes, PairRun};
+use super::state::seen::Hashes;
+use super::state::slice::{Advance, Slice};
+use super::tables::links::hash_of;
 use crate::call::Call;
-use crate::error::{Error, ErrorKind};
-use crate::feeds::collection::{Collection, made};
+use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::full_refresh::Known;
 use crate::feeds::lineage::Reading;
 use crate::feeds::unfinished::Mode;
-use crate::feeds::{Gap, Note};
 use crate::json::Body;
 use crate::version;
-
-pub(in crate::feeds) static ASSOCIATION_TYPES: Collection = Collection {
-    name: crate::feeds::ASSOCIATION_TYPES,
-    about: "A type of associations between two objects, and its label: what `associations.type_id` means. Each direction \
-            has types of its own. Read with `associations`, for the pairs of objects that have any.",
-    primary_key: &["from_object", "to_object", "category", "type_id"],
-    set_key: &["from_object", "to_object"],
-    key_reason: "a type id is unique within its category. The types of a pair of objects, in one direction, are read \
-                 together",
-    is_deletable: true,
-    calls: "none in most runs; once a day, and when a new type is seen, 1 or 2 for each pair of objects with associations",
-    columns: &[
-        made("from_object", Text, "the collection of the record that a link leads from"),
-        made("to_object", Text, "the collection of the record that it leads to"),
-        made("category", Text, "`category`, as in `associations`"),
-        made("type_id", BigInt, "`typeId`"),
-        made("label", Text, "`label`; NULL for a type without one"),
-        made("portal_id", BigInt, "`portalId` of the account's details"),
-    ],
-};
 
 /// Time after which the types of a pair are asked for again.
 const KNOWN_MS: i64 = 24 * 3_600_000;
 /// So many types of a pair may be gone at a time, whatever share of all they are.
 const FEW_REMOVED: usize = 10;
-
-/// The types of a pair as they were last read, of both directions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(in crate::feeds) struct KnownTypes {
-    list: Known,
-    /// Those of the direction in which links are read, with their labels.
-    seen: Hashes,
-    asked_ms: i64,
-}
 
 /// A type as HubSpot shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -95,48 +61,6 @@ impl LinkType {
         types.sort_unstable();
         types.dedup_by(|one, other| (&one.category, one.type_id) == (&other.category, other.type_id));
         Ok(types)
-    }
-}
-
-fn hash_of(category: &str, type_id: u64, label: Option<&str>) -> u64 {
-    xxh3_64(format!("{category}\n{type_id}\n{label:?}").as_bytes())
-}
-
-impl LinkTable {
-    /// Remembers that links have a type that is in no list yet.
-    pub(super) fn meet_types(&self, sets: &LinkSets, pair: &mut PairRun) {
-        if self.types.is_none() || pair.has_new_type {
-            return;
-        }
-        let known = self.known_types(sets.other, pair).map(|known| &known.seen.0);
-        let mut links = sets.by_record.values().flatten();
-        pair.has_new_type = links.any(|((_, category, type_id), label)| {
-            known.is_none_or(|known| !known.contains(&hash_of(category, *type_id, label.as_deref())))
-        });
-    }
-
-    fn types_failed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.types_failed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A run that was interrupted goes on.
-    pub(super) fn begin_again(&self, pairs: &PairRuns) {
-        let failed = pairs.iter().filter_map(|(to, pair)| Some((to.clone(), pair.types_failed.clone()?)));
-        *self.types_failed() = failed.collect();
-    }
-
-    fn known_types<'k>(&'k self, other: &str, pair: &'k PairRun) -> Option<&'k KnownTypes> {
-        pair.types.as_ref().or_else(|| self.known.get(other)?.types.as_ref())
-    }
-
-    pub(super) fn notes_on_types(&self) -> Vec<Note> {
-        let note = |(other, reason): (&String, &String)| {
-            let is_known = self.known.get(other).is_some_and(|known| known.types.is_some());
-            let state = if is_known { "as an earlier run has read them" } else { "not read" };
-            let text = format!("types of associations with {other} are {state}: {reason}");
-            Note { collection: ASSOCIATION_TYPES.name, gap: Gap::Degraded, text }
-        };
-        self.types_failed().iter().map(note).collect()
     }
 }
 
@@ -305,12 +229,5 @@ mod tests {
         for odd in [r#"{"typeId":7}"#, "null", r#"{"category":"X","typeId":"?"}"#] {
             assert!(types(&format!(r#"{{"results":[{odd}]}}"#)).is_err(), "{odd}");
         }
-    }
-
-    #[test]
-    fn a_label_is_part_of_what_a_type_is() {
-        let all =
-            [hash_of("A", 1, None), hash_of("A", 1, Some("x")), hash_of("A", 2, None), hash_of("B", 1, None)];
-        assert_eq!(HashSet::from(all).len(), all.len());
     }
 }

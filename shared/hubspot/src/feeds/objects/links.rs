@@ -2,7 +2,7 @@
 //!
 //! The links of one record with one object are read together, as a set: what a newer read does not show is gone, and a set
 //! that is found empty is one deleted row, with the id 0. Pairs of objects, and the direction in which each is read, are in
-//! [`super::super::pairs`].
+//! [`crate::feeds::pairs`].
 //!
 //! | what | how |
 //! |---|---|
@@ -14,111 +14,25 @@
 //!
 //! A pair of which no link was ever seen has no row: its empty sets are not written.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::collections::BTreeSet;
 
-use staging::ColumnType::{BigInt, Text};
-use staging::{Rows, Table};
+use staging::Rows;
 
-use super::associations::{self, AssociationCalls, MAX_INPUTS, source};
-use super::list_memberships::LIST_MEMBERSHIPS;
-use super::pages::{Advance, Page};
-use super::pairing::{PairMemory, PairRun, PairRuns, Refusal};
-use super::records::Record;
-use super::slice::Slice;
+use super::answers::association_calls::{self, AssociationCalls, MAX_INPUTS, source};
+use super::answers::associations::{LinkSets, Links};
+use super::object_feed::ObjectFeed;
+use super::page::Page;
 use super::state::RunOfRecords;
-use super::{ObjectFeed, Result};
-use crate::feeds::collection::{Collection, made};
-use crate::feeds::document::{Document, Writer, Written};
+use super::state::pairs::{PairRun, PairRuns, Refusal};
+use super::state::slice::{Advance, Slice};
+use super::tables::links::{ASSOCIATIONS, LinkTable};
+use super::tables::list_memberships::LIST_MEMBERSHIPS;
+use super::tables::record::Record;
+use crate::error::Result;
+use crate::feeds::document::{Writer, Written};
 use crate::feeds::lineage::{DeletedReason, Reading};
 use crate::feeds::quarantine::{SetAside, Thing};
 use crate::feeds::unfinished::Mode;
-use crate::feeds::{Gap, Note};
-
-pub(in crate::feeds) static ASSOCIATIONS: Collection = Collection {
-    name: crate::feeds::ASSOCIATIONS,
-    about: "A link between two records, once for each of its types. Each pair of objects is there in one direction: from \
-            custom objects and activities to line items, tickets, deals, contacts and companies.",
-    primary_key: &["from_object", "from_id", "to_object", "to_id", "category", "type_id"],
-    set_key: &["from_object", "from_id", "to_object"],
-    key_reason: "a type id is unique within its category. The links of a record with one object are read together; a row \
-                 with the `to_id` 0, deleted, says that it has none",
-    is_deletable: true,
-    calls: "none if nothing has changed; else 1 for each 1,000 changed records and each object that they may be linked with",
-    columns: &[
-        made("from_object", Text, "the collection of the record that the link was read from"),
-        made("from_id", BigInt, "its `id`"),
-        made("to_object", Text, "the collection of the record at the other end"),
-        made("to_id", BigInt, "its `id`: `toObjectId`"),
-        made(
-            "category",
-            Text,
-            "`category`: `HUBSPOT_DEFINED`, `USER_DEFINED`, `INTEGRATOR_DEFINED` or `WORK`",
-        ),
-        made("type_id", BigInt, "`typeId`, in the direction of the row; 0 where HubSpot tells none"),
-        made("label", Text, "`label`; NULL for a type without one"),
-        made("portal_id", BigInt, "`portalId` of the account's details"),
-    ],
-};
-
-/// Types of links, with their labels, by the id at the other end, the category and the type id.
-pub(super) type Links = BTreeMap<(u64, String, u64), Option<String>>;
-
-/// The links of some records with one object.
-#[derive(Debug)]
-pub(super) struct LinkSets {
-    pub(super) other: &'static str,
-    /// Of a record that is not in it there are none, unless they are unknown.
-    pub(super) by_record: HashMap<u64, Links>,
-    /// Records whose links could not be read, and why.
-    pub(super) unknown: HashMap<u64, String>,
-}
-
-/// The table of associations, for one run of a feed.
-#[derive(Debug)]
-pub(super) struct LinkTable {
-    pub(super) document: Document,
-    /// That of their types; `None`: nobody wants it.
-    pub(super) types: Option<Document>,
-    /// What earlier runs have left of each pair.
-    pub(super) known: BTreeMap<String, PairMemory>,
-    /// Objects at the other end of all pairs that are wanted, whether they answer or not.
-    pub(super) wanted: Vec<&'static str>,
-    /// Pairs that are not asked for, and why.
-    pub(super) refused: Mutex<BTreeMap<&'static str, String>>,
-    /// Pairs whose types could not be read, and why.
-    pub(super) types_failed: Mutex<BTreeMap<String, String>>,
-}
-
-impl LinkTable {
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
-        std::iter::once(&self.document).chain(&self.types).map(|document| &document.table)
-    }
-
-    /// Links with this object were read by an earlier run.
-    pub(super) fn was_read(&self, other: &str) -> bool {
-        self.known.get(other).is_some_and(|known| known.read_until_ms.is_some())
-    }
-
-    fn may_have_rows(&self, other: &str, run: &RunOfRecords<'_>) -> bool {
-        let was_used = self.known.get(other).is_some_and(|known| known.is_used);
-        was_used || run.own.pairs.get(other).is_some_and(|pair| pair.is_used)
-    }
-
-    pub(super) fn notes(&self) -> Vec<Note> {
-        let refused = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (other, reason) in &*refused {
-            by_reason.entry(reason).or_default().push(other);
-        }
-        let note = |(reason, others): (&str, Vec<&str>)| Note {
-            collection: ASSOCIATIONS.name,
-            gap: Gap::Degraded,
-            text: format!("associations with {} are not read: {reason}", others.join(", ")),
-        };
-        by_reason.into_iter().map(note).chain(self.notes_on_types()).collect()
-    }
-}
 
 impl ObjectFeed {
     pub(super) fn pair(&self, other: &str) -> Option<&AssociationCalls> {
@@ -153,7 +67,7 @@ impl ObjectFeed {
         if !calls.is_column && !table.was_read(to) {
             let refused = calls
                 .refused
-                .get_or_try_init(|| associations::refusal(self.object, &self.client, calls.path));
+                .get_or_try_init(|| association_calls::refusal(self.object, &self.client, calls.path));
             if let Some(reason) = refused.await? {
                 return Ok(Page { refused: Some(reason.clone()), ..page });
             }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::pages::{Advance, Page, record_ids};
-use super::slice::Merge;
-use super::unknown::Unknown;
-use super::{ObjectFeed, Result};
+use super::answers::listed::record_ids;
+use super::answers::unknown::Unknown;
+use super::object_feed::ObjectFeed;
+use super::page::Page;
+use super::state::merge::Merge;
+use super::state::slice::Advance;
+use crate::error::Result;
 use crate::json::Body;
 use crate::parts::{AnswerStatus, NOT_FOUND};
 use crate::value;

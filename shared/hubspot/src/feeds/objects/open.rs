@@ -4,17 +4,21 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use super::associations::{self, AssociationCalls};
-use super::definitions::DefinitionTables;
-use super::histories::HistoryTable;
-use super::layout::{Layout, Show};
-use super::links::LinkTable;
-use super::list_memberships::ListTable;
-use super::pairing::Pairs;
-use super::seen::{ArchivedIds, Hashes};
+use super::answers::association_calls::{AssociationCalls, source};
+use super::archive;
+use super::calls;
+use super::classes;
+use super::object_feed::ObjectFeed;
+use super::object_type::{Fixed, ObjectType};
 use super::state::RecordCursor;
-use super::{Fixed, ObjectFeed, ObjectType, Result, archive, calls, classes, hash};
-use crate::error::{Error, ErrorKind};
+use super::state::seen::{ArchivedIds, Hashes, hash};
+use super::tables::definitions::DefinitionTables;
+use super::tables::histories::HistoryTable;
+use super::tables::layout::{Layout, Show};
+use super::tables::links::LinkTable;
+use super::tables::list_memberships::ListTable;
+use super::tables::pairing::Pairs;
+use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::Session;
 use crate::feeds::batches::Batches;
 use crate::feeds::recent::Versions;
@@ -36,7 +40,7 @@ impl ObjectFeed {
             classes::visible(object, &client, mode, cursor).await?;
         let definitions = DefinitionTables::open(object, session, mode, cursor, answers)?;
 
-        let is_absent = |other: &&str| cursor.absent.contains_key(&associations::source(other));
+        let is_absent = |other: &&str| cursor.absent.contains_key(&source(other));
         let (refused, associations): (Vec<_>, Vec<_>) =
             object.associations.iter().copied().partition(is_absent);
         let of_refused = object.fixed.iter().filter(|(_, _, fixed)| {

@@ -1,13 +1,14 @@
 //! Planning a run: the slices it begins with.
 
-use super::calls::PAGE_RECORDS;
-use super::slice::{SearchPass, Slice};
-use super::state::{PlannedRecords, RecordCursor, RunOfRecords};
-use super::{
-    ASSOCIATIONS, LIST_MEMBERSHIPS, MAX_NEW_PROPERTIES, ObjectFeed, PROPERTY_HISTORY, Window, counts,
-    histories, pairing,
-};
+use super::answers::listed::PAGE_RECORDS;
+use super::object_feed::{MAX_NEW_PROPERTIES, ObjectFeed};
+use super::state::slice::{SearchPass, Slice};
+use super::state::{PlannedRecords, RecordCursor, RunOfRecords, histories, pairs, read_ranges};
+use super::tables::histories::PROPERTY_HISTORY;
+use super::tables::links::ASSOCIATIONS;
+use super::tables::list_memberships::LIST_MEMBERSHIPS;
 use crate::error::{Error, Result};
+use crate::feeds::Window;
 use crate::feeds::slice::FEWEST_PAGES;
 use crate::feeds::unfinished::Mode;
 
@@ -35,7 +36,7 @@ impl ObjectFeed {
         run.own.named_properties = cursor.own.named_properties.filter(|_| asks_the_same);
         self.layout.named.begin(run.own.named_properties);
         run.own.pairs = self.planned_pairs();
-        pairing::begin(&mut cursor.own.pairs, &run.own.pairs);
+        pairs::begin(&mut cursor.own.pairs, &run.own.pairs);
         if let Some(table) = &self.histories {
             run.own.histories = histories::begin(&mut cursor.own.histories, &table.properties);
         }
@@ -80,7 +81,7 @@ impl ObjectFeed {
             self.plan_what_is_wanted(&mut run);
             self.plan_what_is_set_aside(cursor, &mut run);
             self.plan_new_properties(&mut run);
-            run.slices.extend(cursor.quarantine.ids(counts::KIND).filter_map(Slice::recounted));
+            run.slices.extend(cursor.quarantine.ids(read_ranges::KIND).filter_map(Slice::recounted));
         }
         Ok(run)
     }

@@ -10,9 +10,10 @@ use std::sync::{MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::calls::{self, Found};
-use super::{ObjectFeed, Result};
-use crate::error::Error;
+use super::answers::filters::{groups, id_filters};
+use super::answers::listed::Found;
+use super::object_feed::ObjectFeed;
+use crate::error::{Error, Result};
 use crate::retry::Patience;
 
 /// Such records that a run looks for: each takes up to some eighty searches.
@@ -139,8 +140,8 @@ impl ObjectFeed {
         from: u64,
         below: Option<u64>,
     ) -> Result<Result<u64, Error>> {
-        let filters: Vec<Value> = filter.into_iter().chain(calls::id_filters(from, below)).collect();
-        self.count_in_or_why(calls::groups(filters)).await
+        let filters: Vec<Value> = filter.into_iter().chain(id_filters(from, below)).collect();
+        self.count_in_or_why(groups(filters)).await
     }
 
     /// The same of records that one of the groups of filters holds for.

@@ -45,6 +45,10 @@ impl Feed for ContactLists {
         &["contact_lists"]
     }
 
+    fn is_full_refresh(&self) -> bool {
+        true
+    }
+
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![LISTS.entry()]
     }

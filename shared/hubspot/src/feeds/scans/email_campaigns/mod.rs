@@ -104,6 +104,10 @@ impl Feed for EmailCampaigns {
         &["email_campaigns"]
     }
 
+    fn is_full_refresh(&self) -> bool {
+        true
+    }
+
     fn dictionary(&self) -> Vec<CollectionEntry> {
         vec![CAMPAIGNS.entry()]
     }

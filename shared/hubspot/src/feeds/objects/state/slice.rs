@@ -1,13 +1,10 @@
 //! A part of a run that reads records: where it begins and ends, and where it goes on after a page.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use staging::Pairs;
 
-use super::counts;
-use super::pages::{Advance, Listing};
-use super::state::RunOfRecords;
+use super::merge::Merge;
+use super::read_ranges::Surplus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::own::FeedState;
 use crate::feeds::slice::FEWEST_PAGES;
@@ -73,22 +70,6 @@ pub(in crate::feeds) enum Slice {
     Definitions,
 }
 
-/// A record that another one, the survivor, names as merged into it. Whether that is so, HubSpot is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::feeds) struct Merge {
-    pub(crate) id: u64,
-    pub(crate) survivor: u64,
-    /// The survivor's version, and when it was archived.
-    pub(crate) updated_ms: Option<i64>,
-    pub(crate) archived_ms: Option<i64>,
-    /// When the survivor was read.
-    pub(crate) read_ms: i64,
-    /// Another source showed the record as a part of the survivor.
-    pub(crate) is_shown: bool,
-    /// One answer has left it out.
-    pub(crate) is_second: bool,
-}
-
 /// Progress of a search from its first page to its last, and of the same search before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::feeds) struct SearchPass {
@@ -102,22 +83,38 @@ pub(in crate::feeds) struct SearchPass {
     pub(crate) odd: Surplus,
 }
 
-/// Part of the ids of a search for which HubSpot counts more records than it shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Surplus {
-    /// The first id of the last page, and the records that HubSpot counted behind that page.
-    pub(crate) last: Option<(u64, u64)>,
-    /// Ids from the first one up to and without the second.
-    pub(crate) range: Option<(u64, Option<u64>)>,
+/// The ids that a page of a list showed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::feeds::objects) struct Listing {
+    pub(in crate::feeds::objects) lowest: Option<u64>,
+    pub(in crate::feeds::objects) highest: Option<u64>,
+    pub(in crate::feeds::objects) is_sorted: bool,
 }
 
-/// Ids that were read, without a gap, and how many records they had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::feeds) struct ReadRange {
-    pub(crate) from: u64,
-    /// `None` where the list does not go by ids: all of them.
-    pub(crate) below: Option<u64>,
-    pub(crate) rows: u64,
+impl Listing {
+    pub(in crate::feeds::objects) fn of(ids: impl Iterator<Item = u64> + Clone) -> Listing {
+        Listing { lowest: ids.clone().min(), highest: ids.clone().max(), is_sorted: ids.is_sorted() }
+    }
+
+    /// From the first id to the last.
+    pub(in crate::feeds::objects) fn span(&self) -> u64 {
+        self.highest.unwrap_or(0) - self.lowest.unwrap_or(0)
+    }
+}
+
+/// Where a slice goes on after a page.
+#[derive(Debug)]
+pub(in crate::feeds::objects) enum Advance {
+    /// The list goes on at this token, or ends.
+    After(Option<String>),
+    /// The search goes on at this id, or ends.
+    From(Option<u64>),
+    /// The same, and records that its pages showed so far.
+    Found { from: Option<u64>, shown: u64 },
+    /// These ids are done.
+    Done(usize),
+    /// The slice was one call.
+    Nothing,
 }
 
 impl FeedState for Slice {
@@ -132,7 +129,7 @@ impl FeedState for Slice {
 
 impl Slice {
     /// Ids that are left to read; 0 where the slice can't be cut.
-    pub(super) fn width(&self) -> u64 {
+    pub(in crate::feeds::objects) fn width(&self) -> u64 {
         match self {
             Slice::Listed { archived: true, top: None, .. } => 0,
             Slice::Listed { below: Some(below), .. } => below.saturating_sub(self.position()),
@@ -142,7 +139,7 @@ impl Slice {
     }
 
     /// The first id the slice has not read, as far as it is known.
-    pub(super) fn position(&self) -> u64 {
+    pub(in crate::feeds::objects) fn position(&self) -> u64 {
         match self {
             Slice::Listed { from, after, .. } | Slice::Reread { from, after, .. } => {
                 after.as_deref().and_then(|after| after.parse().ok()).unwrap_or(*from)
@@ -165,7 +162,7 @@ impl Slice {
     }
 
     /// The end of a slice of ids.
-    pub(super) fn below(&self) -> Option<u64> {
+    pub(in crate::feeds::objects) fn below(&self) -> Option<u64> {
         match self {
             Slice::Listed { below, .. } | Slice::Changed { below, .. } | Slice::Reread { below, .. } => {
                 *below
@@ -185,7 +182,7 @@ impl Slice {
     }
 
     /// Moves the slice behind its page. `true`: that was its last one.
-    pub(super) fn advance(&mut self, next: Option<Advance>) -> Result<bool> {
+    pub(in crate::feeds::objects) fn advance(&mut self, next: Option<Advance>) -> Result<bool> {
         match (self, next) {
             (
                 Slice::Listed { below, after, .. } | Slice::Reread { below, after, .. },
@@ -232,7 +229,7 @@ impl Slice {
     }
 
     /// The slice is one of several, told apart by id: its pages must come in the order of ids.
-    pub(super) fn is_range(&self) -> bool {
+    pub(in crate::feeds::objects) fn is_range(&self) -> bool {
         matches!(
             self,
             Slice::Listed { from, below, .. } | Slice::Reread { from, below, .. }
@@ -245,7 +242,11 @@ impl Slice {
     ///
     /// # Errors
     /// [`ErrorKind::Unordered`] for a slice that is cut.
-    pub(super) fn expect_order(&mut self, listing: &Listing, next: Option<&str>) -> Result<()> {
+    pub(in crate::feeds::objects) fn expect_order(
+        &mut self,
+        listing: &Listing,
+        next: Option<&str>,
+    ) -> Result<()> {
         // `first_after` asks for one id more.
         let begins_at = Some(self.position().saturating_sub(1));
         let goes_on_behind = |next: &str| next.parse().is_ok_and(|next: u64| Some(next) >= listing.highest);
@@ -263,61 +264,9 @@ impl Slice {
         }
         Ok(())
     }
-
-    /// Begins anew, from the top.
-    pub(super) fn restart(&mut self, run: &mut RunOfRecords<'_>) {
-        let is_range = self.is_range();
-        if let Slice::Listed { after, .. } | Slice::Reread { after, .. } = self {
-            *after = None;
-        }
-        match self {
-            Slice::Reread { rows, .. } => *rows = 0,
-            // A list that does not go by id is counted as one.
-            Slice::Listed { archived: false, .. } if !is_range => {
-                run.own.read_ranges.retain(|range| range.below.is_some());
-            }
-            _ => {}
-        }
-    }
-
-    /// Remembers what a page of a list has read, until it is counted. The page began at the id `begins_at`; `unlisted`
-    /// records are there and not shown.
-    pub(super) fn count_rows(
-        &mut self,
-        begins_at: u64,
-        ids: &HashSet<u64>,
-        unlisted: u64,
-        is_last: bool,
-        run: &mut RunOfRecords<'_>,
-    ) {
-        let (is_range, position) = (self.is_range(), self.position());
-        let rows = ids.len() as u64 + unlisted;
-        match self {
-            Slice::Listed { archived: false, below, .. } => {
-                let behind_last = ids.iter().max().map(|last| last + 1);
-                let reached = match (is_range, is_last) {
-                    (false, _) => None,
-                    (true, false) => Some(position),
-                    // The list ended: of an open range, behind the last id.
-                    (true, true) => below.or(behind_last).or(Some(begins_at)),
-                };
-                if reached != Some(begins_at) {
-                    counts::extend(&mut run.own.read_ranges, begins_at, reached, rows);
-                }
-            }
-            Slice::Reread { from, below, rows: before, .. } => {
-                *before += rows;
-                if is_last {
-                    let (from, below, rows) = (*from, *below, *before);
-                    run.own.then.push(Slice::Count { from, below, rows, is_second: true });
-                }
-            }
-            _ => {}
-        }
-    }
 }
 
-pub(super) fn foreign() -> Error {
+pub(in crate::feeds::objects) fn foreign() -> Error {
     Error::new(ErrorKind::Malformed, "a page does not belong to its slice")
 }
 

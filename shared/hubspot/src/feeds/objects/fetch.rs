@@ -1,134 +1,17 @@
-//! Fetching a page of a slice: the calls that it takes, and what is known of its records besides the answers.
-
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+//! Fetching a page of a slice: the calls that it takes.
 
 use serde_json::json;
 
-use super::archive::Halves;
-use super::calls::{self, Head, ListPage};
-use super::counts::Count;
-use super::links::LinkSets;
-use super::records::Associated;
-use super::slice::{Merge, SearchPass, Slice, Surplus};
-use super::unknown::Unknown;
-use super::{ObjectFeed, Result};
-use crate::error::{Error, ErrorKind};
+use super::answers::listed::{self, Head, ListPage, PAGE_RECORDS, SEARCH_RECORDS, record_ids};
+use super::answers::unknown::Unknown;
+use super::object_feed::ObjectFeed;
+use super::page::Page;
+use super::state::slice::{Advance, Listing, SearchPass, Slice};
+use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::recent::RecentReads;
 use crate::feeds::unfinished::Mode;
-use crate::json::Body;
 use crate::paging;
 use crate::retry::Patience;
-
-/// Answers that are fetched, not yet rows.
-#[derive(Debug, Default)]
-pub(in crate::feeds) struct Page {
-    pub(in crate::feeds) bodies: Vec<Body>,
-    pub(super) associated: Associated,
-    /// Associations with their types, by the object at the other end.
-    pub(super) sets: Vec<LinkSets>,
-    /// Associations are refused, and why.
-    pub(super) refused: Option<String>,
-    /// Records that are linked with others of the same object, where a list tells.
-    pub(super) with_own: Option<HashSet<u64>>,
-    /// The position at which the slice goes on, when the bodies don't say.
-    pub(super) next: Option<Advance>,
-    /// Of a list, when the bodies don't say.
-    pub(super) listing: Option<Listing>,
-    /// Records the page showed that are known already, as (id, changed at or archived at).
-    pub(super) known: Vec<(u64, i64)>,
-    pub(super) is_archived: bool,
-    /// The newest change that the search for changes shows. Values are read after it, and may be newer than its index.
-    pub(super) newest_ms: Option<i64>,
-    /// Number of bodies before those with archived records, where both are.
-    pub(super) live_bodies: Option<usize>,
-    /// Ids that a search found, and nobody has asked for yet.
-    pub(super) found: Vec<u64>,
-    /// Ids that were asked for: an answer may lack some.
-    pub(super) asked: Vec<u64>,
-    /// Of these, what is neither live nor archived by HubSpot's word.
-    pub(super) absent: Vec<u64>,
-    /// Records that are there, and of which something could not be read.
-    pub(in crate::feeds) unknown: Unknown,
-    /// Records that are to be asked for once more before their rows are written.
-    pub(in crate::feeds) again: BTreeSet<u64>,
-    /// Contacts that contacts v1 was asked for.
-    pub(in crate::feeds) asked_of_v1: Vec<u64>,
-    /// Ids that were asked for, and are nowhere, with the versions that the table holds.
-    pub(super) gone: Vec<(u64, Option<i64>)>,
-    /// Records named as merged that are not live.
-    pub(super) merged_away: Vec<Merge>,
-    /// Records named as merged that the answer leaves out, and does not say that they are not there.
-    pub(super) unsettled: Vec<Merge>,
-    /// Versions that the table holds of records that a comparison found.
-    pub(super) versions: BTreeMap<u64, i64>,
-    /// For a range of ids.
-    pub(super) count: Option<Count>,
-    /// The live records of halves of the ids.
-    pub(super) halves: Option<Halves>,
-    /// For a window: what HubSpot counted at the search's first page, and counts at its end, if that was asked.
-    pub(super) told: Option<u64>,
-    pub(super) told_now: Option<u64>,
-    pub(super) odd: Surplus,
-    /// The search can't be asked for this.
-    pub(super) is_refused: bool,
-    /// Ids at which the list stands still, and why: the next page is behind them.
-    pub(super) unlisted: Option<(String, String)>,
-    /// The list stands still, and only HubSpot knows its positions: the search has to show what is left.
-    pub(super) is_stuck: bool,
-    /// HubSpot does not know the slice's position any more: this is its first page.
-    pub(super) is_from_the_top: bool,
-}
-
-impl Page {
-    pub(in crate::feeds) fn size_bytes(&self) -> usize {
-        self.bodies.iter().map(|body| body.len()).sum()
-    }
-
-    /// Ids of its live records of the slice.
-    pub(in crate::feeds) fn live_ids(&self, slice: &Slice) -> Result<Vec<u64>> {
-        let mut ids = Vec::new();
-        if !self.is_archived {
-            let live = &self.bodies[..self.live_bodies.unwrap_or(self.bodies.len())];
-            for body in live.iter().filter(|body| body.has_list("results")) {
-                ids.extend(record_ids(body)?.into_iter().filter(|id| slice.holds(*id)));
-            }
-        }
-        Ok(ids)
-    }
-}
-
-/// The ids that a page of a list showed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Listing {
-    pub(super) lowest: Option<u64>,
-    pub(super) highest: Option<u64>,
-    pub(super) is_sorted: bool,
-}
-
-impl Listing {
-    pub(super) fn of(ids: impl Iterator<Item = u64> + Clone) -> Listing {
-        Listing { lowest: ids.clone().min(), highest: ids.clone().max(), is_sorted: ids.is_sorted() }
-    }
-
-    /// From the first id to the last.
-    pub(super) fn span(&self) -> u64 {
-        self.highest.unwrap_or(0) - self.lowest.unwrap_or(0)
-    }
-}
-
-#[derive(Debug)]
-pub(super) enum Advance {
-    /// The list goes on at this token, or ends.
-    After(Option<String>),
-    /// The search goes on at this id, or ends.
-    From(Option<u64>),
-    /// The same, and records that its pages showed so far.
-    Found { from: Option<u64>, shown: u64 },
-    /// These ids are done.
-    Done(usize),
-    /// The slice was one call.
-    Nothing,
-}
 
 impl ObjectFeed {
     pub(in crate::feeds) async fn page(&self, slice: &Slice, limit: usize) -> Result<Page> {
@@ -151,7 +34,7 @@ impl ObjectFeed {
             }
             Slice::WithProperty { property, from } => self.having_page(property, *from).await,
             Slice::Found { ids } => {
-                let most = limit * calls::SEARCH_RECORDS / calls::PAGE_RECORDS;
+                let most = limit * SEARCH_RECORDS / PAGE_RECORDS;
                 self.found_page(ids[ids.len() - ids.len().min(most)..].to_vec()).await
             }
             Slice::ByIds { ids } | Slice::LeftOut { ids } => {
@@ -201,7 +84,7 @@ impl ObjectFeed {
             let bodies = vec![page.body];
             return Ok(Page { bodies, associated, with_own, next, is_archived, unknown, ..Page::default() });
         }
-        let listed = calls::records(&page.body)?;
+        let listed = listed::records(&page.body)?;
         let listing = Some(Listing::of(listed.records.iter().map(|record| record.0)));
         let in_slice = listed.records.into_iter().filter(|record| slice.holds(record.0));
         let (known, ids) = self.parted(in_slice, is_archived);
@@ -304,11 +187,6 @@ impl ObjectFeed {
     }
 }
 
-/// The ids that an answer shows.
-pub(in crate::feeds) fn record_ids(body: &str) -> Result<Vec<u64>> {
-    Ok(calls::records(body)?.records.into_iter().map(|(id, _)| id).collect())
-}
-
 /// Parts records into those that are known already, with the instant that says so, and the ids of the others.
 fn parted(
     records: impl Iterator<Item = Head>,
@@ -322,10 +200,4 @@ fn parted(
         }
     }
     (known, new)
-}
-
-/// The `after` of a range's first page: one before its first id, so that it does not matter whether `after` includes the
-/// id it names.
-pub(super) fn first_after(from: u64) -> Option<String> {
-    (from > 0).then(|| (from - 1).to_string())
 }

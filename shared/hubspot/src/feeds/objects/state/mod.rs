@@ -1,17 +1,31 @@
 //! State of a feed of records: in a run, and between two of them.
 
-use std::collections::BTreeMap;
+pub(super) mod histories;
+pub(super) mod live_count;
+pub(super) mod merge;
+pub(super) mod owners;
+pub(super) mod pairs;
+pub(super) mod read_ranges;
+pub(super) mod seen;
+pub(super) mod slice;
+
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::archive::LiveCount;
-use super::histories::{self, Histories, HistoryRuns};
-use super::owners::ColumnOwners;
-use super::pairing::{self, PairMemory, PairRuns};
-use super::seen::{ArchivedIds, Hashes};
-use super::slice::{Merge, ReadRange, Slice};
+use self::histories::{Histories, HistoryRuns};
+use self::live_count::LiveCount;
+use self::merge::Merge;
+use self::owners::ColumnOwners;
+use self::pairs::{PairMemory, PairRuns};
+use self::read_ranges::ReadRange;
+use self::seen::{ArchivedIds, Hashes};
+use self::slice::Slice;
+use crate::error::Result;
+use crate::feeds::cursor::Cursor;
 use crate::feeds::full_refresh::Known;
-use crate::feeds::own::FeedState;
+use crate::feeds::open_feed::{CursorOf, Planned, RunOf};
+use crate::feeds::own::{FeedState, Taken};
 
 /// Progress of a run beside its slices.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,8 +117,9 @@ impl RecordMemory {
             self.gone_properties.0.extend(gone);
             self.gone_properties.0.retain(|property| !run.is_whole || !read.0.contains(property));
         }
-        pairing::keep(&mut self.pairs, run);
-        histories::keep(&mut self.histories, run);
+        self.keep_pairs(run);
+        let histories = std::mem::take(&mut run.own.histories);
+        histories::keep(&mut self.histories, run, histories);
         self.definitions = run.own.definitions.take().or(self.definitions.take());
         self.properties = run.own.properties.take().or(self.properties.take());
         self.archived = std::mem::take(&mut run.own.archived);
@@ -113,14 +128,19 @@ impl RecordMemory {
 
     /// Takes in which links another cursor of the feed has seen, and its runs under way.
     pub(in crate::feeds) fn learn(&mut self, other: &RecordMemory, under_way: &[PairRuns]) {
-        for other in pairing::used(&other.pairs, under_way) {
+        for other in pairs::used(&other.pairs, under_way) {
             self.pairs.entry(other.clone()).or_default().is_used = true;
         }
     }
 
     /// Keeps the pairs in which a snapshot has seen links.
     pub(in crate::feeds) fn keep_of_snapshot(&mut self, run: &mut RunOfRecords<'_>) {
-        pairing::keep(&mut self.pairs, run);
+        self.keep_pairs(run);
+    }
+
+    fn keep_pairs(&mut self, run: &mut RunOfRecords<'_>) {
+        let pairs = std::mem::take(&mut run.own.pairs);
+        pairs::keep(&mut self.pairs, run, pairs);
     }
 
     /// Takes over what the feed's own cursor knows of the account, for that of its snapshots.
@@ -139,9 +159,72 @@ impl RecordMemory {
 }
 
 /// A cursor of a feed of records, and its runs: one that is planned, and one under way.
-pub(in crate::feeds) type RecordCursor<'a> = super::CursorOf<'a, RecordMemory>;
-pub(super) type PlannedRecords = super::Planned<Slice, RecordRun>;
-pub(in crate::feeds) type RunOfRecords<'a> = super::RunOf<'a, RecordRun>;
+pub(in crate::feeds) type RecordCursor<'a> = CursorOf<'a, RecordMemory>;
+pub(super) type PlannedRecords = Planned<Slice, RecordRun>;
+pub(in crate::feeds) type RunOfRecords<'a> = RunOf<'a, RecordRun>;
+
+impl Slice {
+    /// Begins anew, from the top.
+    pub(super) fn restart(&mut self, run: &mut RunOfRecords<'_>) {
+        let is_range = self.is_range();
+        if let Slice::Listed { after, .. } | Slice::Reread { after, .. } = self {
+            *after = None;
+        }
+        match self {
+            Slice::Reread { rows, .. } => *rows = 0,
+            // A list that does not go by id is counted as one.
+            Slice::Listed { archived: false, .. } if !is_range => {
+                run.own.read_ranges.retain(|range| range.below.is_some());
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers what a page of a list has read, until it is counted. The page began at the id `begins_at`; `unlisted`
+    /// records are there and not shown.
+    pub(super) fn count_rows(
+        &mut self,
+        begins_at: u64,
+        ids: &HashSet<u64>,
+        unlisted: u64,
+        is_last: bool,
+        run: &mut RunOfRecords<'_>,
+    ) {
+        let (is_range, position) = (self.is_range(), self.position());
+        let rows = ids.len() as u64 + unlisted;
+        match self {
+            Slice::Listed { archived: false, below, .. } => {
+                let behind_last = ids.iter().max().map(|last| last + 1);
+                let reached = match (is_range, is_last) {
+                    (false, _) => None,
+                    (true, false) => Some(position),
+                    // The list ended: of an open range, behind the last id.
+                    (true, true) => below.or(behind_last).or(Some(begins_at)),
+                };
+                if reached != Some(begins_at) {
+                    read_ranges::extend(&mut run.own.read_ranges, begins_at, reached, rows);
+                }
+            }
+            Slice::Reread { from, below, rows: before, .. } => {
+                *before += rows;
+                if is_last {
+                    let (from, below, rows) = (*from, *below, *before);
+                    run.own.then.push(Slice::Count { from, below, rows, is_second: true });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the runs under way of a cursor have found out about associations.
+pub(in crate::feeds) fn under_way<R: FeedState + Default>(
+    cursor: &mut Cursor,
+    records: impl Fn(&R) -> &RecordRun,
+) -> Result<Vec<PairRuns>> {
+    let runs = cursor.run.iter_mut().chain(cursor.paused.as_deref_mut());
+    runs.map(|run| Ok(records(Taken::of(run)?.with().own).pairs.clone())).collect()
+}
 
 #[cfg(test)]
 mod tests {

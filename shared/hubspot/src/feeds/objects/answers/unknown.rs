@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// The kind of a record whose values could not be read.
-pub(super) const RECORD: &str = "record";
+pub(in crate::feeds::objects) const RECORD: &str = "record";
 
 /// The parts that could not be read, by record: their kinds, and why.
 #[derive(Debug, Default)]
@@ -27,18 +27,18 @@ impl Unknown {
     }
 
     /// The reason why a part of a record could not be read.
-    pub(super) fn reason(&self, id: u64, kind: &str) -> Option<&str> {
+    pub(in crate::feeds::objects) fn reason(&self, id: u64, kind: &str) -> Option<&str> {
         self.0.get(&id)?.get(kind).map(String::as_str)
     }
 
     /// Record, kind, and why.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &str, &str)> {
+    pub(in crate::feeds::objects) fn iter(&self) -> impl Iterator<Item = (u64, &str, &str)> {
         self.0.iter().flat_map(|(&id, kinds)| {
             kinds.iter().map(move |(kind, reason)| (id, kind.as_str(), reason.as_str()))
         })
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = u64> {
+    pub(in crate::feeds::objects) fn ids(&self) -> impl Iterator<Item = u64> {
         self.0.keys().copied()
     }
 }

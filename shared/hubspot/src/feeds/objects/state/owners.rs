@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::ObjectType;
+use crate::feeds::objects::object_type::ObjectType;
 
 /// The columns of all properties that were ever read, deleted ones too: one that is made again has its column again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,19 +18,19 @@ pub(in crate::feeds) struct ColumnOwners {
 }
 
 impl ColumnOwners {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::feeds::objects) fn is_empty(&self) -> bool {
         self.usual.is_empty() && self.other.is_empty()
     }
 
     /// The column of a property that was read before.
-    pub(super) fn column(&self, object: &ObjectType, property: &str) -> Option<String> {
+    pub(in crate::feeds::objects) fn column(&self, object: &ObjectType, property: &str) -> Option<String> {
         match self.other.get(property) {
             Some(column) => Some(column.clone()),
             None => self.usual.contains(property).then(|| object.column_name(property)),
         }
     }
 
-    pub(super) fn remember(&mut self, object: &ObjectType, property: &str, column: &str) {
+    pub(in crate::feeds::objects) fn remember(&mut self, object: &ObjectType, property: &str, column: &str) {
         if object.column_name(property) == column {
             self.other.remove(property);
             self.usual.insert(property.to_owned());
@@ -41,7 +41,7 @@ impl ColumnOwners {
     }
 
     /// The names that belong to somebody, as a warehouse compares them.
-    pub(super) fn taken(&self, object: &ObjectType) -> HashSet<String> {
+    pub(in crate::feeds::objects) fn taken(&self, object: &ObjectType) -> HashSet<String> {
         let usual = self.usual.iter().map(|property| object.column_name(property).to_lowercase());
         usual.chain(self.other.values().map(|column| column.to_lowercase())).collect()
     }

@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use staging::{Column, ColumnType, MERGED_INTO_ID, Table, TableError};
+use staging::{Column, ColumnType, Holds, MERGED_INTO_ID, Table, TableError};
 
 use super::named_properties::NamedProperties;
-use super::owners::ColumnOwners;
-use super::{Fixed, ObjectType};
 use crate::feeds::lineage::{Deletes, Lineage};
+use crate::feeds::objects::object_type::{Fixed, ObjectType};
+use crate::feeds::objects::state::owners::ColumnOwners;
+use crate::feeds::persons::person_columns;
 use crate::feeds::unfinished::Mode;
 use crate::properties::Property;
 
@@ -28,7 +29,7 @@ pub(in crate::feeds) enum Held {
 }
 
 impl Held {
-    pub(super) const COUNT: usize = 5;
+    pub(in crate::feeds::objects) const COUNT: usize = 5;
 
     fn of(object: &ObjectType, property: &str) -> Option<Held> {
         Some(match property {
@@ -44,42 +45,42 @@ impl Held {
 
 /// The place of one property's value.
 #[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) property: Box<str>,
+pub(in crate::feeds::objects) struct Slot {
+    pub(in crate::feeds::objects) property: Box<str>,
     /// `None` where the value is needed, and is not shown.
-    pub(super) target: Option<Target>,
+    pub(in crate::feeds::objects) target: Option<Target>,
     /// A seed column that repeats the property.
-    pub(super) copy: Option<Target>,
-    pub(super) held: Option<Held>,
+    pub(in crate::feeds::objects) copy: Option<Target>,
+    pub(in crate::feeds::objects) held: Option<Held>,
 }
 
 /// A column by its place, with its name ready to stand in a JSON object.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) column: usize,
-    pub(super) column_type: ColumnType,
-    pub(super) json_name: Box<str>,
+pub(in crate::feeds::objects) struct Target {
+    pub(in crate::feeds::objects) column: usize,
+    pub(in crate::feeds::objects) column_type: ColumnType,
+    pub(in crate::feeds::objects) json_name: Box<str>,
 }
 
 #[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) table: Table,
-    pub(super) slots: Vec<Slot>,
+pub(in crate::feeds::objects) struct Layout {
+    pub(in crate::feeds::objects) table: Table,
+    pub(in crate::feeds::objects) slots: Vec<Slot>,
     by_property: HashMap<Box<str>, usize>,
-    pub(super) named: NamedProperties,
-    pub(super) id: usize,
-    pub(super) merged_into_id: usize,
-    pub(super) deletes: Deletes,
-    pub(super) lineage: Lineage,
+    pub(in crate::feeds::objects) named: NamedProperties,
+    pub(in crate::feeds::objects) id: usize,
+    pub(in crate::feeds::objects) merged_into_id: usize,
+    pub(in crate::feeds::objects) deletes: Deletes,
+    pub(in crate::feeds::objects) lineage: Lineage,
     /// In a snapshot: where the time goes that is a row's version elsewhere.
-    pub(super) shown_updated_at: Option<usize>,
+    pub(in crate::feeds::objects) shown_updated_at: Option<usize>,
     /// Columns from [`ObjectType::fixed`] that don't repeat a property.
-    pub(super) fixed: Vec<(usize, Fixed)>,
+    pub(in crate::feeds::objects) fixed: Vec<(usize, Fixed)>,
 }
 
 /// The part of each record that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
+pub(in crate::feeds::objects) enum Show {
     Everything,
     /// That it is there, and which version.
     Ids,
@@ -88,7 +89,7 @@ pub(super) enum Show {
 }
 
 impl Show {
-    pub(super) fn in_mode(mode: Mode) -> Show {
+    pub(in crate::feeds::objects) fn in_mode(mode: Mode) -> Show {
         match mode {
             Mode::Backfill | Mode::Incremental => Show::Everything,
             Mode::Reconcile => Show::Ids,
@@ -105,12 +106,21 @@ impl Show {
     }
 }
 
+/// `true`: by this property alone a record's person is known, as an e-mail's is, which has no column with a contact's id.
+fn tells_whose(object: &ObjectType, property: &str) -> bool {
+    let known = person_columns().iter().find(|columns| columns.collection == object.name);
+    known.is_some_and(|known| {
+        let is_by_id = known.columns.iter().any(|column| matches!(column.holds, Holds::Id | Holds::Ids));
+        !is_by_id && known.columns.iter().any(|column| column.holds.names() && column.name == property)
+    })
+}
+
 impl Layout {
     /// `without` names fixed columns that this run can't fill: a file that lacks a column leaves the table's values
     /// alone, where NULL would clear them. `owners` says whose the columns are, and learns of new ones.
     ///
     /// A column has the same name whatever else is shown.
-    pub(super) fn new(
+    pub(in crate::feeds::objects) fn new(
         object: &'static ObjectType,
         properties: &[Property],
         without: &[&str],
@@ -143,7 +153,9 @@ impl Layout {
         for ((property, column_type), name) in wanted.into_iter().zip(names) {
             // A snapshot follows no merges: it needs nothing but the date.
             let held = Held::of(object, &property).filter(|held| !is_snapshot || *held == Held::Modified);
-            let is_shown = show.is_wanted(drifting.contains(property.as_str()));
+            // A snapshot leaves out persons who are forgotten, so it shows whose a record is.
+            let is_of_person = is_snapshot && tells_whose(object, &property);
+            let is_shown = is_of_person || show.is_wanted(drifting.contains(property.as_str()));
             if !is_shown && held.is_none() {
                 continue;
             }
@@ -178,12 +190,12 @@ impl Layout {
         })
     }
 
-    pub(super) fn slot(&self, property: &str) -> Option<usize> {
+    pub(in crate::feeds::objects) fn slot(&self, property: &str) -> Option<usize> {
         self.by_property.get(property).copied()
     }
 
     /// Names to ask HubSpot for.
-    pub(super) fn property_names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::feeds::objects) fn property_names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| &*slot.property)
     }
 }
@@ -273,8 +285,8 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{companies::COMPANIES, contacts::CONTACT_OBJECTS};
     use super::*;
+    use crate::feeds::{companies::COMPANIES, contacts::CONTACT_OBJECTS};
 
     fn property(name: &str, property_type: &str) -> Property {
         Property::of_type(name, property_type)

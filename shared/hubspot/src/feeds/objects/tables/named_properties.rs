@@ -8,27 +8,27 @@ use crate::json::{Malformed, Scanner};
 
 /// The count of one run. Answers without a single `null` prove nothing: they might leave empty ones out.
 #[derive(Debug, Default)]
-pub(super) struct NamedProperties {
+pub(in crate::feeds::objects) struct NamedProperties {
     most: AtomicUsize,
     names_empty: AtomicBool,
 }
 
 impl NamedProperties {
     /// A run begins, or goes on. `known`: the number that answers to the same question have named before.
-    pub(super) fn begin(&self, known: Option<usize>) {
+    pub(in crate::feeds::objects) fn begin(&self, known: Option<usize>) {
         self.most.store(known.unwrap_or_default(), Ordering::Relaxed);
         self.names_empty.store(known.is_some(), Ordering::Relaxed);
     }
 
     /// The number that each whole record names, where that is known.
-    pub(super) fn most(&self) -> Option<usize> {
+    pub(in crate::feeds::objects) fn most(&self) -> Option<usize> {
         let is_known = self.names_empty.load(Ordering::Relaxed);
         is_known.then(|| self.most.load(Ordering::Relaxed))
     }
 
     /// Takes note of a record that names so many of the properties that were asked for. `true`: it is whole, as far as
     /// anything tells. `names_empty`: it, or one before it, names an empty one.
-    pub(super) fn take_note(&self, named: usize, names_empty: bool) -> bool {
+    pub(in crate::feeds::objects) fn take_note(&self, named: usize, names_empty: bool) -> bool {
         let most = self.most.load(Ordering::Relaxed);
         if named > most {
             self.most.store(named, Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl NamedProperties {
 
     /// Counts what the records of a first page name, before the first of them is judged. `is_asked` tells the properties
     /// that were asked for.
-    pub(super) fn learn(&self, is_asked: impl Fn(&str) -> bool, page: &str) {
+    pub(in crate::feeds::objects) fn learn(&self, is_asked: impl Fn(&str) -> bool, page: &str) {
         if self.most.load(Ordering::Relaxed) > 0 {
             return;
         }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use staging::Pairs;
 use staging::pairs::{put_varint, take_varint, unzigzag, zigzag};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Archived records a cursor may carry: about 1.5 MB.
 const MAX_ARCHIVED: usize = 200_000;
@@ -19,6 +20,11 @@ const MAX_ARCHIVED: usize = 200_000;
 /// A set of names, as hashes, as a cursor keeps it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::feeds) struct Hashes(pub(crate) HashSet<u64>);
+
+/// Returns a name's hash, as [`Hashes`] hold it.
+pub(in crate::feeds::objects) fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
 
 impl Serialize for Hashes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

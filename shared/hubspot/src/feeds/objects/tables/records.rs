@@ -1,91 +1,28 @@
 //! From the bytes of an answer to rows: one pass over the records, each value straight into its column's builder.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use staging::Rows;
 
-use super::Fixed;
+use super::beside::{Associated, Beside, Context};
 use super::layout::{Held, Layout, Target};
-use super::slice::Merge;
-use super::unknown::Unknown;
+use super::record::{Emails, FEWER_PROPERTIES, MANY, NO_DATE, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
-use crate::feeds::lineage::{DeletedReason, JsonFields, Reading, set};
+use crate::feeds::lineage::{DeletedReason, JsonFields, set};
+use crate::feeds::objects::answers::unknown::Unknown;
+use crate::feeds::objects::object_type::Fixed;
+use crate::feeds::objects::state::merge::Merge;
 use crate::json::{Body, Scanner, Str, parse_id};
 use crate::value;
 
-/// Ids associated with a record, by the object at the other end; the primary one first, the rest ascending.
-pub(super) type Associated = HashMap<u64, HashMap<&'static str, Vec<u64>>>;
-
-/// Columns that [`Fixed::Extra`] fills, at the most.
-pub(in crate::feeds) const EXTRAS: usize = 6;
-
-/// Values of the columns that are [`Fixed::Extra`], from other calls: by record, at their places.
-pub(in crate::feeds) type Extras<'a> = HashMap<u64, [Option<Cow<'a, str>>; EXTRAS]>;
-
-/// Values that the rows of one page have in common.
-#[derive(Debug)]
-pub(in crate::feeds) struct Context<'a> {
-    pub(in crate::feeds) reading: Reading<'a>,
-    pub(in crate::feeds) extras: Extras<'a>,
-    /// Records are to tell their e-mail addresses.
-    pub(in crate::feeds) wants_emails: bool,
-}
-
-/// E-mail addresses as a record's properties hold them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::feeds) struct Emails {
-    /// One at the most.
-    pub(in crate::feeds) primary: Vec<String>,
-    pub(in crate::feeds) additional: Vec<String>,
-}
-
-impl<'a> Context<'a> {
-    /// Nothing is known from elsewhere.
-    pub(super) fn plain(reading: Reading<'a>) -> Context<'a> {
-        Context { reading, extras: Extras::new(), wants_emails: false }
-    }
-}
-
 /// Outcome of one answer.
 #[derive(Debug, Default)]
-pub(super) struct Read {
-    pub(super) records: Vec<Record>,
-    pub(super) written: Written,
+pub(in crate::feeds::objects) struct Read {
+    pub(in crate::feeds::objects) records: Vec<Record>,
+    pub(in crate::feeds::objects) written: Written,
     /// Entries that are no records with an id and properties.
-    pub(super) odd: u64,
-}
-
-/// A record, as far as it is remembered once its row is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::feeds) struct Record {
-    pub(in crate::feeds) id: u64,
-    pub(in crate::feeds) updated_ms: Option<i64>,
-    pub(in crate::feeds) archived_ms: Option<i64>,
-    pub(in crate::feeds) is_kept: bool,
-    /// The answer shows a part of it, and it is not kept for that.
-    pub(in crate::feeds) partial: Option<&'static str>,
-    /// HubSpot does not show it any more.
-    pub(in crate::feeds) is_gone: bool,
-    /// Ids of records that it says were merged into it.
-    pub(in crate::feeds) merged: Vec<u64>,
-    /// It was merged away.
-    pub(in crate::feeds) merge: Option<Merge>,
-    /// Its e-mail addresses, where they were asked for.
-    pub(in crate::feeds) emails: Emails,
-}
-
-impl Record {
-    /// Returns why it is deleted; `None`: it is live.
-    pub(super) fn deleted_reason(&self) -> Option<DeletedReason> {
-        match (self.is_gone, &self.merge, self.archived_ms) {
-            (_, Some(_), None) => Some(DeletedReason::Merged),
-            (_, _, Some(_)) => Some(DeletedReason::Archived),
-            (true, ..) => Some(DeletedReason::Removed),
-            _ => None,
-        }
-    }
+    pub(in crate::feeds::objects) odd: u64,
 }
 
 /// Appends the records of one answer that `keep` wants (ids outside its slice belong to another one).
@@ -95,7 +32,7 @@ impl Record {
 /// # Errors
 /// When the answer is not a list, or all of its records are shown in part. The rows may then hold a part of the page:
 /// the caller takes them back.
-pub(super) fn append(
+pub(in crate::feeds::objects) fn append(
     layout: &Layout,
     answer: &Body,
     keep: impl Fn(u64) -> bool,
@@ -123,7 +60,7 @@ pub(super) fn append(
 
 /// Appends records of a snapshot of which nothing is known but that they are there. Without a version, nothing of them is
 /// compared.
-pub(super) fn append_bare(
+pub(in crate::feeds::objects) fn append_bare(
     layout: &Layout,
     ids: impl Iterator<Item = u64>,
     is_archived: bool,
@@ -145,7 +82,7 @@ pub(super) fn append_bare(
 }
 
 /// Appends tombstones of records that HubSpot does not show any more, of these versions.
-pub(super) fn append_gone(
+pub(in crate::feeds::objects) fn append_gone(
     layout: &Layout,
     gone: &[(u64, Option<i64>)],
     context: &Context<'_>,
@@ -164,7 +101,7 @@ pub(super) fn append_gone(
 
 /// Appends tombstones of records that were merged away. They carry the survivor's version, which is newer than anything
 /// they had.
-pub(super) fn append_merged(
+pub(in crate::feeds::objects) fn append_merged(
     layout: &Layout,
     merges: &[Merge],
     context: &Context<'_>,
@@ -186,47 +123,6 @@ pub(super) fn append_merged(
     appender.read
 }
 
-impl Record {
-    fn gone(id: u64, updated_ms: Option<i64>) -> Record {
-        Record {
-            id,
-            updated_ms,
-            archived_ms: None,
-            is_kept: true,
-            partial: None,
-            is_gone: true,
-            merged: Vec::new(),
-            merge: None,
-            emails: Emails::default(),
-        }
-    }
-
-    /// The records that it names as merged into it, as of a page that was read at `read_ms`.
-    pub(super) fn merges(&self, read_ms: i64) -> impl Iterator<Item = Merge> {
-        self.merged.iter().filter(|id| **id != self.id).map(move |&id| Merge {
-            id,
-            survivor: self.id,
-            updated_ms: self.updated_ms,
-            archived_ms: self.archived_ms,
-            read_ms,
-            is_shown: false,
-            is_second: false,
-        })
-    }
-}
-
-/// Knowledge of a page's records besides the answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Beside<'a> {
-    pub(super) associated: &'a Associated,
-    /// Versions that the table holds of records which a comparison found: a row that is to replace one must not be older.
-    pub(super) known: &'a BTreeMap<u64, i64>,
-    /// Records of which something could not be read: a snapshot shows that they are there, and nothing else is written.
-    pub(super) unknown: &'a Unknown,
-    /// Live records are not what was asked for.
-    pub(super) only_archived: bool,
-}
-
 struct Appender<'a> {
     layout: &'a Layout,
     context: &'a Context<'a>,
@@ -243,12 +139,6 @@ struct Appender<'a> {
     names_empty: bool,
     read: Read,
 }
-
-/// The reasons why a record counts as shown in part.
-const NO_DATE: &str = "two answers do not tell when it was changed";
-const FEWER_PROPERTIES: &str = "two answers leave out some of its properties";
-/// Records of one answer that are no longer faults of single ones.
-pub(super) const MANY: usize = 10;
 
 /// The parts of a record outside its properties, and the properties that are needed apart from their columns.
 #[derive(Default)]
@@ -501,7 +391,7 @@ fn instant(text: Option<Str<'_>>) -> Option<i64> {
     value::instant_ms(&text?.text())
 }
 
-pub(in crate::feeds) fn json_list(ids: &[u64]) -> String {
+fn json_list(ids: &[u64]) -> String {
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     format!("[{}]", ids.join(","))
 }

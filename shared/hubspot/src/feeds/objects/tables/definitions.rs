@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use staging::{Rows, Table};
 
-use super::state::{RecordCursor, RunOfRecords};
-use super::{ObjectFeed, ObjectType, Result};
+use crate::error::Result;
 use crate::feeds::document::Document;
 use crate::feeds::full_refresh::{DEFINITIONS, Known, List};
 use crate::feeds::lineage::Reading;
+use crate::feeds::objects::object_type::ObjectType;
+use crate::feeds::objects::state::{RecordCursor, RunOfRecords};
 use crate::feeds::quarantine::Thing;
 use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note, Session, Written};
@@ -20,7 +21,7 @@ const ODD_KIND: &str = "definition";
 
 /// The two tables, for one run of a feed.
 #[derive(Debug)]
-pub(super) struct DefinitionTables {
+pub(in crate::feeds::objects) struct DefinitionTables {
     documents: Vec<Document>,
     /// HubSpot's answers, until their rows are written; none where nothing is another.
     answers: Mutex<Vec<Body>>,
@@ -33,7 +34,7 @@ pub(super) struct DefinitionTables {
 
 impl DefinitionTables {
     /// Makes the tables; `None` where nobody wants them.
-    pub(super) fn open(
+    pub(in crate::feeds::objects) fn open(
         object: &ObjectType,
         session: &Session,
         mode: Mode,
@@ -59,56 +60,54 @@ impl DefinitionTables {
         Ok(Some(DefinitionTables { documents, answers: Mutex::new(answers), before, known, refused }))
     }
 
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Table> {
+    pub(in crate::feeds::objects) fn tables(&self) -> impl Iterator<Item = &Table> {
         self.documents.iter().map(|document| &document.table)
     }
 
     /// `true`: the rows are to be written.
-    pub(super) fn is_due(&self) -> bool {
+    pub(in crate::feeds::objects) fn is_due(&self) -> bool {
         !self.answers.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+    pub(in crate::feeds::objects) fn notes(&self) -> impl Iterator<Item = Note> {
         let text = self.refused.iter().map(|refused| format!("as an earlier run has read them: {refused}"));
         text.flat_map(|text| {
             let collections = DEFINITIONS.fills.iter().map(|fill| fill.collection.name);
             collections.map(move |collection| Note { collection, gap: Gap::Incomplete, text: text.clone() })
         })
     }
-}
 
-impl ObjectFeed {
-    /// Appends the definitions to their tables.
-    pub(super) fn append_definitions(
+    /// Appends the definitions to their tables. Of the properties, so many have no name.
+    pub(in crate::feeds::objects) fn append(
         &self,
+        (object, nameless): (&ObjectType, usize),
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],
         reading: Reading<'_>,
     ) -> Result<Vec<Written>> {
         let mut written = vec![Written::default(); rows.len()];
-        let Some(tables) = &self.definitions else { return Ok(written) };
-        let answers = tables.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // They may have been planned by a run that was interrupted, and not be due any more.
         if answers.is_empty() {
             return Ok(written);
         }
         let list = List::of(&DEFINITIONS, &answers)?;
-        let read_ms = tables.known.read_ms.max(reading.read_ms);
-        for (place, (document, rows)) in tables.documents.iter().zip(rows).enumerate() {
+        let read_ms = self.known.read_ms.max(reading.read_ms);
+        for (place, (document, rows)) in self.documents.iter().zip(rows).enumerate() {
             let had_rows =
-                tables.before.iter().any(|before| before.rows.get(place).is_some_and(|&rows| rows > 0));
+                self.before.iter().any(|before| before.rows.get(place).is_some_and(|&rows| rows > 0));
             let mut writer = document.writer(rows, Reading { read_ms, ..reading });
-            list.write(place, Some(self.object.name), had_rows, &mut writer)?;
+            list.write(place, Some(object.name), had_rows, &mut writer)?;
             written[place] = writer.written;
         }
         let (id, collection) = ("without a value", "properties");
         // Those of properties are set aside as such.
-        match list.odd.saturating_sub(self.nameless) {
+        match list.odd.saturating_sub(nameless) {
             0 => run.release(ODD_KIND, id),
             odd => run
                 .set_aside(Thing { kind: ODD_KIND, id, collection }, format!("{odd} options have no value")),
         }
-        run.own.definitions = Some(Known { read_ms, ..tables.known.clone() });
+        run.own.definitions = Some(Known { read_ms, ..self.known.clone() });
         Ok(written)
     }
 }

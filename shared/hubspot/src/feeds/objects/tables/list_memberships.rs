@@ -6,12 +6,15 @@
 use staging::ColumnType::{BigInt, Timestamp};
 use staging::{ColumnType, Rows, Table};
 
-use super::records::{Context, Record};
-use super::state::{RecordCursor, RunOfRecords};
-use super::{Lists, ObjectFeed, ObjectType, Result, pairing};
+use super::beside::Context;
+use super::pairing;
+use super::record::Record;
+use crate::error::Result;
 use crate::feeds::collection::{Collection, field, made};
 use crate::feeds::document::{Document, Writer, Written};
 use crate::feeds::lineage::DeletedReason;
+use crate::feeds::objects::object_type::{Lists, ObjectType};
+use crate::feeds::objects::state::{RecordCursor, RunOfRecords};
 use crate::feeds::quarantine::Thing;
 use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note, Session};
@@ -43,7 +46,7 @@ const ODD_KIND: &str = "lists of a record";
 
 /// The table, for one run of a feed.
 #[derive(Debug)]
-pub(super) struct ListTable {
+pub(in crate::feeds::objects) struct ListTable {
     document: Document,
     /// Place of the lists among what is known of a record from other calls.
     place: usize,
@@ -56,7 +59,7 @@ pub(super) struct ListTable {
 impl ListTable {
     /// Makes the table; `None` where nobody wants it, and of objects whose lists are not read. If it is new, or was not
     /// wanted in the meantime, older records are read, too.
-    pub(super) fn of_run(
+    pub(in crate::feeds::objects) fn of_run(
         object: &ObjectType,
         session: &Session,
         mode: Mode,
@@ -78,47 +81,45 @@ impl ListTable {
         Ok(Some(ListTable { document, place, may_have_rows, refused }))
     }
 
-    pub(super) fn table(&self) -> &Table {
+    pub(in crate::feeds::objects) fn table(&self) -> &Table {
         &self.document.table
     }
 
     /// `true`: the run reads the lists of records.
-    pub(super) fn is_read(&self) -> bool {
+    pub(in crate::feeds::objects) fn is_read(&self) -> bool {
         self.refused.is_none()
     }
 
-    pub(super) fn note(&self) -> Option<Note> {
+    pub(in crate::feeds::objects) fn note(&self) -> Option<Note> {
         let text = format!("list memberships are not read: {}", self.refused.as_ref()?);
         Some(Note { collection: LIST_MEMBERSHIPS.name, gap: Gap::Degraded, text })
     }
-}
 
-impl ObjectFeed {
     /// Appends the lists of a page's records.
-    pub(super) fn append_lists(
+    pub(in crate::feeds::objects) fn append(
         &self,
+        (object, mode): (&ObjectType, Mode),
         seen: &[Record],
         run: &mut RunOfRecords<'_>,
-        rows: Option<&mut Rows>,
+        rows: &mut Rows,
         context: &Context<'_>,
     ) -> Result<Written> {
-        let (Some(table), Some(rows)) = (&self.lists, rows) else { return Ok(Written::default()) };
-        let mut writer = table.document.writer(rows, context.reading);
+        let mut writer = self.document.writer(rows, context.reading);
         for record in seen {
             let reason = record.deleted_reason();
-            let may_have_rows = self.mode == Mode::Incremental
-                || table.may_have_rows
+            let may_have_rows = mode == Mode::Incremental
+                || self.may_have_rows
                 || run.own.pairs.get(LIST_MEMBERSHIPS.name).is_some_and(|lists| lists.is_used);
             // Of a record whose lists could not be read nothing is known: it is set aside, or they are not read at all.
-            let known = context.extras.get(&record.id).and_then(|extras| extras[table.place].as_deref());
+            let known = context.extras.get(&record.id).and_then(|extras| extras[self.place].as_deref());
             let rows = match (&reason, known) {
                 (None, None) => continue,
-                (None, Some(json)) => set(&mut writer, (self.object.name, record.id), json)?,
+                (None, Some(json)) => set(&mut writer, (object.name, record.id), json)?,
                 (Some(_), _) => Some(0),
             };
             match rows {
                 Some(0) if may_have_rows => {
-                    set_key(&mut writer, (self.object.name, record.id));
+                    set_key(&mut writer, (object.name, record.id));
                     writer.set("list_id", |cell| cell.bigint(0));
                     writer.finish_gone(None, reason.unwrap_or(DeletedReason::Removed), record.archived_ms);
                 }

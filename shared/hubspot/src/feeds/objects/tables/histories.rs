@@ -16,27 +16,27 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::{Deserialize, Serialize};
 use staging::ColumnType::{BigInt, Text, Timestamp};
 use staging::Rows;
 
-use super::records::Record;
-use super::slice::Slice;
-use super::state::{RecordCursor, RunOfRecords};
-use super::{ObjectFeed, ObjectType, Result};
+use super::record::Record;
+use crate::error::Result;
 use crate::feeds::collection::{Collection, field, made};
 use crate::feeds::document::{Document, Writer, Written};
 use crate::feeds::lineage::{DeletedReason, Reading};
-use crate::feeds::quarantine::{SetAside, Thing};
+use crate::feeds::objects::answers::histories::{Entry, Shown, oldest_first};
+use crate::feeds::objects::object_type::ObjectType;
+use crate::feeds::objects::state::slice::Slice;
+use crate::feeds::objects::state::{RecordCursor, RunOfRecords};
+use crate::feeds::quarantine::Thing;
 use crate::feeds::session::Session;
 use crate::feeds::unfinished::Mode;
 use crate::feeds::{Gap, Note};
 use crate::json::{Body, Malformed, Scanner};
 use crate::properties::Property;
-use crate::value;
 
 /// Kind, in the quarantine, of a record whose past is left out.
-pub(super) const KIND: &str = "property history";
+pub(in crate::feeds::objects) const KIND: &str = "property history";
 
 pub(in crate::feeds) static PROPERTY_HISTORY: Collection = Collection {
     name: crate::feeds::PROPERTY_HISTORY,
@@ -64,40 +64,12 @@ pub(in crate::feeds) static PROPERTY_HISTORY: Collection = Collection {
     ],
 };
 
-/// What is known of the past of one property.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(in crate::feeds) struct HistoryMemory {
-    /// That of all records is read, but for what changes after the last run.
-    is_read: bool,
-    /// A value was seen.
-    is_seen: bool,
-    /// A run began, and has not ended.
-    has_begun: bool,
-}
-
-/// What a run has found out about the past of one property.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(in crate::feeds) struct HistoryRun {
-    /// Rows of earlier runs may be there.
-    had_rows: bool,
-    is_seen: bool,
-    /// It came on the list, or went, when the run was under way.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    is_late: bool,
-}
-
-/// By property.
-pub(in crate::feeds) type Histories = BTreeMap<String, HistoryMemory>;
-pub(in crate::feeds) type HistoryRuns = BTreeMap<String, HistoryRun>;
-
 /// The table, for one run of a feed.
 #[derive(Debug)]
-pub(super) struct HistoryTable {
-    pub(super) document: Document,
+pub(in crate::feeds::objects) struct HistoryTable {
+    pub(in crate::feeds::objects) document: Document,
     /// Those that are read.
-    pub(super) properties: Vec<String>,
+    pub(in crate::feeds::objects) properties: Vec<String>,
     /// Those that somebody has listed, and the account does not define.
     unknown: Vec<String>,
     /// Those of which rows may be there, on the list or not.
@@ -114,7 +86,7 @@ impl HistoryTable {
     /// past was never read makes the run read all records, and so does one that was not on the list for a while: what was
     /// read without it meanwhile has not told when it changed. Where nobody wants it any more, the table takes the rows
     /// of records that are gone.
-    pub(super) fn open(
+    pub(in crate::feeds::objects) fn open(
         object: &ObjectType,
         session: &Session,
         mode: Mode,
@@ -155,84 +127,23 @@ impl HistoryTable {
         }))
     }
 
-    pub(super) fn notes(&self, object: &ObjectType) -> impl Iterator<Item = Note> {
-        let is_silent = self.is_lacking.load(Ordering::Relaxed) && !self.is_shown.load(Ordering::Relaxed);
-        let silent = is_silent.then(|| format!("HubSpot shows no past of {}", object.name));
-        let unknown = (!self.unknown.is_empty()).then(|| {
-            format!("{} have no property {}: no past of it is read", object.name, self.unknown.join(", "))
-        });
-        let note = |text| Note { collection: PROPERTY_HISTORY.name, gap: Gap::Degraded, text };
-        silent.into_iter().chain(unknown).map(note)
-    }
-}
-
-/// Remembers that a run begins. Should it be given up, nobody knows what it has seen.
-pub(super) fn begin(known: &mut Histories, read: &[String]) -> HistoryRuns {
-    let begin = |property: &String| {
-        let known = known.entry(property.clone()).or_default();
-        known.is_seen |= known.has_begun;
-        known.has_begun = true;
-        (property.clone(), HistoryRun { had_rows: known.is_seen, ..HistoryRun::default() })
-    };
-    read.iter().map(begin).collect()
-}
-
-/// Keeps what a run that has ended knows of the properties that it has read from its beginning on. Of the others, the
-/// past of what it has read is not read.
-pub(super) fn keep(known: &mut Histories, run: &mut RunOfRecords<'_>) {
-    let read = std::mem::take(&mut run.own.histories);
-    // No later run meets its records again.
-    let is_last = run.moves_watermark || run.answers.is_some();
-    for (property, known) in known.iter_mut().filter(|_| is_last) {
-        known.is_read &= read.get(property).is_some_and(|read| !read.is_late);
-    }
-    for (property, read) in read {
-        let known = known.entry(property).or_default();
-        known.is_seen |= read.is_seen;
-        known.has_begun = false;
-        known.is_read |= run.moves_watermark && run.is_whole && !read.is_late;
-    }
-}
-
-impl ObjectFeed {
-    /// Properties whose past is asked for.
-    pub(super) fn history_names(&self) -> impl Iterator<Item = &str> {
-        self.histories.iter().flat_map(|table| &table.properties).map(String::as_str)
-    }
-
-    /// A run goes on: properties that are not read any more were not read to its end, and new ones not from its beginning.
-    pub(super) fn begin_histories_again(&self, runs: &mut HistoryRuns) {
-        for (property, read) in runs.iter_mut() {
-            read.is_late |= self.history_names().all(|name| name != property);
-        }
-        for property in self.history_names() {
-            let late = HistoryRun { had_rows: true, is_late: true, ..HistoryRun::default() };
-            runs.entry(property.to_owned()).or_insert(late);
-        }
-    }
-
-    /// A record was set aside for a past that nobody wants any more.
-    pub(super) fn is_former_history(&self, entry: &SetAside) -> bool {
-        entry.collection == PROPERTY_HISTORY.name && self.history_names().next().is_none()
-    }
-
     /// Appends the past of the records of an answer whose rows were written. Where it is left out, they are asked for once
     /// more, and then set aside.
-    pub(super) fn append_histories(
+    pub(in crate::feeds::objects) fn append(
         &self,
+        object: &ObjectType,
         (body, records): (&Body, &[Record]),
         slice: &Slice,
         run: &mut RunOfRecords<'_>,
-        rows: Option<&mut Rows>,
+        rows: &mut Rows,
         reading: Reading<'_>,
     ) -> Result<Written> {
-        let (Some(table), Some(rows)) = (&self.histories, rows) else { return Ok(Written::default()) };
         let kept = records.iter().filter(|record| record.is_kept);
         let kept: HashMap<u64, &Record> = kept.map(|record| (record.id, record)).collect();
-        if table.properties.is_empty() || kept.is_empty() {
+        if self.properties.is_empty() || kept.is_empty() {
             return Ok(Written::default());
         }
-        let mut writer = HistoryWriter::new(self, table, rows, reading);
+        let mut writer = HistoryWriter::new(object, self, rows, reading);
         let mut left_out = Vec::new();
         Scanner::new(body).each_field(|key, value| match key.raw() {
             "results" => value.each_item(|record| {
@@ -249,43 +160,53 @@ impl ObjectFeed {
         })?;
         let written = writer.writer.written;
         for id in left_out {
-            self.left_out(id, slice, run);
+            ask_again(id, slice, run);
         }
         Ok(written)
     }
 
-    fn left_out(&self, id: u64, slice: &Slice, run: &mut RunOfRecords<'_>) {
-        let name = id.to_string();
-        if is_second(id, slice, run) {
-            let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
-            run.set_aside(thing, "two answers leave out its past");
-        } else {
-            run.own.again.push(id);
-        }
-    }
-
     /// Empties the sets of records that were merged away, or that HubSpot does not show any more.
-    pub(super) fn forget_histories(
+    pub(in crate::feeds::objects) fn forget(
         &self,
-        seen: &[Record],
-        absent: &[u64],
+        object: &ObjectType,
+        (seen, absent): (&[Record], &[u64]),
         run: &mut RunOfRecords<'_>,
-        rows: Option<&mut Rows>,
+        rows: &mut Rows,
         reading: Reading<'_>,
     ) -> Written {
-        let (Some(table), Some(rows)) = (&self.histories, rows) else { return Written::default() };
-        let mut writer = HistoryWriter::new(self, table, rows, reading);
+        let mut writer = HistoryWriter::new(object, self, rows, reading);
         for record in seen.iter().filter(|record| record.is_gone) {
             let reason = if record.merge.is_some() { DeletedReason::Merged } else { DeletedReason::Removed };
             let begun = run.own.histories.iter().filter(|(_, read)| read.is_seen || read.had_rows);
-            let begun = begun.map(|(property, _)| property).filter(|property| !table.kept.contains(property));
-            for property in table.kept.iter().chain(begun) {
+            let begun = begun.map(|(property, _)| property).filter(|property| !self.kept.contains(property));
+            for property in self.kept.iter().chain(begun) {
                 writer.empty(property, record, reason);
             }
         }
         let gone = seen.iter().filter(|record| record.is_gone).map(|record| record.id);
         gone.chain(absent.iter().copied()).for_each(|id| run.release(KIND, id));
         writer.writer.written
+    }
+
+    pub(in crate::feeds::objects) fn notes(&self, object: &ObjectType) -> impl Iterator<Item = Note> {
+        let is_silent = self.is_lacking.load(Ordering::Relaxed) && !self.is_shown.load(Ordering::Relaxed);
+        let silent = is_silent.then(|| format!("HubSpot shows no past of {}", object.name));
+        let unknown = (!self.unknown.is_empty()).then(|| {
+            format!("{} have no property {}: no past of it is read", object.name, self.unknown.join(", "))
+        });
+        let note = |text| Note { collection: PROPERTY_HISTORY.name, gap: Gap::Degraded, text };
+        silent.into_iter().chain(unknown).map(note)
+    }
+}
+
+/// Asks for a record once more whose past an answer has left out, or sets it aside.
+fn ask_again(id: u64, slice: &Slice, run: &mut RunOfRecords<'_>) {
+    let name = id.to_string();
+    if is_second(id, slice, run) {
+        let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
+        run.set_aside(thing, "two answers leave out its past");
+    } else {
+        run.own.again.push(id);
     }
 }
 
@@ -298,55 +219,9 @@ fn is_second(id: u64, slice: &Slice, run: &RunOfRecords<'_>) -> bool {
     }
 }
 
-/// A record of an answer, as far as its past needs it.
-#[derive(Debug, Default)]
-struct Shown<'a> {
-    id: Option<u64>,
-    properties: Option<&'a str>,
-    past: Option<&'a str>,
-}
-
-impl<'a> Shown<'a> {
-    fn of(json: &'a str) -> Result<Shown<'a>, Malformed> {
-        let mut shown = Shown::default();
-        Scanner::new(json).each_field(|key, value| {
-            match key.raw() {
-                "id" => shown.id = Some(value.id()?),
-                "properties" if value.is_object() => shown.properties = Some(value.raw()?),
-                "propertiesWithHistory" if value.is_object() => shown.past = Some(value.raw()?),
-                _ => value.skip()?,
-            }
-            Ok::<_, Malformed>(())
-        })?;
-        Ok(shown)
-    }
-
-    /// `true`: one of these properties has a value.
-    fn has_value(&self, names: &[String]) -> Result<bool, Malformed> {
-        let mut has_value = false;
-        if let Some(properties) = self.properties {
-            Scanner::new(properties).each_field(|key, value| {
-                let is_named = !value.is_nested() && names.iter().any(|name| *name == key.text());
-                match is_named {
-                    true => has_value |= value.scalar()?.is_some_and(|text| !text.is_empty()),
-                    false => value.skip()?,
-                }
-                Ok::<_, Malformed>(())
-            })?;
-        }
-        Ok(has_value)
-    }
-}
-
-/// A past value of a property, and when it was set.
-struct Entry<'a> {
-    json: &'a str,
-    at_ms: Option<i64>,
-}
-
 /// Writes sets of past values of one answer.
 struct HistoryWriter<'a> {
-    feed: &'a ObjectFeed,
+    object: &'a ObjectType,
     table: &'a HistoryTable,
     reading: Reading<'a>,
     writer: Writer<'a>,
@@ -354,12 +229,12 @@ struct HistoryWriter<'a> {
 
 impl<'a> HistoryWriter<'a> {
     fn new(
-        feed: &'a ObjectFeed,
+        object: &'a ObjectType,
         table: &'a HistoryTable,
         rows: &'a mut Rows,
         reading: Reading<'a>,
     ) -> HistoryWriter<'a> {
-        HistoryWriter { feed, table, reading, writer: table.document.writer(rows, reading) }
+        HistoryWriter { object, table, reading, writer: table.document.writer(rows, reading) }
     }
 
     /// The version of a record's sets: that of its row, so that of two reads in one run the same one wins. It is never
@@ -443,114 +318,11 @@ impl<'a> HistoryWriter<'a> {
     }
 
     fn key(&mut self, property: &str, id: u64, position: i64) {
-        let (object, account) = (self.feed.object.name, self.writer.account_id());
+        let (object, account) = (self.object.name, self.writer.account_id());
         self.writer.set("object", |cell| cell.text(object));
         self.writer.set("object_id", |cell| cell.bigint(id as i64));
         self.writer.set("property", |cell| cell.text(property));
         self.writer.set("position", |cell| cell.bigint(position));
         self.writer.set("portal_id", |cell| cell.bigint(account as i64));
-    }
-}
-
-impl<'a> Entry<'a> {
-    fn of(json: &'a str) -> Result<Entry<'a>, Malformed> {
-        let mut at_ms = None;
-        Scanner::new(json).each_field(|key, value| {
-            match key.raw() == "timestamp" && !value.is_nested() {
-                true => at_ms = value.scalar()?.and_then(|text| value::instant_ms(&text.text())),
-                false => value.skip()?,
-            }
-            Ok::<_, Malformed>(())
-        })?;
-        Ok(Entry { json, at_ms })
-    }
-}
-
-/// The entries of an answer from the first to the last that was set. HubSpot shows the newest first; entries of one moment
-/// keep the order of the answer.
-fn oldest_first<'e, 'a>(entries: &'e [Entry<'a>]) -> Vec<&'e Entry<'a>> {
-    let mut ordered: Vec<&Entry<'_>> = entries.iter().collect();
-    let ends = ordered.first().zip(ordered.last()).map(|(first, last)| (first.at_ms, last.at_ms));
-    if !ends.is_some_and(|(first, last)| first.is_some() && first < last) {
-        ordered.reverse();
-    }
-    // One without a time stays beside the one before it.
-    let mut last_ms = i64::MIN;
-    let mut timed: Vec<(i64, &Entry<'_>)> = Vec::with_capacity(ordered.len());
-    for entry in ordered {
-        last_ms = entry.at_ms.unwrap_or(last_ms);
-        timed.push((last_ms, entry));
-    }
-    timed.sort_by_key(|(at_ms, _)| *at_ms);
-    timed.into_iter().map(|(_, entry)| entry).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::state::RecordRun;
-    use super::*;
-    use crate::feeds::unfinished::Unfinished;
-
-    fn order(entries: &[(&'static str, Option<i64>)]) -> Vec<&'static str> {
-        let entries: Vec<Entry<'static>> =
-            entries.iter().map(|&(json, at_ms)| Entry { json, at_ms }).collect();
-        oldest_first(&entries).into_iter().map(|entry| entry.json).collect()
-    }
-
-    #[test]
-    fn entries_come_in_the_order_in_which_they_were_set() {
-        let newest_first = [("d", Some(9)), ("c", Some(5)), ("b", Some(5)), ("a", Some(1))];
-        assert_eq!(order(&newest_first), ["a", "b", "c", "d"]);
-        assert_eq!(
-            order(&[("a", Some(1)), ("b", Some(5)), ("c", Some(5)), ("d", Some(9))]),
-            ["a", "b", "c", "d"]
-        );
-        assert_eq!(
-            order(&[("c", Some(5)), ("d", Some(9)), ("b", Some(5)), ("a", Some(1))]),
-            ["a", "b", "c", "d"]
-        );
-        assert_eq!(order(&[("b", Some(5)), ("a", Some(5))]), ["a", "b"]);
-        assert_eq!(order(&[("c", Some(5)), ("b", None), ("a", Some(1))]), ["a", "b", "c"]);
-        assert!(order(&[]).is_empty());
-    }
-
-    #[test]
-    fn what_was_seen_is_remembered_and_a_run_that_was_given_up_may_have_seen_it() {
-        let mut known = Histories::new();
-        let listed = ["amount".to_owned()];
-        let end = |known: &mut Histories, runs: HistoryRuns, is_whole: bool| {
-            let mut run = Unfinished::new(Mode::Incremental, 7_000, 0);
-            (run.is_whole, run.moves_watermark) = (is_whole, true);
-            let mut own = RecordRun { histories: runs, ..RecordRun::default() };
-            keep(known, &mut RunOfRecords::new(&mut run, &mut own));
-        };
-        let runs = begin(&mut known, &listed);
-        assert_eq!(runs["amount"], HistoryRun::default());
-        end(&mut known, runs, true);
-        assert_eq!(known["amount"], HistoryMemory { is_read: true, ..HistoryMemory::default() });
-        let mut runs = begin(&mut known, &listed);
-        assert!(!runs["amount"].had_rows);
-        runs.get_mut("amount").unwrap().is_seen = true;
-        end(&mut known, runs, false);
-        assert!(begin(&mut known, &listed)["amount"].had_rows);
-
-        let mut known = Histories::new();
-        begin(&mut known, &listed);
-        assert!(begin(&mut known, &listed)["amount"].had_rows, "the first run was given up");
-        // Of a run over changes alone nothing is known of older records.
-        let runs = begin(&mut known, &listed);
-        end(&mut known, runs, false);
-        assert!(!known["amount"].is_read);
-    }
-
-    #[test]
-    fn a_record_is_found_with_its_past_wherever_it_stands() {
-        let json =
-            r#"{"propertiesWithHistory":{"amount":[]},"properties":{"amount":"5","x":{"y":1}},"id":"7"}"#;
-        let shown = Shown::of(json).unwrap();
-        assert_eq!((shown.id, shown.past), (Some(7), Some(r#"{"amount":[]}"#)));
-        assert!(shown.has_value(&["amount".to_owned()]).unwrap());
-        assert!(!shown.has_value(&["x".to_owned(), "z".to_owned()]).unwrap());
-        assert!(Shown::of(r#"{"id":"7","propertiesWithHistory":null}"#).unwrap().past.is_none());
     }
 }

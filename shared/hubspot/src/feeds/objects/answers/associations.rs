@@ -1,10 +1,9 @@
 //! Answers that show associations: what of them is the record's, and what of an answer is missing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::links::{LinkSets, Links};
 use crate::error::Result;
 use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::paging::{Next, Paging};
@@ -15,17 +14,30 @@ const PRIMARY_TYPES: [u64; 2] = [5, 1];
 /// The one category of errors that says that a record has none.
 const NONE_FOUND: &str = "NO_ASSOCIATIONS_FOUND";
 
+/// Types of links, with their labels, by the id at the other end, the category and the type id.
+pub(in crate::feeds::objects) type Links = BTreeMap<(u64, String, u64), Option<String>>;
+
+/// The links of some records with one object.
+#[derive(Debug)]
+pub(in crate::feeds::objects) struct LinkSets {
+    pub(in crate::feeds::objects) other: &'static str,
+    /// Of a record that is not in it there are none, unless they are unknown.
+    pub(in crate::feeds::objects) by_record: HashMap<u64, Links>,
+    /// Records whose links could not be read, and why.
+    pub(in crate::feeds::objects) unknown: HashMap<u64, String>,
+}
+
 /// A record that is asked for, from the first page or from another one on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Input {
-    pub(super) id: u64,
-    pub(super) after: Option<String>,
+pub(in crate::feeds::objects) struct Input {
+    pub(in crate::feeds::objects) id: u64,
+    pub(in crate::feeds::objects) after: Option<String>,
     /// An answer has left it out before.
-    pub(super) is_second: bool,
+    pub(in crate::feeds::objects) is_second: bool,
 }
 
 impl Input {
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::feeds::objects) fn json(&self) -> Value {
         match &self.after {
             None => json!({ "id": self.id.to_string() }),
             Some(after) => json!({ "id": self.id.to_string(), "after": after }),
@@ -35,11 +47,11 @@ impl Input {
 
 /// One record's associated ids of one object, in the making.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(in crate::feeds::objects) struct Ends {
     primary: Vec<u64>,
     others: Vec<u64>,
     /// Types of each, where an answer of the associations endpoint shows them.
-    pub(super) links: Links,
+    pub(in crate::feeds::objects) links: Links,
     /// One of them is no id.
     is_odd: bool,
 }
@@ -69,7 +81,7 @@ impl Ends {
     }
 
     /// An id comes once for each of its labels, and in any order: each once, in an order that does not change.
-    pub(super) fn ids(mut self) -> Vec<u64> {
+    pub(in crate::feeds::objects) fn ids(mut self) -> Vec<u64> {
         self.absorb(Ends::default());
         self.others.retain(|id| self.primary.binary_search(id).is_err());
         self.primary.append(&mut self.others);
@@ -79,19 +91,19 @@ impl Ends {
 
 /// The associations of many records with one object.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
-    pub(super) by_record: HashMap<u64, Ends>,
+pub(in crate::feeds::objects) struct Collected {
+    pub(in crate::feeds::objects) by_record: HashMap<u64, Ends>,
     /// Records of which they could not be read, and why.
-    pub(super) unknown: HashMap<u64, String>,
+    pub(in crate::feeds::objects) unknown: HashMap<u64, String>,
 }
 
 impl Collected {
-    pub(super) fn give_up(&mut self, id: u64, reason: impl Into<String>) {
+    pub(in crate::feeds::objects) fn give_up(&mut self, id: u64, reason: impl Into<String>) {
         self.by_record.remove(&id);
         self.unknown.insert(id, reason.into());
     }
 
-    pub(super) fn sets(&mut self, other: &'static str) -> LinkSets {
+    pub(in crate::feeds::objects) fn sets(&mut self, other: &'static str) -> LinkSets {
         let links = self.by_record.iter_mut().map(|(&id, ends)| (id, std::mem::take(&mut ends.links)));
         LinkSets { other, by_record: links.collect(), unknown: self.unknown.clone() }
     }
@@ -99,7 +111,7 @@ impl Collected {
 
 /// Result for one record in an answer of the associations endpoint.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(in crate::feeds::objects) enum Said {
     /// All of the page, and where the next one begins.
     Shown(Next),
     /// It has none.
@@ -111,14 +123,14 @@ pub(super) enum Said {
 
 /// The associations with one object that a list call brings along.
 #[derive(Debug, Default)]
-pub(super) struct Inline {
-    pub(super) by_record: HashMap<u64, Ends>,
+pub(in crate::feeds::objects) struct Inline {
+    pub(in crate::feeds::objects) by_record: HashMap<u64, Ends>,
     /// Records that have more, or of which it can't be told.
-    pub(super) again: Vec<u64>,
+    pub(in crate::feeds::objects) again: Vec<u64>,
 }
 
 /// `results[].associations.<object>.{results[].{id,type}, paging}` of a list call.
-pub(super) fn inline(body: &str) -> Result<HashMap<String, Inline>> {
+pub(in crate::feeds::objects) fn inline(body: &str) -> Result<HashMap<String, Inline>> {
     let mut by_object: HashMap<String, Inline> = HashMap::new();
     Scanner::new(body).each_field(|key, value| match key.raw() {
         // An entry that is no record has no associations.
@@ -231,7 +243,7 @@ fn id_or_none(value: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
 }
 
 /// Takes in an answer of the associations endpoint: the result for each record that it was asked for.
-pub(super) fn collect(
+pub(in crate::feeds::objects) fn collect(
     inputs: &[Input],
     body: &Body,
     collected: &mut Collected,
