@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::file::{Description, StagedFile, Tail, describe, describe_tail};
+use crate::private;
 use crate::writer::Finished;
 
 pub use folder::Folder;
@@ -146,21 +147,15 @@ impl Bucket {
             bytes,
             staged_at: now,
             snapshot: None,
+            oldest_staged_at: None,
+            is_expired: false,
         })
     }
 
     /// The staged file on this machine, checked against what the state registered: a copy where the bucket is
     /// elsewhere, which lives as long as the answer.
     pub async fn fetch(&self, file: &StagedFile) -> anyhow::Result<LocalFile> {
-        let (path, is_copy) = match &self.place {
-            Place::Folder(folder) => (folder.path(&file.key)?, false),
-            Place::S3(s3) => {
-                let folder = self.scratch("fetched")?;
-                let path = folder.join(utf8_percent_encode(&file.key, ENCODED).to_string());
-                s3.download(&file.key, &path).await?;
-                (path, true)
-            }
-        };
+        let (path, is_copy) = self.copy(&file.key).await?;
         let description = describe(&path).with_context(|| {
             let key = &file.key;
             format!(
@@ -198,11 +193,84 @@ impl Bucket {
         Ok(files.iter().filter(|file| !is_there(file)).cloned().collect())
     }
 
+    /// Removes the objects of files that are registered no more. One that is gone already is no error.
+    pub async fn remove(&self, files: &[StagedFile]) -> anyhow::Result<()> {
+        for file in files {
+            match &self.place {
+                Place::Folder(folder) => folder.remove(&file.key)?,
+                Place::S3(s3) => s3.remove(&file.key).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Bucket::remove`], with all that the bucket keeps of the objects: their versions, too.
+    pub async fn destroy(&self, files: &[StagedFile]) -> anyhow::Result<()> {
+        let keys: Vec<String> = files.iter().map(|file| file.key.clone()).collect();
+        self.destroy_keys(&keys).await
+    }
+
+    /// [`Bucket::destroy`], by keys.
+    pub async fn destroy_keys(&self, keys: &[String]) -> anyhow::Result<()> {
+        for key in keys {
+            match &self.place {
+                Place::Folder(folder) => folder.remove(key)?,
+                Place::S3(s3) => s3.destroy(key).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of all objects of a collection, whether anybody has registered them or not.
+    pub async fn keys(&self, collection: &str) -> anyhow::Result<Vec<String>> {
+        let prefix = format!("{}/{collection}/", self.encoded_schema());
+        match &self.place {
+            Place::Folder(folder) => folder.keys(&prefix),
+            Place::S3(s3) => s3.keys(&prefix).await,
+        }
+    }
+
+    /// An object that nobody has registered, on this machine; `None`: it is no staged file.
+    pub async fn fetch_stray(&self, key: &str) -> anyhow::Result<Option<LocalFile>> {
+        let (path, is_copy) = self.copy(key).await?;
+        Ok(match describe(&path) {
+            Ok(description) => Some(LocalFile { path, description, is_copy }),
+            Err(_) => {
+                if is_copy {
+                    let _ = fs::remove_file(&path);
+                }
+                None
+            }
+        })
+    }
+
+    /// The path of an object on this machine, and whether it is a copy.
+    async fn copy(&self, key: &str) -> anyhow::Result<(PathBuf, bool)> {
+        match &self.place {
+            Place::Folder(folder) => Ok((folder.path(key)?, false)),
+            Place::S3(s3) => {
+                let folder = self.scratch("fetched")?;
+                let path = folder.join(utf8_percent_encode(key, ENCODED).to_string());
+                s3.download(key, &path).await?;
+                Ok((path, true))
+            }
+        }
+    }
+
     /// # Errors
     /// When some of the files of a table are not there any more, with the number of them.
     pub async fn check_there(&self, files: &[StagedFile]) -> anyhow::Result<()> {
         let lost = self.lost(files).await?;
         let Some(first) = lost.first() else { return Ok(()) };
+        if let Some(expired) = lost.iter().filter(|file| file.is_expired).max_by_key(|file| file.staged_at) {
+            bail!(
+                "staged files of {} up to {} were removed, as the retention says, and nothing is merged: read their \
+                 rows again ({})",
+                expired.collection,
+                expired.staged_at.format("%Y-%m-%d"),
+                remedy(&expired.key)
+            );
+        }
         bail!(
             "{} of the {} staged files that {} is filled from are gone, such as {}, and nothing is merged: put them \
              back, or read their rows again ({})",
@@ -212,6 +280,14 @@ impl Bucket {
             first.key,
             remedy(&first.key)
         )
+    }
+
+    /// The file's description, checked against what the state registered. Only its footer is read.
+    pub async fn description(&self, file: &StagedFile) -> anyhow::Result<Description> {
+        match &self.place {
+            Place::Folder(_) => Ok(self.fetch(file).await?.description.clone()),
+            Place::S3(_) => Ok(self.locate(file).await?.description),
+        }
     }
 
     /// The staged file where it is in S3, checked against what the state registered. Only its footer is read.
@@ -274,7 +350,7 @@ fn check_registered(file: &StagedFile, description: &Description) -> anyhow::Res
 }
 
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("the folder {} can't be made", folder.display()))
+    private::make_folder(folder).with_context(|| format!("the folder {} can't be made", folder.display()))
 }
 
 /// The error of a key that is another file's.

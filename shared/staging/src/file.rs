@@ -62,6 +62,20 @@ pub struct StagedFile {
     /// For files of a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotPart>,
+    /// When the oldest of the files that it replaces was staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_staged_at: Option<DateTime<Utc>>,
+    /// `true`: it stands for files that were removed when they had been kept long enough, and is none itself. What was
+    /// in them is in the warehouse; a table that has to be filled again needs it from HubSpot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_expired: bool,
+}
+
+/// Staged files that a new one has replaced, or that expired: their objects are to be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    pub file: StagedFile,
+    pub since: DateTime<Utc>,
 }
 
 /// Reads a file's description and checks it against the file itself: format, row count, columns.

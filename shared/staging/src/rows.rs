@@ -2,6 +2,7 @@
 //! No value is allocated on its own and no row exists as an object: a cell that is never set is NULL, filled in when
 //! its column is next touched or when the batch is taken.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Date32Type, Float64Type, Int64Type, TimestampMillisecondType};
@@ -73,6 +74,30 @@ impl Rows {
             builder.truncate(rows);
         }
         self.finished = self.finished.min(rows);
+    }
+
+    /// The value in a finished row: a text, a whole number, `true` or `false`, or the milliseconds of a time. `None` for
+    /// NULL and for other types.
+    pub fn text(&self, column: usize, row: usize) -> Option<Cow<'_, str>> {
+        self.columns.get(column)?.text(row)
+    }
+
+    /// Makes a cell of a finished row NULL.
+    pub fn clear(&mut self, column: usize, row: usize) {
+        if let Some(builder) = self.columns.get_mut(column).filter(|builder| row < builder.len()) {
+            builder.validity.set_bit(row, false);
+        }
+    }
+
+    /// Takes back those of the finished rows after the first `from` of which `keep` says `false`. The open row must have
+    /// no cell set.
+    pub fn retain(&mut self, from: usize, keep: &[bool]) {
+        let rows = self.finished;
+        for builder in &mut self.columns {
+            builder.fill_nulls(rows);
+            builder.retain(from, keep);
+        }
+        self.finished = from + keep.iter().filter(|keep| **keep).count();
     }
 
     /// Shows the finished rows, one column after the other, and starts again, empty. The buffers of an array that
@@ -251,6 +276,61 @@ impl ColumnBuilder {
             Values::Boolean(values) => values.truncate(rows),
         }
         self.validity.truncate(rows);
+    }
+
+    fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        if row >= self.len() || !self.validity.get_bit(row) {
+            return None;
+        }
+        match &self.values {
+            Values::Text { offsets, bytes } => {
+                let (start, end) = (*offsets.get(row)?, *offsets.get(row + 1)?);
+                Some(String::from_utf8_lossy(bytes.get(start as usize..end as usize)?))
+            }
+            Values::BigInt(values) => Some(values.get(row)?.to_string().into()),
+            Values::Boolean(values) => Some(if values.get_bit(row) { "true" } else { "false" }.into()),
+            Values::Timestamp(values) => Some(values.get(row)?.to_string().into()),
+            Values::Double(_) | Values::Date(_) => None,
+        }
+    }
+
+    /// There must be a cell for each of `keep`, and none after those.
+    fn retain(&mut self, from: usize, keep: &[bool]) {
+        fn retain<T: Copy>(values: &mut Vec<T>, from: usize, keep: &[bool]) {
+            let kept: Vec<T> =
+                values[from..].iter().zip(keep).filter(|(_, keep)| **keep).map(|(v, _)| *v).collect();
+            values.truncate(from);
+            values.extend(kept);
+        }
+        fn retain_bits(bits: &mut BooleanBufferBuilder, from: usize, keep: &[bool]) {
+            let kept: Vec<bool> = keep
+                .iter()
+                .enumerate()
+                .filter(|(_, keep)| **keep)
+                .map(|(n, _)| bits.get_bit(from + n))
+                .collect();
+            bits.truncate(from);
+            bits.append_slice(&kept);
+        }
+        match &mut self.values {
+            Values::Text { offsets, bytes } => {
+                let (first, mut end) = (offsets[from] as usize, offsets[from] as usize);
+                let old = std::mem::replace(bytes, bytes[..first].to_vec());
+                let ends: Vec<i32> = offsets.drain(from + 1..).collect();
+                for (next, keep) in ends.into_iter().zip(keep) {
+                    if *keep {
+                        bytes.extend_from_slice(&old[end..next as usize]);
+                        offsets.push(bytes.len() as i32);
+                    }
+                    end = next as usize;
+                }
+            }
+            Values::BigInt(values) | Values::Timestamp(values) => retain(values, from, keep),
+            Values::Double(values) => retain(values, from, keep),
+            Values::Date(values) => retain(values, from, keep),
+            Values::Boolean(values) => retain_bits(values, from, keep),
+        }
+        retain_bits(&mut self.validity, from, keep);
     }
 
     /// Shows the first `rows` cells as an array, then starts again in its buffers.

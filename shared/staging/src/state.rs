@@ -7,14 +7,14 @@
 mod dynamodb;
 mod folder;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::file::StagedFile;
+use crate::file::{Retired, StagedFile};
 use crate::shared::Shared;
 
 pub use dynamodb::TableState;
@@ -55,6 +55,18 @@ impl Lease {
     pub fn version(&self) -> u64 {
         self.version
     }
+}
+
+/// Files in the place of others: see [`State::replace_files`].
+#[derive(Debug)]
+pub struct Replacement<'a> {
+    pub collection: &'a str,
+    /// Feed that has registered the old files: see [`State::files_by_feed`].
+    pub feed: &'a str,
+    /// Lease of the collection's loads.
+    pub load: &'a Lease,
+    pub old: &'a [StagedFile],
+    pub new: &'a [StagedFile],
 }
 
 /// Report of one run, as its function or command wrote it.
@@ -161,6 +173,15 @@ impl State {
         }
     }
 
+    /// [`State::files`] by the feed that has registered them. Of files of an older version of this program a table does
+    /// not say it: they are left out.
+    pub async fn files_by_feed(&self, collection: &str) -> Result<BTreeMap<String, Vec<StagedFile>>, Error> {
+        match self {
+            State::Folder(folder) => folder.files_by_feed(collection),
+            State::Table(table) => table.files_by_feed(collection).await,
+        }
+    }
+
     /// Registered files of the collection that runs under a lease of this name have registered, oldest first. Of files
     /// of an older version of this program a table does not say it: they are left out of what feeds fill together.
     pub async fn registered_by(
@@ -183,6 +204,40 @@ impl State {
         match self {
             State::Folder(folder) => folder.strike_off(lease, files),
             State::Table(table) => table.strike_off(lease, files).await,
+        }
+    }
+
+    /// Registers files in the place of others of the same collection, which all are merged: the new ones are, too. The
+    /// replaced ones are read by nobody from then on, and [`State::retired`] lists them. The new files must be durable.
+    /// Twice is once. After a crash some of the replaced files may be registered still, beside the new ones, which is
+    /// harmless: merging is idempotent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`] when another load has taken the lease over; [`ErrorKind::Busy`] when a run of the feed is
+    /// under way, in a folder, where both write the same document. Nothing is replaced then.
+    pub async fn replace_files(&self, replacement: &Replacement<'_>) -> Result<(), Error> {
+        match self {
+            State::Folder(folder) => folder.replace_files(replacement),
+            State::Table(table) => table.replace_files(replacement).await,
+        }
+    }
+
+    /// Files of a feed that were replaced, and whose objects may still be there.
+    pub async fn retired(&self, feed: &str) -> Result<Vec<Retired>, Error> {
+        match self {
+            State::Folder(folder) => folder.retired(feed),
+            State::Table(table) => table.retired(feed).await,
+        }
+    }
+
+    /// Takes files off the list of [`State::retired`], whose objects are removed. Twice is once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] when a run of the feed is under way, in a folder.
+    pub async fn set_removed(&self, feed: &str, keys: &[String]) -> Result<(), Error> {
+        match self {
+            State::Folder(folder) => folder.set_removed(feed, keys),
+            State::Table(table) => table.set_removed(feed, keys).await,
         }
     }
 

@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{FieldRef, Schema};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, TypePtr};
 
 use crate::codec::Codec;
 use crate::file::{Description, METADATA_KEY};
+use crate::private;
 use crate::rows::{Rows, arrow_schema};
 use crate::table::{FILE, READ_AT, SOURCE_UPDATED_AT, Table};
 
@@ -104,7 +105,11 @@ impl FileWriter {
             .iter()
             .map(|field| Ok((Arc::clone(field), column_factory(field, &properties)?)))
             .collect::<anyhow::Result<_>>()?;
-        let file = File::create_new(scratch)
+        let file = private::file()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(scratch)
             .with_context(|| format!("the scratch file {} can't be created", scratch.display()))?;
         let parquet = SerializedFileWriter::new(file, parquet_schema(&schema)?, properties)
             .context("a Parquet writer can't be made for this table")?;
@@ -166,31 +171,38 @@ impl FileWriter {
             return Ok(());
         }
         let failed = self.write_failed();
-        let columns = &self.columns;
-        let names: ArrayRef =
-            Arc::new(StringArray::from(vec![self.key.as_str(); NAMES.min(self.rows.len())]));
+        let (columns, file_column) = (&self.columns, self.file_column);
+        let names = file_names(&self.key, self.rows.len());
         let mut row_group = self.parquet.next_row_group().context(failed.clone())?;
         self.rows
             .drain(|column, array| {
                 let (field, factory) = &columns[column];
-                for mut writer in factory.create_column_writers(0)? {
-                    let mut write = |array: &ArrayRef| -> Result<(), ParquetError> {
-                        compute_leaves(field, array)?.iter().try_for_each(|leaf| writer.write(leaf))
-                    };
-                    if self.file_column == Some(column) {
-                        for start in (0..array.len()).step_by(NAMES) {
-                            write(&names.slice(0, NAMES.min(array.len() - start)))?;
-                        }
-                    } else {
-                        write(&array)?;
-                    }
-                    writer.close()?.append_to_row_group(&mut row_group)?;
-                }
-                Ok::<_, ParquetError>(())
+                let names = (file_column == Some(column)).then_some(&names);
+                write_column(&mut row_group, field, factory, &[array], names)
             })
             .context(failed.clone())?;
         row_group.close().context(failed)?;
         self.description.rows += rows;
+        Ok(())
+    }
+
+    /// Writes rows that are there as batches, as one row group. The column [`FILE`] names this file, whatever they say.
+    pub(crate) fn write_batches(&mut self, batches: &[RecordBatch]) -> anyhow::Result<()> {
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows == 0 {
+            return Ok(());
+        }
+        let failed = self.write_failed();
+        let names = file_names(&self.key, rows);
+        let mut row_group = self.parquet.next_row_group().context(failed.clone())?;
+        for (column, (field, factory)) in self.columns.iter().enumerate() {
+            let arrays: Vec<ArrayRef> =
+                batches.iter().map(|batch| Arc::clone(batch.column(column))).collect();
+            let names = (self.file_column == Some(column)).then_some(&names);
+            write_column(&mut row_group, field, factory, &arrays, names).context(failed.clone())?;
+        }
+        row_group.close().context(failed)?;
+        self.description.rows += rows as u64;
         Ok(())
     }
 
@@ -222,6 +234,38 @@ impl FileWriter {
     fn write_failed(&self) -> String {
         format!("the staged file {} can't be written (is the disk full?)", self.scratch.display())
     }
+}
+
+/// The key of the file, some times over.
+fn file_names(key: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringArray::from(vec![key; NAMES.min(rows)]))
+}
+
+/// Writes one column of a row group: the arrays, or as many `names` as they have values.
+fn write_column(
+    row_group: &mut SerializedRowGroupWriter<'_, File>,
+    field: &FieldRef,
+    factory: &ArrowRowGroupWriterFactory,
+    arrays: &[ArrayRef],
+    names: Option<&ArrayRef>,
+) -> Result<(), ParquetError> {
+    for mut writer in factory.create_column_writers(0)? {
+        let mut write = |array: &ArrayRef| -> Result<(), ParquetError> {
+            compute_leaves(field, array)?.iter().try_for_each(|leaf| writer.write(leaf))
+        };
+        for array in arrays {
+            match names {
+                Some(names) => {
+                    for start in (0..array.len()).step_by(NAMES) {
+                        write(&names.slice(0, NAMES.min(array.len() - start)))?;
+                    }
+                }
+                None => write(array)?,
+            }
+        }
+        writer.close()?.append_to_row_group(row_group)?;
+    }
+    Ok(())
 }
 
 /// A factory for one column's encoders; made from a file of that column alone, which goes nowhere.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{another, gone};
+use crate::private;
 
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -25,8 +26,17 @@ impl Folder {
         let parent = target.parent().unwrap_or(&self.root).to_owned();
         let adopt = move || -> anyhow::Result<()> {
             File::open(&scratch)?.sync_all()?;
-            fs::create_dir_all(&parent)?;
-            match fs::hard_link(&scratch, &target) {
+            private::make_folder(&parent)?;
+            let link = || fs::hard_link(&scratch, &target);
+            let linked = match link() {
+                // Another process has removed the folder of the day with the last file in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    private::make_folder(&parent)?;
+                    link()
+                }
+                linked => linked,
+            };
+            match linked {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     let is_same = is_same(&scratch, &target)
                         .with_context(|| format!("{} is no staged file", target.display()))?;
@@ -43,10 +53,46 @@ impl Folder {
         tokio::task::spawn_blocking(adopt).await?
     }
 
+    /// Removes a file, and the folder of its day with the last one.
+    pub(super) fn remove(&self, key: &str) -> anyhow::Result<()> {
+        let path = self.root.join(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{} can't be removed", path.display()));
+            }
+            _ => {}
+        }
+        // It fails where other files are.
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
+    }
+
+    /// Keys of the files below a folder of days.
+    pub(super) fn keys(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let mut keys = Vec::new();
+        for day in listed(&self.root.join(prefix))? {
+            for name in listed(&self.root.join(prefix).join(&day))? {
+                keys.push(format!("{prefix}{day}/{name}"));
+            }
+        }
+        Ok(keys)
+    }
+
     pub(super) fn path(&self, key: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(key);
         if path.exists() { Ok(path) } else { Err(gone(&path.display().to_string())) }
     }
+}
+
+/// Names in a folder; none, if it is not there.
+fn listed(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("can't list {}", folder.display())),
+    };
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect()
 }
 
 /// `true`: two files hold the same bytes.

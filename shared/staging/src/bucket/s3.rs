@@ -194,6 +194,12 @@ impl S3 {
         }
     }
 
+    /// Removes an object. Where the bucket keeps versions, the last one stays as long as its lifecycle rule says.
+    pub(super) async fn remove(&self, key: &str) -> anyhow::Result<()> {
+        let removed = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        removed.map(drop).map_err(|error| self.failed("DeleteObject", error))
+    }
+
     /// Aborts the uploads under `prefix`: the runs that began them are dead.
     pub(super) async fn abort_uploads(&self, prefix: &str) -> anyhow::Result<()> {
         let (mut key_marker, mut id_marker) = (None, None);
@@ -222,6 +228,28 @@ impl S3 {
     }
 
     /// The keys under `prefix`.
+    /// Removes all versions of an object, and what marks it as deleted.
+    pub(super) async fn destroy(&self, key: &str) -> anyhow::Result<()> {
+        let (mut key_marker, mut version_marker) = (None, None);
+        loop {
+            let listed = self.client.list_object_versions().bucket(&self.bucket).prefix(key);
+            let listed = listed.set_key_marker(key_marker).set_version_id_marker(version_marker).send().await;
+            let listed = listed.map_err(|error| self.failed("ListObjectVersions", error))?;
+            let versions = listed.versions().iter().map(|it| (it.key(), it.version_id()));
+            let markers = listed.delete_markers().iter().map(|it| (it.key(), it.version_id()));
+            for (_, version) in versions.chain(markers).filter(|(name, _)| *name == Some(key)) {
+                let removed = self.client.delete_object().bucket(&self.bucket).key(key);
+                let removed = removed.set_version_id(version.map(str::to_owned)).send().await;
+                removed.map_err(|error| self.failed("DeleteObject", error))?;
+            }
+            if listed.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            key_marker = listed.next_key_marker().map(str::to_owned);
+            version_marker = listed.next_version_id_marker().map(str::to_owned);
+        }
+    }
+
     pub(super) async fn keys(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
         let mut pages =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();

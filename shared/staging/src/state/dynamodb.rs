@@ -8,6 +8,7 @@
 //! | the same | `part#<id>#<n>` | a large value of the cursor, put when it changes | extract |
 //! | `files` | `<collection>#<staged at>#<key>` | every registered file, and under which lease it was registered | extract |
 //! | `pending` | the same | those that are not merged yet | extract puts, load removes |
+//! | `retired` | `<feed>#<key>` | files that others have replaced, and whose objects are to be removed | compaction |
 //! | `shared` | name | what processes share, such as the account's limits | whoever read its last version |
 //! | `run#<name>` | run id | what a run reported; removed by TTL after 90 days | both |
 //! | `recorded` | name | that there are such reports | both |
@@ -26,7 +27,7 @@ mod lease;
 mod part;
 mod parts;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -150,6 +151,20 @@ impl TableState {
             None => !is_shared,
         };
         items.iter().filter(is_own).map(|item| self.file(item)).collect()
+    }
+
+    pub(super) async fn files_by_feed(
+        &self,
+        collection: &str,
+    ) -> Result<BTreeMap<String, Vec<StagedFile>>, Error> {
+        let prefix = format!("{collection}#");
+        let mut by_feed: BTreeMap<String, Vec<StagedFile>> = BTreeMap::new();
+        for item in self.query("files", SortKeys::StartingWith(&prefix), None, true).await? {
+            if item.contains_key("feed") {
+                by_feed.entry(text(&item, "feed")?.to_owned()).or_default().push(self.file(&item)?);
+            }
+        }
+        Ok(by_feed)
     }
 
     fn file(&self, item: &Item) -> Result<StagedFile, Error> {

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `account.json` | the HubSpot account that everything here belongs to | the first run |
 //! | `feeds/<feed>.json` | the cursor and the newest files it stands for: one document, so a checkpoint is one replace | extract |
-//! | `feeds/<feed>/<id>.json` | a segment: older files, written once ([`registry`]) | extract |
+//! | `feeds/<feed>/<id>.json` | a segment: older files, written once ([`registry`]) | extract, compaction |
+//! | `feeds/<feed>/retired.json` | replaced files whose objects are to be removed | compaction |
 //! | `tables/<collection>.json` | the files and segments that the warehouse has merged | load |
 //! | `shared/<name>.json` | what processes share, such as the account's limits | whoever holds its lock |
 //! | `runs/<name>.json` | what the latest runs reported | both |
@@ -23,10 +24,11 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use self::registry::{Registered, TableDocument};
+use self::registry::Registered;
 use super::{Hold, Lease, RunRecord, busy, fenced};
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
+use crate::private;
 use crate::shared::Shared;
 
 /// Way out for a document that can't be read.
@@ -84,7 +86,7 @@ impl FolderState {
     pub(super) fn open(root: &Path) -> Result<FolderState, Error> {
         for folder in ["feeds", "tables", "leases", "shared", "runs"] {
             let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|source| {
+            private::make_own_folder(&path).map_err(|source| {
                 let message = format!(
                     "the state folder {} can't be made or written: choose another --state, or fix its permissions",
                     path.display()
@@ -133,7 +135,7 @@ impl FolderState {
 
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File), Error> {
         let path = self.root.join(format!("leases/{name}.lock"));
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = private::file().create(true).truncate(false).write(true).open(&path);
         match file {
             Ok(file) => Ok((path, file)),
             Err(source) => Err(unwritable(&path, source)),
@@ -232,7 +234,7 @@ impl FolderState {
         let path = self.root.join(name);
         let write = || -> io::Result<()> {
             let next = path.with_extension("next");
-            let mut file = File::create(&next)?;
+            let mut file = private::file().write(true).create(true).truncate(true).open(&next)?;
             file.write_all(&serde_json::to_vec(document)?)?;
             file.sync_all()?;
             fs::rename(&next, &path)?;
@@ -286,7 +288,7 @@ pub(crate) fn is_document<C: Serialize + DeserializeOwned + Default>(bytes: &[u8
     let kinds = [
         is::<AccountDocument>,
         is::<FeedDocument<C>>,
-        is::<TableDocument>,
+        is::<registry::TableDocument>,
         is::<LeaseDocument>,
         is::<SharedDocument<C>>,
         is::<Vec<RunRecord>>,
@@ -309,6 +311,8 @@ mod tests {
             bytes: 10,
             staged_at: DateTime::UNIX_EPOCH,
             snapshot: None,
+            oldest_staged_at: None,
+            is_expired: false,
         }
     }
 

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use chrono::Utc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,8 +16,8 @@ use super::compression::{compressed, decompress};
 use super::items::{Item, blob, key, n, number, s, text, unbuilt};
 use super::{CONFLICT_ATTEMPTS, SortKeys, TableState, no_json, now_ms, to_json};
 use crate::error::{Error, ErrorKind};
-use crate::file::StagedFile;
-use crate::state::{Lease, fenced};
+use crate::file::{Retired, StagedFile};
+use crate::state::{Lease, Replacement, fenced};
 
 /// An item may have 400 KB, a transaction 4 MB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
@@ -24,8 +25,13 @@ const ITEM_BYTES: usize = 350 << 10;
 const MAX_ITEMS: usize = 8;
 /// Files in a transaction, which may have 100 actions (same page): the lease's, and two for each file.
 const MAX_STRUCK: usize = 49;
+/// The same of files that are replaced: three for each.
+const MAX_REPLACED: usize = 33;
+const FILES: &str = "files";
 /// The partitions that have an item for a registered file.
-const FILE_PARTITIONS: [&str; 2] = ["files", "pending"];
+const FILE_PARTITIONS: [&str; 2] = [FILES, "pending"];
+/// The partition of replaced files.
+const RETIRED: &str = "retired";
 
 impl TableState {
     pub(in crate::state) async fn cursor<C: DeserializeOwned>(&self, feed: &str) -> Result<Option<C>, Error> {
@@ -110,6 +116,48 @@ impl TableState {
             self.transact(lease, &Uuid::now_v7().to_string(), items).await?;
         }
         Ok(())
+    }
+
+    pub(in crate::state) async fn replace_files(&self, replacement: &Replacement<'_>) -> Result<(), Error> {
+        let Replacement { feed, load, old, new, .. } = *replacement;
+        let since = Utc::now();
+        // All new ones before the first old one goes.
+        let mut items = vec![self.renewal(load)?];
+        for file in new {
+            let mut item = key(FILES, &sort_key(file));
+            item.insert("file".to_owned(), s(to_json(file)?));
+            item.insert("feed".to_owned(), s(feed));
+            items.push(self.put(item)?);
+        }
+        self.transact(load, &Uuid::now_v7().to_string(), items).await?;
+        for files in old.chunks(MAX_REPLACED) {
+            let mut items = vec![self.renewal(load)?];
+            for file in files {
+                let sort = sort_key(file);
+                for partition in FILE_PARTITIONS {
+                    items.push(self.delete(key(partition, &sort))?);
+                }
+                let mut item = key(RETIRED, &format!("{feed}#{}", file.key));
+                item.insert("retired".to_owned(), s(to_json(&Retired { file: file.clone(), since })?));
+                items.push(self.put(item)?);
+            }
+            self.transact(load, &Uuid::now_v7().to_string(), items).await?;
+        }
+        Ok(())
+    }
+
+    pub(in crate::state) async fn retired(&self, feed: &str) -> Result<Vec<Retired>, Error> {
+        let items = self.query(RETIRED, SortKeys::StartingWith(&format!("{feed}#")), None, true).await?;
+        let retired = |item: &Item| {
+            let document = serde_json::from_str(text(item, "retired")?);
+            document.map_err(|source| self.unread("a replaced file", source))
+        };
+        items.iter().map(retired).collect()
+    }
+
+    pub(in crate::state) async fn set_removed(&self, feed: &str, keys: &[String]) -> Result<(), Error> {
+        let sorts: Vec<String> = keys.iter().map(|key| format!("{feed}#{key}")).collect();
+        self.remove(RETIRED, &sorts).await
     }
 
     /// Writes the items, all or none. `token` is of this call alone, which may be sent more than once.

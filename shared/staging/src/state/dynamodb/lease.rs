@@ -34,7 +34,11 @@ impl TableState {
             .update_expression(
                 "SET revision = if_not_exists(revision, :zero) + :one, free_at_ms = :free, held_by = :owner",
             )
-            .condition_expression("attribute_not_exists(free_at_ms) OR free_at_ms < :now")
+            .condition_expression(
+                "attribute_not_exists(free_at_ms) OR free_at_ms < :now OR free_at_ms > :furthest",
+            )
+            // Beyond what a right clock sets, it is of a clock that was ahead, and would never be renewed or expire.
+            .expression_attribute_values(":furthest", n(now_ms + 2 * Self::LEASE_LIFE.as_millis() as i64))
             .expression_attribute_values(":zero", n(0))
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":now", n(now_ms))

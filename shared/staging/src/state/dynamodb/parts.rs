@@ -113,7 +113,7 @@ impl TableState {
         items.into_iter().map(|item| Ok((text(&item, "sk")?.to_owned(), item))).collect()
     }
 
-    async fn remove(&self, partition: &str, sorts: &[String]) -> Result<(), Error> {
+    pub(super) async fn remove(&self, partition: &str, sorts: &[String]) -> Result<(), Error> {
         for batch in sorts.chunks(BATCH) {
             let delete = |sort: &String| {
                 let delete =

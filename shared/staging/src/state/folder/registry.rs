@@ -5,19 +5,21 @@
 //! all others. So a checkpoint and a load read and write no more than what is new, and a few names.
 //!
 //! A segment is named by chance, and never written again: whoever puts a copy of a feed's document back has its
-//! segments, too.
+//! segments, too. One of which files were replaced is removed: such a copy is from before that, and an error says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use chrono::Utc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{FeedDocument, FolderState, check, unreadable};
 use crate::error::{Error, ErrorKind};
-use crate::file::StagedFile;
-use crate::state::Lease;
+use crate::file::{Retired, StagedFile};
+use crate::private;
+use crate::state::{Lease, Replacement};
 
 /// Number of files in a segment.
 const SEGMENT_FILES: usize = 500;
@@ -27,7 +29,7 @@ const SEGMENT_FILES: usize = 500;
 pub(super) struct Registered {
     segments: Vec<Segment>,
     pub(super) newest: Vec<StagedFile>,
-    /// Keys of files in segments that count no more.
+    /// Keys of files in segments that count no more, in a document of the version before.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     struck_off: BTreeSet<String>,
 }
@@ -37,6 +39,16 @@ struct Segment {
     id: Uuid,
     /// Collections of its files.
     collections: BTreeSet<String>,
+    /// The segment that it is a part of, when others of its files were struck off; `None`: it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Uuid>,
+}
+
+impl Segment {
+    /// The name under which the documents of collections say that all its files are merged.
+    fn settled_as(&self) -> Uuid {
+        self.origin.unwrap_or(self.id)
+    }
 }
 
 impl Registered {
@@ -73,11 +85,7 @@ impl FolderState {
         while older >= SEGMENT_FILES {
             let files: Vec<StagedFile> = registered.newest.drain(..SEGMENT_FILES).collect();
             older -= SEGMENT_FILES;
-            let collections = files.iter().map(|file| file.collection.clone()).collect();
-            let segment = Segment { id: Uuid::now_v7(), collections };
-            let folder = self.root.join("feeds").join(feed);
-            fs::create_dir_all(&folder).map_err(|source| super::unwritable(&folder, source))?;
-            self.replace(&segment_path(feed, segment.id), &files)?;
+            let segment = self.write_segment(feed, &files, None)?;
             registered.segments.push(segment);
         }
         let mut known: BTreeSet<String> = registered.newest.iter().map(|file| file.key.clone()).collect();
@@ -101,6 +109,20 @@ impl FolderState {
         }
         sort(&mut files);
         Ok(files)
+    }
+
+    pub(in crate::state) fn files_by_feed(
+        &self,
+        collection: &str,
+    ) -> Result<BTreeMap<String, Vec<StagedFile>>, Error> {
+        let mut by_feed = BTreeMap::new();
+        for (feed, registered) in self.registered(Some(collection))? {
+            let mut files = self.of_collection(&feed, registered, collection)?;
+            sort(&mut files);
+            by_feed.insert(feed, files);
+        }
+        by_feed.retain(|_, files| !files.is_empty());
+        Ok(by_feed)
     }
 
     pub(in crate::state) fn registered_by(
@@ -130,20 +152,117 @@ impl FolderState {
     }
 
     pub(in crate::state) fn strike_off(&self, lease: &Lease, files: &[StagedFile]) -> Result<(), Error> {
-        let path = super::feed_path(&lease.name);
+        self.exchange(lease, files, &[])
+    }
+
+    pub(in crate::state) fn replace_files(&self, replacement: &Replacement<'_>) -> Result<(), Error> {
+        let Replacement { collection, feed, load, old, new } = *replacement;
+        let lease = self.lease(feed)?;
+        // Before they are registered, so that they never wait for a load.
+        let path = table_path(collection);
+        let mut table = self.read::<TableDocument>(&path)?.unwrap_or_default();
+        check(table.version, load)?;
+        table.version = load.version;
+        table.merged.extend(new.iter().map(|file| file.key.clone()));
+        self.replace(&path, &table)?;
+        // Before they are struck off, so that none is missed.
+        let mut retired = self.read_retired(feed)?;
+        let now = Utc::now();
+        let is_new = |file: &&StagedFile| retired.iter().all(|known| known.file.key != file.key);
+        let old_now: Vec<Retired> =
+            old.iter().filter(is_new).map(|file| Retired { file: file.clone(), since: now }).collect();
+        retired.extend(old_now);
+        self.write_retired(feed, &retired)?;
+        self.exchange(&lease, old, new)
+    }
+
+    pub(in crate::state) fn retired(&self, feed: &str) -> Result<Vec<Retired>, Error> {
+        let document = self.read::<FeedDocument<IgnoredAny>>(&super::feed_path(feed))?.unwrap_or_default();
+        let registered = document.all_registered();
+        let mut keys: BTreeSet<String> = registered.newest.iter().map(|file| file.key.clone()).collect();
+        for segment in &registered.segments {
+            keys.extend(
+                self.segment(feed, segment, &registered.struck_off)?.into_iter().map(|file| file.key),
+            );
+        }
+        // A crash may have left files on the list that are registered still.
+        let mut retired = self.read_retired(feed)?;
+        retired.retain(|retired| !keys.contains(&retired.file.key));
+        Ok(retired)
+    }
+
+    pub(in crate::state) fn set_removed(&self, feed: &str, keys: &[String]) -> Result<(), Error> {
+        let _lease = self.lease(feed)?;
+        let mut retired = self.read_retired(feed)?;
+        retired.retain(|retired| !keys.contains(&retired.file.key));
+        self.write_retired(feed, &retired)
+    }
+
+    fn read_retired(&self, feed: &str) -> Result<Vec<Retired>, Error> {
+        Ok(self.read(&retired_path(feed))?.unwrap_or_default())
+    }
+
+    fn write_retired(&self, feed: &str, retired: &[Retired]) -> Result<(), Error> {
+        if !self.root.join(retired_path(feed)).exists() && retired.is_empty() {
+            return Ok(());
+        }
+        self.make_feed_folder(feed)?;
+        self.replace(&retired_path(feed), &retired)
+    }
+
+    /// Registers the new files, and no longer the old ones. Segments that held some of those are written anew.
+    fn exchange(&self, lease: &Lease, old: &[StagedFile], new: &[StagedFile]) -> Result<(), Error> {
+        let (feed, path) = (&lease.name, super::feed_path(&lease.name));
         let before = self.read::<FeedDocument<serde_json::Value>>(&path)?.unwrap_or_default();
         check(before.version, lease)?;
         let cursor = before.cursor.clone();
         let mut registered = before.all_registered();
-        let struck: BTreeSet<&str> = files.iter().map(|file| file.key.as_str()).collect();
-        registered.newest.retain(|file| !struck.contains(file.key.as_str()));
-        let mut in_segments = BTreeSet::new();
-        for segment in &registered.segments {
-            let files = self.segment(&lease.name, segment, &registered.struck_off)?;
-            in_segments.extend(files.into_iter().map(|file| file.key).filter(|key| struck.contains(&**key)));
+        let gone: BTreeSet<&str> = old.iter().map(|file| file.key.as_str()).collect();
+        let mut known = BTreeSet::new();
+        let mut unused = Vec::new();
+        for segment in std::mem::take(&mut registered.segments) {
+            let mut files = self.segment(feed, &segment, &BTreeSet::new())?;
+            let before = files.len();
+            files.retain(|file| !gone.contains(&*file.key) && !registered.struck_off.contains(&file.key));
+            known.extend(files.iter().map(|file| file.key.clone()));
+            if files.len() == before {
+                registered.segments.push(segment);
+                continue;
+            }
+            unused.push(segment.id);
+            if !files.is_empty() {
+                let origin = Some(segment.settled_as());
+                registered.segments.push(self.write_segment(feed, &files, origin)?);
+            }
         }
-        registered.struck_off.extend(in_segments);
-        self.replace(&path, &FeedDocument { version: lease.version, cursor, files: Vec::new(), registered })
+        registered.struck_off.clear();
+        registered.newest.retain(|file| !gone.contains(&*file.key));
+        known.extend(registered.newest.iter().map(|file| file.key.clone()));
+        registered.newest.splice(0..0, new.iter().filter(|file| !known.contains(&file.key)).cloned());
+        self.replace(&path, &FeedDocument { version: lease.version, cursor, files: Vec::new(), registered })?;
+        for id in unused {
+            // That one stays is no error: nothing names it.
+            let _ = fs::remove_file(self.root.join(segment_path(feed, id)));
+        }
+        Ok(())
+    }
+
+    fn write_segment(
+        &self,
+        feed: &str,
+        files: &[StagedFile],
+        origin: Option<Uuid>,
+    ) -> Result<Segment, Error> {
+        let collections = files.iter().map(|file| file.collection.clone()).collect();
+        let segment = Segment { id: Uuid::now_v7(), collections, origin };
+        self.make_feed_folder(feed)?;
+        self.replace(&segment_path(feed, segment.id), &files)?;
+        Ok(segment)
+    }
+
+    fn make_feed_folder(&self, feed: &str) -> Result<(), Error> {
+        let folder = self.root.join("feeds").join(feed);
+        private::make_own_folder(&folder).map_err(|source| super::unwritable(&folder, source))
     }
 
     pub(in crate::state) fn pending(&self, collection: Option<&str>) -> Result<Vec<StagedFile>, Error> {
@@ -162,8 +281,9 @@ impl FolderState {
                 tables.get(&file.collection).is_some_and(|table| table.merged.contains(&file.key))
             };
             for segment in &registered.segments {
-                let is_settled =
-                    |name: &str| tables.get(name).is_some_and(|table| table.segments.contains(&segment.id));
+                let is_settled = |name: &str| {
+                    tables.get(name).is_some_and(|table| table.segments.contains(&segment.settled_as()))
+                };
                 if segment.collections.iter().all(|name| !is_wanted(name) || is_settled(name)) {
                     continue;
                 }
@@ -197,13 +317,13 @@ impl FolderState {
                 if !segment.collections.contains(collection) {
                     continue;
                 }
-                let is_settled = before.segments.contains(&segment.id);
+                let is_settled = before.segments.contains(&segment.settled_as());
                 let files = match is_settled {
                     true => Vec::new(),
                     false => self.segment(&feed, segment, &registered.struck_off)?,
                 };
                 if files.iter().all(|file| file.collection != collection || is_merged(file)) {
-                    next.segments.insert(segment.id);
+                    next.segments.insert(segment.settled_as());
                 } else {
                     next.merged.extend(files.into_iter().filter(is_merged).map(|file| file.key));
                 }
@@ -266,6 +386,10 @@ fn segment_path(feed: &str, id: Uuid) -> String {
     format!("feeds/{feed}/{id}.json")
 }
 
+fn retired_path(feed: &str) -> String {
+    format!("feeds/{feed}/retired.json")
+}
+
 fn table_path(collection: &str) -> String {
     format!("tables/{collection}.json")
 }
@@ -295,6 +419,8 @@ mod tests {
             bytes: 10,
             staged_at: DateTime::UNIX_EPOCH + TimeDelta::milliseconds(n as i64),
             snapshot: None,
+            oldest_staged_at: None,
+            is_expired: false,
         };
         numbers.map(file).collect()
     }
@@ -406,6 +532,103 @@ mod tests {
         let own = state.registered_by(&lease, "contacts", false).await.unwrap();
         assert_eq!(keys(&own), keys(&state.files("contacts").await.unwrap()));
         assert!(!keys(&own).contains(&"k00005".to_owned()));
+    }
+
+    /// Replaces the files of these numbers, of one table, by one.
+    async fn replace(state: &State, table: &str, numbers: std::ops::Range<usize>) -> StagedFile {
+        let load = state.lease(&format!("load-{table}")).await.unwrap();
+        let mut old = files(numbers);
+        old.retain(|file| file.collection == table);
+        let last = old.last().unwrap().clone();
+        let new = StagedFile { key: format!("{}+", last.key), ..last };
+        let replacement = Replacement {
+            collection: table,
+            feed: "contacts",
+            load: &load,
+            old: &old,
+            new: std::slice::from_ref(&new),
+        };
+        for _ in 0..2 {
+            state.replace_files(&replacement).await.unwrap();
+        }
+        let retired = state.retired("contacts").await.unwrap();
+        assert!(old.iter().all(|file| retired.iter().any(|retired| retired.file == *file)));
+        new
+    }
+
+    #[tokio::test]
+    async fn replaced_files_are_one_and_wait_for_no_load() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        register(&state, 0..1_700).await;
+        register(&state, 1_700..1_710).await;
+        for table in TABLES {
+            let pending = keys(&state.pending(Some(table)).await.unwrap());
+            set_merged(&state, table, &pending[..pending.len() - 3]).await;
+        }
+        let waiting = keys(&state.pending(None).await.unwrap());
+        assert_eq!(waiting.len(), 6);
+        let contacts = replace(&state, "contacts", 0..1_700).await;
+        assert_eq!(keys(&state.pending(None).await.unwrap()), waiting);
+        let left = state.files("contacts").await.unwrap();
+        assert_eq!(left.len(), 1 + (1_700..1_710).filter(|n| n % 3 != 0).count());
+        assert_eq!(left[0], contacts);
+        // The other table's files stand in segments that were written anew, and are merged as before.
+        assert_eq!(state.files("submissions").await.unwrap().len(), 570);
+        let submissions = replace(&state, "submissions", 0..1_700).await;
+        assert_eq!(keys(&state.pending(None).await.unwrap()), waiting);
+        assert_eq!(state.files("submissions").await.unwrap()[0], submissions);
+        // No segment is left, and only the list of what is to be removed.
+        let left: Vec<_> = fs::read_dir(root.path().join("feeds/contacts")).unwrap().collect();
+        assert_eq!(left.len(), 1);
+        set_merged(&state, "contacts", &waiting).await;
+        set_merged(&state, "submissions", &waiting).await;
+        assert!(state.pending(None).await.unwrap().is_empty());
+        assert_eq!(state.cursor::<u64>("contacts").await.unwrap(), Some(1));
+
+        let retired = state.retired("contacts").await.unwrap();
+        assert_eq!(retired.len(), 1_700);
+        let removed: Vec<String> = retired.into_iter().map(|retired| retired.file.key).collect();
+        state.set_removed("contacts", &removed[..1_699]).await.unwrap();
+        assert_eq!(state.retired("contacts").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_registered_is_not_retired() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        register(&state, 0..600).await;
+        register(&state, 600..610).await;
+        let document = root.path().join("feeds/contacts.json");
+        let before = fs::read(&document).unwrap();
+        replace(&state, "contacts", 500..605).await;
+        // As if the crash had come before the feed's document was replaced.
+        fs::write(&document, before).unwrap();
+        assert!(state.retired("contacts").await.unwrap().is_empty());
+        assert!(state.pending(Some("contacts")).await.unwrap().iter().all(|file| !file.key.ends_with('+')));
+    }
+
+    #[tokio::test]
+    async fn whoever_lost_a_lease_or_finds_a_run_replaces_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let state = state(root.path());
+        register(&state, 0..10).await;
+        let load = state.lease("load-contacts").await.unwrap();
+        state.set_merged(&load, "contacts", &[]).await.unwrap();
+        let (version, hold) = (load.version - 1, state.lease("other").await.unwrap().hold);
+        let late = Lease { name: "load-contacts".into(), version, hold };
+        let old = files(1..2);
+        let replacement =
+            |load| Replacement { collection: "contacts", feed: "contacts", load, old: &old, new: &[] };
+        let refused = state.replace_files(&replacement(&late)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Fenced);
+        let run = state.lease("contacts").await.unwrap();
+        let refused = state.replace_files(&replacement(&load)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert_eq!(state.files("contacts").await.unwrap().len(), 6);
+        drop(run);
+        state.replace_files(&replacement(&load)).await.unwrap();
+        assert_eq!(state.files_by_feed("contacts").await.unwrap()["contacts"].len(), 5);
     }
 
     #[tokio::test]
