@@ -11,7 +11,7 @@ from sqlfluff.core import FluffConfig, Linter
 from snapshots import statements
 
 # An engine's folder is called as its dialect is.
-DIALECTS = ["athena", "bigquery", "postgres", "redshift", "snowflake"]
+DIALECTS = ["athena", "bigquery", "databricks", "postgres", "redshift", "snowflake"]
 
 # What the grammars lack. PostgreSQL itself takes the first one in each run of the tests. The others are Snowflake's:
 # https://docs.snowflake.com/en/sql-reference/sql/copy-into-table, where the list may be empty, and

@@ -6,7 +6,6 @@ use staging::{ColumnType, READ_AT, RUN_ID};
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Kind, Result};
 use crate::table::TableColumn;
-use crate::transaction::Transaction;
 
 /// Maker of what has a table's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,18 +71,6 @@ pub(crate) fn is_to_be_renamed(names: [&str; 2], makers: &[Option<Maker>]) -> Re
         }
         _ => refuse(format!("there is no table {table} that another program made")),
     }
-}
-
-/// Puts a table aside, in a transaction.
-pub(crate) async fn put_aside(transaction: &mut dyn Transaction, table: &str, to: &str) -> Result<()> {
-    let schema = transaction.schema().clone();
-    transaction.take_turn(&format!("{}.{table}", schema.name)).await?;
-    if !is_to_be_renamed([table, to], &transaction.makers(&[table, to]).await?)? {
-        return Ok(());
-    }
-    let sql = rename(&schema.table_name(table), &schema.table_name(to));
-    transaction.write(&sql).await.map_err(|error| renamed_by_hand(error, table, to))?;
-    transaction.commit().await.map(drop)
 }
 
 /// Something may depend on the table: whoever knows what can rename it.

@@ -3,7 +3,7 @@
 //!
 //! There are no transactions: each statement is a commit of its own, to one table. The `MERGE` compares versions
 //! itself, and the ledger is written last. After a crash in between, the files are not in the ledger, and merging them
-//! again makes the changes that are left. `README.md` describes what a reader may see meanwhile.
+//! again makes the changes that are left. `docs/warehouses/athena.md` describes what a reader may see meanwhile.
 
 mod api;
 mod dialect;
@@ -23,12 +23,15 @@ use uuid::Uuid;
 
 use self::api::Api;
 pub(crate) use self::dialect::ATHENA;
-use self::dialect::{WIDENED, defined_type, in_ddl, reported};
+use self::dialect::{defined_type, in_ddl, reported};
 use self::url::Folder;
 use crate::catalog::Rows;
 use crate::dialect::{ACCOUNT_COLUMNS, Dialect, LEDGER_COLUMNS, TableName, quote_identifier, quote_literal};
 use crate::error::{Error, Kind, Result};
-use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
+use crate::sql_over_http::{
+    AT_ONCE, Engine, Failed, Limits, SqlOverHttp, Staging, WIDENED, left_behind, mend, run_in_order, tables,
+    tables_of_merges,
+};
 use crate::statement::{Purpose, Statement};
 use crate::table::TableColumn;
 use crate::{LocatedFile, Maintained, runs};
@@ -43,9 +46,6 @@ const LIMITS: Limits = Limits {
     // Versions of Trino before 461 fail above some 295: https://github.com/trinodb/trino/issues/15848.
     merged_columns: 200,
 };
-/// Statements of one script that are executed at once, where none depends on another: each takes a second, however
-/// little it does.
-const AT_ONCE: usize = 8;
 /// Folder for scratch tables, below that of the tables.
 const SCRATCH: &str = "_merges";
 const HELPER: &str = "_helper";
@@ -188,16 +188,11 @@ impl Engine for Athena {
         ]
     }
 
-    /// Finishes an interrupted widening. While the old column exists, its values may not be in the new one yet.
     fn mend(&self, table: &str, columns: &[TableColumn]) -> Vec<String> {
-        let statement = |new: &TableColumn| {
-            let column = new.name.strip_prefix(WIDENED)?;
-            Some(match columns.iter().any(|other| other.name == column) {
-                true => drop_column(table, &new.name),
-                false => rename_column(table, &new.name, column, (ATHENA.column_type)(&new.type_name)),
-            })
+        let rename = |new: &TableColumn, column: &str| {
+            rename_column(table, &new.name, column, (ATHENA.column_type)(&new.type_name))
         };
-        columns.iter().filter_map(statement).collect()
+        mend(columns, |column| drop_column(table, column), rename)
     }
 
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
@@ -230,29 +225,23 @@ impl Engine for Athena {
         self.api.query(sql).await
     }
 
-    /// Runs the script in order, with neighbours that do not depend on each other at once.
+    fn kept_after_deletion(&self) -> &'static str {
+        "Iceberg keeps deleted rows in older snapshots until they are expired: the load function does that with \
+         {\"maintain\": true}, for snapshots of 5 days by default"
+    }
+
     async fn run(&self, _session: &mut (), script: &[Statement]) -> Result<Vec<Rows>, Failed> {
-        let mut rows = Vec::new();
-        let mut begin = 0;
-        while let Some(first) = script.get(begin) {
-            let is_alike = |it: &&Statement| it.purpose == first.purpose && is_independent(it);
-            let alike = script.iter().skip(begin).take(AT_ONCE).take_while(is_alike).count().max(1);
-            let together = script.iter().skip(begin).take(alike).map(|statement| self.answer(statement));
-            for (n, answer) in futures::future::join_all(together).await.into_iter().enumerate() {
-                let failed = |error| failed(begin + n, script, error);
-                rows.extend(answer.map_err(failed)?);
-            }
-            begin += alike;
-        }
-        Ok(rows)
+        let failed = |position, error| failed(position, script, error);
+        run_in_order(script, |statement| self.answer(statement), failed).await
     }
 
     async fn maintain(&self, schema: &str, until: Instant) -> Result<Maintained> {
-        let present = maintain::tables(&self.api, schema).await?;
-        for table in maintain::left_behind(schema, &present) {
+        let present = tables(self, schema).await?;
+        for table in left_behind(schema, &present) {
             self.drop_scratch(&table).await;
         }
-        maintain::maintain(&self.api, schema, &present, until).await
+        let ours = tables_of_merges(self, schema, &present).await?;
+        maintain::maintain(&self.api, schema, &ours, until).await
     }
 
     async fn end(&self, _session: (), scratch: &[String]) {
@@ -312,10 +301,6 @@ fn manifest(prefix: &str) -> String {
 
 fn urls(files: &[&LocatedFile]) -> Result<Vec<String>> {
     files.iter().map(|file| file.object().map(|(bucket, key)| format!("s3://{bucket}/{key}"))).collect()
-}
-
-fn is_independent(statement: &Statement) -> bool {
-    matches!(statement.purpose, Purpose::CreateScratch | Purpose::Count)
 }
 
 /// Returns the error of a failed script. A failure while files are read need not be the fault of a file, and a check

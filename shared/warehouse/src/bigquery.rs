@@ -249,6 +249,10 @@ impl Engine for BigQuery {
         self.api.rows(&with_functions(&spelled(sql))).await
     }
 
+    fn kept_after_deletion(&self) -> &'static str {
+        "BigQuery keeps deleted rows for its time travel (7 days by default) and then 7 days of fail-safe storage"
+    }
+
     async fn run(&self, _session: &mut (), script: &[Statement]) -> Result<Vec<Rows>, Failed> {
         let jobs = self.jobs(script, &Uuid::now_v7().simple().to_string());
         for sql in &jobs.all {

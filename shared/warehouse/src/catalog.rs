@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use staging::StagedFile;
 
 use crate::adopt::{self, LeftOver, Maker};
 use crate::checks;
@@ -14,7 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::mode::{deleted_table, history_table};
 use crate::table::TableColumn;
 use crate::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, RunRow, Shape, TableMode, extent, runs, shape,
+    Compare, Comparison, Extent, Ledger, LocatedFile, RecordedReport, RunRow, Shape, TableMode, extent, runs,
+    shape,
 };
 
 /// Most files that a query of the ledger names.
@@ -75,6 +77,34 @@ impl SchemaName {
     fn files_of(&self, collection: &str) -> String {
         let collection = (self.dialect.literal)(collection);
         format!("SELECT file_key FROM {} WHERE collection = {collection}", self.table(LEDGER))
+    }
+
+    /// Returns the statements that put a file in the place of others in the ledger. After some of them, all are done
+    /// once more.
+    pub(crate) fn replace_in_ledger(
+        &self,
+        collection: &str,
+        old: &[&str],
+        new: Option<&StagedFile>,
+    ) -> Vec<String> {
+        let (literal, ledger) = (self.dialect.literal, self.table(LEDGER));
+        let of = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|key| literal(key)).collect();
+            format!("collection = {} AND file_key IN ({})", literal(collection), keys.join(", "))
+        };
+        let mut statements = Vec::new();
+        if let (Some(new), Some(some)) = (new, old.chunks(MAX_NAMED_KEYS).next()) {
+            let [key, run_id] = [&new.key, &new.run_id].map(|text| literal(text));
+            statements.push(format!(
+                "INSERT INTO {ledger} SELECT collection, {key}, {run_id}, {}, 0, max(loaded_at) FROM {ledger} WHERE {} \
+                 GROUP BY collection",
+                new.rows,
+                of(some)
+            ));
+        }
+        let delete = |keys: &[&str]| format!("DELETE FROM {ledger} WHERE {}", of(keys));
+        statements.extend(old.chunks(MAX_NAMED_KEYS).map(delete));
+        statements
     }
 
     /// Returns the statement that removes a collection's files from the ledger.
@@ -314,6 +344,21 @@ pub(crate) trait Catalog: Send {
             _ => None,
         });
         Ok((runs::missing(rows, known), recorded.is_some()))
+    }
+
+    /// Returns the reports of the runs from this oldest one on; none if there is no table for them.
+    async fn reports(&mut self, oldest: &str) -> Result<Vec<RecordedReport>> {
+        if self.columns_of_table(RUNS).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let schema = self.schema();
+        let sql = schema.dialect.select_reports(&schema.table(RUNS), oldest);
+        let rows = self.query(&sql).await?.into_iter();
+        let reports = rows.filter_map(|row| match <[Option<String>; 3]>::try_from(row) {
+            Ok([Some(run_id), Some(name), Some(report)]) => Some(RecordedReport { run_id, name, report }),
+            _ => None,
+        });
+        Ok(reports.collect())
     }
 
     async fn count(&mut self, sql: &str) -> Result<u64> {

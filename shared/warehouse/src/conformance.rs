@@ -6,6 +6,7 @@ mod batches;
 mod codecs;
 mod columns;
 mod compare;
+mod erase;
 mod files;
 mod kept_views;
 pub(crate) mod modes;
@@ -17,6 +18,7 @@ mod refusals;
 mod sets;
 mod shapes;
 mod texts;
+mod turns;
 mod versions;
 pub(crate) mod writes;
 
@@ -28,6 +30,7 @@ use async_trait::async_trait;
 
 pub(crate) use self::files::{Cell, File, contact, contacts, torture_file};
 pub(crate) use self::sets::{SET_COLUMNS, identities, live};
+pub(crate) use self::turns::crash_points;
 pub(crate) use self::versions::assert_table_is_newest;
 use crate::{LocatedFile, Merged, TableMode, Warehouse};
 
@@ -67,6 +70,10 @@ pub(crate) trait Bench: Send + Sync {
     /// Drops a column, whose name is quoted.
     async fn drop_column(&self, table: &str, column: &str) {
         self.execute(&format!("ALTER TABLE {} DROP COLUMN {column}", self.quoted(table))).await;
+    }
+    /// `true`: a merge takes so long that orders of arrival are tried in turns, a few on each day.
+    fn is_slow(&self) -> bool {
+        false
     }
     /// Returns the number of rows that were inserted into a table, updated or deleted so far, each time that they were;
     /// `None` if nobody counts.
@@ -171,6 +178,18 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("counts and ledger", |bench| Box::pin(batches::counts_and_ledger(bench))),
     ("200 files in any order", |bench| Box::pin(batches::files_in_any_order(bench))),
     ("what is forgotten is merged anew", |bench| Box::pin(batches::what_is_forgotten_is_merged_anew(bench))),
+    ("rows of a later time stay", |bench| Box::pin(erase::rows_of_a_later_time_stay(bench))),
+    ("rows stay under a pseudonym", |bench| Box::pin(erase::rows_stay_under_a_pseudonym(bench))),
+    ("rows of a person leave all tables", |bench| Box::pin(erase::rows_of_a_person_leave_all_tables(bench))),
+    ("what is removed from HubSpot is known", |bench| {
+        Box::pin(erase::what_is_removed_from_hubspot_is_known(bench))
+    }),
+    ("rows that name a person leave, or lose the id", |bench| {
+        Box::pin(erase::rows_that_name_a_person_leave_or_lose_the_id(bench))
+    }),
+    ("one file replaces others in the ledger", |bench| {
+        Box::pin(batches::one_file_replaces_others_in_the_ledger(bench))
+    }),
     ("a dropped table is loaded again", |bench| Box::pin(batches::dropped_table_is_loaded_again(bench))),
     ("two merges of the same files at once", |bench| Box::pin(batches::same_files_at_once(bench))),
     ("two merges of different files at once", |bench| Box::pin(batches::different_files_at_once(bench))),
@@ -189,6 +208,34 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 /// `true`: the case's name contains `WAREHOUSE_TEST_CASE`, or that is not set.
 pub(crate) fn is_wanted(case: &str) -> bool {
     std::env::var("WAREHOUSE_TEST_CASE").map_or(true, |part| case.contains(&part))
+}
+
+/// Returns the cases that a program of others runs: those whose names have one of the parts `run`, or all where the
+/// variable of this name is `all` or one case is asked for. Those that say nothing there are named with the reason.
+pub(crate) fn cases_of(
+    run: &[&str],
+    not_run: &[(&str, &str)],
+    variable: &str,
+) -> impl Iterator<Item = &'static (&'static str, Case)> {
+    for (name, _) in not_run {
+        assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");
+    }
+    for part in run {
+        assert!(CASES.iter().any(|(case, _)| case.contains(part)), "there is no case {part}");
+    }
+    let is_all = std::env::var(variable).is_ok_and(|value| value == "all")
+        || std::env::var("WAREHOUSE_TEST_CASE").is_ok();
+    let is_run = |name: &str| is_wanted(name) && (is_all || run.iter().any(|part| name.contains(part)));
+    let mut cases: Vec<&'static (&'static str, Case)> =
+        CASES.iter().filter(|(name, _)| is_run(name)).collect();
+    cases.retain(|(name, _)| match not_run.iter().find(|(not_run, _)| not_run == name) {
+        Some((_, reason)) => {
+            eprintln!("not run: {name}: {reason}");
+            false
+        }
+        None => true,
+    });
+    cases.into_iter().inspect(|(name, _)| eprintln!("case: {name}"))
 }
 
 /// Stages and merges files through a new handle; they must be accepted.

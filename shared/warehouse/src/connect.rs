@@ -8,13 +8,13 @@ use secrecy::SecretString;
 use crate::duckdb;
 use crate::error::{Error, Kind, Result};
 use crate::warehouse::Warehouse;
-use crate::{athena, bigquery, dialect, postgres, redshift, snowflake};
+use crate::{athena, bigquery, databricks, dialect, postgres, redshift, snowflake};
 
 /// All warehouses.
 const WAREHOUSES: &[Registered] = &[
     Registered {
         schemes: &["duckdb"],
-        example: "duckdb:PATH, for example duckdb:hubspot.duckdb",
+        example: "duckdb:PATH, for example duckdb:warehouse.duckdb",
         needs_aws: false,
         open: open_duckdb,
     },
@@ -46,6 +46,14 @@ const WAREHOUSES: &[Registered] = &[
         needs_aws: false,
         open: |of| {
             Box::pin(async move { Ok(boxed(bigquery::connect(of.url, of.schema, of.password.as_ref())?)) })
+        },
+    },
+    Registered {
+        schemes: &["databricks"],
+        example: "databricks://CLIENT_ID@HOST/CATALOG.SCHEMA?warehouse=ID",
+        needs_aws: false,
+        open: |of| {
+            Box::pin(async move { Ok(boxed(databricks::connect(of.url, of.schema, of.password.as_ref())?)) })
         },
     },
     Registered {

@@ -183,6 +183,13 @@ pub(crate) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A time as a value of a statement.
+pub(crate) fn instant(dialect: &Dialect, ms: i64) -> String {
+    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    let text = (dialect.literal)(&(dialect.time_text)(time));
+    format!("CAST({text} AS {})", (dialect.type_name)(ColumnType::Timestamp))
+}
+
 pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -190,6 +197,57 @@ pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
 /// The same where a backslash means something in a text.
 pub(crate) fn escaped_literal(text: &str) -> String {
     quote_literal(&text.replace('\\', "\\\\"))
+}
+
+/// Quotes text values where a backslash stands before what would end a literal or a line, and `''` need not mean `'`.
+pub(crate) fn backslashed_literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('\'');
+    for character in text.chars() {
+        match character {
+            '\\' => literal.push_str("\\\\"),
+            '\'' => literal.push_str("\\'"),
+            '\n' => literal.push_str("\\n"),
+            '\r' => literal.push_str("\\r"),
+            other => literal.push(other),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
+/// Returns a statement with its names, which [`quote_identifier`] quoted, in backticks. Its literals are of
+/// [`backslashed_literal`].
+pub(crate) fn in_backticks(sql: &str) -> String {
+    let mut spelled = String::with_capacity(sql.len() + 16);
+    let mut rest = sql.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '"' => {
+                let mut name = String::new();
+                while let Some(character) = rest.next() {
+                    match character {
+                        '"' if rest.next_if_eq(&'"').is_none() => break,
+                        other => name.push(other),
+                    }
+                }
+                spelled.push_str(&quote_identifier_with('`', &name));
+            }
+            '\'' => {
+                spelled.push(character);
+                let mut is_escaped = false;
+                for character in rest.by_ref() {
+                    spelled.push(character);
+                    match character {
+                        '\'' if !is_escaped => break,
+                        _ => is_escaped = character == '\\' && !is_escaped,
+                    }
+                }
+            }
+            other => spelled.push(other),
+        }
+    }
+    spelled
 }
 
 /// Each text has a digest of its own: all of them together may be longer than a text can be.
@@ -228,6 +286,18 @@ pub(crate) fn check_identifier(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks the types of a dialect: what it writes is read back, JSON is text, and so is a type of nobody.
+#[cfg(test)]
+pub(crate) fn assert_types_are_read_back(dialect: &Dialect) {
+    use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+    let read_back = |written| (dialect.column_type)((dialect.type_name)(written));
+    for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
+        assert_eq!(read_back(written), written);
+    }
+    assert_eq!(read_back(Json), Text);
+    assert_eq!((dialect.column_type)("a type of nobody"), Text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +308,14 @@ mod tests {
         assert_eq!(quote_identifier_with('`', "a`b"), "`a``b`");
         assert_eq!(quote_literal("it's"), "'it''s'");
         assert_eq!(escaped_literal(r"it's \n"), r"'it''s \\n'");
+        assert_eq!(backslashed_literal("it's \\ \r\n"), r"'it\'s \\ \r\n'");
+    }
+
+    #[test]
+    fn names_are_in_backticks_and_literals_stay() {
+        let literal = backslashed_literal("it's \\ \"x\"\n");
+        let sql = format!("DELETE FROM \"a\".{} WHERE \"c\" = {literal}", quote_identifier("b\"`"));
+        assert_eq!(in_backticks(&sql), r#"DELETE FROM `a`.`b"``` WHERE `c` = 'it\'s \\ "x"\n'"#);
+        assert_eq!(in_backticks(r#"SELECT 'a\\', "b", '"'"#), r#"SELECT 'a\\', `b`, '"'"#);
     }
 }

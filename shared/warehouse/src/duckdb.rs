@@ -7,6 +7,7 @@ mod budget;
 mod dialect;
 mod merge;
 mod open;
+mod scrub;
 mod session;
 mod sql;
 #[cfg(test)]
@@ -23,9 +24,10 @@ use tokio::runtime::Handle as Runtime;
 use self::budget::Budget;
 use self::open::Handle;
 use self::session::{Session, is_out_of_memory};
-use crate::database::{Database, Transactional, Work};
+use crate::database::{Database, Work};
 use crate::error::{Error, Kind, Result};
 use crate::transaction::merge;
+use crate::transactional::Transactional;
 use crate::{LocatedFile, Merged, TableMode};
 
 /// Longest wait for a file that another process has open, as for a locked table of PostgreSQL.
@@ -71,6 +73,12 @@ impl Database for DuckDb {
         let this = self.clone();
         on_blocking_thread(move || this.handle.write(LOCK_WAIT, |connection| this.within(connection, work)))
             .await
+    }
+
+    async fn scrub(&self, _collections: &[&str], _is_full: bool) -> Result<String> {
+        let this = self.clone();
+        on_blocking_thread(move || this.handle.replace(LOCK_WAIT, scrub::copy)).await?;
+        Ok("the DuckDB file is written anew; copies of it that somebody made are as they were".to_owned())
     }
 
     async fn merge(&self, files: Vec<LocatedFile>, mode: TableMode) -> Result<Merged> {

@@ -9,9 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The configuration or the table's shape can't work, however often it is tried.
+    /// The configuration or the table's shape can't work, however often it is tried: a wrong path, not a database.
     Unsupported,
-    /// The warehouse can't be opened: wrong path, no permission, not a database.
+    /// The warehouse does not answer, or lets this user not in.
     Unreachable,
     /// Another process holds the warehouse; trying later is enough.
     Locked,

@@ -12,6 +12,8 @@ use crate::table::TableColumn;
 pub struct Extent {
     /// Columns in the table's order and spelling.
     pub columns: Vec<String>,
+    /// Their types, as the warehouse names them.
+    pub types: Vec<String>,
     /// Number of rows, including deleted ones that are kept.
     pub rows: u64,
     /// Columns whose type could not be changed, and those beside them that hold all their values.
@@ -20,10 +22,11 @@ pub struct Extent {
 
 impl Extent {
     pub(crate) fn new(dialect: &Dialect, columns: Vec<TableColumn>, rows: u64) -> Extent {
-        let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+        let (columns, types): (Vec<String>, Vec<String>) =
+            columns.into_iter().map(|column| (column.name, column.type_name)).unzip();
         let found = beside::find(dialect, columns.iter().map(String::as_str));
         let beside = found.iter().map(|it| (it.own.clone(), it.widest().to_owned())).collect();
-        Extent { columns, rows, beside }
+        Extent { columns, types, rows, beside }
     }
 }
 

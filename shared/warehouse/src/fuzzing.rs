@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use crate::error::Result;
-use crate::{athena, bigquery, postgres, redshift, snowflake};
+use crate::{athena, bigquery, databricks, postgres, redshift, snowflake};
 
 /// A parsed URL in the form that may be logged, and the API's address if it is one of Snowflake.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub fn parse(url: &str, password: Option<&str>) -> Result<Parsed> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("redshift") => Ok(plain(format!("{:?}", redshift::url::target(url)?))),
         Some("bigquery") => Ok(plain(format!("{:?}", bigquery::url::target(url)?))),
+        Some("databricks") => Ok(plain(format!("{:?}", databricks::url::target(url)?))),
         Some("athena") => Ok(plain(format!("{:?}", athena::url::target(url)?))),
         Some("snowflake") => {
             let target = snowflake::url::target(url)?;

@@ -2,45 +2,18 @@
 //! another one, and left alone otherwise. `_views` has the query of each.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
 
 use staging::ColumnType;
 
 use crate::database::{Database, Work};
 use crate::dialect::quote_identifier;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::transaction::Transaction;
+use crate::warehouse::{KeptView, KeptViews};
 
 /// Table of the views that are kept, one row each.
 const VIEWS: &str = "_views";
 const COLUMNS: [&str; 3] = ["view_schema", "name", "query"];
-
-/// A view that is to be there.
-#[derive(Clone)]
-pub struct KeptView {
-    pub name: String,
-    /// Returns its query. The argument tells how a table of the schema is called in it.
-    pub query: Query,
-}
-
-/// See [`KeptView::query`].
-pub type Query = Arc<dyn Fn(&dyn Fn(&str) -> String) -> String + Send + Sync>;
-
-impl fmt::Debug for KeptView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptView").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// The outcome of [`crate::Warehouse::keep_views`].
-#[derive(Debug, Default)]
-pub struct KeptViews {
-    /// Views that were made, or made anew.
-    pub made: u64,
-    /// Views that could not be, and stay as they were, with the reason.
-    pub failed: Vec<(String, Error)>,
-}
 
 /// Brings the views of the schema `of` to these queries. Each is a transaction of its own, which waits for readers of the
 /// view for a moment at the most.

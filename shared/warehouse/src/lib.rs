@@ -14,9 +14,11 @@ mod compare;
 mod conformance;
 mod connect;
 mod database;
+mod databricks;
 mod dialect;
 #[cfg(feature = "duckdb")]
 mod duckdb;
+mod erase;
 mod error;
 mod extent;
 #[cfg(feature = "fuzzing")]
@@ -25,11 +27,13 @@ pub mod fuzzing;
 mod hard_delete;
 mod history;
 mod in_parts;
+mod java;
 mod jwt;
 mod kept_views;
 mod mode;
 mod plan;
 mod postgres;
+mod presence;
 mod redshift;
 mod runs;
 mod shape;
@@ -39,6 +43,7 @@ mod statement;
 mod sweep;
 mod table;
 mod transaction;
+mod transactional;
 #[cfg(test)]
 mod twin;
 mod warehouse;
@@ -49,8 +54,10 @@ pub use crate::connect::{connect, needs_aws};
 pub use crate::dialect::{quote_identifier, quote_identifier_with, shortened};
 pub use crate::error::{Error, Kind, Result};
 pub use crate::extent::Extent;
-pub use crate::kept_views::{KeptView, KeptViews, Query};
 pub use crate::mode::TableMode;
-pub use crate::runs::RunRow;
+pub use crate::runs::{RecordedReport, RunRow};
 pub use crate::shape::Shape;
-pub use crate::warehouse::{Ledger, LocatedFile, Location, Maintained, Merged, Reads, Warehouse};
+pub use crate::warehouse::{
+    AskedFor, Erase, Erased, KeptView, KeptViews, Ledger, LocatedFile, Location, Maintained, Merged,
+    Presence, Query, Reads, Warehouse,
+};

@@ -32,15 +32,17 @@ use tokio_postgres::Client;
 
 use self::brief::with_jitter;
 pub(crate) use self::dialect::POSTGRES;
-use self::session::{Session, open};
+use self::session::{Session, failed, open};
 use self::shaping::Limits;
 use self::transaction::Merging;
 use self::url::Target;
 use self::widening::SMALL_BYTES;
-use crate::catalog::SchemaName;
-use crate::database::{Database, Transactional, Work};
+use crate::catalog::{Catalog, SchemaName};
+use crate::database::{Database, Work};
+use crate::erase::tables_of;
 use crate::error::{Error, Kind, Result};
 use crate::transaction::merge;
+use crate::transactional::Transactional;
 use crate::{LocatedFile, Merged, TableMode};
 
 /// Time for which a merge waits for another one, or for a program that has locked the table.
@@ -149,6 +151,30 @@ impl Database for Postgres {
 
     async fn change_briefly<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         self.change_within(BRIEF_PATIENCE, work).await
+    }
+
+    /// Vacuums the tables, each by itself, on a connection of its own: in no transaction.
+    async fn scrub(&self, collections: &[&str], is_full: bool) -> Result<String> {
+        let client = open(&self.target).await?;
+        let tables: Vec<String> = collections.iter().flat_map(|name| tables_of(name)).collect();
+        let mut session = Session::begin(&client, self.schema.clone(), self.patience).await?;
+        let found = session.columns_of(&tables.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        session.end().await?;
+        let patience = format!("SET lock_timeout = {}", self.patience.as_millis());
+        client.batch_execute(&patience).await.map_err(failed(&patience))?;
+        let how = if is_full { "FULL, ANALYZE" } else { "ANALYZE" };
+        for (table, _) in tables.iter().zip(found).filter(|(_, columns)| columns.is_some()) {
+            let vacuum = format!("VACUUM ({how}) {}", self.schema.table(table));
+            client.batch_execute(&vacuum).await.map_err(failed(&vacuum))?;
+        }
+        Ok(match is_full {
+            true => "PostgreSQL has written the tables anew; its WAL, replicas and backups keep what they hold",
+            false => {
+                "PostgreSQL has freed the space of deleted rows and overwrites it by and by (--vacuum-full writes the \
+                 tables anew); its WAL, replicas and backups keep what they hold"
+            }
+        }
+        .to_owned())
     }
 
     /// Merges. Where that needs other columns, the tables are changed first, in transactions of their own, and the turn

@@ -168,6 +168,11 @@ impl Engine for Redshift {
         Ok(rows.map_err(|failed| failed.error)?.into_iter().next().unwrap_or_default())
     }
 
+    fn kept_after_deletion(&self) -> &'static str {
+        "Redshift keeps deleted rows until its next vacuum, which it does by itself (VACUUM DELETE ONLY does it at once), and \
+         its snapshots as long as they are kept"
+    }
+
     async fn run(&self, session: &mut Session, script: &[Statement]) -> Result<Vec<Rows>, Failed> {
         self.api.run(session, script, true).await
     }

@@ -25,6 +25,15 @@ pub struct RunRow {
     pub report: String,
 }
 
+/// The report of a run in the table `_runs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedReport {
+    pub run_id: String,
+    pub name: String,
+    /// JSON; `{}` of a run whose report did not fit.
+    pub report: String,
+}
+
 pub(crate) const COLUMNS: [(&str, ColumnType); 9] = [
     ("run_id", ColumnType::Text),
     ("name", ColumnType::Text),
@@ -79,6 +88,12 @@ impl Dialect {
     pub(crate) fn select_runs(&self, table: &str, oldest: &str) -> String {
         let (run_id, name) = (self.quoted("run_id"), self.quoted("name"));
         format!("SELECT {run_id}, {name} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
+    }
+
+    /// Selects the reports of the runs from this oldest one on.
+    pub(crate) fn select_reports(&self, table: &str, oldest: &str) -> String {
+        let (run_id, name, report) = (self.quoted("run_id"), self.quoted("name"), self.quoted("report"));
+        format!("SELECT {run_id}, {name}, {report} FROM {table} WHERE {run_id} >= {}", (self.literal)(oldest))
     }
 
     /// Inserts the runs that the table lacks, in as few statements as the limit allows. A report that does not fit is

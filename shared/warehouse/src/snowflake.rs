@@ -189,6 +189,11 @@ impl Engine for Snowflake {
         Ok(rows.into_iter().next().unwrap_or_default())
     }
 
+    fn kept_after_deletion(&self) -> &'static str {
+        "Snowflake keeps deleted rows for its Time Travel (DATA_RETENTION_TIME_IN_DAYS, 1 day by default) and then 7 days of \
+         Fail-safe"
+    }
+
     async fn run(&self, _session: &mut (), script: &[Statement]) -> Result<Vec<Rows>, Failed> {
         let request = self.request(script, &Uuid::now_v7().simple().to_string());
         let texts: Vec<&str> = request.texts.iter().map(|(text, _)| text.as_str()).collect();

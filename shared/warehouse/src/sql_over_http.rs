@@ -18,27 +18,37 @@ mod engine;
 #[cfg(test)]
 mod golden;
 mod merge;
+mod one_by_one;
 mod schema;
 mod shape;
 mod sql;
 mod stage;
 mod target;
+mod tokens;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use staging::{Person, StagedFile};
 
-pub(crate) use self::client::http_client;
+pub(crate) use self::client::{answered, http_client, is_local, is_safe, rows_of, text_of};
 pub(crate) use self::engine::{Engine, Failed, Limits, Staging};
+pub(crate) use self::one_by_one::{
+    AT_ONCE, WIDENED, left_behind, mend, run_in_order, tables, tables_of_merges,
+};
 use self::schema::Schema;
+pub(crate) use self::tokens::{KeptToken, TokenServer, form};
 use crate::catalog::Catalog;
+use crate::erase;
 use crate::error::{Error, Kind, Result};
 use crate::plan::check_batch;
+use crate::presence;
+use crate::warehouse::Presence;
 use crate::{
-    Compare, Comparison, Extent, Ledger, LeftOver, LocatedFile, Maintained, Maker, Merged, Reads, RunRow,
-    Shape, TableMode, Warehouse,
+    Compare, Comparison, Erase, Erased, Extent, Ledger, LeftOver, LocatedFile, Maintained, Maker, Merged,
+    Reads, RecordedReport, RunRow, Shape, TableMode, Warehouse,
 };
 
 /// One schema of an engine.
@@ -67,6 +77,11 @@ impl<E: Engine> SqlOverHttp<E> {
     /// All statements about a table of another program, with columns of these types.
     pub(crate) fn adopt_statements(&self, types: &[&str]) -> String {
         golden::adopt_statements(&self.schema, types).join(";\n\n")
+    }
+
+    /// All statements that forget persons in a table with columns of these types.
+    pub(crate) fn erase_statements(&self, types: &[&str]) -> String {
+        golden::erase_statements(&self.schema, types).join(";\n\n")
     }
 
     /// The same for one that is kept without its deleted rows and with its past, and what goes with that.
@@ -143,12 +158,48 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
         self.schema.forget(collection).await
     }
 
+    async fn presence(&self, asked: &Presence) -> Result<BTreeSet<u64>> {
+        presence::presence(&mut self.catalog(), asked).await
+    }
+
+    async fn identify(&self, wanted: &Erase) -> Result<Person> {
+        erase::identify(&mut self.catalog(), wanted).await
+    }
+
+    async fn erase(&self, wanted: &Erase) -> Result<Vec<Erased>> {
+        let (schema, wanted) = (Arc::clone(&self.schema), wanted.clone());
+        // As a merge: work goes on when its future is dropped.
+        match tokio::spawn(async move { schema.erase(&wanted).await }).await {
+            Ok(result) => result,
+            Err(stopped) => {
+                Err(Error::new(Kind::Engine, "a deletion stopped in the middle").because(stopped))
+            }
+        }
+    }
+
+    async fn scrub(&self, _collections: &[&str], _is_full: bool) -> Result<String> {
+        Ok(self.schema.engine.kept_after_deletion().to_owned())
+    }
+
+    async fn replace_in_ledger(
+        &self,
+        collection: &str,
+        old: &[&str],
+        new: Option<&StagedFile>,
+    ) -> Result<bool> {
+        self.schema.replace_in_ledger(collection, old, new).await
+    }
+
     async fn compare(&self, compare: &Compare) -> Result<Comparison> {
         self.catalog().compare(compare).await
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {
         self.schema.record_runs(runs).await
+    }
+
+    async fn reports(&self, oldest: &str) -> Result<Vec<RecordedReport>> {
+        self.catalog().reports(oldest).await
     }
 
     async fn maintain(&self, until: Instant) -> Result<Maintained> {

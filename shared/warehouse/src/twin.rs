@@ -1,5 +1,7 @@
 //! A program that plays a warehouse (`twins/server.py`): one of each for all tests, with a database for each of them.
 
+pub(crate) mod one_by_one;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -18,8 +20,8 @@ use staging::ColumnType;
 use tempfile::TempDir;
 
 use crate::conformance::{
-    Bench, CASES, Cell, File, MOST_DIGITS, Row, contact, contacts, is_wanted, merge, merge_as, modes, read,
-    stage, writes,
+    Bench, CASES, Cell, File, MOST_DIGITS, Row, contact, contacts, crash_points, is_wanted, merge, merge_as,
+    modes, read, stage, writes,
 };
 use crate::mode::{deleted_table, history_table};
 use crate::{Kind, LocatedFile, Location, Reads, TableMode, Warehouse, connect, quote_identifier};
@@ -35,21 +37,40 @@ pub(crate) struct Twin {
 
 /// `None` if tests are to go on without.
 pub(crate) fn of(engine: &'static str) -> Option<&'static Twin> {
-    static TWINS: Mutex<BTreeMap<&str, Option<&Twin>>> = Mutex::new(BTreeMap::new());
-    let mut twins = TWINS.lock().unwrap_or_else(PoisonError::into_inner);
-    *twins.entry(engine).or_insert_with(|| start(engine).map(|twin| &*Box::leak(Box::new(twin))))
+    let python = std::env::var_os("TWIN_PYTHON").map_or_else(|| tool("engines"), PathBuf::from);
+    kept(engine, || started(&python, "twins/server.py", &[engine]))
 }
 
-fn start(engine: &str) -> Option<Twin> {
+/// A program that somebody else wrote, behind a twin's calls; `tool` is its folder.
+pub(crate) fn judge(tool_name: &'static str, script: &str) -> Option<&'static Twin> {
+    kept(tool_name, || started(&tool(tool_name), script, &[]))
+}
+
+fn kept(name: &'static str, start: impl FnOnce() -> Option<(String, Child)>) -> Option<&'static Twin> {
+    static TWINS: Mutex<BTreeMap<&str, Option<&Twin>>> = Mutex::new(BTreeMap::new());
+    let mut twins = TWINS.lock().unwrap_or_else(PoisonError::into_inner);
+    let twin = |(line, program): (String, Child)| {
+        let port = line.parse().expect("the twin's port");
+        &*Box::leak(Box::new(Twin { port, _program: program }))
+    };
+    *twins.entry(name).or_insert_with(|| start().map(twin))
+}
+
+/// The Python of a tool that `scripts/setup` fetched.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../.cache/tools/{name}/bin/python"))
+}
+
+/// Starts a script of this crate, which says in its first line where it is to be called. It ends when its input does,
+/// which is when this process does. `None` if tests are to go on without.
+pub(crate) fn started(python: &Path, script: &str, arguments: &[&str]) -> Option<(String, Child)> {
     if std::env::var("WAREHOUSE_TEST_SKIP_TWINS").is_ok_and(|value| value == "1") {
         eprintln!("skipped: WAREHOUSE_TEST_SKIP_TWINS is set");
         return None;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("TWIN_PYTHON")
-        .map_or_else(|| root.join("../../.cache/tools/engines/bin/python"), PathBuf::from);
-    let mut program = Command::new(&python)
-        .args([root.join("twins/server.py").as_os_str(), engine.as_ref()])
+    let mut program = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -62,7 +83,7 @@ fn start(engine: &str) -> Option<Twin> {
         });
     let mut line = String::new();
     BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    Some(Twin { port: line.trim().parse().expect("the twin's port"), _program: program })
+    Some((line.trim().to_owned(), program))
 }
 
 pub(crate) fn http_client() -> SharedHttpClient {
@@ -141,6 +162,11 @@ impl TwinBench {
         self.twin.call(what, &body)
     }
 
+    /// Loses the answer to the next call about this database that has these words in its body, which names it.
+    pub(crate) fn lose(&self, words: &str) {
+        self.twin.call("lose", &json!({"containing": words, "also": format!("\"{}\"", self.name)}));
+    }
+
     pub(crate) fn close(self) {
         self.call("close", json!({}));
     }
@@ -164,12 +190,8 @@ impl Bench for TwinBench {
 
     async fn has_table(&self, table: &str) -> bool {
         let [identifier, _] = self.names;
-        let sql = format!(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = '{}' AND table_name = '{}'",
-            identifier(SCHEMA),
-            identifier(table)
-        );
-        !self.call("rows", json!({"sql": sql}))["rows"].as_array().unwrap().is_empty()
+        let names = json!({"schema": identifier(SCHEMA), "table": identifier(table)});
+        self.call("has_table", names)["is_there"] == json!(true)
     }
 
     async fn execute(&self, sql: &str) {
@@ -205,6 +227,10 @@ impl Bench for TwinBench {
 
     fn digits_of_doubles(&self) -> usize {
         self.digits
+    }
+
+    fn is_slow(&self) -> bool {
+        true
     }
 
     async fn written(&self, table: &str) -> Option<u64> {
@@ -276,12 +302,6 @@ pub(crate) async fn wide_contacts_are_merged(bench: &TwinBench, mode: TableMode)
     assert_eq!(texts().await, now);
 }
 
-/// Crashes are tried after every so many statements: a merge on a twin takes long, and there are dozens of them.
-/// `CRASHES=all` tries all.
-pub(crate) fn crash_stride() -> usize {
-    if std::env::var("CRASHES").is_ok_and(|value| value == "all") { 1 } else { 5 }
-}
-
 /// Merges that a crash ends after whichever statement of whichever script are done again by the next one: those that
 /// begin to keep a table without its deleted rows and with its past, and those that end that.
 pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench) {
@@ -289,12 +309,14 @@ pub(crate) async fn crashes_while_the_mode_changes_are_mended(bench: &TwinBench)
     // What merges into a table that has its deleted rows back is nothing new.
     for (is_back, scripts) in [(false, 0..3), (true, 0..2)] {
         for script in scripts {
-            let mut at = 0;
-            while crash_is_mended(bench, number, is_back, script, at).await {
-                (number, at) = (number + 1, at + crash_stride());
+            for at in crash_points() {
+                number += 1;
+                if !crash_is_mended(bench, number, is_back, script, at).await {
+                    assert!(at > 0, "the script {script} has no statements");
+                    statements += at;
+                    break;
+                }
             }
-            (number, statements) = (number + 1, statements + at);
-            assert!(at > 0, "the script {script} has no statements");
         }
     }
     assert!(statements > 40, "only {statements} statements");

@@ -1,20 +1,20 @@
 //! The contract of a warehouse: its input, its guarantees, and its answers.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use staging::Description;
+use staging::{Description, Person, PersonColumns, Pseudonyms, StagedFile};
 
 use crate::adopt::{LeftOver, Maker};
 use crate::compare::{Compare, Comparison};
 use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
-use crate::kept_views::{KeptView, KeptViews};
 use crate::mode::TableMode;
-use crate::runs::RunRow;
+use crate::runs::{RecordedReport, RunRow};
 use crate::shape::Shape;
 
 /// A staged file with the place where a warehouse can read it, and its description ([`staging::describe`]).
@@ -109,6 +109,77 @@ pub struct Maintained {
     pub tables_left: u64,
 }
 
+/// A question about records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    pub collection: String,
+    /// When the snapshot began, in milliseconds.
+    pub snapshot_ms: i64,
+    pub asked: AskedFor,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedFor {
+    /// Records that are deleted in the table and that the snapshot does not show, in the recycle bin neither. Both times
+    /// are in milliseconds.
+    Removed {
+        /// Those that nobody knew to be anywhere were read before this time.
+        read_before_ms: i64,
+        /// Those that were in the recycle bin went there before this time.
+        archived_before_ms: i64,
+    },
+    /// Those of these records that are live in the table, or that the snapshot shows.
+    Shown(BTreeSet<u64>),
+}
+
+/// Rows of persons in the tables of one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erase {
+    pub columns: PersonColumns,
+    pub person: Person,
+    /// `Some`: rows that are known by one address alone stay, with these in its place and without what else may tell who it
+    /// is.
+    pub pseudonyms: Option<Pseudonyms>,
+    /// `true`: the rows are counted, and stay.
+    pub is_dry_run: bool,
+}
+
+/// A table with rows that were deleted from it, or changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    pub table: String,
+    /// Rows that were deleted. Of hundreds of persons at once, a count may have a row twice.
+    pub rows: u64,
+    /// Rows that stay: those about something else that lost an id, and those that got a pseudonym.
+    pub changed: u64,
+}
+
+/// A view that is to be there.
+#[derive(Clone)]
+pub struct KeptView {
+    pub name: String,
+    /// Returns its query. The argument tells how a table of the schema is called in it.
+    pub query: Query,
+}
+
+/// See [`KeptView::query`].
+pub type Query = Arc<dyn Fn(&dyn Fn(&str) -> String) -> String + Send + Sync>;
+
+impl fmt::Debug for KeptView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptView").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The outcome of [`Warehouse::keep_views`].
+#[derive(Debug, Default)]
+pub struct KeptViews {
+    /// Views that were made, or made anew.
+    pub made: u64,
+    /// Views that could not be, and stay as they were, with the reason.
+    pub failed: Vec<(String, Error)>,
+}
+
 /// A place that tables are merged into: one schema, bound to one HubSpot account by the first merge.
 ///
 /// **Twice.** Every method may be called any number of times. A file's rows and its ledger row are committed
@@ -123,7 +194,7 @@ pub struct Maintained {
 ///
 /// **Crash.** A merge is one transaction. Whatever interrupts it, the table and the ledger are as before. PostgreSQL may
 /// have added or widened columns by then, which is right as it is.
-/// Athena alone has no transactions: there a merge that was interrupted is done again, whole, by the next one.
+/// Athena and Databricks have no transactions: there a merge that was interrupted is done again, whole, by the next one.
 ///
 /// **Two at once.** Merges into one table take turns, or the second fails with [`Kind::Locked`] and changes nothing.
 ///
@@ -204,6 +275,33 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// the table stays as it is; rows newer than a staged version stay in any case.
     async fn forget(&self, collection: &str) -> Result<()>;
 
+    /// Returns the ids of records that HubSpot shows, or shows no more, by the collection's table and the snapshot that
+    /// it was compared with; none where one of them is missing. Changes nothing.
+    async fn presence(&self, presence: &Presence) -> Result<BTreeSet<u64>>;
+
+    /// Returns the ids and addresses that are looked for, and those beside them in rows of the collection's table, its
+    /// companion tables and its snapshot. Changes nothing.
+    async fn identify(&self, erase: &Erase) -> Result<Person>;
+
+    /// Deletes the rows of persons from the collection's table, its companion tables and its snapshot, and takes their
+    /// ids out of lists in rows about something else. Returns the tables that are there. The ledger stays as it is.
+    async fn erase(&self, erase: &Erase) -> Result<Vec<Erased>>;
+
+    /// Has the warehouse give up what was deleted from these collections' tables, as far as it can: a DuckDB file is
+    /// written anew; PostgreSQL vacuums the tables, and with `is_full` writes them anew, while nobody can read them.
+    /// Returns a sentence about what stays for how long.
+    async fn scrub(&self, collections: &[&str], is_full: bool) -> Result<String>;
+
+    /// Puts a staged file in the place of others in the ledger, if the collection's table holds all of those: `new` has
+    /// their rows, in the newest version each. `None` takes them off the ledger. Says whether it did; the table stays
+    /// as it is.
+    async fn replace_in_ledger(
+        &self,
+        collection: &str,
+        old: &[&str],
+        new: Option<&StagedFile>,
+    ) -> Result<bool>;
+
     /// Compares a collection's table with a snapshot of it, which was merged before, like any collection, into the
     /// table of its name ([`staging::snapshot_name`]). Changes nothing.
     async fn compare(&self, compare: &Compare) -> Result<Comparison>;
@@ -211,6 +309,9 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     /// Adds runs that the table `_runs` does not hold yet. Returns their number. The others stay as they are. Before
     /// the first merge it adds none.
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64>;
+
+    /// Returns the reports in the table `_runs` of the runs from this run id on, in any order. Changes nothing.
+    async fn reports(&self, oldest: &str) -> Result<Vec<RecordedReport>>;
 
     /// `true`: [`Warehouse::keep_views`] makes views.
     fn keeps_views(&self) -> bool {

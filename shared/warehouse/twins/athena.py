@@ -168,17 +168,10 @@ def datum(value):
 
 
 def fault_for(database, sql):
-    """What tests have asked for: that the caller is gone, or that another commit came first."""
-    if database.statements_left is not None:
-        if database.statements_left == 0:
-            raise Refused("GENERIC_INTERNAL_ERROR: whoever asked is gone")
-        database.statements_left -= 1
-    if database.before and database.before[0] in sql:
-        (_, others), database.before = database.before, None
-        database.execute(others)
-    words, times = database.conflicts
-    if times and words in sql:
-        database.conflicts = (words, times - 1)
+    trouble = database.trouble(sql)
+    if trouble == "gone":
+        raise Refused("GENERIC_INTERNAL_ERROR: whoever asked is gone")
+    if trouble == "conflict":
         raise Refused("ICEBERG_COMMIT_ERROR: Failed to commit Iceberg update to table")
 
 

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import time
 import urllib.parse
 import uuid
@@ -18,7 +17,7 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
-from database import Failed, Refused, in_duckdb, parsed, read_parquet
+from database import Failed, Refused, in_duckdb, parsed, read_parquet, with_values, without_values
 from snowflake import PublicKey, decoded
 
 # https://cloud.google.com/bigquery/quotas
@@ -566,30 +565,6 @@ class Script:
             raise Refused("CLUSTER BY expression must be groupable, but type is FLOAT64")
         self.database.clustering[tuple(meaning["key"])] = clustering
         return rows
-
-
-def without_values(sql):
-    """The statement with other ids and times, which are the same in all statements, and what they were. Most statements
-    of a test are alike then, and parsed once."""
-    values = []
-
-    def other(found):
-        if found[0] not in values:
-            values.append(found[0])
-        n = values.index(found[0])
-        return f"{n:032x}" if found[0][0] != "'" else f"'2001-01-01T00:00:00.{n:03}Z'"
-
-    return re.sub(r"[0-9a-f]{32}|'\d{4}-\d\d-\d\dT[\d:.]+Z'", other, sql), values
-
-
-def with_values(meaning, values):
-    if isinstance(meaning, (list, tuple)):
-        return [with_values(part, values) for part in meaning]
-
-    def back(found):
-        return values[int(found[0], 16)] if found[0][0] != "'" else values[int(found[1])]
-
-    return re.sub(r"0{29}[0-9a-f]{3}|'2001-01-01T00:00:00\.(\d{3})Z'", back, meaning)
 
 
 @functools.lru_cache(maxsize=10_000)

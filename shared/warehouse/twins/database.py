@@ -7,6 +7,7 @@ the file that is put back."""
 import glob
 import json
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -69,6 +70,8 @@ class Database:
         self.executed = []
         # Statements and the rows that they wrote.
         self.written = []
+        # The columns of files, by what a file written anew under the same name does not share.
+        self.of_files = {}
 
     def close(self):
         self.connection.close()
@@ -154,10 +157,14 @@ class Database:
         return found
 
     def parquet_columns(self, path):
-        try:
-            return self.columns(f"SELECT * FROM {read_parquet(path)}")
-        except duckdb.Error as error:
-            raise Refused(f"File '{path}' has an invalid version number: {error}") from error
+        stat = os.stat(path)
+        file = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if file not in self.of_files:
+            try:
+                self.of_files[file] = self.columns(f"SELECT * FROM {read_parquet(path)}")
+            except duckdb.Error as error:
+                raise Refused(f"File '{path}' has an invalid version number: {error}") from error
+        return self.of_files[file]
 
 
 def read_parquet(path):
@@ -180,3 +187,27 @@ def check_names(tree, longest):
 
 def in_duckdb(tree):
     return tree.sql(dialect="duckdb", copy=False)
+
+
+def without_values(sql):
+    """The statement with other ids and times, which are the same in all statements, and what they were. Most statements
+    of a test are alike then, and parsed once."""
+    values = []
+
+    def other(found):
+        if found[0] not in values:
+            values.append(found[0])
+        n = values.index(found[0])
+        return f"{n:032x}" if found[0][0] != "'" else f"'2001-01-01T00:00:00.{n:03}Z'"
+
+    return re.sub(r"[0-9a-f]{32}|'\d{4}-\d\d-\d\dT[\d:.]+Z'", other, sql), values
+
+
+def with_values(meaning, values):
+    if isinstance(meaning, (list, tuple)):
+        return [with_values(part, values) for part in meaning]
+
+    def back(found):
+        return values[int(found[0], 16)] if found[0][0] != "'" else values[int(found[1])]
+
+    return re.sub(r"0{29}[0-9a-f]{3}|'2001-01-01T00:00:00\.(\d{3})Z'", back, meaning)

@@ -1,6 +1,7 @@
 """Plays the warehouses that can't run on a test's machine. `server.py NAME` prints its port and serves until its standard
 input ends. `/twin/...` is for the tests themselves; everything else is the engine's own API, and `PUT` is S3's."""
 
+import gc
 import gzip
 import json
 import logging
@@ -14,13 +15,20 @@ from urllib.parse import unquote, urlsplit
 from athena import Athena
 from bigquery import BigQuery
 from database import Database
+from databricks import Databricks
 from redshift import Redshift
 from snowflake import Snowflake
 
 # sqlglot warns of what it passes on unparsed; the front ends refuse it themselves.
 logging.disable(logging.WARNING)
 
-ENGINES = {"athena": Athena, "bigquery": BigQuery, "redshift": Redshift, "snowflake": Snowflake}
+ENGINES = {
+    "athena": Athena,
+    "bigquery": BigQuery,
+    "databricks": Databricks,
+    "redshift": Redshift,
+    "snowflake": Snowflake,
+}
 
 
 class Twin:
@@ -52,6 +60,12 @@ class Twin:
         """DuckDB's own SQL."""
         columns, rows = self.databases[call["database"]].described(call["sql"])
         return {"columns": columns, "rows": rows}
+
+    def has_table(self, call):
+        found = self.databases[call["database"]].execute(
+            f"SELECT 1 FROM duckdb_tables() WHERE schema_name = '{call['schema']}' AND table_name = '{call['table']}'"
+        )
+        return {"is_there": bool(found)}
 
     def fail(self, call):
         """The next batch that has `containing` in a statement fails at the statement `at`."""
@@ -85,12 +99,14 @@ class Twin:
 
     def faults(self, call):
         """How many answers are still to be lost, and commits to come late."""
-        lost = [at for _, at in self.lost if at in ("", f"/{call['database']}/")]
+        names = ("", f"/{call['database']}/", f'"{call["database"]}"')
+        lost = [at for _, at, also in self.lost if at in names and also in names]
         return {"left": len(lost) + self.databases[call["database"]].conflicts[1]}
 
     def lose(self, call):
-        """The answer to the next call whose body has `containing` in it is lost; `at` is in the call's path, too."""
-        self.lost.append((call["containing"], call.get("at", "")))
+        """The answer to the next call whose body has `containing` in it is lost; `at` is in the call's path, too, and
+        `also` in its body."""
+        self.lost.append((call["containing"], call.get("at", ""), call.get("also", "")))
         return {}
 
     def late(self, call):
@@ -111,6 +127,11 @@ class Twin:
         written = self.databases[call["database"]].written
         return {"rows": sum(rows for sql, rows in written if sql.startswith(tuple(call["beginnings"])))}
 
+    def expire(self, call):
+        """All tokens that were given are refused from now on."""
+        self.engine.tokens.clear()
+        return {}
+
     def executed(self, call):
         """How many statements that begin so were executed."""
         executed = self.databases[call["database"]].executed
@@ -130,6 +151,23 @@ class FaultyDatabase(Database):
             return None
         (_, at), self.fault = self.fault, None
         return at
+
+
+    def trouble(self, sql):
+        """What tests have asked for at this statement: that the caller is `gone`, or a `conflict`, since another commit
+        came first."""
+        if self.statements_left is not None:
+            if self.statements_left == 0:
+                return "gone"
+            self.statements_left -= 1
+        if self.before and self.before[0] in sql:
+            (_, others), self.before = self.before, None
+            self.execute(others)
+        words, times = self.conflicts
+        if times and words in sql:
+            self.conflicts = (words, times - 1)
+            return "conflict"
+        return None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -156,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(*answer)
 
     def is_lost(self, text):
-        lost = next(((words, at) for words, at in self.twin.lost if words in text and at in self.path), None)
+        lost = next((it for it in self.twin.lost if it[0] in text and it[1] in self.path and it[2] in text), None)
         if lost is None:
             return False
         self.twin.lost.remove(lost)
@@ -226,6 +264,9 @@ def unchunked(body):
 
 
 def main():
+    # Parsed statements are circles of objects, many thousands each, and gone at once.
+    gc.freeze()
+    gc.set_threshold(100_000)
     Handler.twin = Twin(sys.argv[1])
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

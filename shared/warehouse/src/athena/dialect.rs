@@ -9,6 +9,8 @@ use staging::ColumnType;
 
 use crate::beside::no_column_beside;
 use crate::dialect::{Dialect, HASH_DIGITS, SmallExpressions, quote_literal, with_hash};
+use crate::java::JavaText;
+use crate::sql_over_http::WIDENED;
 use crate::table::folded;
 
 pub(crate) const ATHENA: Dialect = Dialect {
@@ -31,8 +33,13 @@ pub(crate) const ATHENA: Dialect = Dialect {
     small_expressions: Some(SmallExpressions { bytes: MAX_TEXT_BYTES, digests, md5 }),
 };
 
-/// While a column becomes wider, its values are in one that is called so and by its name.
-pub(super) const WIDENED: &str = "_widened_";
+const JAVA: JavaText = JavaText {
+    of: |x| format!("format('%s', {x})"),
+    is_whole: |x| format!("{x} = truncate({x})"),
+    number: |text| format!("CAST({text} AS BIGINT)"),
+    text_type: "VARCHAR",
+};
+
 /// Glue takes 255.
 const MAX_NAME_BYTES: usize = 255 - WIDENED.len();
 /// An array constructor of Trino takes 254 values.
@@ -111,33 +118,9 @@ pub(super) fn in_ddl(quoted: &str) -> String {
 
 fn text_of(expression: &str, from: ColumnType) -> String {
     match from {
-        ColumnType::Double => text_of_double(expression),
+        ColumnType::Double => JAVA.text_of_double(expression),
         _ => hashed_text_of(expression, from),
     }
-}
-
-/// Makes what other engines write from Java's text of a double: that has an exponent below 1e-3 and from 1e7 up, no sign and
-/// no second digit in it, and two digits before it at least.
-/// <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/lang/Double.html#toString(double)>
-fn text_of_double(x: &str) -> String {
-    let java = format!("format('%s', abs({x}))");
-    let short = format!("replace({java}, '.0E', 'E')");
-    let exponent = format!("CAST(split_part({java}, 'E', 2) AS BIGINT)");
-    let digits = |exponent: &str| format!("replace(split_part({exponent}, 'E', 1), '.', '')");
-    let all = digits(&java);
-    // The two doubles that are told from their neighbours by one digit, and have two in Java.
-    let smallest = format!("replace(replace({short}, '4.9E-324', '5E-324'), '9.9E-324', '1E-323')");
-    format!(
-        "CASE WHEN {x} = truncate({x}) AND abs({x}) <= 9007199254740992 THEN CAST(CAST({x} AS BIGINT) AS VARCHAR) \
-         WHEN {x} IS NOT NULL THEN CASE WHEN {x} < 0 THEN '-' ELSE '' END || CASE \
-         WHEN abs({x}) >= 1e15 THEN replace({short}, 'E', 'e+') \
-         WHEN abs({x}) >= 1e7 THEN substr({all}, 1, {exponent} + 1) || '.' || substr({all}, {exponent} + 2) \
-         WHEN abs({x}) >= 1e-3 THEN {java} \
-         WHEN abs({x}) >= 1e-4 THEN '0.000' || {} \
-         WHEN abs({x}) >= 1e-9 THEN replace({short}, 'E-', 'e-0') \
-         ELSE replace({smallest}, 'E-', 'e-') END END",
-        digits(&short)
-    )
 }
 
 fn hashed_text_of(expression: &str, from: ColumnType) -> String {
@@ -146,12 +129,7 @@ fn hashed_text_of(expression: &str, from: ColumnType) -> String {
         ColumnType::Text | ColumnType::Json | ColumnType::BigInt | ColumnType::Date | ColumnType::Boolean => {
             format!("CAST({expression} AS VARCHAR)")
         }
-        // Up to 2^53 every whole double is an exact integer. A cast of others to text would be scientific.
-        ColumnType::Double => format!(
-            "CASE WHEN {expression} = truncate({expression}) AND abs({expression}) <= 9007199254740992 \
-             THEN CAST(CAST({expression} AS BIGINT) AS VARCHAR) \
-             WHEN {expression} IS NOT NULL THEN format('%s', {expression}) END"
-        ),
+        ColumnType::Double => JAVA.unless_whole(expression),
         ColumnType::Timestamp => format!(
             "CASE WHEN {expression} = date_trunc('day', {expression}) THEN CAST(CAST({expression} AS DATE) AS VARCHAR) \
              ELSE format_datetime({expression}, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') END"
@@ -190,16 +168,16 @@ fn time_text(time: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::assert_types_are_read_back;
 
     #[test]
     fn every_type_that_is_written_is_read_back() {
-        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
+        use ColumnType::{BigInt, Boolean, Date, Double, Text, Timestamp};
+        assert_types_are_read_back(&ATHENA);
         for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
-            assert_eq!(column_type(type_name(written)), written);
             assert_eq!(reported(&type_name(written).to_lowercase()), type_name(written));
         }
-        assert_eq!(column_type(type_name(Json)), Text);
-        assert_eq!(column_type("TIMESTAMP(6) WITH TIME ZONE"), Text);
+        assert_eq!(column_type("TIMESTAMP(6) WITH TIME ZONE"), ColumnType::Text);
     }
 
     #[test]

@@ -14,9 +14,8 @@ use staging::ColumnType;
 use self::account::AccountBench;
 use super::dialect::{ATHENA, identifier};
 use crate::conformance::modes::BOTH;
-use crate::conformance::{
-    Bench, CASES, Cell, File, contact, contacts, is_wanted, merge, merge_as, read, stage,
-};
+use crate::conformance::{Bench, CASES, Cell, contact, contacts, is_wanted, merge, merge_as, read, stage};
+use crate::twin::one_by_one::{self, named};
 use crate::twin::{self, TwinBench, wide_contacts_are_merged};
 use crate::{Kind, Maintained, Maker, TableMode};
 
@@ -108,10 +107,6 @@ async fn a_table_of_another_program_stays_and_another_schema_is_named() {
     bench.close();
 }
 
-fn named(key: &str, id: i64, updated: i64, name: &str) -> File {
-    contacts(key, &[("name", ColumnType::Text)], vec![contact(id, updated, updated, &[Cell::text(name)])])
-}
-
 /// Checks columns that are read by position, in files of one merge whose columns have other positions.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_may_have_their_columns_in_another_order() {
@@ -128,23 +123,9 @@ async fn files_may_have_their_columns_in_another_order() {
     bench.close();
 }
 
-/// Checks two loads without a lock: files may be merged and counted twice, and the table is that of one merge.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_files_at_once_are_one_table() {
-    let Some(bench) = bench().await else { return };
-    let files: Vec<File> = (0..4).map(|n| named(&format!("f{n}"), n % 2, n, &format!("{n}"))).collect();
-    let staged = stage(&bench, &files);
-    let (one, two) = (bench.warehouse().await, bench.warehouse().await);
-    let (first, second) = tokio::join!(one.merge(&staged), two.merge(&staged));
-    for merged in [first, second] {
-        assert!(merged.unwrap().files <= 4);
-    }
-    let rows = [(0, "2"), (1, "3")].map(|(id, name)| vec![Cell::BigInt(id), Cell::text(name)]);
-    assert_eq!(read(&bench, "contacts", &["id", "name"]).await, rows);
-    assert_eq!(bench.warehouse().await.loaded("contacts").await.unwrap().len(), 4);
-    // Rows of the ledger or the account that are there twice stop nothing.
-    assert_eq!(merge(&bench, &[named("g", 1, 9, "nine")]).await.updated, 1);
-    bench.close();
+    one_by_one::the_same_files_at_once_are_one_table(bench).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

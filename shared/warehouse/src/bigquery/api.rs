@@ -16,7 +16,7 @@ use super::failure::{failed_job, is_transient, refusal};
 use super::url::Target;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::sql_over_http::http_client;
+use crate::sql_over_http::{self, http_client};
 
 /// The time that a job may take at most; also what a claim on a dataset has to outlive (see [`super`]).
 pub(super) const JOB_TIMEOUT: Duration = Duration::from_secs(3_000);
@@ -231,12 +231,9 @@ impl Api {
 
 /// Status, the address that the answer names, and what it says.
 pub(super) async fn answered(call: RequestBuilder) -> reqwest::Result<(StatusCode, Option<String>, Value)> {
-    let response = call.send().await?;
-    let status = response.status();
-    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    let named = header("location").or_else(|| header("range"));
-    let body = response.bytes().await?;
-    Ok((status, named, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    let (status, headers, body) = sql_over_http::answered(call).await?;
+    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    Ok((status, header("location").or_else(|| header("range")), body))
 }
 
 /// Values are texts, whatever their type.

@@ -9,21 +9,19 @@ mod aws;
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, StatusCode};
 use ring::rsa::KeyPair;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use self::aws::AwsRole;
 use super::url::is_safe;
 use crate::error::{Error, Kind, Result};
 use crate::jwt::{key_pair, signed};
+use crate::sql_over_http::{KeptToken, TokenServer, form};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
 /// The scope of tokens by federation and impersonation: <https://google.aip.dev/auth/4117>.
@@ -32,10 +30,12 @@ const WIDE_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const LIFETIME: TimeDelta = TimeDelta::minutes(59);
 /// Clocks differ.
 const BACKDATED: TimeDelta = TimeDelta::seconds(30);
-/// A token is replaced when it has no more left than this.
-const LEAST_LIFE: TimeDelta = TimeDelta::minutes(5);
-const MAX_ATTEMPTS: u32 = 4;
-const FIRST_RETRY: Duration = Duration::from_millis(300);
+const GOOGLE: TokenServer = TokenServer {
+    name: "google",
+    unanswered: "and there is nobody who gives a token for it: set GOOGLE_APPLICATION_CREDENTIALS, run gcloud auth \
+                 application-default login, or give a key where other warehouses have their password",
+    refused,
+};
 /// <https://cloud.google.com/compute/docs/metadata/querying-metadata>
 const METADATA: &str =
     "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
@@ -46,7 +46,7 @@ pub(super) struct Auth {
     credential: Credential,
     /// The environment, where Lambda has its role's credentials.
     pub(super) variable: fn(&str) -> Option<String>,
-    token: Mutex<Option<(SecretString, DateTime<Utc>)>>,
+    token: KeptToken,
 }
 
 enum Credential {
@@ -90,7 +90,7 @@ impl Auth {
             None => found()?,
         };
         let variable = |name: &str| env::var(name).ok();
-        Ok(Auth { credential, variable, token: Mutex::default() })
+        Ok(Auth { credential, variable, token: KeptToken::default() })
     }
 
     /// Returns the token that authorizes a call; a new one where the last one was refused.
@@ -98,16 +98,7 @@ impl Auth {
         if let Credential::Nobody = self.credential {
             return Ok(None);
         }
-        let mut kept = self.token.lock().await;
-        if let Some((token, until)) = &*kept
-            && !is_refused
-            && *until - Utc::now() > LEAST_LIFE
-        {
-            return Ok(Some(token.clone()));
-        }
-        let (token, until) = self.new_token(http).await?;
-        *kept = Some((token.clone(), until));
-        Ok(Some(token))
+        self.token.or_new(is_refused, self.new_token(http)).await.map(Some)
     }
 
     async fn new_token(&self, http: &Client) -> Result<(SecretString, DateTime<Utc>)> {
@@ -119,7 +110,7 @@ impl Auth {
                     ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
                     ("assertion", assertion.expose_secret()),
                 ];
-                sent(|| form(http, token_url, &fields)).await?
+                GOOGLE.sent(|| form(http.post(token_url), &fields)).await?
             }
             Credential::Person { client_id, client_secret, refresh_token, token_url } => {
                 let fields = [
@@ -128,13 +119,15 @@ impl Auth {
                     ("client_secret", client_secret.expose_secret()),
                     ("refresh_token", refresh_token.expose_secret()),
                 ];
-                sent(|| form(http, token_url, &fields)).await?
+                GOOGLE.sent(|| form(http.post(token_url), &fields)).await?
             }
             Credential::Aws(role) => return self.of_role(http, role, now).await,
-            Credential::Machine => sent(|| http.get(METADATA).header("Metadata-Flavor", "Google")).await?,
+            Credential::Machine => {
+                GOOGLE.sent(|| http.get(METADATA).header("Metadata-Flavor", "Google")).await?
+            }
             Credential::Nobody => Value::Null,
         };
-        granted(&answer, now)
+        GOOGLE.granted(&answer, now)
     }
 
     /// An AWS role's signature becomes a token of the pool, and that becomes a service account's.
@@ -153,10 +146,11 @@ impl Auth {
             ("subject_token_type", aws::SUBJECT_TOKEN_TYPE),
             ("subject_token", subject.expose_secret()),
         ];
-        let federated = granted(&sent(|| form(http, &role.token_url, &fields)).await?, now)?;
+        let federated =
+            GOOGLE.granted(&GOOGLE.sent(|| form(http.post(&role.token_url), &fields)).await?, now)?;
         let Some(url) = &role.impersonation_url else { return Ok(federated) };
         let body = json!({"scope": [WIDE_SCOPE], "lifetime": "3600s"}).to_string();
-        let answer = sent(|| {
+        let answer = GOOGLE.sent(|| {
             http.post(url)
                 .header(AUTHORIZATION, format!("Bearer {}", federated.0.expose_secret()))
                 .header(CONTENT_TYPE, "application/json")
@@ -247,66 +241,6 @@ fn assertion(
         "exp": (issued + LIFETIME).timestamp(),
     });
     signed(pair, &header, &claims).ok_or_else(|| refused("and its private_key does not sign"))
-}
-
-fn granted(answer: &Value, now: DateTime<Utc>) -> Result<(SecretString, DateTime<Utc>)> {
-    let token = answer.get("access_token").and_then(Value::as_str);
-    let seconds = answer.get("expires_in").and_then(Value::as_i64);
-    match (token, seconds) {
-        (Some(token), Some(seconds)) => Ok((token.to_owned().into(), now + TimeDelta::seconds(seconds))),
-        _ => Err(refused("and the answer to it has no token")),
-    }
-}
-
-fn form(http: &Client, url: &str, fields: &[(&str, &str)]) -> RequestBuilder {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.join("&"))
-}
-
-/// Sends a call for a token, and again for as long as that makes sense. No error shows what was sent.
-async fn sent(call: impl Fn() -> RequestBuilder) -> Result<Value> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let answer = match call().send().await {
-            Ok(response) => {
-                let status = response.status();
-                response.bytes().await.map(|body| (status, body))
-            }
-            Err(error) => Err(error),
-        };
-        let is_last = attempt == MAX_ATTEMPTS;
-        match answer {
-            Ok((status, body)) if status.is_success() => {
-                return serde_json::from_slice(&body)
-                    .map_err(|_| refused("and the answer to it is not JSON"));
-            }
-            Ok((status, _)) if is_passing(status) && !is_last => {}
-            Err(_) if !is_last => {}
-            Ok((status, body)) => {
-                let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-                let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
-                let words = text("/error_description").or(text("/error/message")).or(text("/error"));
-                return Err(refused("and google does not take this one").because(format!(
-                    "{}: {}",
-                    status.as_u16(),
-                    words.unwrap_or("no reason was given")
-                )));
-            }
-            Err(source) => {
-                return Err(refused("and there is nobody who gives a token for it: set \
-                     GOOGLE_APPLICATION_CREDENTIALS, run gcloud auth application-default login, or give a key where \
-                     other warehouses have their password")
-                    .because(source.without_url()));
-            }
-        }
-        tokio::time::sleep(FIRST_RETRY * 2_u32.pow(attempt - 1)).await;
-    }
-}
-
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 500 | 502..=504)
 }
 
 /// Refuses an address to which a secret would be sent without TLS.

@@ -1,9 +1,10 @@
 //! The jobs that a script becomes: DDL, what claims the dataset while a column is widened, and the transaction.
 
 use super::api::JOB_TIMEOUT;
-use super::dialect::{FUNCTIONS, literal, spelled};
+use super::dialect::{FUNCTIONS, spelled};
 use super::failure::IS_WIDENED;
 use super::{BigQuery, REPLACE};
+use crate::dialect::backslashed_literal;
 use crate::error::Error;
 use crate::sql_over_http::Engine;
 use crate::statement::{Purpose, Statement};
@@ -42,7 +43,7 @@ impl BigQuery {
                 "UPDATE {} SET widened_by = {}, widened_until = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL {} SECOND) \
                  WHERE true",
                 self.lock,
-                literal(id),
+                backslashed_literal(id),
                 2 * JOB_TIMEOUT.as_secs()
             ));
             claim.push("COMMIT TRANSACTION".to_owned());
@@ -51,7 +52,7 @@ impl BigQuery {
             release = Some(format!(
                 "UPDATE {} SET widened_by = NULL WHERE widened_by = {}",
                 self.lock,
-                literal(id)
+                backslashed_literal(id)
             ));
         }
         let is_transaction =
@@ -83,7 +84,7 @@ impl BigQuery {
             "SELECT CASE WHEN (SELECT count(*) FROM {} WHERE widened_by IS NOT NULL \
              AND widened_until > CURRENT_TIMESTAMP()) = 0 THEN 1 ELSE ERROR({}) END",
             self.lock,
-            literal(IS_WIDENED)
+            backslashed_literal(IS_WIDENED)
         )
     }
 }

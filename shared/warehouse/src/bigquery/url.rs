@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
+pub(super) use crate::sql_over_http::{is_local, is_safe};
 
 const EXAMPLE: &str = "bigquery://PROJECT/DATASET?location=EU";
 const PARAMETERS: &str = "location, endpoint";
@@ -67,18 +68,6 @@ pub(crate) fn target(url: &str) -> Result<Target> {
         location,
         endpoint: endpoint.unwrap_or_else(|| ENDPOINT.to_owned()),
     })
-}
-
-/// `true`: what is sent there stays on this machine.
-pub(super) fn is_local(address: &str) -> bool {
-    Url::parse(address)
-        .is_ok_and(|parsed| matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")))
-}
-
-/// Refuses an address to which a token would be sent without TLS.
-pub(super) fn is_safe(address: &str) -> bool {
-    let Ok(parsed) = Url::parse(address) else { return false };
-    parsed.scheme() == "https" || parsed.scheme() == "http" && is_local(address)
 }
 
 fn checked_endpoint(endpoint: &str) -> Result<String> {

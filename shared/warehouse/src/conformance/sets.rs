@@ -5,6 +5,7 @@ use staging::{
     Column, ColumnType, DELETED_AT, DELETED_REASON, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table,
 };
 
+use super::turns::tried;
 use super::versions::permutations;
 use super::{Bench, Cell, File, contact, contacts, merge, read, stage};
 use crate::{Kind, Merged};
@@ -204,7 +205,7 @@ async fn assert_one_outcome(
     expected: Option<&[(String, Option<String>)]>,
 ) {
     let mut first = None;
-    for (n, order) in permutations(files.len()).into_iter().enumerate() {
+    for (n, order) in tried(bench, permutations(files.len())) {
         for &size in sizes {
             let collection = format!("order_{n}_{size}");
             let file = |&position: &usize| files[position].clone().of_collection(&collection);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use staging::{ColumnType, IS_DELETED, READ_AT, RUN_ID, SOURCE_UPDATED_AT, Table};
 
+use super::turns::tried;
 use super::{Bench, Cell, File, contact, contacts, merge, read};
 use crate::Merged;
 
@@ -46,7 +47,7 @@ pub(super) async fn newest_wins_in_every_order(bench: &dyn Bench) {
         named(1, 10, 1, "older read"),
         named(1, 10, 2, "newest"),
     ];
-    for (n, order) in permutations(versions.len()).into_iter().enumerate() {
+    for (n, order) in tried(bench, permutations(versions.len())) {
         let rows: Vec<Vec<Cell>> = order.iter().map(|&version| versions[version].clone()).collect();
         for (way, batches) in ways(&rows).into_iter().enumerate() {
             let collection = format!("order_{n}_{way}");
@@ -64,7 +65,7 @@ pub(super) async fn newest_wins_in_every_order(bench: &dyn Bench) {
 pub(super) async fn ties_do_not_depend_on_order(bench: &dyn Bench) {
     let same_run = [named(1, 10, 11, "Ada"), named(1, 10, 11, "Ada L."), named(1, 10, 11, "A. Lovelace")];
     let mut winners = Vec::new();
-    for (n, order) in permutations(same_run.len()).into_iter().enumerate() {
+    for (n, order) in tried(bench, permutations(same_run.len())) {
         let rows: Vec<Vec<Cell>> = order.iter().map(|&row| same_run[row].clone()).collect();
         for (way, batches) in ways(&rows).into_iter().enumerate() {
             let collection = format!("tie_{n}_{way}");

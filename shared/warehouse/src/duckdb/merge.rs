@@ -1,8 +1,7 @@
 //! A group's merge. Keys and versions decide in narrow scratch tables which rows change; only those are then read
 //! whole. Replaced rows are deleted and inserted anew: DuckDB's own MERGE keeps whole rows in its hash join and in its
-//! undo log, and needs several times the memory. So this is a path of DuckDB's own: the table in README.md, measured
-//! by
-//! `examples/measure.rs`, says what it costs beside a bare `CREATE TABLE AS SELECT`.
+//! undo log, and needs several times the memory. So this is a path of DuckDB's own: the table in
+//! docs/warehouses/duckdb.md, measured by `examples/measure.rs`, says what it costs beside a bare `CREATE TABLE AS SELECT`.
 
 use staging::ColumnType;
 

@@ -3,6 +3,9 @@
 //! all handles share, one at a time; it closes when one of them says so, and with the last one.
 
 use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,10 +70,58 @@ impl Handle {
         work(instance.open(&self.path, wait)?)
     }
 
+    /// Puts a file in this one's place that `copy` makes at a path beside it: of the same owner and permissions, at once or
+    /// not at all. Other processes are kept out until it is there; one that has the file open keeps this one out.
+    pub(super) fn replace(
+        &self,
+        wait: Duration,
+        copy: impl FnOnce(&Connection, &Path) -> Result<()>,
+    ) -> Result<()> {
+        let mut instance = lock(&self.instance);
+        if !self.path.exists() {
+            return Ok(());
+        }
+        let next = beside(&self.path, ".next");
+        // A crash leaves them.
+        let clear = || [&next, &beside(&next, ".wal")].into_iter().for_each(|path| _ = fs::remove_file(path));
+        clear();
+        let connection = instance.open(&self.path, wait)?;
+        let replaced = copy(connection, &next).and_then(|()| {
+            put_in_place(&next, &self.path).map_err(|source| {
+                let path = &self.path;
+                let message = format!(
+                    "duckdb file {path:?} can't be replaced by a new one, which needs as much disk again and a folder that \
+                     can be written"
+                );
+                Error::new(Kind::Unreachable, message).because(source)
+            })
+        });
+        instance.connection = None;
+        clear();
+        replaced
+    }
+
     /// Closes the file, so that other processes can open it; the next call opens it again.
     pub(super) fn close(&self) {
         lock(&self.instance).connection = None;
     }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn put_in_place(next: &Path, path: &Path) -> io::Result<()> {
+    let (now, made) = (fs::metadata(path)?, fs::metadata(next)?);
+    if (now.uid(), now.gid()) != (made.uid(), made.gid()) {
+        chown(next, Some(now.uid()), Some(now.gid()))?;
+    }
+    fs::set_permissions(next, now.permissions())?;
+    File::open(next)?.sync_all()?;
+    fs::rename(next, path)?;
+    File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
 impl Instance {
@@ -129,14 +180,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Returns the canonical path of a file, which need not exist.
 fn located(path: &str) -> Result<PathBuf> {
-    let unreachable = |why: String| Error::new(Kind::Unreachable, format!("duckdb file {path:?} {why}"));
+    let refused = |why: String| Error::new(Kind::Unsupported, format!("duckdb file {path:?} {why}"));
     if path.is_empty() || path.starts_with(':') || path.contains('\0') {
-        return Err(unreachable("is no path: name a file, for example duckdb:hubspot.duckdb".to_owned()));
+        return Err(refused("is no path: name a file, for example duckdb:warehouse.duckdb".to_owned()));
     }
     let path_given = Path::new(path);
     if path_given.is_dir() {
-        return Err(unreachable(format!(
-            "is a folder: name a file in it, for example duckdb:{path}/hubspot.duckdb"
+        return Err(refused(format!(
+            "is a folder: name a file in it, for example duckdb:{path}/warehouse.duckdb"
         )));
     }
     if let Ok(existing) = path_given.canonicalize() {
@@ -147,18 +198,16 @@ fn located(path: &str) -> Result<PathBuf> {
         _ => Path::new("."),
     };
     let folder = parent.canonicalize().map_err(|source| {
-        unreachable(format!(
-            "is in the folder {parent:?}, which can't be opened: create it or correct the path"
-        ))
-        .because(source)
+        refused(format!("is in the folder {parent:?}, which can't be opened: create it or correct the path"))
+            .because(source)
     })?;
     access(&folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|source| {
-        unreachable(format!("can't be created in {parent:?}: make the folder writable or name another one"))
+        refused(format!("can't be created in {parent:?}: make the folder writable or name another one"))
             .because(source)
     })?;
     match path_given.file_name() {
         Some(name) => Ok(folder.join(name)),
-        None => Err(unreachable("names no file".to_owned())),
+        None => Err(refused("names no file".to_owned())),
     }
 }
 
@@ -187,9 +236,9 @@ fn diagnosis(message: &str) -> (Kind, &'static str) {
     if message.contains("Could not set lock") {
         (Kind::Locked, "is open in another process: close it there")
     } else if message.contains("not a valid DuckDB database") {
-        (Kind::Unreachable, "is not a DuckDB database: name another file, or remove this one")
+        (Kind::Unsupported, "is not a DuckDB database: name another file, or remove this one")
     } else if message.contains("Permission denied") || message.contains("Read-only file system") {
-        (Kind::Unreachable, "can't be written: make the file and its folder writable, or name another one")
+        (Kind::Unsupported, "can't be written: make the file and its folder writable, or name another one")
     } else {
         (Kind::Unreachable, "can't be opened")
     }

@@ -136,7 +136,7 @@ pub(super) fn limit(connection: &Connection, Budget { memory_mib, threads }: Bud
     run(connection, &format!("SET memory_limit = '{memory_mib}MiB'; SET threads = {threads}"))
 }
 
-fn run(connection: &Connection, sql: &str) -> Result<()> {
+pub(super) fn run(connection: &Connection, sql: &str) -> Result<()> {
     connection.execute_batch(sql).map_err(failed(sql))
 }
 

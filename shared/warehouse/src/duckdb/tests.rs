@@ -137,19 +137,19 @@ fn assert_says(error: &Error, kind: Kind, words: &str) {
 async fn what_is_no_database_says_so() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
-    assert_says(&refusal(path).await, Kind::Unreachable, "is a folder: name a file in it");
+    assert_says(&refusal(path).await, Kind::Unsupported, "is a folder: name a file in it");
     assert_says(
         &refusal(&path.join("none/x.duckdb")).await,
-        Kind::Unreachable,
+        Kind::Unsupported,
         "create it or correct the path",
     );
     for content in ["", "hello", &"x".repeat(100_000)] {
         let file = path.join("junk.duckdb");
         std::fs::write(&file, content).unwrap();
-        assert_says(&refusal(&file).await, Kind::Unreachable, "is not a DuckDB database");
+        assert_says(&refusal(&file).await, Kind::Unsupported, "is not a DuckDB database");
     }
     for no_path in ["", ":memory:"] {
-        assert_says(&refusal(Path::new(no_path)).await, Kind::Unreachable, "name a file");
+        assert_says(&refusal(Path::new(no_path)).await, Kind::Unsupported, "name a file");
     }
 }
 
@@ -164,7 +164,7 @@ async fn a_folder_where_nothing_can_be_created_says_so() {
         }
         Err(error) => error,
     };
-    assert_says(&error, Kind::Unreachable, "writable");
+    assert_says(&error, Kind::Unsupported, "writable");
 }
 
 #[tokio::test]

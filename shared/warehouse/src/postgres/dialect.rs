@@ -143,14 +143,11 @@ fn md5_of(texts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::assert_types_are_read_back;
 
     #[test]
     fn every_type_that_is_written_is_read_back() {
-        use ColumnType::{BigInt, Boolean, Date, Double, Json, Text, Timestamp};
-        for written in [Text, BigInt, Double, Boolean, Date, Timestamp] {
-            assert_eq!(column_type(type_name(written)), written);
-        }
-        assert_eq!(column_type(type_name(Json)), Text);
+        assert_types_are_read_back(&POSTGRES);
     }
 
     #[test]

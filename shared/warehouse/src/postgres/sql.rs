@@ -1,7 +1,8 @@
 //! The statements of a merge into PostgreSQL, as plain functions of their arguments. A row is known by its `ctid`, its
 //! place in the table, which is its own as long as this transaction runs: no vacuum gives it away. A row that somebody
 //! else changes meanwhile is not found there again, and the counts tell. So this is a path of
-//! PostgreSQL's own: `examples/measure_postgres.rs` measures it against a bare `COPY`, and README.md has the numbers.
+//! PostgreSQL's own: `examples/measure_postgres.rs` measures it against a bare `COPY`, and the numbers are in
+//! docs/warehouses/postgresql.md.
 //!
 //! Columns of scratch tables are called `c0`, `c1`, ... in the order of the table's columns, whatever their names are.
 

@@ -27,7 +27,7 @@ use super::session::open;
 use super::widening::SMALL_BYTES;
 use crate::catalog::SchemaName;
 use crate::conformance::{Bench, CASES, Cell, Row, contact, contacts, identities, is_wanted, merge, writes};
-use crate::database::Transactional;
+use crate::transactional::Transactional;
 use crate::{Kind, Warehouse};
 
 /// A schema of its own on the server that all tests share.

@@ -233,3 +233,19 @@ async fn contacts_of_700_columns_are_merged() {
         bench.close();
     }
 }
+
+#[tokio::test]
+async fn persons_are_forgotten() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    let types = [
+        "BIGINT",
+        "VARCHAR(65535)",
+        "VARCHAR(65535)",
+        "VARCHAR(256)",
+        "VARCHAR(65535)",
+        "VARCHAR(65535)",
+        "VARCHAR(65535)",
+    ];
+    insta::assert_snapshot!(warehouse.erase_statements(&types));
+}

@@ -18,7 +18,7 @@ use super::key::Key;
 use super::url::Target;
 use crate::catalog::Rows;
 use crate::error::{Error, Kind, Result};
-use crate::sql_over_http::{Failed, http_client};
+use crate::sql_over_http::{Failed, http_client, rows_of, text_of};
 
 /// The time that a statement may take at most; also what a claim on a schema has to outlive (see [`super`]).
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3_000);
@@ -95,7 +95,7 @@ impl Api {
     async fn waited(&self, mut answer: (StatusCode, Value)) -> Result<(StatusCode, Value)> {
         let mut delay = FIRST_POLL;
         while answer.0 == StatusCode::ACCEPTED {
-            let path = format!("/api/v2/statements/{}", text_of(&answer.1, "statementHandle")?);
+            let path = format!("/api/v2/statements/{}", text_of("snowflake", &answer.1, "statementHandle")?);
             tokio::time::sleep(delay).await;
             delay = (delay * 3 / 2).min(LONGEST_POLL);
             answer = self.call(&path, None).await?;
@@ -105,14 +105,14 @@ impl Api {
 
     /// The first part of the rows came with the answer.
     async fn rows(&self, answer: Value) -> Result<Rows> {
-        let handle = text_of(&answer, "statementHandle")?;
+        let handle = text_of("snowflake", &answer, "statementHandle")?;
         let parts = answer.pointer("/resultSetMetaData/partitionInfo").and_then(Value::as_array);
         let parts = parts.map_or(1, Vec::len);
-        let mut rows = rows_of(&answer);
+        let mut rows = rows_of(&answer["data"]);
         for part in 1..parts {
             let path = format!("/api/v2/statements/{handle}?partition={part}");
             match self.call(&path, None).await? {
-                (StatusCode::OK, part) => rows.extend(rows_of(&part)),
+                (StatusCode::OK, part) => rows.extend(rows_of(&part["data"])),
                 (_, failed) => return Err(failure(&failed)),
             }
         }
@@ -205,23 +205,6 @@ fn is_transient(status: StatusCode) -> bool {
 fn handle_of(answer: &Value, position: usize) -> Result<&str> {
     let handle = answer.get("statementHandles").and_then(|handles| handles.get(position)?.as_str());
     handle.ok_or_else(|| Error::new(Kind::Engine, format!("snowflake gave statement {position} no handle")))
-}
-
-fn text_of<'a>(answer: &'a Value, field: &str) -> Result<&'a str> {
-    let text = answer.get(field).and_then(Value::as_str);
-    text.ok_or_else(|| Error::new(Kind::Engine, format!("snowflake's answer has no {field}")))
-}
-
-/// Values are texts, whatever their type.
-fn rows_of(answer: &Value) -> Rows {
-    let rows = answer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let cell = |cell: &Value| match cell {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
-    let row = |row: &Value| row.as_array().map(|cells| cells.iter().map(cell).collect()).unwrap_or_default();
-    rows.iter().map(row).collect()
 }
 
 #[cfg(test)]

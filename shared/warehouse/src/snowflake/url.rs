@@ -8,6 +8,7 @@ use url::Url;
 use super::dialect::is_ordinary;
 use crate::dialect::quote_identifier;
 use crate::error::{Error, Kind, Result};
+use crate::sql_over_http::is_safe;
 
 const EXAMPLE: &str = "snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME&stage=DATABASE.SCHEMA.STAGE";
 const PARAMETERS: &str = "warehouse, role, stage, storage_integration, endpoint";
@@ -135,14 +136,10 @@ fn qualified(text: &str) -> Result<String> {
 
 /// Refuses an endpoint to which a token would be sent without TLS.
 fn checked(endpoint: &str) -> Result<String> {
-    let parsed = Url::parse(endpoint).map_err(|_| refused("has an endpoint that is no url"))?;
-    let is_local = matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    match parsed.scheme() {
-        "https" => {}
-        "http" if is_local => {}
-        _ => return Err(refused("has an endpoint that is not https")),
+    match is_safe(endpoint) {
+        true => Ok(endpoint.trim_end_matches('/').to_owned()),
+        false => Err(refused("has an endpoint that is not https")),
     }
-    Ok(endpoint.trim_end_matches('/').to_owned())
 }
 
 fn refused(why: &str) -> Error {

@@ -136,6 +136,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
         Ok(Maintained::default())
     }
 
+    /// A sentence about what the warehouse keeps of deleted rows, and for how long.
+    fn kept_after_deletion(&self) -> &'static str;
+
     /// Tidies up after a merge, whatever came of it. `scratch` are the tables that it may have left.
     async fn end(&self, _session: Self::Session, _scratch: &[String]) {}
 }

@@ -120,3 +120,32 @@ pub(super) fn mode_statements<E: Engine>(
     }
     texts
 }
+
+/// The statements that forget two persons, in a table with columns of these types that hold ids and addresses.
+pub(super) fn erase_statements<E: Engine>(schema: &Schema<E>, types: &[&str]) -> Vec<String> {
+    let names = ["id", "merged_vids", "email", "more", "cc", "object", "vids"];
+    let present: Vec<TableColumn> = names
+        .iter()
+        .zip(types)
+        .map(|(name, type_name)| TableColumn { name: (*name).to_owned(), type_name: (*type_name).to_owned() })
+        .collect();
+    let mut person = staging::Person::default();
+    person.ids.extend([7, 12]);
+    person.add_address("it's\\@x.com");
+    let columns =
+        "contacts! id# merged_vids[# email@ more;@ cc[@ object=contacts&id# vids-#".parse().unwrap();
+    let erase = crate::Erase { columns, person, pseudonyms: None, is_dry_run: false };
+    let table = schema.name.table("contacts");
+    let it = crate::erase::TableErase::new(schema.engine.dialect(), ("contacts", &table), &present, &erase);
+    let stay = crate::Erase {
+        columns: "email_events email@ cc[@ object-@ more!".parse().unwrap(),
+        pseudonyms: Some(staging::Pseudonyms::new(&erase.person.addresses, |_| {
+            "0a@forgotten.invalid".into()
+        })),
+        ..erase
+    };
+    let table = schema.name.table("email_events");
+    let stays =
+        crate::erase::TableErase::new(schema.engine.dialect(), ("email_events", &table), &present, &stay);
+    it.pairs().chain(stays.pairs()).flat_map(|[write, count]| [count.clone(), write.clone()]).collect()
+}

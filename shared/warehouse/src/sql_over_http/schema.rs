@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use staging::StagedFile;
 
-use super::engine::Engine;
+use super::engine::{Engine, Limits};
 use crate::adopt::{is_to_be_renamed, renamed_by_hand};
 use crate::catalog::{Catalog, Rows, SchemaName};
 use crate::dialect::{LEDGER, RUNS};
 use crate::error::Result;
 use crate::statement::Statement;
 use crate::table::TableColumn;
-use crate::{Maintained, RunRow, extent};
+use crate::{Erase, Erased, Maintained, RunRow, erase, extent};
 
 #[derive(Debug)]
 pub(super) struct Schema<E> {
@@ -61,6 +62,44 @@ impl<E: Engine> Schema<E> {
         self.run(&script).await
     }
 
+    /// [`crate::Warehouse::erase`]. Twice is once, so where nothing joins the statements, each may be the last.
+    pub(super) async fn erase(&self, erase: &Erase) -> Result<Vec<Erased>> {
+        let mut this = self;
+        let (mut script, mut erased) = (Vec::new(), Vec::new());
+        for table in erase::look(&mut this, erase).await? {
+            let mut counts = Vec::new();
+            for [write, count] in table.pairs() {
+                let count = this.count(count).await?;
+                script.extend((count > 0).then(|| Statement::write(write.as_str())));
+                counts.push(count);
+            }
+            erased.push(table.erased(&counts));
+        }
+        if !erase.is_dry_run {
+            for part in in_scripts(&script, self.engine.limits()) {
+                self.run(&[self.locked().as_slice(), part].concat()).await?;
+            }
+        }
+        Ok(erased)
+    }
+
+    /// [`crate::Warehouse::replace_in_ledger`].
+    pub(super) async fn replace_in_ledger(
+        &self,
+        collection: &str,
+        old: &[&str],
+        new: Option<&StagedFile>,
+    ) -> Result<bool> {
+        let mut this = self;
+        if this.ledger(collection, old).await?.held.len() < old.len() {
+            return Ok(false);
+        }
+        let mut script = self.locked();
+        script.extend(self.name.replace_in_ledger(collection, old, new).into_iter().map(Statement::write));
+        self.run(&script).await?;
+        Ok(true)
+    }
+
     /// [`crate::Warehouse::put_aside`]. Of two at once, the second one finds the new name taken.
     pub(super) async fn put_aside(&self, table: &str, to: &str) -> Result<()> {
         let mut this = self;
@@ -107,4 +146,20 @@ impl<E: Engine> Schema<E> {
         self.engine.end(session, &[]).await;
         ran.map(drop).map_err(|failed| failed.error)
     }
+}
+
+/// Divides statements, so that each part and a lock are a script.
+fn in_scripts(statements: &[Statement], limits: Limits) -> Vec<&[Statement]> {
+    let mut parts = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (n, statement) in statements.iter().enumerate() {
+        let length = statement.sql.len();
+        if n > begin && (n - begin + 1 >= limits.statements || bytes + length > limits.script_bytes / 2) {
+            parts.push(&statements[begin..n]);
+            (begin, bytes) = (n, 0);
+        }
+        bytes += length;
+    }
+    parts.extend((begin < statements.len()).then(|| &statements[begin..]));
+    parts
 }

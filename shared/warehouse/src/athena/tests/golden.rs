@@ -107,3 +107,10 @@ fn tables_of_a_torture_file() {
     statements.extend(athena.stage(&staging).unwrap().into_iter().map(|statement| statement.sql));
     insta::assert_snapshot!(statements.join(";\n\n"));
 }
+
+#[test]
+fn persons_are_forgotten() {
+    let warehouse = SqlOverHttp::new(athena(), "hubspot");
+    let types = ["BIGINT", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR"];
+    insta::assert_snapshot!(warehouse.erase_statements(&types));
+}

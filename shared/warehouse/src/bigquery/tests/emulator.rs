@@ -3,9 +3,8 @@
 //! The emulator is bqemulator, started by `judges/bigquery.py`, which says what it lacks. It checks no limits and no
 //! credentials, takes a job's id twice, and knows neither locations nor transactions at once: those are the twin's.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +15,8 @@ use tempfile::TempDir;
 use super::super::dialect::{BIGQUERY, identifier, spelled};
 use super::super::{BigQuery, columns_of, engine, url};
 use super::stored;
-use crate::conformance::{Bench, CASES, Cell, Row, is_wanted};
+use crate::conformance::{Bench, Cell, Row, cases_of};
+use crate::twin::{started, tool};
 use crate::{Warehouse, connect, quote_identifier};
 
 /// Cases that say nothing there, with the reason.
@@ -69,28 +69,8 @@ fn emulator() -> Option<&'static Emulator> {
 }
 
 fn start() -> Option<Emulator> {
-    if std::env::var("WAREHOUSE_TEST_SKIP_TWINS").is_ok_and(|value| value == "1") {
-        eprintln!("skipped: WAREHOUSE_TEST_SKIP_TWINS is set");
-        return None;
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../../.cache/tools/bqemulator/bin/python");
-    let mut program = Command::new(&python)
-        .arg(root.join("judges/bigquery.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{} can't be started ({error}): run scripts/setup --tests, or set WAREHOUSE_TEST_SKIP_TWINS=1 to go on \
-                 without",
-                python.display()
-            )
-        });
-    let mut line = String::new();
-    BufReader::new(program.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    Some(Emulator { port: line.trim().parse().expect("the emulator's port"), _program: program })
+    let (line, program) = started(&tool("bqemulator"), "judges/bigquery.py", &[])?;
+    Some(Emulator { port: line.parse().expect("the emulator's port"), _program: program })
 }
 
 impl LiveBench {
@@ -176,21 +156,7 @@ impl Bench for LiveBench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
-    for (name, _) in NOT_RUN {
-        assert!(CASES.iter().any(|(case, _)| case == name), "there is no case {name}");
-    }
-    for part in RUN {
-        assert!(CASES.iter().any(|(case, _)| case.contains(part)), "there is no case {part}");
-    }
-    let is_all = std::env::var("EMULATOR_CASES").is_ok_and(|value| value == "all")
-        || std::env::var("WAREHOUSE_TEST_CASE").is_ok();
-    let is_run = |name: &str| is_wanted(name) && (is_all || RUN.iter().any(|part| name.contains(part)));
-    for (name, case) in CASES.iter().filter(|(name, _)| is_run(name)) {
-        if let Some((_, reason)) = NOT_RUN.iter().find(|(not_run, _)| not_run == name) {
-            eprintln!("not run: {name}: {reason}");
-            continue;
-        }
-        eprintln!("case: {name}");
+    for (_, case) in cases_of(RUN, NOT_RUN, "EMULATOR_CASES") {
         let Some(bench) = LiveBench::open() else { return };
         case(&bench).await;
         bench.close().await;

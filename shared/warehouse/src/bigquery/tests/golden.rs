@@ -143,3 +143,10 @@ async fn scripts_over_1500_properties_have_room() {
     let most = super::super::LIMITS.script_bytes / 5 * 4;
     assert!(plain < most && longest < most, "{plain}, {longest}");
 }
+
+#[tokio::test]
+async fn persons_are_forgotten() {
+    let warehouse = connect(URL, "hubspot", Some(&credential())).unwrap();
+    let types = ["INT64", "STRING", "STRING", "STRING", "STRING", "STRING", "STRING"];
+    insta::assert_snapshot!(sent(&warehouse.erase_statements(&types)));
+}

@@ -59,7 +59,7 @@ async fn a_view_that_the_new_type_breaks_stays_and_a_column_stands_beside() {
         let extent = bench.warehouse().await.extent("contacts").await.unwrap().unwrap();
         assert_eq!(extent.beside, [("amount".to_owned(), "amount$text".to_owned())]);
 
-        // The way back, as README.md has it.
+        // The way back, as docs/warehouses/postgresql.md has it.
         bench
             .execute(&format!(
                 "DROP VIEW {view}; ALTER TABLE {table} DROP COLUMN amount;

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use super::{Postgres, PostgresBench, client};
 use crate::conformance::{Bench, Cell, File, contact, contacts, merge_as, read, stage};
-use crate::database::Transactional;
+use crate::transactional::Transactional;
 use crate::{Kind, LocatedFile, TableMode, Warehouse};
 
 const WITH_HISTORY: TableMode = TableMode { hard_delete: false, history: true };

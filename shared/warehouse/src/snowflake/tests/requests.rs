@@ -126,3 +126,11 @@ fn no_secret_is_shown() {
     let secret = KEY.lines().nth(1).unwrap();
     assert!(!shown.contains(&secret[..20]) && shown.contains("fingerprint"), "{shown}");
 }
+
+#[test]
+fn persons_are_forgotten() {
+    let url = format!("snowflake://loader@org-acc/d?warehouse=w&{STAGE}");
+    let warehouse = connect(&url, "hub\"spot", Some(&KEY.to_owned().into())).unwrap();
+    let types = ["NUMBER(38,0)", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR"];
+    insta::assert_snapshot!(warehouse.erase_statements(&types));
+}
