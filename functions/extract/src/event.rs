@@ -78,6 +78,11 @@ impl Event {
         }
     }
 
+    /// `true`: it is the schedule's, and asks for nothing but the due work.
+    pub fn is_of_schedule(&self) -> bool {
+        *self == Event { trigger: Some("schedule".to_owned()), ..Event::default() }
+    }
+
     /// The event with which one of many feeds is started: everything else is the same.
     pub fn of_feed(&self, feed: &str) -> Event {
         Event { feed: Some(feed.to_owned()), ..self.clone() }

@@ -9,8 +9,10 @@ mod metrics;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use anyhow::Context;
 use extract::{
-    Event, FeedReport, FurtherFeeds, Options, Outcome, Progress, Run, RunReport, StateAllowance, StopCause,
+    End, Event, FURTHER, FeedReport, FurtherFeeds, FurtherReport, Options, Outcome, Progress, Run, RunReport,
+    Standing, StateAllowance, StopCause, work_name,
 };
 use hubspot::feeds::{AssociatedObjects, Feed, Mode, PROPERTY_HISTORY};
 use hubspot::{Budget, Client, ErrorKind};
@@ -52,14 +54,44 @@ impl Function {
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
         let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
         let options = event.options().map_err(lambda::refuse_event)?;
-        let client = self.client(invocation).await?;
-        match self.feed(&event, &client).await? {
+        let client = match self.client(invocation).await {
+            Ok(client) => client,
+            Err(failure) => return Err(self.not_begun(&event, failure, invocation).await),
+        };
+        let feed = match self.feed(&event, &client).await {
+            Err(failure) if failure.kind != FailureKind::Event => {
+                return Err(self.not_begun(&event, failure, invocation).await);
+            }
+            feed => feed?,
+        };
+        match feed {
             Some(feed) => self.run(feed, client, &event, options, invocation).await,
             None if event.accept_removals => Err(lambda::refuse_event(
                 "accept_removals is for one feed: name it, as in {\"feed\": \"metadata\"}",
             )),
             None => self.start_further(client, &event, invocation).await,
         }
+    }
+
+    /// Reports that no run could begin: without a report, the next run of another feed would say that all is well.
+    async fn not_begun(&self, event: &Event, failure: Failure, invocation: &Invocation) -> Failure {
+        let seconds = invocation.started.elapsed().as_secs_f64();
+        let (run_id, reason) = (extract::new_run_id(), anyhow::anyhow!("{:#}", failure.error));
+        let named = || hubspot::feeds::further().find(|feed| event.feed.as_deref() == Some(feed.name()));
+        let feed = self.config.feed.or_else(named);
+        let report = match feed {
+            Some(feed) => {
+                let report = not_begun(feed, &reason, event.mode);
+                let budget = Budget::new(self.config.reserve);
+                serde_json::to_value(RunReport::new(&run_id, &report, &budget, seconds, event.continuation))
+            }
+            None => serde_json::to_value(FurtherReport::failed(&run_id, event.mode, &reason, seconds)),
+        };
+        let name = feed.map_or_else(|| FURTHER.to_owned(), |feed| work_name(feed, event.mode));
+        if let Ok(report) = report {
+            self.record(&name, &run_id, report).await;
+        }
+        failure
     }
 
     /// The feed that an invocation reads; `None`: it starts the runs of all further feeds.
@@ -102,7 +134,7 @@ impl Function {
             }
             Err(error) => {
                 failure = failure_kind(&error);
-                not_begun(feed, &error, &options)
+                not_begun(feed, &error, options.mode)
             }
         };
         let record = RunReport::new(
@@ -157,22 +189,43 @@ impl Function {
         if feed.outcome.is_stopped_by(StopCause::Deadline) {
             match self.go_on(feed, event, invocation).await {
                 Ok(goes_on) => report.goes_on = goes_on,
-                Err(error) => failed = Some(Failure::new(FailureKind::Run, error)),
+                Err(error) => {
+                    (report.outcome, report.reason) = (End::Failed, Some(format!("{error:#}")));
+                    failed = Some(Failure::new(FailureKind::Run, error));
+                }
             }
         }
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         // The run that holds the lease will report; this one has seen nothing.
         if !feed.outcome.is_stopped_by(StopCause::Busy) {
-            self.metrics(&report, failed.is_some(), invocation).emit();
-            let record = RunRecord { name: report.feed, run_id: report.run_id, report: value.clone() };
-            if let Err(error) = self.state.record(&record).await {
-                tracing::warn!("the run's report can't be recorded: {error:#}");
-            }
+            // Of the many feeds of one function, only one that fails, or is well again, changes how all of them stand.
+            let reports_all = self.config.feed.is_some()
+                || failed.is_some()
+                || extract::has_failed(&report.feed, &self.state).await.unwrap_or(true);
+            self.record(&report.feed, &report.run_id, value.clone()).await;
+            let standing = if reports_all { Some(self.standing(None).await) } else { None };
+            self.metrics(&report, failed.is_some(), standing.as_ref(), invocation).emit();
         }
         match failed {
             Some(failure) => Err(Failure { is_measured: true, ..failure }),
             None => Ok(value),
         }
+    }
+
+    /// Keeps a run's report in the state.
+    async fn record(&self, name: &str, run_id: &str, report: Value) {
+        let record = RunRecord { name: name.to_owned(), run_id: run_id.to_owned(), report };
+        if let Err(error) = self.state.record(&record).await {
+            tracing::warn!("the run's report can't be recorded: {error:#}");
+        }
+    }
+
+    /// The standing of all feeds of the stack; `further`: that of further feeds, if it is known.
+    async fn standing(&self, further: Option<Standing>) -> anyhow::Result<Standing> {
+        let Config { scheduled, names, .. } = &self.config;
+        let now_ms = chrono::Utc::now().timestamp_millis();
+        let standing = Standing::of_stack(scheduled, further, names, &self.state, now_ms).await;
+        standing.context("the reports of the stack's feeds can't be read")
     }
 
     /// Invokes this function again, unless it did so too often, or would get no further.
@@ -190,8 +243,8 @@ impl Function {
     }
 }
 
-fn not_begun(feed: &'static dyn Feed, error: &anyhow::Error, options: &Options) -> FeedReport {
-    let mut report = FeedReport::new(feed, options.mode);
+fn not_begun(feed: &'static dyn Feed, error: &anyhow::Error, mode: Option<Mode>) -> FeedReport {
+    let mut report = FeedReport::new(feed, mode);
     report.outcome = Outcome::of(error);
     report.settle();
     report

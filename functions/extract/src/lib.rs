@@ -35,7 +35,7 @@ pub use report::{
 };
 pub use selection::{CollectionNames, Selection};
 pub use stage::Checkpoints;
-pub use standing::{FurtherReport, Standing};
+pub use standing::{FurtherReport, Scheduled, Standing, has_failed, last_run};
 
 use stage::Stage;
 
@@ -236,6 +236,7 @@ async fn read_feed(
         associated: options.associated.clone(),
         histories: options.histories.clone(),
         wanted,
+        counts: hubspot::RecordCounts::default(),
     };
     let task = Task { feed, run, lease, mode, options, session, compared };
     let read = read_with_what_answers(&task, &mut cursor, progress, report).await;

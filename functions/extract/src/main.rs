@@ -9,5 +9,5 @@ use function::Function;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let name = std::env::var("FEED").unwrap_or_default();
-    lambda::serve(&name, Function::open(), Function::handle).await
+    lambda::serve(&name, lambda::Metric::FailedFeeds, Function::open(), Function::handle).await
 }

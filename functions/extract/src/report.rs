@@ -50,6 +50,8 @@ pub struct CollectionReport {
     /// Tombstones among them.
     pub deleted: u64,
     pub unparsed_values: u64,
+    /// Rows of forgotten persons, which were not staged.
+    pub forgotten: u64,
     /// Records read where HubSpot's own count is no higher. Records that were read by their ids are not counted.
     pub counted: u64,
     pub files: u64,
@@ -96,6 +98,7 @@ impl CollectionReport {
             rows: 0,
             deleted: 0,
             unparsed_values: 0,
+            forgotten: 0,
             counted: 0,
             files: 0,
             bytes: 0,
@@ -291,6 +294,7 @@ pub struct RunReport {
     /// The work goes on in another invocation.
     pub goes_on: bool,
     pub collections: BTreeMap<String, CollectionRecord>,
+    /// Calls of this run, by rate limit.
     pub api: BTreeMap<String, ApiUsage>,
     /// The account's calls of the day, and how many are left, where HubSpot tells.
     pub daily: Option<(u64, u64)>,
@@ -317,6 +321,9 @@ pub struct CollectionRecord {
     pub rows: u64,
     pub deleted: u64,
     pub unparsed_values: u64,
+    /// Rows of forgotten persons, which were not staged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgotten: u64,
     #[serde(default)]
     pub counted: u64,
     pub files: u64,
@@ -325,6 +332,10 @@ pub struct CollectionRecord {
     pub quarantined: Vec<Quarantined>,
     #[serde(default)]
     pub quarantined_count: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Calls of one bucket.
@@ -343,6 +354,15 @@ impl ApiUsage {
             (bucket.name(), ApiUsage { calls, retries, rate_limited })
         };
         RateLimit::ALL.map(of).into()
+    }
+
+    /// Returns what was used since an earlier moment.
+    pub fn since(self, earlier: ApiUsage) -> ApiUsage {
+        ApiUsage {
+            calls: self.calls.saturating_sub(earlier.calls),
+            retries: self.retries.saturating_sub(earlier.retries),
+            rate_limited: self.rate_limited.saturating_sub(earlier.rate_limited),
+        }
     }
 }
 
@@ -369,6 +389,7 @@ impl RunReport {
                 rows: report.rows,
                 deleted: report.deleted,
                 unparsed_values: report.unparsed_values,
+                forgotten: report.forgotten,
                 counted: report.counted,
                 files: report.files,
                 bytes: report.bytes,

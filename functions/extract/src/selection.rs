@@ -17,6 +17,8 @@ const SEGMENT: &str = "segment";
 const METADATA: &str = "metadata";
 /// Name for whatever the account has.
 const ALL: &str = "all";
+/// Likeness from which on a known name may be the one that was meant, by Jaro and Winkler: 1 is the same.
+const ALIKE: f64 = 0.85;
 
 /// Collections as somebody named them.
 #[derive(Debug, Clone)]
@@ -201,8 +203,10 @@ impl Selection {
     pub fn checked(self) -> anyhow::Result<Selection> {
         if !self.unknown.is_empty() {
             let note = self.note.map_or_else(String::new, |note| format!("; {note}"));
+            let groups = [SEGMENT, METADATA, ALL];
+            let meant = meant(&self.unknown, self.known.iter().copied().chain(groups));
             bail!(
-                "unknown collection {}: use some of {}, or {SEGMENT}, {METADATA} or {ALL}{note}",
+                "unknown collection {}: {meant}use some of {}, or {SEGMENT}, {METADATA} or {ALL}{note}",
                 self.unknown.join(", "),
                 self.known.join(", ")
             );
@@ -300,6 +304,20 @@ fn known(custom: &[&'static dyn Feed]) -> Vec<&'static str> {
 fn unknown<'n>(names: impl Iterator<Item = &'n String>, known: &[&str]) -> Vec<String> {
     let is_known = |name: &str| known.contains(&name) || [ALL, SEGMENT, METADATA].contains(&name);
     names.filter(|name| !is_known(name)).map(|name| format!("{name:?}")).collect()
+}
+
+/// Asks for the names that look like the unknown ones, which are quoted; empty where none does.
+fn meant<'a>(unknown: &[String], known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let alike = |name: &String| {
+        let name = name.trim_matches('"').to_lowercase();
+        let alike = known.clone().map(|known| (strsim::jaro_winkler(&name, known), known));
+        alike
+            .filter(|(likeness, _)| *likeness > ALIKE)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, known)| known)
+    };
+    let alike: Vec<&str> = unknown.iter().filter_map(alike).collect();
+    if alike.is_empty() { String::new() } else { format!("did you mean {}? Or ", alike.join(", ")) }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use chrono::Utc;
 use futures::future::BoxFuture;
-use hubspot::feeds::{Appended, Cursor, SHARED};
-use staging::{FileWriter, Finished, Lease, Rows, SnapshotPart, StagedFile, Table};
+use hubspot::feeds::{Appended, Cursor, SHARED, person_columns};
+use staging::{FileWriter, Finished, Forgotten, Known, Lease, Rows, SnapshotPart, StagedFile, Table};
 
 use crate::Run;
 use crate::report::{CollectionReport, FeedReport};
@@ -39,6 +39,8 @@ pub(crate) struct Stage<'a> {
     /// The feed was not read to its end before: then there is a file of each table, if an empty one, so that each table
     /// is there for those who query it.
     is_first: bool,
+    /// Persons whose rows are not staged; `None`: nobody is forgotten.
+    forgotten: Option<Forgotten>,
     checkpoints: Checkpoints,
     scratch: PathBuf,
     last_checkpoint: Instant,
@@ -51,6 +53,8 @@ pub(crate) struct Stage<'a> {
 #[derive(Debug)]
 struct StagedTable {
     table: Table,
+    /// Columns by which forgotten persons are known.
+    known: Option<Known>,
     open: Option<FileWriter>,
     /// The buffers of the file before, empty.
     spare: Option<Rows>,
@@ -77,12 +81,15 @@ impl<'a> Stage<'a> {
             tables.iter().map(|table| table.collection.as_str()).filter(is_own).collect();
         run.bucket.clear(&format!("{}-", report.feed), &collections).await?;
         let scratch = run.bucket.scratch(&format!("{}-{}", report.feed, run.id))?;
+        // Under the lease: whoever forgets somebody waits for it, or was before.
+        let forgotten = Forgotten::read(&run.state).await?;
         let mut staged = Vec::with_capacity(tables.len());
         for table in tables {
             // A feed that is opened twice in a run may have staged it before.
             let is_staged = of_collection(report, table)?.files > 0;
             staged.push(StagedTable {
                 table: table.clone(),
+                known: Known::of(table, person_columns()),
                 open: None,
                 spare: None,
                 is_staged,
@@ -97,6 +104,7 @@ impl<'a> Stage<'a> {
             tables,
             snapshot,
             is_first,
+            forgotten,
             checkpoints,
             scratch,
             last_checkpoint,
@@ -118,8 +126,11 @@ impl<'a> Stage<'a> {
             "a page does not say what it wrote to each table"
         );
         for (table, written) in self.tables.iter_mut().zip(&appended.written) {
-            table.rows_appended += written.rows;
+            let gone =
+                self.forgotten.as_mut().map_or(0, |forgotten| table.take_back(forgotten, written.rows));
+            table.rows_appended += written.rows - gone;
             let report = of_collection(report, &table.table)?;
+            report.forgotten += gone;
             report.unparsed_values += written.unparsed_values;
             report.deleted += written.deleted;
             table.open.as_mut().map_or(Ok(()), FileWriter::page_done)?;
@@ -148,6 +159,15 @@ impl<'a> Stage<'a> {
     ) -> anyhow::Result<()> {
         self.settle(report).await?;
         ensure!(!self.is_behind, "nothing is saved after a checkpoint that failed");
+        if let Some(forgotten) = &mut self.forgotten {
+            // Before the rows count: what is staged of a contact is not kept out by another run.
+            let shown = forgotten.strike_off_shown(&self.run.state).await?;
+            if shown > 0 {
+                tracing::warn!(
+                    "HubSpot shows contacts again that it had shown no more, or others with their addresses: {shown} ids                      and addresses are not kept out any more"
+                );
+            }
+        }
         self.is_behind = true;
         let is_last = cursor.run.is_none();
         let part = self.snapshot.map(|part| SnapshotPart { is_last, ..part });
@@ -249,6 +269,15 @@ impl StagedTable {
             }
         };
         Ok(self.open.insert(file).rows())
+    }
+
+    /// Takes back rows of forgotten persons among the last so many. Returns their number.
+    fn take_back(&mut self, forgotten: &mut Forgotten, rows: u64) -> u64 {
+        let (Some(known), Some(file)) = (&self.known, &mut self.open) else { return 0 };
+        let appended = file.rows();
+        let from = appended.len().saturating_sub(usize::try_from(rows).unwrap_or(usize::MAX));
+        forgotten.let_in_shown(known, appended, from);
+        forgotten.take_back(known, appended, from)
     }
 
     /// Ends the open file; one without rows only where it is needed.

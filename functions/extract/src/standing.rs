@@ -1,14 +1,13 @@
-//! How many feeds stand together, by what their last runs left in the state: the report of the run that starts them.
-//! Each feed's own runs report for themselves; alarms watch the worst of all.
+//! The standing of many feeds, by what their last runs left in the state: what alarms watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{StreamExt, TryStreamExt, iter};
-use hubspot::feeds::{Cursor, Feed, Mode};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Mode};
 use serde::{Deserialize, Serialize};
-use staging::State;
+use staging::{Shared, State};
 
-use crate::further::{FurtherFeed, FurtherFeeds, missed_text};
+use crate::further::{FURTHER, FurtherFeed, FurtherFeeds, missed_text};
 use crate::outcome::End;
 use crate::report::RunReport;
 use crate::{CollectionNames, work_name};
@@ -19,6 +18,9 @@ const AT_ONCE: usize = 8;
 /// Time for which a snapshot that failed counts: a week between two of them, and a day. Where nothing schedules the next
 /// one, nothing else would end it.
 const FAILED_SNAPSHOT_MS: i64 = 8 * 24 * 3_600_000;
+
+/// Name of the document that says since when each of Segment's feeds is wanted.
+const WANTED_SINCE: &str = "feeds-wanted-since";
 
 /// The worst of many feeds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Standing {
     pub unavailable: BTreeMap<String, String>,
     /// Time since which the one that is furthest behind is read; `None` where nothing is wanted.
     pub lag_seconds: Option<f64>,
+    /// The name of that one.
+    #[serde(default)]
+    pub furthest_behind: Option<String>,
     /// Of the table that was found equal to HubSpot the longest time ago.
     pub reconciled_ms: Option<i64>,
     /// The same of refreshes.
@@ -53,24 +58,128 @@ pub struct FurtherReport {
     pub standing: Standing,
 }
 
+impl FurtherReport {
+    /// The report of a run that is about to start the others.
+    pub fn new(run_id: &str, mode: Option<Mode>) -> FurtherReport {
+        FurtherReport {
+            run_id: run_id.to_owned(),
+            mode,
+            outcome: End::Complete,
+            reason: None,
+            ended_at: String::new(),
+            seconds: 0.0,
+            started: Vec::new(),
+            standing: Standing::default(),
+        }
+    }
+
+    /// The report of a run that failed before it could start any.
+    pub fn failed(run_id: &str, mode: Option<Mode>, error: &anyhow::Error, seconds: f64) -> FurtherReport {
+        let mut report = FurtherReport::new(run_id, mode);
+        (report.outcome, report.reason) = (End::Failed, Some(format!("{error:#}")));
+        report.end(seconds);
+        report
+    }
+
+    /// Notes when the run ended.
+    pub fn end(&mut self, seconds: f64) {
+        self.ended_at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        self.seconds = seconds;
+    }
+}
+
+/// The functions of a stack that read HubSpot on a schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scheduled {
+    /// Those of Segment's feeds.
+    pub feeds: Vec<&'static str>,
+    /// The one of all further feeds.
+    pub has_further: bool,
+}
+
+impl FromIterator<String> for Scheduled {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Scheduled {
+        let names: BTreeSet<String> = names.into_iter().collect();
+        Scheduled {
+            feeds: FEEDS.iter().map(|feed| feed.name()).filter(|name| names.contains(*name)).collect(),
+            has_further: names.contains(FURTHER),
+        }
+    }
+}
+
 impl Standing {
-    /// Reads the last reports of the feeds that are wanted.
-    pub async fn of(
-        further: &FurtherFeeds,
+    /// Reads the last reports of all feeds that the stack reads on a schedule; `further`: the standing of further feeds, if
+    /// it is known.
+    pub async fn of_stack(
+        scheduled: &Scheduled,
+        further: Option<Standing>,
         names: &CollectionNames,
         state: &State,
         now_ms: i64,
     ) -> anyhow::Result<Standing> {
-        let feeds = further.feeds.iter().filter_map(|(name, known)| Some((further.find(name)?, known)));
-        let read = iter(feeds).map(|(feed, known)| One::read(feed, known, state)).buffered(AT_ONCE);
         let mut standing = Standing::default();
-        for one in read.try_collect::<Vec<One<'_>>>().await? {
-            standing.take(&one, names, now_ms);
+        if scheduled.has_further {
+            standing = match further {
+                Some(further) => further,
+                None => Standing::of(&FurtherFeeds::read(state).await?, names, state, now_ms).await?,
+            };
+            let last = state.records(FURTHER, 1).await?.into_iter().next();
+            let last: Option<FurtherReport> =
+                last.map(|record| serde_json::from_value(record.report)).transpose()?;
+            standing.take_start(last);
         }
+        let since = wanted_since(scheduled, state, now_ms).await?;
+        let feeds = FEEDS.iter().copied().filter(|feed| scheduled.feeds.contains(&feed.name()));
+        let feeds = feeds.map(|feed| Wanted {
+            feed,
+            since_ms: since.get(feed.name()).copied().unwrap_or(now_ms),
+            further: None,
+        });
+        standing.read(feeds, names, state, now_ms).await?;
+        Ok(standing)
+    }
+
+    /// Reads the last reports of the further feeds that are wanted.
+    pub async fn of<'f>(
+        further: &'f FurtherFeeds,
+        names: &CollectionNames,
+        state: &State,
+        now_ms: i64,
+    ) -> anyhow::Result<Standing> {
+        let wanted = |(name, known): (&String, &'f FurtherFeed)| {
+            Some(Wanted { feed: further.find(name)?, since_ms: known.since_ms, further: Some(known) })
+        };
+        let mut standing = Standing::default();
+        standing.read(further.feeds.iter().filter_map(wanted), names, state, now_ms).await?;
         for name in &further.missed {
             standing.incomplete.insert(name.clone(), missed_text(&format!("-{name} in Collections")));
         }
         Ok(standing)
+    }
+
+    async fn read<'f>(
+        &mut self,
+        feeds: impl Iterator<Item = Wanted<'f>>,
+        names: &CollectionNames,
+        state: &State,
+        now_ms: i64,
+    ) -> anyhow::Result<()> {
+        let read = iter(feeds).map(|wanted| One::read(wanted, state)).buffered(AT_ONCE);
+        for one in read.try_collect::<Vec<One<'_>>>().await? {
+            self.take(&one, names, now_ms);
+        }
+        Ok(())
+    }
+
+    /// Takes in the last run that started those of further feeds. What it says of the feeds was so before their runs.
+    fn take_start(&mut self, last: Option<FurtherReport>) {
+        let Some(last) = last else { return };
+        let reason = last.reason.unwrap_or_default();
+        match last.outcome {
+            End::Failed => _ = self.failed.insert(FURTHER.to_owned(), reason),
+            End::Incomplete => _ = self.incomplete.insert(FURTHER.to_owned(), reason),
+            _ => {}
+        }
     }
 
     /// Adds what the feeds' reports say to what the run itself has noted.
@@ -93,11 +202,13 @@ impl Standing {
                 continue;
             }
             // Several feeds fill it: it is lacking with the records of one that is.
-            if hubspot::feeds::is_shared(name) && collection.outcome == End::Skipped {
+            if one.further.is_some() && hubspot::feeds::is_shared(name) && collection.outcome == End::Skipped
+            {
                 continue;
             }
             let reason = || collection.reason.clone().unwrap_or_default();
-            if one.known.lacks(one.feed, name, collection.outcome, was_read) {
+            let lacks = |known: &FurtherFeed| known.lacks(one.feed, name, collection.outcome, was_read);
+            if one.further.is_some_and(lacks) {
                 self.unavailable.insert(name.clone(), reason());
                 continue;
             }
@@ -109,27 +220,43 @@ impl Standing {
         if one.last.is_some() && is_all_lacking {
             return;
         }
-        let lag_seconds = (now_ms - one.caught_up_ms.unwrap_or(one.known.since_ms)).max(0) as f64 / 1000.0;
-        self.lag_seconds = Some(self.lag_seconds.map_or(lag_seconds, |worst| worst.max(lag_seconds)));
+        let lag_seconds = (now_ms - one.caught_up_ms.unwrap_or(one.since_ms)).max(0) as f64 / 1000.0;
+        if self.lag_seconds.is_none_or(|worst| worst < lag_seconds) {
+            self.lag_seconds = Some(lag_seconds);
+            self.furthest_behind = Some(one.feed.name().to_owned());
+        }
         if let Some(last) = &one.last {
+            // What was never found equal was not since it is wanted. A run that failed at once does not know.
+            let is_known = one.caught_up_ms.is_some() && last.outcome < End::Skipped;
+            let never_ms = one.feed.snapshot().filter(|_| is_known).map(|_| one.since_ms);
             let older = |one: Option<i64>, other: Option<i64>| one.into_iter().chain(other).min();
-            self.reconciled_ms = older(self.reconciled_ms, last.reconciled_ms);
+            self.reconciled_ms = older(self.reconciled_ms, last.reconciled_ms.or(never_ms));
             self.refreshed_ms = older(self.refreshed_ms, last.refreshed_ms);
         }
     }
 }
 
+/// A feed that is wanted.
+struct Wanted<'f> {
+    feed: &'static dyn Feed,
+    since_ms: i64,
+    /// The memory of one that is not Segment's.
+    further: Option<&'f FurtherFeed>,
+}
+
 /// What one feed's runs left.
 struct One<'f> {
     feed: &'static dyn Feed,
-    known: &'f FurtherFeed,
+    since_ms: i64,
+    further: Option<&'f FurtherFeed>,
     last: Option<RunReport>,
     last_snapshot: Option<RunReport>,
     caught_up_ms: Option<i64>,
 }
 
 impl<'f> One<'f> {
-    async fn read(feed: &'static dyn Feed, known: &'f FurtherFeed, state: &State) -> anyhow::Result<One<'f>> {
+    async fn read(wanted: Wanted<'f>, state: &State) -> anyhow::Result<One<'f>> {
+        let Wanted { feed, since_ms, further } = wanted;
         let last = last_report(feed, None, state).await?;
         let last_snapshot = match feed.snapshot() {
             Some(_) => last_report(feed, Some(Mode::Reconcile), state).await?,
@@ -141,8 +268,48 @@ impl<'f> One<'f> {
             let cursor: Option<Cursor> = state.cursor(feed.name()).await.unwrap_or_default();
             caught_up_ms = cursor.and_then(|cursor| cursor.caught_up_ms);
         }
-        Ok(One { feed, known, last, last_snapshot, caught_up_ms })
+        Ok(One { feed, since_ms, further, last, last_snapshot, caught_up_ms })
     }
+}
+
+/// Returns when each of Segment's feeds was first wanted, and keeps it: one that was never read is behind since then.
+async fn wanted_since(
+    scheduled: &Scheduled,
+    state: &State,
+    now_ms: i64,
+) -> Result<BTreeMap<String, i64>, staging::Error> {
+    loop {
+        let mut shared: Shared<BTreeMap<String, i64>> = state.shared(WANTED_SINCE).await?;
+        let since =
+            |name: &&'static str| ((*name).to_owned(), shared.value.get(*name).copied().unwrap_or(now_ms));
+        let next: BTreeMap<String, i64> = scheduled.feeds.iter().map(since).collect();
+        if next == shared.value {
+            return Ok(next);
+        }
+        shared.value = next.clone();
+        // Whoever came in between found the same.
+        if state.swap_shared(WANTED_SINCE, &shared).await? {
+            return Ok(next);
+        }
+    }
+}
+
+/// Returns whether the last run under this name failed.
+///
+/// # Errors
+/// When the state can't be read.
+pub async fn has_failed(name: &str, state: &State) -> anyhow::Result<bool> {
+    let last = state.records(name, 1).await?.into_iter().next();
+    Ok(last.is_some_and(|last| last.report["outcome"] == End::Failed.name()))
+}
+
+/// Returns when the last run of a feed began, and how it ended.
+///
+/// # Errors
+/// When the state can't be read.
+pub async fn last_run(feed: &dyn Feed, state: &State) -> anyhow::Result<Option<(i64, End)>> {
+    let last = last_report(feed, None, state).await?;
+    Ok(last.and_then(|last| Some((last.ended_ms()? - (last.seconds * 1_000.0) as i64, last.outcome))))
 }
 
 async fn last_report(
@@ -201,6 +368,25 @@ mod tests {
             chrono::DateTime::parse_from_rfc3339("2026-11-01T00:00:00Z").unwrap().timestamp_millis();
         let counts = async |days| standing(&state, ended_ms + days * DAY_MS).await.failed.len();
         assert_eq!((counts(0).await, counts(7).await, counts(9).await), (1, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_scheduled_feed_that_was_never_read_is_behind_since_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open_folder(folder.path()).unwrap();
+        let names = CollectionNames::default();
+        let stand = async |feeds: &[&str], now_ms: i64| {
+            let scheduled = feeds.iter().map(|feed| (*feed).to_owned()).collect();
+            Standing::of_stack(&scheduled, None, &names, &state, now_ms).await.unwrap()
+        };
+        assert_eq!(stand(&["companies"], 1_000).await.lag_seconds, Some(0.0));
+        let both = stand(&["companies", "deals"], 5_000).await;
+        assert_eq!((both.lag_seconds, both.furthest_behind.as_deref()), (Some(4.0), Some("companies")));
+        // One that was off meanwhile is wanted anew.
+        let deals = stand(&["deals"], 6_000).await;
+        assert_eq!((deals.lag_seconds, deals.furthest_behind.as_deref()), (Some(1.0), Some("deals")));
+        assert_eq!(stand(&["companies", "deals"], 9_000).await.furthest_behind.as_deref(), Some("deals"));
+        assert_eq!(stand(&[], 9_000).await, Standing::default());
     }
 
     #[tokio::test]

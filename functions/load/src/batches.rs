@@ -203,13 +203,16 @@ fn next_batch(files: &mut std::iter::Peekable<std::vec::IntoIter<StagedFile>>, m
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{BTreeSet, HashSet};
     use std::path::Path;
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use staging::{Column, ColumnType, FileWriter, Table};
-    use warehouse::{Compare, Comparison, Extent, Ledger, LocatedFile, Result, RunRow, Shape};
+    use staging::{Column, ColumnType, FileWriter, Person, Table};
+    use warehouse::{
+        Compare, Comparison, Erase, Erased, Extent, Ledger, LocatedFile, Presence, RecordedReport, Result,
+        RunRow, Shape,
+    };
 
     use super::*;
 
@@ -222,6 +225,8 @@ mod tests {
             bytes,
             staged_at: chrono::DateTime::UNIX_EPOCH,
             snapshot: None,
+            oldest_staged_at: None,
+            is_expired: false,
         }
     }
 
@@ -289,11 +294,34 @@ mod tests {
             unreachable!()
         }
 
+        async fn presence(&self, _: &Presence) -> Result<BTreeSet<u64>> {
+            unreachable!()
+        }
+
+        async fn identify(&self, _: &Erase) -> Result<Person> {
+            unreachable!()
+        }
+
+        async fn erase(&self, _: &Erase) -> Result<Vec<Erased>> {
+            unreachable!()
+        }
+
+        async fn scrub(&self, _: &[&str], _: bool) -> Result<String> {
+            unreachable!()
+        }
+
+        async fn replace_in_ledger(&self, _: &str, _: &[&str], _: Option<&StagedFile>) -> Result<bool> {
+            unreachable!()
+        }
+
         async fn compare(&self, _: &Compare) -> Result<Comparison> {
             unreachable!()
         }
 
         async fn record_runs(&self, _: &[RunRow]) -> Result<u64> {
+            unreachable!()
+        }
+        async fn reports(&self, _: &str) -> Result<Vec<RecordedReport>> {
             unreachable!()
         }
     }

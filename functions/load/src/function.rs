@@ -1,17 +1,21 @@
 //! The function: configuration once, then for each event the tables that have something to merge.
 
+mod compaction;
 mod config;
 mod metrics;
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::Utc;
 use lambda::{Aws, Failure, FailureKind, Invocation, Secrets};
-use load::{Event, LoadReport, LostRows, Options, ReconcileOptions, Scope, TableReport, load};
+use load::{
+    Asked, CompactOptions, Event, ForgetOptions, LoadReport, LostRows, Options, Places, ReconcileOptions,
+    RemovedOptions, Scope, Step, TableReport, compact, load,
+};
 use serde_json::Value;
-use staging::{Bucket, RunRecord, StagedFile, State, snapshot_of};
+use staging::{Bucket, Person, RunRecord, StagedFile, State, snapshot_name, snapshot_of};
 use warehouse::Warehouse;
 
 use config::Config;
@@ -19,6 +23,13 @@ use config::Config;
 /// The folder in which copies of staged files are kept while they are merged, below the one folder that a function may
 /// write.
 const SCRATCH: &str = "hubspot-source-load";
+/// Time for which a run that is under way is waited for, before its collection is left.
+const FORGET_PATIENCE: Duration = Duration::from_secs(20);
+/// Time after which whoever waits gets an answer: connections are closed that nothing passes through.
+const FORGET_TIME: Duration = Duration::from_secs(180);
+/// Time for which a table is tried again that another load holds, and the pause between two attempts.
+const BUSY_PATIENCE: Duration = Duration::from_secs(120);
+const BUSY_PAUSE: Duration = Duration::from_secs(10);
 /// The name of the function's records in the state.
 pub(crate) const NAME: &str = "load";
 
@@ -48,11 +59,15 @@ impl Function {
     /// Handles one invocation. The answer is the load's report, or an error if a table failed, so that the service
     /// retries; files that were merged stay merged.
     pub(crate) async fn handle(&self, event: Value, invocation: &Invocation) -> Result<Value, Failure> {
-        let event: Event = serde_json::from_value(event).map_err(lambda::refuse_event)?;
+        let event = Event::of(event).map_err(lambda::refuse_event)?;
+        if let Some(asked) = &event.forget {
+            return self.forget(asked, invocation).await;
+        }
         let mut report = LoadReport::new(event.continuation);
-        let worked = match event.maintain {
-            true => self.maintain(&event, invocation, &mut report).await,
-            false => self.load(&event, invocation, &mut report).await,
+        let worked = match (event.maintain, event.compact) {
+            (true, _) => self.maintain(&event, invocation, &mut report).await,
+            (false, true) => self.compact_all(&event, invocation, &mut report).await,
+            (false, false) => self.load_all(&event, invocation, &mut report).await,
         };
         let mut failed = worked.err();
         if let Err(error) = self.see_what_is_left(&mut report).await {
@@ -84,6 +99,28 @@ impl Function {
         }
     }
 
+    /// Loads what is pending. Who is told that files were staged is told once: a table that another load holds is tried
+    /// again for a while, since that one may have looked for files before they were there.
+    async fn load_all(
+        &self,
+        event: &Event,
+        invocation: &Invocation,
+        report: &mut LoadReport,
+    ) -> Result<(), Failure> {
+        self.load(event, invocation, report).await?;
+        let until = invocation.deadline.min(Instant::now() + BUSY_PATIENCE);
+        while event.is_of_staged_files() && Instant::now() + BUSY_PAUSE < until {
+            let busy = report.remove_busy();
+            if busy.is_empty() {
+                break;
+            }
+            tokio::time::sleep(BUSY_PAUSE).await;
+            let event = Event { collections: Some(busy), ..event.clone() };
+            self.load(&event, invocation, report).await?;
+        }
+        Ok(())
+    }
+
     /// Loads the event's tables in order. A failure of one does not stop the others.
     async fn load(
         &self,
@@ -101,9 +138,15 @@ impl Function {
                 snapshots.push(collection);
             }
         }
+        let is_forgetting = match load::contacts_of(&self.config.person_columns) {
+            Some(contacts) => load::is_forgetting_removed(contacts, &self.state).await,
+            None => Ok(false),
+        };
+        let is_forgetting = is_forgetting.map_err(|error| Failure::new(FailureKind::Run, error))?;
         // Nothing to do costs the warehouse nothing, not even a connection.
-        if collections.is_empty() && snapshots.is_empty() {
-            return Ok(());
+        if collections.is_empty() && snapshots.is_empty() && !is_forgetting {
+            let expiring = compaction::of_retention(self).await;
+            return compaction::compact(self, expiring, None, invocation, report).await;
         }
         let warehouse = self.connect().await?;
         let mut errors = Vec::new();
@@ -143,6 +186,9 @@ impl Function {
                 Err(error) => errors.push(format!("{error:#}")),
             }
         }
+        if let Err(error) = self.forget_removed(event, &*warehouse, invocation, report).await {
+            errors.push(format!("{error:#}"));
+        }
         if report.tables.values().any(|table| table.files > 0)
             && let Err(error) = load::record_runs(&self.state, &*warehouse).await
         {
@@ -150,9 +196,37 @@ impl Function {
             tracing::warn!("{error:#}");
         }
         if errors.is_empty() {
-            return Ok(());
+            let mut loaded = compaction::of_retention(self).await;
+            loaded.extend(report.tables.keys().cloned());
+            loaded.extend(report.reconciled.keys().map(|name| snapshot_name(name)));
+            return compaction::compact(self, loaded, Some(&*warehouse), invocation, report).await;
         }
         Err(Failure::new(FailureKind::Warehouse, anyhow::anyhow!("{}", errors.join("; "))))
+    }
+
+    /// Compacts the event's collections, whatever the sizes of their files.
+    async fn compact_all(
+        &self,
+        event: &Event,
+        invocation: &Invocation,
+        report: &mut LoadReport,
+    ) -> Result<(), Failure> {
+        if event.replay || event.accept_removals {
+            return Err(lambda::refuse_event(
+                "compact loads nothing, and goes without replay and accept_removals",
+            ));
+        }
+        let whole = Event { replay: true, ..event.clone() };
+        let collections = self.collections(&whole).await?;
+        let warehouse = self.connect().await?;
+        for collection in collections {
+            let options =
+                CompactOptions { is_whole: true, ..compaction::options(self, &collection, invocation) };
+            let done = compact(&collection, &self.state, &self.bucket, &*warehouse, &options).await;
+            let done = done.map_err(|error| Failure::new(FailureKind::Run, error))?;
+            report.compacted.insert(collection, done);
+        }
+        Ok(())
     }
 
     async fn maintain(
@@ -161,7 +235,7 @@ impl Function {
         invocation: &Invocation,
         report: &mut LoadReport,
     ) -> Result<(), Failure> {
-        if event.replay || event.collections.is_some() {
+        if event.replay || event.compact || event.collections.is_some() {
             return Err(lambda::refuse_event(
                 "maintain is about the whole warehouse, and goes without others",
             ));
@@ -171,6 +245,69 @@ impl Function {
         let maintained = maintained.map_err(|error| Failure::new(FailureKind::Warehouse, error))?;
         report.maintained_tables = Some(maintained.tables);
         report.tables_left = Some(maintained.tables_left);
+        Ok(())
+    }
+
+    /// Forgets persons. The answer says what is left, which another invocation with the same event does: whoever sends it
+    /// waits for the answer, so that no queue keeps the event.
+    async fn forget(&self, asked: &Asked, invocation: &Invocation) -> Result<Value, Failure> {
+        let mut person = Person { ids: asked.contacts.iter().copied().collect(), ..Person::default() };
+        for address in &asked.emails {
+            person.add_address(address);
+        }
+        if person.is_empty() {
+            return Err(lambda::refuse_event(
+                "forget names nobody: it needs emails with an @, or ids of contacts",
+            ));
+        }
+        if asked.lift {
+            let lifted = load::lift(&person, &self.state, FORGET_PATIENCE).await;
+            let lifted = lifted.map_err(|error| Failure::new(FailureKind::Run, error))?;
+            return serde_json::to_value(lifted).map_err(|error| Failure::new(FailureKind::Run, error));
+        }
+        let warehouse = self.connect().await?;
+        let options = ForgetOptions {
+            columns: &self.config.person_columns,
+            is_dry_run: asked.dry_run,
+            pseudonymise: asked.pseudonymise.unwrap_or(self.config.pseudonymise),
+            vacuum_full: asked.vacuum_full,
+            patience: FORGET_PATIENCE,
+            deadline: Some(invocation.deadline.min(invocation.started + FORGET_TIME)),
+        };
+        let places = Places { state: &self.state, bucket: &self.bucket, warehouse: Some(&*warehouse) };
+        let report = load::forget(&person, places, options).await;
+        let report = report.map_err(|error| Failure::new(FailureKind::Run, error))?;
+        serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))
+    }
+
+    /// Forgets contacts that HubSpot shows nowhere any more, where that is wanted.
+    async fn forget_removed(
+        &self,
+        event: &Event,
+        warehouse: &dyn Warehouse,
+        invocation: &Invocation,
+        report: &mut LoadReport,
+    ) -> anyhow::Result<()> {
+        // Once for an invocation: a second pass over busy tables has compared nothing anew.
+        if report.forgotten.is_some() {
+            return Ok(());
+        }
+        let Some(days) = self.config.forget_after_days() else {
+            return load::stop_forgetting_removed(&self.state).await;
+        };
+        let contacts = load::contacts_of(&self.config.person_columns).unwrap_or_default();
+        let is_equal = report.reconciled.get(contacts).is_some_and(|found| found.step == Step::Equal);
+        let removed = RemovedOptions { days, is_compared: is_equal, accepts: event.accept_forgetting };
+        let options = ForgetOptions {
+            columns: &self.config.person_columns,
+            is_dry_run: false,
+            pseudonymise: self.config.pseudonymise,
+            vacuum_full: false,
+            patience: FORGET_PATIENCE,
+            deadline: Some(invocation.deadline),
+        };
+        let places = Places { state: &self.state, bucket: &self.bucket, warehouse: Some(warehouse) };
+        report.forgotten = load::forget_removed(places, options, &removed).await?;
         Ok(())
     }
 

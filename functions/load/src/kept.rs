@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use staging::{Shared, StagedFile, State};
 use warehouse::{Extent, Warehouse};
 
+use crate::changes::ColumnChanges;
 use crate::options::{LostRows, Scope};
 
 /// Most columns that a message names.
@@ -194,11 +195,13 @@ impl<'a> Table<'a> {
         Ok(!self.is_known && self.warehouse.ledger(self.collection, &[]).await?.files != *awaited_files)
     }
 
-    /// Notes that files were merged. `last` is the newest registered file, if none is left.
-    pub(crate) async fn end(&mut self, last: Option<String>) -> anyhow::Result<()> {
+    /// Notes that files were merged, and returns what that changed of the table's columns. `last` is the newest registered
+    /// file, if none is left.
+    pub(crate) async fn end(&mut self, last: Option<String>) -> anyhow::Result<ColumnChanges> {
         let after = self.warehouse.extent(self.collection).await?;
         let before = std::mem::replace(&mut self.extent, after);
-        let Some(after) = &self.extent else { return Ok(()) };
+        let Some(after) = &self.extent else { return Ok(ColumnChanges::default()) };
+        let changes = before.as_ref().map(|before| ColumnChanges::between(before, after)).unwrap_or_default();
         let kept = &mut self.document.value;
         // A column that was there before, and that no load knows, is somebody else's.
         let is_known = self.is_known;
@@ -219,6 +222,24 @@ impl<'a> Table<'a> {
                 (kept.awaited, kept.awaited_files) = (BTreeSet::new(), 0);
             }
             kept.ledger = Some(LeftLedger { files, last });
+        }
+        self.save().await?;
+        Ok(changes)
+    }
+
+    /// Notes that rows are deleted on purpose.
+    ///
+    /// After a crash, the next load counts the rows anew.
+    pub(crate) async fn begin_erasing(&mut self) -> anyhow::Result<()> {
+        self.document.value.rows = None;
+        self.save().await
+    }
+
+    /// Notes how many rows are left.
+    pub(crate) async fn end_erasing(&mut self) -> anyhow::Result<()> {
+        let after = self.warehouse.extent(self.collection).await?;
+        if self.is_known {
+            self.document.value.rows = after.map(|extent| extent.rows);
         }
         self.save().await
     }
@@ -275,6 +296,26 @@ pub(crate) async fn set_equal(collection: &str, state: &State) -> anyhow::Result
         // Whoever came in between looks at the table anew.
         state.swap_shared(&name, &document).await.context("the count of lost rows can't be reset")?;
     }
+    Ok(())
+}
+
+/// Notes that a file took the place of others in the ledger, so that the next load finds it as it was left.
+pub(crate) async fn set_replaced(
+    collection: &str,
+    old: &[&str],
+    new: &str,
+    state: &State,
+    warehouse: &dyn Warehouse,
+) -> anyhow::Result<()> {
+    let name = document_name(collection);
+    let mut document: Shared<Kept> = state.shared(&name).await?;
+    let Some(left) = &mut document.value.ledger else { return Ok(()) };
+    left.files = warehouse.ledger(collection, &[]).await?.files;
+    if old.contains(&left.last.as_str()) {
+        left.last = new.to_owned();
+    }
+    // Otherwise the next load looks at all files once.
+    state.swap_shared(&name, &document).await?;
     Ok(())
 }
 

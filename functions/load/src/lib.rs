@@ -1,8 +1,13 @@
 //! One load: staged files -> warehouse. A staged file says what it holds, so nothing of HubSpot is known here.
 
 mod batches;
+mod busy;
+mod changes;
+mod compact;
 mod event;
+mod exchange;
 mod files;
+mod forget;
 mod kept;
 mod modes;
 mod options;
@@ -19,12 +24,19 @@ use warehouse::Warehouse;
 use batches::Batches;
 use kept::Table;
 
-pub use event::Event;
+pub use busy::is_busy;
+pub use changes::{ColumnChanges, Retyped};
+pub use compact::{CompactOptions, Compacted, compact, is_compaction_due};
+pub use event::{Asked, Event};
+pub use forget::{
+    CollectionForgotten, FORGET, ForgetDeleted, ForgetOptions, ForgetReport, Lifted, Places, RemovedOptions,
+    contacts_of, forget, forget_removed, is_forgetting_removed, lift, stop_forgetting_removed,
+};
 pub use modes::{ALL, Modes};
 pub use options::{Loaded, LostRows, Options, Scope};
 pub use password::password;
 pub use reconcile::{ReconcileOptions, Reconciled, Step, is_due, reconcile};
-pub use report::{LoadReport, TableReport, is_busy};
+pub use report::{LoadReport, TableReport};
 pub use runs::record_runs;
 
 /// Merges the collection's registered files that the warehouse does not hold yet, in the order in which they were
@@ -85,7 +97,7 @@ async fn merge(
     let batches = Batches { collection, state, bucket, warehouse, mode, deadline, reports_under };
     let done = batches.merge(std::mem::take(&mut files.missing)).await?;
     let loaded = Loaded::from(done);
-    table.end(files.last(loaded.files_left)).await?;
+    let column_changes = table.end(files.last(loaded.files_left)).await?;
     table.check(options.lost_rows)?;
-    Ok(Loaded { degraded: table.degraded(), ..loaded })
+    Ok(Loaded { degraded: table.degraded(), column_changes, ..loaded })
 }

@@ -8,5 +8,5 @@ use function::Function;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda::serve(function::NAME, Function::open(), Function::handle).await
+    lambda::serve(function::NAME, lambda::Metric::FailedLoads, Function::open(), Function::handle).await
 }

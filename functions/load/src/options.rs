@@ -5,6 +5,7 @@ use std::time::Instant;
 use warehouse::TableMode;
 
 use crate::batches::Done;
+use crate::changes::ColumnChanges;
 
 /// Files that a load looks at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Loaded {
     pub files_left: u64,
     /// Columns of the table that are not what they should be, with the reason and the way out.
     pub degraded: Vec<String>,
+    /// Changes of the table's columns, if it was there before.
+    pub column_changes: ColumnChanges,
 }
 
 impl From<Done> for Loaded {
@@ -70,6 +73,7 @@ impl From<Done> for Loaded {
             statements_that_write: merged.statements_that_write,
             files_left,
             degraded: Vec::new(),
+            column_changes: ColumnChanges::default(),
         }
     }
 }

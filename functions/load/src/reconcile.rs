@@ -31,9 +31,9 @@ const OF_DELETIONS: [&str; 3] = [DELETED_AT, DELETED_REASON, MERGED_INTO_ID];
 /// Most records that an error names.
 const MAX_NAMED: usize = 10;
 /// Number of records that HubSpot may show no more at a time, whatever share of the table they are.
-const FEW_REMOVED: u64 = 20;
+pub(crate) const FEW_REMOVED: u64 = 20;
 /// One in so many live records may be gone at a time, apart from those that are archived or merged.
-const MOST_REMOVED: u64 = 4;
+pub(crate) const MOST_REMOVED: u64 = 4;
 
 /// The progress of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -390,6 +390,8 @@ mod tests {
             rows: 1,
             bytes: 1,
             staged_at: chrono::DateTime::UNIX_EPOCH,
+            oldest_staged_at: None,
+            is_expired: false,
             snapshot: Some(SnapshotPart {
                 began_ms,
                 caught_up_ms: 0,

@@ -7,14 +7,16 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use staging::{Bucket, Column, ColumnType, FileWriter, StagedFile, State, Table};
+use chrono::TimeDelta;
+use staging::{Bucket, Column, ColumnType, FileWriter, Person, StagedFile, State, Table};
 use warehouse::{
-    Compare, Comparison, Extent, Ledger, LocatedFile, Merged, Result, RunRow, Shape, TableMode, Warehouse,
+    Compare, Comparison, Erase, Erased, Extent, Ledger, LocatedFile, Merged, Presence, RecordedReport,
+    Result, RunRow, Shape, TableMode, Warehouse,
 };
 
-use crate::{Options, Scope, load};
+use crate::{CompactOptions, Compacted, Loaded, Options, Scope, compact, load};
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Base {
     /// Merged files, each with whether its row has a value in column `x`.
     table: Option<BTreeMap<String, bool>>,
@@ -93,6 +95,7 @@ impl Warehouse for Fake {
                 let mut columns = vec!["id".to_owned()];
                 columns.extend(base.has_x.then(|| "x".to_owned()));
                 base.table.as_ref().map(|table| Extent {
+                    types: columns.iter().map(|_| "TEXT".to_owned()).collect(),
                     columns,
                     rows: table.len() as u64,
                     beside: Vec::new(),
@@ -107,15 +110,49 @@ impl Warehouse for Fake {
         self.around(|base| base.ledger.clear()).await;
         Ok(())
     }
+    async fn presence(&self, _: &Presence) -> Result<BTreeSet<u64>> {
+        unreachable!()
+    }
+    async fn identify(&self, _: &Erase) -> Result<Person> {
+        unreachable!()
+    }
+    async fn erase(&self, _: &Erase) -> Result<Vec<Erased>> {
+        unreachable!()
+    }
+    async fn scrub(&self, _: &[&str], _: bool) -> Result<String> {
+        unreachable!()
+    }
+    async fn replace_in_ledger(&self, _: &str, old: &[&str], new: Option<&StagedFile>) -> Result<bool> {
+        let old: Vec<String> = old.iter().map(|&key| key.to_owned()).collect();
+        let new = new.map(|file| file.key.clone());
+        Ok(self
+            .around(move |base| {
+                let is_held = old.iter().all(|key| base.ledger.contains(key));
+                if is_held {
+                    base.ledger.retain(|key| !old.contains(key));
+                    base.ledger.extend(new);
+                }
+                is_held
+            })
+            .await)
+    }
     async fn compare(&self, _: &Compare) -> Result<Comparison> {
         unreachable!()
     }
     async fn record_runs(&self, _: &[RunRow]) -> Result<u64> {
         unreachable!()
     }
+    async fn reports(&self, _: &str) -> Result<Vec<RecordedReport>> {
+        unreachable!()
+    }
 }
 
 async fn stage(state: &State, bucket: &Bucket, names: Vec<String>) {
+    stage_of(state, bucket, names, 100 << 20).await;
+}
+
+/// Stages files without rows, and registers them as ones of so many bytes.
+async fn stage_of(state: &State, bucket: &Bucket, names: Vec<String>, bytes: u64) {
     let table = Table::new("deals", &["id"], vec![Column::new("id", ColumnType::BigInt)]).unwrap();
     let now = chrono::Utc::now();
     let mut staged = Vec::new();
@@ -124,7 +161,7 @@ async fn stage(state: &State, bucket: &Bucket, names: Vec<String>) {
         let scratch = bucket.scratch("writing").unwrap().join(&name);
         let writer = FileWriter::create(&scratch, &key, 1, "run-1", &table).unwrap();
         let file = bucket.put(writer.finish().unwrap(), now).await.unwrap();
-        staged.push(StagedFile { bytes: 100 << 20, ..file });
+        staged.push(StagedFile { bytes, ..file });
     }
     let lease = state.lease("deals").await.unwrap();
     state.checkpoint(&lease, &1_u64, &staged).await.unwrap();
@@ -152,10 +189,14 @@ fn everything() -> Options {
 }
 
 async fn small() -> (tempfile::TempDir, State, Bucket, Fake) {
+    small_of(100 << 20).await
+}
+
+async fn small_of(bytes: u64) -> (tempfile::TempDir, State, Bucket, Fake) {
     let root = tempfile::tempdir().unwrap();
     let state = State::open_folder(&root.path().join("state")).unwrap();
     let bucket = Bucket::open_folder(&root.path().join("files"), "hubspot").unwrap();
-    stage(&state, &bucket, (0..4).map(|n| format!("f{n}")).collect()).await;
+    stage_of(&state, &bucket, (0..4).map(|n| format!("f{n}")).collect(), bytes).await;
     (root, state, bucket, Fake::default())
 }
 
@@ -208,4 +249,71 @@ async fn a_loss_is_noticed_after_a_crash_and_a_green_load() {
         assert!(loaded.is_err(), "polls {polls}: {loaded:?}, though a row is gone");
     }
     assert!(tried > 0);
+}
+
+/// Compacts what is staged of `deals`.
+async fn compact_all(state: &State, bucket: &Bucket, warehouse: &Fake) -> anyhow::Result<Compacted> {
+    let options = CompactOptions { is_whole: true, ..CompactOptions::default() };
+    compact("deals", state, bucket, warehouse, &options).await
+}
+
+#[tokio::test]
+async fn a_compaction_that_is_cut_off_anywhere_loses_nothing_and_is_done_again() {
+    let mut cuts = 0;
+    for polls in 0..200 {
+        let (_root, state, bucket, warehouse) = small_of(1_000).await;
+        load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        let is_through = cut(compact_all(&state, &bucket, &warehouse), polls).await.is_some();
+        cuts += u32::from(!is_through);
+        // What is registered is there, and held by the table, whatever came of it.
+        let files = state.files("deals").await.unwrap();
+        bucket.check_there(&files).await.unwrap();
+        load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        compact_all(&state, &bucket, &warehouse).await.unwrap();
+        let files = state.files("deals").await.unwrap();
+        assert_eq!(files.len(), 1, "cut after {polls} polls");
+        let before = warehouse.0.lock().unwrap().clone();
+        assert_eq!(
+            load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap(),
+            Loaded::default()
+        );
+        assert_eq!(*warehouse.0.lock().unwrap(), before);
+        if is_through {
+            break;
+        }
+    }
+    assert!(cuts > 3, "{cuts}");
+}
+
+#[tokio::test]
+async fn files_that_wait_for_a_load_or_that_the_warehouse_lacks_stay() {
+    let (_root, state, bucket, warehouse) = small_of(1_000).await;
+    assert_eq!(compact_all(&state, &bucket, &warehouse).await.unwrap(), Compacted::default());
+    load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+    let other = Fake::default();
+    assert_eq!(compact_all(&state, &bucket, &other).await.unwrap(), Compacted::default());
+    assert_eq!(state.files("deals").await.unwrap().len(), 4);
+    let run = state.lease("deals").await.unwrap();
+    assert_eq!(compact_all(&state, &bucket, &warehouse).await.unwrap(), Compacted::default());
+    drop(run);
+    let compacted = compact_all(&state, &bucket, &warehouse).await.unwrap();
+    assert_eq!((compacted.files_before, compacted.files_after), (4, 1));
+}
+
+#[tokio::test]
+async fn what_expired_is_missed_by_name_until_it_is_read_again() {
+    let (_root, state, bucket, warehouse) = small_of(1_000).await;
+    load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+    let options = CompactOptions { retention: Some(TimeDelta::zero()), ..CompactOptions::default() };
+    let compacted = compact("deals", &state, &bucket, &warehouse, &options).await.unwrap();
+    assert_eq!(compacted.expired_files, 4);
+    assert_eq!(compact("deals", &state, &bucket, &warehouse, &options).await.unwrap(), Compacted::default());
+    // A table that is as it was left needs none of them.
+    stage(&state, &bucket, vec!["later".to_owned()]).await;
+    assert_eq!(load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap().files, 1);
+    compact("deals", &state, &bucket, &warehouse, &options).await.unwrap();
+    assert_eq!(state.files("deals").await.unwrap().len(), 1);
+    warehouse.0.lock().unwrap().table = None;
+    let refused = load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap_err().to_string();
+    assert!(refused.contains("as the retention says") && refused.contains("--mode backfill"), "{refused}");
 }

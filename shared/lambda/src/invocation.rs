@@ -39,6 +39,42 @@ impl Invocation {
     }
 }
 
+/// Invokes a function and waits for its answer. No queue keeps the event, and nobody retries it.
+///
+/// # Errors
+/// Also when the function answers with an error; the message is the function's.
+pub async fn call<E: Serialize>(
+    lambda: &aws_sdk_lambda::Client,
+    function: &str,
+    event: &E,
+) -> anyhow::Result<serde_json::Value> {
+    let payload = serde_json::to_vec(event).context("the event can't be written as JSON")?;
+    let answer = lambda
+        .invoke()
+        .function_name(function)
+        .invocation_type(InvocationType::RequestResponse)
+        .payload(Blob::new(payload))
+        .send()
+        .await
+        .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(&error)))
+        .with_context(|| uninvoked(function))?;
+    let payload = answer.payload().map(|payload| payload.as_ref().to_vec()).unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
+    match answer.function_error() {
+        None => Ok(value),
+        Some(_) => {
+            let words = value["errorMessage"].as_str().unwrap_or("it gave no reason").to_owned();
+            Err(anyhow::anyhow!("the function {function} failed: {words}"))
+        }
+    }
+}
+
+fn uninvoked(function: &str) -> String {
+    format!(
+        "the function {function} can't be invoked: check the stack's name, AWS_REGION and the credentials"
+    )
+}
+
 /// Invokes a function and does not wait for it.
 pub async fn invoke<E: Serialize>(
     lambda: &aws_sdk_lambda::Client,
@@ -54,6 +90,6 @@ pub async fn invoke<E: Serialize>(
         .send()
         .await
         .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(&error)))
-        .with_context(|| format!("the function {function} can't be invoked"))?;
+        .with_context(|| uninvoked(function))?;
     Ok(())
 }

@@ -11,28 +11,78 @@ const ARM_DOLLARS: f64 = 0.000_013_333_4;
 const X86_DOLLARS: f64 = 0.000_016_666_7;
 const REQUEST_DOLLARS: f64 = 0.000_000_2;
 
+/// What CloudWatch keeps as a metric: what alarms watch, and the few counts of a stack that are worth a curve. CloudWatch
+/// bills each by the hour in which it is sent, so all others are fields of the line, which Logs Insights finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    Count,
-    Seconds,
-    Bytes,
-    Percent,
-    None,
+pub enum Metric {
+    /// Feeds whose last run failed.
+    FailedFeeds,
+    /// Collections that lack something.
+    IncompleteCollections,
+    /// Time since which the feed that is furthest behind is read.
+    LagSeconds,
+    /// Time since the table was found equal to HubSpot for which that is longest ago.
+    ReconciliationAgeSeconds,
+    /// The same of refreshes.
+    RefreshAgeSeconds,
+    /// The share of the account's calls of the day that is used, by all its apps.
+    DailyCallsUsedPercent,
+    /// Whether the last load failed.
+    FailedLoads,
+    /// The age of the oldest staged file that is not merged.
+    LoadLagSeconds,
+    /// Rows that were staged.
+    Rows,
+    /// Calls to HubSpot.
+    Calls,
+    /// Rows that were merged.
+    MergedRows,
 }
 
-impl Unit {
-    fn name(self) -> &'static str {
+impl Metric {
+    pub const ALL: [Metric; 11] = [
+        Metric::FailedFeeds,
+        Metric::IncompleteCollections,
+        Metric::LagSeconds,
+        Metric::ReconciliationAgeSeconds,
+        Metric::RefreshAgeSeconds,
+        Metric::DailyCallsUsedPercent,
+        Metric::FailedLoads,
+        Metric::LoadLagSeconds,
+        Metric::Rows,
+        Metric::Calls,
+        Metric::MergedRows,
+    ];
+
+    pub fn name(self) -> &'static str {
         match self {
-            Unit::Count => "Count",
-            Unit::Seconds => "Seconds",
-            Unit::Bytes => "Bytes",
-            Unit::Percent => "Percent",
-            Unit::None => "None",
+            Metric::FailedFeeds => "FailedFeeds",
+            Metric::IncompleteCollections => "IncompleteCollections",
+            Metric::LagSeconds => "LagSeconds",
+            Metric::ReconciliationAgeSeconds => "ReconciliationAgeSeconds",
+            Metric::RefreshAgeSeconds => "RefreshAgeSeconds",
+            Metric::DailyCallsUsedPercent => "DailyCallsUsedPercent",
+            Metric::FailedLoads => "FailedLoads",
+            Metric::LoadLagSeconds => "LoadLagSeconds",
+            Metric::Rows => "Rows",
+            Metric::Calls => "Calls",
+            Metric::MergedRows => "MergedRows",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Metric::LagSeconds
+            | Metric::ReconciliationAgeSeconds
+            | Metric::RefreshAgeSeconds
+            | Metric::LoadLagSeconds => "Seconds",
+            Metric::DailyCallsUsedPercent => "Percent",
+            _ => "Count",
         }
     }
 }
 
-/// The metrics of one invocation, under the dimensions `Stack` and `Function`.
+/// The line of one invocation: its metrics, whose one dimension is `Stack`, and its fields.
 #[derive(Debug)]
 pub struct Metrics {
     definitions: Vec<Value>,
@@ -46,37 +96,34 @@ impl Metrics {
         Metrics { definitions: Vec::new(), root }
     }
 
-    pub fn add(&mut self, name: impl Into<String>, unit: Unit, value: f64) {
-        let name = name.into();
-        self.definitions.push(json!({"Name": name, "Unit": unit.name()}));
-        self.root.insert(name, json!(value));
+    pub fn add(&mut self, metric: Metric, value: f64) {
+        self.definitions.push(json!({"Name": metric.name(), "Unit": metric.unit()}));
+        self.root.insert(metric.name().to_owned(), json!(value));
     }
 
-    /// A count; CloudWatch bills each metric of each hour, so zero, which says nothing, is left out.
-    pub fn count(&mut self, name: impl Into<String>, value: u64) {
-        if value > 0 {
-            self.add(name, Unit::Count, value as f64);
+    /// Adds a count. Zero, which says nothing, is a field alone.
+    pub fn count(&mut self, metric: Metric, value: u64) {
+        match value {
+            0 => self.field(metric.name(), 0),
+            value => self.add(metric, value as f64),
         }
     }
 
-    /// One where something was so; also zero, from which an alarm sees that it is over.
-    pub fn flag(&mut self, name: &str, is_so: bool) {
-        self.add(name, Unit::Count, f64::from(u8::from(is_so)));
-    }
-
-    /// Something that is in the line, but is no metric.
-    pub fn note(&mut self, name: &str, value: impl Into<Value>) {
+    /// Adds something that is in the line, and no metric.
+    pub fn field(&mut self, name: &str, value: impl Into<Value>) {
         self.root.insert(name.to_owned(), value.into());
     }
 
     fn line(mut self, timestamp_ms: u64) -> String {
-        let directive = json!({
-            "Namespace": NAMESPACE,
-            "Dimensions": [["Stack", "Function"]],
-            "Metrics": self.definitions,
-        });
-        self.root
-            .insert("_aws".to_owned(), json!({"Timestamp": timestamp_ms, "CloudWatchMetrics": [directive]}));
+        if !self.definitions.is_empty() {
+            let directive = json!({
+                "Namespace": NAMESPACE,
+                "Dimensions": [["Stack"]],
+                "Metrics": self.definitions,
+            });
+            let metadata = json!({"Timestamp": timestamp_ms, "CloudWatchMetrics": [directive]});
+            self.root.insert("_aws".to_owned(), metadata);
+        }
         Value::Object(self.root).to_string()
     }
 
@@ -99,17 +146,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_defines_what_it_holds() {
+    fn a_line_defines_its_metrics_and_no_field() {
         let mut metrics = Metrics::new("hubspot", "deals");
-        metrics.add("Rows", Unit::Count, 7.0);
-        metrics.note("run_id", "run-1");
+        metrics.count(Metric::Rows, 7);
+        metrics.count(Metric::Calls, 0);
+        metrics.field("run_id", "run-1");
         let line: Value = serde_json::from_str(&metrics.line(1_790_000_000_000)).unwrap();
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_790_000_000_000_u64);
         assert_eq!(directive["Metrics"], json!([{"Name": "Rows", "Unit": "Count"}]));
-        for dimension in directive["Dimensions"][0].as_array().unwrap() {
-            assert!(line[dimension.as_str().unwrap()].is_string());
-        }
-        assert_eq!((&line["Rows"], &line["run_id"]), (&json!(7.0), &json!("run-1")));
+        assert_eq!(directive["Dimensions"], json!([["Stack"]]));
+        assert_eq!((&line["Stack"], &line["Function"]), (&json!("hubspot"), &json!("deals")));
+        assert_eq!(
+            (&line["Rows"], &line["Calls"], &line["run_id"]),
+            (&json!(7.0), &json!(0), &json!("run-1"))
+        );
+    }
+
+    #[test]
+    fn a_line_without_metrics_is_plain() {
+        let mut metrics = Metrics::new("hubspot", "deals");
+        metrics.field("outcome", "complete");
+        assert!(!metrics.line(0).contains("_aws"));
+    }
+
+    #[test]
+    fn each_metric_is_listed_once() {
+        let names: std::collections::BTreeSet<&str> =
+            Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
     }
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 /// A secret that was rotated is known after this long, or at once when it is refused.
-const KEPT: Duration = Duration::from_secs(300);
+const KEPT: Duration = Duration::from_secs(900);
 
 #[derive(Debug)]
 pub struct Secrets {

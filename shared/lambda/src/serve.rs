@@ -8,12 +8,14 @@ use serde_json::Value;
 use crate::diagnostic::{Failure, FailureKind};
 use crate::invocation::Invocation;
 use crate::logs::init_logs;
-use crate::metrics::{Metrics, Unit};
+use crate::metrics::{Metric, Metrics};
 
 /// Opens the function, once, and answers each event with `handle`. That it can't be opened is each invocation's answer:
-/// a process that exits says nothing. `name` is the function's in the metrics.
+/// a process that exits says nothing. `name` is the function's in the line of an invocation, and `failures` the metric of
+/// one that failed before it had a report.
 pub async fn serve<F>(
     name: &str,
+    failures: Metric,
     open: impl Future<Output = anyhow::Result<F>>,
     handle: impl AsyncFn(&F, Value, &Invocation) -> Result<Value, Failure>,
 ) -> ExitCode {
@@ -36,8 +38,9 @@ pub async fn serve<F>(
             tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
             if !failure.is_measured {
                 let mut metrics = Metrics::new(&stack, name);
-                metrics.add("FailedRuns", Unit::Count, 1.0);
-                metrics.note("request_id", invocation.request_id.as_str());
+                metrics.add(failures, 1.0);
+                metrics.field("error_type", failure.kind.name());
+                metrics.field("request_id", invocation.request_id.as_str());
                 metrics.emit();
             }
         }

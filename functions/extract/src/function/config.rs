@@ -1,6 +1,6 @@
 //! The function's configuration: read once, when the process starts.
 
-use extract::{CollectionNames, FURTHER};
+use extract::{CollectionNames, FURTHER, Scheduled};
 use hubspot::feeds::{FEEDS, Feed, HistoryProperties, PROPERTY_HISTORY};
 use lambda::{Environment, list};
 use staging::Codec;
@@ -15,6 +15,8 @@ pub(super) struct Config {
     pub(super) name: String,
     /// The feed that it reads; `None`: all that are beyond Segment's, each in an invocation of its own.
     pub(super) feed: Option<&'static dyn Feed>,
+    /// All functions of the stack that read HubSpot on a schedule; this one alone where nobody says.
+    pub(super) scheduled: Scheduled,
     /// The collections that somebody wants.
     pub(super) names: CollectionNames,
     /// The properties whose history is read, where somebody has listed some.
@@ -28,6 +30,8 @@ pub(super) struct Config {
     pub(super) reserve: f64,
     /// The codec of staged files.
     pub(super) codec: Codec,
+    /// Minutes after which the schedule starts again what is read as a whole; 0: each time.
+    pub(super) full_refresh_minutes: u32,
     /// Invocations of itself after which the rest is left to the next schedule.
     pub(super) max_continuations: u32,
 }
@@ -45,6 +49,7 @@ impl Config {
             environment
                 .wrong("FEED", format!("{name:?} is no feed: one of {}, or {FURTHER}", known.join(", ")));
         }
+        let scheduled = list(environment.optional("SCHEDULED_FEEDS")).unwrap_or_else(|| vec![name.clone()]);
         let wanted = list(environment.optional("COLLECTIONS"));
         let names = CollectionNames::new(wanted.as_deref(), None).unwrap_or_else(|why| {
             environment.wrong("COLLECTIONS", why);
@@ -71,6 +76,7 @@ impl Config {
             stack: environment.required("STACK"),
             name,
             feed,
+            scheduled: scheduled.into_iter().collect(),
             names,
             histories,
             state_table: environment.required("STATE_TABLE"),
@@ -80,6 +86,7 @@ impl Config {
             hubspot_secret_arn: environment.required("HUBSPOT_SECRET_ARN"),
             reserve: f64::from(reserve) / 100.0,
             codec: environment.parsed("STAGED_CODEC", Codec::default()),
+            full_refresh_minutes: environment.parsed("FULL_REFRESH_MINUTES", 0),
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
         environment.check()?;
@@ -112,6 +119,10 @@ mod tests {
         assert_eq!(config.feed.map(Feed::name), Some("contacts"));
         assert!(config.names.select("deals") && !config.names.select("form_submissions"));
         assert_eq!((config.reserve, config.hubspot_url.as_str()), (0.1, hubspot::DEFAULT_BASE_URL));
+        assert_eq!((&config.scheduled.feeds[..], config.scheduled.has_further), (&["contacts"][..], false));
+        let scheduled =
+            read(&[&WHOLE[..], &[("SCHEDULED_FEEDS", ",deals,,objects")]].concat()).unwrap().scheduled;
+        assert_eq!((&scheduled.feeds[..], scheduled.has_further), (&["deals"][..], true));
         let names = read(&WHOLE).unwrap().names;
         assert!(names.select("form_submissions") && !names.select("tickets"));
         let further =

@@ -20,8 +20,11 @@ impl StoredCredential {
     }
 
     pub(super) async fn read(&self) -> anyhow::Result<Credential> {
-        let secret = self.secrets.get(&self.arn).await?;
-        extract::credential(secret.expose_secret())
+        if let Ok(credential) = extract::credential(self.secrets.get(&self.arn).await?.expose_secret()) {
+            return Ok(credential);
+        }
+        // What was kept can't be used: somebody may have put another value meanwhile.
+        extract::credential(self.secrets.get_anew(&self.arn).await?.expose_secret())
             .with_context(|| format!("the secret {} can't be used", self.arn))
     }
 }

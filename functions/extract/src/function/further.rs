@@ -6,19 +6,20 @@
 
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::Utc;
 use extract::{End, Event, FURTHER, FurtherFeeds, FurtherReport, Outcome, Run, Selection, Standing};
 use futures::stream::{StreamExt, iter};
 use hubspot::Client;
 use hubspot::feeds::{Feed, HistoryProperties, Mode};
 use lambda::{Failure, FailureKind, Invocation};
 use serde_json::Value;
-use staging::RunRecord;
 
 use super::{Function, failure_kind};
 
 /// Invocations that are asked for at once.
 const AT_ONCE: usize = 8;
+/// Minutes after which the schedule starts again what is read as a whole and failed.
+const RETRY_MINUTES: u32 = 30;
 /// The name in reports for the custom objects of which nothing is known yet.
 const CUSTOM_OBJECTS: &str = "custom objects";
 
@@ -59,16 +60,7 @@ impl Function {
         event: &Event,
         invocation: &Invocation,
     ) -> Result<Value, Failure> {
-        let mut report = FurtherReport {
-            run_id: extract::new_run_id(),
-            mode: event.mode,
-            outcome: End::Complete,
-            reason: None,
-            ended_at: String::new(),
-            seconds: 0.0,
-            started: Vec::new(),
-            standing: Standing::default(),
-        };
+        let mut report = FurtherReport::new(&extract::new_run_id(), event.mode);
         let started = self.start(client, event, invocation, &mut report).await;
         let mut failed = None;
         if let Err(error) = started {
@@ -79,19 +71,19 @@ impl Function {
                 failed = Some(Failure::new(failure_kind(&error), error));
             }
         }
-        match self.standing().await {
-            Ok(standing) => report.standing.absorb(standing),
+        let mut further = None;
+        match self.further_standing().await {
+            Ok(standing) => {
+                further = Some(standing.clone());
+                report.standing.absorb(standing);
+            }
             Err(error) => failed = failed.or(Some(Failure::new(FailureKind::Run, error))),
         }
-        report.ended_at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-        report.seconds = invocation.started.elapsed().as_secs_f64();
-        self.further_metrics(&report, failed.is_some(), invocation).emit();
+        report.end(invocation.started.elapsed().as_secs_f64());
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
-        let record =
-            RunRecord { name: FURTHER.to_owned(), run_id: report.run_id.clone(), report: value.clone() };
-        if let Err(error) = self.state.record(&record).await {
-            tracing::warn!("the run's report can't be recorded: {error:#}");
-        }
+        self.record(FURTHER, &report.run_id, value.clone()).await;
+        let standing = self.standing(further).await;
+        self.further_metrics(&report, failed.is_some(), &standing, invocation).emit();
         match failed {
             Some(failure) => Err(Failure { is_measured: true, ..failure }),
             None => Ok(value),
@@ -116,7 +108,13 @@ impl Function {
         let is_compared = |feed: &&'static dyn Feed| {
             !event.mode.is_some_and(Mode::is_snapshot) || feed.snapshot().is_some()
         };
-        let feeds: Vec<&str> = selection.further().filter(is_compared).map(Feed::name).collect();
+        let mut feeds = Vec::new();
+        for feed in selection.further().filter(is_compared) {
+            if event.is_of_schedule() && self.was_just_refreshed(feed, now_ms).await? {
+                continue;
+            }
+            feeds.push(feed.name());
+        }
         let invoked = iter(feeds).map(async |name| {
             (name, lambda::invoke(&self.aws.lambda, &invocation.function, &event.of_feed(name)).await)
         });
@@ -145,7 +143,21 @@ impl Function {
         }
     }
 
-    async fn standing(&self) -> anyhow::Result<Standing> {
+    /// `true`: the feed is read as a whole each time, and its last run is not long ago.
+    async fn was_just_refreshed(&self, feed: &dyn Feed, now_ms: i64) -> anyhow::Result<bool> {
+        if !feed.is_full_refresh() || self.config.full_refresh_minutes == 0 {
+            return Ok(false);
+        }
+        let Some((began_ms, end)) = extract::last_run(feed, &self.state).await? else { return Ok(false) };
+        let minutes = match end {
+            End::Stopped => 0,
+            End::Failed => self.config.full_refresh_minutes.min(RETRY_MINUTES),
+            _ => self.config.full_refresh_minutes,
+        };
+        Ok((0..i64::from(minutes) * 60_000).contains(&(now_ms - began_ms)))
+    }
+
+    async fn further_standing(&self) -> anyhow::Result<Standing> {
         let further = FurtherFeeds::read(&self.state).await?;
         Standing::of(&further, &self.config.names, &self.state, Utc::now().timestamp_millis()).await
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use lambda::{Environment, list};
-use load::{ALL, Modes};
-use staging::snapshot_of;
+use load::{ALL, ForgetDeleted, Modes, contacts_of};
+use staging::{PersonColumns, snapshot_of};
 
 /// Name for the collections of Segment's source, and for the tables that give ids their meaning.
 const SEGMENT: &str = "segment";
@@ -23,6 +24,13 @@ pub(super) struct Config {
     pub(super) warehouse_secret_arn: Option<String>,
     wanted: Wanted,
     pub(super) modes: Modes,
+    /// Columns by which rows of persons are known.
+    pub(super) person_columns: Vec<PersonColumns>,
+    forget_deleted: ForgetDeleted,
+    /// `true`: e-mail events of forgotten persons stay under a pseudonym.
+    pub(super) pseudonymise: bool,
+    /// Days after which merged staged files are removed; 0: never.
+    staged_days: u32,
     /// Invocations of itself after which the rest is left to the next schedule.
     pub(super) max_continuations: u32,
 }
@@ -72,7 +80,7 @@ impl Config {
     }
 
     fn of<V: Fn(&str) -> Option<String>>(mut environment: Environment<V>) -> anyhow::Result<Config> {
-        let config = Config {
+        let mut config = Config {
             stack: environment.required("STACK"),
             state_table: environment.required("STATE_TABLE"),
             bucket: environment.required("BUCKET"),
@@ -88,8 +96,18 @@ impl Config {
                 hard_delete: list(environment.optional("HARD_DELETE")).unwrap_or_default(),
                 history: list(environment.optional("HISTORY")).unwrap_or_default(),
             },
+            person_columns: Vec::new(),
+            forget_deleted: environment.parsed("FORGET_DELETED", ForgetDeleted::Auto),
+            pseudonymise: environment.parsed("PSEUDONYMISE", false),
+            staged_days: environment.parsed("STAGED_DAYS", 0),
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
+        for line in list(environment.optional("PERSON_COLUMNS")).unwrap_or_default() {
+            match line.parse() {
+                Ok(columns) => config.person_columns.push(columns),
+                Err(why) => environment.wrong("PERSON_COLUMNS", why),
+            }
+        }
         let without_history = list(environment.optional("WITHOUT_HISTORY")).unwrap_or_default();
         if let Err(why) = config.modes.check(&without_history) {
             environment.wrong("HISTORY", why);
@@ -98,14 +116,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Days after which contacts are forgotten that HubSpot shows no more; `None`: they are not.
+    pub(super) fn forget_after_days(&self) -> Option<u32> {
+        let contacts = contacts_of(&self.person_columns)?;
+        self.forget_deleted.days(self.modes.of(contacts).hard_delete)
+    }
+
+    pub(super) fn retention(&self) -> Option<TimeDelta> {
+        (self.staged_days > 0).then(|| TimeDelta::days(self.staged_days.into()))
+    }
+
     /// `true`: the collection is loaded, or that of the snapshot with this name.
     pub(super) fn is_wanted(&self, name: &str) -> bool {
         self.wanted.select(snapshot_of(name).unwrap_or(name))
-    }
-
-    /// `true`: the collection is one of Segment's, whose number does not grow.
-    pub(super) fn is_segments(&self, collection: &str) -> bool {
-        self.wanted.segment.iter().any(|name| name == collection)
     }
 
     /// Returns the names, with their variables, of which nothing is staged.
@@ -143,6 +166,27 @@ mod tests {
             let names = ["contacts", "deals", "cars", "owners"];
             assert_eq!(names.map(|name| select(given, name)), chosen, "{given}");
         }
+    }
+
+    #[test]
+    fn contacts_are_forgotten_where_deleted_ones_leave_the_table() {
+        let days = |hard_delete: &'static str, setting: Option<&'static str>| {
+            let config = Config::of(Environment::new(move |name: &str| match name {
+                "FORGET_DELETED" => setting.map(str::to_owned),
+                "HARD_DELETE" => Some(hard_delete.to_owned()),
+                "PERSON_COLUMNS" => Some("contacts! id# email@, email_events recipient@ created~".to_owned()),
+                "HISTORY" | "STAGED_DAYS" | "MAX_CONTINUATIONS" | "PSEUDONYMISE" => None,
+                _ => Some("x".to_owned()),
+            }));
+            config.map(|config| config.forget_after_days()).map_err(|error| error.to_string())
+        };
+        assert_eq!(days("contacts", None), Ok(Some(7)));
+        assert_eq!(days("all", Some("auto")), Ok(Some(7)));
+        assert_eq!(days("deals", None), Ok(None));
+        assert_eq!(days("deals", Some("on")), Ok(Some(7)));
+        assert_eq!(days("all", Some("off")), Ok(None));
+        assert_eq!(days("deals", Some("30")), Ok(Some(30)));
+        assert!(days("all", Some("never")).unwrap_err().contains("FORGET_DELETED"));
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! Compaction behind a load. It never makes a load fail: rows are where they belong, and the next load tries again.
+
+use std::collections::BTreeSet;
+
+use lambda::{Failure, Invocation};
+use load::{CompactOptions, LoadReport, is_compaction_due};
+use warehouse::Warehouse;
+
+use super::Function;
+
+pub(super) fn options(function: &Function, collection: &str, invocation: &Invocation) -> CompactOptions {
+    CompactOptions {
+        keeps_versions: function.config.modes.of(collection).history,
+        retention: function.config.retention(),
+        deadline: Some(invocation.deadline),
+        ..CompactOptions::default()
+    }
+}
+
+/// Returns the collections whose files may have been kept long enough, whether anything new was staged or not.
+pub(super) async fn of_retention(function: &Function) -> BTreeSet<String> {
+    if function.config.retention().is_none() {
+        return BTreeSet::new();
+    }
+    let mut collections = function.state.collections().await.unwrap_or_else(|error| {
+        tracing::warn!("it is not known which staged files were kept long enough: {error:#}");
+        BTreeSet::new()
+    });
+    collections.retain(|name| function.config.is_wanted(name));
+    collections
+}
+
+/// Compacts those of the collections that are due. Connects to the warehouse if that is not done yet.
+pub(super) async fn compact(
+    function: &Function,
+    collections: BTreeSet<String>,
+    connected: Option<&dyn Warehouse>,
+    invocation: &Invocation,
+    report: &mut LoadReport,
+) -> Result<(), Failure> {
+    let mut own: Option<Box<dyn Warehouse>> = None;
+    for collection in collections {
+        let options = options(function, &collection, invocation);
+        match is_compaction_due(&collection, &function.state, &options).await {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                note(report, &collection, &error);
+                continue;
+            }
+        }
+        if connected.is_none() && own.is_none() {
+            own = Some(function.connect().await?);
+        }
+        let Some(warehouse) = connected.or(own.as_deref()) else { continue };
+        match load::compact(&collection, &function.state, &function.bucket, warehouse, &options).await {
+            Ok(done) if done.has_worked() => _ = report.compacted.insert(collection, done),
+            Ok(_) => {}
+            Err(error) => note(report, &collection, &error),
+        }
+    }
+    Ok(())
+}
+
+fn note(report: &mut LoadReport, collection: &str, error: &anyhow::Error) {
+    tracing::warn!(collection.name = collection, "{error:#}");
+    report.degraded.push(format!("{collection}: {error:#}"));
+}
