@@ -57,6 +57,7 @@ impl Opened {
                 associated: None,
                 histories: None,
                 wanted: None,
+                counts: hubspot::RecordCounts::default(),
             };
             let contacts = FEEDS.iter().find(|feed| feed.name() == "contacts").unwrap();
             let absent = ["contacts v1", "list memberships", "forms"];

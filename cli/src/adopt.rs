@@ -15,14 +15,13 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::bail;
 use extract::End;
 use hubspot::feeds::FEEDS;
-use lambda::Aws;
 use load::{Loaded, load};
 use staging::{Bucket, State};
 use warehouse::{Kind, Maker, Reads, TableMode, Warehouse};
 
 use crate::args::{Adopt, ReportFormat};
-use crate::credential::warehouse_password;
-use crate::sync::print;
+use crate::connect::connect;
+use crate::print::print;
 use columns::Columns;
 pub(crate) use report::{Adopted, text};
 use report::{NOT_READ, Step, all_text};
@@ -224,11 +223,7 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
              warehouse and the schema of the stack; its next load makes the tables anew"
         )
     };
-    let aws = match warehouse::needs_aws(url) {
-        true => Some(Aws::connect().await.config),
-        false => None,
-    };
-    let warehouse = warehouse::connect(url, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    let warehouse = connect(url, &args.schema, &args.password).await?;
     if args.state.is_some() && warehouse.reads() == Reads::S3 {
         bail!(
             "rows can't be brought in from here, since this warehouse reads files from S3 alone: leave out --state, and the \
@@ -304,7 +299,8 @@ fn source<'a>(collection: &'a str, aside: &'a str, way: Way<'a>) -> Source<'a> {
     Source { collection, aside, account_id, state, bucket, warehouse }
 }
 
-fn sum(a: Loaded, b: Loaded) -> Loaded {
+fn sum(mut a: Loaded, b: Loaded) -> Loaded {
+    a.column_changes.absorb(b.column_changes);
     Loaded {
         files: a.files + b.files,
         staged_rows: a.staged_rows + b.staged_rows,
@@ -313,5 +309,6 @@ fn sum(a: Loaded, b: Loaded) -> Loaded {
         statements_that_write: a.statements_that_write + b.statements_that_write,
         files_left: b.files_left,
         degraded: b.degraded,
+        column_changes: a.column_changes,
     }
 }

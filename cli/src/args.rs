@@ -2,27 +2,39 @@
 
 mod examples;
 mod modes;
+mod overview;
+mod secrets;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use hubspot::feeds::{HistoryProperties, Mode};
+use load::ForgetDeleted;
 use staging::Codec;
 
 use examples::{
-    ADOPT_EXAMPLES, BACKFILL_EXAMPLES, DBT_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, PLAN_EXAMPLES,
-    RECONCILE_EXAMPLES, REPLAY_EXAMPLES, STATUS_EXAMPLES,
+    ADOPT_EXAMPLES, BACKFILL_EXAMPLES, COMPACT_EXAMPLES, COMPLETIONS_EXAMPLES, DBT_EXAMPLES, DEMO_EXAMPLES,
+    DICTIONARY_EXAMPLES, DOCTOR_EXAMPLES, EXAMPLES, FORGET_EXAMPLES, GENERATE_EXAMPLES, INIT_EXAMPLES,
+    MAN_EXAMPLES, PLAN_EXAMPLES, RECONCILE_EXAMPLES, REPLAY_EXAMPLES, STATUS_EXAMPLES, SYNC_EXAMPLES,
 };
 pub(crate) use modes::modes;
+pub(crate) use overview::Overview;
+pub(crate) use secrets::{PasswordFrom, TokenFrom};
+
+use crate::version::VERSION;
 
 #[derive(Debug, Parser)]
-#[command(name = "hubspot-source", version, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
+#[command(name = "hubspot-source", version = VERSION, about = "HubSpot into your warehouse", after_help = EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Log the steps of the run
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
+    /// File of settings: flags by their names [default: hubspot-source.toml, if there is one in the working folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,26 +47,94 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Show the last runs, the age of the data, and the files that wait for a merge: of a stack, or of a state folder
     Status(Status),
+    /// Write a page about all runs, to look at in a browser: one HTML file
+    Report(Overview),
     /// Start a backfill in a deployed stack, and follow it
     Backfill(Backfill),
     /// Have a deployed stack compare a table with HubSpot's records; differing records are read again
     Reconcile(Reconcile),
     /// Fill the warehouse of a deployed stack again from the staged files, without a call to HubSpot
     Replay(Replay),
+    /// Forget a person: remove them from the warehouse, the staged files and the state, and keep them out
+    Forget(Forget),
+    /// Make the staged files of a stack, or of a state folder, as few as can be
+    Compact(Compact),
     /// Put tables that Segment made in a warehouse aside, so that loads make ours; and bring in their rows
     Adopt(Adopt),
     /// Try it without a HubSpot account: sync a fake one, change it, and sync again
     Demo(Demo),
     /// Write a dbt project over the tables of a warehouse: sources, tests, and views for dbt_hubspot
     Dbt(Dbt),
+    /// Write hubspot-source.toml with every setting, and .env.example; asks HubSpot what the credential may read
+    Init(Init),
     /// Print every collection and column: type, and source of the value, or why it is NULL (Markdown)
+    #[command(after_help = DICTIONARY_EXAMPLES)]
     Dictionary,
+    /// Print what completes this command line in a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
     /// Write the files of a checkout anew that are made from the list of feeds
     #[command(hide = true)]
     Generate(Generate),
 }
 
+impl Command {
+    /// Returns the format of the command's report, if it has one.
+    pub(crate) fn report(&self) -> Option<ReportFormat> {
+        match self {
+            Command::Sync(args) => Some(args.report),
+            Command::Doctor(args) => Some(args.report),
+            Command::Plan(args) => Some(args.report),
+            Command::Status(args) => Some(args.report),
+            Command::Backfill(args) => Some(args.target.report),
+            Command::Reconcile(args) => Some(args.target.report),
+            Command::Replay(args) => Some(args.report),
+            Command::Compact(args) => Some(args.report),
+            Command::Forget(args) => Some(args.report),
+            Command::Adopt(args) => Some(args.report),
+            Command::Report(_)
+            | Command::Init(_)
+            | Command::Demo(_)
+            | Command::Dbt(_)
+            | Command::Dictionary
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Generate(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = INIT_EXAMPLES)]
+pub(crate) struct Init {
+    /// Replace files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) token: TokenFrom,
+    /// URL of HubSpot's API, or of a fake one
+    #[arg(long, value_name = "URL", default_value = hubspot::DEFAULT_BASE_URL)]
+    pub(crate) hubspot_url: String,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub(crate) struct Man {
+    /// Folder for the pages of the program and of each command; it is made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = GENERATE_EXAMPLES)]
 pub(crate) struct Generate {
     /// Folder of the checkout
     #[arg(default_value = ".")]
@@ -62,6 +142,7 @@ pub(crate) struct Generate {
 }
 
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = SYNC_EXAMPLES)]
 pub(crate) struct Sync {
     /// Warehouse for the tables: duckdb:PATH, postgres://USER@HOST/DATABASE (password in WAREHOUSE_PASSWORD), or none
     /// to stage Parquet files only
@@ -93,6 +174,13 @@ pub(crate) struct Sync {
     /// commas
     #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
     pub(crate) history: Vec<String>,
+    /// Forget contacts that HubSpot shows nowhere any more, as forget does: auto (where contacts are in --hard-delete), on,
+    /// off, or the days for which HubSpot has to show them nowhere (7 with auto and on)
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) forget_deleted: ForgetDeleted,
+    /// Keep e-mail events of contacts that are forgotten so, under a pseudonym
+    #[arg(long)]
+    pub(crate) pseudonymise: bool,
     /// Keep views with another product's names and columns, in the schema of the tables with _fivetran behind it
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) compat: Option<Compat>,
@@ -119,12 +207,23 @@ pub(crate) struct Sync {
     /// HubSpot shows no more
     #[arg(long)]
     pub(crate) accept_removals: bool,
+    /// Forget contacts that HubSpot shows nowhere any more, however many they are: see --forget-deleted
+    #[arg(long)]
+    pub(crate) accept_forgetting: bool,
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
+    /// Days after which staged files that the warehouse has are removed; 0 keeps them, for a warehouse that is filled
+    /// again. In any case, many small ones become one
+    #[arg(long, value_name = "DAYS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub(crate) keep_staged: u32,
     /// Compression of staged files: zstd, or snappy for readers that don't know zstd
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
     pub(crate) codec: Codec,
+    #[command(flatten)]
+    pub(crate) token: TokenFrom,
+    #[command(flatten)]
+    pub(crate) password: PasswordFrom,
     /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
@@ -146,6 +245,8 @@ pub(crate) struct Doctor {
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
+    #[command(flatten)]
+    pub(crate) token: TokenFrom,
     /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
@@ -175,6 +276,8 @@ pub(crate) struct Plan {
     /// Share of HubSpot's limits that is left to the account's other apps, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) reserve: u8,
+    #[command(flatten)]
+    pub(crate) token: TokenFrom,
     /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
@@ -252,6 +355,35 @@ pub(crate) struct Replay {
 }
 
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = COMPACT_EXAMPLES)]
+pub(crate) struct Compact {
+    /// Name of the deployed stack; region and credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["state", "warehouse", "schema"])]
+    pub(crate) stack: Option<String>,
+    /// The state folder of a sync
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Warehouse of that sync, whose list of loaded files becomes as short
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: Option<String>,
+    /// Schema of the tables in the warehouse
+    #[arg(long, default_value = "hubspot")]
+    pub(crate) schema: String,
+    /// Collections with a history, as of the sync, separated by commas: all versions of their rows stay
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',', conflicts_with = "stack")]
+    pub(crate) history: Vec<String>,
+    /// Collections to compact, separated by commas [default: all]
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) password: PasswordFrom,
+    /// Format of the report on stdout
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = DEMO_EXAMPLES)]
 pub(crate) struct Demo {
     /// Number of contacts in the fake account, which has a fifth as many companies and deals
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
@@ -274,6 +406,8 @@ pub(crate) struct Dbt {
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
+    #[command(flatten)]
+    pub(crate) password: PasswordFrom,
     /// SQL of the views: duckdb, postgres, redshift, snowflake, bigquery or databricks [default: that of the warehouse]
     #[arg(long, value_name = "NAME")]
     pub(crate) dialect: Option<String>,
@@ -283,11 +417,58 @@ pub(crate) struct Dbt {
 }
 
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = FORGET_EXAMPLES)]
+pub(crate) struct Forget {
+    /// Address of the person; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Vec<String>,
+    /// Id of the person's contact in HubSpot; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) contact: Vec<u64>,
+    /// Warehouse with the tables: duckdb:PATH, postgres://USER@HOST/DATABASE and so on, as of sync (password in
+    /// WAREHOUSE_PASSWORD), or none
+    #[arg(long, value_name = "URL")]
+    pub(crate) warehouse: Option<String>,
+    /// Folder with the cursors and the staged files, as of sync
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Name of a deployed stack, whose load function does it; region and credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["warehouse", "state"])]
+    pub(crate) stack: Option<String>,
+    /// Schema of the tables in the warehouse
+    #[arg(long, default_value = "hubspot")]
+    pub(crate) schema: String,
+    /// Count rows and files, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Let persons back in who were forgotten, by each id and address that is named; removes nothing, and needs no
+    /// warehouse
+    #[arg(long, conflicts_with_all = ["dry_run", "vacuum_full", "pseudonymise"])]
+    pub(crate) lift: bool,
+    /// Keep e-mail events of the person: with a pseudonym in the place of the address, and without details that may tell
+    /// who it is [default: false; of a stack, its parameter Pseudonymise]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) pseudonymise: Option<bool>,
+    /// Remove without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Have PostgreSQL write the tables anew, so that nothing of the rows is left in its files; nobody can read a table
+    /// meanwhile
+    #[arg(long)]
+    pub(crate) vacuum_full: bool,
+    #[command(flatten)]
+    pub(crate) password: PasswordFrom,
+    /// Format of the report on stdout
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
+}
+
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = ADOPT_EXAMPLES)]
 pub(crate) struct Adopt {
     /// Warehouse with the tables: duckdb:PATH, postgres://USER@HOST/DATABASE and so on, as of sync (password in
     /// WAREHOUSE_PASSWORD)
-    #[arg(long, value_name = "URL", required_unless_present = "stack")]
+    #[arg(long, value_name = "URL")]
     pub(crate) warehouse: Option<String>,
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
@@ -298,6 +479,8 @@ pub(crate) struct Adopt {
     /// Not for stacks: their warehouse is named
     #[arg(long, value_name = "NAME")]
     pub(crate) stack: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordFrom,
     /// Format of the report on stdout
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
@@ -345,11 +528,26 @@ impl ModeArg {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_exit_codes_and_fits_80_columns() {
+        let program = Args::command();
+        let every = program.get_subcommands().chain([&program]);
+        for command in every.filter(|command| command.get_name() != "help") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!(help.contains("Exit codes:\n  0 ") && help.contains("\n  2 "), "{name}: {help}");
+            for line in help.lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        }
     }
 }

@@ -1,24 +1,67 @@
-//! Secrets from the environment: HubSpot's token or an OAuth app's three values, and the warehouse's password. No
-//! other file reads them.
+//! Secrets: HubSpot's credential and the warehouse's password, each from a file, from a command, or from the environment.
+//! No other file reads them.
 
-use anyhow::bail;
+mod command;
+mod file;
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
 use hubspot::Credential;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-const TOKEN: &str = "HUBSPOT_TOKEN";
-const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
+use crate::args::{PasswordFrom, TokenFrom};
 
-const WAREHOUSE_PASSWORD: &str = "WAREHOUSE_PASSWORD";
+pub(crate) const TOKEN: &str = "HUBSPOT_TOKEN";
+pub(crate) const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
+pub(crate) const WAREHOUSE_PASSWORD: &str = "WAREHOUSE_PASSWORD";
 
 /// Returns the warehouse's password; `None` if it is in the URL, or if there is none.
-pub(crate) fn warehouse_password() -> Option<SecretString> {
-    std::env::var(WAREHOUSE_PASSWORD).ok().filter(|password| !password.is_empty()).map(SecretString::from)
+///
+/// # Errors
+/// When a file or a command is to give it, and does not.
+pub(crate) async fn warehouse_password(from: &PasswordFrom) -> anyhow::Result<Option<SecretString>> {
+    let (file, command) = (&from.warehouse_password_file, &from.warehouse_password_command);
+    match named("warehouse-password", file.as_deref(), command.as_deref()).await? {
+        Some(password) => Ok(Some(password)),
+        None => {
+            let password = std::env::var(WAREHOUSE_PASSWORD).ok();
+            Ok(password.filter(|password| !password.is_empty()).map(SecretString::from))
+        }
+    }
 }
 
 /// # Errors
 /// When there is none, or half of one; the message says what to set.
-pub(crate) fn credential() -> anyhow::Result<Credential> {
-    credential_of(|name| std::env::var(name).ok())
+pub(crate) async fn credential(from: &TokenFrom) -> anyhow::Result<Credential> {
+    match named("token", from.token_file.as_deref(), from.token_command.as_deref()).await? {
+        Some(secret) => extract::credential(secret.expose_secret())
+            .with_context(|| format!("what {} gives is no credential", of_token(from))),
+        None => credential_of(|name| std::env::var(name).ok()),
+    }
+}
+
+/// `true`: there is a credential to try.
+pub(crate) fn is_given(from: &TokenFrom) -> bool {
+    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    from.token_file.is_some() || from.token_command.is_some() || [TOKEN].iter().chain(&OAUTH).any(is_set)
+}
+
+fn of_token(from: &TokenFrom) -> &'static str {
+    if from.token_file.is_some() { "--token-file" } else { "--token-command" }
+}
+
+/// Returns the secret of the file or of the command, if one is named.
+async fn named(
+    what: &str,
+    file: Option<&Path>,
+    command: Option<&str>,
+) -> anyhow::Result<Option<SecretString>> {
+    Ok(match (file, command) {
+        (Some(path), _) => Some(file::read(path).with_context(|| format!("--{what}-file"))?),
+        (None, Some(line)) => Some(command::run(line).await.with_context(|| format!("--{what}-command"))?),
+        (None, None) => None,
+    })
 }
 
 fn credential_of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Credential> {
@@ -34,7 +77,7 @@ fn credential_of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Cr
         }),
         [None, None, None] => bail!(
             "no HubSpot credential: set {TOKEN} to a service key or private app token (HubSpot: Development > Keys > \
-             Service keys), or {} for an OAuth app",
+             Service keys), or name a --token-file or a --token-command, or set {} for an OAuth app",
             OAUTH.join(", ")
         ),
         values => {
@@ -44,6 +87,22 @@ fn credential_of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Cr
         }
     }
 }
+
+/// Returns what a file or a command gave, without the line's end that editors and programs put behind it.
+///
+/// # Errors
+/// When nothing is left, or when it is no text.
+fn secret(bytes: Vec<u8>) -> anyhow::Result<SecretString> {
+    let Ok(text) = String::from_utf8(bytes) else { bail!("it is no text") };
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.trim().is_empty() {
+        bail!("it is empty");
+    }
+    Ok(text.to_owned().into())
+}
+
+/// Most bytes of a secret. A private key has some thousand.
+const MOST_BYTES: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -65,5 +124,14 @@ mod tests {
     fn half_an_oauth_credential_names_the_other_half() {
         let error = of(&[("HUBSPOT_CLIENT_ID", "a")]).unwrap_err().to_string();
         assert!(error.contains("set HUBSPOT_CLIENT_SECRET and HUBSPOT_REFRESH_TOKEN too"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_text_without_its_line_end() {
+        let text = |bytes: &[u8]| secret(bytes.to_vec()).map(|secret| secret.expose_secret().to_owned());
+        assert_eq!(text(b"pat-1\r\n").unwrap(), "pat-1");
+        assert_eq!(text(b"two\nlines\n\n").unwrap(), "two\nlines");
+        assert_eq!(text(b" \n").unwrap_err().to_string(), "it is empty");
+        assert_eq!(text(b"\xff").unwrap_err().to_string(), "it is no text");
     }
 }

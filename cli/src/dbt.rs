@@ -17,11 +17,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
-use lambda::Aws;
 
+use crate::alike::did_you_mean;
 use crate::args::Dbt;
-use crate::credential::warehouse_password;
-use crate::sync::print;
+use crate::connect::connect;
+use crate::print::{print, wrapped};
 use dialect::{DIALECTS, Dialect, dialect};
 pub(crate) use kept::keep_views;
 use known::Known;
@@ -33,12 +33,7 @@ use project::{Places, Project, project};
 /// For wrong use or configuration, before anything is written.
 pub(crate) async fn run(args: &Dbt) -> anyhow::Result<bool> {
     let (dialect, has_views) = dialect_of(args)?;
-    let aws = match warehouse::needs_aws(&args.warehouse) {
-        true => Some(Aws::connect().await.config),
-        false => None,
-    };
-    let warehouse =
-        warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    let warehouse = connect(&args.warehouse, &args.schema, &args.password).await?;
     let known = Known::of(&*warehouse).await?;
     if known.tables.is_empty() {
         bail!(
@@ -71,7 +66,10 @@ fn dialect_of(args: &Dbt) -> anyhow::Result<(&'static Dialect, bool)> {
     if let Some(name) = &args.dialect {
         return match dialect(name) {
             Some(dialect) => Ok((dialect, true)),
-            None => bail!("unknown dialect {name:?}: use one of {}", names.join(", ")),
+            None => {
+                let meant = did_you_mean(&[name], &names);
+                bail!("unknown dialect {name:?}: {meant}use one of {}", names.join(", "))
+            }
         };
     }
     Ok(match dialect_of_url(&args.warehouse) {
@@ -99,6 +97,7 @@ fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat:
         return text + "; no views, which dbt_hubspot could not use on this warehouse";
     }
     text += &format!(", and {} views for {}, in the schema {compat}", project.views.len(), dialect.name);
+    text = wrapped(&text, 2);
     let mut lacking: BTreeMap<(bool, &[&str]), Vec<&str>> = BTreeMap::new();
     for it in project.views.iter().filter(|it| !it.lacking.is_empty()) {
         lacking.entry((it.is_empty, &it.lacking)).or_default().push(it.view.name);
@@ -106,7 +105,8 @@ fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat:
     for ((is_empty, collections), views) in lacking {
         let what = if is_empty { "empty" } else { "incomplete" };
         let (views, collections) = (views.join(", "), collections.join(","));
-        text += &format!("\n! {what}: {views}; sync with --collections ...,{collections} to fill them");
+        let line = format!("! {what}: {views}; sync with --collections ...,{collections} to fill them");
+        text += &format!("\n{}", wrapped(&line, 2));
     }
     text
 }

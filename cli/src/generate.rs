@@ -4,13 +4,14 @@
 mod deploy;
 mod feeds;
 mod template;
+mod terraform;
 
 use std::path::Path;
 
 use anyhow::Context;
 
 use crate::args::Generate;
-use crate::{dictionary, sync};
+use crate::{dictionary, print};
 
 const DEPLOY: &str = "docs/deploy.md";
 
@@ -20,17 +21,20 @@ pub(crate) fn run(args: &Generate) -> anyhow::Result<bool> {
         let file = args.repository.join(path);
         if read(&file)? != text {
             std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
-            sync::print(&format!("{path} is written anew"));
+            print::print(&format!("{path} is written anew"));
         }
     }
     Ok(true)
 }
 
 /// Returns the generated files: paths within the repository, and texts.
-fn files(repository: &Path) -> anyhow::Result<[(&'static str, String); 3]> {
+fn files(repository: &Path) -> anyhow::Result<[(&'static str, String); 5]> {
     let feeds = feeds::of_this_source();
+    let template = template::template(&feeds);
     Ok([
-        ("template.yaml", template::template(&feeds)),
+        ("deploy/terraform/parameters.tf", terraform::parameters(&template)),
+        ("deploy/terraform/outputs.tf", terraform::outputs(&template)),
+        ("template.yaml", template),
         ("docs/dictionary.md", dictionary::text()),
         (DEPLOY, deploy::deploy(&read(&repository.join(DEPLOY))?, &feeds)?),
     ])
@@ -61,7 +65,10 @@ mod tests {
         let repository = tempfile::tempdir().unwrap();
         std::fs::create_dir(repository.path().join("docs")).unwrap();
         let write = |path: &str, text: &str| std::fs::write(repository.path().join(path), text).unwrap();
+        std::fs::create_dir_all(repository.path().join("deploy/terraform")).unwrap();
         write("template.yaml", "old");
+        write("deploy/terraform/parameters.tf", "old");
+        write("deploy/terraform/outputs.tf", "old");
         write("docs/dictionary.md", "old");
         write(DEPLOY, include_str!("../../docs/deploy.md"));
         let args = Generate { repository: repository.path().to_owned() };

@@ -3,17 +3,19 @@
 mod text;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use extract::{ApiUsage, End, Outcome, Quarantined};
 use hubspot::Budget;
 use hubspot::feeds::Mode;
-use load::{Loaded, Reconciled};
+use load::{ForgetReport, Loaded, Reconciled};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::adopt::Adopted;
+use crate::print::WIDTH;
 use crate::usage::Usage;
 
 #[derive(Debug, Serialize)]
@@ -26,6 +28,12 @@ pub(crate) struct Report {
     /// Tables of Segment's in the schema, if they are adopted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) adopted: BTreeMap<String, Adopted>,
+    /// Contacts that HubSpot shows nowhere any more, and who are forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) forgotten: Option<ForgetReport>,
+    /// Why they are not; the next sync goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_forgotten: Option<String>,
     pub(crate) api: BTreeMap<&'static str, ApiUsage>,
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
@@ -53,6 +61,9 @@ pub(crate) struct CollectionReport {
     pub(crate) statements: u64,
     pub(crate) merge_seconds: f64,
     pub(crate) unparsed_values: u64,
+    /// Rows of forgotten persons, which were not staged.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) forgotten: u64,
     /// Records in ranges where HubSpot's own count is no higher than the number read.
     pub(crate) counted: u64,
     /// Comparisons of the table with HubSpot's records, in order.
@@ -97,6 +108,7 @@ impl CollectionReport {
             statements: loaded.statements_that_write,
             merge_seconds: merging.as_secs_f64(),
             unparsed_values: staged.unparsed_values,
+            forgotten: staged.forgotten,
             counted: staged.counted,
             reconciled: Vec::new(),
             files: staged.files,
@@ -127,6 +139,7 @@ impl CollectionReport {
         self.statements += later.statements;
         self.merge_seconds += later.merge_seconds;
         self.unparsed_values += later.unparsed_values;
+        self.forgotten += later.forgotten;
         self.counted += later.counted;
         self.reconciled.extend(later.reconciled);
         self.files += later.files;
@@ -168,6 +181,10 @@ impl CollectionReport {
     }
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Writes the outcome as two fields of the report.
 fn end_and_reason<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_map(Some(2))?;
@@ -197,6 +214,8 @@ impl Report {
             collections,
             unavailable,
             adopted: BTreeMap::new(),
+            forgotten: None,
+            not_forgotten: None,
             api: ApiUsage::of(budget),
             seconds: elapsed.as_secs_f64(),
             cpu_seconds: usage.cpu_seconds,
@@ -220,9 +239,12 @@ impl Report {
 /// Style of all tables: a rule below the header, and no other one.
 const PLAIN: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Makes a table in the style of all commands.
+/// Makes a table in the style of all commands: as wide as the terminal, and in a pipe as the narrowest one.
 pub(crate) fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
+    if !std::io::stdout().is_terminal() {
+        table.set_width(WIDTH as u16);
+    }
     table.load_style(PLAIN);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.iter().copied());

@@ -14,8 +14,10 @@ use hubspot::feeds::{FEEDS, Feed};
 use lambda::Aws;
 use staging::State;
 
+use crate::alike::did_you_mean;
+
 pub(crate) use backfill::{reconcile, run as backfill};
-pub(crate) use replay::run as replay;
+pub(crate) use replay::{load_and_follow, run as replay};
 pub(crate) use status::run as status;
 
 /// A stack, with the names that the template gives.
@@ -39,7 +41,7 @@ impl Stack {
 }
 
 /// Opens the state of a stack, or that of a folder.
-async fn state(stack: Option<&str>, folder: Option<&Path>) -> anyhow::Result<State> {
+pub(crate) async fn state(stack: Option<&str>, folder: Option<&Path>) -> anyhow::Result<State> {
     match (stack, folder) {
         (Some(name), _) => Ok(Stack::open(name).await.state),
         (None, Some(folder)) if !folder.exists() => {
@@ -89,6 +91,7 @@ impl Stack {
         }
         let segments = FEEDS.iter().flat_map(|feed| feed.collections()).copied();
         let known: Vec<&str> = segments.chain(further.feeds.keys().map(String::as_str)).collect();
-        bail!("unknown collection {collection:?}: use one of {}", known.join(", "))
+        let meant = did_you_mean(&[collection], &known);
+        bail!("unknown collection {collection:?}: {meant}use one of {}", known.join(", "))
     }
 }

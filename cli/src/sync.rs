@@ -1,45 +1,47 @@
 //! `sync`: extract, then load, one feed after the other.
 
 mod before;
+mod loads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use extract::{
-    CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection, StateAllowance,
-    StopCause,
+    ApiUsage, CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection,
+    StateAllowance, StopCause,
 };
-use hubspot::feeds::{Cursor, FEEDS, Feed, Mode, PROPERTY_HISTORY};
+use hubspot::feeds::{Cursor, FEEDS, Feed, Mode, PROPERTY_HISTORY, person_columns};
 use hubspot::{Budget, Client, Credential};
-use load::{Loaded, LostRows, Modes, ReconcileOptions, Scope, Step, load};
+use load::{
+    ForgetOptions, ForgetReport, Loaded, LostRows, Modes, Places, ReconcileOptions, RemovedOptions, Scope,
+    Step, load,
+};
 use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
 
 use self::before::{check_account, check_mode, connect, look, options, read_before};
+use self::loads::Loads;
 use crate::adopt::{Adoption, Way};
 use crate::args::{ReportFormat, Sync, modes};
+use crate::compact;
 use crate::credential::credential;
-use crate::dbt;
+use crate::print::print;
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
+use crate::{dbt, exit};
 
 /// Runs the sync and prints its report. `true`: everything is complete.
 ///
 /// # Errors
 /// For wrong use or configuration, before anything is written.
 pub(crate) async fn run(args: &Sync) -> anyhow::Result<bool> {
-    let report = sync(args, credential()?).await?;
+    let report = sync(args, credential(&args.token).await?).await?;
     print(&match args.report {
         ReportFormat::Json => report.json()?,
         ReportFormat::Text => report.text(),
     });
     Ok(report.is_complete())
-}
-
-#[allow(clippy::print_stdout, reason = "the report is what stdout is for")]
-pub(crate) fn print(text: &str) {
-    println!("{text}");
 }
 
 pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<Report> {
@@ -70,7 +72,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     state.bind_account(account.id).await?;
     let bucket = Bucket::open_folder(&args.state.join("files"), &args.schema)?;
     let run = Run::new(client, account, state, bucket).with_codec(args.codec);
-    stop_on_interrupt(run.client.clone());
+    exit::stop_on_signals(run.client.clone())?;
 
     let work = Work {
         run: &run,
@@ -80,6 +82,7 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         warehouse: warehouse.as_deref(),
         accepts_removals: args.accept_removals,
         adoption: adoption.as_ref(),
+        loads: Loads::new(),
     };
     let mut collections = BTreeMap::new();
     let mut unavailable = BTreeMap::new();
@@ -106,12 +109,28 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
         let report = CollectionReport::of_missed(&name);
         collections.insert(name, report);
     }
+    if let Err(error) = work.loads.keep(&run.state).await {
+        tracing::warn!("{error:#}");
+    }
     if let Some(warehouse) = &warehouse
         && collections.values().any(|collection: &CollectionReport| collection.merged_rows > 0)
         && let Err(error) = load::record_runs(&run.state, &**warehouse).await
     {
         // The next sync brings them along.
         tracing::warn!("{error:#}");
+    }
+    let (forgotten, why_not) = match work.forget_removed(args, &collections).await {
+        Ok(forgotten) => (forgotten, None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    if let Some(warehouse) = &warehouse {
+        let keeps_versions = |name: &str| modes.of(name).history;
+        let with_files = collections.iter().filter(|(_, report)| report.merged_files > 0);
+        let compared = collections.iter().filter(|(_, report)| !report.reconciled.is_empty());
+        let merged = with_files.map(|(name, _)| name.clone());
+        let merged = merged.chain(compared.map(|(name, _)| staging::snapshot_name(name))).collect();
+        let (bucket, warehouse) = (&run.bucket, &**warehouse);
+        compact::behind_sync(&run.state, bucket, warehouse, merged, args.keep_staged, keeps_versions).await;
     }
     if let (Some(_), Some(warehouse)) = (args.compat, &warehouse) {
         // The rows are there, whatever becomes of them.
@@ -123,21 +142,9 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
     let mut report =
         Report::new(run.id.clone(), collections, unavailable, run.client.budget(), started.elapsed());
+    (report.forgotten, report.not_forgotten) = (forgotten, why_not);
     report.adopted = adoption.map(|adoption| adoption.end(&args.schema)).unwrap_or_default();
     Ok(report)
-}
-
-/// Makes the first Ctrl-C end the run at its next request, with a checkpoint, and the second one at once.
-fn stop_on_interrupt(client: Client) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            client.stop();
-            eprintln!("stopping; the same command goes on from here (Ctrl-C again to stop at once)");
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(130);
-        }
-    });
 }
 
 /// Returns the collections that are compared with snapshots.
@@ -155,6 +162,8 @@ struct Work<'a> {
     accepts_removals: bool,
     /// Tables of Segment's, if they are to be adopted.
     adoption: Option<&'a Adoption>,
+    /// What was loaded.
+    loads: Loads,
 }
 
 type Reports = BTreeMap<&'static str, CollectionReport>;
@@ -195,14 +204,16 @@ impl Work<'_> {
         warehouse: &dyn Warehouse,
         options: &load::Options,
     ) -> anyhow::Result<Loaded> {
-        let (state, bucket) = (&*self.run.state, &self.run.bucket);
-        match self.adoption {
+        let (state, bucket, started) = (&*self.run.state, &self.run.bucket, Instant::now());
+        let loaded = match self.adoption {
             Some(adoption) => {
                 let way = Way { account_id: self.run.account.id, state, bucket, warehouse };
                 adoption.load(name, outcome.end(), way, options).await
             }
             None => load(name, state, bucket, warehouse, options).await,
-        }
+        };
+        self.loads.add(name, &loaded, started.elapsed());
+        loaded
     }
 
     /// Loads what several feeds have filled, once.
@@ -248,6 +259,38 @@ impl Work<'_> {
         }
     }
 
+    /// Forgets contacts that HubSpot shows nowhere any more, where that is wanted.
+    async fn forget_removed(
+        &self,
+        args: &Sync,
+        reports: &BTreeMap<String, CollectionReport>,
+    ) -> anyhow::Result<Option<ForgetReport>> {
+        let (Some(warehouse), Some(contacts)) = (self.warehouse, load::contacts_of(person_columns())) else {
+            return Ok(None);
+        };
+        let days = args.forget_deleted.days(self.modes.of(contacts).hard_delete);
+        let compared = reports.get(contacts).and_then(|report| report.reconciled.last());
+        let Some(days) = days else {
+            load::stop_forgetting_removed(&self.run.state).await?;
+            return Ok(None);
+        };
+        let removed = RemovedOptions {
+            days,
+            is_compared: compared.is_some_and(|found| found.step == Step::Equal),
+            accepts: args.accept_forgetting,
+        };
+        let places = Places { state: &self.run.state, bucket: &self.run.bucket, warehouse: Some(warehouse) };
+        let options = ForgetOptions {
+            columns: person_columns(),
+            is_dry_run: false,
+            pseudonymise: args.pseudonymise,
+            vacuum_full: false,
+            patience: FORGET_PATIENCE,
+            deadline: None,
+        };
+        load::forget_removed(places, options, &removed).await
+    }
+
     async fn extract(&self, feed: &'static dyn Feed, run: &Run, mode: Option<Mode>) -> (FeedReport, Line) {
         let (started, progress) = (Instant::now(), Arc::new(Progress::default()));
         let line = Line::start(&extract::work_name(feed, mode), &progress);
@@ -256,8 +299,9 @@ impl Work<'_> {
             // HubSpot takes its time: others may read meanwhile.
             warehouse.release().await;
         }
+        let before = ApiUsage::of(run.client.budget());
         let extracted = extract::extract(feed, run, &options, &progress).await;
-        keep_report(&extracted, run, started.elapsed().as_secs_f64()).await;
+        keep_report(&extracted, run, &before, started.elapsed().as_secs_f64()).await;
         (extracted, line)
     }
 
@@ -293,6 +337,7 @@ impl Work<'_> {
             let (state, bucket) = (&self.run.state, &self.run.bucket);
             let options = ReconcileOptions { accepts_removals: self.accepts_removals, deadline: None };
             let found = load::reconcile(name, state, bucket, warehouse, &options).await;
+            self.loads.add_comparison(name, &found);
             let step = match found {
                 Ok(None) => return,
                 Ok(Some(found)) => {
@@ -321,6 +366,9 @@ impl Work<'_> {
     }
 }
 
+/// Time for which a run is waited for that another process has begun.
+const FORGET_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Most rounds of a comparison. One reads 20,000 records, or everything.
 const MAX_ROUNDS: usize = 50;
 
@@ -335,12 +383,20 @@ fn not_reconciled(reports: &mut Reports, name: &str, outcome: &Outcome) {
     }
 }
 
-/// Records the run's report in the state, for `status`.
-async fn keep_report(extracted: &FeedReport, run: &Run, seconds: f64) {
+/// Records the run's report in the state, for `status`. `before` is what the runs before it have used: they share a client.
+async fn keep_report(
+    extracted: &FeedReport,
+    run: &Run,
+    before: &BTreeMap<&'static str, ApiUsage>,
+    seconds: f64,
+) {
     if extracted.outcome.is_stopped_by(StopCause::Busy) {
         return;
     }
-    let report = RunReport::new(&run.id, extracted, run.client.budget(), seconds, 0);
+    let mut report = RunReport::new(&run.id, extracted, run.client.budget(), seconds, 0);
+    for (limit, usage) in &mut report.api {
+        *usage = usage.since(before.get(limit.as_str()).copied().unwrap_or_default());
+    }
     let kept = match serde_json::to_value(&report) {
         Ok(value) => {
             let record = RunRecord { name: report.feed, run_id: report.run_id, report: value };

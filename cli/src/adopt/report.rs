@@ -1,5 +1,6 @@
 //! Report on each table of Segment's, for people and for machines.
 
+use crate::print::wrapped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -109,7 +110,7 @@ pub(crate) fn text(tables: &BTreeMap<String, Adopted>) -> String {
     let mut text = "Tables of Segment:\n".to_owned();
     for (name, adopted) in tables {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "  {name}: {}", line(adopted));
+        let _ = writeln!(text, "{}", wrapped(&format!("  {name}: {}", line(adopted)), 4));
     }
     let drops: Vec<&str> = tables.values().filter_map(|adopted| adopted.drop.as_deref()).collect();
     if !drops.is_empty() {

@@ -3,8 +3,9 @@
 
 use anyhow::{Context, bail};
 use chrono::Utc;
+use hubspot::feeds::person_columns;
 use serde::{Deserialize, Serialize};
-use staging::{Bucket, FileWriter, Lease, RECEIVED_AT, State};
+use staging::{Bucket, FileWriter, Forgotten, Known, Lease, RECEIVED_AT, State};
 use warehouse::{LeftOver, Warehouse};
 
 use super::columns::{Columns, Taken};
@@ -92,6 +93,7 @@ impl Source<'_> {
         let extent = self.warehouse.extent(self.aside).await?;
         let Some(extent) = extent else { bail!("{} is gone", self.aside) };
         let id: Vec<&str> = columns.key.iter().map(|(name, _)| name.as_str()).collect();
+        let forgotten = Forgotten::read(self.state).await?.zip(Known::of(&columns.table, person_columns()));
         let mut file_number = 0;
         while !position.is_done {
             let now = Utc::now();
@@ -101,7 +103,12 @@ impl Source<'_> {
             let path = scratch.join(&file);
             let mut writer = FileWriter::create(&path, &key, self.account_id, &run_id, &columns.table)?;
             while !position.is_done && writer.size_bytes() < FILE_BYTES && !writer.is_full() {
+                let before = writer.rows().len();
                 self.append_page(columns, &run_id, &mut writer, &mut position).await?;
+                if let Some((forgotten, known)) = &forgotten {
+                    position.found.brought_in -= forgotten.take_back(known, writer.rows(), before);
+                }
+                writer.page_done()?;
             }
             if position.is_done {
                 position.found.rows = extent.rows;
@@ -150,7 +157,6 @@ impl Source<'_> {
                 Taken::WithoutKey => found.without_key += 1,
             }
         }
-        writer.page_done()?;
         position.after = after;
         position.is_done = page.is_last;
         Ok(())

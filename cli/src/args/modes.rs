@@ -3,6 +3,8 @@
 use anyhow::{anyhow, bail};
 use load::Modes;
 
+use crate::alike::did_you_mean;
+
 /// Returns the tables whose deleted rows are removed, and those with a history.
 ///
 /// # Errors
@@ -14,9 +16,11 @@ pub(crate) fn modes(
 ) -> anyhow::Result<Modes> {
     let by_name = hard_delete.iter().filter(|name| *name != load::ALL).chain(history);
     let unknown = by_name.filter(|name| !selected.contains(&name.as_str()));
-    let unknown: Vec<String> = unknown.map(|name| format!("{name:?}")).collect();
+    let unknown: Vec<&str> = unknown.map(String::as_str).collect();
     if !unknown.is_empty() {
-        bail!("unknown collection {}: use some of {}", unknown.join(", "), selected.join(", "));
+        let quoted: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+        let meant = did_you_mean(&unknown, selected);
+        bail!("unknown collection {}: {meant}use some of {}", quoted.join(", "), selected.join(", "));
     }
     let modes = Modes { hard_delete: hard_delete.to_vec(), history: history.to_vec() };
     let in_sets = hubspot::feeds::known()

@@ -1,12 +1,20 @@
-//! The findings as text: two tables, and below each the next steps. Colours appear on a terminal only, and repeat what
-//! the words say.
+//! The findings as text: the parts of HubSpot's API, then collections. What is well is one line; what is not has its reason
+//! and its cost.
 
-use comfy_table::{Cell, Color, LineStyle, Table, presets};
+use std::collections::BTreeMap;
+
 use hubspot::families::of_custom_schemas;
 use indicatif::HumanCount;
 
 use super::findings::{FamilyFindings, Findings, MissingScopes};
-use crate::report::new_table;
+use crate::print::wrapped;
+
+/// Sentence on contacts that HubSpot has nowhere any more.
+const DELETED_CONTACTS: &str = "\
+contacts that HubSpot shows nowhere any more, after a privacy delete or 90 days in the recycle bin: with --hard-delete \
+contacts, sync forgets them after 7 days, in all tables and files; --forget-deleted on or off says otherwise (a stack's \
+parameters: HardDelete and ForgetDeleted)
+";
 
 /// Days before the end of a version from which on it is marked.
 const SOON_DAYS: i64 = 180;
@@ -21,6 +29,10 @@ impl Findings {
             self.collections_text(),
             self.verdict(),
         ]
+        .iter()
+        .flat_map(|part| part.lines())
+        .map(|line| wrapped(line, 2 + line.len() - line.trim_start().len()))
+        .collect::<Vec<_>>()
         .join("\n")
     }
 
@@ -73,20 +85,16 @@ impl Findings {
     }
 
     fn families_text(&self) -> String {
-        let mut table = dense(&["API family", "version", "supported until", "answers", "needed for"]);
-        for family in &self.families {
-            table.add_row(vec![
-                Cell::new(family.name),
-                Cell::new(family.version),
-                until(family),
-                Cell::new(family.answers).fg(answer_color(family)),
-                Cell::new(match family.needed_for.is_empty() {
-                    true => "-".to_owned(),
-                    false => family.needed_for.join(", "),
-                }),
-            ]);
+        let mut answering: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+        for family in self.families.iter().filter(|family| !family.is_missing()) {
+            answering.entry((version(family), family.answers)).or_default().push(family.name);
         }
-        let mut text = format!("\n{table}\n");
+        let mut text = "\nparts of HubSpot's API:\n".to_owned();
+        for ((version, answers), names) in answering {
+            let sign = if answers == "yes" { '✓' } else { '-' };
+            let not = if answers == "yes" { "" } else { ", not asked" };
+            text.push_str(&format!("{sign} {version}{not}: {}\n", names.join(", ")));
+        }
         for family in self.families.iter().filter(|family| family.is_missing()) {
             let reason = family.reason.as_deref().unwrap_or_default();
             let lost = match family.without_it.is_empty() {
@@ -94,27 +102,38 @@ impl Findings {
                 true => "nothing is lost, no collection reads it".to_owned(),
                 false => family.without_it.join("; "),
             };
-            text.push_str(&format!("{}: {reason}\n  without it: {lost}\n", family.name));
+            // What nobody reads is not missed.
+            let sign = if family.needed_for.is_empty() { '!' } else { '✗' };
+            let (name, version, answers) = (family.name, version(family), family.answers);
+            text.push_str(&format!(
+                "{sign} {name}, {version}: {answers}\n  {reason}\n  without it: {lost}\n"
+            ));
         }
         text
     }
 
     fn collections_text(&self) -> String {
-        let mut table = dense(&["collection", "state", "why"]);
+        let mut by_reasons: BTreeMap<(&str, &[String]), Vec<&str>> = BTreeMap::new();
         for (name, collection) in &self.collections {
-            let color = match collection.state {
-                "ok" => Color::Green,
-                "degraded" => Color::Yellow,
-                "unavailable" => Color::Reset,
-                _ => Color::Red,
-            };
-            table.add_row(vec![
-                Cell::new(name),
-                Cell::new(collection.state).fg(color),
-                Cell::new(collection.reasons.join("\n")),
-            ]);
+            by_reasons.entry((collection.state, &collection.reasons)).or_default().push(name);
         }
-        format!("{table}\n")
+        let mut text = "collections:\n".to_owned();
+        for state in ["ok", "degraded", "skipped", "unavailable"] {
+            for ((_, reasons), names) in by_reasons.iter().filter(|((of, _), _)| *of == state) {
+                let sign = match state {
+                    "ok" => '✓',
+                    "degraded" => '!',
+                    "unavailable" => '-',
+                    _ => '✗',
+                };
+                text.push_str(&format!("{sign} {state}: {}\n", names.join(", ")));
+                reasons.iter().for_each(|reason| text.push_str(&format!("    {reason}\n")));
+            }
+        }
+        if self.collections.contains_key("contacts") {
+            text.push_str(DELETED_CONTACTS);
+        }
+        text
     }
 
     fn verdict(&self) -> String {
@@ -146,30 +165,15 @@ impl FamilyFindings {
     }
 }
 
-/// Makes a table without lines between rows, so that all of it fits a screen.
-fn dense(header: &[&str]) -> Table {
-    let mut table = new_table(header);
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
-    table
-}
-
-fn until(family: &FamilyFindings) -> Cell {
+/// Returns a family's version, and how long HubSpot supports it.
+fn version(family: &FamilyFindings) -> String {
+    let version = family.version;
     let Some((until, days_left)) = family.supported_until.zip(family.days_left) else {
-        return Cell::new("unknown");
+        return format!("{version}, supported for an unknown time");
     };
     match days_left {
-        ..=0 => Cell::new(format!("{until}, past")).fg(Color::Red),
-        1..SOON_DAYS => Cell::new(format!("{until}, in {days_left} days")).fg(Color::Yellow),
-        _ => Cell::new(until.to_string()),
-    }
-}
-
-fn answer_color(family: &FamilyFindings) -> Color {
-    match family.answers {
-        "yes" => Color::Green,
-        "not asked" => Color::Reset,
-        // What nobody reads is not missed.
-        _ if family.needed_for.is_empty() => Color::Yellow,
-        _ => Color::Red,
+        ..=0 => format!("{version}, supported until {until}, past"),
+        1..SOON_DAYS => format!("{version}, supported until {until}, in {days_left} days"),
+        _ => format!("{version}, supported until {until}"),
     }
 }

@@ -11,13 +11,14 @@ const COSTS: &str = include_str!("costs.md.in");
 const END: &str = "<!-- end of what is generated -->\n";
 /// The most characters that Lambda allows in a function's name.
 const LONGEST_FUNCTION_NAME: usize = 64;
-/// Dollars a month for a metric, and for a metric that an alarm watches.
+/// List prices by the month in us-east-1, in dollars: <https://aws.amazon.com/cloudwatch/pricing/>,
+/// <https://aws.amazon.com/secrets-manager/pricing/>. A metric that is not sent in each hour costs less.
 const METRIC: f64 = 0.30;
 const ALARM: f64 = 0.10;
-/// The metrics of every feed; each of its collections adds one, and a comparison of its records two.
-const METRICS_OF_A_FEED: usize = 15;
-/// The metrics of `load`, besides those of a comparison.
-const METRICS_OF_LOAD: usize = 10;
+const DASHBOARD: f64 = 3.00;
+const SECRET: f64 = 0.40;
+/// Scheduler, queue, topic, traces: what their calls cost when nothing is read.
+const REST: f64 = 0.10;
 
 /// Returns the document with its generated parts written anew.
 pub(super) fn deploy(document: &str, feeds: &[FeedParts]) -> anyhow::Result<String> {
@@ -64,26 +65,36 @@ fn the_feeds(feeds: &[FeedParts]) -> String {
     text
 }
 
+/// Costs of a stack by the month, whether or not there is anything to read.
+struct FixedCosts {
+    alarms: usize,
+    metrics: f64,
+    total: f64,
+}
+
+impl FixedCosts {
+    /// Counts the parts of a template that have a price.
+    fn of(template: &str) -> FixedCosts {
+        let count = |kind: &str| template.matches(&format!("Type: {kind}\n")).count();
+        // Each alarm watches one metric.
+        let alarms = count("AWS::CloudWatch::Alarm");
+        let metrics = METRIC * lambda::Metric::ALL.len() as f64;
+        let secrets = SECRET * count("AWS::SecretsManager::Secret") as f64;
+        FixedCosts { alarms, metrics, total: metrics + ALARM * alarms as f64 + secrets + REST }
+    }
+}
+
 fn fixed_costs(feeds: &[FeedParts]) -> String {
-    let collections: usize = feeds.iter().map(|feed| feed.collections.len()).sum();
-    let compared = feeds.iter().filter(|feed| feed.is_compared).count();
-    let of_feeds = METRICS_OF_A_FEED * feeds.len() + collections + 2 * compared;
-    // SnapshotIds of a function, and DifferingRecords_<collection> of a load, but not for each of many objects.
-    let of_further = feeds.iter().filter(|feed| feed.is_compared && feed.is_further()).count();
-    let in_a_comparison = 2 * compared - of_further;
-    // A feed runs every three hours, and a comparison once a day.
-    let metrics = METRIC * (of_feeds as f64 / 3.0 + METRICS_OF_LOAD as f64 + in_a_comparison as f64 / 24.0);
-    let alarms = template(feeds).matches("Type: AWS::CloudWatch::Alarm").count();
-    // The alarm of daily calls looks at a metric of each feed, the others at one.
-    let watched = alarms - 1 + feeds.len();
+    let costs = FixedCosts::of(&template(feeds));
     COSTS
-        .replace("{{metrics of feeds}}", &of_feeds.to_string())
-        .replace("{{metrics of load}}", &METRICS_OF_LOAD.to_string())
-        .replace("{{metrics of comparisons}}", &in_a_comparison.to_string())
-        .replace("{{dollars for metrics}}", &format!("{metrics:.2}"))
-        .replace("{{alarms}}", &alarms.to_string())
-        .replace("{{watched metrics}}", &watched.to_string())
-        .replace("{{dollars for alarms}}", &format!("{:.2}", ALARM * watched as f64))
+        .replace("{{metrics}}", &lambda::Metric::ALL.len().to_string())
+        .replace("{{dollars for metrics}}", &format!("{:.2}", costs.metrics))
+        .replace("{{alarms}}", &costs.alarms.to_string())
+        .replace("{{dollars for alarms}}", &format!("{:.2}", ALARM * costs.alarms as f64))
+        .replace("{{dollars for the dashboard}}", &format!("{DASHBOARD:.2}"))
+        .replace("{{dollars for the secret}}", &format!("{SECRET:.2}"))
+        .replace("{{dollars for the rest}}", &format!("{REST:.2}"))
+        .replace("{{dollars in all}}", &format!("{:.2}", costs.total))
 }
 
 fn loop_over(feeds: &[FeedParts]) -> String {
@@ -122,6 +133,24 @@ mod tests {
         );
         assert!(text.contains(" support_tickets; do\n"));
         assert_eq!(deploy(&text, &of_this_source()).unwrap(), DOCUMENT);
+    }
+
+    #[test]
+    fn a_stack_that_reads_nothing_costs_less_than_five_dollars() {
+        let text = template(&of_this_source());
+        let costs = FixedCosts::of(&text);
+        assert!(costs.alarms >= 9 && costs.total < 5.0, "{} alarms, {} dollars", costs.alarms, costs.total);
+        // Each alarm watches one metric, and nothing else of CloudWatch has a price by the month unless somebody wants it.
+        assert_eq!(text.matches("MetricStat:").count(), text.matches("ReturnData: false").count());
+        let of_cloudwatch =
+            text.lines().filter_map(|line| line.trim().strip_prefix("Type: AWS::CloudWatch::"));
+        assert_eq!(of_cloudwatch.collect::<BTreeSet<&str>>(), BTreeSet::from(["Alarm", "Dashboard"]));
+        let is_off = "  CloudWatchDashboard:\n    Type: String\n    Default: \"off\"";
+        assert!(text.contains("    Condition: DashboardIsOn\n") && text.contains(is_off));
+        // A feed more costs nothing more.
+        let mut feeds = of_this_source();
+        feeds.push(FeedParts::compared("support_tickets"));
+        assert!((FixedCosts::of(&template(&feeds)).total - costs.total).abs() < 0.001);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(super) struct FeedParts {
     pub(super) sets: Vec<&'static str>,
     /// `true`: its records are compared with HubSpot's, by snapshots.
     pub(super) is_compared: bool,
+    /// `true`: each run reads everything there is, which is worth it every few hours.
+    pub(super) is_full_refresh: bool,
 }
 
 impl FeedParts {
@@ -22,13 +24,20 @@ impl FeedParts {
             collections: feed.collections().to_vec(),
             sets: sets(feed).collect(),
             is_compared: feed.snapshot().is_some(),
+            is_full_refresh: feed.is_full_refresh(),
         }
     }
 
     /// Makes a feed that this source does not have.
     #[cfg(test)]
     pub(super) fn compared(name: &'static str) -> FeedParts {
-        FeedParts { name, collections: vec![name], sets: Vec::new(), is_compared: true }
+        FeedParts {
+            name,
+            collections: vec![name],
+            sets: Vec::new(),
+            is_compared: true,
+            is_full_refresh: false,
+        }
     }
 
     /// The function of all feeds beyond Segment's.
@@ -36,7 +45,7 @@ impl FeedParts {
         let shared = hubspot::feeds::shared().into_iter().filter(|collection| !collection.set_key.is_empty());
         let shared = shared.map(|collection| collection.name);
         let sets = hubspot::feeds::further().flat_map(sets).chain(shared).collect();
-        FeedParts { name: FURTHER, collections: Vec::new(), sets, is_compared: true }
+        FeedParts { name: FURTHER, collections: Vec::new(), sets, is_compared: true, is_full_refresh: false }
     }
 
     pub(super) fn is_further(&self) -> bool {

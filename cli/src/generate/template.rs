@@ -5,6 +5,8 @@
 //! them, those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's. The
 //! function of all further feeds is one of them; what it fills is a matter of the parameter `Collections`.
 
+use hubspot::feeds::person_columns;
+
 use super::feeds::{FeedParts, of_metadata, spoken};
 
 const SOURCE: &str = include_str!("template.yaml.in");
@@ -60,7 +62,9 @@ fn fill_for_one(line: &str, feed: &FeedParts) -> String {
         true => (FURTHER_FILLS.to_owned(), FURTHER_IS_ON.to_owned()),
         false => (feed.collections.join(", "), format!("!Equals [!Ref {}, \"on\"]", feed.logical_name())),
     };
+    let schedule = if feed.is_full_refresh { "rate(3 hours)" } else { "!Sub \"rate(${Freshness})\"" };
     line.replace("{{feed}}", feed.name)
+        .replace("{{schedule}}", schedule)
         .replace("{{Feed}}", &feed.logical_name())
         .replace("{{collections}}", &fills)
         .replace("{{is on}}", &is_on)
@@ -75,23 +79,31 @@ fn fill_for_all(line: &str, feeds: &[FeedParts]) -> String {
     let collections: Vec<&str> = feeds.iter().flat_map(|feed| &feed.collections).copied().collect();
     let without_history: Vec<&str> = feeds.iter().flat_map(|feed| &feed.sets).copied().collect();
     let compared: Vec<&str> = feeds.iter().filter(|feed| feed.is_compared).map(|feed| feed.name).collect();
-    let differing: Vec<&str> =
-        feeds.iter().filter(|feed| feed.is_compared && !feed.is_further()).map(|feed| feed.name).collect();
+    let persons: Vec<String> = person_columns().iter().map(ToString::to_string).collect();
     line.replace("{{Feeds}}", &names.join(", "))
         .replace("{{collections of Segment}}", &collections.join(", "))
         .replace("{{collections of metadata}}", &of_metadata().join(", "))
+        .replace("{{columns of persons}}", &persons.join(", "))
         .replace("{{any collection without a history}}", &without_history.join("|"))
         .replace("{{collections without a history}}", &without_history.join(", "))
         .replace("{{compared feeds}}", &spoken(&compared))
-        .replace("{{any metric of rows}}", &any_metric("Rows", &collections))
-        .replace("{{any metric of differing records}}", &any_metric("DifferingRecords", &differing))
+        .replace("{{sums of rows}}", &sums_of_rows(&collections))
+        .replace("{{log groups}}", &log_groups(feeds))
 }
 
-/// Returns the part of a search in the dashboard that finds the metrics named after these collections.
-fn any_metric(prefix: &str, collections: &[&str]) -> String {
-    let metrics: Vec<String> =
-        collections.iter().map(|collection| format!(r#"MetricName=\"{prefix}_{collection}\""#)).collect();
-    metrics.join(" OR ")
+/// Returns the part of a query that sums up the rows of these collections.
+fn sums_of_rows(collections: &[&str]) -> String {
+    let sums: Vec<String> =
+        collections.iter().map(|collection| format!("sum(RowsOf.{collection}) as {collection}")).collect();
+    sums.join(", ")
+}
+
+/// Returns the part of a query in the dashboard that names the logs of all functions.
+fn log_groups(feeds: &[FeedParts]) -> String {
+    let functions = feeds.iter().map(|feed| feed.name).chain(["load"]);
+    let sources: Vec<String> =
+        functions.map(|name| format!("SOURCE '/aws/lambda/${{AWS::StackName}}-{name}'")).collect();
+    sources.join(" | ")
 }
 
 #[cfg(test)]
@@ -123,11 +135,11 @@ mod tests {
             "function:${AWS::StackName}-support_tickets\n",
             "- !GetAtt SupportTicketsLog.Arn\n",
             "- !GetAtt ExtractSupportTickets.Arn\n",
-            "  SupportTicketsFailed:\n",
-            "  SupportTicketsUnrefreshed:\n",
-            ":alarm:${AWS::StackName}-support_tickets-incomplete\",",
-            r#"OR MetricName=\"Rows_support_tickets\")"#,
-            r#"OR MetricName=\"DifferingRecords_support_tickets\")"#,
+            "- !Condition SupportTicketsRefreshIsOn\n",
+            "- !If [SupportTicketsIsOn, support_tickets, !Ref AWS::NoValue]\n",
+            "- !Ref SupportTicketsLog\n",
+            "sum(RowsOf.support_tickets) as support_tickets",
+            "SOURCE '/aws/lambda/${AWS::StackName}-support_tickets'",
             ", support_tickets\"\n",
             " and support_tickets are compared",
         ] {
@@ -139,8 +151,11 @@ mod tests {
     fn a_feed_that_is_not_compared_has_neither_schedules_nor_alarms_for_it() {
         let feed = FeedParts { is_compared: false, ..FeedParts::compared("forms") };
         let text = template(&[feed]);
-        assert!(text.contains("  FormsBehind:\n") && text.contains("Name: !Sub ${AWS::StackName}-forms\n"));
-        for part in ["FormsReconcileIsOn", "forms-refresh", "FormsUnreconciled"] {
+        assert!(
+            text.contains("- !Condition FormsIsOn\n")
+                && text.contains("Name: !Sub ${AWS::StackName}-forms\n")
+        );
+        for part in ["FormsReconcileIsOn", "forms-refresh"] {
             assert!(!text.contains(part), "{part}");
         }
     }

@@ -8,9 +8,11 @@ use hubspot::feeds::{Estimate, Feed, Session, Window};
 use serde::Serialize;
 
 use super::{Cost, estimate};
+use crate::print::{say, wrapped};
 
 /// Objects that are counted at once.
 const AT_ONCE: usize = 4;
+
 /// Calls that an object costs in a run in which nothing has changed: see the README.
 const CALLS_OF_AN_UNCHANGED_OBJECT: u64 = 3;
 
@@ -26,11 +28,13 @@ pub(super) struct Recommended {
     pub(super) records: BTreeMap<&'static str, u64>,
     /// Objects that have no records.
     pub(super) empty: Vec<&'static str>,
+    /// Objects that are not activated in the account.
+    pub(super) off: Vec<&'static str>,
     /// Objects that the account, or the credential, does not have, and why.
     pub(super) unavailable: BTreeMap<&'static str, String>,
 }
 
-/// Counts the records of all further objects, custom ones too. An object that can't be counted is recommended, unless it
+/// Counts the records of all further objects, custom ones too. One that is not activated is not asked for; one that can't be counted is recommended, unless it
 /// is not available.
 ///
 /// # Errors
@@ -44,7 +48,9 @@ pub(super) async fn recommended(
     unavailable.extend(selection.note.clone().map(|note| ("custom objects", note)));
     // Which of the marketing tools an account has, a count does not tell: `all` reads whatever there is.
     let is_counted = |feed: &&'static dyn Feed| feed.snapshot().is_some() || feed.name() == "metadata";
-    let feeds: Vec<&'static dyn Feed> = selection.further().filter(is_counted).collect();
+    let feeds = selection.further().filter(is_counted);
+    let (off, feeds): (Vec<_>, Vec<_>) = feeds.partition(|feed| session.counts.is_off(feed.name()));
+    let off = off.into_iter().map(Feed::name).collect();
     let counted = iter(
         feeds.into_iter().map(|feed| async move { (feed, estimate(feed, session, Window::default()).await) }),
     );
@@ -67,37 +73,42 @@ pub(super) async fn recommended(
                 unavailable.insert(name, error.to_string());
             }
             Err(error) => {
-                eprintln!("{name}: {error:#}");
+                say(&format!("{name}: {error:#}"));
                 names.push(name);
             }
         }
     }
-    Ok(Recommended { collections: names.join(","), calls, calls_of_a_run, records, empty, unavailable })
+    Ok(Recommended { collections: names.join(","), calls, calls_of_a_run, records, empty, off, unavailable })
 }
 
 impl Recommended {
     pub(super) fn text(&self) -> String {
         let count = |number: u64| indicatif::HumanCount(number).to_string();
-        let mut text = format!(
-            "recommended for a new account: --collections {}\n  {} more calls at first, {} in each run without changes",
-            self.collections,
-            count(self.calls),
-            count(self.calls_of_a_run)
-        );
+        let mut lines = vec![
+            format!("recommended for a new account: --collections {}", self.collections),
+            format!(
+                "  {} more calls at first, {} in each run without changes",
+                count(self.calls),
+                count(self.calls_of_a_run)
+            ),
+        ];
         let records: Vec<String> =
             self.records.iter().map(|(name, records)| format!("{name} {}", count(*records))).collect();
         if !records.is_empty() {
-            text.push_str(&format!("\n  records: {}", records.join(", ")));
+            lines.push(format!("  records: {}", records.join(", ")));
         }
         if !self.empty.is_empty() {
-            text.push_str(&format!("\n  without records, so left out: {}", self.empty.join(", ")));
+            lines.push(format!("  without records, so left out: {}", self.empty.join(", ")));
+        }
+        if !self.off.is_empty() {
+            lines.push(format!("  not activated in the account, so left out: {}", self.off.join(", ")));
         }
         for (name, reason) in &self.unavailable {
-            text.push_str(&format!("\n  {name} can't be read: {reason}"));
+            lines.push(format!("  {name} can't be read: {reason}"));
         }
-        if !self.empty.is_empty() || !self.unavailable.is_empty() {
-            text.push_str("\n  --collections all reads whatever there is, also what comes later");
+        if !(self.empty.is_empty() && self.off.is_empty() && self.unavailable.is_empty()) {
+            lines.push("  --collections all reads whatever there is, also what comes later".to_owned());
         }
-        text
+        lines.iter().map(|line| wrapped(line, 4)).collect::<Vec<_>>().join("\n")
     }
 }

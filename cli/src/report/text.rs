@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use extract::{End, Outcome};
 use indicatif::HumanCount;
+use load::{CollectionForgotten, ForgetReport};
 
 use super::{CollectionReport, Report};
-
-const WIDTH: usize = 80;
+use crate::print::{self, WIDTH};
 
 /// Returns the report of a sync.
 pub(super) fn text(report: &Report) -> String {
@@ -27,13 +27,40 @@ pub(super) fn text(report: &Report) -> String {
         text.push_str(&wrapped(&lead, &names));
     }
     for (what, reason, names) in reasons(report) {
-        let _ = writeln!(text, "\n{what}: {}\n  {reason}", names.join(", "));
+        let names = print::wrapped(&format!("{what}: {}", names.join(", ")), 2);
+        let _ = writeln!(text, "\n{names}\n{}", print::wrapped(&format!("  {reason}"), 2));
     }
     let adopted = crate::adopt::text(&report.adopted);
     if !adopted.is_empty() {
         let _ = write!(text, "\n{adopted}");
     }
+    if let Some(forgotten) = &report.forgotten {
+        let lines: Vec<String> = removed(forgotten).lines().map(|line| print::wrapped(line, 2)).collect();
+        let _ = writeln!(text, "\n{}", lines.join("\n"));
+    }
+    if let Some(reason) = &report.not_forgotten {
+        let _ = writeln!(text, "\n{}", print::wrapped(reason, 2));
+    }
     let _ = write!(text, "\n{}\n{}", verdict(report), costs(report));
+    text
+}
+
+/// Returns how contacts were forgotten that HubSpot shows no more.
+fn removed(report: &ForgetReport) -> String {
+    let (ids, addresses) = (HumanCount(report.ids), HumanCount(report.addresses));
+    let rows: u64 = report.collections.values().map(CollectionForgotten::rows).sum();
+    let mut text = match report.outcome.as_str() {
+        "forgotten" => format!(
+            "HubSpot shows {ids} contacts nowhere any more: they are forgotten, with {addresses} addresses \
+             and {} rows.",
+            HumanCount(rows)
+        ),
+        _ if report.ids == 0 => String::new(),
+        _ => format!("HubSpot shows {ids} contacts nowhere any more: the next sync goes on forgetting them."),
+    };
+    for (name, why) in &report.left {
+        let _ = write!(text, "{}{name}: {why}", if text.is_empty() { "" } else { "\n  " });
+    }
     text
 }
 
@@ -74,6 +101,7 @@ fn counts(collection: &CollectionReport) -> String {
         count(collection.merged_rows, "merged");
     }
     count(collection.unparsed_values, "unparsed");
+    count(collection.forgotten, "forgotten");
     count(collection.quarantined_count, "set aside");
     if parts.is_empty() { "nothing new".to_owned() } else { parts.join(" · ") }
 }
@@ -162,6 +190,8 @@ mod tests {
             collections: collections.map(|(name, collection)| (name.to_owned(), collection)).into(),
             unavailable: [("leads", "no scope".to_owned()), ("goals", "no scope".to_owned())].into(),
             adopted: BTreeMap::new(),
+            forgotten: None,
+            not_forgotten: None,
             api: BTreeMap::new(),
             seconds: 1.25,
             cpu_seconds: 0.5,

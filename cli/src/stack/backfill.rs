@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::follow::{self, Work};
 use super::{Reader, Stack};
 use crate::args::{Backfill, Reconcile, ReportFormat, Target};
-use crate::sync::{compared, print};
+use crate::print::{print, say};
+use crate::sync::compared;
 
 /// Starts or follows a backfill. `true`: it is complete, or was started and is not followed.
 ///
@@ -83,10 +84,10 @@ async fn start(
         now
     };
     if args.detach {
-        eprintln!(
+        say(&format!(
             "started; watch it with: hubspot-source {command} {} --stack {} --follow",
             args.collection, args.stack
-        );
+        ));
         return Ok(true);
     }
     let bar = follow::bar(name);

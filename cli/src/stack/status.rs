@@ -6,15 +6,15 @@ mod reads;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use comfy_table::{Cell, Color};
+use comfy_table::{Cell, CellAlignment, Color};
 use extract::End;
 use load::LoadReport;
 use serde::Serialize;
 use staging::State;
 
 use crate::args::{ReportFormat, Status};
+use crate::print::{is_colorless, print, wrapped};
 use crate::report::{new_table, number};
-use crate::sync::print;
 
 use reads::{CollectionStatus, end_text, feeds};
 
@@ -69,78 +69,92 @@ async fn report(state: &State) -> anyhow::Result<Report> {
 }
 
 fn text(report: &Report) -> String {
-    let mut table = new_table(&[
-        "collection",
-        "last run",
-        "mode",
-        "outcome",
-        "rows",
-        "newest change",
-        "lag",
-        "equal to HubSpot",
-        "refreshed",
-        "pending files",
-    ]);
+    let mut table = new_table(&["collection", "run", "rows", "lag", "equal", "files"]);
     for (name, status) in &report.collections {
-        let (color, outcome) = match status.outcome {
-            _ if status.is_running => (Color::Cyan, running(status)),
-            _ if !status.is_available => (Color::Reset, "not available".to_owned()),
-            Some(End::Complete) if status.degraded.is_empty() => (Color::Green, "complete".to_owned()),
-            Some(End::Complete) => (Color::Yellow, "complete, degraded".to_owned()),
-            Some(End::Failed) => (Color::Red, "failed".to_owned()),
-            other => (Color::Yellow, end_text(other).to_owned()),
-        };
+        let (sign, color) = sign(status);
+        let name = Cell::new(format!("{sign} {name}"));
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let since = |instant: &Option<String>| instant.as_deref().map_or_else(|| "-".to_owned(), since);
         table.add_row(vec![
-            Cell::new(name),
-            Cell::new(status.ended_at.as_deref().map_or_else(|| "-".to_owned(), ago)),
-            Cell::new(status.mode.unwrap_or("-")),
-            Cell::new(outcome).fg(color),
+            if is_colorless() { name } else { name.fg(color) },
+            right(since(&status.ended_at)),
             number(status.rows),
-            Cell::new(status.watermark.as_deref().unwrap_or("-")),
-            Cell::new(status.lag_seconds.map_or_else(|| "-".to_owned(), duration)),
-            Cell::new(status.reconciled.as_deref().map_or_else(|| "-".to_owned(), ago)),
-            Cell::new(status.refreshed.as_deref().map_or_else(|| "-".to_owned(), ago)),
+            right(status.lag_seconds.map_or_else(|| "-".to_owned(), duration)),
+            right(since(&status.reconciled)),
             number(status.pending_files),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut lines = vec![table.to_string(), LEGEND.to_owned()];
+    lines.extend(notes(report).iter().map(|note| wrapped(note, 2)));
+    lines.push(wrapped(&load_text(report), 2));
+    lines.extend(report.account_id.map(|account| format!("HubSpot account {account}")));
+    lines.join("\n")
+}
+
+/// Explanation of the columns, whose names are short.
+const LEGEND: &str = "\
+run: time since the last run; lag: since the newest change that was read;
+equal: since the table was last equal to HubSpot; files: wait for a merge
+";
+
+fn sign(status: &CollectionStatus) -> (char, Color) {
+    match status.outcome {
+        _ if status.is_running => ('▸', Color::Cyan),
+        _ if !status.is_available => ('-', Color::Reset),
+        None => ('-', Color::Reset),
+        Some(End::Complete) if status.degraded.is_empty() => ('✓', Color::Green),
+        Some(End::Failed) => ('✗', Color::Red),
+        Some(_) => ('!', Color::Yellow),
+    }
+}
+
+/// Returns what is not as usual, each once, with all the collections that it holds for.
+fn notes(report: &Report) -> Vec<String> {
+    let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, status) in &report.collections {
-        if let Some(reason) = &status.reason {
-            text.push_str(&format!("{name}: {} - {reason}\n", end_text(status.outcome)));
+        let mut note = |text: String| notes.entry(text).or_default().push(name);
+        if status.is_running {
+            note(running(status));
+        } else if !status.is_available {
+            note("not available".to_owned());
+        }
+        match (&status.reason, status.outcome) {
+            (Some(reason), outcome) => note(format!("{} - {reason}", end_text(outcome))),
+            (None, None) if !status.is_running && status.is_available => note(end_text(None).to_owned()),
+            (None, Some(end)) if end != End::Complete => note(end.name().to_owned()),
+            _ => {}
         }
         for reason in &status.degraded {
-            text.push_str(&format!("{name}: degraded - {reason}\n"));
+            note(format!("degraded - {reason}"));
         }
         if let Some(since) = &status.refresh_due {
-            text.push_str(&format!("{name}: a refresh is due since {since}: the next snapshot is one\n"));
+            note(format!("a refresh is due since {since}: the next snapshot is one"));
         }
     }
-    match &report.load {
-        None => text.push_str("load: never run"),
-        Some(load) => {
-            for reason in &load.degraded {
-                text.push_str(&format!("load: degraded - {reason}\n"));
-            }
-            for (name, table) in &load.tables {
-                for reason in &table.degraded {
-                    text.push_str(&format!("{name}: degraded - {reason}\n"));
-                }
-            }
-            let merged: u64 = load.tables.values().map(|table| table.merged_rows).sum();
-            let reason = load.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
-            text.push_str(&format!(
-                "load: {} {}{reason}, {} rows merged; {} files are pending",
-                load.outcome,
-                ago(&load.ended_at),
-                indicatif::HumanCount(merged),
-                report.pending_files
-            ));
+    for (name, table) in report.load.iter().flat_map(|load| &load.tables) {
+        for reason in &table.degraded {
+            notes.entry(format!("degraded - {reason}")).or_default().push(name);
         }
     }
-    if let Some(account) = report.account_id {
-        text.push_str(&format!("\nHubSpot account {account}"));
+    for reason in report.load.iter().flat_map(|load| &load.degraded) {
+        notes.entry(format!("degraded - {reason}")).or_default().push("load");
     }
-    text
+    notes.into_iter().map(|(text, names)| format!("{}: {text}", names.join(", "))).collect()
+}
+
+fn load_text(report: &Report) -> String {
+    let Some(load) = &report.load else {
+        return format!("load: never run; {} files are pending", report.pending_files);
+    };
+    let merged: u64 = load.tables.values().map(|table| table.merged_rows).sum();
+    let reason = load.reason.as_deref().map(|reason| format!(" - {reason}")).unwrap_or_default();
+    format!(
+        "load: {} {} ago{reason}, {} rows merged; {} files are pending",
+        load.outcome,
+        since(&load.ended_at),
+        indicatif::HumanCount(merged),
+        report.pending_files
+    )
 }
 
 fn running(status: &CollectionStatus) -> String {
@@ -150,14 +164,32 @@ fn running(status: &CollectionStatus) -> String {
     }
 }
 
-fn ago(instant: &str) -> String {
+/// Returns the time since an instant.
+fn since(instant: &str) -> String {
     match DateTime::parse_from_rfc3339(instant) {
-        Ok(at) => format!("{} ago", duration((Utc::now() - at.to_utc()).num_seconds().max(0) as f64)),
+        Ok(at) => duration((Utc::now() - at.to_utc()).num_seconds().max(0) as f64),
         Err(_) => instant.to_owned(),
     }
 }
 
+/// Returns a time in one unit, so that columns stay narrow.
 fn duration(seconds: f64) -> String {
-    let duration = std::time::Duration::from_secs_f64(seconds.max(0.0));
-    indicatif::HumanDuration(duration).to_string()
+    let (minutes, hours, days) = (seconds / 60.0, seconds / 3_600.0, seconds / 86_400.0);
+    match () {
+        () if seconds < 100.0 => format!("{seconds:.0} s"),
+        () if minutes < 100.0 => format!("{minutes:.0} min"),
+        () if hours < 50.0 => format!("{hours:.0} h"),
+        () => format!("{days:.0} d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let all = [0.4, 99.0, 100.0, 5_000.0, 7_200.0, 172_800.0, 1e8].map(duration);
+        assert_eq!(all, ["0 s", "99 s", "2 min", "83 min", "2 h", "48 h", "1157 d"]);
+    }
 }

@@ -6,14 +6,13 @@ use anyhow::bail;
 use extract::{Options, Selection};
 use hubspot::Account;
 use hubspot::feeds::Mode;
-use lambda::Aws;
 use staging::State;
 use warehouse::{Kind, Reads, Warehouse};
 
 use super::compared;
 use crate::adopt::{self, Adoption};
 use crate::args::Sync;
-use crate::credential::warehouse_password;
+use crate::connect;
 
 /// Looks for tables of another program: they are refused, unless they are to be adopted.
 pub(super) async fn look(
@@ -61,7 +60,7 @@ pub(super) fn options(args: &Sync) -> anyhow::Result<Options> {
         if !window.is_whole() {
             bail!("--mode {} is about all records: leave out --since and --until", mode.name());
         }
-        if args.warehouse == "none" {
+        if args.warehouse == connect::NONE {
             bail!("--mode {} compares tables: name a --warehouse", mode.name());
         }
     }
@@ -75,15 +74,10 @@ pub(super) fn options(args: &Sync) -> anyhow::Result<Options> {
 }
 
 pub(super) async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Warehouse>>> {
-    if args.warehouse == "none" {
+    if args.warehouse == connect::NONE {
         return Ok(None);
     }
-    let aws = match warehouse::needs_aws(&args.warehouse) {
-        true => Some(Aws::connect().await.config),
-        false => None,
-    };
-    let warehouse =
-        warehouse::connect(&args.warehouse, &args.schema, warehouse_password(), aws.as_ref()).await?;
+    let warehouse = connect::connect(&args.warehouse, &args.schema, &args.password).await?;
     if warehouse.reads() == Reads::S3 {
         bail!(
             "this warehouse reads staged files from S3, and a laptop keeps them in a folder: deploy a stack, which \

@@ -1,0 +1,197 @@
+//! Reports of runs, from the warehouse's `_runs` and from the state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use extract::RunReport;
+use hubspot::feeds::known;
+use load::{LoadReport, Step};
+use serde_json::Value;
+use staging::{State, Wanted};
+
+use crate::args::Overview;
+use crate::connect::connect;
+use crate::stack;
+
+/// Most reports of one feed that are read from a state: a run every 15 minutes for as long as a table keeps them.
+const MOST: usize = 10_000;
+/// Days before the first shown one, from which a lag may begin.
+const DAYS_BEFORE: i64 = 7;
+
+/// A report, and its end.
+#[derive(Debug, Clone)]
+pub(super) struct Ended<R> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) report: R,
+}
+
+/// All that the page is made of.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Places that were read.
+    pub(super) places: Vec<String>,
+    pub(super) account: Option<u64>,
+    pub(super) is_stack: bool,
+    /// Runs of feeds, by their end.
+    pub(super) reads: Vec<Ended<RunReport>>,
+    pub(super) loads: Vec<Ended<LoadReport>>,
+    /// Reports that are not understood, or that were too long to be kept whole.
+    pub(super) unread: u64,
+    /// Files that wait for a load, by table; `None` without a state.
+    pub(super) pending: Option<BTreeMap<String, u64>>,
+    /// Feeds of which a run is under way.
+    pub(super) running: BTreeSet<String>,
+    /// Beginning of the last snapshot of HubSpot's records that a table was equal to, in milliseconds, by table.
+    pub(super) equal: BTreeMap<String, i64>,
+    /// Rows of the tables now, without deleted ones.
+    pub(super) rows: BTreeMap<String, u64>,
+}
+
+impl Sources {
+    /// Reads what the command names.
+    ///
+    /// # Errors
+    /// When a place can't be read.
+    pub(super) async fn read(args: &Overview, now: DateTime<Utc>) -> anyhow::Result<Sources> {
+        let since = now - TimeDelta::days(i64::from(args.days) + DAYS_BEFORE);
+        let mut sources = Sources { is_stack: args.stack.is_some(), ..Sources::default() };
+        let mut reports = BTreeMap::new();
+        if args.stack.is_some() || args.state.is_some() {
+            let state = stack::state(args.stack.as_deref(), args.state.as_deref()).await?;
+            sources.places.push(match &args.stack {
+                Some(name) => format!("the state of the stack {name}"),
+                None => "the state folder".to_owned(),
+            });
+            sources.add_state(&state, &mut reports).await?;
+        }
+        let warehouse = match &args.warehouse {
+            Some(url) => Some(connect(url, &args.schema, &args.password).await?),
+            None => None,
+        };
+        if let Some(warehouse) = &warehouse {
+            sources.places.push("the table _runs of the warehouse".to_owned());
+            sources.account = sources.account.or(warehouse.account().await?);
+            for recorded in warehouse.reports(&oldest_run(since)).await? {
+                let report = serde_json::from_str(&recorded.report).unwrap_or(Value::Null);
+                reports.entry((recorded.run_id, recorded.name)).or_insert(report);
+            }
+        }
+        for report in reports.into_values() {
+            sources.add(report, since);
+        }
+        sources.add_comparisons();
+        sources.reads.sort_by_key(|read| read.at);
+        sources.loads.sort_by_key(|load| load.at);
+        if let Some(warehouse) = &warehouse {
+            for table in sources.tables() {
+                let rows = warehouse.live_rows(&table).await?;
+                sources.rows.insert(table, rows);
+            }
+        }
+        Ok(sources)
+    }
+
+    async fn add_state(
+        &mut self,
+        state: &State,
+        reports: &mut BTreeMap<(String, String), Value>,
+    ) -> anyhow::Result<()> {
+        self.account = state.account().await?;
+        for name in state.recorded().await? {
+            if state.is_leased(&name).await? {
+                self.running.insert(name.clone());
+            }
+            let wanted = state.shared::<Wanted>(&Wanted::document(compared(&name))).await?.value;
+            self.note_equal(compared(&name), wanted.reconciled_ms);
+            for record in state.records(&name, MOST).await? {
+                reports.insert((record.run_id, record.name), record.report);
+            }
+        }
+        let mut pending = BTreeMap::new();
+        // What waits of a snapshot waits for HubSpot, not for a merge.
+        for file in state.pending(None).await?.iter().filter(|file| file.snapshot.is_none()) {
+            *pending.entry(file.collection.clone()).or_default() += 1;
+        }
+        self.pending = Some(pending);
+        Ok(())
+    }
+
+    fn add(&mut self, report: Value, since: DateTime<Utc>) {
+        let ended = report.get("ended_at").and_then(Value::as_str);
+        let Some(at) = ended.and_then(|text| text.parse::<DateTime<Utc>>().ok()) else {
+            self.unread += 1;
+            return;
+        };
+        if at < since {
+            return;
+        }
+        let added = match report.get("feed").is_some() {
+            true => serde_json::from_value(report).map(|report| self.reads.push(Ended { at, report })),
+            false => serde_json::from_value(report).map(|report| self.loads.push(Ended { at, report })),
+        };
+        self.unread += u64::from(added.is_err());
+    }
+
+    fn add_comparisons(&mut self) {
+        let feeds: BTreeMap<String, Option<i64>> =
+            self.reads.iter().fold(BTreeMap::new(), |mut feeds, read| {
+                let known: &mut Option<i64> = feeds.entry(read.report.feed.clone()).or_default();
+                *known = (*known).max(read.report.reconciled_ms);
+                feeds
+            });
+        for (feed, ms) in feeds {
+            self.note_equal(compared(&feed), ms);
+        }
+        let found = self.loads.iter().flat_map(|load| &load.report.reconciled);
+        let equal: Vec<(String, i64)> = found
+            .filter(|(_, found)| found.step == Step::Equal)
+            .map(|(table, found)| (table.clone(), found.snapshot_ms))
+            .collect();
+        for (table, ms) in equal {
+            self.note_equal(&table, Some(ms));
+        }
+    }
+
+    fn note_equal(&mut self, table: &str, ms: Option<i64>) {
+        if let Some(ms) = ms {
+            let known = self.equal.entry(table.to_owned()).or_insert(ms);
+            *known = (*known).max(ms);
+        }
+    }
+
+    /// Returns the tables that runs have filled, or tried to.
+    pub(super) fn tables(&self) -> BTreeSet<String> {
+        let reads = self.reads.iter().filter(|read| !read.report.is_snapshot());
+        reads.flat_map(|read| read.report.collections.keys().cloned()).collect()
+    }
+
+    /// Returns the end of the first run.
+    pub(super) fn first(&self) -> Option<DateTime<Utc>> {
+        let reads = self.reads.first().map(|read| read.at);
+        reads.into_iter().chain(self.loads.first().map(|load| load.at)).min()
+    }
+}
+
+/// Returns the table of a feed that is compared with HubSpot. A feed that is not known is that of a custom object.
+fn compared(feed: &str) -> &str {
+    known().find(|known| known.name() == feed).and_then(|known| known.compared()).unwrap_or(feed)
+}
+
+/// Returns what the ids of runs from this moment on do not come before: ids begin with their time.
+fn oldest_run(since: DateTime<Utc>) -> String {
+    let ms = since.timestamp_millis().max(0);
+    format!("{:08x}-{:04x}", ms >> 16, ms & 0xffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_later_runs_come_after_the_oldest() {
+        let now = Utc::now();
+        let run_id = extract::new_run_id();
+        assert!(oldest_run(now - TimeDelta::seconds(1)) <= run_id);
+        assert!(oldest_run(now + TimeDelta::days(1)) > run_id);
+    }
+}
