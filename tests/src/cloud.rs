@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
+    StreamViewType,
 };
 use extract::FURTHER;
 use hubspot::feeds::FEEDS;
 use lambda::Aws;
-use serde_json::Value;
+use serde_json::{Value, json};
 use staging::{Bucket, State};
 
 use crate::{CommandOutput, Sandbox};
@@ -37,7 +38,7 @@ pub struct Cloud {
     pub aws: Aws,
     variables: Vec<(String, String)>,
     functions: Mutex<HashMap<String, Child>>,
-    _moto: Program,
+    moto: Program,
     _runtime: Program,
 }
 
@@ -58,7 +59,7 @@ impl Cloud {
             aws,
             variables: Vec::new(),
             functions: Mutex::new(HashMap::new()),
-            _moto: moto,
+            moto,
             _runtime: runtime,
         };
         cloud.make_resources().await;
@@ -82,6 +83,8 @@ impl Cloud {
             (attribute, KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap())
         };
         let [(pk, hash), (sk, range)] = [key("pk", KeyType::Hash), key("sk", KeyType::Range)];
+        let stream = StreamSpecification::builder().stream_enabled(true);
+        let stream = stream.stream_view_type(StreamViewType::KeysOnly).build().unwrap();
         self.aws
             .dynamodb
             .create_table()
@@ -89,6 +92,7 @@ impl Cloud {
             .billing_mode(BillingMode::PayPerRequest)
             .set_attribute_definitions(Some(vec![pk, sk]))
             .set_key_schema(Some(vec![hash, range]))
+            .stream_specification(stream)
             .send()
             .await
             .unwrap();
@@ -101,6 +105,43 @@ impl Cloud {
             .send()
             .await
             .unwrap();
+    }
+
+    /// Returns all records of the stream of the state's table, as an event source mapping of Lambda reads them.
+    pub async fn stream(&self) -> Vec<Value> {
+        let client = reqwest::Client::new();
+        let call = async |operation: &str, body: Value| -> Value {
+            let sent = client
+                .post(&self.moto.url)
+                .header("Content-Type", "application/x-amz-json-1.0")
+                .header("X-Amz-Target", format!("DynamoDBStreams_20120810.{operation}"))
+                .header(
+                    "Authorization",
+                    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, \
+                     SignedHeaders=host, Signature=0",
+                )
+                .body(body.to_string());
+            serde_json::from_str(&sent.send().await.unwrap().text().await.unwrap()).unwrap()
+        };
+        let streams = call("ListStreams", json!({"TableName": TABLE})).await;
+        let arn = streams["Streams"][0]["StreamArn"].clone();
+        let described = call("DescribeStream", json!({"StreamArn": arn})).await;
+        let mut records = Vec::new();
+        for shard in described["StreamDescription"]["Shards"].as_array().unwrap() {
+            let from =
+                json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let mut iterator = call("GetShardIterator", from).await["ShardIterator"].clone();
+            loop {
+                let got = call("GetRecords", json!({"ShardIterator": iterator, "Limit": 1000})).await;
+                let page = got["Records"].as_array().unwrap();
+                records.extend(page.iter().cloned());
+                iterator = got["NextShardIterator"].clone();
+                if page.is_empty() || iterator.is_null() {
+                    break;
+                }
+            }
+        }
+        records
     }
 
     pub fn state(&self) -> State {
@@ -121,6 +162,39 @@ impl Cloud {
     /// Returns the stack's state as the function sees it.
     pub async fn state_of(&self, function: &str) -> State {
         State::open_table(self.aws_of(function).await.dynamodb, TABLE)
+    }
+
+    /// Has the bucket keep versions, as that of a stack does.
+    pub async fn keep_versions(&self) {
+        let enabled = aws_sdk_s3::types::VersioningConfiguration::builder()
+            .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+            .build();
+        let set = self.aws.s3.put_bucket_versioning().bucket(BUCKET).versioning_configuration(enabled);
+        set.send().await.unwrap();
+    }
+
+    /// Downloads all versions of all objects into a folder. Returns the number of marks of deleted ones.
+    pub async fn download_versions(&self, folder: &std::path::Path) -> usize {
+        std::fs::create_dir_all(folder).unwrap();
+        let listed = self.aws.s3.list_object_versions().bucket(BUCKET).send().await.unwrap();
+        assert_ne!(listed.is_truncated(), Some(true), "more than a page of objects");
+        for (n, version) in listed.versions().iter().enumerate() {
+            let object = self.aws.s3.get_object().bucket(BUCKET).key(version.key().unwrap());
+            let object = object.set_version_id(version.version_id().map(str::to_owned)).send().await.unwrap();
+            let bytes = object.body.collect().await.unwrap().into_bytes();
+            std::fs::write(folder.join(format!("{n}.parquet")), bytes).unwrap();
+        }
+        listed.delete_markers().len()
+    }
+
+    /// Returns all items of the state table, as text.
+    pub async fn items(&self) -> Vec<String> {
+        let mut pages = self.aws.dynamodb.scan().table_name(TABLE).into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(format!("{:?}", item.unwrap()));
+        }
+        items
     }
 
     pub async fn objects(&self) -> Vec<(String, i64)> {
@@ -162,6 +236,7 @@ impl Cloud {
         std::fs::create_dir_all(&scratch).unwrap();
         let segment: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
         let metadata = hubspot::feeds::further().find(|feed| feed.name() == "metadata").unwrap();
+        let persons: Vec<String> = hubspot::feeds::person_columns().iter().map(ToString::to_string).collect();
         let warehouse = format!("duckdb:{}", self.sandbox.path("warehouse.duckdb").display());
         for (name, value) in [
             ("AWS_LAMBDA_RUNTIME_API", format!("{gateway}/.rt/{name}")),
@@ -184,6 +259,7 @@ impl Cloud {
             ("WAREHOUSE_URL", warehouse),
             ("SEGMENT_COLLECTIONS", segment.join(",")),
             ("METADATA_COLLECTIONS", metadata.collections().join(",")),
+            ("PERSON_COLUMNS", persons.join(", ")),
             ("TMPDIR", scratch.display().to_string()),
             ("RUST_LOG", "info".to_owned()),
         ] {
@@ -262,11 +338,11 @@ impl Cloud {
         std::fs::read_to_string(self.sandbox.path(&format!("{function}.log"))).unwrap_or_default()
     }
 
-    /// Returns the lines of the log that are in CloudWatch's embedded metric format.
+    /// Returns the lines of the log that tell of invocations, with their metrics and fields.
     pub fn metrics(&self, function: &str) -> Vec<Value> {
         let lines = self.log(function);
         let parsed = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.filter(|line| line.get("_aws").is_some()).collect()
+        parsed.filter(|line| line.get("Stack").is_some()).collect()
     }
 }
 

@@ -4,13 +4,16 @@
 
 pub mod cloud;
 mod order;
+mod postgres;
 mod sandbox;
 mod simulation;
 mod truth;
+mod turns;
 mod world;
 
 pub use order::merge_in_any_order;
-pub use sandbox::{CommandOutput, Sandbox, ended};
+pub use postgres::{PostgresServer, texts as postgres_texts};
+pub use sandbox::{CommandOutput, Sandbox, ended, program};
 pub use simulation::{SimulationSummary, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_association_types_equal,
@@ -18,4 +21,5 @@ pub use truth::{
     assert_history_equal, assert_marketing_tools_equal, assert_memberships_equal, assert_metadata_equal,
     assert_objects_equal, table_of,
 };
+pub use turns::has_turn;
 pub use world::{World, most_memory_mib};

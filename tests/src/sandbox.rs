@@ -101,6 +101,18 @@ impl Sandbox {
         command
     }
 
+    /// Returns a command about this state and this warehouse that needs no HubSpot; `more` may name another warehouse.
+    pub fn local(&self, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(binary("hubspot-source"));
+        command.arg(name).env_clear().env("PATH", "").arg("--state").arg(self.path("state"));
+        if !more.contains(&"--warehouse") {
+            command.arg("--warehouse").arg(format!("duckdb:{}", self.path("warehouse.duckdb").display()));
+        }
+        command.args(more);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Starts a sync and leaves it running.
     pub fn start(&self, more: &[&str]) -> Child {
         self.command(more).spawn().unwrap()
@@ -116,6 +128,14 @@ pub async fn ended(mut command: Command) -> CommandOutput {
     let Output { status, stdout, stderr } = run.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     CommandOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Returns `hubspot-source` with these arguments and no environment, as in a pipe.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("hubspot-source"));
+    command.args(arguments).env_clear().env("PATH", "");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Returns the path of a program of this workspace, in the target directory that the test is in.

@@ -92,6 +92,8 @@ pub struct SimulationSummary {
     pub comparisons: usize,
     /// Records that comparisons had read again.
     pub reread: u64,
+    /// Staged files that others have replaced.
+    pub compacted: u64,
 }
 
 struct World {
@@ -107,6 +109,8 @@ struct World {
     lookback: Lookback,
     /// Decides which properties' past a run reads; `None`: no run reads any.
     past_dice: Option<Rng>,
+    /// Decides what is compacted, and when.
+    compaction_dice: Rng,
     /// A second handle, which keeps the warehouse's file open between loads.
     open: Option<Box<dyn Warehouse>>,
     summary: SimulationSummary,
@@ -143,6 +147,7 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
             ..Lookback::default()
         },
         past_dice: has_past.then(|| Rng::with_seed(seed.rotate_left(48))),
+        compaction_dice: Rng::with_seed(seed.rotate_left(8)),
         open: None,
         summary: SimulationSummary { rounds: dice.usize(1..5), ..SimulationSummary::default() },
         dice,
@@ -394,11 +399,65 @@ impl World {
         if let Ok(rows) = self.load(&collections).await {
             self.summary.merged_rows += rows;
         }
+        for collection in collections {
+            self.compact(collection).await;
+        }
         if self.dice.bool() {
             let collection = table_of(self.objects[self.dice.usize(..self.objects.len())]);
             // Rows may wait to be merged, or there may be no snapshot.
             let _ = self.compare(collection).await;
         }
+    }
+
+    /// Compacts a collection, or its snapshots, perhaps, and perhaps not to the end.
+    async fn compact(&mut self, collection: &str) {
+        if self.compaction_dice.bool() {
+            return;
+        }
+        let name = match self.compaction_dice.u8(..4) {
+            0 => staging::snapshot_name(collection),
+            _ => collection.to_owned(),
+        };
+        let options = load::CompactOptions {
+            is_whole: self.compaction_dice.u8(..4) > 0,
+            keeps_versions: self.modes.history,
+            grace: [TimeDelta::zero(), TimeDelta::hours(1)][self.compaction_dice.usize(..2)],
+            ..load::CompactOptions::default()
+        };
+        let cut_off = Duration::from_millis(match self.compaction_dice.u8(..3) {
+            0 => self.compaction_dice.u64(..30),
+            _ => 60_000,
+        });
+        let (state, bucket) = self.state_and_bucket();
+        let warehouse = self.warehouse().await;
+        let compacting = load::compact(&name, &state, &bucket, &*warehouse, &options);
+        if let Ok(done) = tokio::time::timeout(cut_off, compacting).await {
+            self.summary.compacted += done.unwrap().files_before;
+        }
+    }
+
+    /// Compacts all that is staged, and fills a new warehouse from it.
+    async fn replay(&mut self) -> Result<(), String> {
+        let (state, bucket) = self.state_and_bucket();
+        {
+            let warehouse = self.warehouse().await;
+            let options = load::CompactOptions {
+                is_whole: true,
+                keeps_versions: self.modes.history,
+                grace: TimeDelta::zero(),
+                ..load::CompactOptions::default()
+            };
+            for collection in state.collections().await.map_err(|error| error.to_string())? {
+                // The second time removes what the first one has replaced.
+                for _ in 0..2 {
+                    let done = load::compact(&collection, &state, &bucket, &*warehouse, &options).await;
+                    self.summary.compacted += done.map_err(|error| format!("{error:#}"))?.files_before;
+                }
+            }
+        }
+        std::fs::remove_file(self.folder.path().join("warehouse.duckdb"))
+            .map_err(|error| error.to_string())?;
+        self.load(&self.collections()).await.map(drop)
     }
 
     async fn compare(&mut self, collection: &str) -> Result<Option<Reconciled>, String> {
@@ -450,7 +509,6 @@ impl World {
         };
         self.server.set_behaviour(calm);
         self.server.heal();
-        let account = Arc::clone(self.server.account());
         tokio::time::sleep(lag + Duration::from_millis(10)).await;
 
         for feed in self.feeds() {
@@ -464,6 +522,20 @@ impl World {
         // Those that moved without a change of their records.
         self.summary.merged_rows += self.load(&BESIDE).await?;
         self.open = None;
+        let mut differences = self.differences(since_ms)?;
+        if differences.is_empty() && self.compaction_dice.u8(..4) == 0 {
+            self.replay().await?;
+            differences = self.differences(since_ms)?;
+            if !differences.is_empty() {
+                differences.insert_str(0, "filled again from compacted files: ");
+            }
+        }
+        if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
+    }
+
+    /// Returns how the tables differ from the account.
+    fn differences(&self, since_ms: i64) -> Result<String, String> {
+        let account = Arc::clone(self.server.account());
         let database = duckdb::Connection::open(self.folder.path().join("warehouse.duckdb"))
             .map_err(|error| error.to_string())?;
         let expectations = Expectations {
@@ -485,7 +557,7 @@ impl World {
             let of: Vec<_> = WITH_PAST.into_iter().filter(is_there).collect();
             differences.push_str(&history_differences(&of, true, &database, &account));
         }
-        if differences.is_empty() { Ok(self.summary) } else { Err(differences) }
+        Ok(differences)
     }
 
     /// Runs the feed until a run is complete that continues no earlier one.

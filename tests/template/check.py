@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from contract import (
-    CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FURTHER_FILLS, LOAD_ENVIRONMENT, MANAGED_POLICIES, METADATA, METRICS,
-    PERMISSIONS, function_arn, resource_name,
+    CONDITIONAL, ENVIRONMENT, EXTRACT_ENVIRONMENT, FIELDS, FULL_REFRESH, FURTHER_FILLS, LOAD_ENVIRONMENT, MANAGED_POLICIES,
+    METADATA, METRICS, PERMISSIONS, STAGED_EVENT, function_arn, resource_name,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,9 +94,18 @@ def segments(template):
     return ", ".join(text for text in filled if text != FURTHER_FILLS)
 
 
+def person_columns():
+    """The lines of the list of columns by which persons are known."""
+    source = (ROOT / "shared/hubspot/src/feeds/persons.rs").read_text()
+    lines = source.split("const LINES: &[&str] = &[", 1)[1].split("];", 1)[0]
+    return ", ".join(re.findall(r'"([^"]+)"', re.sub(r"\\\n\s*", "", lines)))
+
+
 def check_functions(template):
     """Names, artifact, environment, limits, and what happens to an event that fails."""
     common = template["Globals"]["Function"]
+    feeds = feeds_of(template)
+    scheduled = [{"Fn::If": [f"{identifier(feed)}IsOn", feed, {"Ref": "AWS::NoValue"}]} for feed in feeds]
     wanted = {
         "Runtime": "provided.al2023",
         "Handler": "bootstrap",
@@ -106,10 +115,9 @@ def check_functions(template):
         "RecursiveLoop": "Allow",
         "EventInvokeConfig": {"MaximumRetryAttempts": 2},
         "DeadLetterQueue": {"Type": "SQS", "TargetArn": {"Fn::GetAtt": "DeadLetters.Arn"}},
-        "Environment": {"Variables": ENVIRONMENT},
+        "Environment": {"Variables": {**ENVIRONMENT, "SCHEDULED_FEEDS": {"Fn::Join": [",", scheduled]}}},
     }
     yield from differences(wanted, common, "Globals.Function")
-    feeds = feeds_of(template)
     for name in [*feeds, "load"]:
         is_load = name == "load"
         package = "load" if is_load else "extract"
@@ -117,7 +125,8 @@ def check_functions(template):
         function = template["Resources"][logical]
         properties = function["Properties"]
         of_load = {**LOAD_ENVIRONMENT, "WITHOUT_HISTORY": ", ".join(without_history(template)),
-                   "SEGMENT_COLLECTIONS": segments(template), "METADATA_COLLECTIONS": METADATA}
+                   "SEGMENT_COLLECTIONS": segments(template), "METADATA_COLLECTIONS": METADATA,
+                   "PERSON_COLUMNS": person_columns()}
         own = of_load if is_load else {"FEED": name, **EXTRACT_ENVIRONMENT}
         expected = {
             "FunctionName": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
@@ -150,6 +159,9 @@ def check_schedule(name, logical, properties, is_compared):
     events = properties.get("Events", {})
     of_feed = ["OnSchedule", "OnReconcile", "OnRefresh"] if is_compared else ["OnSchedule"]
     wanted = ["OnSchedule", "OnMaintenance"] if name == "load" else of_feed
+    events = dict(events)
+    if name == "load":
+        yield from differences(STAGED_EVENT, events.pop("OnStaged", None), f"{logical}.OnStaged")
     if list(events) != wanted or any(event["Type"] != "ScheduleV2" for event in events.values()):
         yield f"{logical} has the events {list(events)}, not the schedules {wanted}"
         return
@@ -166,8 +178,11 @@ def check_schedule(name, logical, properties, is_compared):
         "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}"},
         "GroupName": {"Ref": "Schedules"},
         "State": {"Fn::If": [f"{identifier(name)}IsOn", "ENABLED", "DISABLED"]},
-        "ScheduleExpression": {"Ref": "LoadSchedule" if name == "load" else "ExtractSchedule"},
-        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
+        "ScheduleExpression": {"Ref": "LoadSchedule"} if name == "load" else {
+            "Fn::If": ["ExtractScheduleIsGiven", {"Ref": "ExtractSchedule"},
+                       "rate(3 hours)" if name in FULL_REFRESH else {"Fn::Sub": "rate(${Freshness})"}]},
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15} if name == "load" else {
+            "Fn::If": ["StartsAtOnce", {"Mode": "OFF"}, {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}]},
         "RoleArn": {"Fn::GetAtt": "SchedulerRole.Arn"},
         "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 3600},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": "DeadLetters.Arn"}},
@@ -229,7 +244,7 @@ def check_permissions(template):
             seen.append(sid)
             actions, resources = PERMISSIONS.get(name, {}).get(sid, (set(), []))
             resources = of_feeds[name, sid] if resources is None else resources
-            if condition != (CONDITIONAL.get(sid) if name == "LoadRole" else None):
+            if condition != CONDITIONAL.get(name, {}).get(sid):
                 yield f"{name}.{sid} hangs on {condition}"
             if set(as_list(statement["Action"])) != actions:
                 yield f"{name}.{sid} allows {statement['Action']}"
@@ -250,12 +265,19 @@ def check_permissions(template):
 def check_state(template):
     """What outlives the stack, and how it is kept."""
     resources = template["Resources"]
+    key, nothing = {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}
+
+    def if_key(given, otherwise):
+        return {"Fn::If": ["KeyIsGiven", given, otherwise]}
+
     table = {
+        "SSESpecification": if_key({"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}, nothing),
         "TableName": {"Fn::Sub": "${AWS::StackName}-state"},
         "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
         "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+        "StreamSpecification": {"StreamViewType": "KEYS_ONLY"},
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         "DeletionProtectionEnabled": True,
     }
@@ -265,6 +287,16 @@ def check_state(template):
             if resources[name].get(policy) != "Retain":
                 yield f"{name}.{policy} is {resources[name].get(policy)}"
     bucket = resources["Staged"]["Properties"]
+    encryption = {
+        "ServerSideEncryptionByDefault": if_key(
+            {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, {"SSEAlgorithm": "AES256"}),
+        "BucketKeyEnabled": if_key(True, False),
+    }
+    if bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"] != [encryption]:
+        yield f"Staged is encrypted by {json.dumps(bucket['BucketEncryption'])}"
+    queue = {"KmsMasterKeyId": if_key(key, nothing), "SqsManagedSseEnabled": if_key(nothing, True)}
+    if not queue.items() <= resources["DeadLetters"]["Properties"].items():
+        yield "DeadLetters is not encrypted with the key"
     blocked = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
     yield from differences(dict.fromkeys(blocked, True), bucket["PublicAccessBlockConfiguration"], "Staged")
     rules = bucket["LifecycleConfiguration"]["Rules"]
@@ -285,7 +317,7 @@ def check_state(template):
     if tls != [expected]:
         yield f"StagedPolicy says {json.dumps(tls)}"
     secret = resources["HubSpotSecret"]["Properties"]
-    if secret.keys() != {"Description"}:
+    if secret.keys() != {"Description", "KmsKeyId"} or secret["KmsKeyId"] != if_key(key, nothing):
         yield f"HubSpotSecret has {sorted(secret)}: it gets its value after the deployment, and its name from AWS"
 
 
@@ -322,98 +354,92 @@ def check_parameters(template):
         yield f"docs/deploy.md has parameters that do not exist: {sorted(rows)}"
 
 
-def expected_alarm(function, kind):
-    """The alarm of a function, but for its description."""
-    dimensions = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Function", "Value": function}]
-    metric = {
-        "Failed": "FailedRuns", "Incomplete": "IncompleteRuns", "Behind": "LagSeconds",
-        "Unreconciled": "ReconciliationAgeSeconds", "Unrefreshed": "RefreshAgeSeconds",
-    }[kind]
-    assert metric in METRICS["load" if function == "load" else "extract"], f"{function} does not report {metric}"
-    watched = {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": dimensions}
-    common = {
-        "AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{function}-{kind.lower()}"},
-        "ComparisonOperator": "GreaterThanThreshold",
-        "AlarmActions": [{"Ref": "Alarms"}],
-        "OKActions": [{"Ref": "Alarms"}],
-    }
-    of_snapshots = {"Unreconciled": "AlarmReconcileHours", "Unrefreshed": "AlarmRefreshHours"}
-    if kind in of_snapshots:
-        return common | {
+def expected_alarms():
+    """All alarms, but for their descriptions: by logical name, what they hang on and their properties."""
+    stack = [{"Name": "Stack", "Value": {"Ref": "AWS::StackName"}}]
+
+    def common(suffix):
+        return {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{suffix}"}, "EvaluationPeriods": 1,
+                "ComparisonOperator": "GreaterThanThreshold", "AlarmActions": [{"Ref": "Alarms"}],
+                "OKActions": [{"Ref": "Alarms"}]}
+
+    def watched(metric):
+        assert metric in METRICS, f"nobody reports {metric}"
+        return {"Namespace": "HubspotSource", "MetricName": metric, "Dimensions": stack}
+
+    def flag(suffix, metric):
+        return None, common(suffix) | watched(metric) | {
+            "Statistic": "Maximum", "Period": 300, "Threshold": 0, "TreatMissingData": "ignore"}
+
+    def hours(suffix, metric, condition, threshold, expression, label, name, missing):
+        return condition, common(suffix) | {
             "Metrics": [
-                {"Id": "hours", "Label": "hours since", "Expression": "age / 3600"},
-                {"Id": "age", "ReturnData": False, "MetricStat": {"Metric": watched, "Stat": "Minimum", "Period": 3600}},
+                {"Id": "hours", "Label": label, "Expression": expression},
+                {"Id": name, "ReturnData": False,
+                 "MetricStat": {"Metric": watched(metric), "Stat": "Minimum", "Period": 3600}},
             ],
-            "EvaluationPeriods": 1,
-            "Threshold": {"Ref": of_snapshots[kind]},
-            "TreatMissingData": "ignore",
-        }
-    if kind != "Behind":
-        return common | watched | {
-            "Statistic": "Maximum", "Period": 300, "EvaluationPeriods": 1, "Threshold": 0, "TreatMissingData": "ignore"}
-    return common | {
-        "Metrics": [
-            {"Id": "hours", "Label": "hours behind", "Expression": "FILL(lag, 604800) / 3600"},
-            {"Id": "lag", "ReturnData": False, "MetricStat": {"Metric": watched, "Stat": "Minimum", "Period": 3600}},
-        ],
-        "EvaluationPeriods": {"Ref": "AlarmLagHours"},
-        "Threshold": {"Ref": "AlarmLagHours"},
-        "TreatMissingData": "breaching",
+            "Threshold": {"Ref": threshold}, "TreatMissingData": missing}
+
+    def age(suffix, metric, condition, threshold):
+        return hours(suffix, metric, condition, threshold, "age / 3600", "hours since", "age", "ignore")
+
+    lag = {"Ref": "AlarmLagHours"}
+    filled = hours("load-behind", "LoadLagSeconds", "LoadIsOn", "AlarmLagHours", "FILL(lag, 604800) / 3600",
+                   "hours behind", "lag", "breaching")
+    silent = common("silent") | watched("LagSeconds") | {
+        "Statistic": "SampleCount", "Period": 3600, "EvaluationPeriods": lag, "Threshold": 1,
+        "ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"}
+
+    queue = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Statistic": "Maximum",
+             "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": "DeadLetters.QueueName"}}], "Period": 300,
+             "Threshold": 0, "TreatMissingData": "notBreaching"}
+    quota = watched("DailyCallsUsedPercent") | {
+        "Statistic": "Maximum", "Period": 3600, "Threshold": 90, "TreatMissingData": "notBreaching"}
+    return {
+        "FailedAlarm": flag("failed", "FailedFeeds"),
+        "IncompleteAlarm": flag("incomplete", "IncompleteCollections"),
+        "UnreconciledAlarm": age("unreconciled", "ReconciliationAgeSeconds", "SomethingIsReconciled", "AlarmReconcileHours"),
+        "UnrefreshedAlarm": age("unrefreshed", "RefreshAgeSeconds", "SomethingIsRefreshed", "AlarmRefreshHours"),
+        "BehindAlarm": hours("behind", "LagSeconds", "SomethingIsRead", "AlarmLagHours", "lag / 3600", "hours behind",
+                             "lag", "ignore"),
+        "SilentAlarm": ("SomethingIsRead", silent),
+        "LoadFailed": flag("load-failed", "FailedLoads"),
+        "LoadBehind": (filled[0], filled[1] | {"EvaluationPeriods": lag}),
+        "DeadLettersAlarm": (None, common("dead-letters") | queue),
+        "DailyCallsAlarm": (None, common("daily-calls") | quota),
     }
 
 
 def check_alarms(template):
-    """Alarms are on metrics that are reported, tell somebody, and are explained in docs/deploy.md."""
-    explained = (ROOT / "docs/deploy.md").read_text()
+    """Alarms are on metrics that are reported, tell somebody, and are explained in docs/operate.md."""
+    explained = (ROOT / "docs/operate.md").read_text()
     alarms = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
-    feeds = feeds_of(template)
-    of_functions = {
-        f"{identifier(function)}{kind}": (function, kind)
-        for function in [*feeds, "load"]
-        for kind in ["Failed", "Incomplete", "Behind", "Unreconciled", "Unrefreshed"]
-        if (function, kind) != ("load", "Incomplete")
-        and (kind not in ["Unreconciled", "Unrefreshed"] or feeds.get(function))
-    }
-    of_stack = {"DeadLettersAlarm": "dead-letters", "DailyCallsAlarm": "daily-calls"}
-    if alarms.keys() != of_functions.keys() | of_stack.keys():
-        yield f"alarms are {sorted(alarms)}, not {sorted([*of_functions, *of_stack])}"
-    for name, alarm in alarms.items():
-        properties = dict(alarm["Properties"])
-        if not properties.pop("AlarmDescription", None):
+    expected = expected_alarms()
+    if alarms.keys() != expected.keys():
+        yield f"alarms are {sorted(alarms)}, not {sorted(expected)}"
+    for name, (condition, wanted) in expected.items():
+        properties = dict(alarms[name]["Properties"])
+        description = properties.pop("AlarmDescription", None)
+        if not description:
             yield f"{name} does not say what it means"
-        if name in of_functions:
-            function, kind = of_functions[name]
-            yield from differences(expected_alarm(function, kind), properties, name)
-            conditions = {"Behind": "IsOn", "Unreconciled": "ReconcileIsOn", "Unrefreshed": "RefreshIsOn"}
-            condition = f"{identifier(function)}{conditions[kind]}" if kind in conditions else None
-            if alarm.get("Condition") != condition:
-                yield f"{name} hangs on {alarm.get('Condition')}, not {condition}"
-        suffix = of_stack.get(name) or of_functions[name][1].lower()
-        if f"| `...-{suffix}` |" not in explained:
-            yield f"docs/deploy.md does not explain ...-{suffix}"
-    common = {"EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
-              "AlarmActions": [{"Ref": "Alarms"}], "OKActions": [{"Ref": "Alarms"}]}
-    queue = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Statistic": "Maximum",
-             "Dimensions": [{"Name": "QueueName", "Value": {"Fn::GetAtt": "DeadLetters.QueueName"}}], "Period": 300}
-    query = ("SELECT MAX(DailyCallsUsedPercent) FROM SCHEMA(HubspotSource, Stack, Function) "
-             "WHERE Stack = '${AWS::StackName}'")
-    quota = {"Metrics": [{"Id": "used", "Label": "percent used", "Expression": {"Fn::Sub": query}, "Period": 3600}]}
-    own_parts = {"DeadLettersAlarm": queue | {"Threshold": 0}, "DailyCallsAlarm": quota | {"Threshold": 90}}
-    for name, own in own_parts.items():
-        found = {key: value for key, value in alarms[name]["Properties"].items() if key != "AlarmDescription"}
-        expected = common | own | {"AlarmName": {"Fn::Sub": f"${{AWS::StackName}}-{of_stack[name]}"}}
-        yield from differences(expected, found, name)
+        yield from differences(wanted, properties, name)
+        if alarms[name].get("Condition") != condition:
+            yield f"{name} hangs on {alarms[name].get('Condition')}, not {condition}"
+        suffix = wanted["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+        if f"\n### ...-{suffix}\n" not in explained:
+            yield f"docs/operate.md does not explain ...-{suffix}"
 
 
 def check_dashboard(template):
     """It is JSON, shows metrics that are reported and alarms that are always there, and nothing overlaps."""
+    if template["Resources"]["Dashboard"].get("Condition") != "DashboardIsOn":
+        yield "the dashboard is there whether or not somebody wants it"
     body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     try:
         widgets = json.loads(re.sub(r": \$\{\w+\}", ": 1", body))["widgets"]
     except json.JSONDecodeError as error:
         yield f"the dashboard is not JSON: {error}"
         return
-    reported = METRICS["extract"] | METRICS["load"]
     shown = set()
     cells = set()
     for widget in widgets:
@@ -423,29 +449,56 @@ def check_dashboard(template):
         if cells & area or max(x for x, _ in area) >= 24:
             yield f"dashboard: {title!r} overlaps another widget or the edge"
         cells |= area
-        for metric in widget["properties"].get("metrics", []):
+        metrics = widget["properties"].get("metrics", [])
+        ids = {metric[-1].get("id") for metric in metrics if isinstance(metric, list)}
+        for metric in metrics:
             if isinstance(metric, dict):
-                expression = metric["expression"]
-                if "{HubspotSource,Stack,Function} Stack=\"${AWS::StackName}\"" not in expression:
-                    yield f"dashboard: {title!r} looks beyond this stack"
-                names = re.findall(r'MetricName="(\w+)"', expression)
-                # Those of single collections are generated.
-                shown.update(name for name in names if not re.match("(Rows|DifferingRecords)_", name))
+                if metric["expression"].split()[0] not in ids:
+                    yield f"dashboard: {title!r} computes with what it does not have"
             elif metric[0] == "HubspotSource":
                 shown.add(metric[1])
-                if metric[1] not in METRICS["load" if metric[5] == "load" else "extract"]:
-                    yield f"dashboard: {metric[5]} does not report {metric[1]}"
+                if metric[2:4] != ["Stack", "${AWS::StackName}"]:
+                    yield f"dashboard: {title!r} looks beyond this stack"
+        if widget["type"] == "log":
+            sources, _, query = widget["properties"]["query"].rpartition("' | ")
+            groups = re.findall(r"SOURCE '([^']+)'?", sources)
+            if groups != [f"/aws/lambda/${{AWS::StackName}}-{name}" for name in [*feeds_of(template), "load"]]:
+                yield f"dashboard: {title!r} does not look at all logs"
+            yield from odd_fields(f"dashboard: {title!r}", query)
         for arn in widget["properties"].get("alarms", []):
             name = arn.removeprefix(resource_name("cloudwatch", "alarm:")["Fn::Sub"])
             named = [one for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"
                      and one["Properties"]["AlarmName"]["Fn::Sub"] == name]
             if [one.get("Condition") for one in named] != [None]:
                 yield f"dashboard: there is not always an alarm {arn}"
-    if shown - reported:
-        yield f"dashboard: nobody reports {sorted(shown - reported)}"
-    wanted = {"Calls", "RefusedCalls", "LagSeconds", "StagedBytes", "CostDollars", "MergedRows", "DailyCallsUsedPercent"}
-    if wanted - shown:
-        yield f"dashboard: {sorted(wanted - shown)} are not shown"
+    if shown != METRICS:
+        yield f"dashboard: shown and reported differ by {sorted(shown ^ METRICS)}"
+
+
+def odd_fields(name, query):
+    """Fields of a query that no line has."""
+    bare = re.sub(r'"[^"]*"|\bas \w+|\bbin\(\w+\)', "", query)
+    words = {"filter", "fields", "stats", "sort", "limit", "desc", "by", "or", "and", "sum", "max", "count", "ispresent",
+             "dedup"}
+    for word in re.findall(r"@?[A-Za-z_]\w*(?:\.\w+)?", bare):
+        field = word.split(".")[0]
+        if field not in words and field not in FIELDS:
+            yield f"{name} asks for {word}, which no line has"
+
+
+def check_queries(template):
+    """Each saved query looks at all logs, for fields that lines have."""
+    logs = [{"Ref": f"{identifier(name)}Log"} for name in [*feeds_of(template), "load"]]
+    queries = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::Logs::QueryDefinition"}
+    if len(queries) < 5:
+        yield f"there are {len(queries)} saved queries"
+    for name, one in queries.items():
+        properties = one["Properties"]
+        if not properties["Name"]["Fn::Sub"].startswith("${AWS::StackName}/"):
+            yield f"{name} is not in the stack's folder"
+        if properties["LogGroupNames"] != logs:
+            yield f"{name} does not look at all logs"
+        yield from odd_fields(name, properties["QueryString"])
 
 
 def check_names(template):
@@ -476,18 +529,39 @@ def check_conditions(template):
             nothing = [{"Fn::Not": [{"Fn::Equals": [{"Ref": "Collections"}, text]}]} for text in ("", "segment")]
             is_on = {"Fn::And": [is_on, *nothing]}
         yield from differences(is_on, template["Conditions"].get(f"{name}IsOn"), f"{name}IsOn")
+    often = [{"Fn::Equals": [{"Ref": "Freshness"}, every]} for every in ("15 minutes", "5 minutes")]
+    given = {"Condition": "ExtractScheduleIsGiven"}
+    default = {"Fn::Or": [{"Fn::Equals": [{"Ref": "ExtractSchedule"}, text]} for text in ("", "rate(3 hours)")]}
+    fresher = {"Fn::Not": [{"Fn::Equals": [{"Ref": "Freshness"}, "3 hours"]}]}
+    for condition, wanted in [
+        ("ExtractScheduleIsGiven", {"Fn::Not": [default]}),
+        ("ReadsOften", {"Fn::And": [{"Fn::Not": [given]}, fresher]}),
+        ("StartsAtOnce", {"Fn::And": [{"Fn::Not": [given]}, {"Fn::Or": often}]}),
+        ("LoadIsTold", {"Fn::And": [{"Condition": "LoadIsOn"}, fresher]}),
+    ]:
+        yield from differences(wanted, template["Conditions"].get(condition), condition)
+    feeds = feeds_of(template)
+    for condition, suffix, concerned in [
+        ("SomethingIsRead", "IsOn", feeds),
+        ("SomethingIsReconciled", "ReconcileIsOn", [feed for feed, is_compared in feeds.items() if is_compared]),
+        ("SomethingIsRefreshed", "RefreshIsOn", [feed for feed, is_compared in feeds.items() if is_compared]),
+    ]:
+        any_of = {"Fn::Or": [{"Condition": f"{identifier(feed)}{suffix}"} for feed in concerned]}
+        yield from differences(any_of, template["Conditions"].get(condition), condition)
 
 
 def check_outputs(template):
-    wanted = {"HubSpotSecretArn", "DashboardUrl", "StateTable", "Bucket", "DeadLettersUrl"}
+    if template["Outputs"]["DashboardUrl"].get("Condition") != "DashboardIsOn":
+        yield "the output DashboardUrl is there without a dashboard"
+    wanted = {"HubSpotSecretArn", "DashboardUrl", "QueriesUrl", "StateTable", "Bucket", "DeadLettersUrl"}
     if template["Outputs"].keys() != wanted:
         yield f"outputs are {sorted(template['Outputs'])}, not {sorted(wanted)}"
     if "put-secret-value" not in template["Outputs"]["HubSpotSecretArn"]["Description"]:
         yield "HubSpotSecretArn does not say how the secret gets its value"
 
 
-CHECKS = [check_functions, check_conditions, check_permissions, check_state, check_parameters, check_alarms, check_dashboard, check_names,
-          check_skips, check_outputs]
+CHECKS = [check_functions, check_conditions, check_permissions, check_state, check_parameters, check_alarms, check_dashboard,
+          check_queries, check_names, check_skips, check_outputs]
 
 
 def failures(text):

@@ -177,7 +177,48 @@ async fn a_plan_recommends_what_a_new_account_has_records_of() {
     let sum = plan["calls"].as_u64().unwrap() + recommended["calls"].as_u64().unwrap();
     assert_eq!(whole["calls"].as_u64(), Some(sum));
     let text = planned(&[]).await.stdout;
-    assert!(text.contains(&format!("recommended for a new account: --collections {names}")), "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(&format!("recommended for a new account: --collections {names}")), "{text}");
+}
+
+/// Checks that one call counts all objects for a plan, and that a search does where it does not answer, or not for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_counts_by_one_call_where_it_is_answered() {
+    let settings = Settings { absent: [ObjectType::Courses, ObjectType::Listings].into(), ..settings(40) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let plan = async |behaviour: Behaviour| {
+        sandbox.server.set_behaviour(behaviour);
+        sandbox.server.reset_counters();
+        let plan = tests::ended(sandbox.subcommand("plan", &["--report", "json"])).await.complete();
+        (plan, sandbox.server.counters().endpoints.get("objects.search").copied().unwrap_or_default())
+    };
+    let (counted, searches) = plan(Behaviour::default()).await;
+    // Contacts, companies, deals and custom objects have a scope for their properties and one for their records.
+    assert_eq!(searches, 3 + 3, "{counted:#}");
+    assert_eq!(counted["recommended"]["off"], serde_json::json!(["courses", "listings"]));
+    let further = further(sandbox.account()).len() as u64;
+    let without_limits = Behaviour { counts_records: false, ..Behaviour::default() };
+    let (searched, searches) = plan(without_limits.clone()).await;
+    assert_eq!((&searched["feeds"], searches), (&counted["feeds"], 3 + further));
+    assert_eq!(searched["recommended"], counted["recommended"]);
+
+    // Objects without records need not be listed, nor all the others.
+    let uncounted =
+        Behaviour { counts_empty: false, uncounted: [ObjectType::Notes].into(), ..Behaviour::default() };
+    let empty = counted["recommended"]["empty"].as_array().unwrap().len() as u64;
+    let (partly, searches) = plan(uncounted).await;
+    assert_eq!((&partly["recommended"], searches), (&counted["recommended"], 3 + 3 + empty + 1));
+
+    let not_in_product = ["limits", "object_library"].map(str::to_owned).into();
+    let (refused, _) = plan(Behaviour { not_in_product, ..without_limits }).await;
+    let unavailable = &refused["recommended"]["unavailable"];
+    assert!(unavailable["courses"].is_string() && refused["recommended"]["off"] == serde_json::json!([]));
+    assert_eq!(refused["recommended"]["collections"], counted["recommended"]["collections"]);
+
+    sandbox.server.set_behaviour(Behaviour::default());
+    let named = tests::ended(sandbox.subcommand("plan", &["--collections", "courses,services"])).await;
+    assert!(named.stderr.contains("courses is not activated in the account"), "{named:#?}");
+    assert!(!named.stderr.contains("services"), "{named:#?}");
 }
 
 /// A typing error in what is left out must not read it; a name that was read once, and that HubSpot shows no more, may be

@@ -38,6 +38,7 @@ async fn the_warehouse_equals_the_account_in_the_end() {
                 sum.merged_rows += summary.merged_rows;
                 sum.comparisons += summary.comparisons;
                 sum.reread += summary.reread;
+                sum.compacted += summary.compacted;
             }
             Err(why) => {
                 eprintln!("SEED={seed}: {why}");
@@ -47,5 +48,6 @@ async fn the_warehouse_equals_the_account_in_the_end() {
     }
     eprintln!("{} seeds in {:?}: {sum:?}", seeds.clone().count(), started.elapsed());
     assert!(differing.is_empty(), "the warehouse is not the account: SEED={differing:?}");
+    assert!(sum.compacted > 0 || seeds.clone().count() < 50, "no file was compacted");
     assert!(sum.cut_off > 0 || seeds.count() < 50, "no run was cut off");
 }

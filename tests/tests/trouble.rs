@@ -96,16 +96,16 @@ async fn nothing_is_saved_after_a_checkpoint_that_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_sync_says_so_and_goes_on() {
+async fn a_terminated_sync_says_so_and_goes_on() {
     let behaviour = Behaviour { latency: Duration::from_millis(100), ..Behaviour::default() };
     let sandbox = Sandbox::new(&account_of(20_000, 100), behaviour).await;
     let run = sandbox.start(&[]);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let interrupt = std::process::Command::new("/bin/kill").args(["-INT", &run.id().to_string()]).status();
+    let interrupt = std::process::Command::new("/bin/kill").args(["-TERM", &run.id().to_string()]).status();
     assert!(interrupt.unwrap().success());
     let ended = run.wait_with_output().unwrap();
     let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{report:#}");
+    assert_eq!(ended.status.code(), Some(143), "{report:#}");
     assert_eq!(report["collections"]["contacts"]["outcome"], "stopped");
     let first = report["collections"]["contacts"]["rows"].as_u64().unwrap();
     assert!(first > 0, "{report:#}");

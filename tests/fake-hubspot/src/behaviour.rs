@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ObjectType;
 use crate::http::parts::{PagingWords, RefusedBatches};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,12 @@ pub struct Behaviour {
     pub has_all_lists: bool,
     /// The search of lists, and `/all`, show lists of all objects, whatever `objectTypeId` says.
     pub ignores_list_type: bool,
+    /// One call tells the number of records of each object; otherwise its path is not known.
+    pub counts_records: bool,
+    /// It lists objects without records, too.
+    pub counts_empty: bool,
+    /// Objects that it leaves out.
+    pub uncounted: BTreeSet<ObjectType>,
     /// Most records in a batch of memberships.
     pub most_memberships: usize,
     /// Share of the property definitions, 0 to 1, that have null for `type`, `calculated` or `archived`. Null hides
@@ -146,6 +153,9 @@ impl Default for Behaviour {
             hidden: 0.0,
             has_all_lists: true,
             ignores_list_type: false,
+            counts_records: true,
+            counts_empty: true,
+            uncounted: BTreeSet::new(),
             most_memberships: 100,
             definition_nulls: 0.0,
             nameless_definition: false,

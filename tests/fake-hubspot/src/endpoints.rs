@@ -18,6 +18,7 @@ pub(crate) mod objects;
 pub(crate) mod offsets;
 pub(crate) mod preferences;
 pub(crate) mod properties;
+mod record_counts;
 pub(crate) mod records;
 pub(crate) mod schemas;
 pub(crate) mod search;
@@ -34,7 +35,7 @@ use crate::http::request::Request;
 use crate::http::server::Site;
 use crate::{Account, Behaviour, ObjectType};
 
-const FAMILIES: [fn(&Request) -> Option<Route>; 17] = [
+const FAMILIES: [fn(&Request) -> Option<Route>; 18] = [
     objects::route,
     batch_read::route,
     search::route,
@@ -52,6 +53,7 @@ const FAMILIES: [fn(&Request) -> Option<Route>; 17] = [
     preferences::route,
     metadata::route,
     marketing_tools::route,
+    record_counts::route,
 ];
 
 pub(crate) fn find(request: &Request) -> Option<Route> {

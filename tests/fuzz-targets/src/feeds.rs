@@ -124,6 +124,7 @@ fn session(client: Client) -> Session {
         associated: None,
         histories: None,
         wanted: None,
+        counts: hubspot::RecordCounts::default(),
     }
 }
 

@@ -5,12 +5,14 @@ use warehouse::fuzzing::parse;
 
 const PASSWORD: &str = "c0rrect-h0rse";
 const SCHEMES: [&str; 4] = ["postgres", "redshift", "snowflake", "athena"];
+const OTHERS: [&str; 2] = ["bigquery", "databricks"];
 
 /// Runs the target. The first byte chooses the scheme, and the presence of a user with a password.
 pub fn run(data: &[u8]) {
     let Some((&chosen, rest)) = data.split_first() else { return };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
-    let scheme = if chosen & 8 == 0 { SCHEMES[usize::from(chosen % 4)] } else { "bigquery" };
+    let scheme =
+        if chosen & 8 == 0 { SCHEMES[usize::from(chosen % 4)] } else { OTHERS[usize::from(chosen % 2)] };
     let user = if chosen & 4 == 0 { String::new() } else { format!("u:{PASSWORD}@") };
     let url = format!("{scheme}://{user}{rest}");
     for password in [None, Some(PASSWORD)] {

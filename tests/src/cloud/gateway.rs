@@ -220,7 +220,11 @@ impl Gateway {
         }
         let invoked = path.strip_prefix("/2015-03-31/functions/");
         if let Some(name) = invoked.and_then(|rest| rest.strip_suffix("/invocations")) {
-            return self.take_event(name.to_owned(), &body);
+            let waits = head.headers.get("x-amz-invocation-type").is_none_or(|it| it == "RequestResponse");
+            return match waits {
+                true => self.answer_call(name, &body).await,
+                false => self.take_event(name.to_owned(), &body),
+            };
         }
         let request = Request {
             function: function.to_owned(),
@@ -266,6 +270,17 @@ impl Gateway {
         // A hook may wait for requests that have a hook of their own.
         let hook = self.hook.lock().unwrap().clone();
         hook.map_or(Act::GoOn, |hook| hook(request, moment))
+    }
+
+    /// Answers a synchronous invocation, which nobody tries again.
+    async fn answer_call(&self, function: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        let event: Value = serde_json::from_slice(body).unwrap();
+        let invoked = self.invoke(function, &event).await;
+        let mut response = Response::builder().status(StatusCode::OK);
+        if invoked.is_error {
+            response = response.header("x-amz-function-error", "Unhandled");
+        }
+        response.body(Full::new(Bytes::from(invoked.answer.to_string()))).unwrap()
     }
 
     /// Accepts an asynchronous invocation, which is tried later, and again when it fails.

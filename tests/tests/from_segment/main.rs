@@ -233,6 +233,8 @@ async fn what_the_page_says_works() {
 /// Checks the report for people.
 #[track_caller]
 fn assert_text(text: &str) {
+    // Lines end where a terminal does.
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for line in [
         "contacts: now contacts_of_segment; ",
         " 3 brought in; 1 older ones of the same id stay there; 2 columns are only there: properties_old_score_value, uuid_ts",
@@ -240,7 +242,7 @@ fn assert_text(text: &str) {
         "They stay aside until you have compared them and drop them:",
         "  DROP TABLE hubspot.contacts_of_segment;",
     ] {
-        assert!(text.contains(line), "no {line:?} in\n{text}");
+        assert!(words.contains(line.trim()), "no {line:?} in\n{text}");
     }
     assert!(!text.contains('@'), "an address: {text}");
 }

@@ -1,6 +1,7 @@
 //! Tables after a first sync, and after the next one.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod compaction;
 mod lost_files;
 mod meaning;
 

@@ -152,7 +152,7 @@ async fn long_numbers_are_exact_or_beside() {
         assert_eq!(beside.get(id).cloned(), is_beside.then(|| format!("{{\"ext_id\":\"{value}\"}}")));
     }
     assert_eq!(report["collections"]["companies"]["unparsed_values"], 4);
-    // As the README says.
+    // As docs/tables.md says.
     let ids_of = texts(&sandbox, "companies", "coalesce(_unparsed->>'ext_id', CAST(ext_id AS BIGINT)::text)");
     assert_eq!(ids_of[&ids[0]], values[0].0);
     assert_eq!(ids_of[&ids[2]], values[2].0);
