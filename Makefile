@@ -18,6 +18,14 @@ setup: ## Fetch the prebuilt DuckDB library
 build: setup ## Build the hubspot-source command
 	$(CARGO) build --release -p hubspot-source
 
+.PHONY: release
+release: ## Build and try the archive and the Python wheel of a release, into ./dist
+	@scripts/release
+
+.PHONY: functions
+functions: ## Build the functions' zips of a release, and what deploys them, into ./dist; ARCHITECTURE=arm64 or x86_64 for one
+	@scripts/release-functions $(ARCHITECTURE)
+
 .PHONY: demo
 demo: build ## Sync a fake HubSpot account into ./demo/demo.duckdb, change it, sync again
 	@$(TARGET)/release/hubspot-source demo
@@ -36,11 +44,12 @@ lint: setup ## Check format, lints, documentation, and the crates that we depend
 .PHONY: test
 test: lint ## Run everything that proves it right: lints, tests, pipelines, HubSpot's own client
 	@scripts/setup --tests
-	@# In one go, so that nothing is compiled with the features of one half, and again with those of the other.
-	$(CARGO) build $(CI) --bins --tests --examples
+	@# In one go, so that nothing is compiled with the features of one half, and again with those of the other. Examples
+	@# have no tests: that they compile is checked by the lints.
+	$(CARGO) build $(CI) --bins --tests
 	@# Pipelines wait for the fake account most of the time, units for engines of warehouses; the simulation takes what
 	@# they leave: together they take little longer than one of them.
-	$(MAKE) --jobs=3 --keep-going units pipelines simulation dbt
+	$(MAKE) --jobs=3 --keep-going units pipelines simulation dbt readme
 	$(CARGO) test $(CI) --doc
 	PROFILE=ci tests/official-client/run
 	$(MAKE) template
@@ -50,7 +59,7 @@ PIPELINES := $(sort $(basename $(notdir $(wildcard tests/tests/*.rs))) $(notdir 
 
 .PHONY: units
 units: ## Run the tests of the crates by themselves; make test does it
-	$(CARGO) test $(CI) --lib --bins --examples --test behaviour --test corpus
+	$(CARGO) test $(CI) --lib --bins --test behaviour --test corpus
 	@scripts/setup --tests
 	$(CURDIR)/.cache/tools/sqlfluff/bin/python shared/warehouse/judges/parse.py shared/warehouse/src
 	$(CURDIR)/.cache/tools/fakesnow/bin/python -W ignore shared/warehouse/judges/execute.py shared/warehouse/src
@@ -71,15 +80,23 @@ dbt: ## Have dbt build what hubspot-source dbt writes; make test does it
 	@scripts/setup --tests
 	tests/dbt/run
 
+.PHONY: readme
+readme: ## Run the commands of README.md and two pages, and follow all links; make test does it
+	$(CARGO) build $(CI) --bins
+	@scripts/setup --tests
+	tests/readme/run
+
 .PHONY: bench
 bench: setup ## Measure what a run costs, beside the floor; BENCH="--scale 0.1 --only contacts" for a part
 	@$(CARGO) build --release --workspace --bins
 	@$(TARGET)/release/bench $(BENCH)
 
 .PHONY: template
-template: ## Check template.yaml: SAM, cfn-lint, checkov, and what must hold in it
+template: ## Check template.yaml and deploy/: SAM, cfn-lint, checkov, Terraform, and what must hold in them
 	@scripts/setup --tests
-	SAM=$(TOOLS)/sam/bin/sam CFN_LINT=$(TOOLS)/sam/bin/cfn-lint CHECKOV=$(TOOLS)/checkov/bin/checkov tests/template/run
+	SAM=$(TOOLS)/sam/bin/sam CFN_LINT=$(TOOLS)/sam/bin/cfn-lint CHECKOV=$(TOOLS)/checkov/bin/checkov \
+		MOTO_SERVER=$(TOOLS)/moto/bin/moto_server tests/template/run
+	HADOLINT=$(TOOLS)/hadolint/bin/hadolint PYTHON=$(TOOLS)/checkov/bin/python tests/deploy/run
 
 .PHONY: package
 package: ## Build the Lambda functions as they are deployed, with the SAM CLI; ARCHITECTURE=x86_64 or arm64
