@@ -117,11 +117,16 @@ fn text(compacted: &BTreeMap<String, Compacted>) -> String {
             ));
         }
     }
-    text.push_str(&format!(
-        "{} staged files became {}; {} of earlier compactions were removed",
-        HumanCount(all.files_before + all.expired_files),
-        HumanCount(all.files_after),
-        HumanCount(all.removed_files)
-    ));
+    let before = all.files_before + all.expired_files;
+    text.push_str(&match (before, all.removed_files) {
+        (0, 0) => "Nothing to compact.".to_owned(),
+        (0, removed) => format!("{} files that earlier compactions replaced were removed", HumanCount(removed)),
+        (before, removed) => format!(
+            "{} staged files became {}; {} that earlier compactions replaced were removed",
+            HumanCount(before),
+            HumanCount(all.files_after),
+            HumanCount(removed)
+        ),
+    });
     text
 }

@@ -53,7 +53,8 @@ fn of_error(error: &anyhow::Error) -> u8 {
             !matches!(error.kind(), Kind::Unsupported | Kind::OtherAccount)
         });
         let of_state = cause.downcast_ref::<staging::Error>().is_some_and(|error| {
-            matches!(error.kind(), staging::ErrorKind::Busy | staging::ErrorKind::Fenced)
+            use staging::ErrorKind::{Busy, Fenced, Unreachable};
+            matches!(error.kind(), Busy | Fenced | Unreachable)
         });
         of_hubspot || of_warehouse || of_state
     });

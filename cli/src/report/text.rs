@@ -149,9 +149,14 @@ fn verdict(report: &Report) -> String {
     let others =
         report.collections.values().filter(|collection| collection.outcome != Outcome::Complete).count();
     let degraded = report.collections.values().filter(|collection| !collection.degraded.is_empty()).count();
+    let are = if all == 1 { "1 collection is".to_owned() } else { format!("{all} collections are") };
     match (others, degraded) {
-        (0, 0) => format!("Complete: {all} collections are up to date."),
-        (0, degraded) => format!("Complete: {all} collections are up to date, {degraded} of them degraded."),
+        (0, 0) => format!("Complete: {are} up to date."),
+        (0, degraded) if degraded == all => format!("Complete: {are} up to date, and degraded."),
+        (0, degraded) => format!("Complete: {are} up to date, {degraded} of them degraded."),
+        (others, _) if all == 1 && others == 1 => {
+            "Not complete: run again, or see the reasons above.".to_owned()
+        }
         (others, _) => {
             format!("Not complete: {others} of {all} collections; run again, or see the reasons above.")
         }

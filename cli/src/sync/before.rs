@@ -90,7 +90,21 @@ pub(super) async fn connect(args: &Sync) -> anyhow::Result<Option<Box<dyn Wareho
              writes"
         );
     }
+    if let Some(file) = named_like_schema(&args.warehouse, &args.schema) {
+        let (schema, others) = (&args.schema, "duckdb:warehouse.duckdb");
+        tracing::warn!(
+            "{file} has the name of its schema, so that DuckDB takes {schema}.contacts for ambiguous: write \
+             {schema}.{schema}.contacts, or give the file another name, such as {others}"
+        );
+    }
     Ok(Some(warehouse))
+}
+
+/// Returns a DuckDB file whose name, which DuckDB takes for the database's, is that of the schema.
+fn named_like_schema<'a>(url: &'a str, schema: &str) -> Option<&'a str> {
+    let path = url.strip_prefix("duckdb:")?;
+    let name = Path::new(path).file_stem()?.to_str()?;
+    name.eq_ignore_ascii_case(schema).then_some(path)
 }
 
 /// Refuses a credential of another account than the one that the warehouse belongs to.
@@ -115,4 +129,16 @@ pub(super) async fn check_account(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_the_name_of_its_schema_is_noticed() {
+        assert_eq!(named_like_schema("duckdb:data/HubSpot.duckdb", "hubspot"), Some("data/HubSpot.duckdb"));
+        assert_eq!(named_like_schema("duckdb:warehouse.duckdb", "hubspot"), None);
+        assert_eq!(named_like_schema("postgres://hubspot@host/hubspot", "hubspot"), None);
+    }
 }

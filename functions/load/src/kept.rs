@@ -61,6 +61,20 @@ pub(crate) struct Files {
     last: Option<String>,
 }
 
+impl Kept {
+    fn dropped<'k>(&'k self, extent: &'k Extent) -> impl Iterator<Item = &'k str> {
+        self.columns.iter().filter(|name| !extent.columns.contains(*name)).map(String::as_str)
+    }
+
+    /// `true`: the table is not the one that the last load left, but that of another warehouse that the same files are
+    /// loaded into, or of an older copy: its ledger lacks files.
+    async fn is_of_other_table(&self, collection: &str, warehouse: &dyn Warehouse) -> anyhow::Result<bool> {
+        let Some(left) = &self.ledger else { return Ok(false) };
+        let now = warehouse.ledger(collection, &[&left.last]).await?;
+        Ok(now.files < left.files || !now.held.contains(&left.last))
+    }
+}
+
 /// One table during a load.
 #[derive(Debug)]
 pub(crate) struct Table<'a> {
@@ -88,7 +102,12 @@ impl<'a> Table<'a> {
         match &extent {
             Some(extent) => {
                 let lost = document.value.rows.map_or(0, |rows| rows.saturating_sub(extent.rows));
-                document.value.lost_rows += lost;
+                let is_less = lost > 0 || document.value.dropped(extent).next().is_some();
+                if is_less && document.value.is_of_other_table(collection, warehouse).await? {
+                    document.value = Kept::default();
+                } else {
+                    document.value.lost_rows += lost;
+                }
             }
             // A table that is dropped is made anew, with all that was staged.
             None => document.value = Kept::default(),
@@ -106,8 +125,7 @@ impl<'a> Table<'a> {
     /// Columns that merges gave the table, and that it lacks now.
     pub(crate) fn dropped(&self) -> Vec<&str> {
         let Some(extent) = &self.extent else { return Vec::new() };
-        let is_dropped = |name: &&String| !extent.columns.contains(name);
-        self.document.value.columns.iter().filter(is_dropped).map(String::as_str).collect()
+        self.document.value.dropped(extent).collect()
     }
 
     /// `true`: the table has to be mended, reported or counted, even if no file is pending. It is not counted yet where a
@@ -252,9 +270,9 @@ impl<'a> Table<'a> {
             return Ok(());
         }
         bail!(
-            "{lost} rows that loads had put into the table of {0} are gone from it: somebody else deleted them. Fill it \
-             again from the staged files: `hubspot-source replay --stack NAME --collections {0}`, or drop the table, and \
-             the next load makes it anew. Or have it compared with HubSpot (mode reconcile), where it is. If they are to \
+            "{lost} rows that loads had put into the table of {0} are gone from it: somebody else deleted them. Drop the \
+             table, and the next load makes it anew from the staged files; for a stack, \
+             `hubspot-source replay --stack NAME --collections {0}` puts them back. Or have it compared with HubSpot (mode reconcile), where it is. If they are to \
              stay deleted, confirm it once: --accept-removals, or {{\"accept_removals\": true}} to the load function",
             self.collection
         );
@@ -328,8 +346,8 @@ pub(crate) fn check_columns(table: &Table<'_>) -> anyhow::Result<()> {
     }
     let named = &dropped[..dropped.len().min(MAX_NAMED)];
     bail!(
-        "{} columns of the table were dropped ({}{}): its next load fills them again from the staged files, or at once \
-         `hubspot-source replay --stack NAME --collections {}`",
+        "{} columns of the table were dropped ({}{}): its next load fills them again from the staged files; for a stack, \
+         `hubspot-source replay --stack NAME --collections {}` does it at once",
         dropped.len(),
         named.join(", "),
         if dropped.len() > MAX_NAMED { ", ..." } else { "" },

@@ -317,3 +317,19 @@ async fn what_expired_is_missed_by_name_until_it_is_read_again() {
     let refused = load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap_err().to_string();
     assert!(refused.contains("as the retention says") && refused.contains("--mode backfill"), "{refused}");
 }
+
+#[tokio::test]
+async fn two_warehouses_in_turn_lose_nothing_and_a_loss_in_one_is_noticed() {
+    let (_root, state, bucket, one) = small().await;
+    let two = Fake::default();
+    for turn in 0..3 {
+        for warehouse in [&one, &two] {
+            stage(&state, &bucket, vec![format!("{turn}-{}", std::ptr::eq(warehouse, &raw const one))]).await;
+            load("deals", &state, &bucket, warehouse, &everything()).await.unwrap();
+        }
+    }
+    load("deals", &state, &bucket, &one, &everything()).await.unwrap();
+    assert_eq!(*one.0.lock().unwrap(), *two.0.lock().unwrap());
+    one.0.lock().unwrap().table.as_mut().unwrap().pop_first();
+    assert!(load("deals", &state, &bucket, &one, &everything()).await.is_err());
+}

@@ -15,13 +15,33 @@ where
     }
 }
 
+/// `true`: the service was not reached, or could not answer. Credentials that are missing or refused are no outage.
+pub(crate) fn is_outage<E>(error: &SdkError<E>) -> bool
+where
+    E: StdError + Send + Sync + 'static,
+{
+    match error {
+        SdkError::DispatchFailure(_) => !lacks_credentials(error),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        SdkError::ServiceError(answer) => answer.raw().status().as_u16() >= 500,
+        _ => false,
+    }
+}
+
+fn lacks_credentials<E>(error: &SdkError<E>) -> bool
+where
+    E: StdError + Send + Sync + 'static,
+{
+    chain(error).iter().any(|words| words.contains("credentials"))
+}
+
 /// Advice for when the service was not reached.
 pub(crate) fn advice_on_the_way<E>(error: &SdkError<E>) -> &'static str
 where
     E: StdError + Send + Sync + 'static,
 {
     match error {
-        SdkError::DispatchFailure(_) if chain(error).iter().any(|words| words.contains("credentials")) => {
+        SdkError::DispatchFailure(_) if lacks_credentials(error) => {
             "give AWS credentials, for example by AWS_PROFILE"
         }
         SdkError::DispatchFailure(_) => "check the network and AWS_REGION, and try again",

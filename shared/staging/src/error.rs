@@ -18,6 +18,8 @@ pub enum ErrorKind {
     OtherVersion,
     /// The place where the state is kept can't be read or written.
     Io,
+    /// The service that keeps the state does not answer at present.
+    Unreachable,
 }
 
 #[derive(Debug)]

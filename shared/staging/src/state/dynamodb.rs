@@ -344,7 +344,8 @@ impl TableState {
             _ => aws::advice_on_the_way(&error),
         };
         let reason = aws::reason(&error);
-        Error::new(ErrorKind::Io, format!("the state table {table} can't {verb} ({reason}): {advice}"))
+        let kind = if aws::is_outage(&error) { ErrorKind::Unreachable } else { ErrorKind::Io };
+        Error::new(kind, format!("the state table {table} can't {verb} ({reason}): {advice}"))
     }
 
     fn named(&self, what: &str) -> String {
