@@ -94,7 +94,7 @@ impl State {
             objects.live.remove(&gone.id);
             objects.index.follow(gone.id, Some(Arc::clone(&gone)), None);
             if objects.unmerged.remove(&gone.id) {
-                objects.name_no_more(gone.id);
+                objects.name_no_more(gone.id, at);
             }
             objects.merged.insert(gone.id, Merged { record: gone, into: survivor });
         }
@@ -114,8 +114,9 @@ impl State {
 }
 
 impl Objects {
-    /// Takes the id out of `hs_merged_object_ids` of all records that name it.
-    fn name_no_more(&mut self, id: u64) {
+    /// Takes the id out of `hs_merged_object_ids` of all records that name it. That modifies them, as a change of any
+    /// stored property does; archived ones keep their date.
+    fn name_no_more(&mut self, id: u64, at: DateTime<Utc>) {
         let Some((merged_ids, _)) = self.catalog.find("hs_merged_object_ids") else { return };
         let id = id.to_string();
         for (&survivor, record) in self.live.iter_mut().chain(&mut self.archived) {
@@ -126,7 +127,10 @@ impl Objects {
             }
             let left = Some(left.join(";")).filter(|left| !left.is_empty());
             let mut after = (**record).clone();
-            after.set(&[(merged_ids, left.as_deref())], record.updated_at, Some(Source::Merge));
+            if after.archived_at.is_none() {
+                (after.updated_at, after.shown_updated_at) = (at.max(record.updated_at), None);
+            }
+            after.set(&[(merged_ids, left.as_deref())], after.updated_at, Some(Source::Merge));
             let before = std::mem::replace(record, Arc::new(after));
             if before.archived_at.is_none() {
                 self.index.follow(survivor, Some(before), Some(Arc::clone(record)));

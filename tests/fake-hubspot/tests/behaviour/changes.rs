@@ -227,6 +227,21 @@ async fn a_merge_that_is_undone_leaves_its_trace_in_the_survivor() {
 }
 
 #[tokio::test]
+async fn what_is_merged_once_more_is_named_by_its_new_survivor_alone() {
+    let fake = Fake::calm().await;
+    let account = fake.account();
+    let ids = account.live_ids(CONTACTS);
+    let first = account.merge(CONTACTS, ids[2], ids[3]).unwrap();
+    account.undo_merge(CONTACTS, ids[3]).unwrap();
+    let before = record(&fake, first).updated_at;
+    let second = account.merge(CONTACTS, ids[4], ids[3]).unwrap();
+    let merged = |id| record(&fake, id).properties["hs_merged_object_ids"].clone();
+    assert_eq!(merged(first), Some(ids[2].to_string()));
+    assert_eq!(merged(second), Some(format!("{};{}", ids[4], ids[3])));
+    assert!(record(&fake, first).updated_at > before, "a changed property modifies its record");
+}
+
+#[tokio::test]
 async fn updated_at_may_stay_behind_the_modified_date() {
     let fake = Fake::start(&Settings { updated_at_behind: 1.0, ..small() }, calm()).await;
     let id = some_id(&fake, CONTACTS);
