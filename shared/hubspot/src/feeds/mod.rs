@@ -33,6 +33,7 @@ mod format;
 mod full_refresh;
 mod history_properties;
 mod lineage;
+mod names;
 mod objects;
 mod open_feed;
 mod own;
@@ -55,6 +56,10 @@ pub use document::Written;
 pub use estimate::Estimate;
 pub use feed::Feed;
 pub use history_properties::{HistoryProperties, OddList};
+pub(crate) use names::OF_OBJECTS;
+pub use names::{
+    ASSOCIATION_TYPES, ASSOCIATIONS, DEFINITIONS, LIST_MEMBERSHIPS, PROPERTY_HISTORY, SHARED, is_shared,
+};
 pub(crate) use open_feed::OpenFeed;
 pub use open_feed::{Appended, Gap, Note, Page};
 pub use pairs::{AssociatedObject, AssociatedObjects};
@@ -92,28 +97,6 @@ pub fn shared() -> Vec<CollectionEntry> {
     let links = [&objects::ASSOCIATIONS, &objects::ASSOCIATION_TYPES, &objects::LIST_MEMBERSHIPS]
         .map(|links| links.entry());
     links.into_iter().chain(definitions).chain([objects::PROPERTY_HISTORY.entry()]).collect()
-}
-
-/// The collection of associations, which the feeds of all objects fill together.
-pub const ASSOCIATIONS: &str = "associations";
-/// That of their types, for feeds that fill [`ASSOCIATIONS`].
-pub const ASSOCIATION_TYPES: &str = "association_types";
-/// The lists of records, which the feed of contacts fills.
-pub const LIST_MEMBERSHIPS: &str = "list_memberships";
-/// The collection of past values, which the feeds of all objects fill together.
-pub const PROPERTY_HISTORY: &str = "property_history";
-/// Collections that feeds fill beside their own, where somebody wants them.
-pub const SHARED: &[&str] =
-    &[ASSOCIATIONS, ASSOCIATION_TYPES, LIST_MEMBERSHIPS, DEFINITIONS[0], DEFINITIONS[1], PROPERTY_HISTORY];
-/// Those of them that the feeds of all objects fill together.
-const OF_OBJECTS: &[&str] =
-    &[ASSOCIATIONS, ASSOCIATION_TYPES, DEFINITIONS[0], DEFINITIONS[1], PROPERTY_HISTORY];
-/// Those of the definitions of properties. A feed fills both or none.
-pub const DEFINITIONS: [&str; 2] = ["properties", "property_options"];
-
-/// `true`: several feeds fill the collection together.
-pub fn is_shared(collection: &str) -> bool {
-    SHARED.contains(&collection)
 }
 
 #[cfg(test)]
