@@ -120,7 +120,9 @@ fn text(compacted: &BTreeMap<String, Compacted>) -> String {
     let before = all.files_before + all.expired_files;
     text.push_str(&match (before, all.removed_files) {
         (0, 0) => "Nothing to compact.".to_owned(),
-        (0, removed) => format!("{} files that earlier compactions replaced were removed", HumanCount(removed)),
+        (0, removed) => {
+            format!("{} files that earlier compactions replaced were removed", HumanCount(removed))
+        }
         (before, removed) => format!(
             "{} staged files became {}; {} that earlier compactions replaced were removed",
             HumanCount(before),

@@ -313,7 +313,7 @@ impl World {
     }
 
     fn associated(&self) -> AssociatedObjects {
-        AssociatedObjects::of(self.feeds())
+        self.feeds().into_iter().filter_map(|feed| feed.object()).collect()
     }
 
     fn collections(&self) -> Vec<&'static str> {

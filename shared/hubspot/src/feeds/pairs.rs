@@ -4,8 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Feed;
-
 /// An object whose associations may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssociatedObject {
@@ -25,12 +23,13 @@ impl fmt::Debug for AssociatedObjects {
     }
 }
 
-impl AssociatedObjects {
-    /// The objects of these feeds.
-    pub fn of(feeds: impl IntoIterator<Item = &'static dyn Feed>) -> AssociatedObjects {
-        AssociatedObjects(feeds.into_iter().filter_map(Feed::object).collect())
+impl FromIterator<AssociatedObject> for AssociatedObjects {
+    fn from_iter<I: IntoIterator<Item = AssociatedObject>>(objects: I) -> AssociatedObjects {
+        AssociatedObjects(objects.into_iter().collect())
     }
+}
 
+impl AssociatedObjects {
     /// The objects at the other end of the pairs that are read from this one, in the order of their rank.
     pub(super) fn paired_with(&self, collection: &str) -> Vec<AssociatedObject> {
         let from = Rank::of(collection);
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     fn objects() -> AssociatedObjects {
-        let mut all: Vec<AssociatedObject> = AssociatedObjects::of(known()).0.to_vec();
+        let mut all: Vec<AssociatedObject> = known().filter_map(|feed| feed.object()).collect();
         all.extend(
             [("boats", "2-7"), ("cars", "2-9")]
                 .map(|(collection, path)| AssociatedObject { collection, path }),
@@ -162,7 +161,8 @@ mod tests {
     #[test]
     fn only_what_is_wanted_is_paired() {
         let few = known().filter(|feed| ["deals", "contacts"].contains(&feed.name()));
-        let others = AssociatedObjects::of(few).paired_with("deals");
+        let few: AssociatedObjects = few.filter_map(|feed| feed.object()).collect();
+        let others = few.paired_with("deals");
         assert_eq!(others.iter().map(|other| other.collection).collect::<Vec<_>>(), ["deals", "contacts"]);
     }
 }

@@ -1,6 +1,5 @@
 //! Reads a list whole, page by page.
 
-use super::OpenLists;
 use super::emails::{Emails, marketing_emails};
 use super::source::{Paths, RESULTS, Source};
 use super::state::{Failure, Slice};
@@ -40,42 +39,27 @@ impl Answers {
     }
 }
 
-impl OpenLists {
-    /// Returns the source of a slice.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Malformed`] for a slice of another version of this program.
-    pub(super) fn source_of(&self, slice: &Slice) -> Result<&'static Source> {
-        self.feed.source(&slice.source).ok_or_else(|| {
-            let message =
-                format!("the cursor names a list that this version does not know: {}", slice.source);
-            Error::new(ErrorKind::Malformed, message)
-        })
+/// Reads the list of a slice. One that HubSpot refuses, or fails on, is no reason to leave the others unread.
+pub(super) async fn read(client: &Client, source: &Source, slice: &Slice) -> Result<Answers> {
+    match list(client, source, slice).await {
+        Ok(list) => Ok(Answers::Read(list)),
+        Err(failed) if failed.may_be_useless() => Ok(Answers::Failed(Failure::of(&failed))),
+        Err(failed) => Err(failed),
     }
+}
 
-    /// Reads the list. One that HubSpot refuses, or fails on, is no reason to leave the others unread.
-    pub(super) async fn read(&self, slice: &Slice) -> Result<Answers> {
-        match self.list(self.source_of(slice)?, slice).await {
-            Ok(list) => Ok(Answers::Read(list)),
-            Err(failed) if failed.may_be_useless() => Ok(Answers::Failed(Failure::of(&failed))),
-            Err(failed) => Err(failed),
-        }
+async fn list(client: &Client, source: &Source, slice: &Slice) -> Result<ReadList> {
+    let paths = match (&source.paths, &slice.object) {
+        (Paths::MarketingEmails, _) => return marketing_emails(client).await.map(ReadList::from),
+        (Paths::OfAccount(paths), _) => paths(),
+        (Paths::OfObject(paths), Some(object)) => paths(&object.path),
+        (Paths::OfObject(_), None) => Vec::new(),
+    };
+    let mut list = ReadList::default();
+    for path in paths {
+        pages(client, source, &path, &mut list.answers).await?;
     }
-
-    async fn list(&self, source: &Source, slice: &Slice) -> Result<ReadList> {
-        let client = &self.session.client;
-        let paths = match (&source.paths, &slice.object) {
-            (Paths::MarketingEmails, _) => return marketing_emails(client).await.map(ReadList::from),
-            (Paths::OfAccount(paths), _) => paths(),
-            (Paths::OfObject(paths), Some(object)) => paths(&object.path),
-            (Paths::OfObject(_), None) => Vec::new(),
-        };
-        let mut list = ReadList::default();
-        for path in paths {
-            pages(client, source, &path, &mut list.answers).await?;
-        }
-        Ok(list)
-    }
+    Ok(list)
 }
 
 async fn pages(client: &Client, source: &Source, path: &str, answers: &mut Vec<Body>) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Marketing: e-mails with their statistics, campaigns, events, and the workflows that send e-mails.
 
+use super::feed::FullRefresh;
+use super::marketing_tables as tables;
 use super::source::{Fill, ID, Key, PAGE, Paths, RowsOf, Source, items};
-use super::{FullRefresh, marketing_tables as tables};
 use crate::version;
 
 pub(in crate::feeds) static MARKETING: FullRefresh =

@@ -1,7 +1,8 @@
 //! Metadata: small tables that give ids their meaning, such as the stages of pipelines and the owners of records.
 
+use super::feed::FullRefresh;
+use super::metadata_tables as tables;
 use super::source::{Fill, ID, Key, PAGE, Paths, RowsOf, Source, items, live_and_archived};
-use super::{FullRefresh, metadata_tables as tables};
 use crate::version;
 
 pub(in crate::feeds) static METADATA: FullRefresh =

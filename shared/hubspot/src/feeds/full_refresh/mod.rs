@@ -10,6 +10,7 @@
 //! tables as they were, and the report names it.
 
 mod emails;
+mod feed;
 mod fetch;
 mod marketing;
 mod marketing_tables;
@@ -25,10 +26,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
+use self::feed::FullRefresh;
 use self::fetch::{Answers, ReadList};
 use self::marketing::MARKETING_EMAILS;
 use self::metadata::{OBJECT_SCHEMAS, WITH_PIPELINES};
-use self::source::{Fill, Paths, RowsOf, Source};
+use self::source::{Paths, RowsOf, Source};
 use self::state::{Failure, Lists, Object, Run, RunOfLists, Slice};
 use super::crm_objects;
 use super::cursor::Cursor;
@@ -53,28 +55,6 @@ pub(super) use self::state::Known;
 const ODD_KIND: &str = "item of a list";
 /// So many rows of a list may be gone at a time, whatever share of all they are: most lists are short.
 const FEW_REMOVED: usize = 5;
-
-/// A feed of such lists.
-#[derive(Debug)]
-pub(super) struct FullRefresh {
-    name: &'static str,
-    /// In the order in which they are read.
-    sources: &'static [Source],
-    /// In the order of the sources' tables.
-    collections: &'static [&'static str],
-}
-
-impl FullRefresh {
-    /// Returns the source of this name.
-    fn source(&self, name: &str) -> Option<&'static Source> {
-        self.sources.iter().find(|source| source.name == name)
-    }
-
-    /// Returns the tables of all sources, in their order.
-    fn fills(&self) -> impl Iterator<Item = &'static Fill> + use<> {
-        self.sources.iter().flat_map(|source| source.fills)
-    }
-}
 
 #[async_trait]
 impl Feed for FullRefresh {
@@ -289,7 +269,7 @@ impl OpenFeed for OpenLists {
     }
 
     async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<Page<Answers>> {
-        let answers = self.read(slice).await?;
+        let answers = fetch::read(&self.session.client, self.feed.source_of(slice)?, slice).await?;
         let size_bytes = answers.size_bytes();
         Ok(Page::new(answers, size_bytes))
     }
@@ -304,7 +284,7 @@ impl OpenFeed for OpenLists {
         if rows.len() != self.tables.len() {
             return Err(Error::new(ErrorKind::Malformed, "the feed has other tables"));
         }
-        let source = self.source_of(slice)?;
+        let source = self.feed.source_of(slice)?;
         match page.content {
             Answers::Read(ReadList { answers, uncounted }) => {
                 if source.name == OBJECT_SCHEMAS {
