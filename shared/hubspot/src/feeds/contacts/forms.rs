@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::sources::FORMS;
 use super::state::{ContactRun, Form, FormSlice};
-use super::submissions::SUBMISSIONS;
-use super::{FORMS, submissions};
+use super::submissions::{self, SUBMISSIONS};
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;

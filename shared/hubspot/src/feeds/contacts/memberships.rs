@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use bytestring::ByteString;
 use serde_json::{Value, json};
 
-use super::{MEMBERSHIPS, OF_V1};
+use super::sources::MEMBERSHIPS;
+use super::table::OF_V1;
 use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;

@@ -15,6 +15,7 @@ mod forms;
 mod identities;
 mod memberships;
 mod snapshot;
+mod sources;
 mod state;
 mod submissions;
 mod table;
@@ -29,6 +30,7 @@ use self::forms::FormReader;
 use self::identities::{IDENTITIES, PROFILES, People};
 use self::memberships::{MembershipCalls, Memberships};
 use self::snapshot::ContactSnapshot;
+use self::sources::{FORMS, MEMBERSHIPS, V1};
 use self::state::{ContactMemory, ContactRun, FormSlice, Slice};
 use self::submissions::SUBMISSIONS;
 use self::table::OF_V1;
@@ -50,11 +52,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 
 pub(super) use self::table::CONTACT_OBJECTS;
-
-/// The sources beside the records, as the cursor calls them.
-const V1: &str = "contacts v1";
-const MEMBERSHIPS: &str = "list memberships";
-const FORMS: &str = "forms";
 
 const COLLECTIONS: [&str; 4] =
     ["contacts", "contact_identity_profiles", "contact_identities", "form_submissions"];

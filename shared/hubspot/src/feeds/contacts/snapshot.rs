@@ -4,14 +4,15 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use super::memberships::{MembershipCalls, Memberships};
-use super::{CONTACT_OBJECTS, MEMBERSHIPS};
+use super::sources::MEMBERSHIPS;
+use super::table::CONTACT_OBJECTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::objects::{
     self, Context, Extras, ObjectFeed, RecordCursor, RecordMemory, RecordRun, RunOfRecords, Slice,
 };
-use crate::feeds::open_feed::Planned;
+use crate::feeds::open_feed::{self, Planned};
 use crate::feeds::unfinished::Mode;
-use crate::feeds::{self, Appended, Note, OpenFeed, Session, Window};
+use crate::feeds::{Appended, Note, OpenFeed, Session, Window};
 
 #[derive(Debug)]
 pub(super) struct ContactSnapshot {
@@ -57,18 +58,18 @@ impl OpenFeed for ContactSnapshot {
         self.objects.plan(window, cursor).await
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<open_feed::Page<Page>> {
         let mut records = self.objects.page(slice, limit).await?;
         let ids = if self.has_memberships { records.live_ids(slice)? } else { Vec::new() };
         let client = &self.session.client;
         let memberships = self.membership_calls.read(client, &ids, &mut records.unknown).await?;
         let size_bytes = records.size_bytes() + memberships.size_bytes();
-        Ok(feeds::Page::new(Page { records, memberships }, size_bytes))
+        Ok(open_feed::Page::new(Page { records, memberships }, size_bytes))
     }
 
     fn append_page(
         &self,
-        page: feeds::Page<Page>,
+        page: open_feed::Page<Page>,
         slice: &mut Slice,
         run: &mut RunOfRecords<'_>,
         rows: &mut [&mut Rows],

@@ -2,7 +2,7 @@
 
 use staging::ColumnType::{BigInt, Boolean, Json, Text, Timestamp};
 
-use super::MEMBERSHIPS;
+use super::sources::MEMBERSHIPS;
 use crate::feeds::objects::{Fixed, Lists, ObjectType, RECORD_CALLS};
 
 /// Columns of `contacts` that contacts v1 fills, in the order of their places; behind them come memberships, and when the contact was added.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::V1;
+use super::sources::V1;
 use super::table::OF_V1;
 use crate::call::Call;
 use crate::client::Client;

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::EventFeed;
+use super::event_feed::EventFeed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Malformed, Scanner};
 use crate::value;

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::{Shown, each_entry};
+use super::aside;
+use super::event_feed::Entry;
+use super::open_feed::{OpenEventFeed, Page};
 use super::trail::{MARGIN_MS, Trail};
-use super::{Entry, OpenEventFeed, Page, aside};
 use crate::error::Result;
 use crate::feeds::document::Writer;
 use crate::feeds::unfinished::Unfinished;

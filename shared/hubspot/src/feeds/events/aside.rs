@@ -7,8 +7,8 @@ use std::sync::{MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat};
 
-use super::OpenEventFeed;
 use super::answer::name_of;
+use super::open_feed::OpenEventFeed;
 use super::slice::Slice;
 use super::trail::MARGIN_MS;
 use crate::error::Result;

@@ -7,8 +7,8 @@
 use std::sync::atomic::Ordering;
 
 use super::fetch::Remaining;
+use super::open_feed::{OpenEventFeed, Page};
 use super::slice::{Slice, WindowOffset};
-use super::{OpenEventFeed, Page};
 use crate::error::{Error, Result};
 use crate::feeds::Appended;
 use crate::feeds::document::Written;

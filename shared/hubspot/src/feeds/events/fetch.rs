@@ -1,8 +1,8 @@
 //! Asks for the pages of a window: by their offsets while these are good, else from the top of what is left.
 
 use super::answer::{Shown, each_entry};
+use super::open_feed::{OpenEventFeed, Page};
 use super::slice::{Slice, WindowOffset};
-use super::{OpenEventFeed, Page};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};

@@ -10,24 +10,26 @@
 mod answer;
 mod append;
 mod aside;
+mod event_feed;
 mod failed;
 mod fetch;
+mod open_feed;
 mod slice;
 mod trail;
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
 use tokio::sync::RwLock;
 
 use self::append::Bounds;
+pub(super) use self::event_feed::{Entry, EventFeed};
+pub(super) use self::open_feed::{OpenEventFeed, Page};
 pub(super) use self::slice::Slice;
 use self::slice::WindowOffset;
-use self::trail::{MARGIN_MS, Seek, Trail};
-use super::collection::Collection;
+use self::trail::{MARGIN_MS, Seek};
 use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
 use super::document::{Document, Writer};
@@ -37,43 +39,10 @@ use super::recent::Versions;
 use super::unfinished::{Mode, Unfinished};
 use super::{Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Body, Malformed};
 use crate::paging::Next;
 
 /// Why a window is set aside of which some is shown.
 const NOT_ALL_SHOWN: &str = "HubSpot says that there is more in it, and does not show it";
-
-type About = fn(&str) -> Result<String, Malformed>;
-
-/// Description of one feed of events: its endpoint, its tables, and how an entry becomes rows. One value is a whole feed.
-#[derive(Debug)]
-pub(super) struct EventFeed {
-    pub(super) name: &'static str,
-    pub(super) collections: &'static [&'static str],
-    pub(super) tables: &'static [&'static Collection],
-    pub(super) path: &'static str,
-    /// More of the query, each parameter with an ampersand before it.
-    pub(super) query: &'static str,
-    /// The answer's list of entries, and an entry's time.
-    pub(super) list: &'static str,
-    pub(super) instant: &'static str,
-    /// One entry, as people call it.
-    pub(super) entry: &'static str,
-    /// For a table with one row for each of something: what an entry is about.
-    pub(super) about: Option<About>,
-    /// Turns an entry into rows, one writer per table.
-    pub(super) append: fn(&Entry<'_>, &mut [Writer<'_>]) -> Result<(), Malformed>,
-}
-
-/// One entry of an answer.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) json: &'a str,
-    pub(super) at_ms: i64,
-    /// Of the entries of this moment that are [about](EventFeed::about) the same, this is the newest. Their versions are
-    /// equal: their order is in the answers alone.
-    pub(super) is_newest: bool,
-}
 
 #[async_trait]
 impl Feed for EventFeed {
@@ -92,44 +61,6 @@ impl Feed for EventFeed {
     async fn open(&'static self, session: &Session, mode: Mode, cursor: &mut Cursor) -> Result<Opened> {
         Ok(Box::new(OpenEventFeed::open(self, session, mode, cursor)?))
     }
-}
-
-#[derive(Debug)]
-pub(super) struct OpenEventFeed {
-    feed: &'static EventFeed,
-    session: Session,
-    documents: Vec<Document>,
-    tables: Vec<Table>,
-    mode: Mode,
-    /// Versions that earlier runs have read.
-    recent: Versions,
-    /// Of each window, by its upper bound.
-    trails: Mutex<HashMap<i64, Trail>>,
-    /// Held alone by whoever reads pages whose words have died before: nobody delays it.
-    turns: RwLock<()>,
-    /// Kinds and ids of the things set aside since the feed was opened, or perhaps by an interrupted run before.
-    aside: Mutex<HashSet<(String, String)>>,
-    /// All that earlier runs have set aside is asked for again.
-    asks_again: AtomicBool,
-    /// Entries outside the windows that HubSpot was asked for.
-    foreign: AtomicU64,
-    /// Windows that HubSpot has failed on, one after the other.
-    failed: AtomicU32,
-    near_trouble: AtomicU32,
-}
-
-/// Answers that follow each other, and the window they were asked for.
-#[derive(Debug)]
-pub(super) struct Page {
-    bodies: Vec<Body>,
-    since_ms: i64,
-    until_ms: i64,
-    /// They go on where another page ended, perhaps in the middle of a millisecond.
-    goes_on: bool,
-    /// Entries that each of them was asked for.
-    limit: usize,
-    /// Why there are no answers: HubSpot fails on the window.
-    refused: Option<String>,
 }
 
 impl OpenEventFeed {
@@ -159,15 +90,6 @@ impl OpenEventFeed {
             failed: AtomicU32::new(0),
             near_trouble: AtomicU32::new(0),
         })
-    }
-
-    /// By its place among the tables.
-    pub(super) fn document(&self, place: usize) -> &Document {
-        &self.documents[place]
-    }
-
-    fn trails(&self) -> MutexGuard<'_, HashMap<i64, Trail>> {
-        self.trails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -370,6 +292,7 @@ mod tests {
     use crate::feeds::email_events::EMAIL_EVENTS;
     use crate::feeds::own::FeedState;
     use crate::feeds::subscription_timeline::TIMELINE;
+    use crate::json::Body;
 
     pub(super) const AT_MS: i64 = 1_700_000_000_007;
     const HOUR_MS: i64 = 3_600_000;

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use staging::Rows;
 
+use super::state::{AddressSlice, Position, Slice};
 use super::timeline;
-use super::{Position, Slice};
 use crate::budget::RateLimit;
 use crate::call::Call;
 use crate::client::Client;
@@ -40,17 +39,6 @@ const ODD_KIND: &str = "listed contact";
 const UNTOLD: &str = "an answer does not tell its subscriptions";
 /// An address that nobody has.
 const NOBODY: &str = "nobody@example.com";
-
-/// A part of a run that asks about addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub(super) enum AddressSlice {
-    /// Those of these contacts, the last ones first.
-    #[serde(rename = "named")]
-    ByIds { ids: Vec<u64> },
-    /// Those of all contacts, from this position of HubSpot's list on.
-    Addresses { after: Option<String> },
-}
 
 #[derive(Debug)]
 pub(super) struct Addresses {

@@ -2,18 +2,18 @@
 //! asked for, how every other address of a contact stands, which takes one call for each.
 
 mod addresses;
+mod state;
 mod timeline;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use staging::{Rows, Table};
 
-use self::addresses::{AddressSlice, Addresses, Statuses};
+use self::addresses::{Addresses, Statuses};
+use self::state::{Position, Slice};
 use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
 use super::events::{self, OpenEventFeed};
 use super::open_feed::{CursorOf, Planned, RunOf};
-use super::own::FeedState;
 use super::unfinished::Mode;
 use super::{Appended, Feed, Note, OpenFeed, Opened, Page, Session, Window};
 use crate::client::Client;
@@ -54,40 +54,6 @@ struct OpenTimeline {
     events: OpenEventFeed,
     addresses: Addresses,
 }
-
-/// A part of a run: a window of the timeline, or addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Slice {
-    Window(events::Slice),
-    Addresses(AddressSlice),
-}
-
-impl FeedState for Slice {
-    fn width(&self) -> u64 {
-        match self {
-            Slice::Window(window) => window.width(),
-            Slice::Addresses(_) => 0,
-        }
-    }
-
-    fn split(&mut self, page_span: u64) -> Option<Slice> {
-        match self {
-            Slice::Window(window) => window.split(page_span).map(Slice::Window),
-            Slice::Addresses(_) => None,
-        }
-    }
-}
-
-/// The position in the list of contacts at which asking about addresses goes on; `None`: from the first one. A run moves
-/// it, and leaves it to the next.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Position {
-    address_position: Option<String>,
-}
-
-impl FeedState for Position {}
 
 #[derive(Debug)]
 enum Content {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use staging::Rows;
 
 use super::filters::{self, FilterRequest};
-use super::{KIND, OpenLists, RunOfScan, Slice};
+use super::open_lists::{KIND, OpenLists, Slice};
 use crate::error::Result;
 use crate::feeds::Appended;
 use crate::feeds::lineage::DeletedReason;
+use crate::feeds::scans::RunOfScan;
 
 /// Lists that no page has shown, and that are there, or refused, all the same.
 #[derive(Debug, Default)]

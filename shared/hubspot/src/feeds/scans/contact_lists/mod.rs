@@ -6,30 +6,30 @@ mod answer;
 mod filters;
 mod gone;
 mod listing;
+mod open_lists;
 mod scan;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use staging::{Pairs, Rows, Table};
+use staging::{Rows, Table};
 
 use self::filters::{FilterRequest, Filtered};
+use self::open_lists::{KIND, ODD_KIND, OpenLists, Slice};
 use self::scan::{Listing, Scan, Step};
 use self::table::LISTS;
 use super::{RunOfScan, Stamps};
-use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::cursor::Cursor;
 use crate::feeds::dictionary::CollectionEntry;
 use crate::feeds::document::Document;
-use crate::feeds::open_feed::{CursorOf, Planned};
-use crate::feeds::own::{FeedState, Taken};
+use crate::feeds::open_feed::{self, CursorOf, Planned};
+use crate::feeds::own::Taken;
 use crate::feeds::quarantine::Thing;
 use crate::feeds::unfinished::Mode;
-use crate::feeds::{self, Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
+use crate::feeds::{Appended, Feed, Gap, Note, OpenFeed, Opened, Session, Window};
 use crate::json::parse_id;
 
 #[derive(Debug)]
@@ -57,38 +57,6 @@ impl Feed for ContactLists {
         Ok(Box::new(OpenLists::open(session, mode, cursor)?))
     }
 }
-
-/// Kinds, in the quarantine, of a list, and of an entry of the search that is none.
-const KIND: &str = "list";
-const ODD_KIND: &str = "entry of the lists";
-
-#[derive(Debug)]
-struct OpenLists {
-    session: Session,
-    document: Document,
-    mode: Mode,
-    /// The lists as the last run saw them.
-    known: Pairs,
-    /// Lists that earlier runs have asked for in vain.
-    held: BTreeSet<u64>,
-    /// The reading of all lists, as far as its pages are rows.
-    scan: Mutex<Scan>,
-    /// HubSpot's number of lists is not that of the lists it shows.
-    mismatch: Mutex<Option<String>>,
-}
-
-/// A part of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-enum Slice {
-    /// All lists, in one go.
-    All,
-    /// Lists by their ids that the scan has not shown.
-    #[serde(rename = "named")]
-    ByIds { ids: Vec<u64> },
-}
-
-impl FeedState for Slice {}
 
 /// One page.
 #[derive(Debug)]
@@ -135,20 +103,6 @@ impl OpenLists {
             scan: Mutex::default(),
             mismatch: Mutex::default(),
         })
-    }
-
-    fn client(&self) -> &Client {
-        &self.session.client
-    }
-
-    fn scan(&self) -> MutexGuard<'_, Scan> {
-        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Its row stays as it is, and to the next run it is as new as to this one.
-    fn set_aside(&self, id: u64, reason: &str, run: &mut RunOfScan<'_>) {
-        run.own.stamps.0.extend(self.known.0.get(&id).map(|&known| (id, known)));
-        run.set_aside(Thing { kind: KIND, id: &id.to_string(), collection: LISTS.name }, reason);
     }
 
     /// The list is another than the one the last run saw.
@@ -301,7 +255,7 @@ impl OpenFeed for OpenLists {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<feeds::Page<Page>> {
+    async fn fetch(&self, slice: &Slice, _limit: usize) -> Result<open_feed::Page<Page>> {
         let (page, size_bytes) = match slice {
             Slice::All => {
                 let page = self.listed().await?;
@@ -310,12 +264,12 @@ impl OpenFeed for OpenLists {
             }
             Slice::ByIds { ids } => (Page::Missed(self.missed(ids).await?), 0),
         };
-        Ok(feeds::Page::new(page, size_bytes))
+        Ok(open_feed::Page::new(page, size_bytes))
     }
 
     fn append_page(
         &self,
-        page: feeds::Page<Page>,
+        page: open_feed::Page<Page>,
         slice: &mut Slice,
         run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],
@@ -357,6 +311,8 @@ impl OpenFeed for OpenLists {
 
 #[cfg(test)]
 mod tests {
+    use staging::Pairs;
+
     use super::*;
     use crate::feeds::own::Own;
     use crate::feeds::unfinished::Unfinished;
@@ -389,7 +345,7 @@ mod tests {
 
     fn append(feed: &OpenLists, page: Page, slice: &mut Slice, run: &mut Run) -> Result<(usize, bool)> {
         let mut rows = Rows::new(&feed.tables()[0]);
-        let page = feeds::Page::new(page, 0);
+        let page = open_feed::Page::new(page, 0);
         let appended = feed.append_page(page, slice, &mut run.with(), &mut [&mut rows])?;
         Ok((rows.len(), appended.is_last))
     }

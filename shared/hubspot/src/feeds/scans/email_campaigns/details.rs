@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::OpenCampaigns;
+use super::open_campaigns::OpenCampaigns;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Body, Malformed, Scanner, parse_id};

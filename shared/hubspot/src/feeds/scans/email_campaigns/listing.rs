@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{NEVER_ACTIVE, OpenCampaigns};
+use super::open_campaigns::{Lists, NEVER_ACTIVE, OpenCampaigns};
 use crate::call::Call;
 use crate::client::Client;
 use crate::encoding::percent_encoded;
@@ -45,17 +45,6 @@ async fn told(client: &Client, call: &Call) -> Result<Option<Body>> {
         Err(refused) if refused.is_unavailable() => Ok(None),
         Err(failed) => Err(failed),
     }
-}
-
-/// Contents of the lists.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    /// The last activity of each campaign.
-    pub(super) stamps: BTreeMap<u64, i64>,
-    /// The group of each campaign, which nothing else tells.
-    pub(super) groups: BTreeMap<u64, i64>,
-    /// Entries that name no campaign.
-    pub(super) odd: u64,
 }
 
 #[derive(Deserialize)]

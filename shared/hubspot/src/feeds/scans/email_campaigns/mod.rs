@@ -10,32 +10,33 @@
 mod details;
 mod listing;
 mod of_emails;
+mod open_campaigns;
+mod table;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use staging::ColumnType::{BigInt, Text, Timestamp};
 use staging::{Pairs, Rows, Table};
 
 use self::details::{Detail, is_of};
-use self::listing::Lists;
+use self::open_campaigns::{KIND, NEVER_ACTIVE, ODD_KIND, OpenCampaigns, V1};
+use self::table::CAMPAIGNS;
 use super::{RunOfScan, Stamps};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::collection::{Collection, field, made};
 use crate::feeds::cursor::Cursor;
 use crate::feeds::dictionary::CollectionEntry;
 use crate::feeds::document::{Document, Writer};
 use crate::feeds::lineage::DeletedReason;
-use crate::feeds::open_feed::{CursorOf, Planned};
+use crate::feeds::open_feed::{self, CursorOf, Planned};
 use crate::feeds::own::{FeedState, Taken};
 use crate::feeds::quarantine::Thing;
 use crate::feeds::unfinished::Mode;
-use crate::feeds::{self, Appended, Feed, Note, OpenFeed, Opened, Session, Window, full_refresh};
+use crate::feeds::{Appended, Feed, Note, OpenFeed, Opened, Session, Window, full_refresh};
 use crate::json::{Body, Malformed, Scanner, parse_id};
 use crate::value;
 
@@ -43,56 +44,8 @@ use crate::value;
 const DETAILS: usize = 20;
 /// Details of campaigns that are asked for at the same time.
 const DETAILS_AT_ONCE: usize = 4;
-/// A stamp of a campaign whose last activity HubSpot has not told.
-const NEVER_ACTIVE: i64 = 0;
-/// Names in the quarantine of a campaign, and of an entry of the lists that names none.
-const KIND: &str = "campaign";
-const ODD_KIND: &str = "listed campaign";
-/// The source, as the cursor calls it, that marketing e-mails stand in for.
-const V1: &str = "campaigns v1";
-
 #[derive(Debug)]
 pub(in crate::feeds) struct EmailCampaigns;
-
-static CAMPAIGNS: Collection = Collection {
-    name: "email_campaigns",
-    about: "An e-mail campaign, with what was counted of it.",
-    primary_key: &["id"],
-    key_reason: "HubSpot's campaign id; one e-mail may own several campaigns",
-    set_key: &[],
-    is_deletable: true,
-    calls: "1 for each 500 campaigns, 1 for those with recent activity (at least 2)",
-    columns: &[
-        field("id", BigInt, "id"),
-        field("app_id", BigInt, "appId"),
-        field("app_name", Text, "appName"),
-        field("content_id", BigInt, "contentId"),
-        made("group_id", BigInt, "`groupId` of the list of campaigns"),
-        field("name", Text, "name"),
-        field("subject", Text, "subject"),
-        field("type", Text, "type"),
-        field("sub_type", Text, "subType"),
-        field("counters_sent", BigInt, "counters.sent"),
-        field("counters_delivered", BigInt, "counters.delivered"),
-        field("counters_open", BigInt, "counters.open"),
-        field("counters_click", BigInt, "counters.click"),
-        field("counters_processed", BigInt, "counters.processed"),
-        field("counters_deferred", BigInt, "counters.deferred"),
-        field("counters_bounce", BigInt, "counters.bounce"),
-        field("counters_dropped", BigInt, "counters.dropped"),
-        field("counters_mta_dropped", BigInt, "counters.mta_dropped"),
-        field("counters_suppressed", BigInt, "counters.suppressed"),
-        field("counters_forward", BigInt, "counters.forward"),
-        field("counters_print", BigInt, "counters.print"),
-        field("counters_reply", BigInt, "counters.reply"),
-        field("counters_spamreport", BigInt, "counters.spamreport"),
-        field("counters_statuschange", BigInt, "counters.statuschange"),
-        field("counters_unsubscribed", BigInt, "counters.unsubscribed"),
-        field("num_included", BigInt, "numIncluded"),
-        field("num_queued", BigInt, "numQueued"),
-        made("last_updated_time", Timestamp, "`lastUpdatedTime` of the list of recent activity"),
-    ],
-};
 
 #[async_trait]
 impl Feed for EmailCampaigns {
@@ -144,29 +97,6 @@ impl Feed for EmailCampaigns {
     }
 }
 
-#[derive(Debug)]
-struct OpenCampaigns {
-    session: Session,
-    document: Document,
-    mode: Mode,
-    /// Campaigns v1 does not answer, and why.
-    without_v1: Option<String>,
-    /// The columns that campaigns v1 alone fills are left out.
-    is_narrow: bool,
-    /// Campaigns of which the e-mails tell no counters.
-    without_counters: Mutex<usize>,
-    known_of_emails: Pairs,
-    /// The last activity of each campaign, as of the last run.
-    known: Pairs,
-    /// Campaigns that earlier runs have asked for in vain.
-    held: BTreeSet<u64>,
-    listed: Mutex<Lists>,
-    /// Some campaign was told of.
-    has_told: AtomicBool,
-    /// Some campaign was told of with its counters: an answer without them is one in part.
-    tells_counters: AtomicBool,
-}
-
 /// Campaigns that are asked for by their ids, the last ones first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -196,20 +126,6 @@ fn lost_if_gone(refused: Error) -> Error {
 enum Page {
     Details(Vec<(u64, Detail)>),
     OfEmails(Vec<Body>),
-}
-
-impl OpenCampaigns {
-    fn client(&self) -> &Client {
-        &self.session.client
-    }
-
-    fn is_backfill(&self) -> bool {
-        self.mode == Mode::Backfill
-    }
-
-    fn listed(&self) -> MutexGuard<'_, Lists> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
@@ -277,11 +193,11 @@ impl OpenFeed for OpenCampaigns {
         true
     }
 
-    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<feeds::Page<Page>> {
+    async fn fetch(&self, slice: &Slice, limit: usize) -> Result<open_feed::Page<Page>> {
         let Slice::ByIds { ids } = slice else {
             let emails = full_refresh::marketing_emails(self.client()).await?.answers;
             let size_bytes = emails.iter().map(|body| body.len()).sum();
-            return Ok(feeds::Page::new(Page::OfEmails(emails), size_bytes));
+            return Ok(open_feed::Page::new(Page::OfEmails(emails), size_bytes));
         };
         let (rest, asked) = ids.split_at(ids.len() - ids.len().min(limit.min(DETAILS)));
         let mut details: Vec<(u64, Detail)> = stream::iter(asked.to_vec())
@@ -299,12 +215,12 @@ impl OpenFeed for OpenCampaigns {
             return Err(lost_if_gone(refused));
         }
         let size_bytes = details.iter().map(|(_, detail)| detail.size_bytes()).sum();
-        Ok(feeds::Page::new(Page::Details(details), size_bytes))
+        Ok(open_feed::Page::new(Page::Details(details), size_bytes))
     }
 
     fn append_page(
         &self,
-        page: feeds::Page<Page>,
+        page: open_feed::Page<Page>,
         slice: &mut Slice,
         run: &mut RunOfScan<'_>,
         rows: &mut [&mut Rows],

@@ -9,7 +9,8 @@ use serde_json::Value;
 use staging::Rows;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CAMPAIGNS, KIND, ODD_KIND, OpenCampaigns, V1};
+use super::open_campaigns::{KIND, ODD_KIND, OpenCampaigns, V1};
+use super::table::CAMPAIGNS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::quarantine::Thing;
