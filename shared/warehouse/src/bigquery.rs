@@ -39,7 +39,7 @@ use uuid::Uuid;
 use self::api::Api;
 use self::auth::Auth;
 use self::dialect::{BIGQUERY, identifier, loaded, reported, spelled};
-use self::jobs::{failed_check, with_functions};
+use self::jobs::{Jobs, Lock, REPLACE, failed_check, jobs, with_functions};
 use crate::catalog::Rows;
 use crate::dialect::{Dialect, quote_identifier};
 use crate::error::Result;
@@ -67,8 +67,6 @@ const SCRATCH_MS: i64 = 86_400_000;
 /// A table is clustered by so many columns at the most:
 /// <https://cloud.google.com/bigquery/docs/clustered-tables#limitations>.
 const MAX_CLUSTERING: usize = 4;
-/// The beginning of a statement that makes a table anew.
-const REPLACE: &str = "CREATE OR REPLACE TABLE";
 /// Rows are numbered in so many parts, so that no machine has to have all of them.
 const PARTS: i64 = 4_096;
 
@@ -107,6 +105,14 @@ fn engine(target: url::Target, schema: &str, credential: Option<&SecretString>) 
         clustering: Mutex::default(),
         files: Mutex::default(),
     })
+}
+
+impl BigQuery {
+    /// Makes the jobs of a script. `id` is new.
+    fn jobs(&self, script: &[Statement], id: &str) -> Jobs {
+        let statement = self.lock(&self.lock);
+        jobs(script, id, Lock { table: &self.lock, statement: statement.as_deref() })
+    }
 }
 
 #[async_trait]

@@ -2,9 +2,7 @@
 
 use staging::Column;
 
-use crate::Warehouse;
 use crate::dialect::Dialect;
-use crate::error::Result;
 use crate::table::{TableColumn, Widening, folded};
 
 /// The mode of a collection's table. It may change from one merge to the next: the table follows.
@@ -15,19 +13,6 @@ pub struct TableMode {
     pub hard_delete: bool,
     /// The versions of a row are kept in `<collection>_history`, with the time from which and until which it held.
     pub history: bool,
-}
-
-impl TableMode {
-    /// Returns the mode that the last merge left the collection's table in, from its companion tables.
-    ///
-    /// # Errors
-    /// If the warehouse can't be read.
-    pub async fn of(warehouse: &dyn Warehouse, collection: &str) -> Result<TableMode> {
-        let (deleted, history) = (deleted_table(collection), history_table(collection));
-        let shapes = warehouse.shapes(&[&deleted, &history]).await?;
-        let is_there = |place: usize| shapes.get(place).is_some_and(Option::is_some);
-        Ok(TableMode { hard_delete: is_there(0), history: is_there(1) })
-    }
 }
 
 /// Returns the name of the companion table with the deleted rows of `collection`.

@@ -13,7 +13,7 @@ use crate::adopt::{LeftOver, Maker};
 use crate::compare::{Compare, Comparison};
 use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
-use crate::mode::TableMode;
+use crate::mode::{TableMode, deleted_table, history_table};
 use crate::runs::{RecordedReport, RunRow};
 use crate::shape::Shape;
 
@@ -339,4 +339,17 @@ fn no_adoption() -> Error {
     let message =
         "this warehouse adopts no tables of other programs: use another schema, or rename them by hand";
     Error::new(Kind::Unsupported, message)
+}
+
+impl TableMode {
+    /// Returns the mode that the last merge left the collection's table in, from its companion tables.
+    ///
+    /// # Errors
+    /// If the warehouse can't be read.
+    pub async fn of(warehouse: &dyn Warehouse, collection: &str) -> Result<TableMode> {
+        let (deleted, history) = (deleted_table(collection), history_table(collection));
+        let shapes = warehouse.shapes(&[&deleted, &history]).await?;
+        let is_there = |place: usize| shapes.get(place).is_some_and(Option::is_some);
+        Ok(TableMode { hard_delete: is_there(0), history: is_there(1) })
+    }
 }

@@ -5,6 +5,7 @@
 //! <https://google.aip.dev/auth/4110>
 
 mod aws;
+mod refusal;
 
 use std::env;
 use std::fmt;
@@ -18,8 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use self::aws::AwsRole;
-use super::url::is_safe;
-use crate::error::{Error, Kind, Result};
+use self::refusal::{refused, safe};
+use crate::error::Result;
 use crate::jwt::{key_pair, signed};
 use crate::sql_over_http::{KeptToken, TokenServer, form};
 
@@ -241,15 +242,6 @@ fn assertion(
         "exp": (issued + LIFETIME).timestamp(),
     });
     signed(pair, &header, &claims).ok_or_else(|| refused("and its private_key does not sign"))
-}
-
-/// Refuses an address to which a secret would be sent without TLS.
-fn safe(field: &str, url: String) -> Result<String> {
-    if is_safe(&url) { Ok(url) } else { Err(refused(&format!("and the {field} of this one is not https"))) }
-}
-
-fn refused(why: &str) -> Error {
-    Error::new(Kind::Unreachable, format!("bigquery takes a google credential, {why}"))
 }
 
 #[cfg(test)]
