@@ -3,6 +3,7 @@
 
 mod command;
 mod file;
+mod secret;
 
 use std::path::Path;
 
@@ -88,24 +89,9 @@ fn credential_of(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Cr
     }
 }
 
-/// Returns what a file or a command gave, without the line's end that editors and programs put behind it.
-///
-/// # Errors
-/// When nothing is left, or when it is no text.
-fn secret(bytes: Vec<u8>) -> anyhow::Result<SecretString> {
-    let Ok(text) = String::from_utf8(bytes) else { bail!("it is no text") };
-    let text = text.trim_end_matches(['\n', '\r']);
-    if text.trim().is_empty() {
-        bail!("it is empty");
-    }
-    Ok(text.to_owned().into())
-}
-
-/// Most bytes of a secret. A private key has some thousand.
-const MOST_BYTES: u64 = 64 << 10;
-
 #[cfg(test)]
 mod tests {
+    use super::secret::secret;
     use super::*;
 
     fn of(values: &[(&str, &str)]) -> anyhow::Result<Credential> {

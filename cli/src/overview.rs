@@ -7,6 +7,7 @@ mod costs;
 mod days;
 mod document;
 mod html;
+mod page;
 mod reason;
 mod sections;
 mod sources;
@@ -24,40 +25,17 @@ use chrono::{DateTime, Utc};
 use crate::args::Overview;
 use crate::print::{print, say};
 
-use columns::{Changed, changed};
-use costs::{Month, months};
-use days::{Days, Figures};
+use columns::changed;
+use costs::months;
+use days::Days;
+use page::Page;
 use sources::Sources;
-use tables::{Level, Table};
-use troubles::{Compared, Trouble, comparisons, troubles};
-use verdict::{Verdict, verdict};
+use tables::Level;
+use troubles::{comparisons, troubles};
+use verdict::verdict;
 
 /// In the place of a file: standard output.
 const STDOUT: &str = "-";
-
-/// All that is on the page.
-#[derive(Debug)]
-struct Page {
-    made: DateTime<Utc>,
-    places: Vec<String>,
-    account: Option<u64>,
-    is_stack: bool,
-    days: Days,
-    runs: u64,
-    unread: u64,
-    verdict: Verdict,
-    tables: Vec<Table>,
-    rows: Figures,
-    lag: Figures,
-    calls: Figures,
-    calls_of_day: Figures,
-    unparsed: Figures,
-    ends: Figures,
-    comparisons: Vec<Compared>,
-    changed: Vec<Changed>,
-    troubles: Vec<Trouble>,
-    months: Vec<(String, Month)>,
-}
 
 /// Writes the page. `true`: it is written, whatever it shows.
 ///

@@ -1,6 +1,7 @@
 //! `plan`: the estimated cost of a backfill: calls, share of the daily limit, minutes at the account's rate limit, and
 //! dollars of Lambda; and of the runs behind it, by how fresh the data are to be. It asks HubSpot for counts, and writes nothing. Where nobody named collections, it recommends some.
 
+mod cost;
 mod freshness;
 mod recommended;
 
@@ -8,8 +9,8 @@ use std::collections::BTreeMap;
 
 use comfy_table::{Cell, CellAlignment};
 use extract::{CollectionNames, window};
-use hubspot::feeds::{Cursor, Estimate, Feed, Lookback, Mode, PROPERTY_HISTORY, Session, Window};
-use hubspot::{Budget, Client, DailyUsage, RateLimit, RecordCounts};
+use hubspot::feeds::{Estimate, Lookback, PROPERTY_HISTORY, Session};
+use hubspot::{Budget, Client, DailyUsage, RecordCounts};
 use serde::Serialize;
 
 use crate::args::{Plan, ReportFormat};
@@ -17,6 +18,7 @@ use crate::credential::credential;
 use crate::print::{print, say, wrapped};
 use crate::report::{new_table, number};
 
+use cost::{Cost, History, estimate, number_text};
 use freshness::{Freshness, freshness};
 use recommended::{Recommended, recommended};
 
@@ -36,40 +38,6 @@ struct Costs {
     /// For a new account; only where nobody named collections.
     #[serde(skip_serializing_if = "Option::is_none")]
     recommended: Option<Recommended>,
-}
-
-#[derive(Debug, Serialize)]
-struct Cost {
-    records: Option<u64>,
-    calls: u64,
-    /// Minutes at the account's rate limit less the reserve, if nothing else runs.
-    minutes: f64,
-    gigabyte_seconds: f64,
-    dollars: f64,
-    note: Option<&'static str>,
-    /// Estimates for property histories, where they are read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<History>,
-}
-
-/// An estimate of the calls that property histories cost.
-#[derive(Debug, Serialize)]
-struct History {
-    properties: Vec<String>,
-    /// Calls among the feed's, which it would not make without.
-    calls: u64,
-}
-
-impl History {
-    fn of<'p>(properties: impl Iterator<Item = &'p str>, calls: u64) -> Option<History> {
-        let properties: Vec<String> = properties.map(str::to_owned).collect();
-        (!properties.is_empty()).then_some(History { properties, calls })
-    }
-
-    fn text(&self) -> String {
-        let (calls, names) = (number_text(self.calls), self.properties.join(", "));
-        format!("{calls} of the calls are for the history of {names}: 50 records to a call instead of 100")
-    }
 }
 
 /// Prints the plan. `true`: every feed could be planned.
@@ -157,37 +125,6 @@ pub(crate) async fn run(args: &Plan) -> anyhow::Result<bool> {
     Ok(is_whole)
 }
 
-async fn estimate(feed: &'static dyn Feed, session: &Session, window: Window) -> hubspot::Result<Estimate> {
-    let opened = feed.open(session, Mode::Backfill, &mut Cursor::default()).await?;
-    opened.estimate(window).await
-}
-
-impl Cost {
-    /// Computes the cost. The slowest rate limit sets the time; a function is billed while it waits for the limit.
-    fn new(estimate: &Estimate, client: &Client, reserve: f64, memory_mb: u32) -> Cost {
-        let seconds = [
-            (estimate.general, RateLimit::General),
-            (estimate.search, RateLimit::Search),
-            (estimate.associations, RateLimit::Associations),
-        ]
-        .map(|(calls, bucket)| {
-            let per_second = client.budget().limit(bucket) as f64 * (1.0 - reserve) / 10.0;
-            calls as f64 / per_second.max(0.1)
-        })
-        .into_iter()
-        .fold(0.0, f64::max);
-        Cost {
-            records: estimate.records,
-            calls: estimate.calls(),
-            minutes: seconds / 60.0,
-            gigabyte_seconds: seconds * f64::from(memory_mb) / 1024.0,
-            dollars: lambda::compute_dollars(memory_mb, seconds),
-            note: estimate.note,
-            history: None,
-        }
-    }
-}
-
 fn text(costs: &Costs, memory_mb: u32) -> String {
     let mut table = new_table(&["feed", "records", "calls", "minutes", "dollars"]);
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
@@ -260,8 +197,4 @@ fn freshness_text(costs: &Costs) -> String {
         costs.freshness.last().map_or("", |cost| cost.every)
     );
     format!("{table}\n{}", wrapped(&more, 0))
-}
-
-fn number_text(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
 }

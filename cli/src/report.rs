@@ -230,10 +230,6 @@ impl Report {
     pub(crate) fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(self)?)
     }
-
-    pub(crate) fn text(&self) -> String {
-        text::text(self)
-    }
 }
 
 /// Style of all tables: a rule below the header, and no other one.

@@ -4,11 +4,12 @@
 mod catalog;
 mod environment;
 mod file;
+mod given;
 mod layers;
+mod program;
 mod secrets;
 mod values;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,12 +22,10 @@ use crate::exit;
 use crate::print::{print, say};
 pub(crate) use catalog::{Place, SETTINGS, Setting};
 use file::File;
+use program::{Variables, relaxed};
 
 /// The settings file, where nobody names another one.
 pub(crate) const FILE: &str = "hubspot-source.toml";
-
-/// Variables of the environment.
-type Variables = BTreeMap<String, String>;
 
 /// Reasons why there are no arguments.
 #[derive(Debug)]
@@ -87,11 +86,6 @@ fn with_settings(
 fn named_file(said: &ArgMatches, variables: &Variables) -> Option<PathBuf> {
     let in_environment = || variables.get(environment::CONFIG).filter(|path| !path.is_empty());
     said.get_one::<PathBuf>("config").cloned().or_else(|| in_environment().map(PathBuf::from))
-}
-
-/// Returns the program without required arguments: a setting may give them.
-fn relaxed(program: Command) -> Command {
-    program.mut_subcommands(|command| command.mut_args(|arg| arg.required(false)))
 }
 
 impl Refused {

@@ -11,7 +11,7 @@ use extract::{
     ApiUsage, CollectionNames, End, FeedReport, Options, Outcome, Progress, Run, RunReport, Selection,
     StateAllowance, StopCause,
 };
-use hubspot::feeds::{Cursor, FEEDS, Feed, Mode, PROPERTY_HISTORY, person_columns};
+use hubspot::feeds::{Cursor, Feed, Mode, PROPERTY_HISTORY, person_columns};
 use hubspot::{Budget, Client, Credential};
 use load::{
     ForgetOptions, ForgetReport, Loaded, LostRows, Modes, Places, ReconcileOptions, RemovedOptions, Scope,
@@ -20,6 +20,7 @@ use load::{
 use staging::{Bucket, RunRecord, State};
 use warehouse::Warehouse;
 
+pub(crate) use self::before::compared;
 use self::before::{check_account, check_mode, connect, look, options, read_before};
 use self::loads::Loads;
 use crate::adopt::{Adoption, Way};
@@ -145,11 +146,6 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     (report.forgotten, report.not_forgotten) = (forgotten, why_not);
     report.adopted = adoption.map(|adoption| adoption.end(&args.schema)).unwrap_or_default();
     Ok(report)
-}
-
-/// Returns the collections that are compared with snapshots.
-pub(crate) fn compared() -> impl Iterator<Item = &'static str> {
-    FEEDS.iter().filter_map(|feed| feed.compared())
 }
 
 /// Parts of a sync that all its feeds share.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::{MOST_BYTES, secret};
+use super::secret::{MOST_BYTES, secret};
 
 /// Time for the command: somebody may have to unlock a keyring.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use secrecy::SecretString;
 
-use super::{MOST_BYTES, secret};
+use super::secret::{MOST_BYTES, secret};
 
 /// # Errors
 /// When it can't be read, others may read it, or nothing is in it; the message names the file, and shows nothing of it.

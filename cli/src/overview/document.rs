@@ -6,9 +6,10 @@ use ring::digest::{SHA256, digest};
 
 use super::chart::spark;
 use super::html::Html;
+use super::page::Page;
+use super::sections;
 use super::tables::{Level, Table};
 use super::text::{count, instant, span};
-use super::{Page, sections};
 
 const STYLE: &str = concat!(include_str!("vendor/uPlot.min.css"), include_str!("page.css"));
 const LIBRARY: &str = include_str!("vendor/uPlot.iife.min.js");

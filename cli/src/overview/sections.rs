@@ -1,10 +1,10 @@
 //! Sections of the page below its tables.
 
-use super::Page;
 use super::chart::Chart;
 use super::columns::retyped_text;
 use super::days::Days;
 use super::html::Html;
+use super::page::Page;
 use super::text::{bytes, count, figure, instant, span};
 use super::troubles::step_text;
 

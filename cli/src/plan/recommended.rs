@@ -7,7 +7,7 @@ use futures::stream::{StreamExt, iter};
 use hubspot::feeds::{Estimate, Feed, Session, Window};
 use serde::Serialize;
 
-use super::{Cost, estimate};
+use super::cost::{Cost, estimate};
 use crate::print::{say, wrapped};
 
 /// Objects that are counted at once.

@@ -11,8 +11,14 @@ use load::{CollectionForgotten, ForgetReport};
 use super::{CollectionReport, Report};
 use crate::print::{self, WIDTH};
 
-/// Returns the report of a sync.
-pub(super) fn text(report: &Report) -> String {
+impl Report {
+    /// Returns the report for people.
+    pub(crate) fn text(&self) -> String {
+        text(self)
+    }
+}
+
+fn text(report: &Report) -> String {
     let (unchanged, others): (Vec<_>, Vec<_>) =
         report.collections.iter().partition(|(_, collection)| is_unchanged(collection));
     let widest = others.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use clap::Command;
 
-use super::Variables;
 use super::catalog::{SETTINGS, is_flag_only, with_setting};
-use super::layers::{Given, Origin};
+use super::given::{Given, Origin};
+use super::program::Variables;
 use super::secrets::{meant_secret, next_step};
 use super::values::{checked_text, meant};
 

@@ -9,11 +9,11 @@ use clap::{Arg, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Variables;
 use super::catalog::{
     commands, has_settings, is_flag_only, is_for_one_call, setting_of, settings_of, with_setting,
 };
-use super::layers::{Given, Origin};
+use super::given::{Given, Origin};
+use super::program::Variables;
 use super::secrets::{Secret, has_password, meant_secret, next_step};
 use super::values::{Kind, checked, meant};
 

@@ -2,50 +2,16 @@
 //! the top. A flag on the command line goes before all, and puts aside settings that exclude it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use super::Variables;
 use super::catalog::settings_of;
 use super::file::File;
+use super::given::Given;
+use super::program::Variables;
 use crate::credential::{OAUTH, TOKEN, WAREHOUSE_PASSWORD};
-
-/// Values of a setting, and the place that gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
-    pub(super) values: Vec<String>,
-    pub(super) origin: Origin,
-}
-
-/// The place of a setting, from the weakest to the strongest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
-    Top { place: String },
-    Section { place: String },
-    Environment(String),
-}
-
-impl Origin {
-    fn rank(&self) -> u8 {
-        match self {
-            Origin::Top { .. } => 0,
-            Origin::Section { .. } => 1,
-            Origin::Environment(_) => 2,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Top { place } | Origin::Section { place } => f.write_str(place),
-            Origin::Environment(variable) => f.write_str(variable),
-        }
-    }
-}
 
 /// Of a folder's tables and files: without a meaning for a stack, and no contradiction to it.
 const OF_A_FOLDER: [&str; 2] = ["schema", "history"];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command};
 use toml::de::DeValue;
 
-use super::relaxed;
+use super::program::relaxed;
 use crate::alike;
 
 /// Returns the value of a file as words of the command line.

@@ -5,11 +5,10 @@ use std::path::Path;
 use anyhow::bail;
 use extract::{Options, Selection};
 use hubspot::Account;
-use hubspot::feeds::Mode;
+use hubspot::feeds::{FEEDS, Mode};
 use staging::State;
 use warehouse::{Kind, Reads, Warehouse};
 
-use super::compared;
 use crate::adopt::{self, Adoption};
 use crate::args::Sync;
 use crate::connect;
@@ -37,6 +36,11 @@ pub(super) async fn read_before(folder: &Path) -> Vec<String> {
         Some(state) => state.collections().await.unwrap_or_default().into_iter().collect(),
         None => Vec::new(),
     }
+}
+
+/// Returns the collections that are compared with snapshots.
+pub(crate) fn compared() -> impl Iterator<Item = &'static str> {
+    FEEDS.iter().filter_map(|feed| feed.compared())
 }
 
 /// Refuses a comparison of what is not compared.
