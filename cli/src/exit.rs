@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::print::say;
 use hubspot::{Client, ErrorKind};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use lambda::Signals;
+
+use crate::print::say;
 
 /// A complete run.
 const COMPLETE: u8 = 0;
@@ -14,10 +15,6 @@ const COMPLETE: u8 = 0;
 const INCOMPLETE: u8 = 1;
 /// Wrong use or configuration; the message names the next step.
 pub(crate) const MISUSED: u8 = 2;
-/// Ended at once, by a second Ctrl-C.
-const INTERRUPTED: u8 = 130;
-/// Ended by SIGTERM, with a checkpoint or at once.
-const TERMINATED: u8 = 143;
 
 /// The code of a run that a signal has ended, once there was one.
 static ENDED_AS: AtomicU8 = AtomicU8::new(COMPLETE);
@@ -64,24 +61,16 @@ fn of_error(error: &anyhow::Error) -> u8 {
 /// Makes the first Ctrl-C or SIGTERM end the run at its next request, with a checkpoint, and a second one at once. After
 /// SIGTERM the code is 143.
 pub(crate) fn stop_on_signals(client: Client) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = Signals::listen()?;
     tokio::spawn(async move {
-        let first = next(&mut interrupt, &mut terminate).await;
-        if first == TERMINATED {
-            ENDED_AS.store(TERMINATED, Ordering::Relaxed);
+        if signals.next().await == Signals::TERMINATED {
+            ENDED_AS.store(Signals::TERMINATED, Ordering::Relaxed);
         }
         client.stop();
         say("stopping; the same command goes on from here (once more to stop at once)");
-        std::process::exit(next(&mut interrupt, &mut terminate).await.into());
+        std::process::exit(signals.next().await.into());
     });
     Ok(())
-}
-
-async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
-    tokio::select! {
-        _ = interrupt.recv() => INTERRUPTED,
-        _ = terminate.recv() => TERMINATED,
-    }
 }
 
 #[cfg(test)]

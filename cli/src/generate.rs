@@ -28,12 +28,13 @@ pub(crate) fn run(args: &Generate) -> anyhow::Result<bool> {
 }
 
 /// Returns the generated files: paths within the repository, and texts.
-fn files(repository: &Path) -> anyhow::Result<[(&'static str, String); 5]> {
+fn files(repository: &Path) -> anyhow::Result<[(&'static str, String); 6]> {
     let feeds = feeds::of_this_source();
     let template = template::template(&feeds);
     Ok([
         ("deploy/terraform/parameters.tf", terraform::parameters(&template)),
         ("deploy/terraform/outputs.tf", terraform::outputs(&template)),
+        ("deploy/kubernetes/cronjob.yaml", template::kubernetes(&feeds)),
         ("template.yaml", template),
         ("docs/dictionary.md", dictionary::text()),
         (DEPLOY, deploy::deploy(&read(&repository.join(DEPLOY))?, &feeds)?),
@@ -66,7 +67,9 @@ mod tests {
         std::fs::create_dir(repository.path().join("docs")).unwrap();
         let write = |path: &str, text: &str| std::fs::write(repository.path().join(path), text).unwrap();
         std::fs::create_dir_all(repository.path().join("deploy/terraform")).unwrap();
+        std::fs::create_dir_all(repository.path().join("deploy/kubernetes")).unwrap();
         write("template.yaml", "old");
+        write("deploy/kubernetes/cronjob.yaml", "old");
         write("deploy/terraform/parameters.tf", "old");
         write("deploy/terraform/outputs.tf", "old");
         write("docs/dictionary.md", "old");

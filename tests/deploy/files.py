@@ -1,5 +1,7 @@
-"""Holds deploy/'s Dockerfile, compose file, units and crontab to each other, and runs the command of the crontab."""
+"""Holds deploy/'s Dockerfile, compose file, jobs of Kubernetes, units and crontab to each other and to template.yaml, and runs
+the command of the crontab."""
 
+import json
 import os
 import re
 import shlex
@@ -10,7 +12,11 @@ from pathlib import Path
 
 import yaml
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+sys.path.insert(0, str(ROOT / "tests/template"))
+from check import Loader  # noqa: E402
+
 PROGRAM = "/opt/hubspot-source/hubspot-source"
 # What a program of ours says of its environment, in the place of the real one.
 STUB = """#!/bin/sh
@@ -69,9 +75,79 @@ def check_commands():
             yield f"the command of the crontab says {done.stdout!r} {done.stderr!r}, not {wanted!r}"
 
 
+def fields(value, allowed, where):
+    """Fields of Kubernetes that are not among those that are meant: a misspelt one would be dropped, or refused."""
+    for name in sorted(set(value) - set(allowed.split())):
+        yield f"{where}: {name} is no field that is used there"
+
+
+def check_jobs():
+    """The jobs run the image's programs with the variables that the template gives the functions."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    functions = {name: resource["Properties"] for name, resource in template["Resources"].items()
+                 if resource["Type"] == "AWS::Serverless::Function"}
+    feeds = {of["Environment"]["Variables"]["FEED"] for of in functions.values() if "FEED" in of["Environment"]["Variables"]}
+    everyone = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    documents = list(yaml.safe_load_all((DEPLOY / "kubernetes/cronjob.yaml").read_text()))
+    kinds = [document["kind"] for document in documents]
+    if kinds != ["ServiceAccount", "ConfigMap", "CronJob", "CronJob"]:
+        yield f"the jobs of Kubernetes are {kinds}"
+        return
+    account, config, *jobs = documents
+    given = config["data"]
+    known = everyone | set().union(*(of["Environment"]["Variables"] for of in functions.values())) | {"RUN_SECONDS", "AWS_REGION"}
+    for name in sorted(set(given) - known):
+        yield f"{name} is no variable of a function"
+    for name, value in given.items():
+        if not isinstance(value, str):
+            yield f"{name} is no text, which a ConfigMap has to hold"
+    of_load = functions["Load"]["Environment"]["Variables"]
+    for name in ("WITHOUT_HISTORY", "SEGMENT_COLLECTIONS", "METADATA_COLLECTIONS", "PERSON_COLUMNS"):
+        if given.get(name) != of_load[name]:
+            yield f"{name} of the jobs is not that of the template"
+    if set(given["SCHEDULED_FEEDS"].split(",")) != feeds:
+        yield f"SCHEDULED_FEEDS of the jobs is not {sorted(feeds)}"
+    read = set()
+    for job in jobs:
+        spec = job["spec"]
+        yield from fields(spec, "schedule concurrencyPolicy jobTemplate", job["metadata"]["name"])
+        yield from fields(spec["jobTemplate"]["spec"], "backoffLimit podFailurePolicy template", job["metadata"]["name"])
+        if spec["concurrencyPolicy"] != "Forbid" or not re.fullmatch(r"(\S+ ){4}\S+", spec["schedule"]):
+            yield f"{job['metadata']['name']} has no schedule, or runs twice at once"
+        pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+        yield from fields(pod, "serviceAccountName restartPolicy terminationGracePeriodSeconds securityContext containers volumes",
+                          job["metadata"]["name"])
+        if pod["restartPolicy"] != "Never" or pod["serviceAccountName"] != account["metadata"]["name"]:
+            yield f"{job['metadata']['name']}: podFailurePolicy needs restartPolicy Never, and the pod the service account"
+        if f"USER {pod['securityContext']['runAsUser']}" not in dockerfile:
+            yield f"{job['metadata']['name']} has another user than the image"
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for container in pod["containers"]:
+            yield from fields(container, "name image command args env envFrom resources securityContext volumeMounts",
+                              container["name"])
+            program = Path(container["command"][0])
+            if program.parent != Path(PROGRAM).parent or program.name not in ("extract", "load"):
+                yield f"{container['name']} starts {program}"
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", container["name"]):
+                yield f"{container['name']} is no name of a container"
+            if [json.loads(argument) for argument in container["args"]] != [{"trigger": "schedule"}]:
+                yield f"{container['name']} has the arguments {container['args']}"
+            if {mount["name"] for mount in container["volumeMounts"]} - volumes or container["volumeMounts"][0]["mountPath"] != "/tmp":
+                yield f"{container['name']} has no folder for files"
+            if container["envFrom"] != [{"configMapRef": {"name": config["metadata"]["name"]}}]:
+                yield f"{container['name']} does not have the variables"
+            read.update(variable["value"] for variable in container.get("env", []) if variable["name"] == "FEED")
+    if read != feeds:
+        yield f"the jobs read {sorted(read)}, and the stack {sorted(feeds)}"
+    for function in ("extract", "load"):
+        if f"dist/hubspot-source-{function}-*.zip" not in dockerfile:
+            yield f"the image has no {function}"
+
+
 if __name__ == "__main__":
-    found = [*check_compose(), *check_commands()]
+    found = [*check_compose(), *check_commands(), *check_jobs()]
     for line in found:
         print(line)
-    print(f"compose file, units and crontab: {len(found)} differences")
+    print(f"compose file, jobs of Kubernetes, units and crontab: {len(found)} differences")
     sys.exit(1 if found else 0)

@@ -277,6 +277,22 @@ impl Cloud {
         command
     }
 
+    /// Returns the command of a function's program as a container runs it: without Lambda, with the event as an argument.
+    pub fn command_alone(&self, function: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(function);
+        let names: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        for name in names.iter().filter(|name| name.to_string_lossy().starts_with("AWS_LAMBDA_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a function's program without Lambda.
+    pub async fn run_alone(&self, function: &str, arguments: &[&str]) -> CommandOutput {
+        crate::ended(self.command_alone(function, arguments)).await
+    }
+
     /// Runs `hubspot-source` with this stack, as from a laptop.
     pub async fn cli(&self, arguments: &[&str]) -> CommandOutput {
         let mut command = Command::new(crate::sandbox::binary("hubspot-source"));

@@ -1,5 +1,5 @@
 //! `template.yaml`: the text of `template.yaml.in`, in which blanks such as `{{feed}}` are filled from
-//! [`hubspot::feeds::FEEDS`].
+//! [`hubspot::feeds::FEEDS`]; and in the same way the jobs of Kubernetes.
 //!
 //! Lines between `#: each feed` (or `#: each compared feed`) and `#: end each` stand there once for each feed; among
 //! them, those between `#: if compared` and `#: end if` only for feeds whose records are compared with HubSpot's. The
@@ -10,6 +10,7 @@ use hubspot::feeds::person_columns;
 use super::feeds::{FeedParts, of_metadata, spoken};
 
 const SOURCE: &str = include_str!("template.yaml.in");
+const KUBERNETES: &str = include_str!("kubernetes.yaml.in");
 /// The feed that reads the most, and has a parameter of its own for its function's memory.
 const LARGEST_FEED: &str = "contacts";
 
@@ -21,8 +22,17 @@ const FURTHER_IS_ON: &str = "!And [!Equals [!Ref Objects, \"on\"], !Not [!Equals
 
 /// Returns the template of a stack with these feeds.
 pub(super) fn template(feeds: &[FeedParts]) -> String {
+    filled(SOURCE, feeds)
+}
+
+/// Returns the jobs that read these feeds where there is no Lambda.
+pub(super) fn kubernetes(feeds: &[FeedParts]) -> String {
+    filled(KUBERNETES, feeds)
+}
+
+fn filled(source: &str, feeds: &[FeedParts]) -> String {
     let mut text = String::new();
-    let mut lines = SOURCE.lines();
+    let mut lines = source.lines();
     while let Some(line) = lines.next() {
         let only_compared = match line.trim_start() {
             "#: each feed" => false,
@@ -64,6 +74,7 @@ fn fill_for_one(line: &str, feed: &FeedParts) -> String {
     };
     let schedule = if feed.is_full_refresh { "rate(3 hours)" } else { "!Sub \"rate(${Freshness})\"" };
     line.replace("{{feed}}", feed.name)
+        .replace("{{feed-name}}", &feed.name.replace('_', "-"))
         .replace("{{schedule}}", schedule)
         .replace("{{Feed}}", &feed.logical_name())
         .replace("{{collections}}", &fills)
@@ -80,7 +91,9 @@ fn fill_for_all(line: &str, feeds: &[FeedParts]) -> String {
     let without_history: Vec<&str> = feeds.iter().flat_map(|feed| &feed.sets).copied().collect();
     let compared: Vec<&str> = feeds.iter().filter(|feed| feed.is_compared).map(|feed| feed.name).collect();
     let persons: Vec<String> = person_columns().iter().map(ToString::to_string).collect();
+    let feed_names: Vec<&str> = feeds.iter().map(|feed| feed.name).collect();
     line.replace("{{Feeds}}", &names.join(", "))
+        .replace("{{feeds}}", &feed_names.join(","))
         .replace("{{collections of Segment}}", &collections.join(", "))
         .replace("{{collections of metadata}}", &of_metadata().join(", "))
         .replace("{{columns of persons}}", &persons.join(", "))
@@ -113,8 +126,10 @@ mod tests {
 
     #[test]
     fn no_blank_and_no_directive_is_left() {
-        let text = template(&of_this_source());
-        assert!(!text.contains("{{") && !text.contains("#:"));
+        let feeds = of_this_source();
+        for text in [template(&feeds), kubernetes(&feeds)] {
+            assert!(!text.contains("{{") && !text.contains("#:"));
+        }
     }
 
     #[test]

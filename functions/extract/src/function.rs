@@ -4,6 +4,7 @@
 mod config;
 mod credential;
 mod further;
+mod in_turn;
 mod metrics;
 
 use std::collections::BTreeSet;
@@ -170,6 +171,8 @@ impl Function {
         let client = Client::renewing(&self.config.hubspot_url, credential, Arc::new(source), budget)
             .map_err(|error| configuration(error.into()))?;
         client.set_deadline(invocation.deadline);
+        let stopped = client.clone();
+        invocation.on_stop(move || stopped.stop());
         Ok(client)
     }
 
@@ -204,10 +207,10 @@ impl Function {
                 || extract::has_failed(&report.feed, &self.state).await.unwrap_or(true);
             self.record(&report.feed, &report.run_id, value.clone()).await;
             let standing = if reports_all { Some(self.standing(None).await) } else { None };
-            self.metrics(&report, failed.is_some(), standing.as_ref(), invocation).emit();
+            invocation.emit(self.metrics(&report, failed.is_some(), standing.as_ref(), invocation));
         }
         match failed {
-            Some(failure) => Err(Failure { is_measured: true, ..failure }),
+            Some(failure) => Err(failure.reported(value)),
             None => Ok(value),
         }
     }
@@ -231,15 +234,14 @@ impl Function {
     /// Invokes this function again, unless it did so too often, or would get no further.
     async fn go_on(&self, feed: &FeedReport, event: &Event, invocation: &Invocation) -> anyhow::Result<bool> {
         anyhow::ensure!(
-            feed.has_moved,
+            feed.has_moved || invocation.is_of_process(),
             "the time was over before anything could be saved: give the function more of it, or more memory"
         );
         if event.continuation >= self.config.max_continuations {
             tracing::warn!(continuations = event.continuation, "the run goes on with the next schedule");
             return Ok(false);
         }
-        lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await?;
-        Ok(true)
+        invocation.go_on(&self.aws.lambda, &event.next()).await
     }
 }
 

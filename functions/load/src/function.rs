@@ -77,13 +77,14 @@ impl Function {
             self.note_unknown_names(&mut report).await;
         }
         if failed.is_none() && report.is_out_of_time() && event.continuation < self.config.max_continuations {
-            let invoked = lambda::invoke(&self.aws.lambda, &invocation.function, &event.next()).await;
-            report.goes_on = invoked.is_ok();
-            failed = invoked.err().map(|error| Failure::new(FailureKind::Run, error));
+            match invocation.go_on(&self.aws.lambda, &event.next()).await {
+                Ok(goes_on) => report.goes_on = goes_on,
+                Err(error) => failed = Some(Failure::new(FailureKind::Run, error)),
+            }
         }
         report
             .end(failed.as_ref().map(|failure| format!("{:#}", failure.error)), invocation.started.elapsed());
-        self.metrics(&report, invocation).emit();
+        invocation.emit(self.metrics(&report, invocation));
         let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         // Loads that found nothing to do are in the logs; for a replay somebody waits.
         if report.has_worked() || event.scope() != Scope::Pending {
@@ -94,7 +95,7 @@ impl Function {
             }
         }
         match failed {
-            Some(failure) => Err(Failure { is_measured: true, ..failure }),
+            Some(failure) => Err(failure.reported(value)),
             None => Ok(value),
         }
     }
@@ -272,7 +273,7 @@ impl Function {
             pseudonymise: asked.pseudonymise.unwrap_or(self.config.pseudonymise),
             vacuum_full: asked.vacuum_full,
             patience: FORGET_PATIENCE,
-            deadline: Some(invocation.deadline.min(invocation.started + FORGET_TIME)),
+            deadline: Some(invocation.answer_by(FORGET_TIME)),
         };
         let places = Places { state: &self.state, bucket: &self.bucket, warehouse: Some(&*warehouse) };
         let report = load::forget(&person, places, options).await;

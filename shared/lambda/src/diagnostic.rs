@@ -1,6 +1,7 @@
 //! Failures of an invocation: with a type that stays the same, whatever the message says.
 
 use lambda_runtime::Diagnostic;
+use serde_json::{Value, json};
 
 /// Kinds of failures, for alarms, retries and people who filter logs. The names are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,11 @@ impl FailureKind {
             FailureKind::Warehouse => "Warehouse",
         }
     }
+
+    /// `true`: another try with the same event and variables would fail in the same way.
+    pub(crate) fn is_misuse(self) -> bool {
+        !matches!(self, FailureKind::Run | FailureKind::Warehouse)
+    }
 }
 
 #[derive(Debug)]
@@ -38,11 +44,25 @@ pub struct Failure {
     pub error: anyhow::Error,
     /// The invocation's metrics tell of it already.
     pub is_measured: bool,
+    /// The report of the run that failed, if it has one.
+    pub report: Option<Value>,
 }
 
 impl Failure {
     pub fn new(kind: FailureKind, error: impl Into<anyhow::Error>) -> Failure {
-        Failure { kind, error: error.into(), is_measured: false }
+        Failure { kind, error: error.into(), is_measured: false, report: None }
+    }
+
+    /// The report of a failed run, whose metrics are written.
+    pub fn reported(self, report: Value) -> Failure {
+        Failure { is_measured: true, report: Some(report), ..self }
+    }
+
+    /// The run's report, or one of the failure alone.
+    pub fn into_report(self) -> Value {
+        let reason = || format!("{:#}", self.error);
+        let alone = || json!({"outcome": "failed", "error_type": self.kind.name(), "reason": reason()});
+        self.report.clone().unwrap_or_else(alone)
     }
 }
 

@@ -1,4 +1,5 @@
-//! One invocation: the time it has, and how the work goes on when the time is over.
+//! One invocation: the time it has, and how the work goes on when the time is over. Lambda's ends after minutes, and the
+//! function invokes itself; a process has hours, and does itself what the function would invoke.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,6 +9,9 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use lambda_runtime::Context;
 use serde::Serialize;
+
+use crate::metrics::{Metrics, compute_dollars};
+use crate::stop::Stop;
 
 /// The share of the time that is kept for the last checkpoint, and the most of it: a file of 64 MB is uploaded, and a
 /// report written.
@@ -22,21 +26,100 @@ pub struct Invocation {
     pub started: Instant,
     /// When work has to end so that what is done can still be saved.
     pub deadline: Instant,
+    /// How a process is stopped; `None` in Lambda.
+    stop: Option<Stop>,
 }
 
 impl Invocation {
     pub fn new(context: &Context) -> Invocation {
         let started = Instant::now();
         let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-        let kept = left.mul_f64(KEPT_SHARE).min(MOST_KEPT);
         Invocation {
             function: context.env_config.function_name.clone(),
             request_id: context.request_id.clone(),
             memory_mb: u32::try_from(context.env_config.memory).unwrap_or(0),
             started,
-            deadline: started + (left - kept),
+            deadline: deadline(started, left),
+            stop: None,
         }
     }
+
+    /// The one of a process without Lambda, which has this time.
+    pub(crate) fn of_process(name: &str, time: Duration, stop: Stop) -> Invocation {
+        let started = Instant::now();
+        Invocation {
+            function: name.to_owned(),
+            request_id: format!("process-{}", std::process::id()),
+            memory_mb: 0,
+            started,
+            deadline: deadline(started, time),
+            stop: Some(stop),
+        }
+    }
+
+    /// The same, for work that begins now.
+    pub fn begun_now(&self) -> Invocation {
+        Invocation { started: Instant::now(), ..self.clone() }
+    }
+
+    /// `true`: there is no Lambda, and what the function would invoke is done in this process.
+    pub fn is_of_process(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// `true`: nothing more is to be begun, since the time is over or a signal came.
+    pub fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.stop.as_ref().is_some_and(Stop::is_asked)
+    }
+
+    /// Has a signal do this, in the place of an end at once.
+    pub fn on_stop(&self, act: impl FnOnce() + Send + 'static) {
+        if let Some(stop) = &self.stop {
+            stop.then(act);
+        }
+    }
+
+    /// When somebody who waits on a connection to Lambda has to get an answer; in a process nobody does.
+    pub fn answer_by(&self, patience: Duration) -> Instant {
+        if self.is_of_process() { self.deadline } else { self.deadline.min(self.started + patience) }
+    }
+
+    /// Invokes the function with an event that goes on with this work. `false`: a process goes on when it is next
+    /// started, since its own time is over.
+    pub async fn go_on<E: Serialize>(
+        &self,
+        lambda: &aws_sdk_lambda::Client,
+        event: &E,
+    ) -> anyhow::Result<bool> {
+        if self.is_of_process() {
+            tracing::warn!("the time is over: the work goes on with the next start");
+            return Ok(false);
+        }
+        invoke(lambda, &self.function, event).await?;
+        Ok(true)
+    }
+
+    /// Dollars that Lambda bills for it so far; nothing where there is no Lambda.
+    pub fn dollars(&self) -> Option<f64> {
+        (!self.is_of_process()).then(|| compute_dollars(self.memory_mb, self.started.elapsed().as_secs_f64()))
+    }
+
+    /// Writes the line of metrics where it is looked for: stdout in Lambda, and in a process stderr, since stdout is the
+    /// report's.
+    #[allow(clippy::print_stdout, clippy::print_stderr, reason = "the line is read from there")]
+    pub fn emit(&self, metrics: Metrics) {
+        let line = metrics.into_line();
+        if self.is_of_process() {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+    }
+}
+
+/// When work has to end that has this time.
+fn deadline(started: Instant, time: Duration) -> Instant {
+    started + (time - time.mul_f64(KEPT_SHARE).min(MOST_KEPT))
 }
 
 /// Invokes a function and waits for its answer. No queue keeps the event, and nobody retries it.
@@ -92,4 +175,21 @@ pub async fn invoke<E: Serialize>(
         .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(&error)))
         .with_context(|| uninvoked(function))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_has_its_time_and_no_bill() {
+        let of = |seconds| Invocation::of_process("deals", Duration::from_secs(seconds), Stop::default());
+        let long = of(1000);
+        assert_eq!(long.deadline - long.started, Duration::from_secs(955));
+        assert!(long.is_of_process() && !long.is_over() && long.dollars().is_none());
+        assert_eq!(long.answer_by(Duration::from_secs(1)), long.deadline);
+        assert!(of(0).is_over());
+        let later = long.begun_now();
+        assert!(later.started >= long.started && later.deadline == long.deadline);
+    }
 }

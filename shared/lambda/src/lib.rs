@@ -6,8 +6,10 @@ mod environment;
 mod invocation;
 mod logs;
 mod metrics;
+mod process;
 mod secrets;
 mod serve;
+mod stop;
 
 pub use aws::{Aws, http_client};
 pub use diagnostic::{Failure, FailureKind, refuse_event};
@@ -17,3 +19,4 @@ pub use logs::log_filter;
 pub use metrics::{Metric, Metrics, NAMESPACE, compute_dollars};
 pub use secrets::Secrets;
 pub use serve::serve;
+pub use stop::Signals;

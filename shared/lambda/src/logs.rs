@@ -1,5 +1,7 @@
 //! Logs as CloudWatch and people read them: one JSON object a line.
 
+use std::io::Write;
+
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -13,13 +15,17 @@ pub fn log_filter(level: Level) -> Targets {
     named.unwrap_or_else(|| Targets::new().with_default(level).with_target("aws_config", Level::ERROR))
 }
 
-/// Logs of what [`log_filter`] lets through, as JSON on stdout.
-pub(crate) fn init_logs() {
+/// Logs of what [`log_filter`] lets through, as JSON: on stdout, or on stderr where stdout is for something else.
+pub(crate) fn init_logs(is_on_stderr: bool) {
+    let writer = move || -> Box<dyn Write> {
+        if is_on_stderr { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) }
+    };
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_target(false);
+        .with_target(false)
+        .with_writer(writer);
     tracing_subscriber::registry().with(json).with(log_filter(Level::INFO)).init();
 }

@@ -127,11 +127,9 @@ impl Metrics {
         Value::Object(self.root).to_string()
     }
 
-    /// Writes the line to stdout, where the Lambda service finds it.
-    #[allow(clippy::print_stdout, reason = "the line is read from stdout")]
-    pub fn emit(self) {
+    pub(crate) fn into_line(self) -> String {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        println!("{}", self.line(u64::try_from(now.as_millis()).unwrap_or(0)));
+        self.line(u64::try_from(now.as_millis()).unwrap_or(0))
     }
 }
 

@@ -1,5 +1,7 @@
-//! A function's life: asked for one event after the other, until the service ends it.
+//! A function's life: asked for one event after the other, until the service ends it. Without Lambda the program handles
+//! one event, which its argument gives.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -9,6 +11,31 @@ use crate::diagnostic::{Failure, FailureKind};
 use crate::invocation::Invocation;
 use crate::logs::init_logs;
 use crate::metrics::{Metric, Metrics};
+use crate::process;
+
+/// The function as its metrics know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Served<'a> {
+    pub(crate) name: &'a str,
+    stack: &'a str,
+    /// The metric of an invocation that failed before it had a report.
+    failures: Metric,
+}
+
+impl Served<'_> {
+    /// Logs a failure, and counts one that no report has counted.
+    pub(crate) fn failed(&self, failure: Failure, invocation: &Invocation) -> Failure {
+        tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
+        if !failure.is_measured {
+            let mut metrics = Metrics::new(self.stack, self.name);
+            metrics.add(self.failures, 1.0);
+            metrics.field("error_type", failure.kind.name());
+            metrics.field("request_id", invocation.request_id.as_str());
+            invocation.emit(metrics);
+        }
+        failure
+    }
+}
 
 /// Opens the function, once, and answers each event with `handle`. That it can't be opened is each invocation's answer:
 /// a process that exits says nothing. `name` is the function's in the line of an invocation, and `failures` the metric of
@@ -19,32 +46,29 @@ pub async fn serve<F>(
     open: impl Future<Output = anyhow::Result<F>>,
     handle: impl AsyncFn(&F, Value, &Invocation) -> Result<Value, Failure>,
 ) -> ExitCode {
-    init_logs();
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        tracing::error!(
-            "this is a Lambda function, and there is no Lambda runtime here: use hubspot-source sync"
-        );
-        return ExitCode::from(2);
+    let is_in_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
+    init_logs(!is_in_lambda);
+    let stack = std::env::var("STACK").unwrap_or_default();
+    let served = Served { name, stack: &stack, failures };
+    if !is_in_lambda {
+        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+        if arguments.is_empty() {
+            tracing::error!(
+                "this is a Lambda function, and there is no Lambda runtime here: give one event, as a file, as JSON or \
+                 as - for standard input; or use hubspot-source sync"
+            );
+            return ExitCode::from(process::MISUSED);
+        }
+        return process::handle_one(&arguments, served, open, handle).await;
     }
     let function = open.await;
-    let stack = std::env::var("STACK").unwrap_or_default();
     let answered = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let invocation = Invocation::new(&event.context);
         let answer = match &function {
             Ok(function) => handle(function, event.payload, &invocation).await,
             Err(error) => Err(Failure::new(FailureKind::Configuration, anyhow::anyhow!("{error:#}"))),
         };
-        if let Err(failure) = &answer {
-            tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
-            if !failure.is_measured {
-                let mut metrics = Metrics::new(&stack, name);
-                metrics.add(failures, 1.0);
-                metrics.field("error_type", failure.kind.name());
-                metrics.field("request_id", invocation.request_id.as_str());
-                metrics.emit();
-            }
-        }
-        answer
+        answer.map_err(|failure| served.failed(failure, &invocation))
     }))
     .await;
     match answered {

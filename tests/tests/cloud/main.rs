@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod alarms;
+mod alone;
 mod answers;
 mod compaction;
 mod cursor;

@@ -2,7 +2,7 @@
 //!
 //! The start knows no more than what to start: each feed's run is an invocation of its own, with its lease, its deadline
 //! and its continuations, and starts nothing but its own continuation. An event that comes twice starts runs twice; of
-//! two runs of a feed one finds the lease held.
+//! two runs of a feed one finds the lease held. Without Lambda this process reads them all (`in_turn`).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use futures::stream::{StreamExt, iter};
 use hubspot::Client;
 use hubspot::feeds::{Feed, HistoryProperties, Mode};
 use lambda::{Failure, FailureKind, Invocation};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Function, failure_kind};
 
@@ -61,7 +61,8 @@ impl Function {
         invocation: &Invocation,
     ) -> Result<Value, Failure> {
         let mut report = FurtherReport::new(&extract::new_run_id(), event.mode);
-        let started = self.start(client, event, invocation, &mut report).await;
+        let mut runs = Map::new();
+        let started = self.start(client, event, invocation, &mut report, &mut runs).await;
         let mut failed = None;
         if let Err(error) = started {
             let outcome = Outcome::of(&error);
@@ -80,12 +81,16 @@ impl Function {
             Err(error) => failed = failed.or(Some(Failure::new(FailureKind::Run, error))),
         }
         report.end(invocation.started.elapsed().as_secs_f64());
-        let value = serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
+        let mut value =
+            serde_json::to_value(&report).map_err(|error| Failure::new(FailureKind::Run, error))?;
         self.record(FURTHER, &report.run_id, value.clone()).await;
         let standing = self.standing(further).await;
-        self.further_metrics(&report, failed.is_some(), &standing, invocation).emit();
+        invocation.emit(self.further_metrics(&report, failed.is_some(), &standing, invocation));
+        if invocation.is_of_process() {
+            value["runs"] = runs.into();
+        }
         match failed {
-            Some(failure) => Err(Failure { is_measured: true, ..failure }),
+            Some(failure) => Err(failure.reported(value)),
             None => Ok(value),
         }
     }
@@ -96,6 +101,7 @@ impl Function {
         event: &Event,
         invocation: &Invocation,
         report: &mut FurtherReport,
+        runs: &mut Map<String, Value>,
     ) -> anyhow::Result<()> {
         // Of another account nothing is started.
         let run = Run::begin(client, Arc::clone(&self.state), self.bucket.clone()).await?;
@@ -113,19 +119,24 @@ impl Function {
             if event.is_of_schedule() && self.was_just_refreshed(feed, now_ms).await? {
                 continue;
             }
-            feeds.push(feed.name());
+            feeds.push(feed);
         }
-        let invoked = iter(feeds).map(async |name| {
-            (name, lambda::invoke(&self.aws.lambda, &invocation.function, &event.of_feed(name)).await)
-        });
         let mut failed = Vec::new();
-        for (name, invoked) in invoked.buffered(AT_ONCE).collect::<Vec<_>>().await {
-            match invoked {
-                Ok(()) => report.started.push(name.to_owned()),
-                Err(error) => failed.push((name, error)),
+        if invocation.is_of_process() {
+            *runs = self.read_in_turn(feeds, event, invocation, report).await;
+        } else {
+            let invoked = iter(feeds).map(async |feed| {
+                let event = event.of_feed(feed.name());
+                (feed.name(), lambda::invoke(&self.aws.lambda, &invocation.function, &event).await)
+            });
+            for (name, invoked) in invoked.buffered(AT_ONCE).collect::<Vec<_>>().await {
+                match invoked {
+                    Ok(()) => report.started.push(name.to_owned()),
+                    Err(error) => failed.push((name, error)),
+                }
             }
+            tracing::info!(feeds = report.started.len(), "the runs of further feeds are started");
         }
-        tracing::info!(feeds = report.started.len(), "the runs of further feeds are started");
         if let Some(refused) = refused {
             // An error of the function would start all the runs again.
             let reason = format!("custom objects can't be listed, and the known ones are read: {refused}");

@@ -5,7 +5,7 @@
 //! last. Who it is stands in the fields.
 
 use extract::{FurtherReport, RunReport, Standing};
-use lambda::{Invocation, Metric, Metrics, compute_dollars};
+use lambda::{Invocation, Metric, Metrics};
 use serde_json::{Map, Value};
 
 use super::Function;
@@ -110,7 +110,6 @@ fn counts(metrics: &mut Metrics, report: &RunReport) {
 }
 
 fn cost(metrics: &mut Metrics, invocation: &Invocation) {
-    let seconds = invocation.started.elapsed().as_secs_f64();
-    metrics.field("CostDollars", compute_dollars(invocation.memory_mb, seconds));
+    metrics.field("CostDollars", invocation.dollars());
     metrics.field("request_id", invocation.request_id.as_str());
 }

@@ -1,6 +1,6 @@
 //! The line of one invocation: metrics of CloudWatch, and fields.
 
-use lambda::{Invocation, Metric, Metrics, compute_dollars};
+use lambda::{Invocation, Metric, Metrics};
 use load::{LoadReport, Reconciled, TableReport};
 
 use super::{Function, NAME};
@@ -21,8 +21,7 @@ impl Function {
         let differing = differing.filter(|(_, records)| *records > 0);
         let differing = differing.map(|(name, records)| (name.clone(), records.into()));
         metrics.field("DifferingRecords", differing.collect::<serde_json::Map<_, _>>());
-        let dollars = compute_dollars(invocation.memory_mb, invocation.started.elapsed().as_secs_f64());
-        metrics.field("CostDollars", dollars);
+        metrics.field("CostDollars", invocation.dollars());
         metrics.field("run_id", report.run_id.as_str());
         metrics.field("outcome", report.outcome.as_str());
         metrics.field("request_id", invocation.request_id.as_str());

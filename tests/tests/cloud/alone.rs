@@ -1,0 +1,180 @@
+//! The functions' programs without Lambda, as a container runs them: an event in the arguments, a report on stdout, an exit
+//! code.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use extract::FURTHER;
+use fake_hubspot::{Behaviour, Further, ObjectType, PerType, Settings};
+use hubspot::feeds::FEEDS;
+use serde_json::{Value, json};
+use tests::cloud::Cloud;
+use tests::{Expectations, Sandbox, assert_all_equal, assert_objects_equal, ended, table_of};
+
+use super::{cloud, rows};
+
+const SCHEDULE: &str = r#"{"trigger": "schedule"}"#;
+
+/// A feed that is read for seconds, where each call takes a while.
+async fn slow() -> Cloud {
+    let slow = Behaviour { latency: Duration::from_millis(150), ..Behaviour::default() };
+    let records = PerType { contacts: 20, companies: 10, deals: 3_000 };
+    let settings = Settings { records, wide_deals: 0, ..Settings::default() };
+    Cloud::new(Sandbox::new(&settings, slow).await).await
+}
+
+fn deals_equal(cloud: &Cloud) {
+    assert_objects_equal(
+        &[ObjectType::Deals],
+        &cloud.sandbox.database(),
+        cloud.sandbox.account(),
+        &Expectations::default(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_feed_and_the_load_run_without_lambda() {
+    let cloud = cloud().await;
+    let schedule = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/extract-schedule.json");
+    let run = async |feed: &str| cloud.run_alone(feed, &[schedule]).await;
+    for run in futures::future::join_all(FEEDS.iter().map(|feed| run(feed.name()))).await {
+        let report = run.complete();
+        assert_eq!((&report["outcome"], &report["mode"]), (&json!("complete"), &json!("backfill")));
+        // The line of metrics is among the logs, and names no bill of Lambda's.
+        let line = run.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let line = line.into_iter().find(|line| line.get("_aws").is_some()).unwrap();
+        assert_eq!((&line["Stack"], &line["CostDollars"]), (&json!("hubspot"), &Value::Null));
+        assert!(!run.stderr.contains("pat-na1-fake") && !run.stdout.contains("pat-na1-fake"));
+    }
+    let loaded = cloud.run_alone("load", &[SCHEDULE]).await.complete();
+    assert_eq!((&loaded["pending_files"], &loaded["goes_on"]), (&json!(0), &json!(false)));
+    assert_all_equal(&cloud.sandbox.database(), cloud.sandbox.account(), &Expectations::default());
+    // Nobody was invoked, and the state is that of a stack: the command shows it.
+    assert!(cloud.gateway.invoked().is_empty());
+    assert_eq!(
+        cloud.cli(&["status", "--report", "json"]).await.report()["collections"]["deals"]["outcome"],
+        "complete"
+    );
+
+    // The event from standard input, and nothing to do.
+    let mut load = cloud.command_alone("load", &["-"]).stdin(Stdio::piped()).spawn().unwrap();
+    load.stdin.take().unwrap().write_all(b"{}").unwrap();
+    let output = load.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["tables"]), (Some(0), &json!({})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_feeds_are_read_one_after_the_other() {
+    let records = PerType { contacts: 20, companies: 10, deals: 10 };
+    let settings = Settings { records, wide_deals: 0, ..Settings::default() };
+    let further = Further { records: 130, custom_properties: 3 };
+    let settings = settings.with(ObjectType::Tickets, further).with(ObjectType::Rentals, further);
+    let cloud = Cloud::new(Sandbox::new(&settings, Behaviour::default()).await).await;
+    let rentals = table_of(ObjectType::Rentals);
+    let cloud = cloud.with(&[("COLLECTIONS", &format!("tickets,{rentals},owners"))]);
+    let report = cloud.run_alone(FURTHER, &[SCHEDULE]).await.complete();
+    let runs = report["runs"].as_object().unwrap();
+    assert_eq!(runs.len(), report["started"].as_array().unwrap().len());
+    for name in ["tickets", rentals, "metadata"] {
+        assert_eq!(runs[name]["outcome"], "complete", "{report:#}");
+    }
+    cloud.run_alone("load", &[SCHEDULE]).await.complete();
+    assert_objects_equal(
+        &[ObjectType::Tickets, ObjectType::Rentals],
+        &cloud.sandbox.database(),
+        cloud.sandbox.account(),
+        &Expectations::default(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_feeds_that_were_not_begun_are_named_and_read_by_the_next_run() {
+    let cloud = slow().await.with(&[("COLLECTIONS", "tickets,notes,calls,tasks"), ("RUN_SECONDS", "2")]);
+    let stopped = cloud.run_alone(FURTHER, &[SCHEDULE]).await;
+    assert_eq!(stopped.code, Some(1), "{stopped:#?}");
+    let report = stopped.report();
+    let runs = report["runs"].as_object().unwrap();
+    let not_begun = runs.values().filter(|run| run["reason"] == "deadline: it was not begun").count();
+    let started = report["started"].as_array().unwrap().len();
+    assert!(not_begun > 0 && started + not_begun == runs.len(), "{report:#}");
+    let cloud = cloud.with(&[("RUN_SECONDS", "600")]);
+    let report = cloud.run_alone(FURTHER, &[SCHEDULE]).await.complete();
+    assert_eq!(report["started"].as_array().unwrap().len(), runs.len(), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_use_ends_with_2() {
+    let cloud = cloud().await;
+    let told = cloud.run_alone("deals", &[]).await;
+    assert_eq!(told.code, Some(2));
+    assert!(
+        told.stderr.contains("there is no Lambda runtime here") && told.stderr.contains("as a file"),
+        "{told:#?}"
+    );
+    for (arguments, says) in [
+        (&[r#"{"sinse": "2026-01-01"}"#][..], "sinse"),
+        (&[r#"{"since": "yesterday"}"#], "yesterday"),
+        (&["nowhere.json"], "nowhere.json"),
+        (&["{}", "{}"], "2 arguments"),
+    ] {
+        let refused = cloud.run_alone("deals", arguments).await;
+        let report = refused.report();
+        assert_eq!((refused.code, &report["error_type"]), (Some(2), &json!("Event")), "{refused:#?}");
+        assert!(report["reason"].as_str().unwrap().contains(says), "{report:#}");
+    }
+    let cloud = cloud.with(&[("BUCKET", ""), ("RESERVE_PERCENT", "all")]);
+    let refused = cloud.run_alone("deals", &["{}"]).await;
+    let report = refused.report();
+    assert_eq!((refused.code, &report["error_type"]), (Some(2), &json!("Configuration")), "{refused:#?}");
+    assert!(
+        ["BUCKET", "RESERVE_PERCENT"].iter().all(|name| report["reason"].as_str().unwrap().contains(name))
+    );
+    let cloud = cloud.with(&[("BUCKET", "hubspot-staged"), ("RESERVE_PERCENT", "10"), ("RUN_SECONDS", "0")]);
+    let refused = cloud.run_alone("deals", &["{}"]).await;
+    assert!(refused.code == Some(2) && refused.stdout.contains("RUN_SECONDS"), "{refused:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_too_short_goes_on_with_the_next_start() {
+    let cloud = slow().await.with(&[("RUN_SECONDS", "3")]);
+    let mut stopped = 0;
+    for _ in 0..40 {
+        let run = cloud.run_alone("deals", &[SCHEDULE]).await;
+        let report = run.report();
+        if run.code == Some(0) {
+            break;
+        }
+        assert_eq!(
+            (run.code, &report["outcome"], &report["goes_on"]),
+            (Some(1), &json!("stopped"), &json!(false))
+        );
+        stopped += 1;
+    }
+    assert!((1..40).contains(&stopped), "{stopped} runs were stopped");
+    let loaded = cloud.with(&[("RUN_SECONDS", "600")]);
+    loaded.run_alone("load", &[SCHEDULE]).await.complete();
+    deals_equal(&loaded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_run_with_a_checkpoint() {
+    let cloud = slow().await;
+    let mut command = cloud.command_alone("deals", &[SCHEDULE]);
+    let run = command.spawn().unwrap();
+    let calls = cloud.sandbox.server.log().len();
+    while cloud.sandbox.server.log().len() < calls + 15 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let killed = std::process::Command::new("/bin/kill").args(["-TERM", &run.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let output = tokio::task::spawn_blocking(|| run.wait_with_output().unwrap()).await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["outcome"]), (Some(143), &json!("stopped")), "{report:#}");
+    assert!(report["reason"].as_str().unwrap().starts_with("interrupted"), "{report:#}");
+    ended(cloud.command_alone("deals", &[SCHEDULE])).await.complete();
+    cloud.run_alone("load", &[SCHEDULE]).await.complete();
+    assert!(rows(&cloud, "deals") >= 3_000);
+    deals_equal(&cloud);
+}
