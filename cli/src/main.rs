@@ -30,7 +30,9 @@ mod version;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use lambda::Telemetry;
 use tracing::Level;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -42,10 +44,11 @@ async fn main() -> ExitCode {
         Ok(args) => args,
         Err(refused) => return refused.end(),
     };
-    init_logs(args.verbose);
+    let is_sync = matches!(args.command, Command::Sync(_));
+    let telemetry = init_logs(args.verbose, is_sync);
     let report = args.command.report();
     let ended = match args.command {
-        Command::Sync(sync) => sync::run(&sync).await,
+        Command::Sync(sync) => sync::run(&sync, &telemetry).await,
         Command::Doctor(doctor) => doctor::run(&doctor).await,
         Command::Plan(plan) => plan::run(&plan).await,
         Command::Status(status) => stack::status(&status).await,
@@ -77,12 +80,23 @@ async fn main() -> ExitCode {
     exit::exit_code(code)
 }
 
-/// Sends logs to stderr: warnings, or with `-v` the steps of the run. `RUST_LOG` overrides both.
-fn init_logs(verbose: bool) {
+/// Sends logs to stderr: warnings, or with `-v` the steps of the run. `RUST_LOG` overrides both. Spans of a sync go where
+/// the variables of OpenTelemetry say.
+fn init_logs(verbose: bool, is_sync: bool) -> Telemetry {
     let level = if verbose { Level::INFO } else { Level::WARN };
     let has_colors = std::io::stderr().is_terminal() && !print::is_colorless();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // A reader who is gone is no error.
     let lines = lines.with_ansi(has_colors).log_internal_errors(false);
-    tracing_subscriber::registry().with(lines).with(lambda::log_filter(level)).init();
+    let lines = lines.with_filter(lambda::log_filter(level));
+    let telemetry = if is_sync { Telemetry::of_process() } else { Ok(Telemetry::default()) };
+    let (telemetry, unusable) = match telemetry {
+        Ok(telemetry) => (telemetry, None),
+        Err(error) => (Telemetry::default(), Some(error)),
+    };
+    tracing_subscriber::registry().with(lines).with(telemetry.layer()).init();
+    if let Some(error) = unusable {
+        tracing::warn!("neither spans nor metrics are sent: {error:#}");
+    }
+    telemetry
 }

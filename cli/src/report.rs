@@ -1,5 +1,6 @@
 //! The report of a sync, as one JSON object or as text.
 
+mod metrics;
 mod text;
 
 use std::collections::BTreeMap;

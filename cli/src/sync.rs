@@ -13,11 +13,14 @@ use extract::{
 };
 use hubspot::feeds::{Cursor, Feed, Mode, PROPERTY_HISTORY, person_columns};
 use hubspot::{Budget, Client, Credential};
+use lambda::Telemetry;
 use load::{
     ForgetOptions, ForgetReport, Loaded, LostRows, Modes, Places, ReconcileOptions, RemovedOptions, Scope,
     Step, load,
 };
 use staging::{Bucket, RunRecord, State};
+use tracing::Instrument;
+use tracing::field::Empty;
 use warehouse::Warehouse;
 
 pub(crate) use self::before::compared;
@@ -36,8 +39,30 @@ use crate::{dbt, exit};
 ///
 /// # Errors
 /// For wrong use or configuration, before anything is written.
-pub(crate) async fn run(args: &Sync) -> anyhow::Result<bool> {
-    let report = sync(args, credential(&args.token).await?).await?;
+pub(crate) async fn run(args: &Sync, telemetry: &Telemetry) -> anyhow::Result<bool> {
+    let span = tracing::info_span!(
+        target: "telemetry",
+        "sync",
+        stack = args.schema,
+        run.id = Empty,
+        outcome = Empty,
+        otel.status_code = Empty,
+    );
+    let synced = async { sync(args, credential(&args.token).await?).await }.instrument(span.clone()).await;
+    match &synced {
+        Ok(report) => {
+            span.record("run.id", report.run_id.as_str());
+            span.record("outcome", if report.is_complete() { "complete" } else { "incomplete" });
+            telemetry.record(&report.metrics(&args.schema));
+        }
+        Err(_) => {
+            span.record("outcome", "failed");
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    drop(span);
+    telemetry.flush().await;
+    let report = synced?;
     print(&match args.report {
         ReportFormat::Json => report.json()?,
         ReportFormat::Text => report.text(),

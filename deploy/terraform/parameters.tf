@@ -323,6 +323,20 @@ variable "log_level" {
   nullable    = false
 }
 
+variable "otlp_endpoint" {
+  type        = string
+  default     = ""
+  description = "Collector of OpenTelemetry that takes spans and metrics of the functions, as OTLP over HTTP, such as http://localhost:4318 for that of OtlpLayerArn; empty sends none."
+  nullable    = false
+}
+
+variable "otlp_layer_arn" {
+  type        = string
+  default     = ""
+  description = "Layer with a collector of OpenTelemetry that runs beside each function; empty for a collector elsewhere, or none."
+  nullable    = false
+}
+
 variable "contacts_memory" {
   type        = number
   default     = 256
@@ -397,6 +411,8 @@ locals {
     CloudWatchDashboard  = var.cloud_watch_dashboard
     LogRetentionDays     = tostring(var.log_retention_days)
     LogLevel             = var.log_level
+    OtlpEndpoint         = var.otlp_endpoint
+    OtlpLayerArn         = var.otlp_layer_arn
     ContactsMemory       = tostring(var.contacts_memory)
     ExtractMemory        = tostring(var.extract_memory)
     LoadMemory           = tostring(var.load_memory)

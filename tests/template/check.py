@@ -112,6 +112,7 @@ def check_functions(template):
         "Architectures": [{"Ref": "Architecture"}],
         "Timeout": 900,
         "Tracing": "Active",
+        "Layers": {"Fn::If": ["OtlpLayerIsGiven", [{"Ref": "OtlpLayerArn"}], {"Ref": "AWS::NoValue"}]},
         "RecursiveLoop": "Allow",
         "EventInvokeConfig": {"MaximumRetryAttempts": 2},
         "DeadLetterQueue": {"Type": "SQS", "TargetArn": {"Fn::GetAtt": "DeadLetters.Arn"}},

@@ -118,6 +118,7 @@ ENVIRONMENT = {
     "COLLECTIONS": {"Ref": "Collections"},
     "MAX_CONTINUATIONS": {"Ref": "MaxContinuations"},
     "RUST_LOG": {"Ref": "LogLevel"},
+    "OTEL_EXPORTER_OTLP_ENDPOINT": {"Ref": "OtlpEndpoint"},
 }
 EXTRACT_ENVIRONMENT = {
     "PROPERTY_HISTORY": {"Ref": "PropertyHistory"},

@@ -11,6 +11,7 @@ mod read;
 mod report;
 mod selection;
 mod snapshot;
+mod span;
 mod stage;
 mod standing;
 
@@ -24,6 +25,7 @@ use hubspot::feeds::{
 };
 use hubspot::{Account, Client, ErrorKind};
 use staging::{Bucket, Codec, Lease, State};
+use tracing::Instrument;
 
 pub use credential::credential;
 pub use event::{Event, instant_ms, window};
@@ -133,6 +135,18 @@ pub fn new_run_id() -> String {
 /// Reads one feed until it is caught up, or until something stops it; what was read by then is staged and registered,
 /// and the next call goes on from there. Never an error: whatever happens is the report's outcome.
 pub async fn extract(
+    feed: &'static dyn Feed,
+    run: &Run,
+    options: &Options,
+    progress: &Progress,
+) -> FeedReport {
+    let span = span::of_run(feed, run);
+    let report = read_as_reported(feed, run, options, progress).instrument(span.clone()).await;
+    span::note_end(&span, &report);
+    report
+}
+
+async fn read_as_reported(
     feed: &'static dyn Feed,
     run: &Run,
     options: &Options,

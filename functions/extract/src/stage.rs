@@ -11,9 +11,10 @@ use chrono::Utc;
 use futures::future::BoxFuture;
 use hubspot::feeds::{Appended, Cursor, SHARED, person_columns};
 use staging::{FileWriter, Finished, Forgotten, Known, Lease, Rows, SnapshotPart, StagedFile, Table};
+use tracing::Instrument;
 
-use crate::Run;
 use crate::report::{CollectionReport, FeedReport};
+use crate::{Run, span};
 
 /// When a checkpoint is due: whichever comes first.
 #[derive(Debug, Clone, Copy)]
@@ -242,7 +243,9 @@ async fn save(
 ) -> anyhow::Result<Vec<StagedFile>> {
     let mut files = Vec::with_capacity(sealed.len());
     for (finished, snapshot) in sealed {
-        let file = run.bucket.put(finished, Utc::now()).await?;
+        let span = span::of_file(&finished);
+        let file = run.bucket.put(finished, Utc::now()).instrument(span.clone()).await?;
+        span::note_bytes(&span, file.bytes);
         files.push(StagedFile { snapshot, ..file });
     }
     run.state

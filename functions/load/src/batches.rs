@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use staging::{Bucket, Lease, Shared, StagedFile, State};
+use tracing::Instrument;
 use warehouse::{Kind, Merged, TableMode, Warehouse};
 
 use crate::files::locate;
+use crate::span;
 
 /// Bytes of Parquet in one merge: what a warehouse sorts and joins at a time.
 const MAX_BYTES: u64 = 256 << 20;
@@ -112,11 +114,13 @@ impl Batches<'_> {
                 break;
             }
             let batch = next_batch(&mut left, most);
-            let bytes = batch.iter().map(|file| file.bytes).sum();
+            let bytes: u64 = batch.iter().map(|file| file.bytes).sum();
             let begun_bytes = (batch.len() > 1).then_some(bytes);
             self.set(&name, &mut document, Size { begun_bytes, ..size.clone() }).await?;
             let started = Instant::now();
-            let merged = self.merge_batch(&batch).await;
+            let span = span::of_merge(self.collection, batch.len(), bytes);
+            let merged = self.merge_batch(&batch).instrument(span.clone()).await;
+            span::note_merged(&span, &merged);
             if merged.as_ref().is_err_and(is_of_any_size) {
                 self.set(&name, &mut document, size.clone()).await?;
             }

@@ -15,10 +15,12 @@ mod password;
 mod reconcile;
 mod report;
 mod runs;
+mod span;
 #[cfg(test)]
 mod tests;
 
 use staging::{Bucket, Lease, StagedFile, State};
+use tracing::Instrument;
 use warehouse::Warehouse;
 
 use batches::Batches;
@@ -49,6 +51,19 @@ pub use runs::record_runs;
 /// # Errors
 /// Also when rows of the table are gone that loads had put there; see [`LostRows`].
 pub async fn load(
+    collection: &str,
+    state: &State,
+    bucket: &Bucket,
+    warehouse: &dyn Warehouse,
+    options: &Options,
+) -> anyhow::Result<Loaded> {
+    let span = span::of_load(collection);
+    let loaded = load_pending(collection, state, bucket, warehouse, options).instrument(span.clone()).await;
+    span::note_loaded(&span, &loaded);
+    loaded
+}
+
+async fn load_pending(
     collection: &str,
     state: &State,
     bucket: &Bucket,

@@ -41,6 +41,16 @@ impl Call {
         let segments: Vec<&str> = path.split('/').map(shown).collect();
         format!("{method} {}", segments.join("/"))
     }
+
+    /// Returns the endpoint's name for spans: as [`Call::name`], and without whatever may be an id or a name that somebody
+    /// gave.
+    pub(crate) fn endpoint(&self) -> String {
+        let name = self.name();
+        let (method, path) = name.split_once(' ').unwrap_or_default();
+        let segments: Vec<&str> =
+            path.split('/').map(|segment| if is_of_the_api(segment) { segment } else { "{id}" }).collect();
+        format!("{method} {}", segments.join("/"))
+    }
 }
 
 impl fmt::Debug for Call {
@@ -52,6 +62,17 @@ impl fmt::Debug for Call {
             .field("patience", patience)
             .finish()
     }
+}
+
+/// `true`: a word of the API, a version such as `v3` or `2026-09`, or an object's type such as `0-1`.
+fn is_of_the_api(segment: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_word = segment.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'));
+    let is_version = segment.strip_prefix('v').is_some_and(|number| is_number(number) && number.len() < 3);
+    let is_dated = segment.split_once('-').is_some_and(|(first, second)| {
+        is_number(first) && is_number(second) && (first.len() == 4 && second.len() == 2 || first.len() == 1)
+    });
+    is_word || is_version || is_dated
 }
 
 fn is_address(segment: &str) -> bool {
@@ -66,6 +87,19 @@ mod tests {
     fn an_address_is_not_named() {
         let call = Call::get("/email/public/v1/subscriptions/ada%40example.com?x=ada@example.com");
         assert_eq!(call.name(), "GET /email/public/v1/subscriptions/{address}");
+    }
+
+    #[test]
+    fn an_endpoint_has_no_ids() {
+        for (path, endpoint) in [
+            ("/crm/objects/2026-09/contacts/batch/read?x=1", "/crm/objects/2026-09/contacts/batch/read"),
+            ("/crm/objects/2026-09/0-1/7001", "/crm/objects/2026-09/0-1/{id}"),
+            ("/crm/lists/v3/17/memberships", "/crm/lists/v3/{id}/memberships"),
+            ("/form/9f2c1ab4-0d3e-4f5a-8b6c-7d8e9f0a1b2c/x", "/form/{id}/x"),
+            ("/email/public/v1/subscriptions/ada%40example.com", "/email/public/v1/subscriptions/{id}"),
+        ] {
+            assert_eq!(Call::get(path).endpoint(), format!("GET {endpoint}"));
+        }
     }
 
     #[test]

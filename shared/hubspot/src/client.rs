@@ -5,6 +5,7 @@ pub(crate) mod answer;
 mod body;
 mod clock;
 mod failed;
+mod span;
 pub(crate) mod transport;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
+use tracing::{Instrument, Span};
 
 use self::failed::Failed;
 pub use self::transport::DEFAULT_BASE_URL;
@@ -186,7 +188,7 @@ impl Client {
                     return Err(error);
                 }
                 Err(_) => Failed::unanswered(Failure::Transport, None),
-                Ok(token) => match self.until_deadline(self.send_once(call, &token)).await? {
+                Ok(token) => match self.until_deadline(self.send_as_span(call, &token, tried)).await? {
                     Ok(body) => return Ok(body),
                     Err(failed)
                         if failed.is_unauthorized() && self.can_renew(refused_token.as_ref()).await =>
@@ -279,8 +281,27 @@ impl Client {
         self.transport().token(&self.shared.bearer, refused).await
     }
 
-    async fn send_once(&self, call: &Call, token: &SecretString) -> std::result::Result<Body, Failed> {
+    /// Sends the call once, as a span with its endpoint and the answer's status.
+    async fn send_as_span(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        tried: RetryCounts,
+    ) -> std::result::Result<Body, Failed> {
+        let span = span::of_call(call, tried);
+        let sent = self.send_once(call, token, &span).instrument(span.clone()).await;
+        span::note_end(&span, sent.is_err());
+        sent
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        span: &Span,
+    ) -> std::result::Result<Body, Failed> {
         let answer = self.transport().send(call, token).await?;
+        span::note_status(span, answer.status);
         if !answer.is_good() {
             return Err(Failed::refused(&answer));
         }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::metrics::{Metrics, compute_dollars};
 use crate::stop::Stop;
+use crate::telemetry::Telemetry;
 
 /// The share of the time that is kept for the last checkpoint, and the most of it: a file of 64 MB is uploaded, and a
 /// report written.
@@ -28,10 +29,11 @@ pub struct Invocation {
     pub deadline: Instant,
     /// How a process is stopped; `None` in Lambda.
     stop: Option<Stop>,
+    telemetry: Telemetry,
 }
 
 impl Invocation {
-    pub fn new(context: &Context) -> Invocation {
+    pub(crate) fn new(context: &Context, telemetry: Telemetry) -> Invocation {
         let started = Instant::now();
         let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         Invocation {
@@ -41,11 +43,12 @@ impl Invocation {
             started,
             deadline: deadline(started, left),
             stop: None,
+            telemetry,
         }
     }
 
     /// The one of a process without Lambda, which has this time.
-    pub(crate) fn of_process(name: &str, time: Duration, stop: Stop) -> Invocation {
+    pub(crate) fn of_process(name: &str, time: Duration, stop: Stop, telemetry: Telemetry) -> Invocation {
         let started = Instant::now();
         Invocation {
             function: name.to_owned(),
@@ -54,6 +57,7 @@ impl Invocation {
             started,
             deadline: deadline(started, time),
             stop: Some(stop),
+            telemetry,
         }
     }
 
@@ -108,6 +112,7 @@ impl Invocation {
     /// report's.
     #[allow(clippy::print_stdout, clippy::print_stderr, reason = "the line is read from there")]
     pub fn emit(&self, metrics: Metrics) {
+        self.telemetry.record(&metrics);
         let line = metrics.into_line();
         if self.is_of_process() {
             eprintln!("{line}");
@@ -183,7 +188,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_has_its_time_and_no_bill() {
-        let of = |seconds| Invocation::of_process("deals", Duration::from_secs(seconds), Stop::default());
+        let of = |seconds| {
+            let time = Duration::from_secs(seconds);
+            Invocation::of_process("deals", time, Stop::default(), Telemetry::default())
+        };
         let long = of(1000);
         assert_eq!(long.deadline - long.started, Duration::from_secs(955));
         assert!(long.is_of_process() && !long.is_over() && long.dollars().is_none());

@@ -10,6 +10,7 @@ mod process;
 mod secrets;
 mod serve;
 mod stop;
+mod telemetry;
 
 pub use aws::{Aws, http_client};
 pub use diagnostic::{Failure, FailureKind, refuse_event};
@@ -20,3 +21,4 @@ pub use metrics::{Metric, Metrics, NAMESPACE, compute_dollars};
 pub use secrets::Secrets;
 pub use serve::serve;
 pub use stop::Signals;
+pub use telemetry::Telemetry;

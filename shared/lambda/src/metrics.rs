@@ -70,6 +70,20 @@ impl Metric {
         }
     }
 
+    /// `true`: its values of several runs add up.
+    pub(crate) fn is_sum(self) -> bool {
+        matches!(self, Metric::Rows | Metric::Calls | Metric::MergedRows)
+    }
+
+    /// The unit in OpenTelemetry's words (<https://ucum.org/ucum>).
+    pub(crate) fn ucum_unit(self) -> &'static str {
+        match self.unit() {
+            "Seconds" => "s",
+            "Percent" => "%",
+            _ => "1",
+        }
+    }
+
     fn unit(self) -> &'static str {
         match self {
             Metric::LagSeconds
@@ -87,25 +101,62 @@ impl Metric {
 pub struct Metrics {
     definitions: Vec<Value>,
     root: Map<String, Value>,
+    stack: String,
+    points: Vec<Point>,
+}
+
+/// One number for OpenTelemetry, which does not bill by metric: that of a stack, or of one of its parts.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) metric: Metric,
+    /// The kind of the part and its name, such as `collection` and `deals`.
+    pub(crate) of: Option<(&'static str, String)>,
+    pub(crate) value: f64,
 }
 
 impl Metrics {
     pub fn new(stack: &str, function: &str) -> Metrics {
         let root =
             Map::from_iter([("Stack".to_owned(), json!(stack)), ("Function".to_owned(), json!(function))]);
-        Metrics { definitions: Vec::new(), root }
+        Metrics { definitions: Vec::new(), root, stack: stack.to_owned(), points: Vec::new() }
+    }
+
+    pub(crate) fn stack(&self) -> &str {
+        &self.stack
+    }
+
+    pub(crate) fn points(&self) -> &[Point] {
+        &self.points
     }
 
     pub fn add(&mut self, metric: Metric, value: f64) {
+        self.points.push(Point { metric, of: None, value });
+        self.define(metric, value);
+    }
+
+    fn define(&mut self, metric: Metric, value: f64) {
         self.definitions.push(json!({"Name": metric.name(), "Unit": metric.unit()}));
         self.root.insert(metric.name().to_owned(), json!(value));
     }
 
-    /// Adds a count. Zero, which says nothing, is a field alone.
-    pub fn count(&mut self, metric: Metric, value: u64) {
-        match value {
+    /// Adds a count of several parts of this kind: their sum, and for OpenTelemetry each of them. A sum of zero, which
+    /// says nothing, is a field alone.
+    pub fn count_each<N: Into<String>>(
+        &mut self,
+        metric: Metric,
+        kind: &'static str,
+        counts: impl IntoIterator<Item = (N, u64)>,
+    ) {
+        let mut sum = 0;
+        for (name, count) in counts {
+            sum += count;
+            if count > 0 {
+                self.points.push(Point { metric, of: Some((kind, name.into())), value: count as f64 });
+            }
+        }
+        match sum {
             0 => self.field(metric.name(), 0),
-            value => self.add(metric, value as f64),
+            sum => self.define(metric, sum as f64),
         }
     }
 
@@ -146,9 +197,11 @@ mod tests {
     #[test]
     fn a_line_defines_its_metrics_and_no_field() {
         let mut metrics = Metrics::new("hubspot", "deals");
-        metrics.count(Metric::Rows, 7);
-        metrics.count(Metric::Calls, 0);
+        metrics.count_each(Metric::Rows, "collection", [("deals", 5), ("companies", 2), ("contacts", 0)]);
+        metrics.count_each(Metric::Calls, "feed", [("deals", 0)]);
         metrics.field("run_id", "run-1");
+        let points = metrics.points().iter().map(|point| (point.metric, point.value));
+        assert_eq!(points.collect::<Vec<_>>(), [(Metric::Rows, 5.0), (Metric::Rows, 2.0)]);
         let line: Value = serde_json::from_str(&metrics.line(1_790_000_000_000)).unwrap();
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_790_000_000_000_u64);

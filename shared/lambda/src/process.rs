@@ -39,15 +39,13 @@ pub(crate) async fn handle_one<F>(
         stop_on_signals(&stop).map_err(|error| Failure::new(FailureKind::Run, error))?;
         let time = time().map_err(|error| Failure::new(FailureKind::Configuration, error))?;
         let event = event(arguments).map_err(|error| refuse_event(format!("{error:#}")))?;
-        let invocation = Invocation::of_process(served.name, time, stop.clone());
-        let function = match open.await {
-            Ok(function) => function,
-            Err(error) => {
-                return Err(served.failed(Failure::new(FailureKind::Configuration, error), &invocation));
-            }
+        let telemetry = served.telemetry.clone();
+        let invocation = Invocation::of_process(served.name, time, stop.clone(), telemetry);
+        let work = async {
+            let function = open.await.map_err(|error| Failure::new(FailureKind::Configuration, error))?;
+            handle(&function, event, &invocation).await
         };
-        let answer = handle(&function, event, &invocation).await;
-        answer.map_err(|failure| served.failed(failure, &invocation))
+        served.answer(&invocation, work).await
     };
     let (report, failed) = match answer.await {
         Ok(report) => (report, INCOMPLETE),

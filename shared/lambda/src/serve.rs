@@ -6,25 +6,60 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::diagnostic::{Failure, FailureKind};
 use crate::invocation::Invocation;
 use crate::logs::init_logs;
 use crate::metrics::{Metric, Metrics};
 use crate::process;
+use crate::telemetry::Telemetry;
 
 /// The function as its metrics know it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Served<'a> {
     pub(crate) name: &'a str,
     stack: &'a str,
     /// The metric of an invocation that failed before it had a report.
     failures: Metric,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl Served<'_> {
+    /// Answers an event by this work, as a span, and sends what was measured before the process is frozen, or ends.
+    pub(crate) async fn answer(
+        &self,
+        invocation: &Invocation,
+        work: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Value, Failure> {
+        let span = tracing::info_span!(
+            target: "telemetry",
+            parent: None,
+            "invocation",
+            stack = self.stack,
+            function.name = self.name,
+            request.id = invocation.request_id,
+            outcome = Empty,
+            "error.type" = Empty,
+            otel.status_code = Empty,
+        );
+        let answer = work.instrument(span.clone()).await.map_err(|failure| self.failed(failure, invocation));
+        match &answer {
+            Ok(report) => _ = span.record("outcome", report["outcome"].as_str().unwrap_or("complete")),
+            Err(failure) => {
+                span.record("outcome", "failed");
+                span.record("error.type", failure.kind.name());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        drop(span);
+        self.telemetry.flush().await;
+        answer
+    }
+
     /// Logs a failure, and counts one that no report has counted.
-    pub(crate) fn failed(&self, failure: Failure, invocation: &Invocation) -> Failure {
+    fn failed(&self, failure: Failure, invocation: &Invocation) -> Failure {
         tracing::error!(error_type = failure.kind.name(), "{:#}", failure.error);
         if !failure.is_measured {
             let mut metrics = Metrics::new(self.stack, self.name);
@@ -47,9 +82,9 @@ pub async fn serve<F>(
     handle: impl AsyncFn(&F, Value, &Invocation) -> Result<Value, Failure>,
 ) -> ExitCode {
     let is_in_lambda = std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some();
-    init_logs(!is_in_lambda);
+    let telemetry = init_logs(!is_in_lambda);
     let stack = std::env::var("STACK").unwrap_or_default();
-    let served = Served { name, stack: &stack, failures };
+    let served = Served { name, stack: &stack, failures, telemetry };
     if !is_in_lambda {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         if arguments.is_empty() {
@@ -63,12 +98,14 @@ pub async fn serve<F>(
     }
     let function = open.await;
     let answered = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
-        let invocation = Invocation::new(&event.context);
-        let answer = match &function {
-            Ok(function) => handle(function, event.payload, &invocation).await,
-            Err(error) => Err(Failure::new(FailureKind::Configuration, anyhow::anyhow!("{error:#}"))),
+        let invocation = Invocation::new(&event.context, served.telemetry.clone());
+        let work = async {
+            match &function {
+                Ok(function) => handle(function, event.payload, &invocation).await,
+                Err(error) => Err(Failure::new(FailureKind::Configuration, anyhow::anyhow!("{error:#}"))),
+            }
         };
-        answer.map_err(|failure| served.failed(failure, &invocation))
+        served.answer(&invocation, work).await
     }))
     .await;
     match answered {

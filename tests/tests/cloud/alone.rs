@@ -96,7 +96,8 @@ async fn further_feeds_that_were_not_begun_are_named_and_read_by_the_next_run() 
     assert_eq!(stopped.code, Some(1), "{stopped:#?}");
     let report = stopped.report();
     let runs = report["runs"].as_object().unwrap();
-    let not_begun = runs.values().filter(|run| run["reason"] == "deadline: it was not begun").count();
+    let not_begun =
+        runs.values().filter(|run| run["reason"] == "not begun: the time is over, or a signal came").count();
     let started = report["started"].as_array().unwrap().len();
     assert!(not_begun > 0 && started + not_begun == runs.len(), "{report:#}");
     let cloud = cloud.with(&[("RUN_SECONDS", "600")]);

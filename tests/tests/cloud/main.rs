@@ -10,6 +10,7 @@ mod cursor;
 mod freshness;
 mod further;
 mod snapshots;
+mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;

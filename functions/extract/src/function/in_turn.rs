@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Function;
 
 impl Function {
-    /// Reads the feeds, as far as the time goes. A feed that fails leaves the others alone. Returns the runs' reports; those
-    /// that were not begun come first with the next start that finds them due.
+    /// Reads the feeds in their order, as far as the time goes. A feed that fails leaves the others alone. Returns the runs'
+    /// reports, also of those that were not begun, which the next start reads.
     pub(super) async fn read_in_turn(
         &self,
         feeds: Vec<&'static dyn Feed>,
@@ -21,7 +21,10 @@ impl Function {
         for feed in feeds {
             let name = feed.name().to_owned();
             if invocation.is_over() {
-                runs.insert(name, json!({"outcome": "stopped", "reason": "deadline: it was not begun"}));
+                runs.insert(
+                    name,
+                    json!({"outcome": "stopped", "reason": "not begun: the time is over, or a signal came"}),
+                );
                 continue;
             }
             tracing::info!(feed.name = name, "reading a further feed");

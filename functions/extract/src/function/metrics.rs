@@ -87,7 +87,8 @@ fn counts(metrics: &mut Metrics, report: &RunReport) {
     if report.is_snapshot() {
         metrics.field("SnapshotIds", sum(|collection| collection.rows));
     } else {
-        metrics.count(Metric::Rows, sum(|collection| collection.rows));
+        let rows = report.collections.iter().map(|(name, collection)| (name.clone(), collection.rows));
+        metrics.count_each(Metric::Rows, "collection", rows);
         let with_rows = report.collections.iter().filter(|(_, collection)| collection.rows > 0);
         let by_collection = with_rows.map(|(name, collection)| (name.clone(), collection.rows.into()));
         metrics.field("RowsOf", by_collection.collect::<Map<_, _>>());
@@ -96,7 +97,8 @@ fn counts(metrics: &mut Metrics, report: &RunReport) {
         metrics.field("lag_seconds", report.lag_seconds);
         metrics.field("newest_change_seconds", report.newest_change_seconds);
     }
-    metrics.count(Metric::Calls, report.api.values().map(|usage| usage.calls).sum());
+    let calls = report.api.values().map(|usage| usage.calls).sum();
+    metrics.count_each(Metric::Calls, "feed", [(report.feed.clone(), calls)]);
     metrics.field("RefusedCalls", report.api.values().map(|usage| usage.rate_limited).sum::<u64>());
     metrics.field("Files", sum(|collection| collection.files));
     metrics.field("StagedBytes", sum(|collection| collection.bytes));

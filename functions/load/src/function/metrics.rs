@@ -12,7 +12,8 @@ impl Function {
         let is_failed = report.outcome == "failed";
         metrics.add(Metric::FailedLoads, f64::from(u8::from(is_failed)));
         metrics.add(Metric::LoadLagSeconds, report.lag_seconds);
-        metrics.count(Metric::MergedRows, sum(|table| table.merged_rows));
+        let merged = report.tables.iter().map(|(name, table)| (name.clone(), table.merged_rows));
+        metrics.count_each(Metric::MergedRows, "collection", merged);
         metrics.field("StagedRows", sum(|table| table.staged_rows));
         metrics.field("Files", sum(|table| table.files));
         metrics.field("Statements", sum(|table| table.statements));
