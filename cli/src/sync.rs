@@ -113,7 +113,8 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     let mut collections = BTreeMap::new();
     let mut unavailable = BTreeMap::new();
     for &feed in &selection.feeds {
-        let mut reports = work.sync(feed, &run, options.mode.filter(|mode| !mode.is_snapshot())).await;
+        let mode = extract::mode_of(feed, options.mode).filter(|mode| !mode.is_snapshot());
+        let mut reports = work.sync(feed, &run, mode).await;
         let lacking = work.unavailable(feed, &reports).await;
         let is_lacking = lacking.contains_key(feed.name());
         reports.retain(|name, _| {

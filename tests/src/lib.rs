@@ -18,8 +18,8 @@ pub use simulation::{SimulationSummary, simulate};
 pub use truth::{
     COLLECTIONS, Expectations, all_differences, assert_all_equal, assert_association_types_equal,
     assert_associations_equal, assert_definitions_equal, assert_equal, assert_equal_but_for,
-    assert_history_equal, assert_marketing_tools_equal, assert_memberships_equal, assert_metadata_equal,
-    assert_objects_equal, table_of,
+    assert_history_equal, assert_marketing_tools_equal, assert_memberships_equal,
+    assert_memberships_of_equal, assert_metadata_equal, assert_objects_equal, table_of,
 };
 pub use turns::has_turn;
 pub use world::{World, most_memory_mib};

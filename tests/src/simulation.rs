@@ -18,8 +18,8 @@ use fake_hubspot::{
 };
 use fastrand::Rng;
 use hubspot::feeds::{
-    ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, HistoryProperties, LIST_MEMBERSHIPS, Lookback,
-    Mode, PROPERTY_HISTORY, further,
+    ASSOCIATIONS, AssociatedObjects, Cursor, FEEDS, Feed, HistoryProperties, LIST_MEMBERS, LIST_MEMBERSHIPS,
+    Lookback, Mode, PROPERTY_HISTORY, further,
 };
 use hubspot::{Budget, Client, Credential};
 use load::{Reconciled, Scope, Step};
@@ -105,6 +105,8 @@ struct World {
     objects: Vec<ObjectType>,
     /// The feed of metadata, if it is read.
     metadata: Option<&'static dyn Feed>,
+    /// The feed of the members of lists, if it is read.
+    list_members: Option<&'static dyn Feed>,
     checkpoints: Checkpoints,
     lookback: Lookback,
     /// Decides which properties' past a run reads; `None`: no run reads any.
@@ -124,6 +126,8 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
     let has_metadata = Rng::with_seed(seed.rotate_left(32)).bool();
     let has_past = Rng::with_seed(seed.rotate_left(16)).bool();
     let metadata = hubspot::feeds::further().find(|feed| has_metadata && feed.name() == "metadata");
+    let has_list_members = Rng::with_seed(seed.rotate_left(24)).bool();
+    let list_members = hubspot::feeds::further().find(|feed| has_list_members && feed.name() == LIST_MEMBERS);
     let settings = match further {
         Some(object) => settings(&mut dice).with(object, Further { records: 40, custom_properties: 2 }),
         None => settings(&mut dice),
@@ -136,6 +140,7 @@ pub async fn simulate(seed: u64) -> Result<SimulationSummary, String> {
         folder: tempfile::tempdir().map_err(|error| error.to_string())?,
         objects: ObjectType::CORE.into_iter().chain(further).collect(),
         metadata,
+        list_members,
         modes: TableMode { hard_delete: false, history: dice.u8(..4) == 0 },
         checkpoints: Checkpoints {
             bytes: [2_000, 20_000, 64 << 20][dice.usize(..3)],
@@ -302,7 +307,13 @@ impl World {
 
     fn feeds(&self) -> Vec<&'static dyn Feed> {
         let is_there = |feed: &&'static dyn Feed| self.objects.iter().any(|of| table_of(*of) == feed.name());
-        FEEDS.iter().copied().chain(further().filter(is_there)).chain(self.metadata).collect()
+        FEEDS
+            .iter()
+            .copied()
+            .chain(further().filter(is_there))
+            .chain(self.metadata)
+            .chain(self.list_members)
+            .collect()
     }
 
     /// A list that is longer or shorter than the one before, or none.
@@ -550,8 +561,9 @@ impl World {
         if self.metadata.is_some() {
             differences.push_str(&metadata_differences(&WITH_PIPELINES, &database, &account));
         }
+        let in_lists = if self.list_members.is_some() { &self.objects[..] } else { &[ObjectType::Contacts] };
         differences.push_str(&association_differences(&self.objects, &database, &account));
-        differences.push_str(&membership_differences(&database, &account));
+        differences.push_str(&membership_differences(in_lists, &database, &account));
         if self.past_dice.is_some() {
             let is_there = |(object, _): &(ObjectType, &str)| self.objects.contains(object);
             let of: Vec<_> = WITH_PAST.into_iter().filter(is_there).collect();

@@ -33,7 +33,8 @@ pub use further::{FURTHER, FurtherFeed, FurtherFeeds, is_lacking, missed_text};
 pub use limits::StateAllowance;
 pub use outcome::{End, Outcome, StopCause};
 pub use report::{
-    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, work_name,
+    ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, mode_of,
+    work_name,
 };
 pub use selection::{CollectionNames, Selection};
 pub use stage::Checkpoints;

@@ -89,6 +89,14 @@ pub fn work_name(feed: &dyn Feed, mode: Option<Mode>) -> String {
     }
 }
 
+/// The mode in which a feed is read where everything is asked for in this one.
+pub fn mode_of(feed: &dyn Feed, asked: Option<Mode>) -> Option<Mode> {
+    match asked {
+        Some(Mode::Refresh) if feed.changes_untold() => Some(Mode::Backfill),
+        asked => asked,
+    }
+}
+
 impl CollectionReport {
     pub(crate) fn new(name: &'static str) -> CollectionReport {
         CollectionReport {

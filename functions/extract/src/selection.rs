@@ -7,7 +7,7 @@ use anyhow::bail;
 use hubspot::Client;
 use hubspot::feeds::{
     ASSOCIATION_TYPES, ASSOCIATIONS, AssociatedObject, AssociatedObjects, CustomObjects, DEFINITIONS, FEEDS,
-    Feed, HistoryProperties, LIST_MEMBERSHIPS, PROPERTY_HISTORY,
+    Feed, HistoryProperties, LIST_MEMBERS, LIST_MEMBERSHIPS, PROPERTY_HISTORY,
 };
 use staging::State;
 
@@ -17,6 +17,8 @@ const SEGMENT: &str = "segment";
 const METADATA: &str = "metadata";
 /// Name for whatever the account has.
 const ALL: &str = "all";
+/// The collection whose lists are read with its records.
+const CONTACTS: &str = "contacts";
 /// Likeness from which on a known name may be the one that was meant, by Jaro and Winkler: 1 is the same.
 const ALIKE: f64 = 0.85;
 
@@ -165,17 +167,22 @@ impl CollectionNames {
         let if_available = collections.iter().copied().filter(|name| !is_expected(name)).collect();
         let is_wanted =
             |feed: &&'static dyn Feed| feed.collections().iter().any(|name| collections.contains(name));
-        let feeds: Vec<_> = feeds(&custom.feeds).filter(is_wanted).collect();
+        let mut feeds: Vec<_> = feeds(&custom.feeds).filter(is_wanted).collect();
+        // The lists of contacts come with these.
+        if !objects_of(&feeds, &collections).any(|object| object.collection != CONTACTS) {
+            feeds.retain(|feed| feed.name() != LIST_MEMBERS);
+        }
         let is_of_metadata =
             |name: &&str| self.has_metadata && !self.wants(name) && DEFINITIONS.contains(name);
         if !feeds.iter().any(|feed| feed.object().is_some()) {
             // Nothing is read that has properties.
             collections.retain(|name| !is_of_metadata(name));
         }
-        for (name, with) in READ_WITH {
-            if !collections.contains(with) && !self.is_named(name) {
-                collections.remove(name);
-            }
+        if !collections.contains(ASSOCIATIONS) && !self.is_named(ASSOCIATION_TYPES) {
+            collections.remove(ASSOCIATION_TYPES);
+        }
+        if objects_of(&feeds, &collections).next().is_none() && !self.is_named(LIST_MEMBERSHIPS) {
+            collections.remove(LIST_MEMBERSHIPS);
         }
         let settled =
             || known.iter().map(|name| (*name).to_owned()).chain(self.without.iter().cloned()).collect();
@@ -219,12 +226,20 @@ impl Selection {
         {
             bail!("{shared} are read with the records of objects: name the objects, too");
         }
-        for (name, with) in READ_WITH {
-            if self.collections.contains(name) && !self.collections.contains(with) {
-                bail!("{name} are read with {with}: name these, too");
-            }
+        if self.collections.contains(ASSOCIATION_TYPES) && !self.collections.contains(ASSOCIATIONS) {
+            bail!("{ASSOCIATION_TYPES} are read with {ASSOCIATIONS}: name these, too");
+        }
+        if self.collections.contains(LIST_MEMBERSHIPS) && self.objects().next().is_none() {
+            bail!(
+                "{LIST_MEMBERSHIPS} are read with the objects that lists are of: name these, too, such as contacts"
+            );
         }
         Ok(self)
+    }
+
+    /// Returns the objects whose collections are selected.
+    fn objects(&self) -> impl Iterator<Item = AssociatedObject> {
+        objects_of(&self.feeds, &self.collections)
     }
 
     /// Returns the objects among which associations are read: the selected ones. `None`: nobody wants associations.
@@ -270,8 +285,14 @@ impl Selection {
     }
 }
 
-/// Collections that come with another one, which has to be selected, too.
-const READ_WITH: [(&str, &str); 2] = [(ASSOCIATION_TYPES, ASSOCIATIONS), (LIST_MEMBERSHIPS, "contacts")];
+/// The objects of these feeds whose collections are selected.
+fn objects_of(
+    feeds: &[&'static dyn Feed],
+    collections: &BTreeSet<&'static str>,
+) -> impl Iterator<Item = AssociatedObject> {
+    let is_selected = |object: &AssociatedObject| collections.contains(object.collection);
+    feeds.iter().filter_map(|feed| feed.object()).filter(is_selected)
+}
 
 /// The tables of the group of metadata.
 fn metadata() -> impl Iterator<Item = &'static str> {

@@ -202,8 +202,9 @@ impl Standing {
                 continue;
             }
             // Several feeds fill it: it is lacking with the records of one that is.
-            if one.further.is_some() && hubspot::feeds::is_shared(name) && collection.outcome == End::Skipped
-            {
+            let is_beside =
+                hubspot::feeds::is_shared(name) && !one.feed.collections().contains(&name.as_str());
+            if one.further.is_some() && is_beside && collection.outcome == End::Skipped {
                 continue;
             }
             let reason = || collection.reason.clone().unwrap_or_default();

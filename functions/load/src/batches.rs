@@ -147,7 +147,10 @@ impl Batches<'_> {
     async fn merge_batch(&self, batch: &[StagedFile]) -> anyhow::Result<Merged> {
         // Copies live until the merge is over.
         let (located, _copies) = locate(batch, self.bucket, self.warehouse.reads()).await?;
-        let merged = self.warehouse.merge_as(&located, self.mode).await?;
+        let mut merged = Merged::default();
+        for files in warehouse::by_sets(located) {
+            merged.add(self.warehouse.merge_as(&files, self.mode).await?);
+        }
         tracing::info!(
             collection.name = self.collection,
             files = merged.files,
@@ -180,12 +183,7 @@ impl Batches<'_> {
 impl Done {
     fn add(&mut self, merged: Merged, bytes: u64) {
         self.bytes += bytes;
-        self.merged.files += merged.files;
-        self.merged.staged_rows += merged.staged_rows;
-        self.merged.merged_rows += merged.merged_rows;
-        self.merged.inserted += merged.inserted;
-        self.merged.updated += merged.updated;
-        self.merged.statements_that_write += merged.statements_that_write;
+        self.merged.add(merged);
     }
 }
 

@@ -20,8 +20,8 @@ use crate::table::{ColumnType, Table};
 /// The footer key that holds the [`Description`].
 pub const METADATA_KEY: &str = "hubspot_source";
 /// The newest format this program reads. Raised when a staged file changes in a way that an older `load` would misread:
-/// 2 has a set key.
-pub const FORMAT: u32 = 2;
+/// 2 has a set key, 3 a column by which sets are closed.
+pub const FORMAT: u32 = 3;
 
 /// Description of a staged file, in its footer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,11 @@ pub struct Description {
 impl Description {
     pub fn new(account_id: u64, run_id: &str, table: &Table, rows: u64) -> Description {
         Description {
-            format: if table.set_key.is_empty() { 1 } else { 2 },
+            format: match (&table.closed_by, table.set_key.as_slice()) {
+                (Some(_), _) => 3,
+                (None, [_, ..]) => 2,
+                (None, []) => 1,
+            },
             account_id,
             run_id: run_id.to_owned(),
             table: table.clone(),

@@ -85,6 +85,11 @@ pub struct Table {
     /// found empty is staged as one tombstone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_key: Vec<String>,
+    /// Of sets that are read in many answers: a whole number of the primary key, which is 0 in no row of HubSpot's. A
+    /// tombstone that has 0 there is staged behind all other rows of a read, with their version: only what is older than
+    /// the newest such row of its set is gone. A read that was broken off so deletes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<String>,
     pub columns: Vec<Column>,
 }
 
@@ -98,6 +103,10 @@ pub enum TableError {
     NoKey { collection: String },
     #[error("table {collection} has no {column:?} in its primary key, which its set key names")]
     NotOfPrimaryKey { collection: String, column: String },
+    #[error(
+        "table {collection} can't close its sets by {column:?}: no whole number of the primary key alone"
+    )]
+    NotToCloseBy { collection: String, column: String },
     #[error("table {collection} has no {column_type:?} column {column:?}, which its set key needs")]
     NoDeletionColumn { collection: String, column: String, column_type: ColumnType },
 }
@@ -112,6 +121,7 @@ impl Table {
             collection: collection.into(),
             primary_key: primary_key.iter().map(|&name| name.to_owned()).collect(),
             set_key: Vec::new(),
+            closed_by: None,
             columns,
         };
         table.check()?;
@@ -121,6 +131,13 @@ impl Table {
     /// Refuses names that are not in the primary key, and a table whose rows can't be marked as deleted.
     pub fn with_set_key(mut self, set_key: &[&str]) -> Result<Table, TableError> {
         self.set_key = set_key.iter().map(|&name| name.to_owned()).collect();
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Refuses a column that is no whole number of the primary key, or is in the set key; and a table without sets.
+    pub fn with_sets_closed_by(mut self, column: &str) -> Result<Table, TableError> {
+        self.closed_by = Some(column.to_owned());
         self.check()?;
         Ok(self)
     }
@@ -145,6 +162,13 @@ impl Table {
 
     fn check_set_key(&self) -> Result<(), TableError> {
         let collection = self.collection.clone();
+        if let Some(name) = &self.closed_by {
+            let is_number = self.columns.contains(&Column::new(name.clone(), ColumnType::BigInt));
+            let is_of_row = self.primary_key.contains(name) && !self.set_key.contains(name);
+            if !is_number || !is_of_row || self.set_key.is_empty() {
+                return Err(TableError::NotToCloseBy { collection, column: name.clone() });
+            }
+        }
         if self.set_key.is_empty() {
             return Ok(());
         }
@@ -221,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn sets_are_closed_by_a_number_that_tells_their_rows_apart() {
+        let columns = [("list_id", BigInt), ("record_id", BigInt), ("name", Text), (IS_DELETED, Boolean)];
+        let columns = columns.into_iter().chain([(DELETED_REASON, Text)]);
+        let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).collect();
+        let table = Table::new("list_memberships", &["list_id", "record_id", "name"], columns).unwrap();
+        assert!(table.clone().with_sets_closed_by("record_id").is_err(), "there are no sets");
+        let table = table.with_set_key(&["list_id"]).unwrap();
+        for name in ["list_id", "name", "is_deleted", "none"] {
+            let refused = table.clone().with_sets_closed_by(name).unwrap_err().to_string();
+            assert!(refused.contains("can't close its sets"), "{refused}");
+        }
+        let closed = table.with_sets_closed_by("record_id").unwrap();
+        assert_eq!(serde_json::from_str::<Table>(&serde_json::to_string(&closed).unwrap()).unwrap(), closed);
+    }
+
+    #[test]
     fn a_set_key_needs_columns_to_delete_by() {
         let refusal = |deletion: &[(&str, ColumnType)]| {
             identities(deletion).with_set_key(&["contact_id"]).unwrap_err().to_string()
@@ -234,7 +274,7 @@ mod tests {
     fn a_table_without_a_set_key_is_written_as_it_always_was() {
         let table = identities(&[(IS_DELETED, Boolean), (DELETED_REASON, Text)]);
         let json = serde_json::to_string(&table).unwrap();
-        assert!(!json.contains("set_key"), "{json}");
+        assert!(!json.contains("set_key") && !json.contains("closed_by"), "{json}");
         assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
     }
 }

@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_set_key_takes_the_format_that_older_programs_refuse() {
+    fn only_sets_take_the_formats_that_older_programs_refuse() {
         let columns = vec![
             Column::new("id", ColumnType::BigInt),
             Column::new("type", ColumnType::Text),
@@ -422,8 +422,9 @@ mod tests {
         ];
         let plain = Table::new("contact_identities", &["id", "type"], columns).unwrap();
         let with_sets = plain.clone().with_set_key(&["id"]).unwrap();
+        let closed = plain.clone().with_set_key(&["type"]).unwrap().with_sets_closed_by("id").unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for (format, table) in [(1, plain), (2, with_sets)] {
+        for (format, table) in [(1, plain), (2, with_sets), (3, closed)] {
             let scratch = folder.path().join(format!("{format}.parquet"));
             FileWriter::create(&scratch, "a/key.parquet", 42, "run-1", &table).unwrap().finish().unwrap();
             let described = describe(&scratch).unwrap();

@@ -4,6 +4,7 @@
 mod adopt;
 mod batches;
 mod bench;
+mod closed_sets;
 mod codecs;
 mod columns;
 mod compare;
@@ -59,6 +60,11 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("sets in a table that changes", |bench| Box::pin(sets::sets_in_a_table_that_changes(bench))),
     ("files without a set key", |bench| Box::pin(sets::files_without_a_set_key(bench))),
     ("two set keys", |bench| Box::pin(sets::two_set_keys(bench))),
+    ("only a closed set loses rows", |bench| Box::pin(closed_sets::only_a_closed_set_loses_rows(bench))),
+    ("closed sets do not depend on order", |bench| {
+        Box::pin(closed_sets::closed_sets_do_not_depend_on_order(bench))
+    }),
+    ("closed sets stand beside others", |bench| Box::pin(closed_sets::closed_sets_beside_others(bench))),
     ("every type keeps its values", |bench| Box::pin(columns::every_type_keeps_its_values(bench))),
     ("a text of 100,000 bytes", |bench| Box::pin(columns::long_text(bench))),
     ("files of either codec", |bench| Box::pin(codecs::files_of_either_codec(bench))),

@@ -55,6 +55,7 @@ pub use crate::dialect::{quote_identifier, quote_identifier_with, shortened};
 pub use crate::error::{Error, Kind, Result};
 pub use crate::extent::Extent;
 pub use crate::mode::TableMode;
+pub use crate::plan::by_sets;
 pub use crate::runs::{RecordedReport, RunRow};
 pub use crate::shape::Shape;
 pub use crate::warehouse::{

@@ -10,6 +10,7 @@ use staging::{
 };
 
 pub(crate) use self::sets::Sets;
+pub use self::sets::by_sets;
 use self::sets::{check_set_keys, has_sets, sets};
 use crate::LocatedFile;
 use crate::adopt::is_ours;

@@ -61,25 +61,44 @@ impl<'a> Sweep<'a> {
         format!("INSERT INTO {} SELECT DISTINCT {columns} FROM {staged}", self.touched)
     }
 
-    /// Finds, after the last group, all rows of the touched sets but those of the newest version and tombstones.
+    /// Finds, after the last group, all rows of the touched sets but those of the newest version and tombstones. Where
+    /// sets are closed by a row, the newest version is that of the newest such row.
     pub(crate) fn find_gone(&self) -> String {
         let [updated_at, read_at] = self.version("t");
         let in_table = |name: &str| format!("t.{}", quote_identifier(name));
         let columns = self.of_set(", ", |staged, _| staged.to_owned());
-        format!(
-            "INSERT INTO {} SELECT {}, updated_at, read_at FROM (SELECT {}, {updated_at} AS updated_at, \
+        let ranked = format!(
+            "SELECT {}, {updated_at} AS updated_at, \
              {read_at} AS read_at, NOT coalesce({}, false) AS is_live, \
              rank() OVER (PARTITION BY {} ORDER BY {updated_at} DESC, {read_at} DESC) AS place \
-             FROM (SELECT DISTINCT {columns} FROM {}) AS s JOIN {} AS t ON {}) AS t WHERE place > 1 AND is_live",
-            self.gone,
-            self.list(", ", |staged, _| staged.to_owned()),
+             FROM (SELECT DISTINCT {columns} FROM {}) AS s JOIN {} AS t ON {}",
             self.list(", ", |staged, name| format!("t.{name} AS {staged}")),
             in_table(&self.sets.is_deleted),
             self.of_set(", ", |_, name| format!("t.{name}")),
             self.touched,
             self.table.qualified,
             self.of_set(" AND ", |staged, name| format!("t.{name} = s.{staged}")),
+        );
+        let (ranked, newest) = match self.closes() {
+            Some(closes) => {
+                let closed = format!("min(CASE WHEN {closes} THEN place END) OVER (PARTITION BY {columns})");
+                (format!("SELECT *, {closed} AS closed FROM ({ranked}) AS t"), "closed")
+            }
+            None => (ranked, "1"),
+        };
+        format!(
+            "INSERT INTO {} SELECT {}, updated_at, read_at FROM ({ranked}) AS t WHERE place > {newest} AND is_live",
+            self.gone,
+            self.list(", ", |staged, _| staged.to_owned()),
         )
+    }
+
+    /// Returns the condition of a row that closes its set, by its keys in scratch tables.
+    fn closes(&self) -> Option<String> {
+        let quoted = quote_identifier(self.sets.closed_by.as_deref()?);
+        let (staged, _, column_type, _) = self.key.iter().find(|(_, name, ..)| *name == quoted)?;
+        let zero = if *column_type == ColumnType::Text { "'0'" } else { "0" };
+        Some(format!("{staged} = {zero}"))
     }
 
     pub(crate) fn count_gone(&self) -> String {
@@ -166,6 +185,15 @@ mod tests {
 
     #[test]
     fn sweep_of_a_torture_table() {
+        insta::assert_snapshot!(sql(&["a\"key\"", "vid"], None));
+    }
+
+    #[test]
+    fn sweep_of_sets_that_are_closed() {
+        insta::assert_snapshot!(sql(&["a\"key\"", "it's"], Some("vid")));
+    }
+
+    fn sql(set_key: &[&str], closed_by: Option<&str>) -> String {
         use ColumnType::{BigInt, Boolean, Text, Timestamp};
         let columns = [
             ("vid", BigInt),
@@ -179,7 +207,10 @@ mod tests {
         ];
         let columns = columns.map(|(name, column_type)| Column::new(name, column_type)).to_vec();
         let table = Table::new("con\"tacts", &["vid", "it's", "a\"key\""], columns).unwrap();
-        let table = table.with_set_key(&["a\"key\"", "vid"]).unwrap();
+        let mut table = table.with_set_key(set_key).unwrap();
+        if let Some(closed_by) = closed_by {
+            table = table.with_sets_closed_by(closed_by).unwrap();
+        }
         let description = Description::new(42, "run-1", &table, 3);
         let file = LocatedFile {
             key: "key".to_owned(),
@@ -210,6 +241,6 @@ mod tests {
                 .join(";\n\n")
         };
         let content = columns.content(ColumnSql::in_table);
-        insta::assert_snapshot!([content, of(&POSTGRES), of(&ATHENA)].join(";\n\n"));
+        [content, of(&POSTGRES), of(&ATHENA)].join(";\n\n")
     }
 }

@@ -101,6 +101,18 @@ pub struct Merged {
     pub statements_that_write: u64,
 }
 
+impl Merged {
+    /// Adds the counts of another merge.
+    pub fn add(&mut self, other: Merged) {
+        self.files += other.files;
+        self.staged_rows += other.staged_rows;
+        self.merged_rows += other.merged_rows;
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.statements_that_write += other.statements_that_write;
+    }
+}
+
 /// The outcome of [`Warehouse::maintain`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Maintained {
@@ -190,7 +202,8 @@ pub struct KeptViews {
 /// the greater MD5: never the one that came last.
 ///
 /// **Sets.** In a table with a set key ([`staging::Table::set_key`]), rows whose version is older than the newest of
-/// their set become deleted (`removed`), in the merge that brings a row of the set: in whatever order files arrive.
+/// their set become deleted (`removed`), in the merge that brings a row of the set: in whatever order files arrive. Where
+/// sets are closed by a row ([`staging::Table::closed_by`]), it is the version of the newest one that counts.
 ///
 /// **Crash.** A merge is one transaction. Whatever interrupts it, the table and the ledger are as before. PostgreSQL may
 /// have added or widened columns by then, which is right as it is.

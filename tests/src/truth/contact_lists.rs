@@ -6,6 +6,7 @@ use duckdb::Connection;
 use fake_hubspot::{Account, ObjectType, Processing, TruthList};
 
 use super::Expectations;
+use super::records::table_of;
 use super::row::{Cell, Check, Findings, each_row};
 
 pub(super) fn differences(database: &Connection, account: &Account, _: &Expectations<'_>) -> Findings {
@@ -70,29 +71,35 @@ fn compare(check: &mut Check<'_>, list: &TruthList, account_id: u32) {
     ]);
 }
 
-/// Compares the lists that contacts are in.
-pub(super) fn membership_differences(database: &Connection, account: &Account) -> Findings {
-    let memberships =
-        account.truth_memberships().into_iter().filter(|one| one.object == ObjectType::Contacts);
-    let mut expected: BTreeMap<(u64, u64), _> =
-        memberships.map(|one| ((one.record, one.list), one.membership)).collect();
+/// Compares the lists that the records of these objects are in.
+pub(super) fn membership_differences(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+) -> Findings {
+    let memberships = account.truth_memberships().into_iter().filter(|one| objects.contains(&one.object));
+    let mut expected: BTreeMap<(String, u64, u64), _> = memberships
+        .map(|one| ((table_of(one.object).to_owned(), one.record, one.list), one.membership))
+        .collect();
     let mut findings = Findings::default();
     each_row(database, "SELECT * FROM hubspot.list_memberships WHERE NOT is_deleted", |row| {
-        let key = (row.id_in("record_id"), row.id_in("list_id"));
+        let key = (row.text_in("object"), row.id_in("record_id"), row.id_in("list_id"));
         let name = format!("{key:?}");
+        let is_of_contact = key.0 == table_of(ObjectType::Contacts);
         match expected.remove(&key) {
             Some(membership) => {
+                let first_added_at = Cell::Instant(membership.first_added_at.timestamp_millis());
                 let mut check = row.check(&name, &mut findings);
-                check.is("object", "contacts");
                 check.is("added_at", Cell::Instant(membership.last_added_at.timestamp_millis()));
-                check.is("first_added_at", Cell::Instant(membership.first_added_at.timestamp_millis()));
-                check.are_null(&["deleted_at", "deleted_reason", "_unparsed"]);
+                check.is("first_added_at", if is_of_contact { first_added_at } else { Cell::Null });
+                check.is("portal_id", account.settings().account_id);
+                check.are_null(&["deleted_at", "deleted_reason", "_unparsed", "_extra"]);
             }
-            None => findings.note(|| format!("contact and list {name}: not in the account")),
+            None => findings.note(|| format!("record and list {name}: not in the account")),
         }
     });
     for key in expected.keys() {
-        findings.note(|| format!("contact and list {key:?}: missing"));
+        findings.note(|| format!("record and list {key:?}: missing"));
     }
     findings
 }

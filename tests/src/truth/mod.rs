@@ -149,7 +149,13 @@ pub fn assert_marketing_tools_equal(database: &Connection, account: &Account) {
 /// # Panics
 /// If the table of list memberships is not what the account has of contacts.
 pub fn assert_memberships_equal(database: &Connection, account: &Account) {
-    let findings = contact_lists::membership_differences(database, account);
+    assert_memberships_of_equal(&[ObjectType::Contacts], database, account);
+}
+
+/// # Panics
+/// If the table of list memberships is not what the account has of these objects.
+pub fn assert_memberships_of_equal(objects: &[ObjectType], database: &Connection, account: &Account) {
+    let findings = contact_lists::membership_differences(objects, database, account);
     assert!(findings.is_empty(), "list memberships differ from the account:\n{findings}");
 }
 
@@ -160,9 +166,14 @@ pub fn assert_association_types_equal(objects: &[ObjectType], database: &Connect
     assert!(findings.is_empty(), "types of associations differ from the account:\n{findings}");
 }
 
-/// Returns the differences between the lists that contacts are in and their table; empty when they are equal.
-pub(crate) fn membership_differences(database: &Connection, account: &Account) -> String {
-    let findings = contact_lists::membership_differences(database, account);
+/// Returns the differences between the lists that the records of these objects are in and their table; empty when they
+/// are equal.
+pub(crate) fn membership_differences(
+    objects: &[ObjectType],
+    database: &Connection,
+    account: &Account,
+) -> String {
+    let findings = contact_lists::membership_differences(objects, database, account);
     if findings.is_empty() { String::new() } else { format!("list memberships differ:\n{findings}\n") }
 }
 

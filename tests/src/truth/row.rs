@@ -90,6 +90,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Returns the text in a column that is never NULL.
+    pub(super) fn text_in(self, column: &str) -> String {
+        match self.get(column) {
+            Cell::Text(text) => text.clone(),
+            other => panic!("{column} is {other:?}, which is no text"),
+        }
+    }
+
     pub(super) fn number(self, column: &str) -> Option<i64> {
         match self.get(column) {
             Cell::BigInt(number) => Some(*number),

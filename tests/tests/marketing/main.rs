@@ -5,6 +5,7 @@ mod addresses;
 mod campaigns;
 mod changes;
 mod events;
+mod list_members;
 mod lists;
 mod memberships;
 mod people;

@@ -90,6 +90,7 @@ async fn memberships_that_cannot_be_read_are_named_and_read_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memberships_alone_are_refused_with_what_to_name() {
     let sandbox = Sandbox::new(&Settings::default(), Behaviour::default()).await;
-    let refused = sandbox.sync(&["--collections", "deals,list_memberships"]).await;
-    assert!(refused.stderr.contains("list_memberships are read with contacts"), "{}", refused.stderr);
+    let refused = sandbox.sync(&["--collections", "form_submissions,list_memberships"]).await;
+    let words = "list_memberships are read with the objects that lists are of";
+    assert!(refused.stderr.contains(words), "{}", refused.stderr);
 }

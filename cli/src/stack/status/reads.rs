@@ -155,6 +155,7 @@ impl Reads {
         // Those that several feeds fill are in the report of each, and lacking with the records of an object that is.
         let shared = last.iter().flat_map(|run| &run.collections);
         let shared = shared.filter(|(name, of)| is_shared(name) && of.outcome != End::Skipped);
+        let shared = shared.filter(|(name, _)| !self.collections.contains(name));
         Ok(self.collections.iter().chain(shared.map(|(name, _)| name)).map(of_collection).collect())
     }
 }

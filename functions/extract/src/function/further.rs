@@ -111,22 +111,22 @@ impl Function {
         let now_ms = Utc::now().timestamp_millis();
         FurtherFeeds::keep(&self.state, &selection, now_ms).await?;
         note_gaps(&selection, self.config.histories.as_ref(), report);
+        let mode = |feed: &dyn Feed| extract::mode_of(feed, event.mode);
         let is_compared = |feed: &&'static dyn Feed| {
-            !event.mode.is_some_and(Mode::is_snapshot) || feed.snapshot().is_some()
+            !mode(*feed).is_some_and(Mode::is_snapshot) || feed.snapshot().is_some()
         };
         let mut feeds = Vec::new();
         for feed in selection.further().filter(is_compared) {
             if event.is_of_schedule() && self.was_just_refreshed(feed, now_ms).await? {
                 continue;
             }
-            feeds.push(feed);
+            feeds.push((feed, Event { mode: mode(feed), ..event.of_feed(feed.name()) }));
         }
         let mut failed = Vec::new();
         if invocation.is_of_process() {
-            *runs = self.read_in_turn(feeds, event, invocation, report).await;
+            *runs = self.read_in_turn(feeds, invocation, report).await;
         } else {
-            let invoked = iter(feeds).map(async |feed| {
-                let event = event.of_feed(feed.name());
+            let invoked = iter(feeds).map(async |(feed, event)| {
                 (feed.name(), lambda::invoke(&self.aws.lambda, &invocation.function, &event).await)
             });
             for (name, invoked) in invoked.buffered(AT_ONCE).collect::<Vec<_>>().await {

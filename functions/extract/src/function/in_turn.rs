@@ -12,13 +12,12 @@ impl Function {
     /// reports, also of those that were not begun, which the next start reads.
     pub(super) async fn read_in_turn(
         &self,
-        feeds: Vec<&'static dyn Feed>,
-        event: &Event,
+        feeds: Vec<(&'static dyn Feed, Event)>,
         invocation: &Invocation,
         report: &mut FurtherReport,
     ) -> Map<String, Value> {
         let mut runs = Map::new();
-        for feed in feeds {
+        for (feed, event) in feeds {
             let name = feed.name().to_owned();
             if invocation.is_over() {
                 runs.insert(
@@ -29,7 +28,7 @@ impl Function {
             }
             tracing::info!(feed.name = name, "reading a further feed");
             report.started.push(name.clone());
-            let run = self.read_one(feed, &event.of_feed(&name), &invocation.begun_now()).await;
+            let run = self.read_one(feed, &event, &invocation.begun_now()).await;
             let run = run.unwrap_or_else(|failure| {
                 tracing::error!(feed.name = name, error_type = failure.kind.name(), "{:#}", failure.error);
                 failure.into_report()

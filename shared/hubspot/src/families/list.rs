@@ -128,10 +128,13 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "lists",
-        about: "lists of contacts",
+        about: "lists of contacts; of other objects, the lists and their members",
         version: version::LISTS,
         scopes: &[&["crm.lists.read", "crm.segments.read"]],
-        fills: &[needed("contact_lists")],
+        fills: &[
+            needed("contact_lists"),
+            adds("list_memberships", "those of other objects than contacts are not read"),
+        ],
         paths: &["/crm/lists/*"],
         probe: Probe::Call(|| {
             let body = json!({

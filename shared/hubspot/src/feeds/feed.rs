@@ -45,6 +45,11 @@ pub trait Feed: fmt::Debug + Send + Sync {
         false
     }
 
+    /// `true`: things may change although HubSpot does not tell, and no snapshot finds that: a refresh reads everything.
+    fn changes_untold(&self) -> bool {
+        false
+    }
+
     /// The collection that is compared with its snapshots.
     fn compared(&self) -> Option<&'static str> {
         self.snapshot().and_then(staging::snapshot_of)

@@ -10,6 +10,7 @@
 //! | `full_refresh::marketing` | lists of marketing e-mails, campaigns, events and workflows | `marketing_emails`, `workflows`, and others |
 //! | `contacts`, `companies`, `deals`, `crm_objects` | associations of the records, where they are wanted (`objects::links`, `pairs`) | `associations` |
 //! | the same | the past of properties on a list, in the answers with the records (`objects::tables::histories`) | `property_history` |
+//! | `list_members` | members of the lists of all objects but contacts | `list_memberships` |
 //! | `scans::contact_lists` | all lists | `contact_lists` |
 //! | `scans::email_campaigns` | the campaigns that were active | `email_campaigns` |
 //! | `email_events` | windows of time (`events`) | `email_events` |
@@ -33,6 +34,7 @@ mod format;
 mod full_refresh;
 mod history_properties;
 mod lineage;
+mod list_members;
 mod names;
 mod objects;
 mod open_feed;
@@ -56,6 +58,7 @@ pub use document::Written;
 pub use estimate::Estimate;
 pub use feed::Feed;
 pub use history_properties::{HistoryProperties, OddList};
+pub use list_members::LIST_MEMBERS;
 pub(crate) use names::OF_OBJECTS;
 pub use names::{
     ASSOCIATION_TYPES, ASSOCIATIONS, DEFINITIONS, LIST_MEMBERSHIPS, PROPERTY_HISTORY, SHARED, is_shared,
@@ -83,7 +86,11 @@ pub const FEEDS: &[&dyn Feed] = &[
 
 /// The feeds beyond Segment's collections that this source knows, in the order in which they run.
 pub fn further() -> impl Iterator<Item = &'static dyn Feed> + Clone {
-    crm_objects().chain([&full_refresh::METADATA as &dyn Feed, &full_refresh::MARKETING])
+    crm_objects().chain([
+        &full_refresh::METADATA as &dyn Feed,
+        &full_refresh::MARKETING,
+        &list_members::ListMembers,
+    ])
 }
 
 /// The feeds that this source knows, in the order in which they run: [`FEEDS`], then [`further`].

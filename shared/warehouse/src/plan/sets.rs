@@ -12,6 +12,8 @@ use crate::warehouse::LocatedFile;
 pub(crate) struct Sets {
     /// All of them are in the primary key.
     pub(crate) key: Vec<String>,
+    /// See [`staging::Table::closed_by`].
+    pub(crate) closed_by: Option<String>,
     pub(crate) source_updated_at: String,
     pub(crate) read_at: String,
     pub(crate) is_deleted: String,
@@ -20,12 +22,29 @@ pub(crate) struct Sets {
     pub(crate) deleted_at: Option<String>,
 }
 
+/// Divides files, in their order, into those that one merge can take: they have one set key, or none. Rows that are read
+/// in different sets are never of one set, so the merges don't depend on each other.
+pub fn by_sets(files: Vec<LocatedFile>) -> Vec<Vec<LocatedFile>> {
+    let mut merges: Vec<Vec<LocatedFile>> = Vec::new();
+    for file in files {
+        let fits = |merge: &&mut Vec<LocatedFile>| {
+            let with_sets = merge.iter().find(|other| has_sets(other));
+            !has_sets(&file) || with_sets.is_none_or(|other| are_alike(other, &file))
+        };
+        match merges.iter_mut().find(fits) {
+            Some(merge) => merge.push(file),
+            None => merges.push(vec![file]),
+        }
+    }
+    merges
+}
+
 /// Refuses files with different set keys. One without stands beside them: an older program wrote it.
 pub(super) fn check_set_keys(files: &[LocatedFile]) -> Result<()> {
     let mut with_sets = files.iter().filter(|file| has_sets(file));
     let Some(first) = with_sets.next() else { return Ok(()) };
     let set_key = &first.description.table.set_key;
-    match with_sets.find(|file| !same_names(&file.description.table.set_key, set_key)) {
+    match with_sets.find(|file| !are_alike(file, first)) {
         Some(other) => Err(Error::new(
             Kind::BadFile,
             format!(
@@ -38,6 +57,13 @@ pub(super) fn check_set_keys(files: &[LocatedFile]) -> Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+/// `true`: two files with set keys have the same, and close their sets in the same way.
+fn are_alike(one: &LocatedFile, other: &LocatedFile) -> bool {
+    let (one, other) = (&one.description.table, &other.description.table);
+    same_names(&one.set_key, &other.set_key)
+        && same_names(one.closed_by.as_slice(), other.closed_by.as_slice())
 }
 
 pub(super) fn has_sets(file: &LocatedFile) -> bool {
@@ -61,6 +87,7 @@ pub(super) fn sets(
     let spelled = |name: &str| named(name).map_or_else(|| name.to_owned(), |(name, _)| name);
     Ok(Some(Sets {
         key: file.description.table.set_key.iter().map(|name| spelled(name)).collect(),
+        closed_by: file.description.table.closed_by.as_deref().map(spelled),
         source_updated_at: spelled(SOURCE_UPDATED_AT),
         read_at: spelled(READ_AT),
         is_deleted: spelled(IS_DELETED),

@@ -49,7 +49,9 @@ impl Target {
             );
             return Err(Error::new(Kind::Unsupported, message));
         }
-        let in_set_key = |name: &String| plan.sets.as_ref().is_some_and(|sets| sets.key.contains(name));
+        // Sets that are closed by a row may be in a table beside others, which are swept more often.
+        let leading = plan.sets.as_ref().filter(|sets| sets.closed_by.is_none());
+        let in_set_key = |name: &String| leading.is_some_and(|sets| sets.key.contains(name));
         let (first, then): (Vec<String>, Vec<String>) =
             plan.primary_key.iter().cloned().partition(in_set_key);
         let key = [first, then].concat();

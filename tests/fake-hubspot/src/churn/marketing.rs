@@ -43,8 +43,10 @@ pub(super) fn next_operation(account: &Account, dice: &mut Dice) -> Option<Opera
         97 => Operation::DeleteList { list: list(account, dice)?.0 },
         98 => Operation::RestoreList { list: one_of(&account.read().lists.deleted_ids(), dice)? },
         _ => {
-            let name = format!("new {}", dice.below(1_000));
-            Operation::CreateList { object: CONTACTS, name, processing: Processing::Manual }
+            let number = dice.below(1_000);
+            let object = [CONTACTS, ObjectType::Companies, ObjectType::Deals][number as usize % 3];
+            let name = format!("new {number}");
+            Operation::CreateList { object, name, processing: Processing::Manual }
         }
     })
 }

@@ -1,4 +1,5 @@
-//! The table of list memberships: a row for each list that a contact is in, from what is read of its lists anyway.
+//! The table of list memberships: a row for each list that a contact is in, from what is read of its lists anyway. Rows of
+//! other objects are from the members of their lists: `feeds/list_members`.
 //!
 //! The lists of a record are read together, as a set: what a newer read does not show, the record has left. Joining or
 //! leaving a list does not change a record: a refresh finds those whose lists are others, and the next run reads them.
@@ -22,16 +23,20 @@ use crate::json::{Malformed, Scanner, parse_id};
 
 pub(in crate::feeds) static LIST_MEMBERSHIPS: Collection = Collection {
     name: crate::feeds::LIST_MEMBERSHIPS,
-    about: "A list that a contact is in: its `list_id` is the `id` of `contact_lists`. As of the contact's last change, or \
-            the run after the last refresh: HubSpot does not say that a contact has joined or left a list.",
+    about: "A list that a record is in: that of a contact is in `contact_lists`, by its `id`. Of contacts as of the contact's \
+            last change, or the run after the last refresh: HubSpot does not say that a contact has joined or left a \
+            list. Of other selected objects as of the list's last change, a week at the most; there `added_at` is HubSpot's \
+            `membershipTimestamp`, and `first_added_at` and `list_version` are NULL.",
     primary_key: &["object", "record_id", "list_id"],
     set_key: &["object", "record_id"],
-    key_reason: "a record is in a list once. Its lists are read together; a row with the `list_id` 0, deleted, says that it \
-                 is in none",
+    key_reason: "a record is in a list once. A contact's lists are read together; a row with the `list_id` 0, deleted, says \
+                 that it is in none. Of other objects, a list's members are; a row with the `record_id` 0, deleted, stands \
+                 behind them",
     is_deletable: true,
-    calls: "none: read with `contacts`",
+    calls: "none for contacts, with which they are read; of other objects 1 for the lists of each, and 1 for each 250 \
+            members of a list that may have changed",
     columns: &[
-        made("object", ColumnType::Text, "the collection of the record: `contacts`"),
+        made("object", ColumnType::Text, "the collection of the record, such as `contacts`"),
         made("record_id", BigInt, "its `id`"),
         field("list_id", BigInt, "listId"),
         field("added_at", Timestamp, "lastAddedTimestamp"),

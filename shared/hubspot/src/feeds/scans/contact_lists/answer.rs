@@ -17,7 +17,7 @@ pub(super) struct Found<'a> {
     pub(super) lists: Vec<(u64, &'a str)>,
     /// Entries that are no list with an id.
     pub(super) odd: usize,
-    /// Lists of other objects than contacts, which were not asked for.
+    /// Lists of other objects than the one that was asked for.
     pub(super) others: Vec<u64>,
     pub(super) total: Option<u64>,
 }
@@ -27,7 +27,13 @@ pub(super) fn stamp(list: &str) -> i64 {
     xxh3_64(list.as_bytes()) as i64
 }
 
+/// The lists of contacts in an answer.
 pub(super) fn found(answer: &str) -> Result<Found<'_>> {
+    found_of(CONTACT_TYPE, answer)
+}
+
+/// The lists of an object in an answer, by its `objectTypeId`.
+pub(super) fn found_of<'a>(object_type: &str, answer: &'a str) -> Result<Found<'a>> {
     let mut found = Found::default();
     let mut has_lists = false;
     Scanner::new(answer).each_field(|key, value| {
@@ -36,7 +42,7 @@ pub(super) fn found(answer: &str) -> Result<Found<'_>> {
                 has_lists = true;
                 value.each_item(|list| {
                     let json = list.raw()?;
-                    match head(json) {
+                    match head(object_type, json) {
                         Ok((id, true)) => found.lists.push((id, json)),
                         Ok((id, false)) => found.others.push(id),
                         Err(_) => found.odd += 1,
@@ -57,21 +63,21 @@ pub(super) fn found(answer: &str) -> Result<Found<'_>> {
     }
 }
 
-/// A list's id, and whether it is one of contacts.
-fn head(list: &str) -> Result<(u64, bool), Malformed> {
-    let (mut id, mut is_of_contacts) = (None, true);
+/// A list's id, and whether it is one of the object.
+fn head(object_type: &str, list: &str) -> Result<(u64, bool), Malformed> {
+    let (mut id, mut is_of_object) = (None, true);
     Scanner::new(list).each_field(|key, value| {
         match key.raw() {
             "listId" => id = Some(value.id()?),
             "objectTypeId" if !value.is_nested() => {
-                is_of_contacts = value.scalar()?.is_none_or(|object| object.raw() == CONTACT_TYPE);
+                is_of_object = value.scalar()?.is_none_or(|object| object.raw() == object_type);
             }
             _ => value.skip()?,
         }
         Ok::<_, Malformed>(())
     })?;
     let id = id.ok_or(Malformed { at: 0, expected: "a list with its id" })?;
-    Ok((id, is_of_contacts))
+    Ok((id, is_of_object))
 }
 
 /// Manual lists have none.

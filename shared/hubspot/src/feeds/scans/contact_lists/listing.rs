@@ -37,7 +37,7 @@ impl Listing {
     fn next_id(&self, scan: &Scan) -> Result<u64> {
         let mut next = scan.next_id();
         for answer in &self.answers {
-            let lists = answer::found(answer)?.lists;
+            let lists = answer::found_of(&scan.object_type, answer)?.lists;
             next = lists.iter().map(|(id, _)| id.saturating_add(1)).fold(next, u64::max);
         }
         Ok(next)
@@ -68,7 +68,7 @@ async fn all(client: &Client, scan: &Scan, after: Option<&str>) -> Result<Listin
         "count": PAGE_LISTS,
         "processingTypes": [],
         "additionalProperties": PROPERTIES,
-        "objectTypeId": CONTACT_TYPE,
+        "objectTypeId": scan.object_type,
     });
     if let Some(after) = after {
         body["after"] = after.into();
@@ -78,7 +78,7 @@ async fn all(client: &Client, scan: &Scan, after: Option<&str>) -> Result<Listin
     let answer = client.send_for_list(&call, answer::RESULTS).await?;
     let next = answer.next(PAGE_LISTS);
     let mut listing = Listing::default();
-    let (shown, _) = listing.add(answer, PAGE_LISTS)?;
+    let (shown, _) = listing.add(scan, answer, PAGE_LISTS)?;
     listing.next = match next {
         Next::At(next) if after == Some(next.as_str()) => {
             return Err(Error::new(ErrorKind::Malformed, "a page of lists ends where it began"));
@@ -102,25 +102,29 @@ fn behind(offset: usize, next_id: u64) -> At {
 
 /// A page of the search; where HubSpot fails on a list in it, in smaller ones around it.
 async fn searched(client: &Client, scan: &Scan, first: usize) -> Result<Listing> {
+    let object_type = &scan.object_type;
     let mut listing = Listing::default();
     let mut parts = vec![(first, PAGE_LISTS)];
     let (mut done, mut has_more) = (0, false);
     while let Some((offset, count)) = parts.pop() {
-        let failed = match search(client, offset, count, &[], Patience::of_part(count, PAGE_LISTS)).await {
-            Ok(answer) => {
-                let (shown, is_more) = listing.add(answer, count)?;
-                done += shown;
-                has_more = is_more;
-                if !is_more {
-                    break;
+        let failed =
+            match search(client, object_type, (offset, count), &[], Patience::of_part(count, PAGE_LISTS))
+                .await
+            {
+                Ok(answer) => {
+                    let (shown, is_more) = listing.add(scan, answer, count)?;
+                    done += shown;
+                    has_more = is_more;
+                    if !is_more {
+                        break;
+                    }
+                    if (1..count).contains(&shown) && !parts.is_empty() {
+                        parts.push((offset + shown, count - shown));
+                    }
+                    continue;
                 }
-                if (1..count).contains(&shown) && !parts.is_empty() {
-                    parts.push((offset + shown, count - shown));
-                }
-                continue;
-            }
-            Err(failed) => failed,
-        };
+                Err(failed) => failed,
+            };
         if !failed.may_be_of_a_part() {
             return Err(failed);
         }
@@ -131,7 +135,7 @@ async fn searched(client: &Client, scan: &Scan, first: usize) -> Result<Listing>
         }
         if listing.answers.is_empty() && scan.is_empty() {
             // Nothing is answered yet: HubSpot itself may be what fails.
-            search(client, offset + 1, 1, &[], Patience::Full).await?;
+            search(client, object_type, (offset + 1, 1), &[], Patience::Full).await?;
         }
         listing.refused.insert(format!("at position {offset}"), failed.reason().to_owned());
         (done, has_more) = (done + 1, true);
@@ -145,8 +149,9 @@ async fn searched(client: &Client, scan: &Scan, first: usize) -> Result<Listing>
 
 /// The lists of a block of ids; where HubSpot fails on one, those of smaller blocks around it.
 async fn block(client: &Client, scan: &Scan, from: u64, empty_blocks: usize) -> Result<Listing> {
+    let object_type = &scan.object_type;
     let told = match scan.told {
-        None => answer::found(&search(client, 0, 1, &[], Patience::Full).await?)?.total,
+        None => answer::found(&search(client, object_type, (0, 1), &[], Patience::Full).await?)?.total,
         told => told,
     };
     let mut listing = Listing::default();
@@ -159,8 +164,8 @@ async fn block(client: &Client, scan: &Scan, from: u64, empty_blocks: usize) -> 
     while let Some((from, below)) = parts.pop() {
         let ids: Vec<u64> = (from..below).collect();
         let patience = Patience::of_part(ids.len(), PAGE_LISTS);
-        match search(client, 0, PAGE_LISTS, &ids, patience).await {
-            Ok(answer) => shown += listing.add(answer, PAGE_LISTS)?.0,
+        match search(client, object_type, (0, PAGE_LISTS), &ids, patience).await {
+            Ok(answer) => shown += listing.add(scan, answer, PAGE_LISTS)?.0,
             Err(failed) if !failed.may_be_of_a_part() => return Err(failed),
             Err(_) if ids.len() > 1 => {
                 let middle = from + (below - from) / 2;
@@ -181,8 +186,8 @@ async fn block(client: &Client, scan: &Scan, from: u64, empty_blocks: usize) -> 
 
 async fn search(
     client: &Client,
-    offset: usize,
-    count: usize,
+    object_type: &str,
+    (offset, count): (usize, usize),
     ids: &[u64],
     patience: Patience,
 ) -> Result<Body> {
@@ -193,7 +198,7 @@ async fn search(
         "listIds": ids,
         "processingTypes": [],
         "additionalProperties": PROPERTIES,
-        "objectTypeId": CONTACT_TYPE,
+        "objectTypeId": object_type,
         "sort": "HS_LIST_ID",
     });
     let path = format!("/crm/lists/{}/search", version::LISTS);
@@ -205,7 +210,7 @@ async fn search(
 pub(super) async fn still_shown(client: &Client, ids: &[u64]) -> Result<BTreeSet<u64>> {
     let mut shown = BTreeSet::new();
     for ids in ids.chunks(PAGE_LISTS) {
-        let answer = search(client, 0, PAGE_LISTS, ids, Patience::Full).await?;
+        let answer = search(client, CONTACT_TYPE, (0, PAGE_LISTS), ids, Patience::Full).await?;
         shown.extend(answer::found(&answer)?.lists.iter().map(|(id, _)| *id));
     }
     Ok(shown)

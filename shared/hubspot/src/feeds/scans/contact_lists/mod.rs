@@ -7,6 +7,7 @@ mod filters;
 mod gone;
 mod listing;
 mod open_lists;
+mod of_object;
 mod scan;
 mod table;
 
@@ -18,6 +19,7 @@ use staging::{Rows, Table};
 
 use self::filters::{FilterRequest, Filtered};
 use self::open_lists::{KIND, ODD_KIND, OpenLists, Slice};
+pub(in crate::feeds) use self::of_object::{ObjectLists, lists_of};
 use self::scan::{Listing, Scan, Step};
 use self::table::LISTS;
 use super::{RunOfScan, Stamps};

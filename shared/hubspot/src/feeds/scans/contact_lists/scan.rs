@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::answer;
+use super::answer::{self, CONTACT_TYPE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Body;
 use crate::paging::Next;
@@ -15,6 +15,8 @@ const MAX_SCANS: usize = 3;
 
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
+    /// HubSpot's `objectTypeId` of the lists' object.
+    pub(super) object_type: String,
     pub(super) at: At,
     /// Lists that this run has read, in this scan or another one.
     pub(super) read: BTreeSet<u64>,
@@ -32,6 +34,7 @@ pub(super) struct Scan {
 impl Default for Scan {
     fn default() -> Scan {
         Scan {
+            object_type: CONTACT_TYPE.to_owned(),
             at: At::All { after: None },
             read: BTreeSet::new(),
             has_told: false,
@@ -70,8 +73,8 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Adds an answer. Returns the entries that it shows, and whether more are behind it.
-    pub(super) fn add(&mut self, answer: Body, count: usize) -> Result<(usize, bool)> {
-        let page = answer::found(&answer)?;
+    pub(super) fn add(&mut self, scan: &Scan, answer: Body, count: usize) -> Result<(usize, bool)> {
+        let page = answer::found_of(&scan.object_type, &answer)?;
         let shown = page.lists.len() + page.others.len() + page.odd;
         let has_more = answer.next(count) != Next::End;
         self.told = page.total.or(self.told);
@@ -93,8 +96,18 @@ pub(super) enum Step {
 }
 
 impl Scan {
+    /// A scan of the lists of another object than contacts.
+    pub(super) fn of(object_type: &str) -> Scan {
+        Scan { object_type: object_type.to_owned(), ..Scan::default() }
+    }
+
     pub(super) fn shown(&self) -> u64 {
         (self.ids.len() + self.others.len() + self.refused.len()) as u64 + self.odd
+    }
+
+    /// Entries that are no lists with an id, or that HubSpot can't show.
+    pub(super) fn not_shown(&self) -> u64 {
+        self.odd + self.refused.len() as u64
     }
 
     pub(super) fn odd(&self) -> u64 {
@@ -113,7 +126,7 @@ impl Scan {
     /// A page is read whole.
     pub(super) fn add(&mut self, listing: &Listing) -> Result<Step> {
         for answer in &listing.answers {
-            let found = answer::found(answer)?;
+            let found = answer::found_of(&self.object_type, answer)?;
             self.ids.extend(found.lists.iter().map(|(id, _)| *id));
             self.others.extend(found.others);
             self.odd += found.odd as u64;
@@ -146,6 +159,7 @@ impl Scan {
             At::Searched { .. } | At::Ids { .. } => At::Searched { offset: 0 },
         };
         *self = Scan {
+            object_type: std::mem::take(&mut self.object_type),
             at,
             read: std::mem::take(&mut self.read),
             has_told: self.has_told,

@@ -1,0 +1,42 @@
+//! The objects whose lists are read.
+
+use std::collections::BTreeSet;
+
+use super::OpenMembers;
+use super::state::{Object, reason};
+use super::troubles::Troubles;
+use crate::error::Result;
+use crate::families::type_id_of;
+use crate::feeds::{SHARED, custom_objects, known};
+
+const CONTACTS: &str = "contacts";
+
+impl OpenMembers {
+    /// Objects that are wanted, contacts apart; those of the account's own are asked for where some may be among them.
+    pub(super) async fn objects(&self, troubles: &mut Troubles) -> Result<Vec<Object>> {
+        let Some(wanted) = self.session.collections.as_deref() else { return Ok(Vec::new()) };
+        let object =
+            |name: &str, type_id: &str| Object { collection: name.to_owned(), type_id: type_id.to_owned() };
+        let others = wanted.iter().filter(|name| **name != CONTACTS);
+        let mut objects: Vec<Object> =
+            others.filter_map(|name| Some(object(name, type_id_of(name)?))).collect();
+        let tables: BTreeSet<&str> =
+            known().flat_map(|feed| feed.collections()).chain(SHARED).copied().collect();
+        if wanted.iter().any(|name| !tables.contains(name)) {
+            match custom_objects(&self.session.client).await {
+                Ok(custom) => {
+                    let custom = custom.type_ids.iter().filter(|(name, _)| wanted.contains(*name));
+                    objects.extend(custom.map(|(name, type_id)| object(name, type_id)));
+                }
+                Err(refused) if refused.is_unavailable() => {
+                    troubles.lacking.insert("lists of custom objects".to_owned(), reason(&refused));
+                }
+                Err(failed) if failed.may_be_useless() => {
+                    troubles.failed.insert("lists of custom objects".to_owned(), reason(&failed));
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(objects)
+    }
+}
