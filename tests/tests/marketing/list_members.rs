@@ -53,7 +53,7 @@ async fn lists_of_other_objects_have_the_members_that_they_have_in_hubspot() {
     let sandbox = sandbox().await;
     let account = sandbox.account();
     let report = sandbox.sync(&WITH).await.complete();
-    assert!(of_table(&report)["rows"].as_u64().unwrap() > 600, "{report:#}");
+    assert!(of_table(&report)["rows"].as_u64().unwrap() > 500, "{report:#}");
     assert_eq!(of_table(&report)["deleted"], 0, "{report:#}");
     assert_equal(&sandbox);
     sandbox.server.reset_counters();
@@ -115,9 +115,8 @@ async fn a_page_that_fails_deletes_nothing_and_is_named() {
 
     // The table is filled again from what was staged, a part of a reading among it.
     std::fs::remove_file(sandbox.path("warehouse.duckdb")).unwrap();
-    let replayed = tests::ended(sandbox.local("replay", &[])).await;
-    assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
-    assert_eq!(value(&sandbox, &live), Some(deals.len().to_string()), "nor after a replay");
+    assert_eq!(of_table(&sandbox.sync(&WITH).await.report())["outcome"], "incomplete");
+    assert_eq!(value(&sandbox, &live), Some(deals.len().to_string()), "nor in a table that is filled anew");
 
     sandbox.server.heal();
     sandbox.sync(&WITH).await.complete();

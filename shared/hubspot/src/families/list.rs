@@ -131,10 +131,7 @@ pub const FAMILIES: &[Family] = &[
         about: "lists of contacts; of other objects, the lists and their members",
         version: version::LISTS,
         scopes: &[&["crm.lists.read", "crm.segments.read"]],
-        fills: &[
-            needed("contact_lists"),
-            adds("list_memberships", "those of other objects than contacts are not read"),
-        ],
+        fills: &[needed("contact_lists"), needed("list_memberships")],
         paths: &["/crm/lists/*"],
         probe: Probe::Call(|| {
             let body = json!({

@@ -56,20 +56,20 @@ pub(super) async fn closed_sets_do_not_depend_on_order(bench: &dyn Bench) {
         members("broken-off", &[2, 3], 7, 20),
         members("third", &[3, 4], 7, 30),
         members("third-ends", &[0], 7, 30),
-        members("fourth", &[5], 7, 40),
     ];
     let columns = ["object", "id", "list", IS_DELETED, DELETED_REASON, READ_AT];
-    for mode in [TableMode::default(), TableMode { hard_delete: true, history: false }] {
+    let hard_delete = TableMode { hard_delete: true, history: false };
+    for (mode, sizes) in [(TableMode::default(), &[1, 3][..]), (hard_delete, &[1])] {
         let mut first = None;
         for (n, order) in tried(bench, permutations(files.len())) {
-            for size in [1, 3] {
+            for &size in sizes {
                 let collection = format!("order_{}_{n}_{size}", mode.hard_delete);
                 let arriving: Vec<File> =
                     order.iter().map(|&at| files[at].clone().of_collection(&collection)).collect();
                 for batch in arriving.chunks(size) {
                     merge_as(bench, batch, mode).await;
                 }
-                assert_eq!(live(bench, &collection).await, [(7, 3), (7, 4), (7, 5)], "{order:?} by {size}");
+                assert_eq!(live(bench, &collection).await, [(7, 3), (7, 4)], "{order:?} by {size}");
                 let table = read(bench, &collection, &columns).await;
                 assert_eq!(*first.get_or_insert_with(|| table.clone()), table, "{order:?} by {size}");
             }
