@@ -244,10 +244,8 @@ impl Selection {
 
     /// Returns the objects among which associations are read: the selected ones. `None`: nobody wants associations.
     pub fn associated(&self) -> Option<AssociatedObjects> {
-        let is_selected = |object: &AssociatedObject| self.collections.contains(object.collection);
-        let objects = self.feeds.iter().filter_map(|feed| feed.object()).filter(is_selected);
         let is_wanted = self.collections.contains(ASSOCIATIONS);
-        is_wanted.then(|| objects.collect())
+        is_wanted.then(|| self.objects().collect())
     }
 
     /// Returns the properties whose history is read: those that somebody has listed, or those of the default. `None`:

@@ -4,7 +4,7 @@
 pub const ASSOCIATIONS: &str = "associations";
 /// That of their types, for feeds that fill [`ASSOCIATIONS`].
 pub const ASSOCIATION_TYPES: &str = "association_types";
-/// The lists of records, which the feed of contacts fills.
+/// The lists of records, which the feed of contacts fills, and that of the lists of all other objects.
 pub const LIST_MEMBERSHIPS: &str = "list_memberships";
 /// The collection of past values, which the feeds of all objects fill together.
 pub const PROPERTY_HISTORY: &str = "property_history";
