@@ -6,8 +6,8 @@ mod answer;
 mod filters;
 mod gone;
 mod listing;
-mod open_lists;
 mod of_object;
+mod open_lists;
 mod scan;
 mod table;
 
@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::filters::{FilterRequest, Filtered};
-use self::open_lists::{KIND, ODD_KIND, OpenLists, Slice};
 pub(in crate::feeds) use self::of_object::{ObjectLists, lists_of};
+use self::open_lists::{KIND, ODD_KIND, OpenLists, Slice};
 use self::scan::{Listing, Scan, Step};
 use self::table::LISTS;
 use super::{RunOfScan, Stamps};
