@@ -10,14 +10,16 @@ pub(crate) struct Relation {
     /// Both are read together, so a missing row is a fault. Elsewhere HubSpot may have purged it, or the credential
     /// may not read it: a warning.
     pub(crate) is_strict: bool,
+    /// A condition on the rows that are tested; `None`: all of them.
+    pub(crate) only: Option<&'static str>,
 }
 
 const fn strict(table: &'static str, column: &'static str, to: &'static str, key: &'static str) -> Relation {
-    Relation { table, column, to, key, is_strict: true }
+    Relation { table, column, to, key, is_strict: true, only: None }
 }
 
 const fn loose(table: &'static str, column: &'static str, to: &'static str, key: &'static str) -> Relation {
-    Relation { table, column, to, key, is_strict: false }
+    Relation { table, column, to, key, is_strict: false, only: None }
 }
 
 pub(crate) const RELATIONS: &[Relation] = &[
@@ -52,7 +54,11 @@ pub(crate) const RELATIONS: &[Relation] = &[
         "subscription_definitions",
         "id",
     ),
-    loose("list_memberships", "list_id", "contact_lists", "id"),
+    // Lists of other objects are in no table.
+    Relation {
+        only: Some("object = 'contacts'"),
+        ..loose("list_memberships", "list_id", "contact_lists", "id")
+    },
 ];
 
 #[cfg(test)]

@@ -109,15 +109,17 @@ fn write_column(
 }
 
 fn write_relation(text: &mut String, table: &Table, relation: &Relation) -> std::fmt::Result {
-    let Relation { to, key, is_strict, .. } = relation;
+    let Relation { to, key, is_strict, only, .. } = relation;
     writeln!(
         text,
         "              - relationships:\n                  arguments:\n                    to: source('{SOURCE}', '{to}')\n                    \
          field: {key}\n                  config:\n                    severity: {}",
         if *is_strict { "error" } else { "warn" }
     )?;
-    if table.has("is_deleted") {
-        writeln!(text, "                    where: \"coalesce(is_deleted, false) = false\"")?;
+    let is_there = table.has("is_deleted").then_some("coalesce(is_deleted, false) = false");
+    let conditions: Vec<&str> = is_there.into_iter().chain(*only).collect();
+    if !conditions.is_empty() {
+        writeln!(text, "                    where: \"{}\"", conditions.join(" and "))?;
     }
     Ok(())
 }

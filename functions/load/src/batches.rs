@@ -10,7 +10,7 @@ use tracing::Instrument;
 use warehouse::{Kind, Merged, TableMode, Warehouse};
 
 use crate::files::locate;
-use crate::span;
+use crate::merge_span;
 
 /// Bytes of Parquet in one merge: what a warehouse sorts and joins at a time.
 const MAX_BYTES: u64 = 256 << 20;
@@ -118,9 +118,9 @@ impl Batches<'_> {
             let begun_bytes = (batch.len() > 1).then_some(bytes);
             self.set(&name, &mut document, Size { begun_bytes, ..size.clone() }).await?;
             let started = Instant::now();
-            let span = span::of_merge(self.collection, batch.len(), bytes);
+            let span = merge_span::of_merge(self.collection, batch.len(), bytes);
             let merged = self.merge_batch(&batch).instrument(span.clone()).await;
-            span::note_merged(&span, &merged);
+            merge_span::note_merged(&span, &merged);
             if merged.as_ref().is_err_and(is_of_any_size) {
                 self.set(&name, &mut document, size.clone()).await?;
             }

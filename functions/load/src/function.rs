@@ -146,8 +146,8 @@ impl Function {
         let is_forgetting = is_forgetting.map_err(|error| Failure::new(FailureKind::Run, error))?;
         // Nothing to do costs the warehouse nothing, not even a connection.
         if collections.is_empty() && snapshots.is_empty() && !is_forgetting {
-            let expiring = compaction::of_retention(self).await;
-            return compaction::compact(self, expiring, None, invocation, report).await;
+            let expiring = self.of_retention().await;
+            return self.compact_due(expiring, None, invocation, report).await;
         }
         let warehouse = self.connect().await?;
         let mut errors = Vec::new();
@@ -197,10 +197,10 @@ impl Function {
             tracing::warn!("{error:#}");
         }
         if errors.is_empty() {
-            let mut loaded = compaction::of_retention(self).await;
+            let mut loaded = self.of_retention().await;
             loaded.extend(report.tables.keys().cloned());
             loaded.extend(report.reconciled.keys().map(|name| snapshot_name(name)));
-            return compaction::compact(self, loaded, Some(&*warehouse), invocation, report).await;
+            return self.compact_due(loaded, Some(&*warehouse), invocation, report).await;
         }
         Err(Failure::new(FailureKind::Warehouse, anyhow::anyhow!("{}", errors.join("; "))))
     }
@@ -221,8 +221,7 @@ impl Function {
         let collections = self.collections(&whole).await?;
         let warehouse = self.connect().await?;
         for collection in collections {
-            let options =
-                CompactOptions { is_whole: true, ..compaction::options(self, &collection, invocation) };
+            let options = CompactOptions { is_whole: true, ..self.compact_options(&collection, invocation) };
             let done = compact(&collection, &self.state, &self.bucket, &*warehouse, &options).await;
             let done = done.map_err(|error| Failure::new(FailureKind::Run, error))?;
             report.compacted.insert(collection, done);

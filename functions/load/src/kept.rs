@@ -67,11 +67,20 @@ impl Kept {
     }
 
     /// `true`: the table is not the one that the last load left, but that of another warehouse that the same files are
-    /// loaded into, or of an older copy: its ledger lacks files.
-    async fn is_of_other_table(&self, collection: &str, warehouse: &dyn Warehouse) -> anyhow::Result<bool> {
+    /// loaded into, or of an older copy: its ledger lacks files that are merged. A ledger in which a compaction that was
+    /// cut off has exchanged files lacks none.
+    async fn is_of_other_table(&self, of: (&str, &State, &dyn Warehouse)) -> anyhow::Result<bool> {
+        let (collection, state, warehouse) = of;
         let Some(left) = &self.ledger else { return Ok(false) };
         let now = warehouse.ledger(collection, &[&left.last]).await?;
-        Ok(now.files < left.files || !now.held.contains(&left.last))
+        if now.files >= left.files && now.held.contains(&left.last) {
+            return Ok(false);
+        }
+        let pending = state.pending(Some(collection)).await?;
+        let pending: HashSet<&str> = pending.iter().map(|file| file.key.as_str()).collect();
+        let held = warehouse.loaded(collection).await?;
+        let mut merged = state.files(collection).await?.into_iter();
+        Ok(merged.any(|file| !pending.contains(file.key.as_str()) && !held.contains(&file.key)))
     }
 }
 
@@ -103,7 +112,7 @@ impl<'a> Table<'a> {
             Some(extent) => {
                 let lost = document.value.rows.map_or(0, |rows| rows.saturating_sub(extent.rows));
                 let is_less = lost > 0 || document.value.dropped(extent).next().is_some();
-                if is_less && document.value.is_of_other_table(collection, warehouse).await? {
+                if is_less && document.value.is_of_other_table((collection, state, warehouse)).await? {
                     document.value = Kept::default();
                 } else {
                     document.value.lost_rows += lost;
@@ -332,7 +341,7 @@ pub(crate) async fn set_replaced(
     if old.contains(&left.last.as_str()) {
         left.last = new.to_owned();
     }
-    // Otherwise the next load looks at all files once.
+    // Where somebody came in between, the next load looks at all files once.
     state.swap_shared(&name, &document).await?;
     Ok(())
 }

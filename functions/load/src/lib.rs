@@ -9,6 +9,7 @@ mod exchange;
 mod files;
 mod forget;
 mod kept;
+mod merge_span;
 mod modes;
 mod options;
 mod password;

@@ -333,3 +333,20 @@ async fn two_warehouses_in_turn_lose_nothing_and_a_loss_in_one_is_noticed() {
     one.0.lock().unwrap().table.as_mut().unwrap().pop_first();
     assert!(load("deals", &state, &bucket, &one, &everything()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_loss_is_noticed_behind_a_compaction_that_was_cut_off() {
+    let mut tried = 0;
+    for polls in 0..200 {
+        let (_root, state, bucket, warehouse) = small_of(1_000).await;
+        load("deals", &state, &bucket, &warehouse, &everything()).await.unwrap();
+        if cut(compact_all(&state, &bucket, &warehouse), polls).await.is_some() {
+            break;
+        }
+        tried += 1;
+        warehouse.0.lock().unwrap().table.as_mut().unwrap().pop_first();
+        let loaded = load("deals", &state, &bucket, &warehouse, &everything()).await;
+        assert!(loaded.is_err(), "polls {polls}: {loaded:?}, though a row is gone");
+    }
+    assert!(tried > 3, "{tried}");
+}

@@ -6,19 +6,25 @@
 
 mod dynamodb;
 mod folder;
+mod lease;
+mod replacement;
+mod run_record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::file::{Retired, StagedFile};
 use crate::shared::Shared;
 
 pub use dynamodb::TableState;
 pub use folder::FolderState;
+pub use lease::Lease;
+pub use replacement::Replacement;
+pub use run_record::RunRecord;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::{dynamodb::decompress, folder::is_document};
@@ -28,55 +34,6 @@ pub(crate) use self::{dynamodb::decompress, folder::is_document};
 pub enum State {
     Folder(FolderState),
     Table(TableState),
-}
-
-/// The right to write one feed's, or one table's, documents. Give it back with [`State::release`]; dropped, it ends
-/// when its time is over (a table) or at once (a folder). A later lease of the same name has a higher version, and
-/// whatever is written under this one is refused from then on.
-#[derive(Debug)]
-pub struct Lease {
-    name: String,
-    version: u64,
-    hold: Hold,
-}
-
-#[derive(Debug)]
-enum Hold {
-    Folder { _lock: folder::Lock },
-    Table(dynamodb::Renewal),
-}
-
-impl Lease {
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Higher than that of any lease of this name before it.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-/// Files in the place of others: see [`State::replace_files`].
-#[derive(Debug)]
-pub struct Replacement<'a> {
-    pub collection: &'a str,
-    /// Feed that has registered the old files: see [`State::files_by_feed`].
-    pub feed: &'a str,
-    /// Lease of the collection's loads.
-    pub load: &'a Lease,
-    pub old: &'a [StagedFile],
-    pub new: &'a [StagedFile],
-}
-
-/// Report of one run, as its function or command wrote it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
-    /// The feed, or `load`.
-    pub name: String,
-    /// Sorts by time.
-    pub run_id: String,
-    pub report: serde_json::Value,
 }
 
 impl State {
@@ -297,15 +254,4 @@ impl State {
             State::Table(table) => table.records(name, limit).await,
         }
     }
-}
-
-fn busy(name: &str) -> Error {
-    let message =
-        format!("another run holds the lease of {name}: wait for it to end, or stop it, then run again");
-    Error::new(ErrorKind::Busy, message)
-}
-
-fn fenced(name: &str) -> Error {
-    let message = format!("the lease of {name} was taken over by another run: nothing more is written");
-    Error::new(ErrorKind::Fenced, message)
 }

@@ -42,9 +42,8 @@ use uuid::Uuid;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::compression::decompress;
 use self::items::{Item, key, n, number, s, text, unbuilt};
-pub(super) use self::lease::Renewal;
 use self::part::Parts;
-use super::RunRecord;
+use super::run_record::RunRecord;
 use crate::aws;
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;

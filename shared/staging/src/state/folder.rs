@@ -15,6 +15,7 @@
 //! new one, after a crash too. Those of a feed or a table belong to the holder of one lease and carry that lease's
 //! fencing version, so a writer that lost its lease is refused instead of undoing newer work.
 
+mod registered;
 mod registry;
 
 use std::fs::{self, File, TryLockError};
@@ -24,8 +25,9 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use self::registry::Registered;
-use super::{Hold, Lease, RunRecord, busy, fenced};
+use self::registered::Registered;
+use super::lease::{Hold, Lease, busy, fenced};
+use super::run_record::RunRecord;
 use crate::error::{Error, ErrorKind};
 use crate::file::StagedFile;
 use crate::private;
@@ -40,12 +42,6 @@ const RECORDS_KEPT: usize = 50;
 #[derive(Debug)]
 pub struct FolderState {
     root: PathBuf,
-}
-
-/// Held until it is dropped, or its process dies.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +117,7 @@ impl FolderState {
         let version =
             self.next(&document, self.read::<LeaseDocument>(&document)?.unwrap_or_default().version)?;
         self.replace(&document, &LeaseDocument { version })?;
-        Ok(Lease { name: name.to_owned(), version, hold: Hold::Folder { _lock: Lock { _file: file } } })
+        Ok(Lease { name: name.to_owned(), version, hold: Hold::Folder { _lock: file } })
     }
 
     pub(super) fn is_leased(&self, name: &str) -> Result<bool, Error> {
@@ -288,7 +284,7 @@ pub(crate) fn is_document<C: Serialize + DeserializeOwned + Default>(bytes: &[u8
     let kinds = [
         is::<AccountDocument>,
         is::<FeedDocument<C>>,
-        is::<registry::TableDocument>,
+        is::<registered::TableDocument>,
         is::<LeaseDocument>,
         is::<SharedDocument<C>>,
         is::<Vec<RunRecord>>,
@@ -352,7 +348,7 @@ mod tests {
         let state = state(root.path());
         let mut old = state.lease("contacts").await.unwrap();
         // A folder on a network file system may lose the lock while its owner believes to hold it.
-        old.hold = Hold::Folder { _lock: Lock { _file: File::open(root.path()).unwrap() } };
+        old.hold = Hold::Folder { _lock: File::open(root.path()).unwrap() };
         let new = state.lease("contacts").await.unwrap();
         state.checkpoint(&new, &2_u64, &[file("b")]).await.unwrap();
         let refused = state.checkpoint(&old, &1_u64, &[file("a")]).await.unwrap_err();

@@ -17,7 +17,8 @@ use super::items::{Item, blob, key, n, number, s, text, unbuilt};
 use super::{CONFLICT_ATTEMPTS, SortKeys, TableState, no_json, now_ms, to_json};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Retired, StagedFile};
-use crate::state::{Lease, Replacement, fenced};
+use crate::state::lease::{Lease, fenced};
+use crate::state::replacement::Replacement;
 
 /// An item may have 400 KB, a transaction 4 MB
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).

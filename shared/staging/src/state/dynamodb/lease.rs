@@ -7,17 +7,7 @@ use uuid::Uuid;
 use super::items::{key, n, number, s, text};
 use super::{TableState, is_condition_failed, now_ms};
 use crate::error::Error;
-use crate::state::{Hold, Lease, busy};
-
-/// Keeps a lease alive until it is dropped.
-#[derive(Debug)]
-pub(in crate::state) struct Renewal(tokio::task::JoinHandle<()>);
-
-impl Drop for Renewal {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+use crate::state::lease::{Hold, Lease, Renewal, busy};
 
 impl TableState {
     /// Time by which a lease outlives its owner. It is renewed four times as often.

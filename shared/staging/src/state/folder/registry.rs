@@ -12,62 +12,18 @@ use std::fs;
 
 use chrono::Utc;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::registered::{Registered, Segment, TableDocument};
 use super::{FeedDocument, FolderState, check, unreadable};
 use crate::error::{Error, ErrorKind};
 use crate::file::{Retired, StagedFile};
 use crate::private;
-use crate::state::{Lease, Replacement};
+use crate::state::lease::Lease;
+use crate::state::replacement::Replacement;
 
 /// Number of files in a segment.
 const SEGMENT_FILES: usize = 500;
-
-/// The files that a feed has registered, oldest first.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Registered {
-    segments: Vec<Segment>,
-    pub(super) newest: Vec<StagedFile>,
-    /// Keys of files in segments that count no more, in a document of the version before.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    struck_off: BTreeSet<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Segment {
-    id: Uuid,
-    /// Collections of its files.
-    collections: BTreeSet<String>,
-    /// The segment that it is a part of, when others of its files were struck off; `None`: it is whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    origin: Option<Uuid>,
-}
-
-impl Segment {
-    /// The name under which the documents of collections say that all its files are merged.
-    fn settled_as(&self) -> Uuid {
-        self.origin.unwrap_or(self.id)
-    }
-}
-
-impl Registered {
-    fn has(&self, collection: &str) -> bool {
-        self.segments.iter().any(|segment| segment.collections.contains(collection))
-            || self.newest.iter().any(|file| file.collection == collection)
-    }
-}
-
-/// The merged files of a collection.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct TableDocument {
-    version: u64,
-    /// Segments of which all files of the collection are merged.
-    #[serde(default)]
-    segments: BTreeSet<Uuid>,
-    /// Merged files that are in no such segment.
-    merged: BTreeSet<String>,
-}
 
 impl FolderState {
     /// Adds files to those of the feed. Older ones become a segment where they are enough for one; until the feed's
