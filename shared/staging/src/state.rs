@@ -64,7 +64,7 @@ impl State {
         if bound == account_id { Ok(()) } else { Err(Error::other_account("the state", bound, account_id)) }
     }
 
-    /// Takes the lease `name`, or says that somebody holds it ([`ErrorKind::Busy`]). Its version is higher than any
+    /// Takes the lease `name`, or says that somebody holds it ([`crate::ErrorKind::Busy`]). Its version is higher than any
     /// before it. In a table a lease whose owner died is free again after [`TableState::LEASE_LIFE`]; in a folder at
     /// once, because the operating system knows.
     pub async fn lease(&self, name: &str) -> Result<Lease, Error> {
@@ -101,7 +101,7 @@ impl State {
     /// durable already. Twice with the same files registers them once.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`] when another run has taken the lease over: nothing is written.
+    /// [`crate::ErrorKind::Fenced`] when another run has taken the lease over: nothing is written.
     pub async fn checkpoint<C: Serialize>(
         &self,
         lease: &Lease,
@@ -156,7 +156,7 @@ impl State {
     /// Strikes registered files off: from then on nobody reads them, and no load waits for them. Twice is once.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`] when another run has taken the lease over.
+    /// [`crate::ErrorKind::Fenced`] when another run has taken the lease over.
     pub async fn strike_off(&self, lease: &Lease, files: &[StagedFile]) -> Result<(), Error> {
         match self {
             State::Folder(folder) => folder.strike_off(lease, files),
@@ -170,7 +170,7 @@ impl State {
     /// harmless: merging is idempotent.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`] when another load has taken the lease over; [`ErrorKind::Busy`] when a run of the feed is
+    /// [`crate::ErrorKind::Fenced`] when another load has taken the lease over; [`crate::ErrorKind::Busy`] when a run of the feed is
     /// under way, in a folder, where both write the same document. Nothing is replaced then.
     pub async fn replace_files(&self, replacement: &Replacement<'_>) -> Result<(), Error> {
         match self {
@@ -190,7 +190,7 @@ impl State {
     /// Takes files off the list of [`State::retired`], whose objects are removed. Twice is once.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] when a run of the feed is under way, in a folder.
+    /// [`crate::ErrorKind::Busy`] when a run of the feed is under way, in a folder.
     pub async fn set_removed(&self, feed: &str, keys: &[String]) -> Result<(), Error> {
         match self {
             State::Folder(folder) => folder.set_removed(feed, keys),
