@@ -64,9 +64,9 @@ impl State {
         if bound == account_id { Ok(()) } else { Err(Error::other_account("the state", bound, account_id)) }
     }
 
-    /// Takes the lease `name`, or says that somebody holds it ([`crate::ErrorKind::Busy`]). Its version is higher than any
-    /// before it. In a table a lease whose owner died is free again after [`TableState::LEASE_LIFE`]; in a folder at
-    /// once, because the operating system knows.
+    /// Takes the lease `name`, or says that somebody holds it ([`crate::ErrorKind::Busy`]). Its version is higher than
+    /// any before it. In a table a lease whose owner died is free again after [`TableState::LEASE_LIFE`]; in a folder
+    /// at once, because the operating system knows.
     pub async fn lease(&self, name: &str) -> Result<Lease, Error> {
         match self {
             State::Folder(folder) => folder.lease(name),
@@ -170,8 +170,8 @@ impl State {
     /// harmless: merging is idempotent.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Fenced`] when another load has taken the lease over; [`crate::ErrorKind::Busy`] when a run of the feed is
-    /// under way, in a folder, where both write the same document. Nothing is replaced then.
+    /// [`crate::ErrorKind::Fenced`] when another load has taken the lease over; [`crate::ErrorKind::Busy`] when a run of
+    /// the feed is under way, in a folder, where both write the same document. Nothing is replaced then.
     pub async fn replace_files(&self, replacement: &Replacement<'_>) -> Result<(), Error> {
         match self {
             State::Folder(folder) => folder.replace_files(replacement),
