@@ -62,6 +62,10 @@ pub struct Behaviour {
     pub unsearchable: BTreeSet<u64>,
     /// Share of the lists and campaigns that the credential may not see, though they exist.
     pub hidden: f64,
+    /// Lists that neither the search nor `/all` shows, though the calls for one list do.
+    pub unlisted: BTreeSet<u64>,
+    /// A deleted list is shown by its id, with `deletedAt`.
+    pub shows_deleted_lists: bool,
     /// All lists can be read by their ids (`/all`); otherwise the path is not known.
     pub has_all_lists: bool,
     /// The search of lists, and `/all`, show lists of all objects, whatever `objectTypeId` says.
@@ -151,6 +155,8 @@ impl Default for Behaviour {
             ignores_association_after: false,
             unsearchable: BTreeSet::new(),
             hidden: 0.0,
+            unlisted: BTreeSet::new(),
+            shows_deleted_lists: false,
             has_all_lists: true,
             ignores_list_type: false,
             counts_records: true,

@@ -174,6 +174,10 @@ impl Call<'_> {
     }
 
     /// `true`: the credential may not see the list or campaign with this id.
+    fn is_listed(&self, list: u64) -> bool {
+        !self.is_hidden(list) && !self.behaviour.unlisted.contains(&list)
+    }
+
     fn is_hidden(&self, id: u64) -> bool {
         self.behaviour.hidden > 0.0
             && Dice::nth(self.behaviour.seed ^ HIDDEN, id).chance(self.behaviour.hidden)

@@ -1,10 +1,13 @@
 //! Members of lists of other objects than contacts, in the table of list memberships.
 
+use std::sync::Arc;
+
+use extract::{Options, Outcome, Progress};
 use fake_hubspot::{
-    Account, Behaviour, Further, ObjectType, PerType, Poison, PoisonEffect, Processing, Settings,
+    Account, Behaviour, Further, ObjectType, PerType, Poison, PoisonEffect, Processing, Settings, TruthList,
 };
 use serde_json::Value;
-use tests::{Sandbox, assert_memberships_of_equal};
+use tests::{Sandbox, World, assert_memberships_of_equal};
 
 use crate::value;
 
@@ -42,6 +45,21 @@ fn largest(account: &Account, object: ObjectType) -> (u64, Vec<u64>) {
     let lists = members.iter().filter(|one| one.object == object).map(|one| one.list);
     let list = lists.max_by_key(|list| of(*list).len()).unwrap();
     (list, of(list))
+}
+
+/// Members that a list has in the table.
+fn live(sandbox: &Sandbox, list: u64) -> usize {
+    let live =
+        format!("SELECT count(*) FROM hubspot.list_memberships WHERE list_id = {list} AND NOT is_deleted");
+    value(sandbox, &live).unwrap().parse().unwrap()
+}
+
+#[track_caller]
+fn assert_names(report: &Value, list: &str) {
+    let of_table = of_table(report);
+    assert_eq!(of_table["outcome"], "incomplete", "{report:#}");
+    let reason = of_table["reason"].as_str().unwrap();
+    assert!(reason.contains(list), "{reason}");
 }
 
 fn of_table(report: &Value) -> &Value {
@@ -106,17 +124,13 @@ async fn a_page_that_fails_deletes_nothing_and_is_named() {
     let in_request = format!("/{large}/memberships?limit=250&after=");
     sandbox.server.poison(Poison { in_request, ..poison });
     let stopped = sandbox.sync(&WITH).await.report();
-    let reason = of_table(&stopped)["reason"].as_str().unwrap().to_owned();
-    assert_eq!(of_table(&stopped)["outcome"], "incomplete", "{stopped:#}");
-    assert!(reason.contains(&format!("list {large} of deals")), "{reason}");
-    let live =
-        format!("SELECT count(*) FROM hubspot.list_memberships WHERE list_id = {large} AND NOT is_deleted");
-    assert_eq!(value(&sandbox, &live), Some(deals.len().to_string()), "nobody is gone yet");
+    assert_names(&stopped, &format!("list {large} of deals"));
+    assert_eq!(live(&sandbox, large), deals.len(), "nobody is gone yet");
 
     // The table is filled again from what was staged, a part of a reading among it.
     std::fs::remove_file(sandbox.path("warehouse.duckdb")).unwrap();
     assert_eq!(of_table(&sandbox.sync(&WITH).await.report())["outcome"], "incomplete");
-    assert_eq!(value(&sandbox, &live), Some(deals.len().to_string()), "nor in a table that is filled anew");
+    assert_eq!(live(&sandbox, large), deals.len(), "nor in a table that is filled anew");
 
     sandbox.server.heal();
     sandbox.sync(&WITH).await.complete();
@@ -137,6 +151,78 @@ async fn an_answer_that_lacks_members_is_asked_again_and_then_named() {
     sandbox.server.poison(odd(1));
     sandbox.sync(&WITH).await.complete();
     assert_equal(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_an_id_removes_nobody_however_often_it_is_shown() {
+    let sandbox = sandbox().await;
+    let account = sandbox.account();
+    sandbox.sync(&WITH).await.complete();
+    let (large, deals) = largest(account, ObjectType::Deals);
+    account.remove_from_list(large, deals[0]).unwrap();
+    let shown = format!("\"recordId\":\"{}\"", deals[300]);
+    sandbox.server.poison(Poison::new("lists.memberships", shown, PoisonEffect::Null));
+    assert_names(&sandbox.sync(&WITH).await.report(), &format!("list {large} of deals"));
+    assert_eq!(live(&sandbox, large), deals.len());
+    sandbox.server.heal();
+    sandbox.sync(&WITH).await.complete();
+    assert_equal(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_the_listing_leaves_out_is_read_all_the_same() {
+    let sandbox = sandbox().await;
+    let account = sandbox.account();
+    sandbox.sync(&WITH).await.complete();
+    let (large, deals) = largest(account, ObjectType::Deals);
+    let unlisted = [large].into();
+    sandbox.server.set_behaviour(Behaviour { unlisted, ..sandbox.server.behaviour() });
+    account.remove_from_list(large, deals[0]).unwrap();
+    sandbox.sync(&WITH).await.complete();
+    assert_equal(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_list_that_is_shown_by_its_id_is_closed() {
+    let sandbox = sandbox().await;
+    let account = sandbox.account();
+    sandbox.sync(&WITH).await.complete();
+    sandbox.server.set_behaviour(Behaviour { shows_deleted_lists: true, ..sandbox.server.behaviour() });
+    account.delete_list(largest(account, ObjectType::Deals).0).unwrap();
+    sandbox.sync(&WITH).await.complete();
+    assert_equal(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_cannot_be_asked_for_stops_no_other() {
+    let sandbox = sandbox().await;
+    let account = sandbox.account();
+    sandbox.sync(&WITH).await.complete();
+    let (large, deals) = largest(account, ObjectType::Deals);
+    let of_deals = |list: &&TruthList| list.object == ObjectType::Deals && list.size == 0;
+    let empty = account.truth_lists().iter().find(of_deals).unwrap().id;
+    let unlisted = [empty].into();
+    sandbox.server.set_behaviour(Behaviour { unlisted, ..sandbox.server.behaviour() });
+    let poison = Poison::new("lists.get", "", PoisonEffect::Status(500));
+    sandbox.server.poison(Poison { in_request: format!("/{empty}"), ..poison });
+    account.remove_from_list(large, deals[0]).unwrap();
+    assert_names(&sandbox.sync(&WITH).await.report(), &format!("list {empty} of deals"));
+    assert_equal(&sandbox);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_not_shown_any_more_is_missed_where_its_lists_were_read() {
+    let sandbox = sandbox().await;
+    sandbox.sync(&WITH).await.complete();
+    sandbox.server.poison(Poison::new("schemas.list", "", PoisonEffect::Status(403)));
+    let world = World { hubspot_url: sandbox.server.url().to_owned(), folder: sandbox.path("") };
+    let run = world.begin().await;
+    let collections = Some(Arc::new(["companies", "cars", "list_memberships"].into()));
+    let feed = hubspot::feeds::known().find(|feed| feed.name() == "list_members").unwrap();
+    let options = Options { collections, ..Options::default() };
+    let report = extract::extract(feed, &run, &options, &Progress::default()).await;
+    let [memberships] = &report.collections[..] else { panic!("{report:#?}") };
+    assert!(matches!(&memberships.outcome, Outcome::Incomplete(reason) if reason.contains("lists of cars")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

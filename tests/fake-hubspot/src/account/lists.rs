@@ -63,7 +63,7 @@ pub struct TruthList {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub filters_updated_at: DateTime<Utc>,
-    /// No call shows a list that is deleted.
+    /// No call shows a list that is deleted, unless [`crate::Behaviour::shows_deleted_lists`].
     pub deleted_at: Option<DateTime<Utc>>,
     pub created_by: u64,
     pub updated_by: u64,
@@ -288,7 +288,11 @@ impl Lists {
     }
 
     pub(crate) fn find(&self, id: u64) -> Option<&List> {
-        self.lists.get(&id).filter(|list| list.deleted_at.is_none())
+        self.current_or_deleted(id).filter(|list| list.deleted_at.is_none())
+    }
+
+    pub(crate) fn current_or_deleted(&self, id: u64) -> Option<&List> {
+        self.lists.get(&id)
     }
 
     fn current_mut(&mut self, id: u64) -> Result<&mut List, ChangeError> {

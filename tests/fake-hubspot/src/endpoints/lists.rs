@@ -86,7 +86,7 @@ fn search(call: &Call<'_>) -> Answer {
         )));
     }
     let state = call.account().read();
-    let is_found = |list: &&List| search.matches(list) && !call.is_hidden(list.id);
+    let is_found = |list: &&List| search.matches(list) && call.is_listed(list.id);
     let mut found: Vec<&List> = state.lists.current().filter(is_found).collect();
     sort(&mut found, search.sort.as_deref())?;
     let total = found.len();
@@ -165,9 +165,14 @@ fn by_ids(call: &Call<'_>) -> Answer {
 
 fn get(call: &Call<'_>, id: &str) -> Answer {
     let state = call.account().read();
-    let list = id.parse().ok().and_then(|id| state.lists.find(id)).filter(|list| !call.is_hidden(list.id));
-    let list = list.ok_or_else(|| Problem::list_not_found(id))?;
-    Ok(Reply::json(&json!({"list": whole(list, &state, call.request.flag("includeFilters"))})))
+    let is_shown = |list: &&List| list.deleted_at.is_none() || call.behaviour.shows_deleted_lists;
+    let list = id.parse().ok().and_then(|id| state.lists.current_or_deleted(id)).filter(is_shown);
+    let list = list.filter(|list| !call.is_hidden(list.id)).ok_or_else(|| Problem::list_not_found(id))?;
+    let mut shown = whole(list, &state, call.request.flag("includeFilters"));
+    if let Some(at) = list.deleted_at {
+        shown["deletedAt"] = time::text(at).into();
+    }
+    Ok(Reply::json(&json!({"list": shown})))
 }
 
 fn whole(list: &List, state: &State, with_filters: bool) -> Value {

@@ -283,6 +283,21 @@ async fn an_older_account_has_no_call_for_all_lists() {
 }
 
 #[tokio::test]
+async fn a_list_may_be_shown_by_its_id_alone_deleted_or_not() {
+    let fake = Fake::calm().await;
+    let [unlisted, deleted, ..] = fake.account().list_ids()[..] else { panic!() };
+    fake.account().delete_list(deleted).unwrap();
+    let by_id = async |id: u64| fake.get(&format!("/crm/lists/2026-09/{id}")).await;
+    assert_eq!(by_id(deleted).await.status, 404);
+    let behaviour = Behaviour { unlisted: [unlisted].into(), shows_deleted_lists: true, ..calm() };
+    fake.server.set_behaviour(behaviour);
+    let listed = ids(&search(&fake, json!({"count": 500})).await);
+    assert!(!listed.contains(&unlisted) && !listed.contains(&deleted));
+    assert!(by_id(deleted).await.json()["list"]["deletedAt"].is_string());
+    assert_eq!(by_id(unlisted).await.json()["list"]["deletedAt"], json!(null));
+}
+
+#[tokio::test]
 async fn what_the_credential_does_not_see_is_there_for_others() {
     let fake = Fake::calm().await;
     let before = fake.account().list_ids();

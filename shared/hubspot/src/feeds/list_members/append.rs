@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use staging::Rows;
 
-use super::state::{Counted, End, Known, Object, Reading, RunOfLists, reason};
+use super::fetch::Unlisted;
+use super::state::{End, Known, Object, Reading, RunOfLists, reason};
 use super::{OpenMembers, rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
@@ -18,7 +19,7 @@ impl OpenMembers {
     pub(super) fn append_lists(
         &self,
         object: &Object,
-        shown: &ObjectLists,
+        (shown, unlisted): (&ObjectLists, &Unlisted),
         run: &mut RunOfLists<'_>,
         now_ms: i64,
     ) {
@@ -41,6 +42,12 @@ impl OpenMembers {
             if self.mode == Mode::Backfill || is.is_processing || known.is_none_or(is_due) {
                 run.own.due.push(self.reading(&object.collection, list, is.stamp));
             }
+        }
+        // Nothing tells whether their members are others.
+        let unlisted_there = unlisted.there.iter().map(|&list| self.reading(&object.collection, list, 0));
+        run.own.due.extend(unlisted_there);
+        for (list, failed) in &unlisted.failed {
+            self.fail_list(&self.reading(&object.collection, *list, 0), reason(failed), run);
         }
     }
 
@@ -98,20 +105,16 @@ impl OpenMembers {
             reading.after = next;
             return Ok((written, false));
         }
-        let Counted { members, told, .. } = reading.counted;
-        let told = told.map_or(0, |(_, most)| most);
+        let mismatch = reading.counted.mismatch();
         match reading.end() {
             End::Again => return Ok((written, false)),
             End::InVain => {
-                let reason = format!("HubSpot says that it has {told} members, and shows {members}");
-                self.fail_list(reading, reason, run);
+                self.fail_list(reading, mismatch, run);
                 return Ok((written, true));
             }
             End::Whole => {}
             End::Miscounted => self.note(run, |troubles| {
-                let text =
-                    format!("HubSpot says that it has {told} members, and shows {members}, time and again");
-                troubles.miscounted.insert(reading.name(), text);
+                troubles.miscounted.insert(reading.name(), format!("{mismatch}, time and again"));
             }),
         }
         written += self.close(reading, rows);
@@ -155,7 +158,7 @@ impl OpenMembers {
         run: &mut RunOfLists<'_>,
     ) -> bool {
         let may_have_expired = reading.after.is_some() && failed.kind() == ErrorKind::BadRequest;
-        if may_have_expired && reading.again() == End::Again {
+        if may_have_expired && reading.break_off() == End::Again {
             return true;
         }
         self.fail_list(reading, reason(failed), run);

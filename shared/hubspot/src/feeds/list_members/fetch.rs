@@ -7,7 +7,7 @@ use super::state::{Object, Reading, Slice};
 use crate::call::Call;
 use crate::encoding::percent_encoded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feeds::scans::{ObjectLists, lists_of};
+use crate::feeds::scans::{ObjectLists, is_list_deleted, lists_of};
 use crate::json::Body;
 use crate::retry::Patience;
 use crate::version;
@@ -19,14 +19,24 @@ pub(super) const RESULTS: &str = "results";
 /// What one fetch brings.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The lists of an object, and those that are not there any more.
-    Lists(ObjectLists, BTreeSet<u64>),
+    /// The lists of an object, and those of before that are not among them.
+    Lists(ObjectLists, Unlisted),
     /// A page of members, and HubSpot's page token of the next one.
     Members(Body, Option<String>),
     /// The list is not there any more.
     Gone,
     /// HubSpot refuses it, or fails on it.
     Failed(Error),
+}
+
+/// Lists that were read before, and that HubSpot does not show among all lists.
+#[derive(Debug, Default)]
+pub(super) struct Unlisted {
+    pub(super) gone: BTreeSet<u64>,
+    /// There all the same.
+    pub(super) there: BTreeSet<u64>,
+    /// HubSpot does not tell, and why.
+    pub(super) failed: Vec<(u64, Error)>,
 }
 
 impl OpenMembers {
@@ -44,14 +54,17 @@ impl OpenMembers {
     /// Lists that are not shown are asked for by their ids before they are said to be gone.
     async fn lists(&self, object: &Object) -> Result<Answer> {
         let shown = lists_of(&self.session.client, &object.type_id).await?;
-        let mut gone = BTreeSet::new();
+        let mut unlisted = Unlisted::default();
         let known = self.known.get(&object.collection).into_iter().flat_map(|lists| lists.keys());
         for &list in known.filter(|list| !shown.lists.contains_key(list)) {
-            if self.is_gone(list).await? {
-                gone.insert(list);
+            match self.is_gone(list).await {
+                Ok(true) => _ = unlisted.gone.insert(list),
+                Ok(false) => _ = unlisted.there.insert(list),
+                Err(failed) if failed.may_be_useless() => unlisted.failed.push((list, failed)),
+                Err(failed) => return Err(failed),
             }
         }
-        Ok(Answer::Lists(shown, gone))
+        Ok(Answer::Lists(shown, unlisted))
     }
 
     async fn members(&self, reading: &Reading) -> Result<Answer> {
@@ -79,7 +92,8 @@ impl OpenMembers {
         match self.session.client.send(&call).await {
             Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(true),
             Err(failed) => Err(failed),
-            Ok(_) => Ok(false),
+            // Deleted lists can be restored for a while, and may be shown.
+            Ok(list) => Ok(is_list_deleted(&list)?),
         }
     }
 }

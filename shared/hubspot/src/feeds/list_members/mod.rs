@@ -159,9 +159,9 @@ impl OpenFeed for OpenMembers {
         };
         let read_ms = page.read_ms;
         let (written, is_last) = match (slice, page.content) {
-            (Slice::Lists(object), Answer::Lists(shown, gone)) => {
-                self.append_lists(object, &shown, run, read_ms);
-                (self.append_gone(object, &gone, read_ms, run, rows), true)
+            (Slice::Lists(object), Answer::Lists(shown, unlisted)) => {
+                self.append_lists(object, (&shown, &unlisted), run, read_ms);
+                (self.append_gone(object, &unlisted.gone, read_ms, run, rows), true)
             }
             (Slice::Members(reading), Answer::Members(page, next)) => {
                 self.append_members((&page, next), read_ms, reading, run, rows)?

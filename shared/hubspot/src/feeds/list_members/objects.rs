@@ -13,6 +13,7 @@ const CONTACTS: &str = "contacts";
 
 impl OpenMembers {
     /// Objects that are wanted, contacts apart; those of the account's own are asked for where some may be among them.
+    /// One whose lists were read before, and that is not shown any more, is noted.
     pub(super) async fn objects(&self, troubles: &mut Troubles) -> Result<Vec<Object>> {
         let Some(wanted) = self.session.collections.as_deref() else { return Ok(Vec::new()) };
         let object =
@@ -36,6 +37,11 @@ impl OpenMembers {
                 }
                 Err(failed) => return Err(failed),
             }
+        }
+        let is_there = |name: &str| objects.iter().any(|object| object.collection == name);
+        for name in self.known.keys().filter(|name| wanted.contains(name.as_str()) && !is_there(name)) {
+            let reason = "HubSpot does not show this object any more".to_owned();
+            troubles.failed.insert(format!("lists of {name}"), reason);
         }
         Ok(objects)
     }

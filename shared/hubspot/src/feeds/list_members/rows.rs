@@ -10,10 +10,17 @@ use crate::value;
 /// The record of the row that closes a list, which is none of HubSpot's.
 const NO_RECORD: u64 = 0;
 
-/// Writes the rows of a page, and counts them. An item that names no record is left out: so the count does not fit.
+/// Writes the rows of a page, and counts them. An item that names no record is left out, and counted apart.
 pub(super) fn members(writer: &mut Writer<'_>, reading: &mut Reading, page: &str) -> Result<(), Malformed> {
+    let mut ids = Vec::new();
     Scanner::new(page).each_field(|key, value| match key.raw() {
-        "results" => value.each_item(|item| member(writer, reading, item.raw()?)),
+        "results" => value.each_item(|item| {
+            match member(writer, reading, item.raw()?)? {
+                Some(record) => ids.push(record),
+                None => reading.counted.odd += 1,
+            }
+            Ok(())
+        }),
         "total" if !value.is_nested() => {
             if let Some(told) = value.scalar()?.and_then(|total| total.raw().parse().ok()) {
                 reading.counted.are_told(told);
@@ -21,10 +28,13 @@ pub(super) fn members(writer: &mut Writer<'_>, reading: &mut Reading, page: &str
             Ok(())
         }
         _ => value.skip(),
-    })
+    })?;
+    reading.counted.add_page(ids);
+    Ok(())
 }
 
-fn member(writer: &mut Writer<'_>, reading: &mut Reading, item: &str) -> Result<(), Malformed> {
+/// Writes the row of a member. Returns its record, if it names one.
+fn member(writer: &mut Writer<'_>, reading: &Reading, item: &str) -> Result<Option<u64>, Malformed> {
     let (mut record, mut added_ms) = (None, None);
     if Scanner::new(item).is_object() {
         Scanner::new(item).each_field(|key, value| match key.raw() {
@@ -39,7 +49,7 @@ fn member(writer: &mut Writer<'_>, reading: &mut Reading, item: &str) -> Result<
             _ => value.skip(),
         })?;
     }
-    let Some(record) = record else { return Ok(()) };
+    let Some(record) = record else { return Ok(None) };
     set_key(writer, reading, record);
     if let Some(added_ms) = added_ms {
         writer.set("added_at", |cell| cell.timestamp(added_ms));
@@ -49,9 +59,7 @@ fn member(writer: &mut Writer<'_>, reading: &mut Reading, item: &str) -> Result<
     writer.fill_without(&mut Scanner::new(item), known)?;
     // The rows of a list have one version: the time at which its reading began.
     writer.finish(None);
-    reading.counted.members += 1;
-    reading.counted.ids = reading.counted.ids.wrapping_add(record);
-    Ok(())
+    Ok(Some(record))
 }
 
 /// Writes the row that closes a list: all that is older is gone.

@@ -47,28 +47,72 @@ pub(super) struct Reading {
     pub(super) after: Option<String>,
     #[serde(default)]
     pub(super) counted: Counted,
-    /// What readings before this one have found that did not fit HubSpot's number.
+    /// What readings before this one have found to their ends, and did not fit HubSpot's number.
     #[serde(default)]
     pub(super) vain: Vec<Counted>,
+    /// Readings before this one that broke off.
+    #[serde(default)]
+    pub(super) broken: usize,
 }
 
 /// Members of a list, as the pages of one reading show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Counted {
-    pub(super) members: u64,
+    /// Members that the pages show, each once in a page.
+    shown: u64,
+    /// Those of them that are not behind all of the pages before.
+    again: u64,
+    /// The greatest of their ids.
+    highest: u64,
+    /// A page does not ascend by ids, as HubSpot documents: no order tells who is shown again.
+    is_mixed: bool,
     /// The sum of their ids.
-    pub(super) ids: u64,
+    ids: u64,
+    /// Entries without a readable id.
+    pub(super) odd: u64,
     /// The least and the greatest of HubSpot's numbers.
     pub(super) told: Option<(u64, u64)>,
 }
 
 impl Counted {
-    /// `true`: as many as HubSpot says. A number that moved meanwhile explains as much of a difference.
+    pub(super) fn add_page(&mut self, mut ids: Vec<u64>) {
+        self.is_mixed |= !ids.is_sorted();
+        ids.sort_unstable();
+        ids.dedup();
+        let before = self.highest;
+        for id in ids {
+            self.shown += 1;
+            self.again += u64::from(id <= before);
+            self.highest = self.highest.max(id);
+            self.ids = self.ids.wrapping_add(id);
+        }
+    }
+
+    /// Members; one that two pages show is one, as far as their order tells.
+    pub(super) fn members(&self) -> u64 {
+        if self.is_mixed { self.shown } else { self.shown - self.again }
+    }
+
+    /// `true`: all are readable, and as many as HubSpot says. A number that moved meanwhile explains as much of a
+    /// difference.
     pub(super) fn is_whole(&self) -> bool {
-        self.told.is_none_or(|(least, most)| {
-            let moved = most - least;
-            self.members + moved >= least && self.members <= most + moved
-        })
+        let is_enough = |(least, most): (u64, u64)| self.members() + (most - least) >= least;
+        self.odd == 0 && self.told.is_none_or(is_enough) && !self.are_more()
+    }
+
+    /// `true`: more than HubSpot says.
+    fn are_more(&self) -> bool {
+        self.told.is_some_and(|(least, most)| self.members() > most + (most - least))
+    }
+
+    /// The difference to HubSpot's number, for people.
+    pub(super) fn mismatch(&self) -> String {
+        let (members, odd, told) = (self.members(), self.odd, self.told.map_or(0, |(_, most)| most));
+        match odd {
+            0 => format!("HubSpot says that it has {told} members, and shows {members}"),
+            _ => format!("HubSpot shows {odd} of its members without an id"),
+        }
     }
 
     pub(super) fn are_told(&mut self, told: u64) {
@@ -77,7 +121,7 @@ impl Counted {
     }
 
     fn are_same(&self, other: &Counted) -> bool {
-        (self.members, self.ids) == (other.members, other.ids)
+        (self.members(), self.ids) == (other.members(), other.ids)
     }
 }
 
@@ -88,7 +132,7 @@ const MAX_READINGS: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
     Whole,
-    /// Two readings agree with each other and not with HubSpot's number: it is the number that is taken for wrong.
+    /// Two readings show the same members, more than HubSpot says: it is the number that is taken for wrong.
     Miscounted,
     /// The list is read again, from the start.
     Again,
@@ -101,18 +145,26 @@ impl Reading {
         if self.counted.is_whole() {
             return End::Whole;
         }
-        if self.vain.last().is_some_and(|before| before.are_same(&self.counted)) {
+        let is_same = self.vain.last().is_some_and(|before| before.are_same(&self.counted));
+        if is_same && self.counted.odd == 0 && self.counted.are_more() {
             return End::Miscounted;
         }
+        self.vain.push(self.counted);
+        self.again()
+    }
+
+    /// Ends a reading that can't go on.
+    pub(super) fn break_off(&mut self) -> End {
+        self.broken += 1;
         self.again()
     }
 
     /// Begins anew, unless that was tried often enough.
-    pub(super) fn again(&mut self) -> End {
-        if self.vain.len() + 1 >= MAX_READINGS {
+    fn again(&mut self) -> End {
+        if self.vain.len() + self.broken >= MAX_READINGS {
             return End::InVain;
         }
-        self.vain.push(std::mem::take(&mut self.counted));
+        self.counted = Counted::default();
         self.before_ms = self.version_ms.take().unwrap_or(self.before_ms);
         self.after = None;
         End::Again
@@ -178,9 +230,20 @@ mod tests {
     use super::*;
 
     fn counted(members: u64, told: &[u64]) -> Counted {
-        let mut counted = Counted { members, ids: members, told: None };
+        let mut counted = Counted::default();
+        counted.add_page((1..=members).collect());
         told.iter().for_each(|told| counted.are_told(*told));
         counted
+    }
+
+    /// Readings whose last pages are read, one after the other.
+    fn ends(readings: &[Counted]) -> Vec<End> {
+        let mut reading = Reading::default();
+        let end = |counted: &Counted| {
+            reading.counted = *counted;
+            reading.end()
+        };
+        readings.iter().map(end).collect()
     }
 
     #[test]
@@ -193,18 +256,51 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_that_does_not_fit_is_made_again_and_twice_the_same_outweighs_the_number() {
+    fn more_members_than_the_number_twice_the_same_outweigh_it() {
+        assert_eq!(ends(&[counted(6, &[5]), counted(6, &[5])]), [End::Again, End::Miscounted]);
+        let others = [counted(6, &[5]), counted(7, &[5]), counted(6, &[5])];
+        assert_eq!(ends(&others), [End::Again, End::Again, End::InVain]);
+    }
+
+    #[test]
+    fn fewer_members_than_the_number_are_never_the_list() {
+        assert_eq!(ends(&[counted(4, &[5]); 3]), [End::Again, End::Again, End::InVain]);
+    }
+
+    #[test]
+    fn a_member_without_an_id_leaves_the_list_open() {
+        for told in [&[5][..], &[4], &[3], &[]] {
+            let odd = Counted { odd: 1, ..counted(4, told) };
+            assert_eq!(ends(&[odd; 3]), [End::Again, End::Again, End::InVain], "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_broke_off_confirms_nothing() {
         let mut reading = Reading { before_ms: 90, ..Reading::default() };
         assert_eq!((reading.version(80), reading.version(85)), (91, 91));
-        reading.counted = counted(4, &[5]);
-        assert_eq!(reading.end(), End::Again);
+        (reading.counted, reading.after) = (counted(6, &[5]), Some("600".to_owned()));
+        assert_eq!(reading.break_off(), End::Again);
+        assert_eq!((reading.counted, reading.after.as_deref()), (Counted::default(), None));
         assert_eq!(reading.version(80), 92);
-        let mut same = reading.clone();
-        same.counted = counted(4, &[5]);
-        assert_eq!(same.end(), End::Miscounted);
-        reading.counted = counted(3, &[5]);
+        reading.counted = counted(6, &[5]);
         assert_eq!(reading.end(), End::Again);
-        reading.counted = counted(4, &[5]);
-        assert_eq!(reading.end(), End::InVain);
+        assert_eq!(reading.break_off(), End::InVain, "three were made");
+    }
+
+    #[test]
+    fn a_member_that_two_pages_show_is_one() {
+        let pages = |pages: &[&[u64]], told| {
+            let mut counted = Counted::default();
+            pages.iter().for_each(|page| counted.add_page(page.to_vec()));
+            counted.are_told(told);
+            counted
+        };
+        let doubled = pages(&[&[1, 2, 3], &[3, 5]], 5);
+        assert!(doubled.members() == 4 && !doubled.is_whole(), "4 is left out");
+        assert!(!pages(&[&[1, 2, 2, 4]], 4).is_whole());
+        assert!(pages(&[&[1, 2, 3], &[3, 4]], 4).is_whole());
+        // Without an order, only a page tells.
+        assert!(pages(&[&[9, 2, 3], &[1, 4]], 5).is_whole());
     }
 }

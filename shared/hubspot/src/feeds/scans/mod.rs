@@ -10,7 +10,7 @@ use staging::Pairs;
 
 use super::own::FeedState;
 
-pub(super) use self::contact_lists::{ContactLists, ObjectLists, lists_of};
+pub(super) use self::contact_lists::{ContactLists, ObjectLists, is_list_deleted, lists_of};
 pub(super) use self::email_campaigns::EmailCampaigns;
 
 /// The things that a scan has shown, each with a stamp that is another one when the thing is. A run fills it, and leaves

@@ -61,7 +61,7 @@ pub(super) fn all(call: &Call<'_>) -> Answer {
     let lists: Vec<&List> = state
         .lists
         .current()
-        .filter(|list| list.id > from && all.shows(list) && !call.is_hidden(list.id))
+        .filter(|list| list.id > from && all.shows(list) && call.is_listed(list.id))
         .collect();
     let (lists, has_more) = call.page(lists.into_iter(), all.count);
     let mut answer = json!({"results": with_properties(&lists, &state, &all.additional_properties)});

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::filters::{FilterRequest, Filtered};
-pub(in crate::feeds) use self::of_object::{ObjectLists, lists_of};
+pub(in crate::feeds) use self::of_object::{ObjectLists, is_list_deleted, lists_of};
 use self::open_lists::{KIND, ODD_KIND, OpenLists, Slice};
 use self::scan::{Listing, Scan, Step};
 use self::table::LISTS;

@@ -59,6 +59,19 @@ pub(in crate::feeds) async fn lists_of(client: &Client, object_type: &str) -> Re
     }
 }
 
+/// `true`: the answer about one list, `{"list": {..}}` or the list itself, says that it is deleted.
+pub(in crate::feeds) fn is_list_deleted(answer: &str) -> Result<bool, Malformed> {
+    let mut is_deleted = answer::is_deleted(answer)?;
+    Scanner::new(answer).each_field(|key, value| match key.raw() {
+        "list" if value.is_object() => {
+            is_deleted |= answer::is_deleted(value.raw()?)?;
+            Ok(())
+        }
+        _ => value.skip(),
+    })?;
+    Ok(is_deleted)
+}
+
 impl ObjectList {
     fn read(list: &str) -> Result<ObjectList, Malformed> {
         let (mut hash, mut is_processing) = (Xxh3::new(), false);
@@ -104,5 +117,17 @@ mod tests {
         assert_ne!(list("a", 3), list("a", 4));
         let processing = ObjectList::read(r#"{"listId":"7","processingStatus":"PROCESSING"}"#).unwrap();
         assert!(processing.is_processing);
+    }
+
+    #[test]
+    fn a_list_that_is_shown_by_its_id_may_be_deleted() {
+        for (answer, is_deleted) in [
+            (r#"{"list":{"listId":"7","deletedAt":"2026-11-01T00:00:00Z"}}"#, true),
+            (r#"{"listId":"7","deletedAt":"2026-11-01T00:00:00Z"}"#, true),
+            (r#"{"list":{"listId":"7","deletedAt":null}}"#, false),
+            (r#"{"list":{"listId":"7"}}"#, false),
+        ] {
+            assert_eq!(is_list_deleted(answer).unwrap(), is_deleted, "{answer}");
+        }
     }
 }
