@@ -82,13 +82,14 @@ impl Function {
         let feed = self.config.feed.or_else(named);
         let report = match feed {
             Some(feed) => {
-                let report = not_begun(feed, &reason, event.mode);
+                let report = not_begun(feed, &reason, extract::mode_of(feed, event.mode));
                 let budget = Budget::new(self.config.reserve);
                 serde_json::to_value(RunReport::new(&run_id, &report, &budget, seconds, event.continuation))
             }
             None => serde_json::to_value(FurtherReport::failed(&run_id, event.mode, &reason, seconds)),
         };
-        let name = feed.map_or_else(|| FURTHER.to_owned(), |feed| work_name(feed, event.mode));
+        let name = feed
+            .map_or_else(|| FURTHER.to_owned(), |feed| work_name(feed, extract::mode_of(feed, event.mode)));
         if let Ok(report) = report {
             self.record(&name, &run_id, report).await;
         }
@@ -115,6 +116,8 @@ impl Function {
         mut options: Options,
         invocation: &Invocation,
     ) -> Result<Value, Failure> {
+        options.mode = extract::mode_of(feed, event.mode);
+        let event = &Event { mode: options.mode, ..event.clone() };
         if event.mode.is_some_and(Mode::is_snapshot) && feed.snapshot().is_none() {
             return Err(lambda::refuse_event(format!(
                 "{} is not compared with a snapshot: each run reads it whole, or what is in it never changes",

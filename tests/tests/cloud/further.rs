@@ -218,6 +218,18 @@ async fn the_names_of_metrics_do_not_grow_with_the_objects_and_tell_the_worst() 
     assert_eq!(metrics(&all).0.last().unwrap()["FailedFeeds"], 0.0);
 }
 
+/// No snapshot is compared with the members of lists: a refresh reads them whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_of_what_is_not_compared_reads_it_whole() {
+    let cloud = cloud(&settings(), "companies,list_memberships").await;
+    let members = json!({"feed": "list_members"});
+    cloud.invoke(FURTHER, &members).await.complete();
+    assert_eq!(text(&cloud.invoke(FURTHER, &members).await.complete(), "mode"), "incremental");
+    let refresh = json!({"feed": "list_members", "mode": "refresh"});
+    let report = cloud.invoke(FURTHER, &refresh).await.complete();
+    assert_eq!((text(&report, "feed"), text(&report, "mode")), ("list_members", "backfill"), "{report:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_as_a_whole_is_not_started_by_every_schedule() {
     let cloud = cloud(&settings(), "tickets,metadata").await;
