@@ -169,7 +169,7 @@ impl Function {
     async fn client(&self, invocation: &Invocation) -> Result<Client, Failure> {
         let configuration = |error: anyhow::Error| Failure::new(FailureKind::Configuration, error);
         let source = StoredCredential::new(Arc::clone(&self.secrets), &self.config.hubspot_secret_arn);
-        let credential = source.read().await.map_err(configuration)?;
+        let credential = source.read().await?;
         let budget = Budget::shared(self.config.reserve, StateAllowance::of(&self.state));
         let client = Client::renewing(&self.config.hubspot_url, credential, Arc::new(source), budget)
             .map_err(|error| configuration(error.into()))?;

@@ -304,12 +304,16 @@ pub async fn has_failed(name: &str, state: &State) -> anyhow::Result<bool> {
     Ok(last.is_some_and(|last| last.report["outcome"] == End::Failed.name()))
 }
 
-/// Returns when the last run of a feed began, and how it ended.
+/// Returns when the last run of a feed began, or of its snapshots, and how it ended.
 ///
 /// # Errors
 /// When the state can't be read.
-pub async fn last_run(feed: &dyn Feed, state: &State) -> anyhow::Result<Option<(i64, End)>> {
-    let last = last_report(feed, None, state).await?;
+pub async fn last_run(
+    feed: &dyn Feed,
+    mode: Option<Mode>,
+    state: &State,
+) -> anyhow::Result<Option<(i64, End)>> {
+    let last = last_report(feed, mode, state).await?;
     Ok(last.and_then(|last| Some((last.ended_ms()? - (last.seconds * 1_000.0) as i64, last.outcome))))
 }
 

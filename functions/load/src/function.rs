@@ -344,12 +344,8 @@ impl Function {
     async fn connect(&self) -> Result<Box<dyn Warehouse>, Failure> {
         let password = match &self.config.warehouse_secret_arn {
             Some(arn) => {
-                let secret = self.secrets.get(arn).await;
-                Some(
-                    secret
-                        .and_then(|secret| load::password(arn, &secret))
-                        .map_err(|error| Failure::new(FailureKind::Configuration, error))?,
-                )
+                let password = load::password(arn, &self.secrets.get(arn).await?);
+                Some(password.map_err(|error| Failure::new(FailureKind::Configuration, error))?)
             }
             None => None,
         };

@@ -61,9 +61,16 @@ impl Invocation {
         }
     }
 
-    /// The same, for work that begins now.
-    pub fn begun_now(&self) -> Invocation {
-        Invocation { started: Instant::now(), ..self.clone() }
+    /// The time until its deadline.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// A part of it, for work that begins now and has at most this time.
+    pub fn part(&self, time: Duration) -> Invocation {
+        let started = Instant::now();
+        let deadline = started.checked_add(time).map_or(self.deadline, |end| end.min(self.deadline));
+        Invocation { started, deadline, ..self.clone() }
     }
 
     /// `true`: there is no Lambda, and what the function would invoke is done in this process.
@@ -197,7 +204,9 @@ mod tests {
         assert!(long.is_of_process() && !long.is_over() && long.dollars().is_none());
         assert_eq!(long.answer_by(Duration::from_secs(1)), long.deadline);
         assert!(of(0).is_over());
-        let later = long.begun_now();
-        assert!(later.started >= long.started && later.deadline == long.deadline);
+        let part = long.part(Duration::from_secs(60));
+        assert!(part.started >= long.started && part.deadline - part.started == Duration::from_secs(60));
+        assert_eq!(long.part(Duration::MAX).deadline, long.deadline);
+        assert!(long.left() <= Duration::from_secs(955) && of(0).left().is_zero());
     }
 }

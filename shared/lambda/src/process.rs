@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ const INCOMPLETE: u8 = 1;
 pub(crate) const MISUSED: u8 = 2;
 /// The variable with the time that a process has, and its default: 6 hours.
 const RUN_SECONDS: &str = "RUN_SECONDS";
-const DEFAULT_RUN_SECONDS: u64 = 6 * 3600;
+const DEFAULT_RUN_SECONDS: u32 = 6 * 3600;
 /// Outcomes, in reports of the functions, that leave nothing to do.
-const DONE: [&str; 3] = ["complete", "forgotten", "counted"];
+const DONE: [&str; 4] = ["complete", "forgotten", "counted", "unavailable"];
 
 /// Handles the event that the arguments give.
 pub(crate) async fn handle_one<F>(
@@ -38,7 +38,11 @@ pub(crate) async fn handle_one<F>(
     let answer = async {
         stop_on_signals(&stop).map_err(|error| Failure::new(FailureKind::Run, error))?;
         let time = time().map_err(|error| Failure::new(FailureKind::Configuration, error))?;
-        let event = event(arguments).map_err(|error| refuse_event(format!("{error:#}")))?;
+        // On a thread of its own: whoever is to write the event may let a signal wait.
+        let arguments = arguments.to_vec();
+        let event = tokio::task::spawn_blocking(move || event(&arguments)).await;
+        let event = event.map_err(|error| Failure::new(FailureKind::Run, error))?;
+        let event = event.map_err(|error| refuse_event(format!("{error:#}")))?;
         let telemetry = served.telemetry.clone();
         let invocation = Invocation::of_process(served.name, time, stop.clone(), telemetry);
         let work = async {
@@ -78,10 +82,11 @@ fn stop_on_signals(stop: &Stop) -> anyhow::Result<()> {
 
 fn time() -> anyhow::Result<Duration> {
     let mut environment = Environment::of_process();
-    let default = NonZeroU64::new(DEFAULT_RUN_SECONDS).unwrap_or(NonZeroU64::MIN);
+    // Of 32 bits: an instant after more seconds may be none.
+    let default = NonZeroU32::new(DEFAULT_RUN_SECONDS).unwrap_or(NonZeroU32::MIN);
     let seconds = environment.parsed(RUN_SECONDS, default);
     environment.check()?;
-    Ok(Duration::from_secs(seconds.get()))
+    Ok(Duration::from_secs(seconds.get().into()))
 }
 
 /// Reads the event: a file, `-` for standard input, or JSON itself.
@@ -89,7 +94,7 @@ fn event(arguments: &[OsString]) -> anyhow::Result<Value> {
     let [argument] = arguments else {
         bail!("{} arguments are given, and one is wanted: a file, - or JSON", arguments.len());
     };
-    let text = argument.to_str().filter(|text| text.starts_with('{'));
+    let text = argument.to_str().filter(|text| text.trim_start().starts_with('{'));
     let text = match text {
         Some(text) => text.to_owned(),
         None if argument == "-" => {
@@ -123,6 +128,7 @@ mod tests {
     fn an_event_is_a_file_or_a_text() {
         let of = |argument: &str| event(&[argument.into()]);
         assert_eq!(of(r#"{"replay": true}"#).unwrap(), json!({"replay": true}));
+        assert_eq!(of("\n  {\"replay\": true}\n").unwrap(), json!({"replay": true}));
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/load-replay.json");
         assert_eq!(of(path).unwrap()["replay"], true);
         assert!(format!("{:#}", of("nowhere.json").unwrap_err()).contains("nowhere.json"));
@@ -140,6 +146,7 @@ mod tests {
             (json!({"outcome": "complete", "goes_on": true}), false),
             (json!({"outcome": "complete", "runs": {"notes": {"outcome": "complete"}}}), true),
             (json!({"outcome": "complete", "runs": {"notes": {"outcome": "skipped"}}}), false),
+            (json!({"outcome": "complete", "runs": {"notes": {"outcome": "unavailable"}}}), true),
         ] {
             assert_eq!(is_done(&report), done, "{report}");
         }

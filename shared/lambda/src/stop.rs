@@ -61,10 +61,17 @@ impl Stop {
 
     /// Does this when a signal comes; at once where one has come.
     pub(crate) fn then(&self, act: impl FnOnce() + Send + 'static) {
-        if self.is_asked() {
-            return act();
+        // In one look: a signal between two would find no act, and leave this one undone.
+        let late = self.asked(|asked| match asked.code {
+            Some(_) => Some(act),
+            None => {
+                asked.acts.push(Box::new(act));
+                None
+            }
+        });
+        if let Some(act) = late {
+            act();
         }
-        self.asked(|asked| asked.acts.push(Box::new(act)));
     }
 
     /// Takes the signal's code. `false`: there is nothing that could end by itself.
@@ -103,5 +110,22 @@ mod tests {
         stop.then(act());
         assert_eq!((told.load(Ordering::Relaxed), stop.code()), (2, Some(143)));
         assert!(!Stop::default().ask(INTERRUPTED));
+    }
+
+    #[test]
+    fn an_act_that_comes_together_with_the_signal_is_done() {
+        for _ in 0..2_000 {
+            let (stop, told) = (Stop::default(), Arc::new(AtomicU8::new(0)));
+            let (both, counted) = (std::sync::Barrier::new(2), Arc::clone(&told));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    both.wait();
+                    stop.ask(INTERRUPTED);
+                });
+                both.wait();
+                stop.then(move || _ = counted.fetch_add(1, Ordering::Relaxed));
+            });
+            assert_eq!(told.load(Ordering::Relaxed), 1);
+        }
     }
 }

@@ -2,19 +2,21 @@
 //! code.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use extract::FURTHER;
 use fake_hubspot::{Behaviour, Further, ObjectType, PerType, Settings};
 use hubspot::feeds::FEEDS;
 use serde_json::{Value, json};
-use tests::cloud::Cloud;
+use tests::cloud::{Act, Cloud, Request};
 use tests::{Expectations, Sandbox, assert_all_equal, assert_objects_equal, ended, table_of};
 
+use super::further::{all_but_the_empty, settings};
 use super::{cloud, rows};
 
 const SCHEDULE: &str = r#"{"trigger": "schedule"}"#;
+const NOT_BEGUN: &str = "not begun: the time is over, or a signal came";
 
 /// A feed that is read for seconds, where each call takes a while.
 async fn slow() -> Cloud {
@@ -96,13 +98,38 @@ async fn further_feeds_that_were_not_begun_are_named_and_read_by_the_next_run() 
     assert_eq!(stopped.code, Some(1), "{stopped:#?}");
     let report = stopped.report();
     let runs = report["runs"].as_object().unwrap();
-    let not_begun =
-        runs.values().filter(|run| run["reason"] == "not begun: the time is over, or a signal came").count();
+    let not_begun = runs.values().filter(|run| run["reason"] == NOT_BEGUN).count();
     let started = report["started"].as_array().unwrap().len();
     assert!(not_begun > 0 && started + not_begun == runs.len(), "{report:#}");
+    // The next run begins with what this one has left, however short it is, too.
+    let next = cloud.run_alone(FURTHER, &[SCHEDULE]).await.report();
+    assert_eq!(runs[next["started"][0].as_str().unwrap()]["reason"], NOT_BEGUN, "{report:#} {next:#}");
     let cloud = cloud.with(&[("RUN_SECONDS", "600")]);
     let report = cloud.run_alone(FURTHER, &[SCHEDULE]).await.complete();
     assert_eq!(report["started"].as_array().unwrap().len(), runs.len(), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_named_and_the_account_lacks_leaves_nothing_to_do() {
+    let settings = Settings { absent: [ObjectType::Projects].into(), ..settings() }.without_scope("tickets");
+    let cloud = Cloud::new(Sandbox::new(&settings, Behaviour::default()).await).await;
+    let cloud = cloud.with(&[("COLLECTIONS", &all_but_the_empty(&["projects"]))]);
+    for event in [SCHEDULE, r#"{"mode": "reconcile"}"#, SCHEDULE] {
+        let report = cloud.run_alone(FURTHER, &[event]).await.complete();
+        for name in ["tickets", "projects"] {
+            assert_eq!(report["runs"][name]["outcome"], "unavailable", "{report:#}");
+        }
+        assert_eq!(report["runs"]["notes"]["outcome"], "complete", "{report:#}");
+    }
+    // Somebody who names it wants it.
+    let cloud = cloud.with(&[("COLLECTIONS", "notes,tickets")]);
+    let missed = cloud.run_alone(FURTHER, &[SCHEDULE]).await;
+    let report = missed.report();
+    assert_eq!(
+        (missed.code, &report["runs"]["tickets"]["outcome"]),
+        (Some(1), &json!("skipped")),
+        "{report:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,9 +159,77 @@ async fn wrong_use_ends_with_2() {
     assert!(
         ["BUCKET", "RESERVE_PERCENT"].iter().all(|name| report["reason"].as_str().unwrap().contains(name))
     );
-    let cloud = cloud.with(&[("BUCKET", "hubspot-staged"), ("RESERVE_PERCENT", "10"), ("RUN_SECONDS", "0")]);
+    let mut cloud = cloud.with(&[("BUCKET", "hubspot-staged"), ("RESERVE_PERCENT", "10")]);
+    for seconds in ["0", "18446744073709551615"] {
+        cloud = cloud.with(&[("RUN_SECONDS", seconds)]);
+        let refused = cloud.run_alone("deals", &["{}"]).await;
+        assert!(refused.code == Some(2) && refused.stdout.contains("RUN_SECONDS"), "{refused:#?}");
+    }
+    let cloud = cloud.with(&[("RUN_SECONDS", "4294967295"), ("HUBSPOT_SECRET_ARN", "nothing")]);
     let refused = cloud.run_alone("deals", &["{}"]).await;
-    assert!(refused.code == Some(2) && refused.stdout.contains("RUN_SECONDS"), "{refused:#?}");
+    let report = refused.report();
+    assert_eq!((refused.code, &report["error_type"]), (Some(2), &json!("Configuration")), "{refused:#?}");
+    assert!(report["reason"].as_str().unwrap().contains("no such secret"), "{report:#}");
+    // As much time as can be given, and an event with blanks before it.
+    cloud.run_alone("load", &["\n {}"]).await.complete();
+}
+
+/// Has the service of secrets fail, which the SDK tries again for half a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_aws_ends_with_1() {
+    let cloud = cloud().await;
+    let fail = |request: &Request, _| match &request.operation[..] {
+        "GetSecretValue" => Act::Fail,
+        _ => Act::GoOn,
+    };
+    cloud.gateway.set_hook(fail);
+    let cloud = cloud.with(&[("WAREHOUSE_SECRET_ARN", "hubspot-credential")]);
+    let (deals, load) = tokio::join!(
+        cloud.run_alone("deals", &[SCHEDULE]),
+        cloud.run_alone("load", &[r#"{"compact": true}"#])
+    );
+    for failed in [deals, load] {
+        let report = failed.report();
+        assert_eq!((failed.code, &report["outcome"]), (Some(1), &json!("failed")), "{failed:#?}");
+        assert!(report["reason"].as_str().unwrap().contains("can't be read"), "{report:#}");
+    }
+    cloud.gateway.clear_hook();
+    cloud.run_alone("deals", &[SCHEDULE]).await.complete();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_run_that_waits_for_its_event() {
+    let cloud = cloud().await;
+    let mut run = cloud.command_alone("deals", &["-"]).stdin(Stdio::piped()).spawn().unwrap();
+    // Open until the end, and nobody writes into it.
+    let stdin = run.stdin.take();
+    let status = format!("/proc/{}/status", run.id());
+    let catches_sigterm = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(caught, 16).unwrap() & 1 << 14 != 0
+    };
+    wait_for(catches_sigterm).await;
+    terminate(&run);
+    let ended = wait_for(|| run.try_wait().unwrap().is_some());
+    if tokio::time::timeout(Duration::from_secs(20), ended).await.is_err() {
+        run.kill().unwrap();
+    }
+    let output = run.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(143));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("interrupted"), "{output:?}");
+}
+
+async fn wait_for(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn terminate(run: &Child) {
+    let killed = std::process::Command::new("/bin/kill").args(["-TERM", &run.id().to_string()]).status();
+    assert!(killed.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,11 +260,8 @@ async fn a_signal_ends_a_run_with_a_checkpoint() {
     let mut command = cloud.command_alone("deals", &[SCHEDULE]);
     let run = command.spawn().unwrap();
     let calls = cloud.sandbox.server.log().len();
-    while cloud.sandbox.server.log().len() < calls + 15 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let killed = std::process::Command::new("/bin/kill").args(["-TERM", &run.id().to_string()]).status();
-    assert!(killed.unwrap().success());
+    wait_for(|| cloud.sandbox.server.log().len() >= calls + 15).await;
+    terminate(&run);
     let output = tokio::task::spawn_blocking(|| run.wait_with_output().unwrap()).await.unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &report["outcome"]), (Some(143), &json!("stopped")), "{report:#}");

@@ -14,7 +14,7 @@ use super::event;
 const WITH_RECORDS: [ObjectType; 4] =
     [ObjectType::Tickets, ObjectType::Notes, ObjectType::OwnTickets, ObjectType::Rentals];
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let records = PerType { contacts: 20, companies: 10, deals: 10 };
     let settings = Settings { records, wide_deals: 0, ..Settings::default() };
     let further = Further { records: 130, custom_properties: 3 };
@@ -22,7 +22,7 @@ fn settings() -> Settings {
 }
 
 /// `all`, but for those objects that have no records and show nothing that others don't.
-fn all_but_the_empty(kept: &[&str]) -> String {
+pub(super) fn all_but_the_empty(kept: &[&str]) -> String {
     let tables = WITH_RECORDS.map(table_of);
     let is_empty = |name: &&str| !tables.contains(name) && !kept.contains(name);
     let empty = hubspot::feeds::further().flat_map(|feed| feed.collections()).copied().filter(is_empty);

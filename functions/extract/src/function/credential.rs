@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use async_trait::async_trait;
 use hubspot::{Credential, CredentialSource};
-use lambda::Secrets;
+use lambda::{Failure, FailureKind, Secrets};
 use secrecy::ExposeSecret;
 
 #[derive(Debug)]
@@ -19,21 +19,24 @@ impl StoredCredential {
         StoredCredential { secrets, arn: arn.to_owned() }
     }
 
-    pub(super) async fn read(&self) -> anyhow::Result<Credential> {
+    /// # Errors
+    /// A [`FailureKind::Configuration`] where the secret can't be used; another kind where it could not be read now.
+    pub(super) async fn read(&self) -> Result<Credential, Failure> {
         if let Ok(credential) = extract::credential(self.secrets.get(&self.arn).await?.expose_secret()) {
             return Ok(credential);
         }
         // What was kept can't be used: somebody may have put another value meanwhile.
         extract::credential(self.secrets.get_anew(&self.arn).await?.expose_secret())
             .with_context(|| format!("the secret {} can't be used", self.arn))
+            .map_err(|error| Failure::new(FailureKind::Configuration, error))
     }
 }
 
 #[async_trait]
 impl CredentialSource for StoredCredential {
     async fn read_anew(&self) -> hubspot::Result<Credential> {
-        let unreadable = |error: anyhow::Error| {
-            hubspot::Error::of_credential(format!("the credential is refused, and {error:#}"))
+        let unreadable = |failure: Failure| {
+            hubspot::Error::of_credential(format!("the credential is refused, and {:#}", failure.error))
         };
         self.secrets.get_anew(&self.arn).await.map_err(unreadable)?;
         self.read().await.map_err(unreadable)

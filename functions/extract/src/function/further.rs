@@ -14,7 +14,7 @@ use hubspot::feeds::{Feed, HistoryProperties, Mode};
 use lambda::{Failure, FailureKind, Invocation};
 use serde_json::{Map, Value};
 
-use super::{Function, failure_kind};
+use super::{Function, failure_kind, in_turn};
 
 /// Invocations that are asked for at once.
 const AT_ONCE: usize = 8;
@@ -87,6 +87,8 @@ impl Function {
         let standing = self.standing(further).await;
         invocation.emit(self.further_metrics(&report, failed.is_some(), &standing, invocation));
         if invocation.is_of_process() {
+            let is_wanted = |name: &str| self.config.names.select(name);
+            in_turn::name_unavailable(&mut runs, &report.standing.unavailable, is_wanted);
             value["runs"] = runs.into();
         }
         match failed {
@@ -159,7 +161,9 @@ impl Function {
         if !feed.is_full_refresh() || self.config.full_refresh_minutes == 0 {
             return Ok(false);
         }
-        let Some((began_ms, end)) = extract::last_run(feed, &self.state).await? else { return Ok(false) };
+        let Some((began_ms, end)) = extract::last_run(feed, None, &self.state).await? else {
+            return Ok(false);
+        };
         let minutes = match end {
             End::Stopped => 0,
             End::Failed => self.config.full_refresh_minutes.min(RETRY_MINUTES),

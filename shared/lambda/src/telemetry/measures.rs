@@ -94,7 +94,49 @@ impl MetricReader for Shared {
         self.0.shutdown_with_timeout(timeout)
     }
 
+    /// A gauge is sent once for each time that it was measured: a function that stays warm would else tell of an invocation
+    /// that failed at the end of each later one.
     fn temporality(&self, kind: InstrumentKind) -> Temporality {
-        self.0.temporality(kind)
+        match kind {
+            InstrumentKind::Gauge => Temporality::Delta,
+            kind => self.0.temporality(kind),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_otlp::WithHttpConfig;
+
+    use super::*;
+
+    /// Names of the metrics that would be sent now.
+    fn sent(measures: &Measures) -> Vec<String> {
+        let mut measured = ResourceMetrics::default();
+        measures.reader.collect(&mut measured).unwrap();
+        let metrics = measured.scope_metrics().flat_map(|scope| scope.metrics());
+        metrics.map(|metric| metric.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_gauge_is_sent_once_and_a_sum_goes_on() {
+        let http = crate::telemetry::http_client(true).unwrap();
+        let exporter = MetricExporter::builder().with_http().with_http_client(http).build().unwrap();
+        let measures = Measures::new(exporter, Resource::builder().build());
+        let record = |metric: Metric| {
+            let mut metrics = Metrics::new("hubspot", "deals");
+            match metric.is_sum() {
+                true => metrics.count_each(metric, "feed", [("deals", 3)]),
+                false => metrics.add(metric, 1.0),
+            }
+            measures.record(&metrics);
+        };
+        record(Metric::FailedFeeds);
+        assert_eq!(sent(&measures), ["FailedFeeds"]);
+        assert!(sent(&measures).is_empty());
+        record(Metric::Calls);
+        assert_eq!((sent(&measures), sent(&measures)), (vec!["Calls".to_owned()], vec!["Calls".to_owned()]));
+        record(Metric::FailedFeeds);
+        assert!(sent(&measures).contains(&"FailedFeeds".to_owned()));
     }
 }
