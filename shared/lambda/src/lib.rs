@@ -9,6 +9,7 @@ mod metrics;
 mod process;
 mod secrets;
 mod serve;
+mod served;
 mod stop;
 mod telemetry;
 

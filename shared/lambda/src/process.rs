@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::{Failure, FailureKind, refuse_event};
 use crate::environment::Environment;
 use crate::invocation::Invocation;
-use crate::serve::Served;
+use crate::served::Served;
 use crate::stop::{Signals, Stop};
 
 /// All was done, or there was nothing to do.

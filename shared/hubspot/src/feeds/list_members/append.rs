@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use staging::Rows;
 
 use super::fetch::Unlisted;
+use super::open_members::OpenMembers;
+use super::rows;
 use super::state::{End, Known, Object, Reading, RunOfLists, reason};
-use super::{OpenMembers, rows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feeds::document::Written;
 use crate::feeds::scans::ObjectLists;

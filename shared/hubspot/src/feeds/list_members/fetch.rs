@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::OpenMembers;
+use super::open_members::OpenMembers;
 use super::state::{Object, Reading, Slice};
 use crate::call::Call;
 use crate::encoding::percent_encoded;

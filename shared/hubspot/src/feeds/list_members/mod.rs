@@ -8,17 +8,19 @@
 mod append;
 mod fetch;
 mod objects;
+mod open_members;
 mod rows;
 mod state;
 mod troubles;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use staging::{Rows, Table};
 
 use self::fetch::Answer;
-use self::state::{Known, Lists, ListsOfObjects, Run, RunOfLists, Slice};
+use self::open_members::OpenMembers;
+use self::state::{Lists, Run, RunOfLists, Slice};
 use self::troubles::Troubles;
 use super::cursor::Cursor;
 use super::dictionary::CollectionEntry;
@@ -75,32 +77,6 @@ impl Feed for ListMembers {
             known: kept.own.lists.clone(),
             troubles: Mutex::default(),
         }))
-    }
-}
-
-#[derive(Debug)]
-struct OpenMembers {
-    session: Session,
-    document: Document,
-    mode: Mode,
-    /// The lists as earlier runs have left them.
-    known: ListsOfObjects,
-    troubles: Mutex<Troubles>,
-}
-
-impl OpenMembers {
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known(&self, object: &str, list: u64) -> Option<Known> {
-        self.known.get(object)?.get(&list).copied()
-    }
-
-    /// What of a run's troubles is told at its end is kept with the run.
-    fn note(&self, run: &mut RunOfLists<'_>, note: impl FnOnce(&mut Troubles)) {
-        note(&mut run.own.troubles);
-        *self.troubles() = run.own.troubles.clone();
     }
 }
 

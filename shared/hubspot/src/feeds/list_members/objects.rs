@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::OpenMembers;
+use super::open_members::OpenMembers;
 use super::state::{Object, reason};
 use super::troubles::Troubles;
 use crate::error::Result;
