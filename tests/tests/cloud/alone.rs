@@ -207,7 +207,7 @@ async fn a_signal_ends_a_run_that_waits_for_its_event() {
     let catches_sigterm = || {
         let status = std::fs::read_to_string(&status).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
-        u64::from_str_radix(caught, 16).unwrap() & 1 << 14 != 0
+        u64::from_str_radix(caught, 16).unwrap() & (1 << 14) != 0
     };
     wait_for(catches_sigterm).await;
     terminate(&run);
