@@ -116,7 +116,8 @@ pub(super) fn name_unavailable(
         if run["outcome"] != "skipped" && !is_stopped_by(run, StopCause::NotReadYet) {
             continue;
         }
-        let collections = run["collections"].as_object().into_iter().flatten().map(|(name, _)| name);
+        let collections = run["collections"].as_object().into_iter().flatten();
+        let collections = collections.map(|(name, _)| staging::snapshot_of(name).unwrap_or(name));
         let mut own =
             collections.filter(|name| !hubspot::feeds::is_shared(name) && is_wanted(name)).peekable();
         if own.peek().is_some() && own.all(|name| unavailable.contains_key(name)) {
@@ -164,7 +165,7 @@ mod tests {
         let shared = hubspot::feeds::SHARED[0];
         let runs = json!({
             "tickets": run("skipped", "no scope", &["tickets", shared]),
-            "projects": run("stopped", "not_read_yet: no table", &["projects"]),
+            "projects": run("stopped", "not_read_yet: no table", &["_snapshot_projects"]),
             "goals": run("stopped", "busy: held", &["goals"]),
             "notes": run("skipped", "no scope", &["notes"]),
             "metadata": run("skipped", "no scope", &["owners", "roles", "teams"]),
