@@ -5,7 +5,7 @@ use std::path::Path;
 use fake_hubspot::{Behaviour, ObjectType};
 use tests::{
     Expectations, Sandbox, assert_all_equal, assert_associations_equal, assert_history_equal,
-    assert_memberships_equal,
+    assert_memberships_of_equal,
 };
 
 const COLLECTIONS: &str = "segment,owners,pipelines,pipeline_stages,properties,associations,association_types,\
@@ -74,7 +74,7 @@ async fn a_backfill_replaces_files_that_were_removed() {
         let database = sandbox.database();
         assert_all_equal(&database, account, &Expectations::default());
         assert_associations_equal(&ObjectType::CORE, &database, account);
-        assert_memberships_equal(&database, account);
+        assert_memberships_of_equal(&ObjectType::CORE, &database, account);
         let past = [(ObjectType::Deals, "dealstage"), (ObjectType::Contacts, "lifecyclestage")];
         assert_history_equal(&past, true, &database, account);
         assert_eq!(tables(&database), before);
