@@ -184,7 +184,7 @@ struct Work<'a> {
     accepts_removals: bool,
     /// Tables of Segment's, if they are to be adopted.
     adoption: Option<&'a Adoption>,
-    /// What was loaded.
+    /// Loads so far.
     loads: Loads,
 }
 

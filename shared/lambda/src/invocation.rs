@@ -27,7 +27,7 @@ pub struct Invocation {
     pub started: Instant,
     /// When work has to end so that what is done can still be saved.
     pub deadline: Instant,
-    /// How a process is stopped; `None` in Lambda.
+    /// Signal that stops a process; `None` in Lambda.
     stop: Option<Stop>,
     telemetry: Telemetry,
 }

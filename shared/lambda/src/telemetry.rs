@@ -40,7 +40,7 @@ const DEFAULT_SERVICE_NAME: &str = "hubspot-source";
 const PATIENCE: Duration = Duration::from_secs(2);
 const LITTLE_PATIENCE: Duration = Duration::from_millis(200);
 
-/// What sends spans and metrics, if anything does. Clones are the same.
+/// Sender of spans and metrics, if there is one. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Telemetry(Option<Arc<Pipeline>>);
 

@@ -18,7 +18,7 @@ const QUARANTINE: u64 = 50;
 pub(crate) const RECORD: &str = "9021087";
 pub(crate) const ADDRESS: &str = "ann.miller@example.com";
 
-/// What the page has to show, by day.
+/// Figures of the page, by day.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     /// Rows by day and table.

@@ -1,4 +1,4 @@
-//! What one feed of events is, beside how it is read.
+//! Description of one feed of events.
 
 use crate::feeds::collection::Collection;
 use crate::feeds::document::Writer;

@@ -37,7 +37,7 @@ impl Slice {
     }
 }
 
-/// What a list was like.
+/// State of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::feeds) struct Known {
     /// Another number whenever anything in the list, or the columns it is read into, is another.

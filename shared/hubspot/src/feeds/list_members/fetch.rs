@@ -16,7 +16,7 @@ use crate::version;
 const PAGE_MEMBERS: usize = 250;
 pub(super) const RESULTS: &str = "results";
 
-/// What one fetch brings.
+/// Answer of one fetch.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The lists of an object, and those of before that are not among them.

@@ -27,7 +27,7 @@ impl OpenMembers {
         self.known.get(object)?.get(&list).copied()
     }
 
-    /// What of a run's troubles is told at its end is kept with the run.
+    /// Notes a trouble with the run, whose end tells of it.
     pub(super) fn note(&self, run: &mut RunOfLists<'_>, note: impl FnOnce(&mut Troubles)) {
         note(&mut run.own.troubles);
         *self.troubles() = run.own.troubles.clone();

@@ -181,7 +181,7 @@ impl Reading {
     }
 }
 
-/// What a list was like.
+/// State of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// See [`super::ObjectLists`]; 0 where its members could not be read since.

@@ -1,4 +1,4 @@
-//! What a run could not read, and what is told of it.
+//! Troubles of a run: lists and objects that it could not read, and the notes on them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::feeds::{Gap, LIST_MEMBERSHIPS, Note};
 /// Things that a note names.
 const MAX_NAMED: usize = 3;
 
-/// What a run could not read, by its name for people.
+/// Lists and objects that a run could not read, by their names for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Troubles {

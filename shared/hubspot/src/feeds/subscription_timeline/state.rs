@@ -1,4 +1,4 @@
-//! What a run pages through, and what it leaves to the next one.
+//! Slices of a run, and the position that it leaves to the next one.
 
 use serde::{Deserialize, Serialize};
 
