@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use staging::{Rows, Table};
 
 use super::cursor::{Cursor, Lookback};
@@ -98,7 +99,8 @@ impl<F: OpenFeed> AnyOpenFeed for F {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        let page = OpenFeed::fetch(self, slice.get()?, limit).await?;
+        let asked_ms = Utc::now().timestamp_millis();
+        let page = OpenFeed::fetch(self, slice.get()?, limit).await?.asked_for_at(asked_ms);
         Ok(page.map(|content| Box::new(content) as Box<dyn Any + Send>))
     }
 
@@ -178,4 +180,64 @@ fn typed_page<C: 'static>(page: Page) -> Result<Page<C>> {
         Error::new(ErrorKind::Malformed, "a page was given to a feed that has not fetched it")
     })?;
     Ok(page.map(|()| *content))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use super::super::open_feed::{CursorOf, RunOf};
+    use super::*;
+    use crate::feeds::unfinished::Mode;
+
+    #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Nothing {}
+
+    impl FeedState for Nothing {}
+
+    /// A feed whose pages wait for their answer.
+    #[derive(Debug, Default)]
+    struct Waiting {
+        answered_ms: AtomicI64,
+    }
+
+    #[async_trait]
+    impl OpenFeed for Waiting {
+        type Slice = Nothing;
+        type Run = Nothing;
+        type Kept = Nothing;
+        type Content = ();
+
+        fn tables(&self) -> &[Table] {
+            &[]
+        }
+
+        async fn plan(&self, _: Window, _: &mut CursorOf<'_, Nothing>) -> Result<Planned<Nothing, Nothing>> {
+            Ok(Planned::new(Mode::Incremental, 0, 0))
+        }
+
+        async fn fetch(&self, _: &Nothing, _: usize) -> Result<Page<()>> {
+            self.answered_ms.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(Page::new((), 0))
+        }
+
+        fn append_page(
+            &self,
+            _: Page<()>,
+            _: &mut Nothing,
+            _: &mut RunOf<'_, Nothing>,
+            _: &mut [&mut Rows],
+        ) -> Result<Appended<Nothing>> {
+            Ok(Appended::default())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_no_newer_than_its_first_answer() {
+        let feed = Waiting::default();
+        let page = AnyOpenFeed::fetch(&feed, &Slice::new(Nothing {}), 100).await.unwrap();
+        assert!(page.read_ms <= feed.answered_ms.load(Ordering::Relaxed));
+    }
 }

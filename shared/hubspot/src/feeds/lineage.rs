@@ -18,7 +18,7 @@ pub(super) const LINEAGE: [Line; 6] = [
         ColumnType::Timestamp,
         "when HubSpot changed it; the first half of the row's version",
     ),
-    (READ_AT, ColumnType::Timestamp, "when we read it; the second half of the row's version"),
+    (READ_AT, ColumnType::Timestamp, "when we asked HubSpot for it; the second half of the row's version"),
     (RECEIVED_AT, ColumnType::Timestamp, "the same, under the name Segment gave it"),
     (RUN_ID, ColumnType::Text, "the run that read it; run ids sort by time"),
     (FILE, ColumnType::Text, "the staged file it came with: `file_key` in `_loaded_files`"),

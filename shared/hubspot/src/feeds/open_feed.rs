@@ -155,7 +155,8 @@ impl<S, R> DerefMut for Planned<S, R> {
 /// Answers that are fetched, not yet rows. The content is of the feed's own type.
 pub struct Page<C = Box<dyn Any + Send>> {
     pub(super) content: C,
-    /// By our clock.
+    /// The version of its rows, by our clock. It is the time before the first call for it, so that nothing in the page is
+    /// older: calls wait for HubSpot's limits, and a run beside this one may have read something newer meanwhile.
     pub(super) read_ms: i64,
     size_bytes: usize,
 }
@@ -167,6 +168,10 @@ impl<C> Page<C> {
 
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    pub(super) fn asked_for_at(self, read_ms: i64) -> Page<C> {
+        Page { read_ms, ..self }
     }
 
     pub(super) fn map<D>(self, map: impl FnOnce(C) -> D) -> Page<D> {
