@@ -144,12 +144,15 @@ impl Account {
         self.write().objects[object].archive(object, id, now)
     }
 
-    /// Takes the record out of the recycle bin; its modified date stays.
+    /// Takes the record out of the recycle bin; its modified date stays, unless it names a record as merged that was
+    /// merged into another one meanwhile.
     pub fn restore(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
         let mut state = self.write();
+        let now = self.now();
         let objects = &mut state.objects[object];
         let archived = objects.archived.remove(&id).ok_or(ChangeError::UnknownRecord { object, id })?;
         let record = Arc::new(Record { archived_at: None, ..(*archived).clone() });
+        let record = objects.come_back(record, now);
         objects.live.insert(id, Arc::clone(&record));
         objects.index.follow(id, None, Some(record));
         Ok(())

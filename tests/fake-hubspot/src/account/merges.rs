@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::past::Source;
 use super::properties::Catalog;
 use super::record::{PropertyIndex, Record};
 use super::{Account, ChangeError, Merged, Objects, State};
 use crate::ObjectType;
+
+/// The least by which one modification is later than the one before.
+const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
 
 impl Account {
     /// Merges two records. Returns the id of the survivor: a new one, or the primary's where the account merges the
@@ -46,6 +49,7 @@ impl State {
             return Err(unknown);
         };
         objects.unmerged.insert(id);
+        let record = objects.come_back(record, now);
         objects.live.insert(id, Arc::clone(&record));
         objects.index.follow(id, None, Some(record));
         if object == ObjectType::Contacts {
@@ -114,29 +118,51 @@ impl State {
 }
 
 impl Objects {
-    /// Takes the id out of `hs_merged_object_ids` of all records that name it. That modifies them, as a change of any
-    /// stored property does; archived ones keep their date.
+    /// Takes the id, which is merged once more, out of `hs_merged_object_ids` of the live records that name it.
     fn name_no_more(&mut self, id: u64, at: DateTime<Utc>) {
         let Some((merged_ids, _)) = self.catalog.find("hs_merged_object_ids") else { return };
         let id = id.to_string();
-        for (&survivor, record) in self.live.iter_mut().chain(&mut self.archived) {
-            let Some(named) = record.values.get(merged_ids) else { continue };
-            let left: Vec<&str> = named.split(';').filter(|named| *named != id).collect();
-            if left.len() == named.split(';').count() {
-                continue;
-            }
-            let left = Some(left.join(";")).filter(|left| !left.is_empty());
-            let mut after = (**record).clone();
-            if after.archived_at.is_none() {
-                (after.updated_at, after.shown_updated_at) = (at.max(record.updated_at), None);
-            }
-            after.set(&[(merged_ids, left.as_deref())], after.updated_at, Some(Source::Merge));
+        for (&survivor, record) in &mut self.live {
+            let Some(after) = with_names(record, merged_ids, at, |named| *named != id) else { continue };
             let before = std::mem::replace(record, Arc::new(after));
-            if before.archived_at.is_none() {
-                self.index.follow(survivor, Some(before), Some(Arc::clone(record)));
-            }
+            self.index.follow(survivor, Some(before), Some(Arc::clone(record)));
         }
     }
+
+    /// Returns the record as it is once it is live again. While it was not, it stayed as it was: now it names none that
+    /// was merged into another one meanwhile.
+    pub(super) fn come_back(&self, record: Arc<Record>, at: DateTime<Utc>) -> Arc<Record> {
+        let Some((merged_ids, _)) = self.catalog.find("hs_merged_object_ids") else { return record };
+        let is_its_own = |named: &&str| {
+            let Ok(mut id) = named.parse::<u64>() else { return true };
+            let is_merged = self.merged.contains_key(&id);
+            while let Some(merged) = self.merged.get(&id).filter(|_| id != record.id) {
+                id = merged.into;
+            }
+            !is_merged || id == record.id
+        };
+        with_names(&record, merged_ids, at, is_its_own).map_or_else(|| Arc::clone(&record), Arc::new)
+    }
+}
+
+/// Returns the record with those names alone in `hs_merged_object_ids` that are to stay; `None` if all are. It is
+/// modified, as by a change of any stored property.
+fn with_names(
+    record: &Record,
+    merged_ids: PropertyIndex,
+    at: DateTime<Utc>,
+    stays: impl FnMut(&&str) -> bool,
+) -> Option<Record> {
+    let named = record.values.get(merged_ids)?;
+    let left: Vec<&str> = named.split(';').filter(stays).collect();
+    if left.len() == named.split(';').count() {
+        return None;
+    }
+    let left = Some(left.join(";")).filter(|left| !left.is_empty());
+    let mut after = record.clone();
+    (after.updated_at, after.shown_updated_at) = (at.max(record.updated_at + MILLISECOND), None);
+    after.set(&[(merged_ids, left.as_deref())], after.updated_at, Some(Source::Merge));
+    Some(after)
 }
 
 /// Makes the survivor: the primary's values with their past, the other's where the primary has none, and the ids of

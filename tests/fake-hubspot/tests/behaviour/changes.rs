@@ -242,6 +242,23 @@ async fn what_is_merged_once_more_is_named_by_its_new_survivor_alone() {
 }
 
 #[tokio::test]
+async fn an_archived_record_names_what_it_did_until_it_is_restored() {
+    let fake = Fake::calm().await;
+    let account = fake.account();
+    let ids = account.live_ids(CONTACTS);
+    let first = account.merge(CONTACTS, ids[2], ids[3]).unwrap();
+    account.undo_merge(CONTACTS, ids[3]).unwrap();
+    let before = record(&fake, first).updated_at;
+    account.archive(CONTACTS, first).unwrap();
+    let archived = record(&fake, first);
+    account.merge(CONTACTS, ids[4], ids[3]).unwrap();
+    assert_eq!(record(&fake, first), archived);
+    account.restore(CONTACTS, first).unwrap();
+    assert_eq!(record(&fake, first).properties["hs_merged_object_ids"], Some(ids[2].to_string()));
+    assert!(record(&fake, first).updated_at > before, "its values differ from those that were read");
+}
+
+#[tokio::test]
 async fn updated_at_may_stay_behind_the_modified_date() {
     let fake = Fake::start(&Settings { updated_at_behind: 1.0, ..small() }, calm()).await;
     let id = some_id(&fake, CONTACTS);
