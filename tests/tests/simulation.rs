@@ -8,7 +8,8 @@ use tests::{SimulationSummary, simulate};
 
 /// Number of concurrent simulations, which mostly wait.
 const AT_ONCE: usize = 40;
-const SEEDS: u64 = 100;
+/// Few, since each takes eight CPU seconds; a change of what they try is tried with hundreds.
+const SEEDS: u64 = 25;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
@@ -48,6 +49,6 @@ async fn the_warehouse_equals_the_account_in_the_end() {
     }
     eprintln!("{} seeds in {:?}: {sum:?}", seeds.clone().count(), started.elapsed());
     assert!(differing.is_empty(), "the warehouse is not the account: SEED={differing:?}");
-    assert!(sum.compacted > 0 || seeds.clone().count() < 50, "no file was compacted");
-    assert!(sum.cut_off > 0 || seeds.count() < 50, "no run was cut off");
+    assert!(sum.compacted > 0 || seeds.clone().count() < 20, "no file was compacted");
+    assert!(sum.cut_off > 0 || seeds.count() < 20, "no run was cut off");
 }
