@@ -5,6 +5,7 @@ pub(crate) mod answer;
 mod body;
 mod clock;
 mod failed;
+pub(crate) mod sent;
 mod span;
 pub(crate) mod transport;
 
@@ -183,13 +184,18 @@ impl Client {
         let mut refused_token: Option<SecretString> = None;
         loop {
             self.wait_for_turn(call.bucket).await?;
-            let failed = match self.token(refused_token.as_ref()).await {
+            let token = self.token(refused_token.as_ref()).await;
+            let sent_ms = sent::now_ms();
+            let failed = match token {
                 Err(error) if !matches!(error.kind(), ErrorKind::Transport | ErrorKind::Server) => {
                     return Err(error);
                 }
                 Err(_) => Failed::unanswered(Failure::Transport, None),
                 Ok(token) => match self.until_deadline(self.send_as_span(call, &token, tried)).await? {
-                    Ok(body) => return Ok(body),
+                    Ok(body) => {
+                        sent::note(sent_ms);
+                        return Ok(body);
+                    }
                     Err(failed)
                         if failed.is_unauthorized() && self.can_renew(refused_token.as_ref()).await =>
                     {
@@ -224,6 +230,8 @@ impl Client {
                     self.budget().refused(call.bucket, wait);
                 }
                 Decision::Fail(kind) => {
+                    // That something is not there is an answer, too.
+                    sent::note(sent_ms);
                     if kind == ErrorKind::DailyLimit {
                         self.budget().day_is_over();
                     }

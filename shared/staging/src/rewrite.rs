@@ -211,7 +211,7 @@ impl Runs {
     }
 }
 
-/// Version of a row: when HubSpot changed it, when it was read, and by which run.
+/// Version of a row: when HubSpot changed it, when it was asked for, and by which run.
 type Version = (Option<i64>, Option<i64>, Arc<str>);
 
 #[derive(Debug, Default)]

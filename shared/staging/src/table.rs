@@ -17,7 +17,7 @@ pub const RUN_ID: &str = "_run_id";
 pub const FILE: &str = "_file";
 /// JSON object of the values that did not parse as their column's type: column name to the text HubSpot sent.
 pub const UNPARSED: &str = "_unparsed";
-/// Segment's name for the time of the read; equal to [`READ_AT`].
+/// Segment's name for the time of the call; equal to [`READ_AT`].
 pub const RECEIVED_AT: &str = "received_at";
 /// True for a tombstone. On every CRM table.
 pub const IS_DELETED: &str = "is_deleted";

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::fmt;
 
 use async_trait::async_trait;
-use chrono::Utc;
 use staging::{Rows, Table};
 
 use super::cursor::{Cursor, Lookback};
@@ -14,6 +13,7 @@ use super::own::{FeedState, Own, Taken};
 use super::session::Window;
 use super::slice::Slice;
 use super::unfinished::Unfinished;
+use crate::client::sent;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Every feed that is opened for a run, without its types. Feeds implement `OpenFeed`, which says more of each method.
@@ -99,8 +99,9 @@ impl<F: OpenFeed> AnyOpenFeed for F {
     }
 
     async fn fetch(&self, slice: &Slice, limit: usize) -> Result<Page> {
-        let asked_ms = Utc::now().timestamp_millis();
-        let page = OpenFeed::fetch(self, slice.get()?, limit).await?.asked_for_at(asked_ms);
+        let asked_ms = sent::now_ms();
+        let (page, sent_ms) = sent::first_of(OpenFeed::fetch(self, slice.get()?, limit)).await;
+        let page = page?.sent_at(sent_ms.unwrap_or(asked_ms));
         Ok(page.map(|content| Box::new(content) as Box<dyn Any + Send>))
     }
 
@@ -218,7 +219,7 @@ mod tests {
         }
 
         async fn fetch(&self, _: &Nothing, _: usize) -> Result<Page<()>> {
-            self.answered_ms.store(Utc::now().timestamp_millis(), Ordering::Relaxed);
+            self.answered_ms.store(sent::now_ms(), Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(20)).await;
             Ok(Page::new((), 0))
         }

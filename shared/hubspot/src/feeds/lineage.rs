@@ -74,7 +74,7 @@ const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
 pub(super) struct Reading<'a> {
     pub(super) account_id: u64,
     pub(super) run_id: &'a str,
-    /// When the page was read, by our clock: it only orders reads of the same version, and all reads are ours.
+    /// When the page was asked for, by our clock: it only orders reads of the same version, and all reads are ours.
     pub(super) read_ms: i64,
     /// The same by HubSpot's clock.
     pub(super) theirs_ms: i64,

@@ -155,8 +155,7 @@ impl<S, R> DerefMut for Planned<S, R> {
 /// Answers that are fetched, not yet rows. The content is of the feed's own type.
 pub struct Page<C = Box<dyn Any + Send>> {
     pub(super) content: C,
-    /// The version of its rows, by our clock. It is the time before the first call for it, so that nothing in the page is
-    /// older: calls wait for HubSpot's limits, and a run beside this one may have read something newer meanwhile.
+    /// The version of its rows: the time, by our clock, at which the first of its calls was sent.
     pub(super) read_ms: i64,
     size_bytes: usize,
 }
@@ -170,7 +169,7 @@ impl<C> Page<C> {
         self.size_bytes
     }
 
-    pub(super) fn asked_for_at(self, read_ms: i64) -> Page<C> {
+    pub(super) fn sent_at(self, read_ms: i64) -> Page<C> {
         Page { read_ms, ..self }
     }
 

@@ -26,9 +26,9 @@ impl Account {
 }
 
 impl Account {
-    /// Undoes a merge: the record is live again, with its id, its values and its modified date. The survivor stays as
-    /// it is; a contact gets a new modified date, since it has fewer submissions and identities. Records that were
-    /// merged into the restored one before stay merged.
+    /// Undoes a merge: the record is live again, with its id, its values and its modified date, unless it names one that
+    /// was merged into another meanwhile. The survivor stays as it is; a contact gets a new modified date, since it has
+    /// fewer submissions and identities. Records that were merged into the restored one before stay merged.
     pub fn undo_merge(&self, object: ObjectType, id: u64) -> Result<(), ChangeError> {
         let now = self.now();
         self.write().undo_merge(object, id, now)

@@ -33,7 +33,7 @@ pub(super) struct Bounds<'a> {
     pub(super) page: &'a Page,
     pub(super) since_ms: i64,
     pub(super) until_ms: i64,
-    /// When the page was read, by HubSpot's clock.
+    /// When the page was asked for, by HubSpot's clock.
     pub(super) read_ms: i64,
 }
 

@@ -170,7 +170,7 @@ impl Reading {
         End::Again
     }
 
-    /// The version of the rows of a page that was read at this time.
+    /// The version of the rows of a page that was asked for at this time.
     pub(super) fn version(&mut self, read_ms: i64) -> i64 {
         *self.version_ms.get_or_insert(read_ms.max(self.before_ms.saturating_add(1)))
     }
@@ -186,7 +186,7 @@ impl Reading {
 pub(super) struct Known {
     /// See [`super::ObjectLists`]; 0 where its members could not be read since.
     pub(super) stamp: i64,
-    /// The version of its rows: when they were read.
+    /// The version of its rows: the time at which they were asked for.
     pub(super) read_ms: i64,
 }
 

@@ -10,7 +10,7 @@ pub(in crate::feeds) struct Merge {
     /// The survivor's version, and when it was archived.
     pub(crate) updated_ms: Option<i64>,
     pub(crate) archived_ms: Option<i64>,
-    /// When the survivor was read.
+    /// When the survivor was asked for.
     pub(crate) read_ms: i64,
     /// Another source showed the record as a part of the survivor.
     pub(crate) is_shown: bool,
