@@ -57,7 +57,7 @@ test: setup ## Run everything that proves it right: lints, tests, pipelines, Hub
 	$(MAKE) --jobs=3 --keep-going units pipelines simulation dbt readme
 	$(CARGO) test $(CI) --doc
 	PROFILE=ci tests/official-client/run
-	$(MAKE) template
+	$(MAKE) template shell
 
 .PHONY: programs
 programs: setup
@@ -111,6 +111,11 @@ template: ## Check template.yaml and deploy/: SAM, cfn-lint, checkov, Terraform,
 	SAM=$(TOOLS)/sam/bin/sam CFN_LINT=$(TOOLS)/sam/bin/cfn-lint CHECKOV=$(TOOLS)/checkov/bin/checkov \
 		MOTO_SERVER=$(TOOLS)/moto/bin/moto_server tests/template/run
 	HADOLINT=$(TOOLS)/hadolint/bin/hadolint PYTHON=$(TOOLS)/checkov/bin/python tests/deploy/run
+
+.PHONY: shell
+shell: ## Check the shell scripts by shellcheck
+	@scripts/setup --tests
+	$(TOOLS)/shellcheck/bin/shellcheck --severity=style $$(grep -lE '^#!.*(bash|sh)$$' .ci/run scripts/* tests/*/run)
 
 .PHONY: package
 package: ## Build the Lambda functions as they are deployed, with the SAM CLI; ARCHITECTURE=x86_64 or arm64
