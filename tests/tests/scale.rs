@@ -1,6 +1,6 @@
 //! An account of a real size: 100,000 contacts of 60 properties, 20,000 companies, 20,000 deals; 2 % archived, 1 %
 //! merged, 2 % changed in one millisecond. The first sync has 30,000 e-mail events, 3,000 items of the subscription
-//! timeline, 200 campaigns and 300 lists to read, too.
+//! timeline, 200 campaigns and 300 lists to read, too. The account that changes meanwhile has a fifth of the records.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;

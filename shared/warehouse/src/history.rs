@@ -1,8 +1,8 @@
 //! The history of a table: the versions of its rows, with the time for which each of them held.
 //!
 //! A version holds from `_valid_from` until `_valid_to`, which is NULL for the newest. It begins when HubSpot changed
-//! the record; where HubSpot has no time for a change (calculated values), when we asked for it. A version that equals the
-//! one before it, but is newer in HubSpot's own time, holds for no time: `_valid_from` equals `_valid_to`.
+//! the record; where HubSpot has no time for a change (calculated values), when we asked for it. A version that equals
+//! the one before it, but is newer in HubSpot's own time, holds for no time: `_valid_from` equals `_valid_to`.
 //!
 //! A read that shows what the read before it showed, of the same time in HubSpot, is not a version of its own. The
 //! history holds such a run of equal reads as its first one, and the time of the last one: the table's row has it for

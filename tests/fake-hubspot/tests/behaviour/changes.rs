@@ -226,13 +226,19 @@ async fn a_merge_that_is_undone_leaves_its_trace_in_the_survivor() {
     assert!(record(&fake, ids[3]).is_unmerged && record(&fake, ids[3]).merged_into.is_none());
 }
 
+/// Returns the ids of contacts, of which the fourth was merged into the third and taken out again, and their survivor.
+async fn with_an_undone_merge() -> (Fake, Vec<u64>, u64) {
+    let fake = Fake::calm().await;
+    let ids = fake.account().live_ids(CONTACTS);
+    let survivor = fake.account().merge(CONTACTS, ids[2], ids[3]).unwrap();
+    fake.account().undo_merge(CONTACTS, ids[3]).unwrap();
+    (fake, ids, survivor)
+}
+
 #[tokio::test]
 async fn what_is_merged_once_more_is_named_by_its_new_survivor_alone() {
-    let fake = Fake::calm().await;
+    let (fake, ids, first) = with_an_undone_merge().await;
     let account = fake.account();
-    let ids = account.live_ids(CONTACTS);
-    let first = account.merge(CONTACTS, ids[2], ids[3]).unwrap();
-    account.undo_merge(CONTACTS, ids[3]).unwrap();
     let before = record(&fake, first).updated_at;
     let second = account.merge(CONTACTS, ids[4], ids[3]).unwrap();
     let merged = |id| record(&fake, id).properties["hs_merged_object_ids"].clone();
@@ -243,11 +249,8 @@ async fn what_is_merged_once_more_is_named_by_its_new_survivor_alone() {
 
 #[tokio::test]
 async fn an_archived_record_names_what_it_did_until_it_is_restored() {
-    let fake = Fake::calm().await;
+    let (fake, ids, first) = with_an_undone_merge().await;
     let account = fake.account();
-    let ids = account.live_ids(CONTACTS);
-    let first = account.merge(CONTACTS, ids[2], ids[3]).unwrap();
-    account.undo_merge(CONTACTS, ids[3]).unwrap();
     let before = record(&fake, first).updated_at;
     account.archive(CONTACTS, first).unwrap();
     let archived = record(&fake, first);
