@@ -1,29 +1,23 @@
 //! `dbt`: a dbt project over the tables of a warehouse: sources with descriptions and tests, and views for the packages of
 //! others. It reads the warehouse, writes files, and asks HubSpot nothing.
 
-mod dialect;
 mod folder;
-mod kept;
 mod known;
 mod project;
 mod relations;
-mod select;
 mod sources;
-mod view;
-mod views;
 mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
+use compat::{DIALECTS, Dialect, dialect, dialect_of_url, schema_of_views};
 
 use crate::alike::did_you_mean;
 use crate::args::Dbt;
 use crate::connect::connect;
 use crate::print::{print, wrapped};
-use dialect::{DIALECTS, Dialect, dialect};
-pub(crate) use kept::keep_views;
 use known::Known;
 use project::{Places, Project, project};
 
@@ -35,13 +29,13 @@ pub(crate) async fn run(args: &Dbt) -> anyhow::Result<bool> {
     let (dialect, has_views) = dialect_of(args)?;
     let warehouse = connect(&args.warehouse, &args.schema, &args.password).await?;
     let known = Known::of(&*warehouse).await?;
-    if known.tables.is_empty() {
+    if known.tables.0.is_empty() {
         bail!(
             "the warehouse's schema {} has no tables of HubSpot: sync first, or name another --schema",
             args.schema
         );
     }
-    let compat = args.compat_schema.clone().unwrap_or_else(|| compat_schema(&args.schema));
+    let compat = args.compat_schema.clone().unwrap_or_else(|| schema_of_views(&args.schema));
     if has_views && compat == args.schema {
         bail!(
             "the views can't be in the schema of the tables, which has a table users, too: name another --compat-schema"
@@ -79,20 +73,10 @@ fn dialect_of(args: &Dbt) -> anyhow::Result<(&'static Dialect, bool)> {
     })
 }
 
-fn dialect_of_url(url: &str) -> Option<&'static Dialect> {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    dialect(if scheme == "postgresql" { "postgres" } else { scheme })
-}
-
-/// Returns the schema of the views over the tables of a schema, where nobody named one.
-fn compat_schema(schema: &str) -> String {
-    format!("{schema}_fivetran")
-}
-
 fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat: &str) -> String {
-    let columns: usize = known.tables.values().map(|table| table.columns.len()).sum();
+    let columns: usize = known.tables.0.values().map(|table| table.columns.len()).sum();
     let mut text =
-        format!("{}: {} sources with {columns} columns", args.folder.display(), known.tables.len(),);
+        format!("{}: {} sources with {columns} columns", args.folder.display(), known.tables.0.len(),);
     if project.views.is_empty() {
         return text + "; no views, which dbt_hubspot could not use on this warehouse";
     }

@@ -30,10 +30,10 @@ use crate::adopt::{Adoption, Way};
 use crate::args::{ReportFormat, Sync, modes};
 use crate::compact;
 use crate::credential::credential;
+use crate::exit;
 use crate::print::print;
 use crate::progress::Line;
 use crate::report::{CollectionReport, Report};
-use crate::{dbt, exit};
 
 /// Runs the sync and prints its report. `true`: everything is complete.
 ///
@@ -161,7 +161,8 @@ pub(crate) async fn sync(args: &Sync, credential: Credential) -> anyhow::Result<
     }
     if let (Some(_), Some(warehouse)) = (args.compat, &warehouse) {
         // The rows are there, whatever becomes of them.
-        let kept = dbt::keep_views(&**warehouse, &args.warehouse, &args.schema).await;
+        let until = Instant::now() + VIEWS_TIME;
+        let kept = compat::keep(&**warehouse, &args.warehouse, &args.schema, until).await;
         for words in kept.unwrap_or_else(|error| vec![format!("no views could be kept: {error:#}")]) {
             tracing::warn!("{words}");
         }
@@ -390,6 +391,9 @@ impl Work<'_> {
 
 /// Time for which a run is waited for that another process has begun.
 const FORGET_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Time in which views are made, of which a first sync makes all.
+const VIEWS_TIME: Duration = Duration::from_secs(600);
 
 /// Most rounds of a comparison. One reads 20,000 records, or everything.
 const MAX_ROUNDS: usize = 50;

@@ -60,6 +60,18 @@ variable "history" {
   nullable    = false
 }
 
+variable "compat" {
+  type        = string
+  default     = ""
+  description = "fivetran keeps views beside the tables, in the schema <Schema>_fivetran, with the names and columns that the dbt package dbt_hubspot reads; a load that has merged something brings them up to date. Not for Athena."
+  nullable    = false
+
+  validation {
+    condition     = contains(["fivetran"], var.compat)
+    error_message = "One of fivetran."
+  }
+}
+
 variable "staged_days" {
   type        = number
   default     = 0
@@ -382,6 +394,7 @@ locals {
     ForgetDeleted        = var.forget_deleted
     Pseudonymise         = var.pseudonymise
     History              = var.history
+    Compat               = var.compat
     StagedDays           = tostring(var.staged_days)
     LoadSchedule         = var.load_schedule
     LoadSubnetIds        = join(",", var.load_subnet_ids)

@@ -135,5 +135,6 @@ LOAD_ENVIRONMENT = {
     "FORGET_DELETED": {"Ref": "ForgetDeleted"},
     "PSEUDONYMISE": {"Ref": "Pseudonymise"},
     "HISTORY": {"Ref": "History"},
+    "COMPAT": {"Ref": "Compat"},
     "STAGED_DAYS": {"Ref": "StagedDays"},
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::dialect::Dialect;
+use compat::{Dialect, Selected, select, views};
+
 use super::known::Known;
-use super::select::{Selected, select};
 use super::sources::{SOURCE, sources};
-use super::views::views;
 use super::yaml::scalar;
 
 /// Prefix of the models' names, which a project has to have once only. The views are called without it.
@@ -78,7 +77,7 @@ pub(crate) fn project(known: &Known, dialect: &Dialect, places: &Places<'_>) -> 
         );
         files.insert("macros/generate_schema_name.sql".to_owned(), SCHEMA_NAME.to_owned());
         let source = |table: &str| format!("{{{{ source('{SOURCE}', '{table}') }}}}");
-        selected = views().map(|view| select(view, known, dialect, &source)).collect();
+        selected = views().map(|view| select(view, &known.tables, known, dialect, &source)).collect();
         for it in &selected {
             let path = format!("models/compat/{PREFIX}{}.sql", it.view.name);
             files.insert(path, format!("{{{{ config(alias='{}') }}}}\n{}\n", it.view.name, it.sql));
@@ -119,7 +118,7 @@ fn script(known: &Known, dialect: &Dialect, places: &Places<'_>, compat: &str) -
         "-- Written by hubspot-source dbt, which writes it anew.\nCREATE SCHEMA IF NOT EXISTS {compat};\n"
     );
     for view in views() {
-        let selected = select(view, known, dialect, &relation);
+        let selected = select(view, &known.tables, known, dialect, &relation);
         let name = dialect.quoted(view.name);
         let _ = write!(
             script,

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use compat::{Dialect, Table, Words};
+use hubspot::feeds::CollectionEntry;
 use staging::Column;
 
-use super::dialect::Dialect;
-use super::known::{Known, Table};
+use super::known::Known;
 use super::relations::{RELATIONS, Relation};
 use super::yaml::scalar;
 
@@ -28,7 +29,7 @@ pub(crate) fn sources(known: &Known, dialect: &Dialect, schema: &str) -> String 
         scalar("HubSpot, as hubspot-source keeps it in the warehouse. Deleted rows stay, with is_deleted."),
         scalar(schema),
     );
-    for (name, table) in &known.tables {
+    for (name, table) in &known.tables.0 {
         let _ = write_table(&mut text, known, dialect, name, table);
     }
     text
@@ -41,11 +42,11 @@ fn write_table(
     name: &str,
     table: &Table,
 ) -> std::fmt::Result {
-    let about =
-        table.entry.as_ref().map_or("Records of a custom object of the account.", |entry| entry.about);
+    let entry = known.entry(name);
+    let about = entry.map_or("Records of a custom object of the account.", |entry| entry.about);
     writeln!(text, "      - name: {}\n        description: {}", scalar(name), scalar(about))?;
-    write_freshness(text, table)?;
-    let key = table.entry.as_ref().map_or(&["id"][..], |entry| entry.primary_key);
+    write_freshness(text, entry, table)?;
+    let key = entry.map_or(&["id"][..], |entry| entry.primary_key);
     if key.len() > 1 {
         let columns: Vec<String> =
             key.iter().map(|column| scalar(&dialect.quoted(table.spelled(column)))).collect();
@@ -60,9 +61,9 @@ fn write_table(
 }
 
 /// Tables whose rows come with every change in HubSpot tell that nothing came for a day. The others change rarely.
-fn write_freshness(text: &mut String, table: &Table) -> std::fmt::Result {
+fn write_freshness(text: &mut String, entry: Option<&CollectionEntry>, table: &Table) -> std::fmt::Result {
     let is_busy = ["contacts", "deals", "email_events"];
-    let is_busy = table.entry.as_ref().is_some_and(|entry| is_busy.contains(&entry.name));
+    let is_busy = entry.is_some_and(|entry| is_busy.contains(&entry.name));
     if !is_busy || !table.has("_read_at") {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 mod compaction;
 mod config;
 mod metrics;
+mod views;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -196,6 +197,7 @@ impl Function {
             // The next load brings them along.
             tracing::warn!("{error:#}");
         }
+        self.keep_views(&*warehouse, invocation, report).await;
         if errors.is_empty() {
             let mut loaded = self.of_retention().await;
             loaded.extend(report.tables.keys().cloned());

@@ -42,7 +42,8 @@ pub struct LoadReport {
     pub continuation: u32,
     /// `true`: the work goes on in another invocation.
     pub goes_on: bool,
-    /// Parts of the configuration that do nothing: names of which no file is staged.
+    /// Parts of the configuration that do nothing, such as names of which no file is staged, and views that stay as they
+    /// were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<String>,
     /// Number of tables that the warehouse maintained, if it was asked to.

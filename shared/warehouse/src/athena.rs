@@ -195,6 +195,11 @@ impl Engine for Athena {
         mend(columns, |column| drop_column(table, column), rename)
     }
 
+    /// No package reads them there.
+    fn keeps_views(&self) -> bool {
+        false
+    }
+
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         let names: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
         let sql = format!(

@@ -40,7 +40,7 @@ use self::api::Api;
 use self::auth::Auth;
 use self::dialect::{BIGQUERY, identifier, loaded, reported, spelled};
 use self::jobs::{Jobs, Lock, REPLACE, failed_check, jobs, with_functions};
-use crate::catalog::Rows;
+use crate::catalog::{Rows, SchemaName};
 use crate::dialect::{Dialect, quote_identifier};
 use crate::error::Result;
 use crate::sql_over_http::{Engine, Failed, Limits, SqlOverHttp, Staging};
@@ -169,7 +169,7 @@ impl Engine for BigQuery {
     /// Sends the files.
     async fn prepare(&self, helper: &str, files: &[&LocatedFile]) -> Result<()> {
         if !self.is_dataset_there.load(Ordering::Relaxed) {
-            self.api.create_dataset(&self.dataset).await?;
+            self.api.create_dataset(&self.dataset, None).await?;
             self.is_dataset_there.store(true, Ordering::Relaxed);
         }
         let expires_ms = Utc::now().timestamp_millis() + SCRATCH_MS;
@@ -229,6 +229,17 @@ impl Engine for BigQuery {
             "{REPLACE} {table}{} AS SELECT * REPLACE (CAST({converted} AS {type_name}) AS {column}) FROM {table}",
             clustered(&key)
         )]
+    }
+
+    /// A view and its tables are in one location: <https://cloud.google.com/bigquery/docs/views#view_limitations>.
+    async fn make_schema(&self, schema: &SchemaName) -> Result<()> {
+        let location = self.api.location(&self.dataset).await?;
+        self.api.create_dataset(&schema.name, location.as_deref()).await
+    }
+
+    /// With the project, which a reader of the view may not work in.
+    fn in_view(&self, schema: &SchemaName, table: &str) -> String {
+        format!("{}.{}", quote_identifier(self.api.project()), schema.in_view(table))
     }
 
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {

@@ -144,6 +144,17 @@ impl Engine for Redshift {
         "svv_tables"
     }
 
+    /// Bound to no table: a column that becomes wider is dropped, which a view that is bound to it would not let happen.
+    fn create_view(&self, view: &str, query: &str) -> String {
+        format!("CREATE OR REPLACE VIEW {view} AS {query} WITH NO SCHEMA BINDING")
+    }
+
+    /// "You can only replace a view with a new query that generates the identical set of columns":
+    /// <https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html>.
+    fn drop_and_create_view(&self, view: &str, query: &str) -> Option<Vec<String>> {
+        Some(vec![format!("DROP VIEW IF EXISTS {view}"), self.create_view(view, query)])
+    }
+
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         let names: Vec<String> = tables.iter().map(|table| (REDSHIFT.literal)(table)).collect();
         let sql = format!(

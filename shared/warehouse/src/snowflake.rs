@@ -158,6 +158,10 @@ impl Engine for Snowflake {
         )]
     }
 
+    fn create_view(&self, view: &str, query: &str) -> String {
+        format!("CREATE OR REPLACE VIEW {view} COPY GRANTS AS {query}")
+    }
+
     async fn columns(&self, schema: &str, tables: &[&str]) -> Result<HashMap<String, Vec<TableColumn>>> {
         let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
         let sql = format!(

@@ -17,6 +17,7 @@ mod client;
 mod engine;
 #[cfg(test)]
 mod golden;
+mod kept_views;
 mod merge;
 mod one_by_one;
 mod schema;
@@ -43,12 +44,13 @@ pub(crate) use self::tokens::{KeptToken, TokenServer, form};
 use crate::catalog::Catalog;
 use crate::erase;
 use crate::error::{Error, Kind, Result};
+use crate::kept_views::no_views;
 use crate::plan::check_batch;
 use crate::presence;
 use crate::warehouse::Presence;
 use crate::{
-    Compare, Comparison, Erase, Erased, Extent, Ledger, LeftOver, LocatedFile, Maintained, Maker, Merged,
-    Reads, RecordedReport, RunRow, Shape, TableMode, Warehouse,
+    Compare, Comparison, Erase, Erased, Extent, KeptView, KeptViews, Ledger, LeftOver, LocatedFile,
+    Maintained, Maker, Merged, Reads, RecordedReport, RunRow, Shape, TableMode, Warehouse,
 };
 
 /// One schema of an engine.
@@ -77,6 +79,11 @@ impl<E: Engine> SqlOverHttp<E> {
     /// All statements about a table of another program, with columns of these types.
     pub(crate) fn adopt_statements(&self, types: &[&str]) -> String {
         golden::adopt_statements(&self.schema, types).join(";\n\n")
+    }
+
+    /// All statements that keep a view.
+    pub(crate) fn view_statements(&self) -> String {
+        golden::view_statements(&self.schema).join(";\n\n")
     }
 
     /// All statements that forget persons in a table with columns of these types.
@@ -192,6 +199,17 @@ impl<E: Engine> Warehouse for SqlOverHttp<E> {
 
     async fn compare(&self, compare: &Compare) -> Result<Comparison> {
         self.catalog().compare(compare).await
+    }
+
+    fn keeps_views(&self) -> bool {
+        self.schema.engine.keeps_views()
+    }
+
+    async fn keep_views(&self, schema: &str, views: &[KeptView], until: Instant) -> Result<KeptViews> {
+        if !self.keeps_views() {
+            return Err(no_views());
+        }
+        self.schema.keep_views(schema, views, until).await
     }
 
     async fn record_runs(&self, runs: &[RunRow]) -> Result<u64> {

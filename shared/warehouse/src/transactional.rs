@@ -1,6 +1,7 @@
 //! Warehouses with transactions: each call is one, and runs to its end even if its future is dropped.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use staging::{Person, StagedFile};
@@ -179,8 +180,8 @@ impl<D: Database> Warehouse for Transactional<D> {
         true
     }
 
-    async fn keep_views(&self, schema: &str, views: &[KeptView]) -> Result<KeptViews> {
-        kept_views::keep(&self.0, schema, views).await
+    async fn keep_views(&self, schema: &str, views: &[KeptView], until: Instant) -> Result<KeptViews> {
+        kept_views::keep(&self.0, schema, views, until).await
     }
 
     async fn release(&self) {

@@ -13,6 +13,7 @@ use crate::adopt::{LeftOver, Maker};
 use crate::compare::{Compare, Comparison};
 use crate::error::{Error, Kind, Result};
 use crate::extent::Extent;
+use crate::kept_views::no_views;
 use crate::mode::{TableMode, deleted_table, history_table};
 use crate::runs::{RecordedReport, RunRow};
 use crate::shape::Shape;
@@ -188,6 +189,8 @@ impl fmt::Debug for KeptView {
 pub struct KeptViews {
     /// Views that were made, or made anew.
     pub made: u64,
+    /// Views for which there was no time.
+    pub left: u64,
     /// Views that could not be, and stay as they were, with the reason.
     pub failed: Vec<(String, Error)>,
 }
@@ -332,10 +335,14 @@ pub trait Warehouse: Send + Sync + fmt::Debug {
     }
 
     /// Makes views in another schema of the same database, which is created if it is missing, and makes those anew whose
-    /// query is another one than at the last call. Others stay untouched. Before the first merge it makes none.
-    async fn keep_views(&self, _schema: &str, _views: &[KeptView]) -> Result<KeptViews> {
-        let message = "views are kept in duckdb and postgres only: have dbt make them, from what hubspot-source dbt writes";
-        Err(Error::new(Kind::Unsupported, message))
+    /// query is another one than at the last call. Others stay untouched. Before the first merge it makes none, and after
+    /// `until` it begins none.
+    ///
+    /// # Errors
+    /// If the warehouse can't be read, keeps no views, or has no such schema and none can be made. What is wrong with
+    /// single views is in the answer.
+    async fn keep_views(&self, _schema: &str, _views: &[KeptView], _until: Instant) -> Result<KeptViews> {
+        Err(no_views())
     }
 
     /// Releases a lock that is held between calls, so that others can read meanwhile; the next call takes it again.

@@ -149,6 +149,8 @@ class BigQuery:
                     return 200, project.told(id)
                 case "GET", ["queries", id]:
                     return 200, project.results(id, query)
+                case "GET", ["datasets", dataset]:
+                    return 200, project.dataset(dataset)
                 case "POST", ["datasets"]:
                     return 200, project.create_dataset(call)
                 case "POST", ["datasets", dataset, "tables"]:
@@ -327,13 +329,22 @@ class Project:
         finally:
             script.end()
 
+    def has_dataset(self, name):
+        return self.database.execute(f"SELECT 1 FROM duckdb_schemas() WHERE schema_name = {quoted(name)}")
+
+    def dataset(self, name):
+        """https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset"""
+        if not self.has_dataset(name):
+            raise Answer(404, "notFound", f"Not found: Dataset {self.name}:{name}")
+        return {"datasetReference": {"projectId": self.name, "datasetId": name}, "location": LOCATION}
+
     def create_dataset(self, call):
         reference = call["datasetReference"]
         if reference["projectId"] != self.name or call.get("location", LOCATION) != LOCATION:
             raise Answer(404, "notFound", "Not found: another project or location")
         name = reference["datasetId"]
         check_dataset(name)
-        if self.database.execute(f"SELECT 1 FROM duckdb_schemas() WHERE schema_name = {quoted(name)}"):
+        if self.has_dataset(name):
             raise Answer(409, "duplicate", f"Already Exists: Dataset {self.name}:{name}")
         self.database.execute(f'CREATE SCHEMA "{name}"')
         return call
@@ -554,7 +565,7 @@ class Script:
         self.changes_table(meaning)
         return self.database.execute(meaning["sql"])
 
-    run_schema = run_select
+    run_schema = run_view = run_select
 
     def run_create(self, meaning):
         self.changes_table(meaning)
@@ -611,6 +622,8 @@ def created(tree):
     if tree.kind == "SCHEMA":
         check_dataset(tree.this.db or tree.this.name)
         return {"kind": "schema", "sql": in_duckdb(tree)}
+    if tree.kind == "VIEW":
+        return viewed(tree)
     if tree.kind != "TABLE":
         raise Refused(f"the twin creates no {tree.kind}")
     name = tree.find(exp.Table)
@@ -623,6 +636,16 @@ def created(tree):
     target = in_duckdb(name.copy())
     sql = in_duckdb(meant(tree))
     return {"kind": "create", "target": target, "key": [name.db, name.name], "clustering": clustering, "sql": sql}
+
+
+def viewed(tree):
+    """ "A reference inside of a view must be qualified with a dataset":
+    https://cloud.google.com/bigquery/docs/views#view_limitations"""
+    for table in tree.expression.find_all(exp.Table):
+        if not table.db or not table.catalog:
+            raise Refused("the twin makes views of tables that are named with project and dataset")
+        table.set("catalog", None)
+    return {"kind": "view", "sql": in_duckdb(meant(tree))}
 
 
 def check_dataset(name):

@@ -373,8 +373,8 @@ def created(tree):
     for part in (name.db, name.name):
         if NOT_IN_NAMES.search(part):
             raise Refused(f"[INVALID_PARAMETER_VALUE] {part!r} is not a valid name")
-    if tree.kind == "SCHEMA":
-        return {"kind": "create", "sql": in_duckdb(tree)}
+    if tree.kind == "SCHEMA" or tree.kind == "VIEW" and tree.args.get("replace"):
+        return {"kind": "create", "sql": in_duckdb(meant(tree))}
     if tree.kind != "TABLE" or not tree.args.get("exists"):
         raise Refused(f"the twin creates no such {tree.kind}")
     given = {item.name.strip("'"): item.args["value"].name for item in tree.find_all(exp.Property) if item.args.get("value")}

@@ -3,6 +3,7 @@
 import traceback
 import uuid
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 
@@ -247,8 +248,26 @@ class Executed:
             tree.set("properties", self.check_properties(tree))
             if tree.find(exp.TemporaryProperty):
                 self.temporary.append(tree.find(exp.Table).sql(dialect="duckdb"))
+        elif tree.kind == "VIEW":
+            return self.check_view(tree)
         elif tree.kind != "SCHEMA":
             raise Refused(f"the twin creates no {tree.kind}")
+        return self.meant(tree)
+
+    def check_view(self, tree):
+        """ "You can only replace a view with a new query that generates the identical set of columns, using the same column
+        names and data types": https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html"""
+        if not tree.args.get("replace") or not tree.args.get("no_schema_binding"):
+            raise Refused("the twin makes views that are replaced, and bound to no table")
+        if not all(table.db for table in tree.expression.find_all(exp.Table)):
+            raise Refused("All the relation names inside should be qualified when creating VIEW WITH NO SCHEMA BINDING")
+        tree.set("no_schema_binding", None)
+        try:
+            present = self.database.columns(tree.this.sql(dialect="duckdb"))
+        except duckdb.Error:
+            present = None
+        if present is not None and present != self.database.columns(in_duckdb(tree.expression.copy())):
+            raise Refused("cannot change the columns of a view that is there")
         return self.meant(tree)
 
     def number(self, column):

@@ -339,15 +339,19 @@ class Session:
     def check_create(self, tree):
         if tree.kind == "STAGE":
             return self.create_stage(tree)
-        if tree.kind not in ("TABLE", "SCHEMA"):
+        if tree.kind not in ("TABLE", "SCHEMA", "VIEW"):
             raise Refused(f"the twin creates no {tree.kind}")
+        for column in tree.find_all(exp.ColumnDef):
+            # DuckDB would find such a column all the same.
+            if re.fullmatch("[a-z_][a-z0-9_]*", column.name):
+                raise Refused(f"the column {column.name} is another one than all statements mean that do not quote it")
         name = tree.find(exp.Table)
         if tree.find(exp.TransientProperty):
             self.database.execute(
                 f"INSERT INTO wh.main.transient VALUES ({quoted(name.db)}, {quoted(name.name)}, current_timestamp)"
             )
-        if tree.kind == "TABLE" and tree.args.get("replace") and not tree.find(exp.CopyGrantsProperty):
-            raise Refused("the twin makes no table anew that would lose its grants")
+        if tree.kind != "SCHEMA" and tree.args.get("replace") and not tree.find(exp.CopyGrantsProperty):
+            raise Refused("the twin makes nothing anew that would lose its grants")
         tree.set("properties", None)
         return self.executed(tree)
 

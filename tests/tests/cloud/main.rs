@@ -11,6 +11,7 @@ mod freshness;
 mod further;
 mod snapshots;
 mod telemetry;
+mod views;
 
 use std::path::Path;
 use std::sync::Arc;

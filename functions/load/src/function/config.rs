@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use compat::{Product, dialect_of_url};
 use lambda::{Environment, list};
 use load::{ALL, ForgetDeleted, Modes, contacts_of};
 use staging::{PersonColumns, snapshot_of};
@@ -29,6 +30,8 @@ pub(super) struct Config {
     forget_deleted: ForgetDeleted,
     /// `true`: e-mail events of forgotten persons stay under a pseudonym.
     pub(super) pseudonymise: bool,
+    /// The product whose views are kept beside the tables.
+    pub(super) compat: Option<Product>,
     /// Days after which merged staged files are removed; 0: never.
     staged_days: u32,
     /// Invocations of itself after which the rest is left to the next schedule.
@@ -99,6 +102,7 @@ impl Config {
             person_columns: Vec::new(),
             forget_deleted: environment.parsed("FORGET_DELETED", ForgetDeleted::Auto),
             pseudonymise: environment.parsed("PSEUDONYMISE", false),
+            compat: None,
             staged_days: environment.parsed("STAGED_DAYS", 0),
             max_continuations: environment.parsed("MAX_CONTINUATIONS", DEFAULT_MAX_CONTINUATIONS),
         };
@@ -107,6 +111,14 @@ impl Config {
                 Ok(columns) => config.person_columns.push(columns),
                 Err(why) => environment.wrong("PERSON_COLUMNS", why),
             }
+        }
+        match environment.optional("COMPAT").map(|name| name.parse()) {
+            Some(Ok(_)) if dialect_of_url(&config.warehouse_url).is_none() => {
+                environment.wrong("COMPAT", "there are no views for this warehouse: leave it empty");
+            }
+            Some(Ok(product)) => config.compat = Some(product),
+            Some(Err(why)) => environment.wrong("COMPAT", why),
+            None => {}
         }
         let without_history = list(environment.optional("WITHOUT_HISTORY")).unwrap_or_default();
         if let Err(why) = config.modes.check(&without_history) {

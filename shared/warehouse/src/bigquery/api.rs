@@ -51,16 +51,29 @@ impl Api {
     }
 
     /// Makes a dataset, unless it is there.
-    pub(super) async fn create_dataset(&self, dataset: &str) -> Result<()> {
-        let Target { project, location, .. } = &self.target;
+    pub(super) async fn create_dataset(&self, dataset: &str, location: Option<&str>) -> Result<()> {
+        let Target { project, location: of_url, .. } = &self.target;
         let mut body = json!({"datasetReference": {"projectId": project, "datasetId": dataset}});
-        if let Some(location) = location {
+        if let Some(location) = location.or(of_url.as_deref()) {
             body["location"] = json!(location);
         }
         match self.call(Method::POST, "/datasets", Some(&body)).await? {
             (StatusCode::OK | StatusCode::CONFLICT, _) => Ok(()),
             refused => Err(self.refused(&refused)),
         }
+    }
+
+    /// Returns the location of a dataset; `None` if it is not there.
+    pub(super) async fn location(&self, dataset: &str) -> Result<Option<String>> {
+        match self.call(Method::GET, &format!("/datasets/{dataset}"), None).await? {
+            (StatusCode::OK, found) => Ok(found.get("location").and_then(Value::as_str).map(str::to_owned)),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            refused => Err(self.refused(&refused)),
+        }
+    }
+
+    pub(super) fn project(&self) -> &str {
+        &self.target.project
     }
 
     /// Makes a table. One that is there is the one that an earlier call made, whose answer was lost: names are new.

@@ -101,6 +101,13 @@ async fn adoption_of_a_table() {
     insta::assert_snapshot!(warehouse.adopt_statements(&types));
 }
 
+#[tokio::test]
+async fn views_are_kept() {
+    let url = "redshift://workgroup/dev?role=arn:aws:iam::123456789012:role/reader";
+    let warehouse = super::connect(url, SCHEMA, Some(&SdkConfig::builder().build())).unwrap();
+    insta::assert_snapshot!(warehouse.view_statements());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_too_long_is_refused() {
     let Some(bench) = bench().await else { return };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use staging::{Column, ColumnType};
 
 use crate::adopt::rename;
-use crate::catalog::Rows;
+use crate::catalog::{Rows, SchemaName};
 use crate::companion_tables::Shaping;
 use crate::dialect::{Dialect, TableName, quote_identifier};
 use crate::error::{Error, Result};
@@ -124,6 +124,35 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// The statement that gives a table another name.
     fn rename_table(&self, table: &TableName, to: &TableName) -> Result<String> {
         Ok(rename(table, to))
+    }
+
+    /// `true`: views are kept.
+    fn keeps_views(&self) -> bool {
+        true
+    }
+
+    /// The name of a table in the query of a view.
+    fn in_view(&self, schema: &SchemaName, table: &str) -> String {
+        schema.in_view(table)
+    }
+
+    /// Makes another schema of the same database, unless it is there.
+    async fn make_schema(&self, schema: &SchemaName) -> Result<()> {
+        let mut session = Self::Session::default();
+        let script = [Statement::shape(self.create_schema(&schema.quoted()))];
+        let made = self.run(&mut session, &script).await;
+        self.end(session, &[]).await;
+        made.map(drop).map_err(|failed| failed.error)
+    }
+
+    /// The statement that makes a view, or puts it in the place of one that is there.
+    fn create_view(&self, view: &str, query: &str) -> String {
+        format!("CREATE OR REPLACE VIEW {view} AS {query}")
+    }
+
+    /// Statements of one transaction that drop a view and make it anew, where the other one does not take all columns.
+    fn drop_and_create_view(&self, _view: &str, _query: &str) -> Option<Vec<String>> {
+        None
     }
 
     /// Runs statements in one transaction, if the engine has any, and answers with the rows of those that count. What

@@ -10,7 +10,9 @@ use super::sql::Ties;
 use super::target::{Moment, Target};
 use crate::adopt;
 use crate::catalog::Present;
+use crate::dialect::quote_identifier;
 use crate::history::VALID_TO;
+use crate::kept_views::{VIEWS, Wanted, columns_of_views, note};
 use crate::statement::Statement;
 use crate::table::TableColumn;
 use crate::{Ledger, LeftOver, LocatedFile, TableMode};
@@ -71,6 +73,24 @@ pub(super) fn adopt_statements<E: Engine>(schema: &Schema<E>, types: &[&str]) ->
         adopt::select(dialect, quoted, [&present, &held], &wanted).unwrap(),
         adopt::count_keyless(&aside.qualified, &present, &["Id"]).unwrap(),
     ]
+}
+
+/// The statements that keep a view, from none of it on.
+pub(super) fn view_statements<E: Engine>(schema: &Schema<E>) -> Vec<String> {
+    let (engine, target) = (&schema.engine, schema.name.other("hubspot_fivetran"));
+    let dialect = engine.dialect();
+    let id = quote_identifier(&(dialect.column_name)("id"));
+    let query = format!("SELECT t.{id} AS {id} FROM {} AS t\n/* i */", engine.in_view(&schema.name, "deals"));
+    let view = Wanted { name: "deal".to_owned(), query };
+    let name = target.table(&view.name);
+    let mut statements = vec![
+        engine.create_schema(&target.quoted()),
+        engine.create_table(&schema.name.table(VIEWS), &[], &columns_of_views(dialect)),
+        engine.create_view(&name, &view.query),
+    ];
+    statements.extend(engine.drop_and_create_view(&name, &view.query).unwrap_or_default());
+    statements.extend(note(&schema.name, &target, &view));
+    statements
 }
 
 /// The statements that change anything, where one file is merged into a table that is kept without its deleted rows and

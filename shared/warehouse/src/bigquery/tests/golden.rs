@@ -150,3 +150,9 @@ async fn persons_are_forgotten() {
     let types = ["INT64", "STRING", "STRING", "STRING", "STRING", "STRING", "STRING"];
     insta::assert_snapshot!(sent(&warehouse.erase_statements(&types)));
 }
+
+#[tokio::test]
+async fn views_are_kept() {
+    let warehouse = connect(URL, "hubspot", Some(&credential())).unwrap();
+    insta::assert_snapshot!(sent(&warehouse.view_statements()));
+}

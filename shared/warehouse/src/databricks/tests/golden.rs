@@ -102,6 +102,11 @@ fn adoption_of_a_table() {
     insta::assert_snapshot!(sent(&warehouse().adopt_statements(&types)));
 }
 
+#[test]
+fn views_are_kept() {
+    insta::assert_snapshot!(sent(&warehouse().view_statements()));
+}
+
 /// Checks the texts of statements over contacts of 1,500 properties, in a table that has them.
 #[test]
 fn statements_over_1500_properties_have_room() {

@@ -110,6 +110,13 @@ fn adoption_of_a_table() {
 }
 
 #[test]
+fn views_are_kept() {
+    let url = format!("snowflake://loader@org-acc/d?warehouse=w&{STAGE}");
+    let warehouse = connect(&url, "hub\"spot", Some(&KEY.to_owned().into())).unwrap();
+    insta::assert_snapshot!(warehouse.view_statements());
+}
+
+#[test]
 fn a_script_that_writes_nothing_is_no_transaction() {
     let engine = engine(STAGE);
     let script = [Statement::new(Purpose::Read("a".to_owned()), "COPY"), Statement::count("SELECT 1")];

@@ -6,9 +6,9 @@ use warehouse::{quote_identifier_with, shortened};
 
 /// The words of one warehouse.
 #[derive(Debug)]
-pub(crate) struct Dialect {
+pub struct Dialect {
     /// The name that dbt's adapter has.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     quote: char,
     /// Names in quotes are what unquoted ones mean in upper case.
     is_upper: bool,
@@ -25,16 +25,21 @@ pub(crate) struct Dialect {
 }
 
 /// All of them: those that `dbt_hubspot` supports, and DuckDB.
-pub(crate) const DIALECTS: [&Dialect; 6] =
-    [&DUCKDB, &POSTGRES, &REDSHIFT, &SNOWFLAKE, &BIGQUERY, &DATABRICKS];
+pub const DIALECTS: [&Dialect; 6] = [&DUCKDB, &POSTGRES, &REDSHIFT, &SNOWFLAKE, &BIGQUERY, &DATABRICKS];
 
-pub(crate) fn dialect(name: &str) -> Option<&'static Dialect> {
+pub fn dialect(name: &str) -> Option<&'static Dialect> {
     DIALECTS.into_iter().find(|dialect| dialect.name == name)
+}
+
+/// Returns that of a warehouse's URL. `None`: there are no views for it.
+pub fn dialect_of_url(url: &str) -> Option<&'static Dialect> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    dialect(if scheme == "postgresql" { "postgres" } else { scheme })
 }
 
 impl Dialect {
     /// Quotes a name of ours, as the warehouse spells it.
-    pub(crate) fn quoted(&self, name: &str) -> String {
+    pub fn quoted(&self, name: &str) -> String {
         let name = shortened(name, self.max_name_bytes);
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let is_ordinary = name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_ascii_digit());

@@ -8,10 +8,10 @@ mod links;
 mod marketing;
 mod metadata;
 
-use super::view::View;
+use crate::view::View;
 
 /// All of them.
-pub(crate) fn views() -> impl Iterator<Item = &'static View> {
+pub fn views() -> impl Iterator<Item = &'static View> {
     [crm::VIEWS, links::VIEWS, activities::VIEWS, history::VIEWS, metadata::VIEWS, marketing::VIEWS]
         .into_iter()
         .flatten()
@@ -21,8 +21,8 @@ pub(crate) fn views() -> impl Iterator<Item = &'static View> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::view::Value;
     use super::*;
+    use crate::view::Value;
 
     #[test]
     fn names_are_given_once_and_all_ways_of_a_view_have_the_same_columns() {

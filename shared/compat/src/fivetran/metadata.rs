@@ -2,10 +2,8 @@
 
 use staging::ColumnType::{Boolean, Double, Text};
 
-use crate::dbt::view::Only::{Filled, Is, Live, NotZero};
-use crate::dbt::view::{
-    Column, DELETED, SYNCED, Value, View, Way, flag, made, none, number, part, text, time,
-};
+use crate::view::Only::{Filled, Is, Live, NotZero};
+use crate::view::{Column, DELETED, SYNCED, Value, View, Way, flag, made, none, number, part, text, time};
 
 const ACTIVE: Column = made("active", Boolean, Value::Active);
 

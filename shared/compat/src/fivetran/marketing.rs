@@ -2,8 +2,8 @@
 
 use staging::ColumnType::{BigInt, Boolean, Text, Timestamp};
 
-use crate::dbt::view::Only::{Filled, Is, Live, NotMerged, NotZero};
-use crate::dbt::view::{
+use crate::view::Only::{Filled, Is, Live, NotMerged, NotZero};
+use crate::view::{
     Column, DELETED, SYNCED, Value, View, Way, flag, list, made, none, number, part, text, time,
 };
 

@@ -2,38 +2,59 @@
 
 use staging::ColumnType;
 
-use super::dialect::{Dialect, literal};
-use super::known::{Known, Table};
-use super::view::{Column, Only, Part, Value, View, Way};
+use crate::dialect::{Dialect, literal};
+use crate::tables::{Table, Tables};
+use crate::view::{Column, Only, Part, Value, View, Way};
 
 /// A view as it can be made.
 #[derive(Debug)]
-pub(crate) struct Selected {
-    pub(crate) view: &'static View,
-    pub(crate) sql: String,
+pub struct Selected {
+    pub view: &'static View,
+    pub sql: String,
     /// In the order of the query.
-    pub(crate) columns: Vec<Described>,
+    pub columns: Vec<Described>,
     /// Collections that are not there. Rows that would come from them are missing.
-    pub(crate) lacking: Vec<&'static str>,
+    pub lacking: Vec<&'static str>,
     /// None of its collections is there: the view is empty.
-    pub(crate) is_empty: bool,
+    pub is_empty: bool,
 }
 
 /// A column of a view, for people.
 #[derive(Debug)]
-pub(crate) struct Described {
-    pub(crate) name: String,
-    pub(crate) description: String,
+pub struct Described {
+    pub name: String,
+    pub description: String,
+}
+
+/// Descriptions of columns, for people.
+pub trait Words {
+    /// Describes a property of a collection.
+    fn property(&self, collection: &str, property: &str) -> String;
+
+    /// Describes a column of a collection's table.
+    fn column(&self, collection: &str, column: &str) -> String;
+}
+
+/// Nobody reads them.
+impl Words for () {
+    fn property(&self, _: &str, _: &str) -> String {
+        String::new()
+    }
+
+    fn column(&self, _: &str, _: &str) -> String {
+        String::new()
+    }
 }
 
 /// Makes the SQL of a view. `relation` tells what stands for a collection's table behind `FROM`.
-pub(crate) fn select(
+pub fn select(
     view: &'static View,
-    known: &Known,
+    tables: &Tables,
+    words: &dyn Words,
     dialect: &Dialect,
     relation: &dyn Fn(&str) -> String,
 ) -> Selected {
-    let is_there = |part: &&Part| known.table(part.table).is_some();
+    let is_there = |part: &&Part| tables.get(part.table).is_some();
     let way = view.ways.iter().find(|way| way.parts.iter().any(|part| is_there(&part)));
     let wanted = way.or(view.ways.first());
     let parts = wanted.map_or(&[][..], |way| way.parts);
@@ -41,9 +62,9 @@ pub(crate) fn select(
     let mut columns = Vec::new();
     let selects: Vec<String> = parts
         .iter()
-        .filter_map(|part| Some((part, known.table(part.table)?)))
+        .filter_map(|part| Some((part, tables.get(part.table)?)))
         .map(|(part, table)| {
-            let source = Source { known, dialect, part, table };
+            let source = Source { words, dialect, part, table };
             let selected = source.columns(view, wanted.map_or(&[], |way| way.columns));
             let from = dialect.from(&relation(part.table), part.list.map(|list| table.spelled(list)));
             let sql = query(dialect, &selected, &from, &source.conditions());
@@ -87,7 +108,7 @@ fn query(dialect: &Dialect, columns: &[(String, Described)], from: &str, conditi
 
 /// One table that a view reads.
 struct Source<'a> {
-    known: &'a Known,
+    words: &'a dyn Words,
     dialect: &'a Dialect,
     part: &'a Part,
     table: &'a Table,
@@ -112,7 +133,7 @@ impl Source<'_> {
             if selected.iter().any(|(_, other)| self.dialect.quoted(&other.name) == quoted) {
                 continue;
             }
-            let description = self.known.described(self.part.table, &property);
+            let description = self.words.property(self.part.table, &property);
             selected.push((self.of(&column.name), Described { name, description }));
         }
         selected
@@ -123,10 +144,10 @@ impl Source<'_> {
         let Column { column_type, value, .. } = column;
         let collection = self.part.table;
         let (expression, words) = match value {
-            Value::Of(name) => (self.typed(name, *column_type), self.words(name)),
+            Value::Of(name) => (self.typed(name, *column_type), self.described(name)),
             Value::Property(name) => {
                 let own = self.table.column_of(name);
-                (self.typed(&own, *column_type), self.known.described(collection, name))
+                (self.typed(&own, *column_type), self.words.property(collection, name))
             }
             Value::PropertyOrKind(name) => {
                 let (own, kind) = (self.table.column_of(name), literal(self.part.kind));
@@ -213,8 +234,8 @@ impl Source<'_> {
         Some(format!("CASE WHEN {} THEN {} END", any.join(" OR "), self.dialect.object(&there)))
     }
 
-    fn words(&self, name: &str) -> String {
-        let about = self.known.column(self.part.table, name);
+    fn described(&self, name: &str) -> String {
+        let about = self.words.column(self.part.table, name);
         format!("`{}.{name}`: {about}", self.part.table)
     }
 
@@ -274,32 +295,30 @@ fn object_name(column: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hubspot::feeds::{known, shared};
     use warehouse::Shape;
 
-    use super::super::dialect::{DIALECTS, dialect};
-    use super::super::views::views;
     use super::*;
+    use crate::dialect::{DIALECTS, dialect};
+    use crate::fivetran::views;
+    use crate::tables::Naming;
 
     /// The tables of these names, with these columns, all texts but for flags.
-    fn with(tables: &[(&str, &[&str])]) -> Known {
-        let mut found = Known::default();
+    fn with(tables: &[(&str, &[&str])]) -> Tables {
+        let mut found = Tables::default();
         for (name, columns) in tables {
-            let entry =
-                known().flat_map(|feed| feed.dictionary()).chain(shared()).find(|entry| entry.name == *name);
             let column = |name: &&str| {
                 let is_flag = name.starts_with("is_");
                 staging::Column::new(*name, if is_flag { ColumnType::Boolean } else { ColumnType::Text })
             };
             let shape = Shape { columns: columns.iter().map(column).collect(), beside: Vec::new() };
-            found.tables.insert((*name).to_owned(), Table::new(entry, shape));
+            found.0.insert((*name).to_owned(), Table::new(Naming::of(name), shape));
         }
         found
     }
 
-    fn selected(name: &str, known: &Known, of: &str) -> Selected {
+    fn selected(name: &str, tables: &Tables, of: &str) -> Selected {
         let view = views().find(|view| view.name == name).unwrap();
-        select(view, known, dialect(of).unwrap(), &|table| table.to_owned())
+        select(view, tables, &(), dialect(of).unwrap(), &|table| table.to_owned())
     }
 
     #[test]
@@ -348,18 +367,13 @@ mod tests {
 
     #[test]
     fn values_that_stand_beside_their_column_are_found_there() {
-        let mut known = with(&[]);
-        let entry = known_entry("companies");
+        let mut tables = with(&[]);
         let columns =
             ["id", "name", "name$text"].map(|name| staging::Column::new(name, ColumnType::Text)).to_vec();
         let shape = Shape { columns, beside: vec![("name".to_owned(), "name$text".to_owned())] };
-        known.tables.insert("companies".to_owned(), Table::new(entry, shape));
-        let it = selected("company", &known, "postgres");
+        tables.0.insert("companies".to_owned(), Table::new(Naming::of("companies"), shape));
+        let it = selected("company", &tables, "postgres");
         assert!(it.sql.contains("t.\"name$text\" AS \"property_name\""), "{}", it.sql);
         assert!(!it.columns.iter().any(|column| column.name.contains('$')), "{it:?}");
-    }
-
-    fn known_entry(name: &str) -> Option<hubspot::feeds::CollectionEntry> {
-        known().flat_map(|feed| feed.dictionary()).find(|entry| entry.name == name)
     }
 }

@@ -4,29 +4,38 @@ use staging::ColumnType;
 
 /// A view that stands for a table of another product.
 #[derive(Debug)]
-pub(crate) struct View {
-    pub(crate) name: &'static str,
+pub struct View {
+    pub name: &'static str,
     /// One row, in words.
-    pub(crate) about: &'static str,
+    pub about: &'static str,
     /// Ways to make the rows. The first one is taken whose tables are there.
-    pub(crate) ways: &'static [Way],
+    pub ways: &'static [Way],
     /// Further columns: one for each property of the account.
     pub(crate) has_properties: bool,
 }
 
+impl View {
+    /// `true`: columns of it hold values of properties.
+    pub(crate) fn reads_properties(&self) -> bool {
+        let of_property =
+            |column: &Column| matches!(column.value, Value::Property(_) | Value::PropertyOrKind(_));
+        self.has_properties || self.ways.iter().flat_map(|way| way.columns).any(of_property)
+    }
+}
+
 /// A way to make a view's rows.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub struct Way {
     /// Their rows are put together. Those are enough that are there.
-    pub(crate) parts: &'static [Part],
+    pub parts: &'static [Part],
     pub(crate) columns: &'static [Column],
 }
 
 /// A table that a view reads.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     /// A collection.
-    pub(crate) table: &'static str,
+    pub table: &'static str,
     /// The value of a [`Value::Kind`] in the rows of this source.
     pub(crate) kind: &'static str,
     /// A column that holds a JSON list: the view has a row for each item.

@@ -2,8 +2,8 @@
 
 use staging::ColumnType::{BigInt, Text, Timestamp};
 
-use crate::dbt::view::Only::Live;
-use crate::dbt::view::{DELETED, SYNCED, Value, View, Way, kind, made, number, property};
+use crate::view::Only::Live;
+use crate::view::{DELETED, SYNCED, Value, View, Way, kind, made, number, property};
 
 /// Their collections.
 pub(super) const TABLES: &[&str] = &["calls", "communications", "emails", "meetings", "notes", "tasks"];

@@ -2,8 +2,8 @@
 
 use staging::ColumnType::Boolean;
 
-use crate::dbt::view::Only::{Is, Lasting, Live};
-use crate::dbt::view::{SYNCED, Value, View, Way, made, number, part, text, time};
+use crate::view::Only::{Is, Lasting, Live};
+use crate::view::{SYNCED, Value, View, Way, made, number, part, text, time};
 
 pub(super) const VIEWS: &[View] = &[
     View {

@@ -3,8 +3,8 @@
 use staging::ColumnType::{BigInt, Text};
 
 use super::activities::TABLES;
-use crate::dbt::view::Only::{In, Is, Live, NotMerged};
-use crate::dbt::view::{Column, SYNCED, Value, View, Way, list, made, none, number, part, text};
+use crate::view::Only::{In, Is, Live, NotMerged};
+use crate::view::{Column, SYNCED, Value, View, Way, list, made, none, number, part, text};
 
 const TYPE_ID: Column = number("type_id", "type_id");
 const CATEGORY: Column = text("category", "category");

@@ -2,8 +2,8 @@
 
 use staging::ColumnType::{BigInt, Boolean, Double, Text, Timestamp};
 
-use crate::dbt::view::Only::{Merged, NotMerged};
-use crate::dbt::view::{Column, DELETED, SYNCED, Value, View, Way, made, none, number, part, property, time};
+use crate::view::Only::{Merged, NotMerged};
+use crate::view::{Column, DELETED, SYNCED, Value, View, Way, made, none, number, part, property, time};
 
 /// The same as [`DELETED`], under the name of an older API.
 const IS_DELETED: Column = made("is_deleted", Boolean, Value::Deleted);
