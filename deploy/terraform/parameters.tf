@@ -67,8 +67,8 @@ variable "compat" {
   nullable    = false
 
   validation {
-    condition     = contains(["fivetran"], var.compat)
-    error_message = "One of fivetran."
+    condition     = contains(["", "fivetran"], var.compat)
+    error_message = "One of nothing, fivetran."
   }
 }
 

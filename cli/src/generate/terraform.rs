@@ -73,8 +73,8 @@ fn entries<'a>(template: &'a str, section: &str) -> Vec<(&'a str, Vec<&'a str>)>
 }
 
 fn parameter((name, lines): (&str, Vec<&str>)) -> Parameter {
-    let allowed = field(&lines, "AllowedValues").unwrap_or_default();
-    let allowed = allowed.trim_start_matches('[').trim_end_matches(']').split(", ");
+    let allowed = field(&lines, "AllowedValues");
+    let allowed = allowed.iter().flat_map(|text| text.trim_matches(['[', ']']).split(", "));
     Parameter {
         name: name.to_owned(),
         kind: match field(&lines, "Type").as_deref() {
@@ -83,7 +83,7 @@ fn parameter((name, lines): (&str, Vec<&str>)) -> Parameter {
             _ => Kind::Text,
         },
         default: field(&lines, "Default"),
-        allowed: allowed.map(unquoted).filter(|value| !value.is_empty()).collect(),
+        allowed: allowed.map(unquoted).collect(),
         description: field(&lines, "Description").unwrap_or_default(),
     }
 }
@@ -125,10 +125,12 @@ fn variable(parameter: &Parameter) -> String {
         String::new()
     } else {
         let values: Vec<String> = allowed.iter().map(|value| literal(value)).collect();
+        let named: Vec<&str> =
+            allowed.iter().map(|value| if value.is_empty() { "nothing" } else { value }).collect();
         format!(
             "\n  validation {{\n    condition     = contains([{}], var.{name})\n    error_message = {}\n  }}\n",
             values.join(", "),
-            quoted(&format!("One of {}.", allowed.join(", ")))
+            quoted(&format!("One of {}.", named.join(", ")))
         )
     };
     let description = quoted(description);
@@ -183,6 +185,11 @@ Parameters:
     Default: \"off\"
     AllowedValues: [\"on\", \"off\"]
     Description: A dashboard.
+  Compat:
+    Type: String
+    Default: \"\"
+    AllowedValues: [\"\", fivetran]
+    Description: Views.
   Architecture:
     Type: String
     Description: Processor.
