@@ -304,6 +304,18 @@ variable "alarm_refresh_hours" {
   nullable    = false
 }
 
+variable "report_page" {
+  type        = string
+  default     = "off"
+  description = "Whether the bucket has a page about all runs of the last 90 days, report/index.html, which is written once a day."
+  nullable    = false
+
+  validation {
+    condition     = contains(["on", "off"], var.report_page)
+    error_message = "One of on, off."
+  }
+}
+
 variable "cloud_watch_dashboard" {
   type        = string
   default     = "off"
@@ -421,6 +433,7 @@ locals {
     AlarmLagHours        = tostring(var.alarm_lag_hours)
     AlarmReconcileHours  = tostring(var.alarm_reconcile_hours)
     AlarmRefreshHours    = tostring(var.alarm_refresh_hours)
+    ReportPage           = var.report_page
     CloudWatchDashboard  = var.cloud_watch_dashboard
     LogRetentionDays     = tostring(var.log_retention_days)
     LogLevel             = var.log_level

@@ -27,7 +27,7 @@ use programs::Program;
 /// The stack's name; its resources are named after it as the template names them.
 pub const STACK: &str = "hubspot";
 const TABLE: &str = "hubspot-state";
-const BUCKET: &str = "hubspot-staged";
+pub const BUCKET: &str = "hubspot-staged";
 const SECRET: &str = "hubspot-credential";
 
 /// Names, defaults and processes of one stack.
@@ -209,6 +209,14 @@ impl Cloud {
             );
         }
         objects
+    }
+
+    /// Returns an object's content type and its text.
+    pub async fn object(&self, key: &str) -> (String, String) {
+        let object = self.aws.s3.get_object().bucket(BUCKET).key(key).send().await.unwrap();
+        let content_type = object.content_type().unwrap_or_default().to_owned();
+        let bytes = object.body.collect().await.unwrap().to_vec();
+        (content_type, String::from_utf8(bytes).unwrap())
     }
 
     /// Deletes all objects of a collection; answers with their number.

@@ -159,7 +159,7 @@ def check_functions(template):
 def check_schedule(name, logical, properties, is_compared):
     events = properties.get("Events", {})
     of_feed = ["OnSchedule", "OnReconcile", "OnRefresh"] if is_compared else ["OnSchedule"]
-    wanted = ["OnSchedule", "OnMaintenance"] if name == "load" else of_feed
+    wanted = ["OnSchedule", "OnMaintenance", "OnReport"] if name == "load" else of_feed
     events = dict(events)
     if name == "load":
         yield from differences(STAGED_EVENT, events.pop("OnStaged", None), f"{logical}.OnStaged")
@@ -169,6 +169,7 @@ def check_schedule(name, logical, properties, is_compared):
     inputs = {
         "OnSchedule": {"trigger": "schedule"},
         "OnMaintenance": {"trigger": "schedule", "maintain": True},
+        "OnReport": {"trigger": "schedule", "report": True},
         "OnReconcile": {"trigger": "reconcile", "mode": "reconcile"},
         "OnRefresh": {"trigger": "refresh", "mode": "refresh"},
     }
@@ -193,6 +194,12 @@ def check_schedule(name, logical, properties, is_compared):
         "OnMaintenance": {
             "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}-maintain"},
             "State": {"Fn::If": ["WarehouseWantsMaintenance", "ENABLED", "DISABLED"]},
+            "ScheduleExpression": "rate(1 day)",
+            "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 60},
+        },
+        "OnReport": {
+            "Name": {"Fn::Sub": f"${{AWS::StackName}}-{name}-report"},
+            "State": {"Fn::If": ["ReportPageIsOn", "ENABLED", "DISABLED"]},
             "ScheduleExpression": "rate(1 day)",
             "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 60},
         },

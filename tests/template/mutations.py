@@ -38,6 +38,7 @@ MUTATIONS = [
     ("ScheduleExpression: rate(1 day)", "ScheduleExpression: rate(1 hour)"),
     ("State: !If [WarehouseWantsMaintenance, ENABLED, DISABLED]", "State: ENABLED"),
     (', "maintain": true', ""),
+    ("State: !If [ReportPageIsOn, ENABLED, DISABLED]", "State: DISABLED"),
     (', "mode": "reconcile"', ""),
     ("Prefix: !Sub ${Schema}/_snapshot_", "Prefix: !Sub ${Schema}/"),
     ("ScheduleExpression: !If [RefreshIsOn, !Ref RefreshSchedule, rate(7 days)]", "ScheduleExpression: rate(7 days)"),

@@ -6,8 +6,8 @@ use hubspot::feeds::{CustomObjects, Feed, custom_object};
 use serde::{Deserialize, Serialize};
 use staging::{Shared, State};
 
-use crate::outcome::End;
 use crate::selection::Selection;
+use staging::End;
 
 /// Name of the function, and of its reports in the state.
 pub const FURTHER: &str = "objects";

@@ -31,13 +31,14 @@ pub use credential::credential;
 pub use event::{Event, instant_ms, window};
 pub use further::{FURTHER, FurtherFeed, FurtherFeeds, is_lacking, missed_text};
 pub use limits::StateAllowance;
-pub use outcome::{End, Outcome, StopCause};
+pub use outcome::{Outcome, StopCause};
 pub use report::{
     ApiUsage, CollectionRecord, CollectionReport, FeedReport, Progress, Quarantined, RunReport, mode_of,
     work_name,
 };
 pub use selection::{CollectionNames, Selection};
 pub use stage::Checkpoints;
+pub use staging::End;
 pub use standing::{FurtherReport, Scheduled, Standing, has_failed, last_run};
 
 use stage::Stage;

@@ -1,40 +1,9 @@
 //! The end of a run: what it means for people, for the next run, and for exit codes.
 
-use std::fmt;
-
 use hubspot::ErrorKind;
-use serde::{Deserialize, Serialize};
+use staging::End;
 
 use crate::snapshot::NothingToCompare;
-
-/// The kinds of ends, the better ones first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    Complete,
-    Stopped,
-    Incomplete,
-    Skipped,
-    Failed,
-}
-
-impl End {
-    pub fn name(self) -> &'static str {
-        match self {
-            End::Complete => "complete",
-            End::Stopped => "stopped",
-            End::Incomplete => "incomplete",
-            End::Skipped => "skipped",
-            End::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
-}
 
 /// Causes of an early end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use hubspot::{Budget, OddText, RateLimit};
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
-use crate::outcome::{End, Outcome};
+use crate::outcome::Outcome;
+use staging::End;
 
 /// The report of one run of one feed.
 #[derive(Debug, Clone, PartialEq)]

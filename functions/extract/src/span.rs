@@ -6,8 +6,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::Run;
-use crate::outcome::End;
 use crate::report::{CollectionReport, FeedReport};
+use staging::End;
 
 pub(crate) fn of_run(feed: &dyn Feed, run: &Run) -> Span {
     tracing::info_span!(

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use staging::{Shared, State};
 
 use crate::further::{FURTHER, FurtherFeed, FurtherFeeds, missed_text};
-use crate::outcome::End;
 use crate::report::RunReport;
 use crate::{CollectionNames, work_name};
+use staging::End;
 
 /// Feeds whose reports are read at once.
 const AT_ONCE: usize = 8;

@@ -31,6 +31,9 @@ pub struct Event {
     /// Load nothing; have the warehouse rewrite its files and remove old ones, where it does not do so by itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub maintain: bool,
+    /// Load nothing; write the page about all runs into the bucket.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub report: bool,
     /// Load nothing; forget these persons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forget: Option<Asked>,

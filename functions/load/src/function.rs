@@ -3,6 +3,7 @@
 mod compaction;
 mod config;
 mod metrics;
+mod overview;
 mod views;
 
 use std::collections::BTreeSet;
@@ -63,6 +64,9 @@ impl Function {
         let event = Event::of(event).map_err(lambda::refuse_event)?;
         if let Some(asked) = &event.forget {
             return self.forget(asked, invocation).await;
+        }
+        if event.report {
+            return self.write_overview(&event).await;
         }
         let mut report = LoadReport::new(event.continuation);
         let worked = match (event.maintain, event.compact) {

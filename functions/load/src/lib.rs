@@ -12,6 +12,7 @@ mod kept;
 mod merge_span;
 mod modes;
 mod options;
+mod overview;
 mod password;
 mod reconcile;
 mod report;
@@ -37,6 +38,7 @@ pub use forget::{
 };
 pub use modes::{ALL, Modes};
 pub use options::{Loaded, LostRows, Options, Scope};
+pub use overview::{Of, Overview, overview};
 pub use password::password;
 pub use reconcile::{ReconcileOptions, Reconciled, Step, is_due, reconcile};
 pub use report::{LoadReport, TableReport};

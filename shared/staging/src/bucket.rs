@@ -152,6 +152,21 @@ impl Bucket {
         })
     }
 
+    /// Puts something that is no staged file beside them, in the place of what is there. `key` has no folder of a schema.
+    /// Returns its address.
+    pub async fn publish(&self, key: &str, content: Vec<u8>, content_type: &str) -> anyhow::Result<String> {
+        match &self.place {
+            Place::Folder(folder) => {
+                folder.replace(key, &content)?;
+                Ok(key.to_owned())
+            }
+            Place::S3(s3) => {
+                s3.replace(key, content, content_type).await?;
+                Ok(format!("s3://{}/{key}", s3.name()))
+            }
+        }
+    }
+
     /// The staged file on this machine, checked against what the state registered: a copy where the bucket is
     /// elsewhere, which lives as long as the answer.
     pub async fn fetch(&self, file: &StagedFile) -> anyhow::Result<LocalFile> {

@@ -58,7 +58,7 @@ pub use rows::{Cell, Rows, arrow_schema, arrow_type};
 pub use shared::Shared;
 pub use snapshot::{RefreshDue, SnapshotPart, Wanted, snapshot_name, snapshot_of};
 #[cfg(feature = "storage")]
-pub use state::{FolderState, Lease, Replacement, RunRecord, State, TableState};
+pub use state::{End, FolderState, Lease, Replacement, RunRecord, State, TableState};
 pub use table::{
     Column, ColumnType, DELETED_AT, DELETED_REASON, FILE, IS_DELETED, MERGED_INTO_ID, READ_AT, RECEIVED_AT,
     REMOVED, RUN_ID, SHOWN_UPDATED_AT, SOURCE_UPDATED_AT, Table, TableError, UNPARSED,

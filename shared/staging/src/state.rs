@@ -24,7 +24,7 @@ pub use dynamodb::TableState;
 pub use folder::FolderState;
 pub use lease::Lease;
 pub use replacement::Replacement;
-pub use run_record::RunRecord;
+pub use run_record::{End, RunRecord};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::{dynamodb::decompress, folder::is_document};

@@ -9,6 +9,7 @@ mod compaction;
 mod cursor;
 mod freshness;
 mod further;
+mod page;
 mod snapshots;
 mod telemetry;
 mod views;

@@ -187,7 +187,7 @@ mod tests {
                 "FORGET_DELETED" => setting.map(str::to_owned),
                 "HARD_DELETE" => Some(hard_delete.to_owned()),
                 "PERSON_COLUMNS" => Some("contacts! id# email@, email_events recipient@ created~".to_owned()),
-                "HISTORY" | "STAGED_DAYS" | "MAX_CONTINUATIONS" | "PSEUDONYMISE" => None,
+                "HISTORY" | "STAGED_DAYS" | "MAX_CONTINUATIONS" | "PSEUDONYMISE" | "COMPAT" => None,
                 _ => Some("x".to_owned()),
             }));
             config.map(|config| config.forget_after_days()).map_err(|error| error.to_string())

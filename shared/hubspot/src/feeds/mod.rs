@@ -117,5 +117,9 @@ mod tests {
         for feed in FEEDS.iter().filter(|feed| feed.snapshot().is_some()) {
             assert_eq!(feed.compared(), feed.collections().first().copied());
         }
+        // Whoever has the report of a run knows its table by the feed's name.
+        for feed in known() {
+            assert!(feed.compared().is_none_or(|table| table == feed.name()), "{}", feed.name());
+        }
     }
 }

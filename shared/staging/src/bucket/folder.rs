@@ -53,6 +53,13 @@ impl Folder {
         tokio::task::spawn_blocking(adopt).await?
     }
 
+    /// Puts a file in the place of one that is there.
+    pub(super) fn replace(&self, key: &str, content: &[u8]) -> anyhow::Result<()> {
+        let path = self.root.join(key);
+        private::make_folder(path.parent().unwrap_or(&self.root))?;
+        fs::write(&path, content).with_context(|| format!("{} can't be written", path.display()))
+    }
+
     /// Removes a file, and the folder of its day with the last one.
     pub(super) fn remove(&self, key: &str) -> anyhow::Result<()> {
         let path = self.root.join(key);

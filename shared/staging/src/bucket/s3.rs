@@ -4,7 +4,7 @@
 //! there only once all are. Each request carries a CRC32C, which S3 compares with what arrived and keeps. How objects
 //! are encrypted is the bucket's own default.
 //!
-//! An object is created, never replaced: `If-None-Match: *` goes with the request that makes it. Where S3 says that
+//! A staged file is created, never replaced: `If-None-Match: *` goes with the request that makes it. Where S3 says that
 //! there is one, it is either this very file, from a put whose answer was lost, which its bytes show, or another one:
 //! an error.
 
@@ -44,6 +44,10 @@ impl S3 {
         S3 { client, bucket: bucket.to_owned() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.bucket
+    }
+
     pub(super) async fn upload(&self, path: &Path, key: &str, bytes: u64) -> anyhow::Result<()> {
         let mut attempt = 1;
         loop {
@@ -66,6 +70,21 @@ impl S3 {
             }
         }
         tokio::fs::remove_file(path).await.with_context(|| format!("{} can't be removed", path.display()))
+    }
+
+    /// Puts an object in the place of one that is there.
+    pub(super) async fn replace(&self, key: &str, body: Vec<u8>, content_type: &str) -> anyhow::Result<()> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .checksum_algorithm(CHECKSUM)
+            .body(ByteStream::from(body))
+            .send()
+            .await;
+        put.map(drop).map_err(|error| self.failed("PutObject", error))
     }
 
     async fn put(&self, mut file: File, key: &str) -> anyhow::Result<Put> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use extract::{End, RunReport};
+use staging::End;
 
 use super::days::{Days, Figures};
+use super::run_report::{CollectionReport, RunReport};
 use super::sources::{Ended, Sources};
 
 pub(super) const CALLS: [&str; 5] = ["general", "search", "associations", "repeated", "refused by a limit"];
@@ -27,7 +28,7 @@ fn by_table(
     sources: &Sources,
     days: &Days,
     tables: &BTreeSet<String>,
-    count: impl Fn(&extract::CollectionRecord) -> u64,
+    count: impl Fn(&CollectionReport) -> u64,
 ) -> Figures {
     let mut figures = Figures::new(days, tables);
     for read in sources.reads.iter().filter(|read| !read.report.is_snapshot()) {

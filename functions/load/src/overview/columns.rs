@@ -1,7 +1,7 @@
 //! Changes of tables' columns, which loads have made as HubSpot's properties changed.
 
+use crate::changes::{ColumnChanges, Retyped};
 use chrono::{DateTime, Utc};
-use load::{ColumnChanges, Retyped};
 
 use super::days::Days;
 use super::sources::Sources;

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::reconcile::Step;
+use crate::report::LoadReport;
 use chrono::{DateTime, Utc};
-use extract::{End, RunReport};
-use load::{LoadReport, Step};
+use staging::End;
 
 use super::days::Days;
 use super::reason::reason;
+use super::run_report::RunReport;
 use super::sources::Sources;
 
 /// Runs of one feed, or merges of one table, that ended in the same way, for the same reason.
@@ -155,7 +157,7 @@ pub(super) fn step_text(step: Step) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use load::Reconciled;
+    use crate::reconcile::Reconciled;
 
     use super::*;
     use crate::overview::sources::Ended;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::reconcile::Step;
 use chrono::{DateTime, Utc};
-use extract::{End, RunReport};
-use load::Step;
+use staging::End;
 
 use super::days::{Days, Figures};
+use super::run_report::RunReport;
 use super::sources::{Ended, Sources};
 
 /// Days of the figures that say how a table is doing now.

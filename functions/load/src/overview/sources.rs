@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::reconcile::Step;
+use crate::report::LoadReport;
 use chrono::{DateTime, TimeDelta, Utc};
-use extract::RunReport;
-use hubspot::feeds::known;
-use load::{LoadReport, Step};
 use serde_json::Value;
 use staging::{State, Wanted};
+use warehouse::Warehouse;
 
-use crate::args::Overview;
-use crate::connect::connect;
-use crate::stack;
+use super::run_report::RunReport;
 
 /// Most reports of one feed that are read from a state: a run every 15 minutes for as long as a table keeps them.
 const MOST: usize = 10_000;
@@ -23,6 +21,17 @@ const DAYS_BEFORE: i64 = 7;
 pub(super) struct Ended<R> {
     pub(super) at: DateTime<Utc>,
     pub(super) report: R,
+}
+
+/// What a page is about. Without a place, it says that there is no run.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    pub state: Option<&'a State>,
+    /// The name of the stack whose state it is.
+    pub stack: Option<&'a str>,
+    pub warehouse: Option<&'a dyn Warehouse>,
+    /// Days to show, up to today.
+    pub days: u32,
 }
 
 /// All that the page is made of.
@@ -48,27 +57,22 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Reads what the command names.
+    /// Reads the reports of the last `days`.
     ///
     /// # Errors
     /// When a place can't be read.
-    pub(super) async fn read(args: &Overview, now: DateTime<Utc>) -> anyhow::Result<Sources> {
-        let since = now - TimeDelta::days(i64::from(args.days) + DAYS_BEFORE);
-        let mut sources = Sources { is_stack: args.stack.is_some(), ..Sources::default() };
+    pub(super) async fn read(of: &Of<'_>, now: DateTime<Utc>) -> anyhow::Result<Sources> {
+        let since = now - TimeDelta::days(i64::from(of.days) + DAYS_BEFORE);
+        let mut sources = Sources { is_stack: of.stack.is_some(), ..Sources::default() };
         let mut reports = BTreeMap::new();
-        if args.stack.is_some() || args.state.is_some() {
-            let state = stack::state(args.stack.as_deref(), args.state.as_deref()).await?;
-            sources.places.push(match &args.stack {
+        if let Some(state) = of.state {
+            sources.places.push(match of.stack {
                 Some(name) => format!("the state of the stack {name}"),
                 None => "the state folder".to_owned(),
             });
-            sources.add_state(&state, &mut reports).await?;
+            sources.add_state(state, &mut reports).await?;
         }
-        let warehouse = match &args.warehouse {
-            Some(url) => Some(connect(url, &args.schema, &args.password).await?),
-            None => None,
-        };
-        if let Some(warehouse) = &warehouse {
+        if let Some(warehouse) = of.warehouse {
             sources.places.push("the table _runs of the warehouse".to_owned());
             sources.account = sources.account.or(warehouse.account().await?);
             for recorded in warehouse.reports(&oldest_run(since)).await? {
@@ -82,7 +86,7 @@ impl Sources {
         sources.add_comparisons();
         sources.reads.sort_by_key(|read| read.at);
         sources.loads.sort_by_key(|load| load.at);
-        if let Some(warehouse) = &warehouse {
+        if let Some(warehouse) = of.warehouse {
             for table in sources.tables() {
                 let rows = warehouse.live_rows(&table).await?;
                 sources.rows.insert(table, rows);
@@ -101,8 +105,9 @@ impl Sources {
             if state.is_leased(&name).await? {
                 self.running.insert(name.clone());
             }
-            let wanted = state.shared::<Wanted>(&Wanted::document(compared(&name))).await?.value;
-            self.note_equal(compared(&name), wanted.reconciled_ms);
+            // The table that is compared has the name of its feed.
+            let wanted = state.shared::<Wanted>(&Wanted::document(&name)).await?.value;
+            self.note_equal(&name, wanted.reconciled_ms);
             for record in state.records(&name, MOST).await? {
                 reports.insert((record.run_id, record.name), record.report);
             }
@@ -140,7 +145,7 @@ impl Sources {
                 feeds
             });
         for (feed, ms) in feeds {
-            self.note_equal(compared(&feed), ms);
+            self.note_equal(&feed, ms);
         }
         let found = self.loads.iter().flat_map(|load| &load.report.reconciled);
         let equal: Vec<(String, i64)> = found
@@ -172,11 +177,6 @@ impl Sources {
     }
 }
 
-/// Returns the table of a feed that is compared with HubSpot. A feed that is not known is that of a custom object.
-fn compared(feed: &str) -> &str {
-    known().find(|known| known.name() == feed).and_then(|known| known.compared()).unwrap_or(feed)
-}
-
 /// Returns what the ids of runs from this moment on do not come before: ids begin with their time.
 fn oldest_run(since: DateTime<Utc>) -> String {
     let ms = since.timestamp_millis().max(0);
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn ids_of_later_runs_come_after_the_oldest() {
         let now = Utc::now();
-        let run_id = extract::new_run_id();
+        let run_id = uuid::Uuid::now_v7().to_string();
         assert!(oldest_run(now - TimeDelta::seconds(1)) <= run_id);
         assert!(oldest_run(now + TimeDelta::days(1)) > run_id);
     }
