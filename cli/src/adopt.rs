@@ -16,12 +16,14 @@ use anyhow::bail;
 use extract::End;
 use hubspot::feeds::FEEDS;
 use load::{Loaded, load};
+use serde_json::Value;
 use staging::{Bucket, State};
-use warehouse::{Kind, Maker, Reads, TableMode, Warehouse};
+use warehouse::{Kind, Maker, Reads, RecordedReport, TableMode, Warehouse};
 
 use crate::args::{Adopt, ReportFormat};
 use crate::connect::connect;
 use crate::print::print;
+use crate::stack;
 use columns::Columns;
 pub(crate) use report::{Adopted, text};
 use report::{NOT_READ, Step, all_text};
@@ -30,6 +32,16 @@ use tables::{aside, entry};
 
 /// Reason why no deleted rows come into a table that has none.
 const NO_DELETED: &str = "the table is kept without deleted rows (--hard-delete), which these would be";
+
+/// Reasons why rows are not brought in by the command that reads nothing of HubSpot.
+const NOT_RUN: &str =
+    "the table _runs has no complete run that read it: run the same command when one has ended";
+const OF_A_WINDOW: &str = "no run has read it whole, as the table _runs says: what a run with --since or --until has not looked \
+                           for may be there. Let the stack's schedule read it, or `hubspot-source sync` without them; then \
+                           run the same command again";
+
+/// Reason why staged rows are in no table yet.
+const OF_STACK: &str = "the stack's next load brings them in: run the same command once more after it";
 
 /// The tables of Segment's in a schema, and what has become of them.
 #[derive(Debug)]
@@ -80,11 +92,11 @@ impl Adoption {
     }
 
     /// Loads a collection. If it has a table of Segment's: puts that aside before, once HubSpot was read to its `end`, and
-    /// brings in behind it what HubSpot shows no more, if nothing is missing.
+    /// brings in behind it what HubSpot shows no more, if nothing is missing and everything was read (`is_whole`).
     pub(crate) async fn load(
         &self,
         name: &str,
-        end: End,
+        (end, is_whole): (End, bool),
         way: Way<'_>,
         options: &load::Options,
     ) -> anyhow::Result<Loaded> {
@@ -104,6 +116,12 @@ impl Adoption {
         let mut loaded = load(name, state, bucket, warehouse, options).await?;
         if end != End::Complete {
             let reason = "HubSpot was not read completely, so that what it shows no more is not known yet";
+            self.change(name, |adopted| adopted.is(Step::Waiting, reason));
+            return Ok(loaded);
+        }
+        if !is_whole {
+            let reason = "the run that has ended was over a window (--since, --until), and HubSpot was not read whole \
+                          before: run the same command again";
             self.change(name, |adopted| adopted.is(Step::Waiting, reason));
             return Ok(loaded);
         }
@@ -211,23 +229,24 @@ pub(crate) async fn refuse_others(warehouse: &dyn Warehouse, collections: &[&str
     )
 }
 
-/// Puts the tables of Segment's source aside in a warehouse that somebody else loads, such as a stack. With a state folder it
-/// also brings in their rows, as far as loads have made ours. `true`.
+/// Puts the tables of Segment's source aside in a warehouse that somebody else loads, such as a stack. With the stack, or a
+/// folder, it also stages their rows, as far as loads have made ours: the stack's next load brings them in, or this
+/// command. `true`.
 ///
 /// # Errors
 /// For wrong use or configuration, before anything is changed.
 pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
-    let Some(url) = args.warehouse.as_deref().filter(|_| args.stack.is_none()) else {
+    let Some(url) = args.warehouse.as_deref() else {
         bail!(
-            "tables are adopted in the warehouse itself: run `hubspot-source adopt --warehouse URL --schema NAME` with the \
-             warehouse and the schema of the stack; its next load makes the tables anew"
+            "tables are adopted in the warehouse itself: name it and its schema, as `hubspot-source adopt --warehouse URL \
+             --schema NAME`"
         )
     };
     let warehouse = connect(url, &args.schema, &args.password).await?;
     if args.state.is_some() && warehouse.reads() == Reads::S3 {
         bail!(
-            "rows can't be brought in from here, since this warehouse reads files from S3 alone: leave out --state, and the \
-             tables are put aside (docs/from-segment.md has the statement that brings rows in)"
+            "this warehouse reads files from S3 alone: name the stack that loads it (`--stack NAME --bucket NAME`), and \
+             rows are staged in its bucket"
         );
     }
     let collections: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
@@ -239,12 +258,21 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
         adoption.change(&name, |adopted| {
             adopted.is(
                 Step::Waiting,
-                "run the same command with --state DIR, when loads have filled the new table",
+                "when loads have filled the new table, run the same command with `--stack NAME --bucket NAME`, or with \
+                 `--state DIR` where no stack loads it",
             );
         });
     }
+    if let (Some(stack), Some(bucket)) = (&args.stack, &args.bucket) {
+        let scratch = tempfile::tempdir()?;
+        let (state, bucket) = stack::places(stack, bucket, scratch.path(), &args.schema).await?;
+        check_bucket(&adoption, &state, &bucket).await?;
+        stage_all(&adoption, &*warehouse, &state, &bucket, Loader::Stack).await?;
+    }
     if let Some(folder) = &args.state {
-        bring_in_all(&adoption, &*warehouse, folder, &args.schema).await?;
+        let state = State::open_folder(folder)?;
+        let bucket = Bucket::open_folder(&folder.join("files"), &args.schema)?;
+        stage_all(&adoption, &*warehouse, &state, &bucket, Loader::Command).await?;
     }
     let tables = adoption.end(&args.schema);
     print(&match args.report {
@@ -254,44 +282,92 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-async fn bring_in_all(
+/// # Errors
+/// When the bucket has not what the stack's runs have staged: the stack's load would look in vain for what is staged there.
+async fn check_bucket(adoption: &Adoption, state: &State, bucket: &Bucket) -> anyhow::Result<()> {
+    for name in adoption.names() {
+        let newest = state.files(&name).await?.pop();
+        let Some(file) = newest else { continue };
+        let Some(lost) = bucket.lost(&[file]).await?.pop() else { return Ok(()) };
+        bail!("the bucket has no {}, which the stack has staged: name the stack's output Bucket", lost.key);
+    }
+    Ok(())
+}
+
+/// Whoever merges what is staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loader {
+    Command,
+    Stack,
+}
+
+async fn stage_all(
     adoption: &Adoption,
     warehouse: &dyn Warehouse,
-    folder: &std::path::Path,
-    schema: &str,
+    state: &State,
+    bucket: &Bucket,
+    loader: Loader,
 ) -> anyhow::Result<()> {
     let Some(account_id) = warehouse.account().await? else { return Ok(()) };
-    let state = State::open_folder(folder)?;
     state.bind_account(account_id).await?;
-    let bucket = Bucket::open_folder(&folder.join("files"), schema)?;
-    let way = Way { account_id, state: &state, bucket: &bucket, warehouse };
-    let complete = complete_feeds(warehouse).await?;
-    for name in adoption.names() {
+    let way = Way { account_id, state, bucket, warehouse };
+    let names = adoption.names();
+    let feeds = FEEDS
+        .iter()
+        .filter(|feed| feed.collections().iter().any(|name| names.iter().any(|aside| aside == name)));
+    let read = feeds_read(warehouse, &feeds.map(|feed| feed.name()).collect()).await?;
+    for name in names {
         source(&name, &aside(&name), way).strike_off_lost().await?;
-        let mut feeds = FEEDS.iter().filter(|feed| feed.collections().contains(&name.as_str()));
-        if !feeds.any(|feed| complete.contains(feed.name())) {
-            let reason =
-                "the table _runs has no complete run that read it: run the same command when one has ended";
+        let feeds = FEEDS.iter().filter(|feed| feed.collections().contains(&name.as_str()));
+        let reason = match feeds.filter_map(|feed| read.get(feed.name())).max() {
+            None => Some(NOT_RUN),
+            Some(false) => Some(OF_A_WINDOW),
+            Some(true) => None,
+        };
+        if let Some(reason) = reason {
             adoption.change(&name, |adopted| adopted.is(Step::Waiting, reason));
             continue;
         }
         let mode = TableMode::of(warehouse, &name).await?;
-        if adoption.bring_in(&name, way, mode).await? {
+        if !adoption.bring_in(&name, way, mode).await? {
+            continue;
+        }
+        if loader == Loader::Command {
             let options = load::Options { scope: load::Scope::Everything, mode, ..load::Options::default() };
-            load(&name, &state, &bucket, warehouse, &options).await?;
+            load(&name, state, bucket, warehouse, &options).await?;
+        } else if !source(&name, &aside(&name), way).is_loaded().await? {
+            adoption.change(&name, |adopted| adopted.is(Step::Staged, OF_STACK));
         }
     }
     Ok(())
 }
 
-/// Returns the feeds of which loads have recorded a complete run: what such a one has not shown, HubSpot shows no more.
-async fn complete_feeds(warehouse: &dyn Warehouse) -> anyhow::Result<BTreeSet<String>> {
-    let runs = warehouse.texts("_runs", &["name", "outcome"]).await?;
-    let complete = runs.into_iter().filter_map(|run| match <[Option<String>; 2]>::try_from(run) {
-        Ok([Some(name), Some(outcome)]) if outcome == End::Complete.name() => Some(name),
-        _ => None,
-    });
-    Ok(complete.collect())
+/// Returns those of the feeds of which loads have recorded a complete run. `true`: the newest of them was read whole, by
+/// that run or by those before it, so that HubSpot shows no more what none of them has shown. A run over a window is
+/// complete, too, and caught up with nothing.
+async fn feeds_read(
+    warehouse: &dyn Warehouse,
+    feeds: &BTreeSet<&str>,
+) -> anyhow::Result<BTreeMap<String, bool>> {
+    let mut newest: BTreeMap<String, String> = BTreeMap::new();
+    for run in warehouse.texts("_runs", &["name", "outcome", "run_id"]).await? {
+        let Ok([Some(name), Some(outcome), Some(run_id)]) = <[Option<String>; 3]>::try_from(run) else {
+            continue;
+        };
+        if outcome == End::Complete.name() && feeds.contains(name.as_str()) {
+            let known = newest.entry(name).or_default();
+            *known = run_id.max(std::mem::take(known));
+        }
+    }
+    let Some(oldest) = newest.values().min() else { return Ok(BTreeMap::new()) };
+    let mut read: BTreeMap<String, bool> = newest.keys().map(|name| (name.clone(), false)).collect();
+    for RecordedReport { run_id, name, report } in warehouse.reports(oldest).await? {
+        if newest.get(&name) == Some(&run_id) {
+            let report: Value = serde_json::from_str(&report).unwrap_or_default();
+            read.insert(name, report["caught_up_ms"].is_i64());
+        }
+    }
+    Ok(read)
 }
 
 fn source<'a>(collection: &'a str, aside: &'a str, way: Way<'a>) -> Source<'a> {

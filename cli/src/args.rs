@@ -473,12 +473,16 @@ pub(crate) struct Adopt {
     /// Schema of the tables in the warehouse
     #[arg(long, default_value = "hubspot")]
     pub(crate) schema: String,
-    /// Folder for the files with the rows that are brought in; keep it until no table is aside any more
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state: Option<PathBuf>,
-    /// Not for stacks: their warehouse is named
-    #[arg(long, value_name = "NAME")]
+    /// Stack that loads the warehouse: rows are staged in its bucket, and its next load brings them in; region and
+    /// credentials as every AWS program takes them
+    #[arg(long, value_name = "NAME", requires = "bucket")]
     pub(crate) stack: Option<String>,
+    /// Bucket of the stack: its output Bucket
+    #[arg(long, value_name = "NAME", requires = "stack")]
+    pub(crate) bucket: Option<String>,
+    /// Without a stack: folder for the files with the rows that are brought in; keep it until no table is aside any more
+    #[arg(long, value_name = "DIR", conflicts_with = "stack")]
+    pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) password: PasswordFrom,
     /// Format of the report on stdout

@@ -12,7 +12,7 @@ use anyhow::bail;
 use extract::{FURTHER, FurtherFeeds};
 use hubspot::feeds::{FEEDS, Feed};
 use lambda::Aws;
-use staging::State;
+use staging::{Bucket, State};
 
 use crate::alike::did_you_mean;
 
@@ -38,6 +38,17 @@ impl Stack {
     fn function(&self, name: &str) -> String {
         format!("{}-{name}", self.name)
     }
+}
+
+/// Opens the state and the bucket of a stack, which writes into the schema. `scratch` is for files in the making.
+pub(crate) async fn places(
+    name: &str,
+    bucket: &str,
+    scratch: &Path,
+    schema: &str,
+) -> anyhow::Result<(State, Bucket)> {
+    let Stack { aws, state, .. } = Stack::open(name).await;
+    Ok((state, Bucket::open_s3(aws.s3, bucket, scratch, schema)?))
 }
 
 /// Opens the state of a stack, or that of a folder.

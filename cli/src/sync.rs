@@ -209,7 +209,8 @@ impl Work<'_> {
             let is_shared = hubspot::feeds::is_shared(collection.name);
             let loaded = match self.warehouse {
                 Some(warehouse) if is_free && is_wanted && !is_shared => {
-                    self.load(collection.name, &collection.outcome, warehouse, &options).await
+                    let read = (collection.outcome.end(), extracted.caught_up_ms.is_some());
+                    self.load(collection.name, read, warehouse, &options).await
                 }
                 _ => Ok(Loaded::default()),
             };
@@ -219,11 +220,11 @@ impl Work<'_> {
         reports
     }
 
-    /// Loads a collection whose feed was read with this outcome.
+    /// Loads a collection whose feed was read to this end, by this run. `true`: also whole, by this run or those before it.
     async fn load(
         &self,
         name: &str,
-        outcome: &Outcome,
+        read: (End, bool),
         warehouse: &dyn Warehouse,
         options: &load::Options,
     ) -> anyhow::Result<Loaded> {
@@ -231,7 +232,7 @@ impl Work<'_> {
         let loaded = match self.adoption {
             Some(adoption) => {
                 let way = Way { account_id: self.run.account.id, state, bucket, warehouse };
-                adoption.load(name, outcome.end(), way, options).await
+                adoption.load(name, read, way, options).await
             }
             None => load(name, state, bucket, warehouse, options).await,
         };
@@ -250,7 +251,7 @@ impl Work<'_> {
             let mode = self.modes.of(name);
             let options = load::Options { scope: Scope::Everything, mode, lost_rows, deadline: None };
             let started = Instant::now();
-            let loaded = self.load(name, &report.outcome, warehouse, &options).await;
+            let loaded = self.load(name, (report.outcome.end(), false), warehouse, &options).await;
             report.add_merge(loaded, started.elapsed());
         }
     }

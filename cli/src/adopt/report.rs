@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Aside,
     /// It is aside, and its rows are not brought in yet.
     Waiting,
+    /// It is aside, and its rows are staged for the next load.
+    Staged,
     /// It is aside, and ours has the rows that HubSpot shows no more.
     BroughtIn,
 }
@@ -89,7 +91,11 @@ impl Adopted {
             );
         }
         let name = |table: &str| format!("DROP TABLE {}.{}", written(schema), written(table));
-        self.drop = self.renamed_to.as_deref().filter(|_| self.step != Step::Waiting).map(name);
+        self.drop = self
+            .renamed_to
+            .as_deref()
+            .filter(|_| !matches!(self.step, Step::Waiting | Step::Staged))
+            .map(name);
     }
 }
 
@@ -137,7 +143,7 @@ fn line(adopted: &Adopted) -> String {
         None => parts.push("left as it is".to_owned()),
     }
     let found = &adopted.found;
-    if adopted.step == Step::BroughtIn {
+    if matches!(adopted.step, Step::BroughtIn | Step::Staged) {
         let mut count = |number: u64, what: &str| {
             if number > 0 {
                 parts.push(format!("{} {what}", HumanCount(number)));
@@ -145,7 +151,8 @@ fn line(adopted: &Adopted) -> String {
         };
         count(found.rows, "rows");
         count(found.shown, "in HubSpot as well");
-        count(found.brought_in, "brought in");
+        let staged = if adopted.step == Step::Staged { "staged" } else { "brought in" };
+        count(found.brought_in, staged);
         count(found.without_key, "without a key of HubSpot stay there");
         count(found.repeated, "older ones of the same id stay there");
         count(found.unparsed_values, "values in _unparsed");

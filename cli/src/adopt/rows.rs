@@ -72,7 +72,7 @@ impl Source<'_> {
     /// before a load, which would fail for want of them.
     pub(super) async fn strike_off_lost(&self) -> anyhow::Result<()> {
         let lease = self.state.lease(&self.lease_name()).await?;
-        let files = self.state.registered_by(&lease, self.collection, false).await?;
+        let files = self.state.registered_by(&lease, self.collection, true).await?;
         let lost = self.bucket.lost(&files).await?;
         if !lost.is_empty() {
             self.state.checkpoint(&lease, &Position::default(), &[]).await?;
@@ -80,6 +80,13 @@ impl Source<'_> {
         }
         self.state.release(lease).await;
         Ok(())
+    }
+
+    /// `true`: a load has merged all that is staged.
+    pub(super) async fn is_loaded(&self) -> anyhow::Result<bool> {
+        let staged = self.state.files_by_feed(self.collection).await?.remove(&self.lease_name());
+        let loaded = self.warehouse.loaded(self.collection).await?;
+        Ok(staged.unwrap_or_default().iter().all(|file| loaded.contains(&file.key)))
     }
 
     async fn stage_under(&self, lease: &Lease, columns: &Columns) -> anyhow::Result<Found> {

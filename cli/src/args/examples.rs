@@ -285,9 +285,9 @@ Examples:
       and the load makes ours
 
   hubspot-source adopt --warehouse postgres://loader@db/analytics \\
-    --schema hubspot --state ./adopted
+    --schema hubspot --stack hubspot --bucket hubspot-staged
       after the first complete run of the stack: the rows that HubSpot shows no
-      more come into ours
+      more are staged in its bucket, and its next load brings them into ours
 
   hubspot-source sync --warehouse postgres://loader@db/analytics \\
     --schema hubspot --state ./state --adopt

@@ -149,8 +149,8 @@ const FOR_ONE_CALL: &[(&str, &[&str])] = &[
     // Also the name of the setting for formats: it has no section.
     ("report", &["html", "days"]),
     ("forget", &["email", "contact", "dry-run", "lift", "yes"]),
-    // Another folder than a sync's, and only to say that stacks have none.
-    ("adopt", &["state", "stack"]),
+    // Another folder than a sync's; a stack is named together with its bucket.
+    ("adopt", &["state", "stack", "bucket"]),
 ];
 
 pub(super) fn has_settings(command: &str) -> bool {

@@ -3,13 +3,14 @@
 
 use std::io::Write;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use extract::FURTHER;
 use fake_hubspot::{Behaviour, Further, ObjectType, PerType, Settings};
 use hubspot::feeds::FEEDS;
 use serde_json::{Value, json};
-use tests::cloud::{Act, Cloud, Request};
+use tests::cloud::{Act, Cloud, Moment, Request};
 use tests::{Expectations, Sandbox, assert_all_equal, assert_objects_equal, ended, table_of};
 
 use super::further::{all_but_the_empty, settings};
@@ -194,6 +195,37 @@ async fn an_outage_of_aws_ends_with_1() {
         assert!(report["reason"].as_str().unwrap().contains("can't be read"), "{report:#}");
     }
     cloud.gateway.clear_hook();
+    cloud.run_alone("deals", &[SCHEDULE]).await.complete();
+}
+
+/// HubSpot refuses a token that was replaced, and the present one can't be asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_in_an_outage_of_aws_ends_with_1() {
+    let cloud = cloud().await.with(&[("COLLECTIONS", "tickets")]);
+    let put = async |token: &str| {
+        let put = cloud.aws.secrets.put_secret_value().secret_id("hubspot-credential");
+        put.secret_string(token).send().await.unwrap();
+    };
+    put("pat-na1-replaced").await;
+    for feed in ["deals", FURTHER] {
+        let asked = AtomicUsize::new(0);
+        cloud.gateway.set_hook(move |request: &Request, moment| {
+            let is_asked = request.operation == "GetSecretValue" && moment == Moment::Arrived;
+            if is_asked && asked.fetch_add(1, Ordering::Relaxed) > 0 { Act::Fail } else { Act::GoOn }
+        });
+        let failed = cloud.run_alone(feed, &[SCHEDULE]).await;
+        let report = failed.report();
+        assert_eq!((failed.code, &report["outcome"]), (Some(1), &json!("failed")), "{failed:#?}");
+        let reason = report["reason"].as_str().unwrap();
+        for words in ["refused", "the secret hubspot-credential can't be read"] {
+            assert!(reason.contains(words), "{report:#}");
+        }
+        cloud.gateway.clear_hook();
+        // The service answers, and has no other one.
+        let refused = cloud.run_alone(feed, &[SCHEDULE]).await;
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+    }
+    put("pat-na1-fake").await;
     cloud.run_alone("deals", &[SCHEDULE]).await.complete();
 }
 

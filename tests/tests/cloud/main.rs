@@ -2,6 +2,7 @@
 //! DuckDB. The tables must equal the account, row by row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod adopt;
 mod alarms;
 mod alone;
 mod answers;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use duckdb::Connection;
-use fake_hubspot::Behaviour;
+use fake_hubspot::{Behaviour, ObjectType, Poison, PoisonEffect};
 use serde_json::json;
 use tests::{Sandbox, ended};
 
@@ -91,6 +92,27 @@ fn remove_adopted(folder: &Path) {
     let adopted: Vec<PathBuf> = files.filter(|file| file.to_str().unwrap().contains("-adopted-")).collect();
     assert!(!adopted.is_empty());
     adopted.into_iter().for_each(|file| std::fs::remove_file(file).unwrap());
+}
+
+/// A run over a window that was cut off goes on with the next command, and is complete without the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_window_that_goes_on_has_not_looked_for_is_not_brought_in() {
+    let moved = filled().await;
+    let refused = Poison::new("objects.batch_read", "", PoisonEffect::Status(401));
+    moved.sandbox.server.poison(refused);
+    let window = ["--warehouse", "none", "--collections", "deals", "--since", "2020-01-01"];
+    let cut_off = moved.sandbox.sync(&[&window[..], &["--until", &Utc::now().to_rfc3339()]].concat()).await;
+    assert_eq!(cut_off.code, Some(1), "{cut_off:#?}");
+    moved.sandbox.server.heal();
+    let adopt = ["--adopt", "--collections", "deals"];
+    let gone_on = moved.sandbox.sync(&adopt).await.complete();
+    let adopted = &gone_on["adopted"]["deals"];
+    assert_eq!(adopted["step"], "waiting", "{gone_on:#}");
+    assert!(adopted["reason"].as_str().unwrap().contains("the same command again"), "{gone_on:#}");
+    let whole = moved.sandbox.sync(&adopt).await.complete();
+    assert_eq!(whole["adopted"]["deals"]["brought_in"], 3, "{whole:#}");
+    moved.sandbox.sync(&["--adopt"]).await.complete();
+    moved.assert_adopted();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,9 +238,14 @@ async fn a_warehouse_that_others_load_is_adopted_by_a_command_of_its_own() {
         };
         ended(command).await
     };
-    let refused = adopt(&["--stack", "hubspot"]).await;
-    assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("adopt --warehouse URL"), "{}", refused.stderr);
+    for (lacking, said) in [
+        (&["--stack", "hubspot"][..], "--bucket <NAME>"),
+        (&["--stack", "hubspot", "--bucket", "staged"], "adopt --warehouse URL"),
+    ] {
+        let refused = adopt(lacking).await;
+        assert_eq!(refused.code, Some(2));
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
 
     let first = adopt(&["--warehouse", &warehouse]).await.complete();
     assert_eq!(first.as_object().unwrap().len(), 11);
@@ -233,6 +260,22 @@ async fn a_warehouse_that_others_load_is_adopted_by_a_command_of_its_own() {
     let early = adopt(&rest).await.complete();
     assert_eq!(early["deals"]["step"], "waiting");
     assert!(early["deals"]["reason"].as_str().unwrap().contains("_runs"), "{early:#}");
+    // A run over a window is complete, and has not looked for the others.
+    let account = moved.sandbox.account();
+    account.set_clock_offset(-TimeDelta::minutes(30));
+    account.touch(ObjectType::Deals, account.live_ids(ObjectType::Deals)[0]).unwrap();
+    account.set_clock_offset(TimeDelta::zero());
+    let hour_ago = (Utc::now() - TimeDelta::hours(1)).to_rfc3339();
+    let windowed =
+        moved.sandbox.sync(&["--collections", "deals", "--history", "deals", "--since", &hour_ago]).await;
+    assert!(windowed.complete()["collections"]["deals"]["rows"].as_u64().unwrap() > 0);
+    let windowed = adopt(&rest).await.complete();
+    assert_eq!(windowed["deals"]["step"], "waiting", "{windowed:#}");
+    for words in ["--since", "`hubspot-source sync`", "the same command again"] {
+        assert!(windowed["deals"]["reason"].as_str().unwrap().contains(words), "{windowed:#}");
+    }
+    let from_segment = "SELECT count(*) FROM hubspot.deals WHERE _read_at < '2000-01-01'";
+    assert_eq!(number(&moved.sandbox.database(), from_segment), 0);
     // Whoever loads, with a history.
     moved.sandbox.sync(&["--history", "deals"]).await.complete();
     let second = adopt(&rest).await.complete();
