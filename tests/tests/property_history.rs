@@ -279,6 +279,8 @@ async fn what_an_answer_lacks_is_asked_for_again_then_named_and_never_lost() {
         ("objects.batch_read", Lack::Refused),
         ("objects.batch_read", Lack::Silent),
         ("objects.batch_read", Lack::Thin),
+        ("objects.list", Lack::PastOfOne),
+        ("objects.batch_read", Lack::PastOfOne),
     ] {
         let sandbox = Sandbox::new(&deals(120), Behaviour::default()).await;
         let account = sandbox.account();
@@ -295,25 +297,98 @@ async fn what_an_answer_lacks_is_asked_for_again_then_named_and_never_lost() {
         assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
     }
 
-    let sandbox = Sandbox::new(&deals(120), Behaviour::default()).await;
+    for lack in [Lack::Pastless, Lack::PastOfOne] {
+        let sandbox = Sandbox::new(&deals(120), Behaviour::default()).await;
+        let account = sandbox.account();
+        account.give_past(DEALS, &OF_DEALS, 3).unwrap();
+        sandbox.sync(&with).await.complete();
+        let id = account.live_ids(DEALS)[5];
+        account.update(DEALS, id, &[("amount", Some("12"))]).unwrap();
+        let lacking = InPart { endpoint: "objects.batch_read", lack, ids: vec![id], times: 2 };
+        sandbox.server.answer_in_part(lacking);
+        let ended = sandbox.sync(&with).await;
+        assert_eq!(ended.code, Some(1), "{lack:?}: {ended:#?}");
+        let incomplete = ended.report();
+        assert_eq!(report(&incomplete)["outcome"], "incomplete");
+        assert_eq!(report(&incomplete)["degraded"].to_string(), "[]");
+        assert_eq!(report(&incomplete)["quarantined"][0]["id"], id.to_string().as_str());
+        assert_eq!(incomplete["collections"]["deals"]["outcome"], "complete");
+        assert_objects_equal(&[DEALS], &sandbox.database(), account, &Expectations::default());
+        // Nobody touches it: it is asked for because it was set aside.
+        sandbox.sync(&with).await.complete();
+        assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
+    }
+}
+
+/// Before any answer has shown a past, one that leaves it out says nothing of HubSpot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_past_that_the_first_answer_leaves_out_is_asked_for_again_then_named() {
+    const NOBODY: usize = 0;
+    const ALL: usize = 40;
+    let with = ["--collections", "deals", "--property-history", LIST];
+    // An account whose names don't fit a URL is read by ids from the beginning on.
+    let wide = PerType { contacts: 0, companies: 0, deals: 320 };
+    let wide = Settings { custom_properties: wide, ..deals(ALL) };
+    for (endpoint, settings) in [("objects.list", deals(ALL)), ("objects.batch_read", wide)] {
+        let settings = Settings { archived: 0.0, merged: 0.0, ..settings };
+        // So many records have no past in the first answer, and in the second.
+        let spoiled = async |first: usize, second: usize| {
+            let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+            let account = sandbox.account();
+            account.give_past(DEALS, &OF_DEALS, 3).unwrap();
+            // Of lists several are read, and of what one leaves out a batch.
+            let times = if endpoint == "objects.list" { u32::MAX } else { 1 };
+            let parts = [(endpoint, first, times), ("objects.batch_read", second, 1)];
+            for (endpoint, count, times) in parts.into_iter().filter(|(_, count, _)| *count > NOBODY) {
+                let ids = account.live_ids(DEALS)[..count].to_vec();
+                sandbox.server.answer_in_part(InPart { endpoint, lack: Lack::Pastless, ids, times });
+            }
+            let ended = sandbox.sync(&with).await;
+            let hint = format!("{endpoint}, first {first}, second {second}: {ended:#?}");
+            (sandbox, ended, hint)
+        };
+        for first in [1, ALL] {
+            let (sandbox, ended, hint) = spoiled(first, NOBODY).await;
+            assert_eq!(ended.code, Some(0), "{hint}");
+            assert_eq!(report(&ended.report())["degraded"].to_string(), "[]", "{hint}");
+            assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), sandbox.account());
+
+            // HubSpot shows the past of others: that of this one is missing.
+            let (sandbox, ended, hint) = spoiled(first, 1).await;
+            assert_eq!(ended.code, Some(1), "{hint}");
+            let incomplete = ended.report();
+            let quarantined = &report(&incomplete)["quarantined"];
+            assert_eq!(quarantined.as_array().map(Vec::len), Some(1), "{hint}");
+            let id = sandbox.account().live_ids(DEALS)[0];
+            assert_eq!(quarantined[0]["id"], id.to_string().as_str(), "{hint}");
+            sandbox.server.answer_whole();
+            sandbox.sync(&with).await.complete();
+            assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), sandbox.account());
+        }
+
+        // It shows that of nobody.
+        let (sandbox, ended, hint) = spoiled(ALL, ALL).await;
+        let degraded = report(&ended.report())["degraded"].to_string();
+        assert!(degraded.contains("HubSpot shows no past of deals"), "{hint}");
+        assert_eq!(count(&sandbox, "true"), 0, "{hint}");
+    }
+}
+
+/// An empty list is a past; none is no answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_whose_past_is_never_shown_is_named() {
+    let settings = Settings { archived: 0.0, merged: 0.0, ..deals(40) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
     let account = sandbox.account();
-    account.give_past(DEALS, &OF_DEALS, 3).unwrap();
-    sandbox.sync(&with).await.complete();
-    let id = account.live_ids(DEALS)[5];
-    account.update(DEALS, id, &[("amount", Some("12"))]).unwrap();
-    let lacking = InPart { endpoint: "objects.batch_read", lack: Lack::Pastless, ids: vec![id], times: 2 };
-    sandbox.server.answer_in_part(lacking);
-    let ended = sandbox.sync(&with).await;
-    assert_eq!(ended.code, Some(1), "{ended:#?}");
-    let incomplete = ended.report();
-    assert_eq!(report(&incomplete)["outcome"], "incomplete");
-    assert_eq!(report(&incomplete)["degraded"].to_string(), "[]");
-    assert_eq!(report(&incomplete)["quarantined"][0]["id"], id.to_string().as_str());
-    assert_eq!(incomplete["collections"]["deals"]["outcome"], "complete");
-    assert_objects_equal(&[DEALS], &sandbox.database(), account, &Expectations::default());
-    // Nobody touches it: it is asked for because it was set aside.
-    sandbox.sync(&with).await.complete();
-    assert_history_equal(&of_deals(&OF_DEALS), true, &sandbox.database(), account);
+    for endpoint in ["objects.list", "objects.batch_read"] {
+        let ids = account.live_ids(DEALS);
+        let lacking = InPart { endpoint, lack: Lack::PastOfOne, ids, times: u32::MAX };
+        sandbox.server.answer_in_part(lacking);
+    }
+    let with = ["--collections", "deals", "--property-history", "deals:dealstage"];
+    let named = sandbox.sync(&with).await.complete();
+    let degraded = report(&named)["degraded"].to_string();
+    assert!(degraded.contains("values of dealstage in deals, and not their past"), "{named:#}");
 }
 
 /// A batch with a record that HubSpot refuses is halved, with the past as without.

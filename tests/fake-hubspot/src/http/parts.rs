@@ -42,6 +42,8 @@ pub enum Lack {
     Undated,
     /// The past of properties is missing, though it was asked for.
     Pastless,
+    /// The past of one property is missing.
+    PastOfOne,
 }
 
 impl Lack {
@@ -186,6 +188,7 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
         Lack::Thin => Some(make_thin as fn(&mut Value)),
         Lack::Undated => Some(make_undated as fn(&mut Value)),
         Lack::Pastless => Some(make_pastless as fn(&mut Value)),
+        Lack::PastOfOne => Some(leave_out_past_of_one as fn(&mut Value)),
         _ => None,
     };
     if let Some(spoil) = spoil {
@@ -224,7 +227,13 @@ fn in_part(reply: Reply, endpoint: &str, lack: Lack, ids: &[u64]) -> Reply {
             body.insert("numErrors".to_owned(), json!(count + ids.len().max(1) as u64));
             status = StatusCode::MULTI_STATUS;
         }
-        Lack::Silent | Lack::Odd | Lack::Hollow | Lack::Thin | Lack::Undated | Lack::Pastless => {}
+        Lack::Silent
+        | Lack::Odd
+        | Lack::Hollow
+        | Lack::Thin
+        | Lack::Undated
+        | Lack::Pastless
+        | Lack::PastOfOne => {}
         Lack::Pending => _ = body.insert("status".to_owned(), json!("PENDING")),
         Lack::NoResults => _ = body.remove(list),
         Lack::NullResults => _ = body.insert(list.to_owned(), Value::Null),
@@ -245,7 +254,7 @@ fn v1_in_part(reply: Reply, mut body: Map<String, Value>, lack: Lack, ids: &[u64
             Lack::NullResults => *contact = Value::Null,
             Lack::Odd => contact["identity-profiles"] = json!([{"vid": "x", "identities": [null]}]),
             Lack::Hollow => *contact = json!({"vid": contact["vid"]}),
-            Lack::Thin | Lack::Undated | Lack::Pastless => {}
+            Lack::Thin | Lack::Undated | Lack::Pastless | Lack::PastOfOne => {}
             _ => _ = body.remove(id),
         }
     }
@@ -319,6 +328,18 @@ fn make_undated(item: &mut Value) {
 
 fn make_pastless(item: &mut Value) {
     item.as_object_mut().map(|fields| fields.remove("propertiesWithHistory"));
+}
+
+/// Leaves out the past of the first property that has one and a value.
+fn leave_out_past_of_one(item: &mut Value) {
+    let properties = item["properties"].clone();
+    let Some(pasts) = item.get_mut("propertiesWithHistory").and_then(Value::as_object_mut) else { return };
+    let has_value = |name: &str| properties[name].as_str().is_some_and(|value| !value.is_empty());
+    let has_past = |past: &Value| past.as_array().is_some_and(|entries| !entries.is_empty());
+    let chosen = pasts.iter().find(|(name, past)| has_past(past) && has_value(name));
+    if let Some(name) = chosen.map(|(name, _)| name.clone()) {
+        pasts.remove(&name);
+    }
 }
 
 fn in_other_words(reply: Reply, words: PagingWords) -> Reply {

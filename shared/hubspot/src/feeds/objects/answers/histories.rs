@@ -27,20 +27,20 @@ impl<'a> Shown<'a> {
         Ok(shown)
     }
 
-    /// `true`: one of these properties has a value.
-    pub(in crate::feeds::objects) fn has_value(&self, names: &[String]) -> Result<bool, Malformed> {
-        let mut has_value = false;
+    /// Returns those of the names whose properties have a value.
+    pub(in crate::feeds::objects) fn valued<'n>(&self, names: &[&'n str]) -> Result<Vec<&'n str>, Malformed> {
+        let mut valued = Vec::new();
         if let Some(properties) = self.properties {
             Scanner::new(properties).each_field(|key, value| {
-                let is_named = !value.is_nested() && names.iter().any(|name| *name == key.text());
-                match is_named {
-                    true => has_value |= value.scalar()?.is_some_and(|text| !text.is_empty()),
-                    false => value.skip()?,
+                match names.iter().find(|name| !value.is_nested() && **name == key.text()) {
+                    Some(name) if value.scalar()?.is_some_and(|text| !text.is_empty()) => valued.push(*name),
+                    Some(_) => {}
+                    None => value.skip()?,
                 }
                 Ok::<_, Malformed>(())
             })?;
         }
-        Ok(has_value)
+        Ok(valued)
     }
 }
 
@@ -117,8 +117,10 @@ mod tests {
             r#"{"propertiesWithHistory":{"amount":[]},"properties":{"amount":"5","x":{"y":1}},"id":"7"}"#;
         let shown = Shown::of(json).unwrap();
         assert_eq!((shown.id, shown.past), (Some(7), Some(r#"{"amount":[]}"#)));
-        assert!(shown.has_value(&["amount".to_owned()]).unwrap());
-        assert!(!shown.has_value(&["x".to_owned(), "z".to_owned()]).unwrap());
+        assert_eq!(shown.valued(&["amount", "x", "z"]).unwrap(), ["amount"]);
+        assert!(
+            Shown::of(r#"{"properties":{"amount":""}}"#).unwrap().valued(&["amount"]).unwrap().is_empty()
+        );
         assert!(Shown::of(r#"{"id":"7","propertiesWithHistory":null}"#).unwrap().past.is_none());
     }
 }

@@ -12,9 +12,11 @@
 //! | a property that is new on the list, or back on it | a run over changes becomes one over everything |
 //! | a property that is not on the list any more | its rows stay as they were, but for those of records that are gone |
 //! | a property that the account does not define | it is named |
+//! | a property with a value and without a past, not even an empty one | the record is asked for once more, and then set aside; or the property is named, if no record shows a past of it |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use staging::ColumnType::{BigInt, Text, Timestamp};
 use staging::Rows;
@@ -76,9 +78,10 @@ pub(in crate::feeds::objects) struct HistoryTable {
     kept: Vec<String>,
     /// When it was opened, by HubSpot's clock.
     opened_ms: i64,
-    /// An answer has shown a past, and one has lacked it.
+    /// An answer has shown a past.
     is_shown: AtomicBool,
-    is_lacking: AtomicBool,
+    /// Properties of which two answers have shown a value, and no past.
+    lacking: Mutex<BTreeSet<String>>,
 }
 
 impl HistoryTable {
@@ -123,7 +126,7 @@ impl HistoryTable {
             kept,
             opened_ms: session.client.now().timestamp_millis(),
             is_shown: AtomicBool::new(false),
-            is_lacking: AtomicBool::new(false),
+            lacking: Mutex::default(),
         }))
     }
 
@@ -149,20 +152,38 @@ impl HistoryTable {
             "results" => value.each_item(|record| {
                 let Ok(shown) = Shown::of(record.raw()?) else { return Ok(()) };
                 let Some(record) = shown.id.and_then(|id| kept.get(&id)) else { return Ok(()) };
-                let is_second = is_second(record.id, slice, run);
-                match writer.record(record, &shown, is_second, run) {
-                    Ok(true) => run.release(KIND, record.id),
-                    Ok(false) | Err(_) => left_out.push(record.id),
+                match writer.record(record, &shown, run) {
+                    Ok(Lack::Nothing) => run.release(KIND, record.id),
+                    Ok(lack) => left_out.push((record.id, lack)),
+                    Err(_) => left_out.push((record.id, Lack::All)),
                 }
                 Ok::<_, Malformed>(())
             }),
             _ => value.skip(),
         })?;
         let written = writer.writer.written;
-        for id in left_out {
-            ask_again(id, slice, run);
+        // One answer says nothing of HubSpot: it is by all of them that a past is known to be shown.
+        for (id, lack) in left_out {
+            if !is_second(id, slice, run) {
+                run.own.again.push(id);
+            } else if self.is_known(&lack, run) {
+                let name = id.to_string();
+                let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
+                run.set_aside(thing, "two answers leave out its past");
+            } else {
+                run.release(KIND, id);
+                let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+                lacking.extend(lack.of(&self.properties).iter().cloned());
+            }
         }
         Ok(written)
+    }
+
+    /// `true`: HubSpot shows a past of what the answer lacks, or has shown it before.
+    fn is_known(&self, lack: &Lack, run: &RunOfRecords<'_>) -> bool {
+        let is_shown =
+            |name: &String| run.own.histories.get(name).is_some_and(|known| known.is_seen || known.had_rows);
+        lack.of(&self.properties).iter().any(is_shown)
     }
 
     /// Empties the sets of records that were merged away, or that HubSpot does not show any more.
@@ -189,8 +210,17 @@ impl HistoryTable {
     }
 
     pub(in crate::feeds::objects) fn notes(&self, object: &ObjectType) -> impl Iterator<Item = Note> {
-        let is_silent = self.is_lacking.load(Ordering::Relaxed) && !self.is_shown.load(Ordering::Relaxed);
-        let silent = is_silent.then(|| format!("HubSpot shows no past of {}", object.name));
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<&str> = lacking.iter().map(String::as_str).collect();
+        let silent = match (names.is_empty(), self.is_shown.load(Ordering::Relaxed)) {
+            (true, _) => None,
+            (false, false) => Some(format!("HubSpot shows no past of {}", object.name)),
+            (false, true) => Some(format!(
+                "HubSpot shows values of {} in {}, and not their past",
+                names.join(", "),
+                object.name
+            )),
+        };
         let unknown = (!self.unknown.is_empty()).then(|| {
             format!("{} have no property {}: no past of it is read", object.name, self.unknown.join(", "))
         });
@@ -199,14 +229,22 @@ impl HistoryTable {
     }
 }
 
-/// Asks for a record once more whose past an answer has left out, or sets it aside.
-fn ask_again(id: u64, slice: &Slice, run: &mut RunOfRecords<'_>) {
-    let name = id.to_string();
-    if is_second(id, slice, run) {
-        let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
-        run.set_aside(thing, "two answers leave out its past");
-    } else {
-        run.own.again.push(id);
+/// What an answer leaves out of a record's past, though the record has values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Lack {
+    Nothing,
+    /// That of some properties.
+    Of(Vec<String>),
+    All,
+}
+
+impl Lack {
+    fn of<'a>(&'a self, listed: &'a [String]) -> &'a [String] {
+        match self {
+            Lack::Nothing => &[],
+            Lack::Of(names) => names,
+            Lack::All => listed,
+        }
     }
 }
 
@@ -244,53 +282,50 @@ impl<'a> HistoryWriter<'a> {
         updated_ms.max(Some(self.table.opened_ms))
     }
 
-    /// Writes the sets of a record. `false`: the answer leaves them out.
+    /// Writes the sets of a record that the answer shows, and returns what it leaves out.
     fn record(
         &mut self,
         record: &Record,
         shown: &Shown<'_>,
-        is_second: bool,
         run: &mut RunOfRecords<'_>,
-    ) -> Result<bool> {
-        let Some(past) = shown.past else {
-            let has_value = shown.has_value(&self.table.properties)?;
-            let is_seen = run.own.histories.values().any(|read| read.is_seen || read.had_rows);
-            // One answer says nothing of HubSpot, before any other has shown a past.
-            if has_value && (is_seen || !is_second) {
-                return Ok(false);
-            }
-            self.table.is_lacking.fetch_or(has_value, Ordering::Relaxed);
-            self.sets(record, &BTreeMap::new(), run)?;
-            return Ok(true);
-        };
-        self.table.is_shown.store(true, Ordering::Relaxed);
-        let mut sets: BTreeMap<usize, Vec<Entry<'_>>> = BTreeMap::new();
-        Scanner::new(past).each_field(|key, value| {
-            let place = self.table.properties.iter().position(|name| *name == key.text());
-            let Some(place) = place else { return value.skip() };
-            let entries = sets.entry(place).or_default();
-            match value.is_nested() {
-                true => value.each_item(|entry| {
+    ) -> Result<Lack, Malformed> {
+        let mut sets: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
+        if let Some(past) = shown.past {
+            self.table.is_shown.store(true, Ordering::Relaxed);
+            Scanner::new(past).each_field(|key, value| {
+                let listed = self.table.properties.iter().find(|name| **name == key.text());
+                let Some(name) = listed.filter(|_| value.is_nested()) else { return value.skip() };
+                let entries = sets.entry(name).or_default();
+                value.each_item(|entry| {
                     entries.push(Entry::of(entry.raw()?)?);
                     Ok(())
-                }),
-                false => value.skip(),
-            }
-        })?;
+                })
+            })?;
+        }
+        let pastless =
+            self.table.properties.iter().map(String::as_str).filter(|name| !sets.contains_key(name));
+        let lacking = shown.valued(&pastless.collect::<Vec<_>>())?;
         let mark = self.writer.mark();
-        self.sets(record, &sets, run).inspect_err(|_| self.writer.take_back(mark))?;
-        Ok(true)
+        self.sets(record, &sets, &lacking, run).inspect_err(|_| self.writer.take_back(mark))?;
+        Ok(match (lacking.is_empty(), shown.past) {
+            (true, _) => Lack::Nothing,
+            (false, None) => Lack::All,
+            (false, Some(_)) => Lack::Of(lacking.into_iter().map(str::to_owned).collect()),
+        })
     }
 
+    /// Writes the set of each property, but for those whose past is lacking: they stay as they were.
     fn sets(
         &mut self,
         record: &Record,
-        sets: &BTreeMap<usize, Vec<Entry<'_>>>,
+        sets: &BTreeMap<&str, Vec<Entry<'_>>>,
+        lacking: &[&str],
         run: &mut RunOfRecords<'_>,
     ) -> Result<(), Malformed> {
-        for (place, property) in self.table.properties.iter().enumerate() {
+        let present = self.table.properties.iter().filter(|name| !lacking.contains(&name.as_str()));
+        for property in present {
             let mut read = run.own.histories.get_mut(property);
-            let Some(entries) = sets.get(&place).filter(|entries| !entries.is_empty()) else {
+            let Some(entries) = sets.get(property.as_str()).filter(|entries| !entries.is_empty()) else {
                 if read.is_some_and(|read| read.had_rows) {
                     self.empty(property, record, DeletedReason::Removed);
                 }
