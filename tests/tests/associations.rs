@@ -177,6 +177,27 @@ async fn a_renamed_label_comes_with_the_first_link_that_has_it() {
     assert_association_types_equal(&OBJECTS, &sandbox.database(), account);
 }
 
+/// A day is a day, however far our clock is behind HubSpot's.
+#[tokio::test(flavor = "multi_thread")]
+async fn types_are_asked_for_once_a_day_with_a_clock_that_is_behind() {
+    let sandbox = Sandbox::new(&settings(30), Behaviour::default()).await;
+    let ahead = |hours: u64| {
+        let clock_ahead = std::time::Duration::from_secs(hours * 3_600);
+        sandbox.server.set_behaviour(Behaviour { clock_ahead, ..Behaviour::default() });
+        sandbox.server.reset_counters();
+    };
+    let sync = async || {
+        sandbox.sync(&["--collections", &named()]).await.complete();
+        sandbox.server.counters().endpoints.get("associations.labels").copied()
+    };
+    ahead(48);
+    assert!(sync().await.is_some());
+    ahead(49);
+    assert_eq!(sync().await, None, "an hour later");
+    ahead(73);
+    assert!(sync().await.is_some(), "the next day");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn types_that_cannot_be_read_are_named_and_read_later() {
     let sandbox = Sandbox::new(&settings(30), Behaviour::default()).await;

@@ -18,6 +18,9 @@ pub struct Behaviour {
     pub faults: Faults,
     #[serde(with = "milliseconds")]
     pub latency: Duration,
+    /// Time by which the dates of answers are ahead of our clock.
+    #[serde(with = "milliseconds")]
+    pub clock_ahead: Duration,
     /// The most that is added to or taken from the latency.
     #[serde(with = "milliseconds")]
     pub jitter: Duration,
@@ -76,6 +79,8 @@ pub struct Behaviour {
     pub counts_empty: bool,
     /// Objects that it leaves out.
     pub uncounted: BTreeSet<ObjectType>,
+    /// A page of a list's members begins with the last one of the page before, and no page tells how many there are.
+    pub members_overlap: bool,
     /// Most records in a batch of memberships.
     pub most_memberships: usize,
     /// Share of the property definitions, 0 to 1, that have null for `type`, `calculated` or `archived`. Null hides
@@ -134,6 +139,7 @@ impl Default for Behaviour {
             limits: Limits::default(),
             faults: Faults::none(),
             latency: Duration::ZERO,
+            clock_ahead: Duration::ZERO,
             jitter: Duration::ZERO,
             index_lag: IndexLag::none(),
             short_pages: 0.0,
@@ -162,6 +168,7 @@ impl Default for Behaviour {
             counts_records: true,
             counts_empty: true,
             uncounted: BTreeSet::new(),
+            members_overlap: false,
             most_memberships: 100,
             definition_nulls: 0.0,
             nameless_definition: false,

@@ -153,6 +153,20 @@ async fn an_answer_that_lacks_members_is_asked_again_and_then_named() {
     assert_equal(&sandbox);
 }
 
+/// A member that two pages show says that pages moved, where no number says that nobody is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_two_pages_show_are_named_where_no_number_tells_how_many_there_are() {
+    let sandbox = sandbox().await;
+    sandbox.server.set_behaviour(Behaviour { members_overlap: true, ..Behaviour::default() });
+    let (large, _) = largest(sandbox.account(), ObjectType::Deals);
+    let report = sandbox.sync(&WITH).await.complete();
+    let degraded = of_table(&report)["degraded"].to_string();
+    for words in [&format!("list {large} of deals")[..], "shows 2 members again", "time and again"] {
+        assert!(degraded.contains(words), "{report:#}");
+    }
+    assert_equal(&sandbox);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_without_an_id_removes_nobody_however_often_it_is_shown() {
     let sandbox = sandbox().await;

@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, VARY,
 };
 use hyper::{Response, StatusCode};
 
@@ -171,6 +171,10 @@ impl Visit {
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if !behaviour.clock_ahead.is_zero() {
+            let theirs = (Utc::now() + behaviour.clock_ahead).format("%a, %d %b %Y %H:%M:%S GMT");
+            headers.extend(HeaderValue::from_str(&theirs.to_string()).ok().map(|date| (DATE, date)));
+        }
         let body = if behaviour.gzip && request.accepts_gzip && body.len() >= COMPRESSED_FROM {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             gzip(&body)

@@ -98,7 +98,14 @@ impl Counted {
     /// difference.
     pub(super) fn is_whole(&self) -> bool {
         let is_enough = |(least, most): (u64, u64)| self.members() + (most - least) >= least;
-        self.odd == 0 && self.told.is_none_or(is_enough) && !self.are_more()
+        self.odd == 0 && self.told.is_none_or(is_enough) && !self.are_more() && !self.has_moved()
+    }
+
+    /// `true`: a member is shown again, and no number says that nobody is left out. HubSpot documents that members come by
+    /// their ids, and of its page token nothing: if that is a place in the list, a member who joins meanwhile is
+    /// followed by one that is shown again, and one who leaves by one that is not shown.
+    fn has_moved(&self) -> bool {
+        self.told.is_none() && self.again > 0 && !self.is_mixed
     }
 
     /// `true`: more than HubSpot says.
@@ -110,6 +117,9 @@ impl Counted {
     pub(super) fn mismatch(&self) -> String {
         let (members, odd, told) = (self.members(), self.odd, self.told.map_or(0, |(_, most)| most));
         match odd {
+            0 if self.has_moved() => {
+                format!("HubSpot shows {} members again, and not how many there are", self.again)
+            }
             0 => format!("HubSpot says that it has {told} members, and shows {members}"),
             _ => format!("HubSpot shows {odd} of its members without an id"),
         }
@@ -132,7 +142,8 @@ const MAX_READINGS: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
     Whole,
-    /// Two readings show the same members, more than HubSpot says: it is the number that is taken for wrong.
+    /// Two readings show the same members, more than HubSpot says, or the same ones again: it is the number, or the cut of
+    /// the pages, that is taken for wrong.
     Miscounted,
     /// The list is read again, from the start.
     Again,
@@ -146,7 +157,8 @@ impl Reading {
             return End::Whole;
         }
         let is_same = self.vain.last().is_some_and(|before| before.are_same(&self.counted));
-        if is_same && self.counted.odd == 0 && self.counted.are_more() {
+        let is_odd = self.counted.are_more() || self.counted.has_moved();
+        if is_same && self.counted.odd == 0 && is_odd {
             return End::Miscounted;
         }
         self.vain.push(self.counted);
@@ -286,6 +298,26 @@ mod tests {
         reading.counted = counted(6, &[5]);
         assert_eq!(reading.end(), End::Again);
         assert_eq!(reading.break_off(), End::InVain, "three were made");
+    }
+
+    fn paged(pages: &[&[u64]]) -> Counted {
+        let mut counted = Counted::default();
+        pages.iter().for_each(|page| counted.add_page(page.to_vec()));
+        counted
+    }
+
+    #[test]
+    fn without_a_number_a_member_that_is_shown_again_leaves_the_list_open() {
+        let moved = paged(&[&[1, 2, 3], &[3, 5]]);
+        assert!(!moved.is_whole(), "pages moved: 4 may be left out");
+        assert_eq!(ends(&[moved, paged(&[&[1, 2, 3], &[4, 5]])]), [End::Again, End::Whole]);
+        let others = [moved, paged(&[&[1, 2, 3], &[3, 4, 5]]), moved];
+        assert_eq!(ends(&others), [End::Again, End::Again, End::InVain]);
+        assert!(moved.mismatch().contains("shows 1 members again"), "{}", moved.mismatch());
+        // So are its pages cut.
+        assert_eq!(ends(&[moved, moved]), [End::Again, End::Miscounted]);
+        // Without an order, nothing tells who is shown again.
+        assert!(paged(&[&[9, 2, 3], &[1, 4]]).is_whole());
     }
 
     #[test]

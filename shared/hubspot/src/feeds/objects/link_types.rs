@@ -73,7 +73,7 @@ impl ObjectFeed {
         if self.mode.is_snapshot() {
             return Vec::new();
         }
-        let now_ms = self.client.by_hubspots_clock(self.client.now().timestamp_millis());
+        let now_ms = self.client.now().timestamp_millis();
         let mut due = Vec::new();
         for (other, pair) in &mut run.own.pairs {
             if self.association_calls.iter().all(|calls| calls.other != other) {

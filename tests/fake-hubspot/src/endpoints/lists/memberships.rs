@@ -67,7 +67,9 @@ fn of_list(call: &Call<'_>, id: &str, order: Order) -> Answer {
     let mut members: Vec<_> = list.members(&state).collect();
     let total = members.len();
     members.sort_by_key(key);
-    let rest = members.into_iter().filter(|member| after.is_none_or(|after| key(member) > after));
+    let overlaps = call.behaviour.members_overlap;
+    let is_behind = |key, after| key > after || (overlaps && key == after);
+    let rest = members.into_iter().filter(|member| after.is_none_or(|after| is_behind(key(member), after)));
     let (page, has_more) = call.page(rest, limit);
     let results: Vec<Value> = page
         .iter()
@@ -75,7 +77,10 @@ fn of_list(call: &Call<'_>, id: &str, order: Order) -> Answer {
             json!({"recordId": record.to_string(), "membershipTimestamp": text(membership.last_added_at)})
         })
         .collect();
-    let mut answer = json!({"results": results, "total": total});
+    let mut answer = json!({"results": results});
+    if !overlaps {
+        answer["total"] = total.into();
+    }
     if let Some(last) = page.last().filter(|_| has_more) {
         let (at, record) = key(last);
         let after = format!("{at}-{record}");
