@@ -13,6 +13,18 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::{PasswordFrom, TokenFrom};
 
+/// A file or a command does not give its secret at present: a network drive or a vault, say, may answer at the next try.
+#[derive(Debug)]
+pub(crate) struct OutOfReach(String);
+
+impl std::fmt::Display for OutOfReach {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OutOfReach {}
+
 pub(crate) const TOKEN: &str = "HUBSPOT_TOKEN";
 pub(crate) const OAUTH: [&str; 3] = ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN"];
 pub(crate) const WAREHOUSE_PASSWORD: &str = "WAREHOUSE_PASSWORD";

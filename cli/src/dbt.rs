@@ -89,7 +89,7 @@ fn text(args: &Dbt, known: &Known, project: &Project, dialect: &Dialect, compat:
     for ((is_empty, collections), views) in lacking {
         let what = if is_empty { "empty" } else { "incomplete" };
         let (views, collections) = (views.join(", "), collections.join(","));
-        let line = format!("! {what}: {views}; sync with --collections ...,{collections} to fill them");
+        let line = format!("! {what}: {views}; sync with `--collections ...,{collections}` to fill them");
         text += &format!("\n{}", wrapped(&line, 2));
     }
     text

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use hubspot::{Client, ErrorKind};
 use lambda::Signals;
 
+use crate::credential::OutOfReach;
 use crate::print::say;
 
 /// A complete run.
 const COMPLETE: u8 = 0;
 /// Something failed or is incomplete, as the report says, or something else does not answer at present: HubSpot, the
-/// warehouse, another run that is under way.
+/// warehouse, whatever gives a secret, another run that is under way.
 const INCOMPLETE: u8 = 1;
 /// Wrong use or configuration; the message names the next step.
 pub(crate) const MISUSED: u8 = 2;
@@ -53,7 +54,7 @@ fn of_error(error: &anyhow::Error) -> u8 {
             use staging::ErrorKind::{Busy, Fenced, Unreachable};
             matches!(error.kind(), Busy | Fenced | Unreachable)
         });
-        of_hubspot || of_warehouse || of_state
+        of_hubspot || of_warehouse || of_state || cause.is::<OutOfReach>()
     });
     if is_outage { INCOMPLETE } else { MISUSED }
 }

@@ -84,8 +84,8 @@ async fn lift(asked: &Person, args: &Forget) -> anyhow::Result<()> {
         ReportFormat::Json => serde_json::to_string(&lifted)?,
         ReportFormat::Text => wrapped(
             &format!(
-                "{} of {} ids and addresses were kept out, and are not any more. A run with --mode reconcile reads the \
-             contacts that HubSpot shows of them, one with --mode backfill whatever else it shows.",
+                "{} of {} ids and addresses were kept out, and are not any more. A run with `--mode reconcile` reads the \
+             contacts that HubSpot shows of them, one with `--mode backfill` whatever else it shows.",
                 lifted.lifted, lifted.named
             ),
             0,

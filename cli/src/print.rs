@@ -27,11 +27,29 @@ pub(crate) fn is_colorless() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// Returns a line as several that fit, the further ones behind `indent` spaces. A longer word stays whole.
+/// Splits a line at its spaces. A command between backticks is one word, so that a copy of it works; so is what stands
+/// beside it without a space.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    let (mut words, mut begin, mut is_quoted) = (Vec::new(), 0, false);
+    for (place, letter) in line.char_indices() {
+        if letter == '`' {
+            is_quoted = !is_quoted && line[place + 1..].contains('`');
+        } else if letter.is_whitespace() && !is_quoted {
+            words.push(&line[begin..place]);
+            begin = place + letter.len_utf8();
+        }
+    }
+    words.push(&line[begin..]);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Returns a line as several that fit, the further ones behind `indent` spaces. A longer word stays whole, and so does a
+/// command between backticks.
 pub(crate) fn wrapped(line: &str, indent: usize) -> String {
     let begin = &line[..line.len() - line.trim_start().len()];
     let (mut text, mut columns, mut is_first) = (begin.to_owned(), begin.len(), true);
-    for word in line.split_whitespace() {
+    for word in words(line) {
         let width = word.chars().count();
         if !is_first && columns + 1 + width > WIDTH {
             text.push('\n');
@@ -50,6 +68,18 @@ pub(crate) fn wrapped(line: &str, indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_stays_on_one_line() {
+        let command = format!("`hubspot-source sync --collections {} --adopt`", "deals,".repeat(12));
+        for before in ["", "word ", &"word ".repeat(14)] {
+            let text = wrapped(&format!("{before}run {command}, and then `doctor`, it's well"), 4);
+            assert!(text.contains(&format!("{command},")), "{text}");
+            assert!(text.lines().all(|line| line.len() <= WIDTH || line.trim().starts_with('`')), "{text}");
+        }
+        let open = wrapped(&format!("a ` that has no end: {}", "some words ".repeat(20)), 2);
+        assert!(open.lines().all(|line| line.len() <= WIDTH), "{open}");
+    }
 
     #[test]
     fn lines_fit_and_lose_no_word() {

@@ -179,6 +179,9 @@ async fn a_plan_recommends_what_a_new_account_has_records_of() {
     let text = planned(&[]).await.stdout;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains(&format!("recommended for a new account: --collections {names}")), "{text}");
+    // However many they are, they can be pasted.
+    assert!(names.len() > 80, "{names}");
+    assert!(text.lines().any(|line| line.trim() == format!("--collections {names}")), "{text}");
 }
 
 /// Checks that one call counts all objects for a plan, and that a search does where it does not answer, or not for all.

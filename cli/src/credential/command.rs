@@ -9,14 +9,18 @@ use secrecy::SecretString;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
+use super::OutOfReach;
 use super::secret::{MOST_BYTES, secret};
 
 /// Time for the command: somebody may have to unlock a keyring.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a shell ends with when it can't run a program
+/// (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02>).
+const NOT_RUN: [i32; 2] = [126, 127];
 
 /// # Errors
 /// When it can't be run, fails, takes too long, or prints nothing; the message names the program, and shows nothing of its
-/// output.
+/// output. [`OutOfReach`] where it fails or takes too long: what it asks may be out of reach just now.
 pub(super) async fn run(line: &str) -> anyhow::Result<SecretString> {
     within(line, PATIENCE).await
 }
@@ -35,14 +39,18 @@ async fn within(line: &str, patience: Duration) -> anyhow::Result<SecretString> 
         child.wait().await
     };
     let Ok(ended) = tokio::time::timeout(patience, to_its_end).await else {
-        bail!(
-            "{program} has not ended within {} s, and was stopped: run it by itself",
-            patience.as_secs_f32()
-        )
+        let seconds = patience.as_secs_f32();
+        let message =
+            format!("{program} has not ended within {seconds} s, and was stopped: run it by itself");
+        return Err(OutOfReach(message).into());
     };
     let ended = ended.with_context(|| format!("{program} can't be waited for"))?;
     if !ended.success() {
-        bail!("{program} failed ({ended}): run it by itself");
+        let message = format!("{program} failed ({ended}): run it by itself");
+        match ended.code().is_some_and(|code| NOT_RUN.contains(&code)) {
+            true => bail!(message),
+            false => return Err(OutOfReach(message).into()),
+        }
     }
     secret(printed).with_context(|| format!("{program} has printed no secret"))
 }
@@ -64,6 +72,22 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_asks_may_be_out_of_reach() {
+        for (line, is_out_of_reach) in [
+            ("sh -c 'exit 1'", true),
+            ("sh -c 'kill -9 $$'", true),
+            ("sleep 60", true),
+            ("sh -c 'no-such-keyring get'", false),
+            ("/nowhere/keyring", false),
+            ("true", false),
+            ("echo 'a", false),
+        ] {
+            let failed = within(line, Duration::from_millis(500)).await.unwrap_err();
+            assert_eq!(failed.is::<OutOfReach>(), is_out_of_reach, "{line}: {failed:#}");
+        }
+    }
 
     async fn printed(line: &str) -> Result<String, String> {
         let secret = within(line, Duration::from_millis(500)).await;

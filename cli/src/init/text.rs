@@ -4,6 +4,7 @@
 use chrono::Utc;
 
 use crate::doctor::Rights;
+use crate::print;
 use crate::settings::{Place, SETTINGS, Setting};
 
 /// Width of comments.
@@ -108,7 +109,7 @@ fn wrapped(indent: &str, words: &str) -> String {
     let (mut text, mut line) = (String::new(), format!("# {indent}"));
     let begin = format!("# {indent}  ");
     let mut is_empty = true;
-    for word in words.split_whitespace() {
+    for word in print::words(words) {
         if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
             text += &format!("{line}\n");
             line = begin.clone();

@@ -84,14 +84,13 @@ pub(super) async fn recommended(
 impl Recommended {
     pub(super) fn text(&self) -> String {
         let count = |number: u64| indicatif::HumanCount(number).to_string();
-        let mut lines = vec![
-            format!("recommended for a new account: --collections {}", self.collections),
-            format!(
-                "  {} more calls at first, {} in each run without changes",
-                count(self.calls),
-                count(self.calls_of_a_run)
-            ),
-        ];
+        // On a line of its own, however long that is: a copy of it has to work.
+        let lead = format!("recommended for a new account:\n  --collections {}", self.collections);
+        let mut lines = vec![format!(
+            "  {} more calls at first, {} in each run without changes",
+            count(self.calls),
+            count(self.calls_of_a_run)
+        )];
         let records: Vec<String> =
             self.records.iter().map(|(name, records)| format!("{name} {}", count(*records))).collect();
         if !records.is_empty() {
@@ -107,8 +106,9 @@ impl Recommended {
             lines.push(format!("  {name} can't be read: {reason}"));
         }
         if !(self.empty.is_empty() && self.off.is_empty() && self.unavailable.is_empty()) {
-            lines.push("  --collections all reads whatever there is, also what comes later".to_owned());
+            lines.push("  `--collections all` reads whatever there is, also what comes later".to_owned());
         }
-        lines.iter().map(|line| wrapped(line, 4)).collect::<Vec<_>>().join("\n")
+        let lines = lines.iter().map(|line| wrapped(line, 4));
+        std::iter::once(lead).chain(lines).collect::<Vec<_>>().join("\n")
     }
 }

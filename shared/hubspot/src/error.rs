@@ -38,6 +38,8 @@ pub enum ErrorKind {
     SourceLost,
     /// State that runs share, such as the rate limits, can't be read or written.
     State,
+    /// The credential was refused, and its source does not tell the present one just now.
+    CredentialUnread,
     /// The base URL or credential can't be used at all.
     Config,
 }
@@ -81,6 +83,11 @@ impl Error {
     /// one.
     pub fn of_credential(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Unauthorized, message)
+    }
+
+    /// Makes the error of a [`crate::CredentialSource`] that can't be read at present, though it may be at the next try.
+    pub fn of_unread_credential(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::CredentialUnread, message)
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -163,7 +170,11 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::DailyLimit | ErrorKind::AccountMoving | ErrorKind::RateLimited | ErrorKind::Server
+            ErrorKind::DailyLimit
+                | ErrorKind::AccountMoving
+                | ErrorKind::RateLimited
+                | ErrorKind::Server
+                | ErrorKind::CredentialUnread
         )
     }
 

@@ -70,8 +70,8 @@ impl Secrets {
             Some("ResourceNotFoundException") => unread(
                 FailureKind::Configuration,
                 anyhow!(
-                    "there is no such secret, or it has no value yet: aws secretsmanager put-secret-value --secret-id \
-                     {arn} --secret-string ..."
+                    "there is no such secret, or it has no value yet: `aws secretsmanager put-secret-value --secret-id \
+                     {arn} --secret-string ...`"
                 ),
             ),
             Some("AccessDeniedException") => {

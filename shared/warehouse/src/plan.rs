@@ -269,7 +269,7 @@ pub(crate) fn check_maker(
     }
     let message = format!(
         "table {} was made by another program, since it has no column {READ_AT}, and is left alone: use another schema, or \
-         put the table aside (hubspot-source adopt --warehouse URL), and the next load makes it anew",
+         put the table aside (`hubspot-source adopt --warehouse URL`), and the next load makes it anew",
         first.description.table.collection
     );
     Err(Error::new(Kind::Unsupported, message))

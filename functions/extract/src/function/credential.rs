@@ -36,7 +36,12 @@ impl StoredCredential {
 impl CredentialSource for StoredCredential {
     async fn read_anew(&self) -> hubspot::Result<Credential> {
         let unreadable = |failure: Failure| {
-            hubspot::Error::of_credential(format!("the credential is refused, and {:#}", failure.error))
+            let message = format!("the credential is refused, and {:#}", failure.error);
+            match failure.kind {
+                FailureKind::Configuration => hubspot::Error::of_credential(message),
+                // An outage: the secret may hold another one.
+                _ => hubspot::Error::of_unread_credential(message),
+            }
         };
         self.secrets.get_anew(&self.arn).await.map_err(unreadable)?;
         self.read().await.map_err(unreadable)

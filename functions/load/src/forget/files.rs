@@ -28,7 +28,7 @@ impl Forgetting<'_> {
         for file in self.places.state.files(&columns.collection).await? {
             if self.options.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 bail!(
-                    "the time was over before all staged files of {} were looked at: hubspot-source compact makes them \
+                    "the time was over before all staged files of {} were looked at: `hubspot-source compact` makes them \
                      fewer; then begin again",
                     columns.collection
                 );

@@ -146,7 +146,7 @@ impl Own {
 
 fn foreign() -> Error {
     let message = "the cursor holds what this feed has not written: put a copy of the state back, or remove the feed's \
-                   cursor and read everything again with --mode backfill (merging twice is harmless)";
+                   cursor and read everything again with `--mode backfill` (merging twice is harmless)";
     Error::new(ErrorKind::Malformed, message)
 }
 

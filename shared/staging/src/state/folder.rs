@@ -34,7 +34,7 @@ use crate::private;
 use crate::shared::Shared;
 
 /// Way out for a document that can't be read.
-const RESTORE: &str = "put a copy of it back, or remove the file and read everything again with --mode backfill (merging \
+const RESTORE: &str = "put a copy of it back, or remove the file and read everything again with `--mode backfill` (merging \
                        twice is harmless)";
 /// Reports that are kept of each feed, and of the loads.
 const RECORDS_KEPT: usize = 50;

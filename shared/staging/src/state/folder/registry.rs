@@ -324,7 +324,7 @@ impl FolderState {
         let files = self.read::<Vec<StagedFile>>(&path)?.ok_or_else(|| {
             let message = format!(
                 "the state file {} is missing: put a copy of it back, or remove {} and read everything again with \
-                 --mode backfill",
+                 `--mode backfill`",
                 self.root.join(&path).display(),
                 super::feed_path(feed)
             );

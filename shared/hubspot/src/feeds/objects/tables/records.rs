@@ -52,7 +52,7 @@ pub(in crate::feeds::objects) fn append(
     let records = &appender.read.records;
     if records.len() >= MANY && records.iter().all(|record| record.partial == Some(FEWER_PROPERTIES)) {
         let message = "all records of an answer lack a property that earlier ones had. If it was deleted, the next run goes \
-                       on without it; if this stays, run with --mode backfill";
+                       on without it; if this stays, run with `--mode backfill`";
         return Err(Error::new(ErrorKind::Malformed, message));
     }
     Ok(appender.read)
