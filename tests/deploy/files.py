@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
@@ -46,6 +47,18 @@ def check_compose():
     owner, database = (services["warehouse"]["environment"][f"POSTGRES_{name}"] for name in ("USER", "DB"))
     if f"postgres://{owner}@warehouse/{database}" not in words:
         yield f"the sync does not go to the PostgreSQL of the compose file: {words}"
+
+
+def check_context():
+    """What the image copies is sent to the builder: .dockerignore keeps all away but what it names."""
+    first, *others = (ROOT / ".dockerignore").read_text().split()
+    kept = [pattern.removeprefix("!") for pattern in others]
+    if first != "*" or [f"!{pattern}" for pattern in kept] != others:
+        yield f".dockerignore does not begin with all, to name what is kept: {[first, *others]}"
+    for words in re.findall(r"^COPY (?!--from)(.*) \S+$", (DEPLOY / "Dockerfile").read_text(), re.M):
+        for source in words.split():
+            if not any(fnmatch(source, pattern) for pattern in kept):
+                yield f".dockerignore keeps {source} from the image"
 
 
 def check_commands():
@@ -146,8 +159,8 @@ def check_jobs():
 
 
 if __name__ == "__main__":
-    found = [*check_compose(), *check_commands(), *check_jobs()]
+    found = [*check_compose(), *check_context(), *check_commands(), *check_jobs()]
     for line in found:
         print(line)
-    print(f"compose file, jobs of Kubernetes, units and crontab: {len(found)} differences")
+    print(f"image, compose file, jobs of Kubernetes, units and crontab: {len(found)} differences")
     sys.exit(1 if found else 0)
