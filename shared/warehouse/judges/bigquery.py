@@ -5,7 +5,7 @@ What it lacks or errs in, and what is done about it here:
 
 * It starts only with DuckDB's spatial extension, fetched from a server: not loaded, no type of ours needs it.
 * `ALTER TABLE` takes one action: several are executed one after the other.
-* `tables.get` does not see the columns that `ALTER TABLE` adds: they are read again after it.
+* `tables.get` does not see the columns that `ALTER TABLE` adds, nor a new name: they are read again after it.
 """
 
 import os
@@ -53,7 +53,11 @@ def altered(sync):
 
     def synced(sql, project, context):
         if sql.lstrip().startswith("ALTER TABLE"):
-            table = sqlglot.parse_one(sql, read="bigquery").this
+            tree = sqlglot.parse_one(sql, read="bigquery")
+            table = tree.this
+            for renamed in tree.find_all(exp.AlterRename):
+                context.catalog.delete_table(project, table.db, table.name)
+                table = exp.table_(renamed.this.name, table.db)
             sql = f"CREATE TABLE {table.sql(dialect='bigquery')} (c INT64)"
         sync(sql, project, context)
 

@@ -44,6 +44,7 @@ const RUN: &[&str] = &[
     "no primary key value",
     "rows that share",
     "a failure half way",
+    "put aside",
 ];
 
 /// A dataset of its own.
