@@ -10,6 +10,7 @@ mod rows;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::bail;
@@ -17,7 +18,7 @@ use extract::End;
 use hubspot::feeds::FEEDS;
 use load::{Loaded, load};
 use serde_json::Value;
-use staging::{Bucket, State};
+use staging::{Bucket, StagedFile, State};
 use warehouse::{Kind, Maker, Reads, RecordedReport, TableMode, Warehouse};
 
 use crate::args::{Adopt, ReportFormat};
@@ -39,6 +40,10 @@ const NOT_RUN: &str =
 const OF_A_WINDOW: &str = "no run has read it whole, as the table _runs says: what a run with --since or --until has not looked \
                            for may be there. Let the stack's schedule read it, or `hubspot-source sync` without them; then \
                            run the same command again";
+
+/// Reason why the rows of a stack's table are not staged.
+const NOT_MERGED: &str =
+    "the stack's load has not merged all that was read for this table: run the same command after it";
 
 /// Reason why staged rows are in no table yet.
 const OF_STACK: &str = "the stack's next load brings them in: run the same command once more after it";
@@ -101,6 +106,7 @@ impl Adoption {
         options: &load::Options,
     ) -> anyhow::Result<Loaded> {
         let Way { state, bucket, warehouse, .. } = way;
+        source(name, &aside(name), way).strike_off_lost().await?;
         let Some(mut adopted) = self.of(name) else {
             return load(name, state, bucket, warehouse, options).await;
         };
@@ -112,7 +118,6 @@ impl Adoption {
             }
             self.put_aside(name, warehouse).await?;
         }
-        source(name, &aside(name), way).strike_off_lost().await?;
         let mut loaded = load(name, state, bucket, warehouse, options).await?;
         if end != End::Complete {
             let reason = "HubSpot was not read completely, so that what it shows no more is not known yet";
@@ -250,6 +255,18 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
         );
     }
     let collections: Vec<&str> = FEEDS.iter().flat_map(|feed| feed.collections()).copied().collect();
+    let places = match (&args.stack, &args.bucket, &args.state) {
+        (Some(stack), Some(bucket), _) => {
+            let (state, bucket) = stack::places(stack, bucket, &scratch(stack), &args.schema).await?;
+            check_stack(&collections, &*warehouse, &state, &bucket).await?;
+            Some((state, bucket, Loader::Stack))
+        }
+        (_, _, Some(folder)) => {
+            let bucket = Bucket::open_folder(&folder.join("files"), &args.schema)?;
+            Some((State::open_folder(folder)?, bucket, Loader::Command))
+        }
+        _ => None,
+    };
     let adoption = Adoption::look(&*warehouse, &collections).await?;
     for name in adoption.names() {
         if adoption.of(&name).is_some_and(|adopted| adopted.renamed_to.is_none()) {
@@ -263,16 +280,8 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
             );
         });
     }
-    if let (Some(stack), Some(bucket)) = (&args.stack, &args.bucket) {
-        let scratch = tempfile::tempdir()?;
-        let (state, bucket) = stack::places(stack, bucket, scratch.path(), &args.schema).await?;
-        check_bucket(&adoption, &state, &bucket).await?;
-        stage_all(&adoption, &*warehouse, &state, &bucket, Loader::Stack).await?;
-    }
-    if let Some(folder) = &args.state {
-        let state = State::open_folder(folder)?;
-        let bucket = Bucket::open_folder(&folder.join("files"), &args.schema)?;
-        stage_all(&adoption, &*warehouse, &state, &bucket, Loader::Command).await?;
+    if let Some((state, bucket, loader)) = &places {
+        stage_all(&adoption, &*warehouse, state, bucket, *loader).await?;
     }
     let tables = adoption.end(&args.schema);
     print(&match args.report {
@@ -282,14 +291,51 @@ pub(crate) async fn run(args: &Adopt) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// The folder for files in the making: always the same one, so that the next command removes what a killed one has left.
+fn scratch(stack: &str) -> PathBuf {
+    let cache = std::env::home_dir().map_or_else(std::env::temp_dir, |home| home.join(".cache"));
+    cache.join("hubspot-source").join(format!("adopt-{stack}"))
+}
+
 /// # Errors
-/// When the bucket has not what the stack's runs have staged: the stack's load would look in vain for what is staged there.
-async fn check_bucket(adoption: &Adoption, state: &State, bucket: &Bucket) -> anyhow::Result<()> {
-    for name in adoption.names() {
-        let newest = state.files(&name).await?.pop();
-        let Some(file) = newest else { continue };
-        let Some(lost) = bucket.lost(&[file]).await?.pop() else { return Ok(()) };
-        bail!("the bucket has no {}, which the stack has staged: name the stack's output Bucket", lost.key);
+/// When the warehouse is of another account, or not loaded from this state, or the bucket has nothing of what the state has registered: a load would
+/// look in vain for what is staged there.
+async fn check_stack(
+    collections: &[&str],
+    warehouse: &dyn Warehouse,
+    state: &State,
+    bucket: &Bucket,
+) -> anyhow::Result<()> {
+    let Some(account) = warehouse.account().await? else { return Ok(()) };
+    match state.account().await? {
+        Some(bound) if bound == account => {}
+        Some(bound) => bail!("the warehouse has the account {account}, and the stack reads {bound}"),
+        None => bail!("the stack has read nothing yet: is it the one that loads this warehouse?"),
+    }
+    let (mut there, mut gone) = (0, None);
+    for name in collections {
+        let (files, pending) = (state.files(name).await?, state.pending(Some(name)).await?);
+        let is_merged = |file: &&StagedFile| pending.iter().all(|pending| pending.key != file.key);
+        let merged: Vec<&StagedFile> = files.iter().filter(is_merged).collect();
+        let held = warehouse.loaded(name).await?;
+        // A table that was dropped holds nothing.
+        let is_foreign = !merged.is_empty() && merged.iter().all(|file| !held.contains(&file.key));
+        if is_foreign && warehouse.extent(name).await?.is_some() {
+            bail!(
+                "the table {name} has no rows of what the stack has loaded: name the stack, the warehouse and the schema \
+                 that belong together"
+            );
+        }
+        let Some(newest) = files.into_iter().rfind(|file| !file.is_expired) else { continue };
+        match bucket.lost(&[newest]).await?.pop() {
+            Some(lost) => gone = Some(lost.key),
+            None => there += 1,
+        }
+    }
+    if let (0, Some(gone)) = (there, gone) {
+        bail!(
+            "the bucket has nothing of what the stack has staged, such as {gone}: name the stack's output Bucket"
+        );
     }
     Ok(())
 }
@@ -309,22 +355,27 @@ async fn stage_all(
     loader: Loader,
 ) -> anyhow::Result<()> {
     let Some(account_id) = warehouse.account().await? else { return Ok(()) };
-    state.bind_account(account_id).await?;
+    if loader == Loader::Command {
+        state.bind_account(account_id).await?;
+    }
     let way = Way { account_id, state, bucket, warehouse };
+    for name in FEEDS.iter().flat_map(|feed| feed.collections()) {
+        source(name, &aside(name), way).strike_off_lost().await?;
+    }
     let names = adoption.names();
     let feeds = FEEDS
         .iter()
         .filter(|feed| feed.collections().iter().any(|name| names.iter().any(|aside| aside == name)));
     let read = feeds_read(warehouse, &feeds.map(|feed| feed.name()).collect()).await?;
     for name in names {
-        source(&name, &aside(&name), way).strike_off_lost().await?;
         let feeds = FEEDS.iter().filter(|feed| feed.collections().contains(&name.as_str()));
         let reason = match feeds.filter_map(|feed| read.get(feed.name())).max() {
             None => Some(NOT_RUN),
             Some(false) => Some(OF_A_WINDOW),
             Some(true) => None,
         };
-        if let Some(reason) = reason {
+        let is_unmerged = loader == Loader::Stack && !is_merged(&name, way).await?;
+        if let Some(reason) = reason.or(is_unmerged.then_some(NOT_MERGED)) {
             adoption.change(&name, |adopted| adopted.is(Step::Waiting, reason));
             continue;
         }
@@ -340,6 +391,15 @@ async fn stage_all(
         }
     }
     Ok(())
+}
+
+/// `true`: the table has what runs have staged for it, so that what it lacks HubSpot does not show.
+async fn is_merged(name: &str, way: Way<'_>) -> anyhow::Result<bool> {
+    let pending = way.state.pending(Some(name)).await?;
+    let held = way.warehouse.loaded(name).await?;
+    let files = way.state.files(name).await?;
+    let is_held = files.iter().any(|file| !file.is_adopted() && held.contains(&file.key));
+    Ok(is_held && pending.iter().all(StagedFile::is_adopted))
 }
 
 /// Returns those of the feeds of which loads have recorded a complete run. `true`: the newest of them was read whole, by

@@ -313,6 +313,7 @@ impl Cloud {
         ] {
             command.env(name, value);
         }
+        command.env("HOME", self.sandbox.path("home"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         crate::ended(command).await
     }

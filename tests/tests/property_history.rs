@@ -388,7 +388,37 @@ async fn a_property_whose_past_is_never_shown_is_named() {
     let with = ["--collections", "deals", "--property-history", "deals:dealstage"];
     let named = sandbox.sync(&with).await.complete();
     let degraded = report(&named)["degraded"].to_string();
-    assert!(degraded.contains("values of dealstage in deals, and not their past"), "{named:#}");
+    const NAMED: &str = "values of dealstage in deals, and not their past";
+    assert!(degraded.contains(NAMED), "{named:#}");
+    // A run that meets none of the records, and one that meets all, whose past is shown by now.
+    sandbox.server.answer_whole();
+    let later = sandbox.sync(&with).await.complete();
+    assert!(report(&later)["degraded"].to_string().contains(NAMED), "{later:#}");
+    let whole = sandbox.sync(&[&with[..], &["--mode", "backfill"]].concat()).await.complete();
+    assert_eq!(report(&whole)["degraded"].to_string(), "[]", "{whole:#}");
+    let last = sandbox.sync(&with).await.complete();
+    assert_eq!(report(&last)["degraded"].to_string(), "[]", "{last:#}");
+}
+
+/// HubSpot shows the past of some records alone: nobody waits for it for ever, and nothing is read again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_whose_past_many_records_lack_is_named() {
+    let settings = Settings { archived: 0.0, merged: 0.0, ..deals(300) };
+    let sandbox = Sandbox::new(&settings, Behaviour::default()).await;
+    let ids = sandbox.account().live_ids(DEALS)[50..].to_vec();
+    for endpoint in ["objects.list", "objects.batch_read"] {
+        let lacking = InPart { endpoint, lack: Lack::PastOfOne, ids: ids.clone(), times: u32::MAX };
+        sandbox.server.answer_in_part(lacking);
+    }
+    let with = ["--collections", "deals", "--property-history", "deals:dealstage"];
+    let first = sandbox.sync(&with).await.report();
+    let of_history = report(&first);
+    assert_eq!(of_history["quarantined"].as_array().map(Vec::len), Some(100), "{first:#}");
+    let reason = of_history["quarantined"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("past of dealstage") && reason.contains("off the list"), "{reason}");
+    assert!(of_history["degraded"].to_string().contains("values of dealstage"), "{first:#}");
+    let second = sandbox.sync(&with).await.report();
+    assert_eq!(second["collections"]["deals"]["mode"], "incremental", "{second:#}");
 }
 
 /// A batch with a record that HubSpot refuses is halved, with the past as without.

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use chrono::Utc;
 use hubspot::feeds::person_columns;
 use serde::{Deserialize, Serialize};
-use staging::{Bucket, FileWriter, Forgotten, Known, Lease, RECEIVED_AT, State};
+use staging::{Bucket, FileWriter, Forgotten, Known, Lease, RECEIVED_AT, State, adopting};
 use warehouse::{LeftOver, Warehouse};
 
 use super::columns::{Columns, Taken};
@@ -65,20 +65,38 @@ impl Source<'_> {
     }
 
     fn lease_name(&self) -> String {
-        format!("adopt-{}", self.collection)
+        adopting(self.collection)
     }
 
-    /// Strikes off staged files that somebody has removed, and begins anew: their rows are still aside. To be called
-    /// before a load, which would fail for want of them.
+    /// Strikes off staged files that are gone and that the warehouse does not hold, and begins anew: their rows are still
+    /// aside. To be called before a load, which would fail for want of them. Those that it holds may go: somebody keeps
+    /// files for some days.
     pub(super) async fn strike_off_lost(&self) -> anyhow::Result<()> {
-        let lease = self.state.lease(&self.lease_name()).await?;
-        let files = self.state.registered_by(&lease, self.collection, true).await?;
-        let lost = self.bucket.lost(&files).await?;
-        if !lost.is_empty() {
-            self.state.checkpoint(&lease, &Position::default(), &[]).await?;
-            self.state.strike_off(&lease, &lost).await?;
+        if !self.state.files_by_feed(self.collection).await?.contains_key(&self.lease_name()) {
+            return Ok(());
         }
+        let lease = self.state.lease(&self.lease_name()).await?;
+        let struck_off = self.strike_off_lost_under(&lease).await;
         self.state.release(lease).await;
+        struck_off
+    }
+
+    async fn strike_off_lost_under(&self, lease: &Lease) -> anyhow::Result<()> {
+        let mut files = self.state.registered_by(lease, self.collection, true).await?;
+        let held = self.warehouse.loaded(self.collection).await?;
+        files.retain(|file| !held.contains(&file.key));
+        let lost = self.bucket.lost(&files).await?;
+        if lost.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            collection.name = self.collection,
+            files = lost.len(),
+            "staged files with rows of {} are gone: they are brought in again, if it is there",
+            self.aside
+        );
+        self.state.checkpoint(lease, &Position::default(), &[]).await?;
+        self.state.strike_off(lease, &lost).await?;
         Ok(())
     }
 

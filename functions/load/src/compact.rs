@@ -154,9 +154,10 @@ impl Due<'_> {
         }
     }
 
+    /// What another program has left is kept: no run reads it again.
     fn has_expired(&self, file: &StagedFile) -> bool {
         let before = self.options.retention.and_then(|age| Utc::now().checked_sub_signed(age));
-        !file.is_expired && before.is_some_and(|before| file.staged_at < before)
+        !file.is_expired && !file.is_adopted() && before.is_some_and(|before| file.staged_at < before)
     }
 
     /// Returns the files whose objects are to be removed now.
@@ -268,7 +269,8 @@ impl Work<'_> {
         let newest = newest(old);
         let run_id = old.iter().map(|file| file.run_id.as_str()).max().unwrap_or_default().to_owned();
         let id = Uuid::now_v7();
-        let key = self.bucket.key(self.collection, &format!("{run_id}-compacted-{id}"), newest);
+        let infix = old.first().map_or("-", StagedFile::infix);
+        let key = self.bucket.key(self.collection, &format!("{run_id}{infix}compacted-{id}"), newest);
         let scratch = self.bucket.scratch(&scratch_name(self.collection))?.join(id.to_string());
         let keeps_versions = self.options.keeps_versions;
         let written = tokio::task::spawn_blocking(move || {

@@ -46,7 +46,9 @@ pub async fn keep(
     schema: &str,
     until: Instant,
 ) -> warehouse::Result<Vec<String>> {
-    let Some(dialect) = dialect_of_url(url) else { return Ok(Vec::new()) };
+    let Some(dialect) = dialect_of_url(url) else {
+        return Ok(vec!["there are no views for this warehouse: leave Compat empty".to_owned()]);
+    };
     let tables = Arc::new(Tables::of(warehouse).await?);
     let kept: Vec<KeptView> = views()
         .map(|view| {
@@ -65,7 +67,7 @@ pub async fn keep(
         failed.map(|(view, error)| format!("the view {schema}.{view} stays as it was: {error:#}")).collect();
     if kept.left > 0 {
         words.push(format!(
-            "{} views of {schema} are left to the next load, since the time was over",
+            "{} views of {schema} are left to the next load that merges something, since the time was over",
             kept.left
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use staging::{Column, ColumnType};
+use staging::{Column, ColumnType, READ_AT};
 use warehouse::{Shape, Warehouse};
 
 use crate::fivetran::views;
@@ -71,9 +71,13 @@ impl Tables {
             views().flat_map(|view| view.ways).flat_map(|way| way.parts).map(|part| part.table).collect();
         let names: Vec<&str> = names.into_iter().collect();
         let shapes = warehouse.shapes(&names).await?;
-        let found = names.into_iter().zip(shapes);
-        let found =
-            found.filter_map(|(name, shape)| Some((name.to_owned(), Table::new(Naming::of(name), shape?))));
+        // One that another program made, such as Segment, has the name alone.
+        let is_ours =
+            |shape: &Shape| shape.columns.iter().any(|column| column.name.eq_ignore_ascii_case(READ_AT));
+        let found = names.into_iter().zip(shapes).filter_map(|(name, shape)| {
+            let shape = shape.filter(is_ours)?;
+            Some((name.to_owned(), Table::new(Naming::of(name), shape)))
+        });
         Ok(Tables(found.collect()))
     }
 

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::file::{Description, StagedFile, Tail, describe, describe_tail};
+use crate::file::{ADOPTED, Description, StagedFile, Tail, describe, describe_tail};
 use crate::private;
 use crate::writer::Finished;
 
@@ -385,7 +385,10 @@ fn gone(key: &str) -> anyhow::Error {
 fn remedy(key: &str) -> &'static str {
     match key.contains("/_snapshot_") {
         true => "the next comparison does: `sync --mode reconcile`, or `reconcile --stack NAME COLLECTION`",
-        false if key.contains("-adopted-") => "`sync --adopt` does, from the table that it put aside",
+        false if key.contains(ADOPTED) => {
+            "`adopt --stack NAME --bucket NAME`, or `sync --adopt`, does, from the table that was put aside; if that is \
+             dropped, loads do without these rows from then on"
+        }
         false => {
             "`sync --mode backfill`, or `backfill --stack NAME COLLECTION`: when it has ended, loads do without the file"
         }

@@ -75,6 +75,27 @@ pub struct StagedFile {
     pub is_expired: bool,
 }
 
+/// Part of the keys of files with rows that another program has left, and of those that take their place: HubSpot does not
+/// show these rows.
+pub(crate) const ADOPTED: &str = "-adopted-";
+
+/// The name of the lease under which rows that another program has left are staged for a collection.
+pub fn adopting(collection: &str) -> String {
+    format!("adopt-{collection}")
+}
+
+impl StagedFile {
+    /// `true`: another program has left its rows, and HubSpot does not show them.
+    pub fn is_adopted(&self) -> bool {
+        self.key.contains(ADOPTED)
+    }
+
+    /// What stands between the first and the last part of the name of a file that takes the place of this one.
+    pub fn infix(&self) -> &'static str {
+        if self.is_adopted() { ADOPTED } else { "-" }
+    }
+}
+
 /// Staged files that a new one has replaced, or that expired: their objects are to be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {

@@ -42,7 +42,7 @@ pub use codec::Codec;
 #[cfg(feature = "storage")]
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "storage")]
-pub use file::{Description, FORMAT, METADATA_KEY, Retired, StagedFile, describe};
+pub use file::{Description, FORMAT, METADATA_KEY, Retired, StagedFile, adopting, describe};
 #[cfg(feature = "storage")]
 pub use forgotten::{Forgotten, Why};
 #[cfg(feature = "storage")]

@@ -181,6 +181,12 @@ impl Engine for Databricks {
     }
 
     /// A name without a schema would be in the session's.
+    /// "Equivalent to a CREATE OR REPLACE VIEW statement on an existing view except that privileges granted on the view are
+    /// preserved": <https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-alter-view>.
+    fn replace_view(&self, view: &str, query: &str) -> String {
+        format!("ALTER VIEW {view} AS {query}")
+    }
+
     fn rename_table(&self, table: &TableName, to: &TableName) -> Result<String> {
         Ok(format!("ALTER TABLE {} RENAME TO {}", table.qualified, to.qualified))
     }

@@ -26,6 +26,8 @@ pub(crate) struct Changed {
     pub(crate) table: Vec<String>,
     /// Views that are missing or have another query.
     pub(crate) views: Vec<Wanted>,
+    /// The schema of the views has some, so nobody needs to make it.
+    pub(crate) is_schema_there: bool,
 }
 
 /// A view that is to be made.
@@ -47,7 +49,7 @@ pub(crate) async fn changed<C: Catalog + ?Sized>(
 ) -> Result<Changed> {
     let schema = catalog.schema().clone();
     let (literal, table) = (schema.dialect.literal, schema.table(VIEWS));
-    let mut changed = Changed::default();
+    let mut changed = Changed { is_schema_there: !there.is_empty(), ..Changed::default() };
     let mut hashes = HashMap::new();
     match catalog.columns_of_table(VIEWS).await? {
         Some(columns) if is_current(&schema, &columns) => {
@@ -133,7 +135,7 @@ pub(crate) async fn keep<D: Database>(
 ) -> Result<KeptViews> {
     let (name, wanted) = (of.to_owned(), views.to_vec());
     let look: Work<_> = Box::new(move |it| Box::pin(async move { look(it, &name, &wanted).await }));
-    let Changed { table, views } = database.look(look).await?.unwrap_or_default();
+    let Changed { table, views, is_schema_there } = database.look(look).await?.unwrap_or_default();
     if views.is_empty() {
         return Ok(KeptViews::default());
     }
@@ -144,7 +146,7 @@ pub(crate) async fn keep<D: Database>(
     let create = move |schema: &SchemaName| {
         vec![format!("CREATE SCHEMA IF NOT EXISTS {}", schema.other(&name).quoted())]
     };
-    let created = database.change(written(create)).await;
+    let created = if is_schema_there { Ok(()) } else { database.change(written(create)).await };
     make_all(created, views, until, async |view: Wanted| {
         let make = |replaces| {
             let (of, view) = (of.to_owned(), view.clone());

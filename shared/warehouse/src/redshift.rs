@@ -149,6 +149,12 @@ impl Engine for Redshift {
         format!("CREATE OR REPLACE VIEW {view} AS {query} WITH NO SCHEMA BINDING")
     }
 
+    /// A view is replaced when nobody reads it, and whoever comes to read it waits behind that: milliseconds, of each
+    /// statement.
+    fn patience_with_readers(&self) -> Option<String> {
+        Some("SET statement_timeout TO 15000".to_owned())
+    }
+
     /// "You can only replace a view with a new query that generates the identical set of columns":
     /// <https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_VIEW.html>.
     fn drop_and_create_view(&self, view: &str, query: &str) -> Option<Vec<String>> {

@@ -390,6 +390,10 @@ def created(tree):
 
 
 def altered(tree):
+    if tree.args["kind"] == "VIEW":
+        [query] = tree.args["actions"]
+        view = exp.Create(this=tree.this, kind="VIEW", replace=True, expression=query)
+        return {"kind": "create", "sql": in_duckdb(meant(view))}
     table, actions = in_duckdb(tree.this.copy()), tree.args["actions"]
     meaning = {
         "kind": "alter",

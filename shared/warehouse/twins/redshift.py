@@ -334,6 +334,13 @@ class Executed:
             raise Refused("syntax error: MERGE has a clause for rows that match, and one for those that do not")
         return self.meant(tree)
 
+    def check_set(self, tree, _):
+        """Nobody else reads a view of the twin's."""
+        [item] = tree.expressions
+        if item.this.this.name != "statement_timeout" or not item.this.expression.is_int:
+            raise Refused("syntax error at or near SET")
+        return []
+
     def check_command(self, tree, sql):
         """What sqlglot does not parse."""
         if tree.this.upper() != "LOCK":

@@ -59,9 +59,45 @@ async fn rows_of_segment_come_in_with_the_load_of_the_stack() {
     assert_eq!(done["drop"], "DROP TABLE hubspot.contacts_of_segment");
 
     // The stack has them for good: a table that is filled again has them, too.
-    cloud.sandbox.database().execute_batch("DROP TABLE hubspot.contacts").unwrap();
-    cloud.invoke("load", &event("load-replay")).await.complete();
+    let refill = async || {
+        cloud.sandbox.database().execute_batch("DROP TABLE hubspot.contacts").unwrap();
+        cloud.invoke("load", &event("load-replay")).await
+    };
+    refill().await.complete();
     assert_eq!(count(&cloud, &format!("id = {GONE} AND is_deleted")), 1);
     let status = cloud.cli(&["status"]).await;
     assert!(!status.stdout.contains("adopt-"), "a feed that nobody knows: {}", status.stdout);
+
+    // Nobody needs files that were merged, as long as the table is there.
+    cloud.invoke("companies", &event("extract-schedule")).await.complete();
+    load().await;
+    assert!(cloud.delete_objects("contacts").await > 1);
+    assert_eq!(contacts().await, done);
+    let missed = refill().await;
+    let reason = missed.answer["errorMessage"].to_string();
+    assert!(reason.contains("are gone"), "{missed:#?}");
+    cloud.invoke("contacts", &event("extract-backfill")).await.complete();
+    let missed = cloud.invoke("load", &event("load-schedule")).await;
+    let reason = missed.answer["errorMessage"].to_string();
+    assert!(reason.contains("adopt --stack NAME --bucket NAME"), "{missed:#?}");
+    assert_eq!(contacts().await["step"], "waiting", "ours is not there");
+    load().await;
+    assert_eq!(count(&cloud, &format!("id = {GONE}")), 0);
+    assert_eq!(contacts().await["step"], "staged");
+    load().await;
+    assert_eq!(count(&cloud, &format!("id = {GONE} AND is_deleted")), 1);
+}
+
+/// Another stack's load would never find the rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_that_another_stack_loads_is_refused() {
+    let cloud = cloud().await;
+    cloud.invoke("companies", &event("extract-schedule")).await.complete();
+    cloud.invoke("load", &event("load-schedule")).await.complete();
+    let others = "UPDATE hubspot._loaded_files SET file_key = 'of another stack'";
+    cloud.sandbox.database().execute_batch(others).unwrap();
+    let warehouse = format!("duckdb:{}", cloud.sandbox.path("warehouse.duckdb").display());
+    let refused = cloud.cli(&["adopt", "--warehouse", &warehouse, "--bucket", BUCKET]).await;
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(refused.stderr.contains("that belong together"), "{refused:#?}");
 }

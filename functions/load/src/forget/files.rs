@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use chrono::Utc;
 use serde_json::Value;
-use staging::{Lease, NewFile, Person, PersonColumns, Replacement, StagedFile, person_rows, write_without};
+use staging::{
+    Lease, NewFile, Person, PersonColumns, Replacement, StagedFile, adopting, person_rows, write_without,
+};
 
 use super::{CollectionForgotten, FORGET, Forgetting, Places, Whose, wait_for};
 use crate::busy::is_busy;
@@ -98,6 +100,8 @@ impl Forgetting<'_> {
             let feed = by_feed.keys().next().cloned().unwrap_or_else(|| name.to_owned());
             by_feed.entry(feed).or_default().extend(others);
         }
+        // Rows of another program, of which no file may be registered yet.
+        by_feed.entry(adopting(name)).or_default();
         Ok(by_feed)
     }
 
@@ -192,7 +196,7 @@ impl Forgetting<'_> {
     ) -> anyhow::Result<StagedFile> {
         let bucket = self.places.bucket;
         let id = uuid::Uuid::now_v7().to_string();
-        let key = bucket.key(&file.collection, &format!("{id}-000001"), file.staged_at);
+        let key = bucket.key(&file.collection, &format!("{id}{}000001", file.infix()), file.staged_at);
         let scratch = bucket.scratch(&format!("{FORGET}-{id}"))?;
         let (source, folder, run_id) = (path.to_owned(), scratch.clone(), file.run_id.clone());
         let (columns, Whose { person, pseudonyms }) = (self.options.columns.to_vec(), whose.clone());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use compat::{Product, dialect_of_url};
+use compat::Product;
 use lambda::{Environment, list};
 use load::{ALL, ForgetDeleted, Modes, contacts_of};
 use staging::{PersonColumns, snapshot_of};
@@ -113,9 +113,6 @@ impl Config {
             }
         }
         match environment.optional("COMPAT").map(|name| name.parse()) {
-            Some(Ok(_)) if dialect_of_url(&config.warehouse_url).is_none() => {
-                environment.wrong("COMPAT", "there are no views for this warehouse: leave it empty");
-            }
             Some(Ok(product)) => config.compat = Some(product),
             Some(Err(why)) => environment.wrong("COMPAT", why),
             None => {}

@@ -6,13 +6,16 @@ use crate::reconcile::Step;
 use crate::report::LoadReport;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use staging::{State, Wanted};
-use warehouse::Warehouse;
+use staging::{RunRecord, State, Wanted};
+use warehouse::{RecordedReport, Warehouse};
 
 use super::run_report::RunReport;
 
-/// Most reports of one feed that are read from a state: a run every 15 minutes for as long as a table keeps them.
-const MOST: usize = 10_000;
+/// Most reports that are read from a state, of all feeds together, which get an equal part. They take some 100 MB in memory
+/// on their way. Where they are more, the page begins with the day from which on it has those of every feed.
+const MOST: usize = 20_000;
+/// The name under which loads are recorded.
+const LOAD: &str = "load";
 /// Days before the first shown one, from which a lag may begin.
 const DAYS_BEFORE: i64 = 7;
 
@@ -64,24 +67,22 @@ impl Sources {
     pub(super) async fn read(of: &Of<'_>, now: DateTime<Utc>) -> anyhow::Result<Sources> {
         let since = now - TimeDelta::days(i64::from(of.days) + DAYS_BEFORE);
         let mut sources = Sources { is_stack: of.stack.is_some(), ..Sources::default() };
-        let mut reports = BTreeMap::new();
+        let mut added = BTreeSet::new();
         if let Some(state) = of.state {
             sources.places.push(match of.stack {
                 Some(name) => format!("the state of the stack {name}"),
                 None => "the state folder".to_owned(),
             });
-            sources.add_state(state, &mut reports).await?;
+            sources.add_state(state, since, &mut added).await?;
         }
         if let Some(warehouse) = of.warehouse {
             sources.places.push("the table _runs of the warehouse".to_owned());
             sources.account = sources.account.or(warehouse.account().await?);
             for recorded in warehouse.reports(&oldest_run(since)).await? {
                 let report = serde_json::from_str(&recorded.report).unwrap_or(Value::Null);
-                reports.entry((recorded.run_id, recorded.name)).or_insert(report);
+                let RecordedReport { run_id, name, .. } = recorded;
+                sources.add(RunRecord { name, run_id, report }, since, &mut added);
             }
-        }
-        for report in reports.into_values() {
-            sources.add(report, since);
         }
         sources.add_comparisons();
         sources.reads.sort_by_key(|read| read.at);
@@ -98,20 +99,31 @@ impl Sources {
     async fn add_state(
         &mut self,
         state: &State,
-        reports: &mut BTreeMap<(String, String), Value>,
+        mut since: DateTime<Utc>,
+        added: &mut BTreeSet<(String, String)>,
     ) -> anyhow::Result<()> {
         self.account = state.account().await?;
-        for name in state.recorded().await? {
+        let names = state.recorded().await?;
+        let most = MOST / names.len().max(1);
+        for name in names {
             if state.is_leased(&name).await? {
                 self.running.insert(name.clone());
             }
             // The table that is compared has the name of its feed.
             let wanted = state.shared::<Wanted>(&Wanted::document(&name)).await?.value;
             self.note_equal(&name, wanted.reconciled_ms);
-            for record in state.records(&name, MOST).await? {
-                reports.insert((record.run_id, record.name), record.report);
+            let records = state.records(&name, most).await?;
+            if records.len() == most
+                && let Some(oldest) = records.last().and_then(|record| ended(&record.report))
+            {
+                since = since.max(oldest);
+            }
+            for record in records {
+                self.add(record, since, added);
             }
         }
+        self.reads.retain(|read| read.at >= since);
+        self.loads.retain(|load| load.at >= since);
         let mut pending = BTreeMap::new();
         // What waits of a snapshot waits for HubSpot, not for a merge.
         for file in state.pending(None).await?.iter().filter(|file| file.snapshot.is_none()) {
@@ -121,18 +133,24 @@ impl Sources {
         Ok(())
     }
 
-    fn add(&mut self, report: Value, since: DateTime<Utc>) {
-        let ended = report.get("ended_at").and_then(Value::as_str);
-        let Some(at) = ended.and_then(|text| text.parse::<DateTime<Utc>>().ok()) else {
+    /// Adds a report, unless it is that of a forgetting, or of a run over several feeds, which have reports of their own.
+    fn add(&mut self, record: RunRecord, since: DateTime<Utc>, added: &mut BTreeSet<(String, String)>) {
+        let RunRecord { name, run_id, report } = record;
+        let is_load = name == LOAD;
+        let is_wanted = is_load || report.get("feed").is_some() || report.is_null();
+        if !is_wanted || !added.insert((run_id, name)) {
+            return;
+        }
+        let Some(at) = ended(&report) else {
             self.unread += 1;
             return;
         };
         if at < since {
             return;
         }
-        let added = match report.get("feed").is_some() {
-            true => serde_json::from_value(report).map(|report| self.reads.push(Ended { at, report })),
-            false => serde_json::from_value(report).map(|report| self.loads.push(Ended { at, report })),
+        let added = match is_load {
+            true => serde_json::from_value(report).map(|report| self.loads.push(Ended { at, report })),
+            false => serde_json::from_value(report).map(|report| self.reads.push(Ended { at, report })),
         };
         self.unread += u64::from(added.is_err());
     }
@@ -175,6 +193,10 @@ impl Sources {
         let reads = self.reads.first().map(|read| read.at);
         reads.into_iter().chain(self.loads.first().map(|load| load.at)).min()
     }
+}
+
+fn ended(report: &Value) -> Option<DateTime<Utc>> {
+    report.get("ended_at")?.as_str()?.parse().ok()
 }
 
 /// Returns what the ids of runs from this moment on do not come before: ids begin with their time.

@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::{another, gone};
 use crate::aws;
+use crate::file::ADOPTED;
 
 /// S3 takes parts from 5 MiB on, 10,000 of them
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
@@ -235,6 +236,10 @@ impl S3 {
                 .map_err(|error| self.failed("ListMultipartUploads", error))?;
             for upload in page.uploads() {
                 if let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) {
+                    // Of others, which have leases of their own; the bucket's rule ends what they leave.
+                    if key.contains(ADOPTED) || key.contains("-compacted-") {
+                        continue;
+                    }
                     tracing::info!(file.key = key, "an upload of a dead run is aborted");
                     self.abort(key, id).await?;
                 }

@@ -150,6 +150,16 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
         format!("CREATE OR REPLACE VIEW {view} AS {query}")
     }
 
+    /// The statement that puts a view in the place of one that is there.
+    fn replace_view(&self, view: &str, query: &str) -> String {
+        self.create_view(view, query)
+    }
+
+    /// The statement after which none of the same transaction waits long for readers of a view, where they hold it up.
+    fn patience_with_readers(&self) -> Option<String> {
+        None
+    }
+
     /// Statements of one transaction that drop a view and make it anew, where the other one does not take all columns.
     fn drop_and_create_view(&self, _view: &str, _query: &str) -> Option<Vec<String>> {
         None

@@ -86,8 +86,11 @@ pub(super) fn view_statements<E: Engine>(schema: &Schema<E>) -> Vec<String> {
     let mut statements = vec![
         engine.create_schema(&target.quoted()),
         engine.create_table(&schema.name.table(VIEWS), &[], &columns_of_views(dialect)),
-        engine.create_view(&name, &view.query),
     ];
+    statements.extend(engine.patience_with_readers());
+    statements.push(engine.create_view(&name, &view.query));
+    statements.push(engine.replace_view(&name, &view.query));
+    statements.dedup();
     statements.extend(engine.drop_and_create_view(&name, &view.query).unwrap_or_default());
     statements.extend(note(&schema.name, &target, &view));
     statements

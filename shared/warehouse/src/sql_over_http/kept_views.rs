@@ -27,18 +27,25 @@ impl<E: Engine> Schema<E> {
         let there = self.engine.views(&target.name, &names).await?;
         let relation = |table: &str| self.engine.in_view(&self.name, table);
         let create = |table: &str, columns: &[Column]| self.engine.create_table(table, &[], columns);
-        let Changed { table, views } = changed(&mut this, &target, views, &there, &relation, create).await?;
+        let Changed { table, views, is_schema_there } =
+            changed(&mut this, &target, views, &there, &relation, create).await?;
         if views.is_empty() {
             return Ok(KeptViews::default());
         }
         self.run(&table.into_iter().map(Statement::shape).collect::<Vec<_>>()).await?;
-        let created = self.engine.make_schema(&target).await;
-        make_all(created, views, until, async |view| self.keep_view(&target, &view).await).await
+        let created = if is_schema_there { Ok(()) } else { self.engine.make_schema(&target).await };
+        let is_there = |view: &Wanted| there.contains(&(self.name.dialect.identifier)(&view.name));
+        make_all(created, views, until, async |view| self.keep_view(&target, &view, is_there(&view)).await)
+            .await
     }
 
-    async fn keep_view(&self, target: &SchemaName, view: &Wanted) -> Result<()> {
+    async fn keep_view(&self, target: &SchemaName, view: &Wanted, is_there: bool) -> Result<()> {
         let (name, query) = (target.table(&view.name), view.query.as_str());
-        let replaced = self.make_view(target, view, vec![self.engine.create_view(&name, query)]).await;
+        let statement = match is_there {
+            true => self.engine.replace_view(&name, query),
+            false => self.engine.create_view(&name, query),
+        };
+        let replaced = self.make_view(target, view, vec![statement]).await;
         match (replaced, self.engine.drop_and_create_view(&name, query)) {
             // Its columns have another order or other types.
             (Err(_), Some(statements)) => self.make_view(target, view, statements).await,
@@ -52,7 +59,7 @@ impl<E: Engine> Schema<E> {
         if let Some(long) = statements.iter().find(|sql| sql.len() > limit) {
             return Err(too_long(long.len(), limit));
         }
-        let made = statements.into_iter().map(Statement::shape);
+        let made = self.engine.patience_with_readers().into_iter().chain(statements).map(Statement::shape);
         let script: Vec<Statement> =
             made.chain(note(&self.name, target, view).map(Statement::write)).collect();
         self.run(&script).await

@@ -195,6 +195,9 @@ impl OpenFeed for ObjectFeed {
     }
 
     fn keep(&self, run: &mut RunOfRecords<'_>, kept: &mut RecordMemory) {
+        if let Some(table) = &self.histories {
+            table.take_in(&run.own.histories);
+        }
         match self.mode.is_snapshot() {
             true => kept.keep_of_snapshot(run),
             false => kept.keep(run),

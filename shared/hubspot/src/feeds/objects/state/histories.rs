@@ -16,6 +16,9 @@ pub(in crate::feeds) struct HistoryMemory {
     pub(in crate::feeds::objects) is_seen: bool,
     /// A run began, and has not ended.
     pub(in crate::feeds::objects) has_begun: bool,
+    /// Records with a value and without a past were met, since everything was read the last time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::feeds::objects) is_lacking: bool,
 }
 
 /// What a run has found out about the past of one property.
@@ -28,6 +31,9 @@ pub(in crate::feeds) struct HistoryRun {
     /// It came on the list, or went, when the run was under way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::feeds::objects) is_late: bool,
+    /// Two answers have shown a value of a record, and no past.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::feeds::objects) is_lacking: bool,
 }
 
 /// By property.
@@ -57,7 +63,9 @@ pub(in crate::feeds::objects) fn keep(known: &mut Histories, run: &Unfinished, r
         let known = known.entry(property).or_default();
         known.is_seen |= read.is_seen;
         known.has_begun = false;
-        known.is_read |= run.moves_watermark && run.is_whole && !read.is_late;
+        let is_whole = run.moves_watermark && run.is_whole && !read.is_late;
+        known.is_read |= is_whole;
+        known.is_lacking = read.is_lacking || (known.is_lacking && !is_whole);
     }
 }
 
@@ -88,6 +96,16 @@ mod tests {
         let mut known = Histories::new();
         begin(&mut known, &listed);
         assert!(begin(&mut known, &listed)["amount"].had_rows, "the first run was given up");
+        let mut runs = begin(&mut known, &listed);
+        runs.get_mut("amount").unwrap().is_lacking = true;
+        end(&mut known, runs, true);
+        let runs = begin(&mut known, &listed);
+        end(&mut known, runs, false);
+        assert!(known["amount"].is_lacking, "the later run has not met its records");
+        let runs = begin(&mut known, &listed);
+        end(&mut known, runs, true);
+        assert!(!known["amount"].is_lacking);
+        known.get_mut("amount").unwrap().is_read = false;
         // Of a run over changes alone nothing is known of older records.
         let runs = begin(&mut known, &listed);
         end(&mut known, runs, false);

@@ -15,7 +15,6 @@
 //! | a property with a value and without a past, not even an empty one | the record is asked for once more, and then set aside; or the property is named, if no record shows a past of it |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use staging::ColumnType::{BigInt, Text, Timestamp};
@@ -28,6 +27,7 @@ use crate::feeds::document::{Document, Writer, Written};
 use crate::feeds::lineage::{DeletedReason, Reading};
 use crate::feeds::objects::answers::histories::{Entry, Shown, oldest_first};
 use crate::feeds::objects::object_type::ObjectType;
+use crate::feeds::objects::state::histories::HistoryRuns;
 use crate::feeds::objects::state::slice::Slice;
 use crate::feeds::objects::state::{RecordCursor, RunOfRecords};
 use crate::feeds::quarantine::Thing;
@@ -39,6 +39,10 @@ use crate::properties::Property;
 
 /// Kind, in the quarantine, of a record whose past is left out.
 pub(in crate::feeds::objects) const KIND: &str = "property history";
+
+/// Most records that are set aside for it, of each object. HubSpot shows no past of more than that: the property is named,
+/// and nothing is read again.
+const MOST_SET_ASIDE: usize = 100;
 
 pub(in crate::feeds) static PROPERTY_HISTORY: Collection = Collection {
     name: crate::feeds::PROPERTY_HISTORY,
@@ -78,9 +82,8 @@ pub(in crate::feeds::objects) struct HistoryTable {
     kept: Vec<String>,
     /// When it was opened, by HubSpot's clock.
     opened_ms: i64,
-    /// An answer has shown a past.
-    is_shown: AtomicBool,
-    /// Properties of which two answers have shown a value, and no past.
+    /// Properties of which two answers have shown a value, and no past: of this run, and of those before it since
+    /// everything was read.
     lacking: Mutex<BTreeSet<String>>,
 }
 
@@ -106,6 +109,12 @@ impl HistoryTable {
             let is_read = |name: &&str| cursor.own.histories.get(*name).is_some_and(|known| known.is_read);
             cursor.is_due_whole |= !properties.iter().all(is_read);
         }
+        let mut lacking = BTreeSet::new();
+        if mode == Mode::Incremental && !cursor.is_due_whole {
+            let before = cursor.own.histories.iter().filter(|(_, known)| known.is_lacking);
+            lacking.extend(before.map(|(name, _)| name.clone()));
+        }
+        lacking.retain(|name| properties.contains(&name.as_str()));
         if cursor.run.is_some() {
             // The run that goes on may be given up, and may have begun without one of them.
             for property in &properties {
@@ -125,8 +134,7 @@ impl HistoryTable {
             unknown: if is_listed { owned(unknown) } else { Vec::new() },
             kept,
             opened_ms: session.client.now().timestamp_millis(),
-            is_shown: AtomicBool::new(false),
-            lacking: Mutex::default(),
+            lacking: Mutex::new(lacking),
         }))
     }
 
@@ -166,14 +174,25 @@ impl HistoryTable {
         for (id, lack) in left_out {
             if !is_second(id, slice, run) {
                 run.own.again.push(id);
-            } else if self.is_known(&lack, run) {
-                let name = id.to_string();
+                continue;
+            }
+            let name = id.to_string();
+            let has_room =
+                run.quarantine.ids(KIND).count() < MOST_SET_ASIDE || run.quarantine.holds(KIND, &name);
+            if has_room && self.is_known(&lack, run) {
                 let thing = Thing { kind: KIND, id: &name, collection: PROPERTY_HISTORY.name };
-                run.set_aside(thing, "two answers leave out its past");
-            } else {
-                run.release(KIND, id);
-                let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
-                lacking.extend(lack.of(&self.properties).iter().cloned());
+                let names = lack.of(&self.properties).join(", ");
+                let reason = format!(
+                    "two answers leave out the past of {names}: if that stays, take it off the list of properties"
+                );
+                run.set_aside(thing, &reason);
+                continue;
+            }
+            run.release(KIND, id);
+            let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+            for name in lack.of(&self.properties) {
+                run.own.histories.entry(name.clone()).or_default().is_lacking = true;
+                lacking.insert(name.clone());
             }
         }
         Ok(written)
@@ -209,13 +228,22 @@ impl HistoryTable {
         writer.writer.written
     }
 
+    /// Notes what the run has found lacking before it went on here.
+    pub(in crate::feeds::objects) fn take_in(&self, read: &HistoryRuns) {
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_run = read.iter().filter(|(name, read)| read.is_lacking && self.properties.contains(name));
+        lacking.extend(of_run.map(|(name, _)| name.clone()));
+    }
+
     pub(in crate::feeds::objects) fn notes(&self, object: &ObjectType) -> impl Iterator<Item = Note> {
         let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<&str> = lacking.iter().map(String::as_str).collect();
-        let silent = match (names.is_empty(), self.is_shown.load(Ordering::Relaxed)) {
-            (true, _) => None,
-            (false, false) => Some(format!("HubSpot shows no past of {}", object.name)),
-            (false, true) => Some(format!(
+        let silent = match names.len() {
+            0 => None,
+            count if count > 1 && count == self.properties.len() => {
+                Some(format!("HubSpot shows no past of {}", object.name))
+            }
+            _ => Some(format!(
                 "HubSpot shows values of {} in {}, and not their past",
                 names.join(", "),
                 object.name
@@ -291,7 +319,6 @@ impl<'a> HistoryWriter<'a> {
     ) -> Result<Lack, Malformed> {
         let mut sets: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
         if let Some(past) = shown.past {
-            self.table.is_shown.store(true, Ordering::Relaxed);
             Scanner::new(past).each_field(|key, value| {
                 let listed = self.table.properties.iter().find(|name| **name == key.text());
                 let Some(name) = listed.filter(|_| value.is_nested()) else { return value.skip() };
