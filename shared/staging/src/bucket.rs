@@ -386,7 +386,7 @@ fn remedy(key: &str) -> &'static str {
     match key.contains("/_snapshot_") {
         true => "the next comparison does: `sync --mode reconcile`, or `reconcile --stack NAME COLLECTION`",
         false if key.contains(ADOPTED) => {
-            "`adopt --stack NAME --bucket NAME`, or `sync --adopt`, does, from the table that was put aside; if that is \
+            "`adopt --stack NAME --bucket NAME` or `sync --adopt` does, from the table that was put aside; if that is \
              dropped, loads do without these rows from then on"
         }
         false => {
