@@ -84,8 +84,7 @@ simulation: ## Run seeds of mixed trouble; make test does it; SEEDS=10000 for mo
 
 .PHONY: pipelines
 pipelines: ## Run whole pipelines against the fake account; make test does it
-	@# They wait most of the time: for the account, for processes, for the clock.
-	RUST_TEST_THREADS=4 $(CARGO) test $(CI) --no-fail-fast $(foreach name,$(filter-out simulation,$(PIPELINES)),--test $(name))
+	$(CARGO) test $(CI) --no-fail-fast $(foreach name,$(filter-out simulation,$(PIPELINES)),--test $(name))
 
 TOOLS := $(CURDIR)/.cache/tools
 
