@@ -14,7 +14,7 @@ use super::secret::{MOST_BYTES, secret};
 
 /// Time for the command: somebody may have to unlock a keyring.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a shell ends with when it can't run a program
+/// Exit codes of a shell that can't run a program
 /// (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02>).
 const NOT_RUN: [i32; 2] = [126, 127];
 

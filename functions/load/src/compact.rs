@@ -154,7 +154,7 @@ impl Due<'_> {
         }
     }
 
-    /// What another program has left is kept: no run reads it again.
+    /// `true`: it was kept long enough. Rows that another program has left are kept for good: no run reads them again.
     fn has_expired(&self, file: &StagedFile) -> bool {
         let before = self.options.retention.and_then(|age| Utc::now().checked_sub_signed(age));
         !file.is_expired && !file.is_adopted() && before.is_some_and(|before| file.staged_at < before)

@@ -142,7 +142,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    /// What is said here of a collection's columns is what the code that fills them says.
+    /// Checks that the names of a collection's columns are those of the code that fills them.
     #[test]
     fn properties_are_named_as_the_dictionary_says() {
         let dictionary: Vec<_> = hubspot::feeds::known().flat_map(|feed| feed.dictionary()).collect();

@@ -90,7 +90,7 @@ impl StagedFile {
         self.key.contains(ADOPTED)
     }
 
-    /// What stands between the first and the last part of the name of a file that takes the place of this one.
+    /// Returns the middle part of the name of a file that takes the place of this one.
     pub fn infix(&self) -> &'static str {
         if self.is_adopted() { ADOPTED } else { "-" }
     }

@@ -19,7 +19,7 @@ use crate::warehouse::{KeptView, KeptViews};
 pub(crate) const VIEWS: &str = "_views";
 const COLUMNS: [&str; 3] = ["view_schema", "name", "query_hash"];
 
-/// What is to be done.
+/// Work that is to be done.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     /// Statements that make `_views`, unless it is there.
@@ -208,7 +208,7 @@ async fn make(transaction: &mut dyn Transaction, of: &str, view: &Wanted, replac
     transaction.commit().await.map(drop)
 }
 
-/// What is said of a view whose statement is longer than the warehouse takes.
+/// The error of a view whose statement is longer than the warehouse takes.
 pub(crate) fn too_long(bytes: usize, limit: usize) -> Error {
     let message = format!(
         "its statement has {bytes} bytes, and the warehouse takes {limit}: archive properties in HubSpot that nobody needs, \
@@ -217,7 +217,7 @@ pub(crate) fn too_long(bytes: usize, limit: usize) -> Error {
     Error::new(Kind::Unsupported, message)
 }
 
-/// What is said where no views are kept.
+/// The error where no views are kept.
 pub(crate) fn no_views() -> Error {
     Error::new(Kind::Unsupported, "views are not kept in this warehouse: nothing reads them there")
 }

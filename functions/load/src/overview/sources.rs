@@ -26,7 +26,7 @@ pub(super) struct Ended<R> {
     pub(super) report: R,
 }
 
-/// What a page is about. Without a place, it says that there is no run.
+/// Places that a page is made of. Without one, it says that there is no run.
 #[derive(Debug, Clone, Copy)]
 pub struct Of<'a> {
     pub state: Option<&'a State>,

@@ -257,7 +257,7 @@ impl HistoryTable {
     }
 }
 
-/// What an answer leaves out of a record's past, though the record has values.
+/// Part of a record's past that an answer leaves out, though the record has values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Lack {
     Nothing,
