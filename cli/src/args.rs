@@ -478,7 +478,7 @@ pub(crate) struct Adopt {
     #[arg(long, value_name = "NAME", requires = "bucket")]
     pub(crate) stack: Option<String>,
     /// Bucket of the stack: its output Bucket
-    #[arg(long, value_name = "NAME", requires = "stack")]
+    #[arg(long, value_name = "NAME", requires = "stack", conflicts_with = "state")]
     pub(crate) bucket: Option<String>,
     /// Without a stack: folder for the files with the rows that are brought in; keep it until no table is aside any more
     #[arg(long, value_name = "DIR", conflicts_with = "stack")]

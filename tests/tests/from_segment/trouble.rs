@@ -241,6 +241,7 @@ async fn a_warehouse_that_others_load_is_adopted_by_a_command_of_its_own() {
     for (lacking, said) in [
         (&["--stack", "hubspot"][..], "--bucket <NAME>"),
         (&["--stack", "hubspot", "--bucket", "staged"], "adopt --warehouse URL"),
+        (&["--state", "adopted", "--bucket", "staged"], "cannot be used with"),
     ] {
         let refused = adopt(lacking).await;
         assert_eq!(refused.code, Some(2));
